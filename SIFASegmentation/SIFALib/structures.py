@@ -1,0 +1,60 @@
+"""The four structures that SIFA segments: label value, name, colour and SNOMED CT code.
+
+Label values follow the SIFA papers (1 LV myocardium, 2 LA blood, 3 LV blood, 4 ascending aorta).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Code:
+    """A coded concept, as in DICOM: coding scheme designator, code value, code meaning."""
+
+    scheme: str
+    value: str
+    meaning: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}^{self.value}^{self.meaning}"
+
+
+ANATOMICAL_STRUCTURE = Code("SCT", "123037004", "Anatomical Structure")
+
+
+@dataclass(frozen=True)
+class Structure:
+    """One segment: `value` in a label map, short `id`, display `name`, `color` as RGB 0..255, and its codes."""
+
+    value: int
+    id: str
+    name: str
+    color: tuple[int, int, int]
+    type: Code
+    category: Code = ANATOMICAL_STRUCTURE
+
+    def terminology_tag(self) -> str:
+        """The value of Slicer's segment tag `TerminologyEntry`: contexts, category, type and no modifiers."""
+        return (
+            f"Segmentation category and type - 3D Slicer General Anatomy list~{self.category}~{self.type}~^^"
+            "~Anatomic codes - DICOM master list~^^~^^"
+        )
+
+
+# SNOMED CT: 87878005, 82471001 and 54247002 as in DICOM PS3.16 (CID 7152, 4031); 74281007 |Myocardium structure|.
+STRUCTURES = (
+    Structure(1, "MYO", "Left ventricular myocardium", (192, 104, 88), Code("SCT", "74281007", "Myocardium")),
+    Structure(2, "LA", "Left atrium", (84, 178, 120), Code("SCT", "82471001", "Left atrium")),
+    Structure(3, "LV", "Left ventricle", (74, 122, 214), Code("SCT", "87878005", "Left ventricle")),
+    Structure(4, "AA", "Ascending aorta", (236, 190, 64), Code("SCT", "54247002", "Ascending aorta")),
+)
+
+
+def structure_by_id(structure_id: str, structures: tuple[Structure, ...] = STRUCTURES) -> Structure:
+    """The structure of that id, in any case; ValueError names the ones that exist."""
+    for structure in structures:
+        if structure.id.lower() == structure_id.strip().lower():
+            return structure
+    known = ", ".join(s.id for s in structures)
+    raise ValueError(f"There is no structure {structure_id!r}; choose from {known}.")

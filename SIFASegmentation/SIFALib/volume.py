@@ -1,0 +1,239 @@
+"""Images with their geometry: read, check, orient, resample, write.
+
+World coordinates are LPS millimetres, as in ITK and DICOM: +x to the patient's left, +y to the back, +z to the
+head. Arrays are indexed [k, j, i], as SimpleITK gives them; points and indices are written (x, y, z), (i, j, k).
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+MIN_SIZE = (16, 16, 1)  # voxels, the two larger sides and the smallest: below this no heart can be told
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+
+
+class VolumeError(ValueError):
+    """An image that cannot be used; the message says why, in which file, and what to do."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A voxel grid in space, exactly ITK's.
+
+    size: voxels (i, j, k). origin: LPS mm of the centre of voxel (0, 0, 0). spacing: mm. direction: row-major 3x3
+    matrix whose columns are the unit vectors of the axes i, j, k.
+    """
+
+    size: tuple[int, int, int]
+    origin: tuple[float, float, float]
+    spacing: tuple[float, float, float]
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+    @staticmethod
+    def of(image: sitk.Image) -> Geometry:
+        return Geometry(image.GetSize(), image.GetOrigin(), image.GetSpacing(), image.GetDirection())
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the array: (k, j, i)."""
+        return (self.size[2], self.size[1], self.size[0])
+
+    @property
+    def axes(self) -> np.ndarray:
+        """[3, 3]; column a is the unit vector of index axis a, LPS."""
+        return np.array(self.direction, dtype=float).reshape(3, 3)
+
+    @property
+    def extent_mm(self) -> tuple[float, float, float]:
+        """Length of the grid along i, j, k, whole voxels counted."""
+        i, j, k = (n * s for n, s in zip(self.size, self.spacing, strict=True))
+        return (i, j, k)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in millilitres; right for sheared grids, too."""
+        return float(abs(np.linalg.det(self.axes)) * np.prod(self.spacing)) / 1000.0
+
+    def point(self, index: Sequence[float] | np.ndarray) -> np.ndarray:
+        """LPS mm of continuous indices; index [..., 3] as (i, j, k)."""
+        return np.asarray(self.origin) + (np.asarray(index, float) * np.asarray(self.spacing)) @ self.axes.T
+
+    def index(self, point: Sequence[float] | np.ndarray) -> np.ndarray:
+        """Continuous indices (i, j, k) of LPS points [..., 3]."""
+        offset = np.asarray(point, float) - np.asarray(self.origin)
+        return offset @ np.linalg.inv(self.axes).T / np.asarray(self.spacing)
+
+    def corners(self) -> np.ndarray:
+        """[8, 3] LPS mm: the outer corners of the corner voxels."""
+        ends = [(-0.5, n - 0.5) for n in self.size]
+        return self.point([(i, j, k) for i in ends[0] for j in ends[1] for k in ends[2]])
+
+    def to_image(self, array: np.ndarray | None = None) -> sitk.Image:
+        """A SimpleITK image of this geometry over `array` [k, j, i]; without one, zeros of uint8."""
+        image = sitk.GetImageFromArray(np.zeros(self.shape, np.uint8) if array is None else array)
+        if image.GetSize() != tuple(self.size):
+            raise ValueError(f"The array is of size {image.GetSize()}, the geometry of {tuple(self.size)} (i, j, k).")
+        image.SetOrigin(self.origin)
+        image.SetSpacing(self.spacing)
+        image.SetDirection(self.direction)
+        return image
+
+    def part(self, start: Sequence[int], size: Sequence[int]) -> Geometry:
+        """The grid of a block of voxels: `start` and `size` as (i, j, k)."""
+        i, j, k = (int(n) for n in size)
+        x, y, z = (float(v) for v in self.point(start))
+        return Geometry((i, j, k), (x, y, z), self.spacing, self.direction)
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Voxels [k, j, i] with their geometry; `name` is what messages and results call it."""
+
+    array: np.ndarray
+    geometry: Geometry
+    name: str = "volume"
+
+    def __post_init__(self) -> None:
+        if self.array.shape != self.geometry.shape:
+            raise VolumeError(
+                f"{self.name}: the array has shape {self.array.shape}, but its geometry says {self.geometry.shape}."
+            )
+
+    @staticmethod
+    def of(image: sitk.Image, name: str) -> Volume:
+        return Volume(sitk.GetArrayFromImage(image), Geometry.of(image), name)
+
+    def image(self) -> sitk.Image:
+        return self.geometry.to_image(self.array)
+
+
+def read(path: str | os.PathLike) -> Volume:
+    """The 3D image in a NIfTI, NRRD or MetaImage file, or in a folder with one DICOM series.
+
+    Raises FileNotFoundError, or VolumeError that says what is wrong with the file. A 4D file is refused: it holds
+    several images, and which one is meant must be said first.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; check the path.")
+    return _read_dicom(path) if path.is_dir() else _read_file(path)
+
+
+def _read_file(path: Path) -> Volume:
+    if not path.name.lower().endswith(SUFFIXES):
+        if path.suffix.lower() in (".dcm", ".ima"):
+            raise VolumeError(f"{path} is one DICOM file; give the folder that holds the whole series.")
+        raise VolumeError(f"{path} is of no known kind; give {', '.join(SUFFIXES)} or a folder of DICOM files.")
+    if path.stat().st_size == 0:
+        raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise VolumeError(f"{path} cannot be read as an image: {_reason(error)}. It may be damaged.") from error
+    _check_header(path, reader.GetDimension(), reader.GetSize(), reader.GetNumberOfComponents())
+    try:
+        image = reader.Execute()
+    except (RuntimeError, MemoryError) as error:
+        raise VolumeError(f"{path} is damaged or cut off: {_reason(error)}. Copy it again.") from error
+    while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
+        image = image[..., 0]
+    return Volume.of(image, _stem(path))
+
+
+def _check_header(path: Path, dimension: int, size: Sequence[int], components: int) -> None:
+    if dimension < 3:
+        raise VolumeError(f"{path} has {dimension} dimensions; a volume with three is needed.")
+    if any(n > 1 for n in size[3:]):
+        raise VolumeError(
+            f"{path} is a sequence of {int(np.prod(size[3:]))} volumes (size {tuple(size)}); "
+            "save the time point that you want as a file of its own."
+        )
+    if components > 1:
+        raise VolumeError(f"{path} has {components} values a voxel (a colour or vector image); a grey image is needed.")
+    if np.prod([float(n) for n in size]) > 4e9:
+        raise VolumeError(f"{path} claims to hold {tuple(size)} voxels, too many to be read; its header may be damaged.")
+
+
+def _read_dicom(folder: Path) -> Volume:
+    series = [s for s in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)) if s]
+    if not series:
+        raise VolumeError(f"{folder} holds no DICOM series; give the folder that the DICOM files lie in.")
+    files = {s: sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), s) for s in series}
+    largest = max(series, key=lambda s: len(files[s]))
+    if sum(len(files[s]) == len(files[largest]) for s in series) > 1:
+        raise VolumeError(f"{folder} holds {len(series)} DICOM series; put the one that you want into its own folder.")
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(files[largest])
+    try:
+        image = reader.Execute()
+    except RuntimeError as error:
+        raise VolumeError(f"The DICOM series in {folder} cannot be read: {_reason(error)}.") from error
+    _check_header(folder, image.GetDimension(), image.GetSize(), image.GetNumberOfComponentsPerPixel())
+    return Volume.of(image, folder.resolve().name)
+
+
+def check(volume: Volume) -> None:
+    """Raise VolumeError if no segmentation can come of this volume: not 3D, too small, NaN, constant, bad grid."""
+    array, geometry, name = volume.array, volume.geometry, volume.name
+    if array.ndim != 3:
+        raise VolumeError(f"{name} has {array.ndim} dimensions; a volume with three is needed.")
+    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
+        raise VolumeError(f"{name} holds values of type {array.dtype}; a grey image is needed.")
+    small, middle, large = sorted(geometry.size)
+    if large < MIN_SIZE[0] or middle < MIN_SIZE[1]:
+        raise VolumeError(f"{name} is only {geometry.size} voxels large; a heart cannot be told in it.")
+    if not all(np.isfinite(s) and s > 0 for s in geometry.spacing) or not np.isfinite(geometry.origin).all():
+        raise VolumeError(f"{name} has the voxel spacing {geometry.spacing} mm; it must be above 0. Mend its header.")
+    if not np.isfinite(geometry.axes).all() or abs(np.linalg.det(geometry.axes)) < 1e-3:
+        raise VolumeError(f"{name} has axes that do not span space (direction {geometry.direction}). Mend its header.")
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        bad = int(array.size - np.isfinite(array).sum())
+        raise VolumeError(f"{name} holds {bad} voxels that are not numbers (NaN or infinite); replace them first.")
+    low, high = array.min(), array.max()
+    if low == high:
+        raise VolumeError(f"{name} is constant (every voxel is {low}); there is nothing to see in it.")
+
+
+def write(volume: Volume, path: str | os.PathLike) -> None:
+    """Write an image file; it appears complete or not at all (temporary name, then rename). Raises OSError."""
+    write_image(volume.image(), path)
+
+
+def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
+    """`write` for a SimpleITK image, with its metadata; compressed. Raises OSError, VolumeError on a bad suffix."""
+    path = Path(path)
+    suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
+    if suffix is None or suffix in (".nhdr", ".mhd"):
+        raise VolumeError(f"{path} has no suffix that can be written; end it in .nii.gz, .nrrd or .mha.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"The folder {path.parent} does not exist; make it first.")
+    temporary = path.with_name(f".{uuid.uuid4().hex}{suffix}")
+    try:
+        sitk.WriteImage(image, str(temporary), True)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except RuntimeError as error:
+        raise OSError(f"{path} cannot be written: {_reason(error)}; is the disk full or the folder protected?") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _stem(path: Path) -> str:
+    suffix = next(s for s in SUFFIXES if path.name.lower().endswith(s))
+    return path.name[: -len(suffix)] or path.name
+
+
+def _reason(error: BaseException) -> str:
+    """The last line of ITK's message, without its addresses."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[-1].split("): ")[-1] if lines else type(error).__name__).rstrip(".")
