@@ -1,0 +1,69 @@
+"""Where everything in the heart lies: landmarks of one person, placed from an average heart.
+
+The landmarks of the average heart are given in LPS mm relative to the centre of the left-ventricular base, for a long axis
+52 degrees to the left of anterior and 33 degrees down; they were laid out by hand after textbook anatomy and CT pictures.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .person import Person
+
+MEAN_AZIMUTH, MEAN_DECLINATION = 52.0, 33.0
+MEAN_LV_ML = 115.0
+
+
+def frame(azimuth: float, declination: float, roll: float) -> np.ndarray:
+    """Rows: unit vectors base-to-apex, towards the right ventricle, and anterior-superior of the left ventricle."""
+    az, dec, ro = np.radians([azimuth, declination, roll])
+    apex = np.array([np.cos(dec) * np.sin(az), -np.cos(dec) * np.cos(az), -np.sin(dec)])
+    septal = np.array([-np.cos(az), -np.sin(az), 0.0])
+    upper = np.cross(septal, apex)
+    return np.array([apex, np.cos(ro) * septal + np.sin(ro) * upper, np.cos(ro) * upper - np.sin(ro) * septal])
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is tuned until the volumes are those of the person (see `heart.fit`)."""
+
+    lv_mm: float = 25.0
+    """Largest inner radius of the left ventricle."""
+    wall_mm: float = 9.0
+    la: float = 1.0
+    rv: float = 1.0
+    ra: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Landmarks (LPS mm) and directions of one heart."""
+
+    person: Person
+    axes: np.ndarray
+    turn: np.ndarray
+    scale: float
+    lv_length: float
+
+    def at(self, x: float, y: float, z: float) -> np.ndarray:
+        """A landmark of the average heart, moved with this heart (turned, scaled)."""
+        return np.asarray(self.person.base) + self.turn @ (self.scale * np.array([x, y, z]))
+
+    def inside(self, along: float, septal: float, upper: float) -> np.ndarray:
+        """A point in ventricular coordinates, mm from the base centre."""
+        return np.asarray(self.person.base) + np.array([along, septal, upper]) @ self.axes
+
+    def direction(self, x: float, y: float, z: float) -> np.ndarray:
+        v = self.turn @ np.array([x, y, z], float)
+        return v / np.linalg.norm(v)
+
+
+def make_plan(person: Person) -> Plan:
+    axes = frame(person.azimuth, person.declination, person.roll)
+    mean = frame(MEAN_AZIMUTH, MEAN_DECLINATION, 0.0)
+    # Half of the turn away from the average: the atria and the great vessels follow the ventricles only in part.
+    half = frame((person.azimuth + MEAN_AZIMUTH) / 2, (person.declination + MEAN_DECLINATION) / 2, person.roll / 2)
+    scale = float((person.lv_ml / MEAN_LV_ML) ** (1 / 3) * 0.6 + 0.4 * person.size)
+    contraction = 1 - 0.17 * person.systole  # longitudinal shortening about 17 % (Kawel-Boehm 2020)
+    return Plan(person, axes, half.T @ mean, scale, 84.0 * scale * person.lv_slimness * contraction)

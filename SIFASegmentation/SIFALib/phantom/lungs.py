@@ -1,0 +1,60 @@
+"""Vessels of the neck and the branching vessels and bronchi of the lungs."""
+from __future__ import annotations
+
+import numpy as np
+
+from .heart_plan import Plan
+from .shapes import Space, cone, tube
+from .tissues import Tissue
+
+
+def neck_vessels(space: Space, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """Fields of the arteries from the arch and of the brachiocephalic veins (with the upper vena cava)."""
+    p = plan.person
+    n, top = p.size, p.arch_top * p.size
+    arteries = []
+    for start, way, radius in (((-4 * n, 4, top - 4), (-20, -2, 50), 6.0), ((5 * n, 18, top), (8, -6, 55), 4.2),
+                               ((14 * n, 32, top - 4), (18, -2, 55), 4.8)):
+        begin, d = np.array(start), np.array(way) * n
+        arteries.append(tube(space, np.array([begin, begin + 0.45 * d, begin + d, begin + 1.9 * d * [1.1, 1, 0.9]]),
+                             np.full(4, radius) * n, 8))
+    confluence = np.array([-27 * n, -6, 80.0])
+    veins = [tube(space, np.array([plan.at(-46, 0, 40), confluence, [-27 * n, -4, 108 * n], [-40 * n, 2, 190 * n]]),
+                  np.array([9, 9, 8, 6.5]) * n, 8),
+             tube(space, np.array([[-26 * n, -6, 96 * n], [0, -22, 108 * n], [28 * n, -10, 122 * n], [42 * n, 0, 190 * n]]),
+                  np.array([8, 6.5, 6.5, 6]) * n, 8)]
+    return np.minimum.reduce(arteries), np.minimum.reduce(veins)
+
+
+def paint_trees(tissues: np.ndarray, space: Space, plan: Plan, rng: np.random.Generator, most: int = 700) -> None:
+    """Random trees of arteries, veins and bronchi from both hila; only lung is painted over."""
+    n = plan.person.size
+    queue: list[tuple[np.ndarray, np.ndarray, float, bool]] = []
+    for side, hilum in ((-1.0, plan.at(-52, 24, 30)), (1.0, plan.at(44, 36, 40))):
+        for kind in range(10):
+            way = np.array([side * 0.75, 0.0, 0.0]) + rng.standard_normal(3) * [0.35, 0.75, 0.9]
+            start = hilum + rng.standard_normal(3) * [4, 6, 9]
+            queue.append((start, way / np.linalg.norm(way), float(rng.uniform(3.0, 5.0)) * n, kind % 4 == 3))
+    painted = 0
+    while queue and painted < most:
+        start, way, radius, bronchus = queue.pop(0)
+        length = radius * float(rng.uniform(4.0, 7.5))
+        end = start + way * length
+        low, high = np.minimum(start, end) - radius - 2, np.maximum(start, end) + radius + 2
+        where = space.slices(low, high)
+        if min(s.stop - s.start for s in where) <= 0:
+            continue
+        block = tissues[where]
+        if not (block == Tissue.LUNG).any():
+            continue
+        field = cone(space.part(where), start, end, radius, radius * 0.85)
+        lung = np.isin(block, (Tissue.LUNG, Tissue.LUNG_VESSEL)) if bronchus else block == Tissue.LUNG
+        block[lung & (field < 0)] = Tissue.AIRWAY_WALL if bronchus else Tissue.LUNG_VESSEL
+        if bronchus and radius > 1.8:
+            block[(block == Tissue.AIRWAY_WALL) & (field < -1.3)] = Tissue.AIRWAY
+        painted += 1
+        if radius < 0.9:
+            continue
+        for _ in range(2):
+            bend = way + rng.standard_normal(3) * 0.45
+            queue.append((end, bend / np.linalg.norm(bend), radius * float(rng.uniform(0.62, 0.88)), bronchus))
