@@ -1,0 +1,49 @@
+# `make demo` and `make test` set up what they need (Testing/setup.sh) and run; see README.md, "For developers".
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+SIFA := $(VENV)/bin/sifa
+READY := $(VENV)/.ready
+DATA ?= ../shared/data
+GOLDEN ?= ../shared/method/golden
+SOURCES := SIFASegmentation SIFATraining Testing
+
+.PHONY: demo test lint format setup pictures train-default clean bench-inference bench-parity bench-real bench-phantom
+
+demo: $(READY)
+	$(RUN) Testing/demo.py demo
+
+test: lint
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --cov=SIFALib --cov-report=term
+
+lint: $(READY)
+	$(VENV)/bin/ruff check $(SOURCES)
+	$(VENV)/bin/ruff format --check $(SOURCES)
+	$(VENV)/bin/mypy
+
+format: $(READY)
+	$(VENV)/bin/ruff check --fix $(SOURCES)
+	$(VENV)/bin/ruff format $(SOURCES)
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt Testing/setup.sh
+	bash Testing/setup.sh $(PYTHON) $(VENV)
+	touch $@
+
+# Slow proofs: each prints a table and writes JSON to Testing/Benchmarks/results/
+bench-inference: $(READY)
+	$(RUN) Testing/Benchmarks/bench_inference.py
+bench-parity: $(READY)
+	$(RUN) Testing/Benchmarks/bench_parity.py --golden $(GOLDEN)
+bench-real: $(READY)
+	$(RUN) Testing/Benchmarks/bench_real.py --data $(DATA)
+bench-phantom: $(READY)
+	$(RUN) Testing/Benchmarks/bench_phantom.py
+
+# The bundled model, from nothing: hours on two cores; stop it and go on whenever you like.
+train-default: $(READY)
+	$(RUN) -m SIFALib.pretraining --folder runs/default
+
+clean:
+	rm -rf $(VENV) build demo *.egg-info
