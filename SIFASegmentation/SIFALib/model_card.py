@@ -1,0 +1,235 @@
+"""The model card: everything about a model but its weights, as `model.json` beside them.
+
+A card is checked when it is made, whoever makes it. It is plain data: a panel can show it before torch is
+installed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from . import records
+from .records import RecordError, require
+from .structures import STRUCTURES, Structure
+
+FORMAT = 1  # of model.json; a newer one is refused with the advice to update SIFA
+MODALITIES = ("CT", "MR", "CT/MR")
+VARIANTS = {"tmi2020": 1, "aaai2019": 3}  # of the SIFA networks: the input channels that each paper uses
+PLANES = ("axial", "coronal", "sagittal")
+MAX_WIDTH = 32  # twice the paper's; its weights take 220 MB
+
+_ID = "[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?"
+_NUMBER = r"(0|[1-9]\d{0,5})"
+_VERSION = re.compile(
+    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z-]{{1,20}}(?:\.[0-9A-Za-z-]{{1,20}}){{0,4}}))?"
+)
+
+
+class ModelError(ValueError):
+    """A model that cannot be used; the message is one sentence or two for the person at the screen."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Which network: `width` is the number of channels of the first layer, 16 in the papers."""
+
+    name: str = "sifa"
+    variant: str = "tmi2020"
+    width: int = 16
+    classes: int = 5
+    input_channels: int = 1
+
+    def __post_init__(self) -> None:
+        require(self.name == "sifa", "name", self.name, "must be sifa")
+        require(self.variant in VARIANTS, "variant", self.variant, f"must be {' or '.join(VARIANTS)}")
+        even = 2 <= self.width <= MAX_WIDTH and self.width % 2 == 0
+        require(even, "width", self.width, f"must be an even number from 2 to {MAX_WIDTH}")
+        require(2 <= self.classes <= 32, "classes", self.classes, "must be 2 to 32")
+        channels = VARIANTS[self.variant]
+        rule = f"must be {channels} for {self.variant}"
+        require(self.input_channels == channels, "input_channels", self.input_channels, rule)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image becomes slices for the network.
+
+    plane: anatomical plane of the slices of an isotropic scan. spacing_mm: pixel size of the network's grid;
+    slice_spacing_mm: distance of the slices; crop: side of the square slice, pixels. The locate_ pair: the
+    same for the coarse pass that finds the heart. ct_window_hu: HU that become -1 and 1; percentiles: of an
+    MR image, likewise.
+    """
+
+    plane: str = "axial"
+    spacing_mm: float = 1.0
+    slice_spacing_mm: float = 2.0
+    crop: int = 192
+    locate_spacing_mm: float = 2.5
+    locate_slice_spacing_mm: float = 8.0
+    ct_window_hu: tuple[float, float] = (-200.0, 600.0)
+    percentiles: tuple[float, float] = (1.0, 99.0)
+
+    def __post_init__(self) -> None:
+        require(self.plane in PLANES, "plane", self.plane, f"must be {', '.join(PLANES)}")
+        for field in ("spacing_mm", "slice_spacing_mm", "locate_spacing_mm", "locate_slice_spacing_mm"):
+            value = getattr(self, field)
+            require(0.1 <= value <= 20, field, value, "must be 0.1 to 20 mm")
+        sides = 32 <= self.crop <= 1024 and self.crop % 8 == 0
+        require(sides, "crop", self.crop, "must be a multiple of 8 from 32 to 1024")
+        low, high = self.ct_window_hu
+        require(
+            -2000 <= low < high <= 10000, "ct_window_hu", [low, high], "must rise, within -2000 to 10000 HU"
+        )
+        low, high = self.percentiles
+        require(0 <= low < high <= 100, "percentiles", [low, high], "must rise, within 0 to 100")
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One measurement: `values` of `measure` (Dice, say) per structure id, on `data`, counted by `rule`."""
+
+    data: str
+    measure: str
+    rule: str
+    values: dict[str, float]
+
+    def __post_init__(self) -> None:
+        for field in ("data", "measure", "rule"):
+            require(bool(getattr(self, field).strip()), field, "", "must say something")
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What `model.json` holds. `sha256`: of the file model.safetensors, 64 hexadecimal digits.
+
+    modality: what the model was made for. created: ISO 8601. labels: in the order of the network's classes.
+    """
+
+    id: str
+    name: str
+    version: str
+    sha256: str
+    architecture: Architecture
+    modality: str
+    preprocessing: Preprocessing
+    trained_on: str
+    licence: str
+    citation: str
+    sifa_version: str
+    created: str
+    labels: tuple[Structure, ...] = STRUCTURES
+    quality: tuple[Quality, ...] = ()
+    format: int = FORMAT
+
+    def __post_init__(self) -> None:
+        require(self.format == FORMAT, "format", self.format, f"must be {FORMAT}")
+        rule = "must be 1 to 64 small letters, digits and hyphens, like sifa-phantom"
+        require(bool(re.fullmatch(_ID, self.id)), "id", self.id, rule)
+        require(
+            bool(_VERSION.fullmatch(self.version)),
+            "version",
+            self.version,
+            "must be like 1.0.0 or 1.0.0-beta.1",
+        )
+        digits = re.fullmatch("[0-9a-f]{64}", self.sha256)
+        require(bool(digits), "sha256", self.sha256, "must be 64 hexadecimal digits")
+        require(self.modality in MODALITIES, "modality", self.modality, f"must be {', '.join(MODALITIES)}")
+        for field in ("name", "trained_on", "licence", "citation", "sifa_version"):
+            require(bool(getattr(self, field).strip()), field, "", "must say something")
+        require(_is_short_line(self.name), "name", self.name, "must be one line of at most 100 characters")
+        require(
+            _is_date(self.created), "created", self.created, "must be a date like 2026-11-23T14:00:00+00:00"
+        )
+        _check_labels(self.labels, self.architecture.classes)
+        ids = [s.id for s in self.labels]
+        for quality in self.quality:
+            foreign = sorted(set(quality.values) - set(ids))
+            require(
+                not foreign,
+                "quality.values",
+                foreign,
+                f"must be of structures of this model ({', '.join(ids)})",
+            )
+
+    @property
+    def key(self) -> str:
+        """`id@version`: what picks exactly this model."""
+        return f"{self.id}@{self.version}"
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    @staticmethod
+    def from_json(text: str | bytes, source: str = "model.json") -> ModelCard:
+        """The card in `text`; `source` is what messages call the file. Raises ModelError."""
+        try:
+            data = records.parse(text, source)
+        except RecordError as error:
+            raise ModelError(str(error)) from None
+        if isinstance(data, dict) and type(data.get("format")) is int and data["format"] > FORMAT:
+            raise ModelError(
+                f"{source} is of format {data['format']}, this SIFA reads {FORMAT}; update SIFA to use it."
+            )
+        try:
+            return records.decode(ModelCard, data)
+        except RecordError as error:
+            raise ModelError(f"{source}: {error}") from None
+
+
+def version_key(version: str) -> tuple:
+    """Sorts versions as semver.org 2.0.0, section 11, orders them: a pre-release before its release."""
+    match = _VERSION.fullmatch(version)
+    if not match:
+        raise ModelError(f"{version!r} is no version; write it like 1.0.0 or 1.0.0-beta.1.")
+    numbers = tuple(int(n) for n in match.groups()[:3])
+    if match[4] is None:
+        return (*numbers, 1, ())
+    parts = tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in match[4].split("."))
+    return (*numbers, 0, parts)
+
+
+def _check_labels(labels: tuple[Structure, ...], classes: int) -> None:
+    values, expected = [s.value for s in labels], list(range(1, classes))
+    require(
+        values == expected,
+        "labels",
+        values,
+        f"must have the values {expected}, one for each class of the network",
+    )
+    ids = [s.id for s in labels]
+    require(len({i.lower() for i in ids}) == len(ids), "labels", ids, "must have ids that differ")
+    for s in labels:
+        require(
+            bool(re.fullmatch("[A-Za-z0-9_]{1,16}", s.id)),
+            "labels.id",
+            s.id,
+            "must be 1 to 16 letters and digits",
+        )
+        require(_is_short_line(s.name), "labels.name", s.name, "must be one line of at most 100 characters")
+        require(
+            all(0 <= c <= 255 for c in s.color),
+            "labels.color",
+            s.color,
+            "must be three numbers from 0 to 255",
+        )
+        for code in (s.category, s.type):
+            # ^ and ~ divide the fields of Slicer's terminology entry, | divides the tags of a segment
+            texts = [code.scheme, code.value, code.meaning]
+            plain = all(t and not set(t) & set("^~|\n") for t in texts)
+            require(plain, "labels.type", texts, "must be three texts without ^, ~ and |")
+
+
+def _is_short_line(text: str) -> bool:
+    return bool(text.strip()) and len(text) <= 100 and "\n" not in text
+
+
+def _is_date(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,306 @@
+"""Models as folders: find them, check them, load them, import, export, write and delete them.
+
+A package is a folder with `model.json` (model_card.py) and `model.safetensors` (model_weights.py). A store is
+a bundled folder, which is never written to, and a user folder; versions of one model stand side by side in
+it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import __version__, model_archive, model_weights
+from .model_archive import CARD, LIMITS, WEIGHTS
+from .model_card import Architecture, ModelCard, ModelError, Preprocessing, Quality, version_key
+from .records import RecordError
+
+if TYPE_CHECKING:
+    from .networks import Segmenter
+
+__all__ = [
+    "Architecture", "BrokenPackage", "ModelCard", "ModelError", "ModelPackage", "ModelStore", "Preprocessing",
+    "Quality", "default_store", "load_segmenter", "read_package", "verify", "write_package",
+]  # fmt: skip
+
+ENVIRONMENT = "SIFA_MODELS"  # names the user folder, before the platform's default
+_STAGING = (".importing-", ".deleting-", ".exporting-")  # names that a list passes over
+_STALE_SECONDS = 24 * 3600.0  # age at which the leftover of a killed import is swept away
+
+
+@dataclass(frozen=True)
+class ModelPackage:
+    """A model on disk whose card is sound; its weights are checked by `verify` and `load_segmenter`."""
+
+    folder: Path
+    card: ModelCard
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / WEIGHTS
+
+
+@dataclass(frozen=True)
+class BrokenPackage:
+    """A folder of the store that cannot be used, and the sentence that says why."""
+
+    folder: Path
+    reason: str
+
+
+def read_package(folder: str | os.PathLike) -> ModelPackage:
+    """The package in `folder`, wherever it lies; reads the card only. Raises ModelError."""
+    folder = Path(folder)
+    path = folder / CARD
+    try:
+        with open(path, "rb") as file:
+            text = file.read(LIMITS[CARD] + 1)
+    except OSError as error:
+        reason = (
+            "there is no model.json in it"
+            if not path.exists()
+            else f"model.json cannot be read ({error.strerror})"
+        )
+        raise ModelError(f"{folder} is no model: {reason}.") from error
+    if len(text) > LIMITS[CARD]:
+        raise ModelError(f"{path} is larger than a model card can be; it is damaged or hostile.")
+    package = ModelPackage(folder, ModelCard.from_json(text, str(path)))
+    if not package.weights.is_file():
+        raise ModelError(f"{package.weights} is missing; the model is incomplete, import it again.")
+    return package
+
+
+def verify(package: ModelPackage) -> None:
+    """Check the weights: SHA-256, header, every tensor's name, shape and values. Raises ModelError."""
+    model_weights.read(package.weights, package.card.sha256, package.card.architecture)
+
+
+def load_segmenter(package: ModelPackage) -> Segmenter:
+    """The network with the package's weights: float32, on the CPU, in evaluation mode. Raises ModelError."""
+    from . import arrays
+    from .networks import Segmenter
+
+    architecture = package.card.architecture
+    tensors = model_weights.read(package.weights, package.card.sha256, architecture)
+    segmenter = Segmenter(architecture.variant, architecture.width, architecture.classes)
+    segmenter.load_state_dict(
+        {name: arrays.to_tensor(array.astype(np.float32)) for name, array in tensors.items()}
+    )
+    return segmenter.eval()
+
+
+def write_package(folder: str | os.PathLike, state: Mapping[str, Any], **card: Any) -> ModelPackage:
+    """Write a new package of the Segmenter's state_dict (tensors or arrays) and of the card's fields.
+
+    `sha256` is computed; `sifa_version` and `created` are this version and now unless given. The folder
+    appears complete or not at all. Raises ModelError for a state or card that cannot be, or when `folder`
+    exists.
+    """
+    folder = Path(folder)
+    architecture = card.get("architecture", Architecture())
+    data = model_weights.encode({name: _array(value) for name, value in state.items()}, architecture)
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    fields = {"sifa_version": __version__, "created": now, "architecture": architecture} | card
+    try:
+        made = ModelCard(sha256=hashlib.sha256(data).hexdigest(), **fields)
+    except RecordError as error:
+        raise ModelError(f"{folder}: the model card cannot be: {error}") from None
+    with _staging(folder.parent) as stage:
+        for name, content in ((WEIGHTS, data), (CARD, made.to_json().encode())):
+            with open(stage / name, "xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        return _move_in(read_package(stage), folder)
+
+
+def _array(value: Any) -> np.ndarray:
+    if isinstance(value, np.ndarray):
+        return value
+    from . import arrays
+
+    return arrays.to_numpy(value.detach().float().cpu())
+
+
+@dataclass(frozen=True)
+class ModelStore:
+    """The models of the `bundled` folder and of the `user` folder; either may be missing."""
+
+    bundled: Path
+    user: Path
+
+    def packages(self) -> tuple[ModelPackage, ...]:
+        """The usable models: bundled ids first, then by id; of one id the newest version first."""
+        return self._scan()[0]
+
+    def broken(self) -> tuple[BrokenPackage, ...]:
+        """The folders that are no usable model, each with the reason."""
+        return self._scan()[1]
+
+    def get(self, model_id: str, version: str | None = None) -> ModelPackage:
+        """The newest version of `model_id`, or the one that `version` or `id@version` picks."""
+        model_id, _, picked = model_id.partition("@")
+        version = version or picked or None
+        packages, broken = self._scan()
+        for package in packages:
+            if package.card.id == model_id and version in (None, package.card.version):
+                return package
+        wanted = f"{model_id}@{version}" if version else model_id
+        for candidate in broken:
+            rest = candidate.folder.name.removeprefix(f"{model_id}-")
+            if rest == version or (version is None and rest[:1].isdigit()):
+                raise ModelError(candidate.reason)
+        known = ", ".join(p.card.key for p in packages) or "none; import one"
+        raise ModelError(f"There is no model {wanted!r}. There are: {known}.")
+
+    def default(self) -> ModelPackage:
+        """The model to use when none is named: the newest of the bundled one, else the first there is."""
+        packages = self.packages()
+        if not packages:
+            reasons = " ".join(b.reason for b in self.broken())
+            raise ModelError(
+                f"There is no model in {self.bundled} or {self.user}; import one. {reasons}".strip()
+            )
+        return packages[0]
+
+    def is_bundled(self, package: ModelPackage) -> bool:
+        return package.folder.resolve().parent == self.bundled.resolve()
+
+    def import_package(self, path: str | os.PathLike) -> ModelPackage:
+        """Copy a package, folder or zip, into the user folder, after every check. Raises ModelError.
+
+        A refused package leaves nothing behind. Another version of the same model stays untouched beside it.
+        """
+        path = Path(path)
+        try:
+            self.user.mkdir(parents=True, exist_ok=True)
+            _sweep(self.user)
+            with _staging(self.user) as stage:
+                try:
+                    model_archive.copy_in(path, stage)
+                    package = read_package(stage)
+                    verify(package)
+                except ModelError as error:  # say the name that the user gave, not that of the stage
+                    raise ModelError(str(error).replace(str(stage), str(path))) from None
+                for other in self.packages():
+                    if other.card.key == package.card.key:
+                        raise ModelError(
+                            f"{package.card.key} is there already, in {other.folder}; delete that one first."
+                        )
+                return _move_in(package, self.user / f"{package.card.id}-{package.card.version}")
+        except OSError as error:
+            reason = error.strerror or error
+            raise ModelError(f"{path} cannot be copied into {self.user} ({reason}).") from error
+
+    def delete(self, package: ModelPackage | BrokenPackage) -> None:
+        """Remove a model of the user folder. Raises ModelError for any other, or if it cannot be done."""
+        if package.folder.resolve().parent != self.user.resolve() or package.folder.is_symlink():
+            raise ModelError(
+                f"{package.folder} is not in {self.user}; only models that were imported can be deleted."
+            )
+        doomed = self.user / f".deleting-{uuid.uuid4().hex}"
+        try:
+            package.folder.rename(doomed)  # at once out of the list, then file by file from the disk
+            shutil.rmtree(doomed)
+        except OSError as error:
+            raise ModelError(f"{package.folder} cannot be deleted ({error.strerror or error}).") from error
+
+    def export(self, package: ModelPackage, path: str | os.PathLike) -> Path:
+        """Write the verified package as a zip file for another SIFA. Raises ModelError, OSError."""
+        path = Path(path)
+        if path.suffix.lower() != ".zip":
+            raise ModelError(f"{path} does not end in .zip; models are exported as zip files.")
+        verify(package)
+        temporary = path.with_name(f".exporting-{uuid.uuid4().hex}")
+        try:
+            model_archive.write_zip(package.folder, temporary, f"{package.card.id}-{package.card.version}")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return path
+
+    def _scan(self) -> tuple[tuple[ModelPackage, ...], tuple[BrokenPackage, ...]]:
+        found: dict[str, ModelPackage] = {}
+        broken: list[BrokenPackage] = []
+        bundled_ids: list[str] = []
+        for place in (self.bundled, self.user):
+            for folder in _folders(place):
+                try:
+                    package = read_package(folder)
+                except ModelError as error:
+                    broken.append(BrokenPackage(folder, str(error)))
+                    continue
+                other = found.setdefault(package.card.key, package)
+                if other is not package:
+                    broken.append(
+                        BrokenPackage(folder, f"{folder} is the same model as {other.folder}; delete one.")
+                    )
+            bundled_ids = bundled_ids or [p.card.id for p in found.values()]
+        packages = sorted(found.values(), key=lambda p: version_key(p.card.version), reverse=True)
+        packages.sort(key=lambda p: (p.card.id not in bundled_ids, p.card.id))
+        return tuple(packages), tuple(broken)
+
+
+def default_store(user: str | os.PathLike | None = None) -> ModelStore:
+    """The bundled models, and the user's in `user`, else $SIFA_MODELS, else the platform's data folder."""
+    here = Path(__file__).resolve().parent
+    installed = here / "bundled_models"  # where pip puts them; in the extension they lie among its resources
+    bundled = installed if installed.is_dir() else here.parent / "Resources" / "Models"
+    return ModelStore(bundled, Path(user or os.environ.get(ENVIRONMENT) or _platform_folder()))
+
+
+def _platform_folder() -> Path:
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Application Support"
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return base / "SIFA" / "models"
+
+
+def _folders(place: Path) -> list[Path]:
+    """The folders in `place` that claim to be models; none when it does not exist or cannot be listed."""
+    try:
+        return sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
+    except OSError:
+        return []
+
+
+@contextmanager
+def _staging(parent: Path) -> Iterator[Path]:
+    """A new folder in `parent`, from which what is complete can be renamed; gone at the end in any case."""
+    parent.mkdir(parents=True, exist_ok=True)
+    stage = parent / f".importing-{uuid.uuid4().hex}"
+    stage.mkdir()
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _move_in(package: ModelPackage, target: Path) -> ModelPackage:
+    if target.exists():
+        raise ModelError(f"{target} exists already; delete or rename it first.")
+    package.folder.rename(target)
+    return dataclasses.replace(package, folder=target)
+
+
+def _sweep(place: Path) -> None:
+    """Remove what an import or a deletion that was killed left behind."""
+    for leftover in place.iterdir():
+        if leftover.name.startswith(_STAGING) and time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
+            shutil.rmtree(leftover, ignore_errors=True)

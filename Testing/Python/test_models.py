@@ -1,0 +1,370 @@
+"""Promises of model packages: a card says all, versions stay apart, weights come back as they were."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_models
+from hypothesis import given
+from hypothesis import strategies as st
+from SIFALib import model_card, models
+from SIFALib.model_card import ModelCard
+from SIFALib.model_weights import tensor_shapes
+from SIFALib.models import ModelError, ModelStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    """One bundled model, and an empty user folder."""
+    tiny_models.write(tmp_path / "bundled" / "tiny-1.0.0")
+    (tmp_path / "user").mkdir()
+    return ModelStore(tmp_path / "bundled", tmp_path / "user")
+
+
+def card(**changed: object) -> ModelCard:
+    fields = {"sha256": "0" * 64, "sifa_version": "0.1.0", "created": "2026-11-23T14:00:00+00:00"}
+    return ModelCard(**(fields | tiny_models.card_fields(**changed)))
+
+
+def edited(tmp_path: Path, **keys: object) -> bytes:
+    """The text of a sound model.json in which top-level `keys` are replaced, or removed by None."""
+    data = json.loads(card().to_json()) | keys
+    return json.dumps({k: v for k, v in data.items() if v is not None}).encode()
+
+
+# The card
+
+
+def test_a_card_comes_back_from_json_as_it_was():
+    made = card(
+        name="Modèle d'essai", quality=(models.Quality("a", "ASSD (mm)", "c", {"LV": 1.5, "AA": 2.0}),)
+    )
+    assert ModelCard.from_json(made.to_json()) == made
+
+
+def test_a_card_tells_names_colours_and_snomed_codes_of_its_labels():
+    label = json.loads(card().to_json())["labels"][2]
+    assert (label["value"], label["id"], label["name"]) == (3, "LV", "Left ventricle")
+    assert label["type"] == {"scheme": "SCT", "value": "87878005", "meaning": "Left ventricle"}
+    assert len(label["color"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"colour": "red"}, "colour is no key that this SIFA knows"),
+        ({"\x1b[2J": 1}, r"\x1b[2J is no key"),
+        ({"licence": None}, "licence is missing"),
+        ({"format": 2}, "update SIFA"),
+        ({"format": 0}, "format is 0; it must be 1"),
+        ({"format": True}, "a whole number is needed"),
+        ({"id": "../up"}, "id is '../up'"),
+        ({"id": "Big"}, "small letters"),
+        ({"version": "1.0"}, "version is '1.0'; it must be like 1.0.0"),
+        ({"version": "01.0.0"}, "version is '01.0.0'"),
+        ({"sha256": "abc"}, "64 hexadecimal digits"),
+        ({"modality": "US"}, "modality is 'US'; it must be CT, MR, CT/MR"),
+        ({"name": "a\nb"}, "one line"),
+        ({"name": "a\x1b[31m"}, "control characters"),
+        ({"name": "  "}, "name is ''; it must say something"),
+        ({"trained_on": "x" * 5000}, "trained_on has 5000 characters"),
+        ({"created": "yesterday"}, "created is 'yesterday'"),
+        ({"architecture": "sifa"}, "an object with named values is needed"),
+        ({"architecture": {"width": 7}}, "architecture.width is 7; it must be an even number from 2 to 32"),
+        ({"architecture": {"width": 1e9}}, "architecture.width is 1000000000.0; a whole number is needed"),
+        ({"architecture": {"width": 10**9}}, "architecture.width is 1000000000"),
+        ({"architecture": {"variant": "v3"}}, "must be tmi2020 or aaai2019"),
+        ({"architecture": {"variant": "aaai2019"}}, "architecture.input_channels is 1; it must be 3"),
+        ({"architecture": {"classes": 4}}, "labels is [1, 2, 3, 4]; it must have the values [1, 2, 3]"),
+        ({"architecture": {"depth": 3}}, "architecture.depth is no key"),
+        ({"preprocessing": {"crop": 100}}, "preprocessing.crop is 100; it must be a multiple of 8"),
+        ({"preprocessing": {"spacing_mm": 0}}, "preprocessing.spacing_mm is 0.0; it must be 0.1 to 20 mm"),
+        ({"preprocessing": {"spacing_mm": "1"}}, "preprocessing.spacing_mm is '1'; a number is needed"),
+        ({"preprocessing": {"ct_window_hu": [600, -200]}}, "must rise"),
+        ({"preprocessing": {"percentiles": [1, 50, 99]}}, "a list of 2 is needed"),
+        ({"preprocessing": {"plane": "oblique"}}, "must be axial, coronal, sagittal"),
+        ({"labels": []}, "labels is []"),
+        ({"labels": 4}, "labels is 4; a list is needed"),
+        (
+            {"quality": [{"data": "a", "measure": "b", "rule": "c", "values": {"RV": 1}}]},
+            "of structures of this",
+        ),
+        ({"quality": [{"data": "a", "measure": "b", "rule": "", "values": {}}]}, "quality[0].rule is ''"),
+        ({"quality": [{"data": "a", "measure": "b", "values": {}}]}, "quality[0].rule is missing"),
+    ],
+)
+def test_an_impossible_card_is_refused_by_the_name_of_the_key(tmp_path, keys, sentence):
+    with pytest.raises(ModelError) as refusal:
+        ModelCard.from_json(edited(tmp_path, **keys), "model.json")
+    assert sentence in str(refusal.value)
+    assert str(refusal.value).startswith("model.json")
+    assert "\x1b" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("key", ["value", "id", "color", "type"])
+def test_labels_that_contradict_each_other_are_refused(key):
+    data = json.loads(card().to_json())
+    data["labels"][1][key] = {
+        "value": 1,
+        "id": "myo",
+        "color": [0, 0, 256],
+        "type": {"scheme": "SCT", "value": "1~2", "meaning": "x"},
+    }[key]
+    with pytest.raises(ModelError, match="labels"):
+        ModelCard.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b"{", "not valid JSON"),
+        (b"", "not valid JSON"),
+        (b"[]", "an object with named values"),
+        (b'{"id": "\xff"}', "not valid UTF-8"),
+        (b'{"id": "a", "id": "b"}', "'id' stands twice"),
+        (b'{"format": NaN}', "NaN"),
+        (b'{"format": 1e999}', "1e999"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"format": ' + b"9" * 10_000 + b"}", "not valid JSON"),
+    ],
+)
+def test_a_file_that_is_no_card_is_refused_in_a_sentence(text, sentence):
+    with pytest.raises(ModelError, match=sentence):
+        ModelCard.from_json(text)
+
+
+@given(
+    st.binary(max_size=200)
+    | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(
+        lambda value: json.dumps({"format": 1, "id": value}).encode()
+    )
+)
+def test_no_bytes_make_a_card_reader_fail_in_another_way(text):
+    with pytest.raises(ModelError):
+        ModelCard.from_json(text)
+
+
+def test_versions_are_ordered_as_semver_orders_them():
+    ordered = (
+        "1.0.0-alpha 1.0.0-alpha.1 1.0.0-alpha.beta 1.0.0-beta 1.0.0-beta.2 1.0.0-beta.11 1.0.0-rc.1 1.0.0"
+    )
+    versions = [*ordered.split(), "1.2.0", "1.10.0", "2.0.0"]
+    assert sorted(versions[::-1], key=model_card.version_key) == versions
+
+
+# The weights
+
+
+@pytest.mark.parametrize(("variant", "channels"), [("tmi2020", 1), ("aaai2019", 3)])
+@pytest.mark.parametrize("width", [2, 8])
+def test_the_names_and_shapes_known_without_torch_are_those_of_the_network(variant, channels, width):
+    from SIFALib.networks import Segmenter
+
+    shapes = tensor_shapes(
+        models.Architecture(variant=variant, width=width, classes=4, input_channels=channels)
+    )
+    network = Segmenter(variant=variant, width=width, classes=4).state_dict()
+    assert shapes == {name: tuple(tensor.shape) for name, tensor in network.items()}
+
+
+def test_a_loaded_network_computes_what_the_written_one_computed(tmp_path):
+    import torch
+    from SIFALib.networks import Segmenter
+
+    torch.manual_seed(0)
+    written = Segmenter(width=2).half().float().eval()  # values that float16 holds exactly
+    package = models.write_package(tmp_path / "new", written.state_dict(), **tiny_models.card_fields())
+    loaded = models.load_segmenter(models.read_package(package.folder))
+    image = torch.randn(1, 1, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(loaded(image), written(image))
+    assert not loaded.training
+
+
+def test_weights_are_float16_on_disk_and_readable_by_the_reference_library(tmp_path):
+    from safetensors.numpy import load_file
+
+    package = tiny_models.write(tmp_path / "new")
+    tensors = load_file(package.weights)
+    assert {t.dtype for t in tensors.values()} == {np.dtype(np.float16)}
+    for name, array in tiny_models.state().items():
+        np.testing.assert_array_equal(tensors[name], array.astype(np.float16))
+
+
+def test_weights_that_float16_cannot_hold_are_refused_when_written(tmp_path):
+    state = tiny_models.state()
+    state["encoder.r3.c1.conv.weight"][0, 0, 0, 0] = 1e6
+    with pytest.raises(ModelError, match=r"encoder\.r3\.c1\.conv\.weight holds values that are not finite"):
+        models.write_package(tmp_path / "new", state, **tiny_models.card_fields())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_package_is_never_written_over_another(tmp_path):
+    package = tiny_models.write(tmp_path / "new")
+    before = package.weights.read_bytes()
+    with pytest.raises(ModelError, match="exists already"):
+        tiny_models.write(tmp_path / "new", name="Another")
+    assert [p.name for p in tmp_path.iterdir()] == ["new"]
+    assert package.weights.read_bytes() == before
+
+
+def test_models_are_listed_and_verified_without_torch(store):
+    code = (
+        "import sys; from pathlib import Path; from SIFALib import models\n"
+        f"store = models.ModelStore(Path({str(store.bundled)!r}), Path({str(store.user)!r}))\n"
+        "models.verify(store.get('tiny')); assert 'torch' not in sys.modules; "
+        "print(store.get('tiny').card.key)"
+    )
+    library = Path(models.__file__).parents[1]
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=library, check=False
+    )
+    assert run.stdout.strip() == "tiny@1.0.0", run.stderr
+
+
+# The store
+
+
+def test_an_imported_version_stands_beside_the_older_one_and_is_preferred(store, tmp_path):
+    newer = tiny_models.write(tmp_path / "download", version="1.10.0")
+    tiny_models.write(store.user / "own-copy", version="1.9.0")
+    imported = store.import_package(newer.folder)
+    assert imported.folder == store.user / "tiny-1.10.0"
+    assert [p.card.version for p in store.packages()] == ["1.10.0", "1.9.0", "1.0.0"]
+    assert store.get("tiny").card.version == "1.10.0"
+    assert store.get("tiny@1.9.0").folder.name == "own-copy"
+    assert store.get("tiny", "1.0.0").folder.parent == store.bundled
+    models.load_segmenter(store.get("tiny@1.0.0"))
+
+
+def test_the_default_is_the_bundled_model_in_its_newest_version(store, tmp_path):
+    store.import_package(tiny_models.write(tmp_path / "a", id="aaa", version="9.0.0").folder)
+    assert store.default().card.key == "tiny@1.0.0"
+    store.import_package(tiny_models.write(tmp_path / "b", version="1.1.0").folder)
+    assert store.default().card.key == "tiny@1.1.0"
+
+
+def test_an_exported_model_is_imported_elsewhere_byte_for_byte(store, tmp_path):
+    package = store.get("tiny")
+    archive = store.export(package, tmp_path / "tiny.zip")
+    elsewhere = ModelStore(tmp_path / "nothing", tmp_path / "Études α" / "models")
+    imported = elsewhere.import_package(archive)
+    assert imported.card == package.card
+    for name in ("model.json", "model.safetensors"):
+        assert (imported.folder / name).read_bytes() == (package.folder / name).read_bytes()
+    again = store.export(package, tmp_path / "again.zip")
+    assert again.read_bytes() == archive.read_bytes()
+    assert not [p.name for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+def test_what_operating_systems_leave_in_folders_does_not_spoil_an_import(store, tmp_path):
+    package = tiny_models.write(tmp_path / "download", version="2.0.0")
+    (package.folder / ".DS_Store").write_bytes(b"clutter")
+    (package.folder / "README.md").write_text("About this model")
+    archive = tmp_path / "from-a-mac.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("tiny/", "")
+        for path in package.folder.iterdir():
+            file.write(path, f"tiny/{path.name}")
+        file.writestr("__MACOSX/tiny/._model.json", b"clutter")
+    imported = store.import_package(archive)
+    assert sorted(p.name for p in imported.folder.iterdir()) == [
+        "README.md",
+        "model.json",
+        "model.safetensors",
+    ]
+    store.delete(imported)
+    assert sorted(p.name for p in store.import_package(package.folder).folder.iterdir()) == [
+        "README.md", "model.json", "model.safetensors",
+    ]  # fmt: skip
+
+
+def test_a_broken_model_is_listed_with_the_reason_beside_the_sound_ones(store):
+    (store.user / "rubbish").mkdir()
+    (store.user / "odd-1.0.0").mkdir()
+    (store.user / "odd-1.0.0" / "model.json").write_bytes(b"\xff")
+    half = tiny_models.write(store.user / "half", id="half")
+    half.weights.unlink()
+    copy = tiny_models.write(store.user / "copy")
+    assert [p.card.key for p in store.packages()] == ["tiny@1.0.0"]
+    reasons = {b.folder.name: b.reason for b in store.broken()}
+    assert "there is no model.json in it" in reasons["rubbish"]
+    assert "not valid UTF-8" in reasons["odd-1.0.0"]
+    assert "model.safetensors is missing" in reasons["half"]
+    assert f"{copy.folder} is the same model as" in reasons["copy"]
+    with pytest.raises(ModelError, match="not valid UTF-8"):
+        store.get("odd")
+
+
+def test_an_unknown_model_is_refused_with_the_list_of_those_that_exist(store):
+    with pytest.raises(ModelError, match=r"There is no model 'big'\. There are: tiny@1\.0\.0\."):
+        store.get("big")
+    with pytest.raises(ModelError, match="There is no model 'tiny@2.0.0'"):
+        store.get("tiny@2.0.0")
+
+
+def test_an_empty_store_says_that_a_model_must_be_imported(tmp_path):
+    empty = ModelStore(tmp_path / "a", tmp_path / "b")
+    assert empty.packages() == () and empty.broken() == ()
+    with pytest.raises(ModelError, match="import one"):
+        empty.default()
+
+
+def test_own_models_can_be_deleted_and_bundled_ones_cannot(store, tmp_path):
+    imported = store.import_package(tiny_models.write(tmp_path / "download", version="2.0.0").folder)
+    store.delete(imported)
+    assert list(store.user.iterdir()) == []
+    with pytest.raises(ModelError, match="only models that were imported can be deleted"):
+        store.delete(store.get("tiny"))
+    outside = tiny_models.write(tmp_path / "outside")
+    with pytest.raises(ModelError, match="only models that were imported can be deleted"):
+        store.delete(outside)
+    assert store.get("tiny").weights.is_file() and outside.weights.is_file()
+
+
+def test_a_broken_model_can_be_deleted(store):
+    (store.user / "rubbish").mkdir()
+    store.delete(store.broken()[0])
+    assert list(store.user.iterdir()) == []
+
+
+def test_the_leftover_of_a_killed_import_is_never_listed_and_swept_away_a_day_later(store, tmp_path):
+    import os
+    import time
+
+    old, fresh = store.user / ".importing-old", store.user / ".importing-fresh"
+    for folder in (old, fresh):
+        tiny_models.write(folder, id=folder.name[11:])
+    yesterday = time.time() - 25 * 3600
+    os.utime(old, (yesterday, yesterday))
+    assert [p.card.id for p in store.packages()] == ["tiny"] and store.broken() == ()
+    store.import_package(tiny_models.write(tmp_path / "download", version="2.0.0").folder)
+    assert not old.exists() and fresh.exists()
+
+
+def test_the_user_folder_is_the_argument_then_the_environment_then_the_platforms(tmp_path, monkeypatch):
+    monkeypatch.setenv("SIFA_MODELS", str(tmp_path / "environment"))
+    assert models.default_store(tmp_path / "argument").user == tmp_path / "argument"
+    assert models.default_store().user == tmp_path / "environment"
+    monkeypatch.delenv("SIFA_MODELS")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert models.default_store().user == tmp_path / "data" / "SIFA" / "models"
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    assert models.default_store().user == tmp_path / "local" / "SIFA" / "models"
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert models.default_store().user.parts[-4:] == ("Library", "Application Support", "SIFA", "models")
+
+
+def test_cards_and_packages_cannot_be_changed_in_place(store):
+    package = store.get("tiny")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        package.card.id = "other"  # type: ignore[misc]

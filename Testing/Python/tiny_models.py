@@ -1,0 +1,44 @@
+"""Model packages for the tests: the real network at width 2 (0.9 MB), with random weights, under any card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from SIFALib import models
+from SIFALib.model_weights import tensor_shapes
+
+ARCHITECTURE = models.Architecture(width=2)
+
+
+def state(architecture: models.Architecture = ARCHITECTURE, seed: int = 0) -> dict[str, np.ndarray]:
+    """Random weights, float32, that a network of this architecture could have."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: (np.abs if name.endswith("running_var") else np.asarray)(
+            rng.normal(0, 0.1, shape).astype(np.float32)
+        )
+        for name, shape in tensor_shapes(architecture).items()
+    }
+
+
+def card_fields(**changed: Any) -> dict[str, Any]:
+    return {
+        "id": "tiny",
+        "name": "Tiny model",
+        "version": "1.0.0",
+        "architecture": ARCHITECTURE,
+        "modality": "CT/MR",
+        "preprocessing": models.Preprocessing(crop=64),
+        "trained_on": "Nothing: random weights for tests.",
+        "licence": "Apache-2.0",
+        "citation": "none",
+        "quality": (models.Quality("random", "Dice", "missing classes count as 0", {"LV": 0.1}),),
+    } | changed
+
+
+def write(folder: Path, **changed: Any) -> models.ModelPackage:
+    """A valid package in `folder`, which must not exist yet."""
+    fields = card_fields(**changed)
+    return models.write_package(folder, state(fields["architecture"]), **fields)
