@@ -1,10 +1,59 @@
 """A digital thorax made of implicit surfaces: random anatomy, exact labels, CT and MR appearance.
 
 Only numpy and SimpleITK are needed, so that it runs inside a bare 3D Slicer. The same seed gives the same phantom.
+
+    from SIFALib import phantom
+    case = phantom.make(seed=1, modality="ct", spacing_mm=1.5)
+    case.image, case.labels  # Volumes on the same grid
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
+from ..volume import Volume
 from . import tissues
 from .anatomy import anatomy
+from .appearance_ct import appearance_ct
+from .appearance_mr import appearance_mr
 
-__all__ = ["anatomy", "tissues"]
+__all__ = ["Modality", "Phantom", "anatomy", "appearance", "make", "tissues"]
+
+Modality = Literal["ct", "mr"]
+
+
+@dataclass(frozen=True, eq=False)
+class Phantom:
+    """One made-up scan.
+
+    image: int16, HU (CT) or arbitrary units from 0 (MR). labels: uint8, 0 background, 1 MYO, 2 LA, 3 LV, 4 AA.
+    tissues: uint8, `tissues.Tissue`. description: seed, person, scan settings, `volumes_ml`.
+    """
+
+    image: Volume
+    labels: Volume
+    tissues: Volume
+    description: dict[str, object]
+
+
+def _paint(tissue_map: Volume, seed: int, modality: str) -> tuple[Volume, dict[str, object]]:
+    if modality == "ct":
+        return appearance_ct(tissue_map, int(seed))
+    if modality == "mr":
+        return appearance_mr(tissue_map, int(seed))
+    raise ValueError(f"The phantom's modality must be 'ct' or 'mr'; '{modality}' was asked for.")
+
+
+def appearance(tissues: Volume, seed: int, modality: Modality = "ct") -> Volume:
+    """Image (int16) of a tissue map; another seed gives another scan (contrast, noise) of the same anatomy."""
+    return _paint(tissues, seed, modality)[0]
+
+
+def make(seed: int, modality: Modality = "ct", spacing_mm: float = 1.5) -> Phantom:
+    """The phantom with this seed. Raises ValueError for an unknown modality or a spacing outside 0.5 to 10 mm."""
+    if modality not in ("ct", "mr"):
+        raise ValueError(f"The phantom's modality must be 'ct' or 'mr'; '{modality}' was asked for.")
+    tissue_map, description = anatomy(seed, spacing_mm)
+    image, settings = _paint(tissue_map, seed, modality)
+    labels = Volume(tissues.LABEL_OF_TISSUE[tissue_map.array], tissue_map.geometry, f"{tissue_map.name} labels")
+    return Phantom(image, labels, tissue_map, {**description, **settings})

@@ -51,7 +51,6 @@ class Person:
     kyphosis: float
     stomach_gas: bool
     table: bool
-    arms_up: bool
     calcification: float
     """Chance scale of aortic and coronary calcification, 0 to 1 (grows with age)."""
 
@@ -76,7 +75,7 @@ def draw_person(seed: int) -> Person:
         chest_depth=_between(rng, 1.0, 0.07, 0.86, 1.16),
         female=bool(rng.uniform() < 0.5),
         breast_mm=_between(rng, 48, 10, 28, 75),
-        base=(_between(rng, 17, 5, 7, 28), _between(rng, 0, 3, -7, 7), 0.0),
+        base=(_between(rng, 17, 5, 7, 28), _between(rng, 6, 2.5, 0, 12), 0.0),
         azimuth=_between(rng, 52, 7, 38, 66),
         declination=_between(rng, 33, 7, 18, 48),
         roll=_between(rng, 0, 7, -15, 15),
@@ -98,6 +97,5 @@ def draw_person(seed: int) -> Person:
         kyphosis=_between(rng, 0, 6, -10, 14),
         stomach_gas=bool(rng.uniform() < 0.6),
         table=bool(rng.uniform() < 0.85),
-        arms_up=bool(rng.uniform() < 0.75),
         calcification=float(rng.uniform() ** 2),
     )

@@ -44,7 +44,7 @@ def paint_wall(tissues: np.ndarray, space: Space, p: Person, heights: np.ndarray
     chest = oval(space.x, y, width * (1 + 0.12 * shoulders), np.float32(depth) * (1 - 0.06 * shoulders))
     back = np.clip(y / np.float32(depth), -1, 1)
     side = np.clip(np.abs(space.x) / np.float32(width), 0, 1)
-    muscle = np.float32(p.muscle_mm) * (np.float32(0.6) + np.float32(0.5) * back + np.float32(0.6) * side)
+    muscle = np.float32(p.muscle_mm) * (np.float32(0.55) + np.float32(0.5) * back + np.float32(0.25) * side)
     muscle = 12 + np.maximum(muscle, 3) + 6 * shoulders
     fat = np.float32(p.fat_mm) * (np.float32(0.75) + np.float32(0.25) * np.abs(back) + 0.15 * side)
     surface = chest - (muscle + fat)
@@ -129,7 +129,7 @@ def paint_cavity(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarra
 def spine_centre(p: Person, z: np.ndarray) -> np.ndarray:
     """y (mm) of the centre of the vertebral bodies at height z."""
     t = z / np.float32(150 * p.size)
-    return np.float32(79 * p.size) + np.float32(p.kyphosis) - np.float32(p.kyphosis + 8) * t * t
+    return np.float32(82 * p.size) + np.float32(p.kyphosis) - np.float32(p.kyphosis + 8) * t * t
 
 
 def paint_spine(tissues: np.ndarray, space: Space, p: Person) -> None:
@@ -196,7 +196,7 @@ def airways(space: Space, p: Person) -> tuple[np.ndarray, np.ndarray]:
                  np.array([8, 7.5, 6.0, 4.5]) * n, 10)
     left = tube(space, np.array([[1, 33, 56], [20, 38, 41], [40, 46, 30], [56, 54, 6]]) * n,
                 np.array([7.5, 6.5, 5.5, 4.0]) * n, 10)
-    gullet = tube(space, np.array([[1, 46, 200], [2, 47, 120], [4, 52, 60], [6, 57, 20], [10, 54, -40], [20, 40, -75]]) * n,
+    gullet = tube(space, np.array([[1, 46, 200], [2, 47, 120], [4, 54, 60], [6, 62, 20], [10, 58, -40], [20, 40, -75]]) * n,
                   np.full(6, 6.0) * n, 10)
     return np.minimum(smooth_min(trachea, right, 3.0), left), gullet
 
