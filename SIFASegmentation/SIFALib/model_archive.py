@@ -71,6 +71,8 @@ def _copy_folder(source: Path, target: Path) -> None:
             )
         if entry.name not in LIMITS or entry.is_dir():
             raise ModelError(_foreign(source, entry.name))
+        if entry.stat().st_size > LIMITS[entry.name]:
+            raise ModelError(_too_large(entry.path, LIMITS[entry.name]))
     for entry in entries:
         if entry.name not in CLUTTER:
             with open(entry.path, "rb") as file:

@@ -156,7 +156,8 @@ def test_versions_are_ordered_as_semver_orders_them():
         "1.0.0-alpha 1.0.0-alpha.1 1.0.0-alpha.beta 1.0.0-beta 1.0.0-beta.2 1.0.0-beta.11 1.0.0-rc.1 1.0.0"
     )
     versions = [*ordered.split(), "1.2.0", "1.10.0", "2.0.0"]
-    assert sorted(versions[::-1], key=model_card.version_key) == versions
+    shuffled = versions[::2] + versions[1::2]
+    assert sorted(shuffled, key=model_card.version_key) == versions
 
 
 # The weights
@@ -306,7 +307,7 @@ def test_a_broken_model_is_listed_with_the_reason_beside_the_sound_ones(store):
 def test_an_unknown_model_is_refused_with_the_list_of_those_that_exist(store):
     with pytest.raises(ModelError, match=r"There is no model 'big'\. There are: tiny@1\.0\.0\."):
         store.get("big")
-    with pytest.raises(ModelError, match="There is no model 'tiny@2.0.0'"):
+    with pytest.raises(ModelError, match=r"There is no model 'tiny@2\.0\.0'"):
         store.get("tiny@2.0.0")
 
 
