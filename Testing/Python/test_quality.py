@@ -1,0 +1,130 @@
+"""Promises of quality.py: volumes are exact, and what cannot be right is said in plain words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from SIFALib.quality import component_sizes, flags, largest_component, volumes_ml
+from SIFALib.structures import STRUCTURES
+from SIFALib.volume import Geometry, Volume
+
+
+def labels(spacing: tuple[float, float, float] = (4.0, 4.0, 4.0), **boxes: tuple[int, int, int]) -> Volume:
+    """A label map, 40 voxels wide, with a box of the given size (k, j, i) for each structure id."""
+    array = np.zeros((40, 40, 40), np.uint8)
+    for structure in STRUCTURES:
+        k, j, i = boxes.get(structure.id, (0, 0, 0))
+        start = 10 * (structure.value - 1)
+        array[start : start + k, :j, :i] = structure.value
+    return Volume(array, Geometry((40, 40, 40), (0.0, 0.0, 0.0), spacing), "case")
+
+
+SOUND = {"MYO": (10, 15, 15), "LA": (10, 10, 10), "LV": (10, 12, 12), "AA": (10, 9, 9)}  # 144, 64, 92, 52 ml
+
+
+def test_volumes_are_voxels_times_voxel_volume():
+    assert volumes_ml(labels((1.0, 2.0, 2.5), LV=(3, 4, 5))) == {"MYO": 0, "LA": 0, "LV": 60 * 0.005, "AA": 0}
+
+
+def test_volumes_are_right_on_an_oblique_grid():
+    turned = Geometry((40, 40, 40), (5.0, 6.0, 7.0), (1.0, 2.0, 2.5), (0.6, -0.8, 0, 0.8, 0.6, 0, 0, 0, 1))
+    volume = Volume(labels(LV=(3, 4, 5)).array, turned, "case")
+    assert volumes_ml(volume)["LV"] == pytest.approx(0.3)
+
+
+def test_a_sound_segmentation_has_no_flags():
+    assert flags(labels(**SOUND)) == ()
+
+
+def test_a_missing_structure_is_told_by_name():
+    (flag,) = flags(labels(**{k: v for k, v in SOUND.items() if k != "LA"}))
+    assert (flag.structure_id, flag.kind) == ("LA", "empty")
+    assert flag.message == "Left atrium: nothing was found; check that the scan covers it."
+
+
+def test_a_second_sizeable_piece_is_told():
+    volume = labels(**SOUND)
+    volume.array[0:3, 35:40, 35:40] = 3  # 4.8 ml, 5 % of the whole
+    (flag,) = flags(volume)
+    assert (flag.structure_id, flag.kind) == ("LV", "fragments")
+    assert (
+        flag.message == "Left ventricle: drawn in 2 pieces, the largest holds 95 % of it; check the outline."
+    )
+
+
+def test_many_specks_that_add_up_are_told():
+    volume = labels(**SOUND)
+    volume.array[::2, 20:40:2, 20:40:2][:4] = 4  # 400 specks of 0.06 ml
+    (flag,) = flags(volume)
+    assert (flag.structure_id, flag.kind) == ("AA", "fragments")
+    assert "drawn in many small pieces, the largest holds 67 %" in flag.message
+
+
+def test_a_speck_is_not_worth_a_word():
+    volume = labels(**SOUND)
+    volume.array[0, 39, 39] = 3
+    assert flags(volume) == ()
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((10, 3, 3), "Left ventricle: 6 ml is less than the 15 ml that can be expected of an adult; "
+                     "check the outline, and whether the scan cuts it off."),
+        ((10, 40, 40), "Left ventricle: 1024 ml is more than the 500 ml that can be expected of an adult; "
+                       "check the outline."),
+    ],
+)  # fmt: skip
+def test_a_volume_that_no_adult_has_is_told_in_plain_words(size, message):
+    (flag,) = flags(labels(**(SOUND | {"LV": size})))
+    assert (flag.structure_id, flag.kind, flag.message) == ("LV", "volume", message)
+
+
+def test_normal_adult_hearts_are_plausible_in_every_phase():
+    # least and greatest normal values (mean -+ 2 SD) of Hudsmith 2005 and Kawel-Boehm 2015
+    for volume_ml in (
+        {"LV": 18, "LA": 20, "MYO": 53, "AA": 25},
+        {"LV": 218, "LA": 163, "MYO": 205, "AA": 94},
+    ):
+        for structure in STRUCTURES:
+            n = round(volume_ml[structure.id] * 1000)
+            array = np.zeros(64 * 64 * 64, np.uint8)
+            array[:n] = structure.value
+            volume = Volume(array.reshape(64, 64, 64), Geometry((64, 64, 64), (0, 0, 0), (1, 1, 1)), "case")
+            assert flags(volume, (structure,)) == (), structure.id
+
+
+def test_pieces_that_share_a_corner_are_one():
+    mask = np.zeros((3, 3, 3), bool)
+    mask[0, 0, 0] = mask[1, 1, 1] = True
+    assert component_sizes(mask).tolist() == [2]
+    mask[1, 1, 1], mask[2, 2, 2] = False, True
+    assert component_sizes(mask).tolist() == [1, 1]
+
+
+def test_the_largest_piece_is_kept_and_nothing_else():
+    mask = np.zeros((4, 9, 9), bool)
+    mask[1:3, 1:4, 1:4] = True
+    mask[0:2, 6:8, 6:8] = True
+    kept = largest_component(mask)
+    assert kept.sum() == 18 and kept[1:3, 1:4, 1:4].all()
+
+
+def test_an_empty_mask_has_no_pieces():
+    empty = np.zeros((4, 5, 6), bool)
+    assert component_sizes(empty).size == 0
+    assert not largest_component(empty).any() and largest_component(empty).shape == (4, 5, 6)
+
+
+@given(arrays(bool, (4, 5, 6), elements=st.booleans()))
+def test_pieces_agree_with_an_independent_count(mask):
+    from scipy.ndimage import label
+
+    pieces, count = label(mask, np.ones((3, 3, 3)))
+    sizes = sorted((int((pieces == n).sum()) for n in range(1, count + 1)), reverse=True)
+    assert component_sizes(mask).tolist() == sizes
+    kept = largest_component(mask)
+    assert kept.sum() == max(sizes, default=0) and (kept <= mask).all()
