@@ -1,13 +1,14 @@
 """The networks of SIFA, under the names of the papers and with the layer names of the authors.
 
-Here so far: what inference needs, the encoder shared by both tasks (``E`` in the papers, ``e_B`` in the authors'
-code) and the pixel classifiers on top of it (``C``; ``s_B`` and, for deep supervision, ``s_B_ll``).
+Here so far: what inference needs, the encoder shared by both tasks (``E`` in the papers, ``e_B`` in the
+authors' code) and the pixel classifiers on top of it (``C``; ``s_B`` and, for deep supervision,
+``s_B_ll``).
 
 Papers: C. Chen, Q. Dou, H. Chen, J. Qin, P.-A. Heng, "Synergistic Image and Feature Adaptation", AAAI 2019;
-the same authors, "Unsupervised Bidirectional Cross-Modality Adaptation via Deeply Synergistic Image and Feature
-Alignment for Medical Image Segmentation", IEEE TMI 2020.  With ``width=16`` every layer equals the authors'
-TensorFlow graph: shapes, padding, epsilons, the place of dropout and the resize.  ``width`` scales all channel
-numbers alike (8: the compact network, a quarter of the values and of the work).
+the same authors, "Unsupervised Bidirectional Cross-Modality Adaptation via Deeply Synergistic Image and
+Feature Alignment for Medical Image Segmentation", IEEE TMI 2020. With ``width=16`` every layer equals the
+authors' TensorFlow graph: shapes, padding, epsilons, the place of dropout and the resize. ``width`` scales
+all channel numbers alike (8: the compact network, a quarter of the values and of the work).
 
 Tensors are ``[N, C, H, W]``; H and W are multiples of 8, the reduction of the encoder.
 """
@@ -25,7 +26,7 @@ REDUCTION = 8
 """How much coarser the latent grid is than the image: three max poolings."""
 
 INIT_STD = 0.01
-"""Nominal standard deviation of the truncated normal start of encoder and segmentation heads (authors' code)."""
+"""Nominal standard deviation of the truncated normal start of encoder and heads (authors' code)."""
 
 TF_CONV_PERMUTATION = (3, 2, 0, 1)
 """TensorFlow keeps kernels as [height, width, in, out]; PyTorch as [out, in, height, width]."""
@@ -66,11 +67,11 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class ConvNorm(nn.Module):
-    """Convolution, dropout, batch normalisation, in the authors' order; no activation.  Keeps H and W.
+    """Convolution, dropout, batch normalisation, in the authors' order; no activation. Keeps H and W.
 
-    ``dilation=2`` gives the convolution of the dilated blocks.  Only there the authors' checkpoint has a ``biases``
-    variable, which takes part in the weight decay but is never added to the output; it is kept here as
-    ``unused_bias``, so that their checkpoints map one to one and the number of values agrees.
+    ``dilation=2`` gives the convolution of the dilated blocks. Only there the authors' checkpoint has a
+    ``biases`` variable, which takes part in the weight decay but is never added to the output; it is kept
+    here as ``unused_bias``, so that their checkpoints map one to one and the number of values agrees.
     """
 
     def __init__(
@@ -94,8 +95,8 @@ class ConvNorm(nn.Module):
 class ResidualBlock(nn.Module):
     """ReLU(F(x) + x) with two 3x3 convolutions in F; ``dilation=2`` makes it the dilated (DRN) block.
 
-    Where the channels grow, the skip gets half of the new channels as zeros before and half after its own; there is
-    no projection.
+    Where the channels grow, the skip gets half of the new channels as zeros before and half after its own;
+    there is no projection.
     """
 
     def __init__(self, in_channels: int, out_channels: int, keep_rate: float, dilation: int = 1) -> None:
@@ -114,8 +115,8 @@ class ResidualBlock(nn.Module):
 class Encoder(nn.Module):
     """Image ``[N, in_channels, H, W]`` -> ``(latent, latent_ll)``, both ``[N, 32 * width, H / 8, W / 8]``.
 
-    ``latent`` leaves the last layer (c3); ``latent_ll``, the lower-level features for deep supervision, leaves r12.
-    The same encoder sees real target images and source images made to look like them.
+    ``latent`` leaves the last layer (c3); ``latent_ll``, the lower-level features for deep supervision,
+    leaves r12. The same encoder sees real target images and source images made to look like them.
     """
 
     def __init__(self, in_channels: int = 1, width: int = 16, keep_rate: float = 1.0) -> None:
@@ -179,7 +180,8 @@ class Segmenter(nn.Module):
     ``"aaai2019"``; intensities in about [-1, 1]; H and W multiples of 8.
     ``keep_rate=None`` takes the dropout of that paper's training; it plays no part in evaluation mode.
 
-    Raises ValueError for an unknown variant, a width or a class number that cannot be, and a wrong input shape.
+    Raises ValueError for an unknown variant, a width or a class number that cannot be, and a wrong input
+    shape.
     """
 
     def __init__(
@@ -226,23 +228,23 @@ def check_image_batch(x: Tensor, channels: int) -> None:
     """Raise ValueError unless ``x`` is ``[N, channels, H, W]`` with H and W multiples of 8."""
     if x.ndim != 4:
         raise ValueError(
-            f"The network takes a batch of slices [N, {channels}, H, W] but got an array of shape {tuple(x.shape)}."
+            f"The network takes a batch of slices [N, {channels}, H, W] but got {list(x.shape)}."
         )
     if x.shape[1] != channels:
         raise ValueError(f"The network takes slices of {channels} channel(s) but got {x.shape[1]}.")
     height, width = x.shape[2:]
     if height < REDUCTION or width < REDUCTION or height % REDUCTION or width % REDUCTION:
         raise ValueError(
-            f"The network takes slices whose sides are multiples of {REDUCTION} pixels but got {height} x {width}; "
-            "crop or pad them."
+            f"The network takes slices whose sides are multiples of {REDUCTION} pixels "
+            f"but got {height} x {width}; crop or pad them."
         )
 
 
 def legacy_bilinear_resize(x: Tensor, factor: int = REDUCTION) -> Tensor:
-    """Enlarge ``[N, C, h, w]`` to ``[N, C, factor * h, factor * w]`` as TensorFlow's ``resize_images`` used to.
+    """Enlarge ``[N, C, h, w]`` to ``[N, C, factor * h, factor * w]`` as TensorFlow 1 did.
 
     Output row i lies at source row i / factor (no half-pixel centres); beyond the last row, the last row is
-    repeated.  So output ``factor * k`` equals input k exactly.  Columns first, then rows, each as
+    repeated. So output ``factor * k`` equals input k exactly. Columns first, then rows, each as
     ``low + (high - low) * fraction``: TensorFlow's order of operations.
     """
     fractions = torch.arange(factor, device=x.device, dtype=x.dtype) / factor
@@ -253,12 +255,12 @@ def legacy_bilinear_resize(x: Tensor, factor: int = REDUCTION) -> Tensor:
 
 
 def truncated_normal_(weight: Tensor, std: float) -> None:
-    """Fill with N(0, std) drawn again beyond two std, as TensorFlow does: the spread that results is 0.88 std."""
+    """Fill with N(0, std), drawn again beyond two std, as TensorFlow does; this leaves a spread of 0.88 std."""
     nn.init.trunc_normal_(weight, std=std, a=-2.0 * std, b=2.0 * std)
 
 
 def tf_name_map(segmenter: Segmenter) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Each entry of the state -> (variable of the authors' checkpoint, axes that transpose it to PyTorch's order)."""
+    """Entry of the state -> (variable of the authors' checkpoint, axes that transpose it to our order)."""
     networks = {"encoder": "e_B", "segmentation_head": "s_B", "segmentation_head_ll": "s_B_ll"}
     leaves = {
         "conv.weight": "Conv/weights",
