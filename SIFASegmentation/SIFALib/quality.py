@@ -14,10 +14,11 @@ SIZEABLE_ML = 2.0  # a second piece of at least this volume is no speck
 LARGEST_SHARE = 0.95  # of a structure's volume that its largest piece must hold
 
 PLAUSIBLE_ML = {
-    # Limits beyond which the outline is wrong more likely than the heart is odd: adults, any phase of the beat,
-    # from below the least normal value (mean - 2 SD) to the largest hearts that are seen in practice.
-    # Normal values, mean (SD). LV: end-systole of women 42 (12) ml, end-diastole of men 160 (29) ml; LA: least
-    # of women 89 - 48 = 41 ml, most of men 103 (30) ml: Hudsmith et al., J Cardiovasc Magn Reson 7:775 (2005).
+    # Limits beyond which the outline is wrong more likely than the heart is odd: adults, any phase of the
+    # beat, from below the least normal value (mean - 2 SD) to the largest hearts seen in practice.
+    # Normal values, mean (SD). LV: end-systole of women 42 (12) ml, end-diastole of men 160 (29) ml;
+    # LA: least of women 89 - 48 = 41 ml, most of men 103 (30) ml: Hudsmith et al., J Cardiovasc Magn Reson
+    # 7:775 (2005).
     "LV": (15.0, 500.0),
     "LA": (12.0, 400.0),
     # LV mass: women 98 (21) g, men 134 (21) g, divided by 1.05 g/ml: Kawel-Boehm et al., J Cardiovasc Magn
@@ -96,15 +97,19 @@ def largest_component(mask: np.ndarray) -> np.ndarray:
     return result
 
 
-def _components(mask: np.ndarray) -> tuple[np.ndarray, tuple[slice, ...]]:
-    """Numbered pieces (0: none) in the bounding box of the mask, and that box; of size 0 for an empty mask."""
-    from skimage.measure import label
-
+def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
+    """The smallest block of array indices that holds the whole mask; empty slices for an empty mask."""
     ends = []
     for axis in range(mask.ndim):
         filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-        if not len(filled):
-            return np.zeros((0,) * mask.ndim, np.int64), (slice(0, 0),) * mask.ndim
-        ends.append(slice(int(filled[0]), int(filled[-1]) + 1))
-    box = tuple(ends)
-    return label(mask[box], connectivity=mask.ndim), box
+        ends.append(slice(int(filled[0]), int(filled[-1]) + 1) if len(filled) else slice(0, 0))
+    return tuple(ends)
+
+
+def _components(mask: np.ndarray) -> tuple[np.ndarray, tuple[slice, ...]]:
+    """Numbered pieces (0: none) in the bounding box of the mask, and that box; size 0 for an empty mask."""
+    from skimage.measure import label
+
+    box = bounding_box(mask)
+    part = mask[box]
+    return label(part, connectivity=mask.ndim) if part.size else np.zeros(part.shape, np.int64), box
