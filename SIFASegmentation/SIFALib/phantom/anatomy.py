@@ -4,16 +4,18 @@ from __future__ import annotations
 import numpy as np
 
 from ..volume import Geometry, Volume
-from . import heart, lungs, thorax
-from .heart_plan import make_plan
+from . import abdomen, heart, lungs, thorax
+from .heart_plan import Plan, make_plan
 from .person import draw_person
-from .shapes import FAR, make_space, smooth_min, smooth_noise, tube
+from .shapes import FAR, Slices, Space, make_space, smooth_min, smooth_noise, tube
 from .tissues import Tissue
 
 FIELD_OF_VIEW = (384.0, 306.0, 324.0)
 """mm in x, y, z: a whole adult chest."""
 WARP_MM, WARP_WAVELENGTH_MM = 3.0, 75.0
 """Standard deviation and knot distance of the smooth deformation of everything."""
+SLAB_VOXELS = 600_000
+"""The formulas run on slabs of about this many voxels, so that they stay in the processor's cache."""
 
 
 def anatomy(seed: int, spacing_mm: float = 1.5) -> tuple[Volume, dict[str, object]]:
@@ -29,49 +31,81 @@ def anatomy(seed: int, spacing_mm: float = 1.5) -> tuple[Volume, dict[str, objec
     sizes = heart.fit(plan)
     rng = np.random.Generator(np.random.PCG64([int(seed), 2]))
     low = np.array([-192.0, -122.0, -152.0]) + rng.uniform(-6, 6, 3)
-    high = low + FIELD_OF_VIEW
-    space = make_space(rng, low, high, float(spacing_mm), WARP_MM, WARP_WAVELENGTH_MM)
-    xs, ys, zs = (np.float32(space.origin[a]) + np.float32(space.spacing) * np.arange(space.shape[2 - a], dtype=np.float32)
-                  for a in range(3))
-    tissues = np.zeros(space.shape, np.uint8)
-    cavity = thorax.paint_wall(tissues, space, person, zs)
-    thorax.paint_cavity(tissues, space, person, cavity)
-    base = np.asarray(person.base)
-    core = space.slices(np.array([base[0] - 105, -90 * person.size, -400]), np.array([base[0] + 112, 95 * person.size, 400]))
-    inner = space.part(core)
-    near = inner.slices(heart.REACH[0] + base, heart.REACH[1] + base)
-    hearts = inner.part(near)
-    fields = heart.heart_fields(hearts, plan, sizes)
-    noise = smooth_noise(rng, hearts.shape, np.array(hearts.origin), hearts.spacing, heart.REACH[0] + base - 8,
-                         heart.REACH[1] + base + 8, 6.0)
+    space = make_space(rng, low, low + FIELD_OF_VIEW, float(spacing_mm), WARP_MM, WARP_WAVELENGTH_MM)
+    near = space.slices(*(heart.REACH + np.asarray(person.base)))
+    noise = heart_noise(rng, space.part(near), plan)
 
-    block = tissues[core]
-    points, radii, _ = heart.aorta_course(plan)
-    aorta = tube(inner, points[3:], radii[3:], 12)
+    tissues = np.zeros(space.shape, np.uint8)
+    for slab in slabs(space.shape):
+        whole = (slab, slice(None), slice(None))
+        z = slice(max(slab.start, near[0].start), min(slab.stop, near[0].stop))
+        if z.start >= z.stop:
+            paint_slab(tissues[whole], space.part(whole), plan)
+            continue
+        box = (slice(z.start - slab.start, z.stop - slab.start), near[1], near[2])  # the heart's part of this slab
+        fields = heart.heart_fields(space.part(whole).part(box), plan, sizes)
+        paint_slab(tissues[whole], space.part(whole), plan, box, fields)
+        layer = slice(z.start - near[0].start, z.stop - near[0].start)
+        heart.paint_heart(tissues[whole][box], fields, {name: field[layer] for name, field in noise.items()}, plan)
+    lungs.paint_trees(tissues, space, plan, rng)
+    if person.table:
+        thorax.paint_table(tissues, space)
+
+    geometry = Geometry((space.shape[2], space.shape[1], space.shape[0]), space.origin, (space.spacing,) * 3)
+    description: dict[str, object] = dict(person.described())
+    description["spacing_mm"] = float(spacing_mm)
+    description["wall_mm"] = sizes.wall_mm
+    description["volumes_ml"] = heart.volumes_ml(tissues, geometry.voxel_ml)
+    return Volume(tissues, geometry, f"phantom {seed}"), description
+
+
+def heart_noise(rng: np.random.Generator, space: Space, plan: Plan) -> dict[str, np.ndarray]:
+    """Random fields over the heart: `fine` roughens the trabeculated walls, `coarse` varies the fat."""
+    low, high = heart.REACH + np.asarray(plan.person.base) + [[-12.0], [12.0]]
+    origin = np.asarray(space.origin)
+    return {name: smooth_noise(rng, space.shape, origin, space.spacing, low, high, wavelength)
+            for name, wavelength in (("fine", 5.0), ("coarse", 28.0))}
+
+
+def slabs(shape: tuple[int, ...]) -> list[slice]:
+    """Ranges of slices of about SLAB_VOXELS voxels each."""
+    count = max(1, round(shape[0] * shape[1] * shape[2] / SLAB_VOXELS))
+    edges = [int(edge) for edge in np.linspace(0, shape[0], min(count, shape[0]) + 1)]
+    return [slice(first, last) for first, last in zip(edges, edges[1:])]
+
+
+def paint_slab(tissues: np.ndarray, space: Space, plan: Plan, box: Slices | None = None,
+               fields: heart.Fields | None = None) -> None:
+    """Everything but the heart, the branches in the lungs and the table, in one slab of the grid.
+
+    box, fields: where in the slab the heart is, and its fields there, so that fat can be laid around it.
+    """
+    person = plan.person
+    n = person.size
+    cavity = thorax.paint_wall(tissues, space, person)
+    abdomen.paint_cavity(tissues, space, person, cavity)
+    core = space.slices(np.array([-100.0 * n, -95.0 * n, -400.0]), np.array([125.0 * n, 105.0 * n, 400.0]))
+    inner, block = space.part(core), tissues[core]
+    points, radii, ascending = heart.aorta_course(plan)
+    aorta = tube(inner, points[ascending - 1:], radii[ascending - 1:], 12)
     branches, veins = lungs.neck_vessels(inner, plan)
     airway, gullet = thorax.airways(inner, person)
     tubes = np.minimum.reduce([aorta, branches, veins, airway, gullet])
-    tubes[near] = smooth_min(tubes[near], np.minimum.reduce([fields["pa"], fields["svc"], fields["ivc"]]), 8.0)
-    tubes[near] = smooth_min(tubes[near], heart.sac(fields, person), 8.0)
-    fat = thorax.mediastinum(inner, person, tubes) - np.float32(1.0 + 0.35 * person.epicardial_fat_mm)
-    block[(fat < 0) & (cavity[core] < 2) & (block == Tissue.LUNG)] = Tissue.MEDIASTINAL_FAT
+    soft = thorax.mediastinum(inner, person, tubes)
+    whole = np.full(space.shape, FAR, np.float32)
+    whole[core] = soft
+    if box is not None and fields is not None:
+        vessels = np.minimum.reduce([fields["pa"], fields["svc"], fields["ivc"], fields["pv"] + 2])
+        whole[box] = smooth_min(smooth_min(whole[box], vessels, 8.0), heart.sac(fields, person), 6.0)
+    whole -= np.float32(0.6 + 0.2 * person.epicardial_fat_mm)
+    tissues[(whole < 0) & (cavity < 2) & (tissues == Tissue.LUNG)] = Tissue.MEDIASTINAL_FAT
     thorax.paint_spine(tissues, space, person)
     thorax.paint_sternum(tissues, space, person)
-    lungs.paint_trees(tissues, space, plan, rng)
     block[gullet < 0] = Tissue.OESOPHAGUS
     block[gullet < -4.6] = Tissue.GAS if person.stomach_gas else Tissue.OESOPHAGUS
     block[airway < 0] = Tissue.AIRWAY_WALL
     block[airway < -1.6] = Tissue.AIRWAY
     block[veins < 0] = Tissue.VENA_CAVA_SUPERIOR
-    block[np.minimum(aorta, branches) < 1.5] = Tissue.VESSEL_WALL
-    block[np.minimum(aorta, branches) < 0] = Tissue.AORTA
-    heart.paint_heart(block[near], fields, noise, plan)
-    if person.table:
-        thorax.paint_table(tissues, xs, ys, space.shape)
-
-    geometry = Geometry((space.shape[2], space.shape[1], space.shape[0]), space.origin, (space.spacing,) * 3)
-    description = dict(person.described())
-    description["spacing_mm"] = float(spacing_mm)
-    description["wall_mm"] = sizes.wall_mm
-    description["volumes_ml"] = heart.volumes_ml(tissues, geometry.voxel_ml)
-    return Volume(tissues, geometry, f"phantom {seed}"), description
+    arteries = np.minimum(aorta, branches)
+    block[arteries < 1.5] = Tissue.VESSEL_WALL
+    block[arteries < 0] = Tissue.AORTA

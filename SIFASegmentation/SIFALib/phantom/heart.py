@@ -178,21 +178,23 @@ def sac(f: Fields, p: Person) -> np.ndarray:
     atrial = smooth_min(f["ra"] - 2, f["la"] - 2, 10.0)
     field = smooth_min(ventricular, atrial, 16.0)
     field = smooth_min(field, np.minimum(f["ascending"], f["pa"] + 0.25 * np.maximum(f["pa"], 0)) - 1.5, 10.0)
-    return field - np.float32(0.35 * p.epicardial_fat_mm)
+    # Fat lies over the right ventricle and in the grooves, hardly on the left ventricle's side.
+    return field - np.float32(0.2 * p.epicardial_fat_mm) * (1 + np.clip(f["s"] * np.float32(1 / 30), -0.7, 1))
 
 
-def paint_heart(tissues: np.ndarray, f: Fields, noise: np.ndarray, plan: Plan) -> None:
+def paint_heart(tissues: np.ndarray, f: Fields, noise: Fields, plan: Plan) -> None:
     """Paints the heart over what is there, outermost first, so that blood always has a wall around it.
 
-    noise: [K, J, I] fine smooth noise (trabeculae), same grid as the fields.
+    noise: `fine` and `coarse` smooth unit noise on the same grid as the fields.
     """
     p = plan.person
-    fat = sac(f, p)
+    rough = noise["fine"]
+    fat = sac(f, p) - np.float32(0.25 * p.epicardial_fat_mm) * np.clip(noise["coarse"], -1, 2)
 
     def put(tissue: Tissue, mask: np.ndarray) -> None:
         tissues[mask] = tissue
 
-    put(Tissue.PERICARDIUM, fat < 1.6)
+    put(Tissue.PERICARDIUM, fat < 1.4)
     put(Tissue.EPICARDIAL_FAT, fat < 0)
     put(Tissue.ATRIAL_WALL, np.minimum.reduce([f["la"], f["ra"], f["laa"]]) < 2.0)
     put(Tissue.RV_WALL, f["rv"] < 3.2)
@@ -207,13 +209,13 @@ def paint_heart(tissues: np.ndarray, f: Fields, noise: np.ndarray, plan: Plan) -
     put(Tissue.LA_BLOOD, (f["la"] < 0) & (f["aorta"] > 1.8) & (f["lvot"] > 1.5) & (f["pa"] > 2))
     rv = (f["rv"] < 0) & (f["outer"] > 0) & (f["aorta"] > 2.5) & (f["lvot"] > 4) & (f["myo"] > 0)
     put(Tissue.RV_BLOOD, rv)
-    put(Tissue.RV_TRABECULA, rv & (noise > 1.15 - 0.5 * p.trabeculation) & (f["rv"] > -9) & (f["l"] > 0.35 * plan.lv_length))
+    put(Tissue.RV_TRABECULA, rv & (rough > 1.15 - 0.5 * p.trabeculation) & (f["rv"] > -9) & (f["l"] > 0.35 * plan.lv_length))
     put(Tissue.MYOCARDIUM, (f["myo"] < 0) & (f["orifice"] > 0) & (f["aorta"] > 0))
     put(Tissue.AORTA, f["aorta"] < 0)
     put(Tissue.ASCENDING_AORTA, f["ascending"] < 0)
     lv = f["lv"] < 0
     put(Tissue.LV_BLOOD, lv)
-    trabeculae = (noise > 1.3 - 0.7 * p.trabeculation) & (f["inner"] > -3.5) & (f["l"] > 0.4 * plan.lv_length)
+    trabeculae = (rough > 1.3 - 0.7 * p.trabeculation) & (f["inner"] > -3.5) & (f["l"] > 0.4 * plan.lv_length)
     put(Tissue.LV_PAPILLARY, lv & (trabeculae | (f["papillary"] < 0)))
 
 
@@ -241,9 +243,10 @@ def fit(plan: Plan, spacing: float = 4.0, rounds: int = 5) -> Sizes:
     z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
     space = Space(x, y, z, (float(axes[0][0]), float(axes[1][0]), float(axes[2][0])), spacing, 0.0)
     sizes, want = Sizes(), targets_ml(plan)
+    flat = np.zeros(space.shape, np.float32)
     for _ in range(rounds):
         tissues = np.zeros(space.shape, np.uint8)
-        paint_heart(tissues, heart_fields(space, plan, sizes), np.zeros(space.shape, np.float32), plan)
+        paint_heart(tissues, heart_fields(space, plan, sizes), {"fine": flat, "coarse": flat}, plan)
         have = volumes_ml(tissues, spacing**3 / 1000)
         ratio = {name: float(np.clip(want[name] / max(have[name], 1.0), 0.5, 2.0)) for name in want}
         sizes = replace(sizes, lv_mm=sizes.lv_mm * ratio["LV"] ** 0.5,

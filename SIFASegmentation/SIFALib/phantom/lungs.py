@@ -18,7 +18,7 @@ def neck_vessels(space: Space, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
         begin, d = np.array(start), np.array(way) * n
         arteries.append(tube(space, np.array([begin, begin + 0.45 * d, begin + d, begin + 1.9 * d * [1.1, 1, 0.9]]),
                              np.full(4, radius) * n, 8))
-    confluence = np.array([-27 * n, -6, 80.0])
+    confluence = np.array([-27 * n, -6, 80.0 * n])
     veins = [tube(space, np.array([plan.at(-46, 0, 40), confluence, [-27 * n, -4, 108 * n], [-40 * n, 2, 190 * n]]),
                   np.array([9, 9, 8, 6.5]) * n, 8),
              tube(space, np.array([[-26 * n, -6, 96 * n], [0, -22, 108 * n], [28 * n, -10, 122 * n], [42 * n, 0, 190 * n]]),
@@ -26,15 +26,15 @@ def neck_vessels(space: Space, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum.reduce(arteries), np.minimum.reduce(veins)
 
 
-def paint_trees(tissues: np.ndarray, space: Space, plan: Plan, rng: np.random.Generator, most: int = 700) -> None:
+def paint_trees(tissues: np.ndarray, space: Space, plan: Plan, rng: np.random.Generator, most: int = 1800) -> None:
     """Random trees of arteries, veins and bronchi from both hila; only lung is painted over."""
     n = plan.person.size
     queue: list[tuple[np.ndarray, np.ndarray, float, bool]] = []
     for side, hilum in ((-1.0, plan.at(-52, 24, 30)), (1.0, plan.at(44, 36, 40))):
-        for kind in range(10):
+        for kind in range(22):
             way = np.array([side * 0.75, 0.0, 0.0]) + rng.standard_normal(3) * [0.35, 0.75, 0.9]
             start = hilum + rng.standard_normal(3) * [4, 6, 9]
-            queue.append((start, way / np.linalg.norm(way), float(rng.uniform(3.0, 5.0)) * n, kind % 4 == 3))
+            queue.append((start, way / np.linalg.norm(way), float(rng.uniform(2.4, 4.8)) * n, kind % 5 == 4))
     painted = 0
     while queue and painted < most:
         start, way, radius, bronchus = queue.pop(0)
@@ -53,7 +53,7 @@ def paint_trees(tissues: np.ndarray, space: Space, plan: Plan, rng: np.random.Ge
         if bronchus and radius > 1.8:
             block[(block == Tissue.AIRWAY_WALL) & (field < -1.3)] = Tissue.AIRWAY
         painted += 1
-        if radius < 0.9:
+        if radius < 0.8:
             continue
         for _ in range(2):
             bend = way + rng.standard_normal(3) * 0.45

@@ -46,10 +46,15 @@ class Space:
             ranges.append(slice(first, max(min(last, count), first)))
         return ranges[0], ranges[1], ranges[2]
 
+    def grid(self, axis: int) -> np.ndarray:
+        """Unwarped coordinates (mm) along one axis (0 x, 1 y, 2 z), float32."""
+        steps = np.arange(self.shape[2 - axis], dtype=np.float32)
+        return np.float32(self.origin[axis]) + np.float32(self.spacing) * steps
+
     def part(self, where: Slices) -> Space:
         """The same coordinates on a sub-grid (views, nothing copied)."""
         start = (where[2].start, where[1].start, where[0].start)
-        origin = tuple(o + s * self.spacing for o, s in zip(self.origin, start))
+        origin = tuple(o + (s or 0) * self.spacing for o, s in zip(self.origin, start))
         return Space(self.x[where], self.y[where], self.z[where], (origin[0], origin[1], origin[2]), self.spacing,
                      self.slack)
 

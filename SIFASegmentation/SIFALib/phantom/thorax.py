@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from .person import Person
-from .shapes import FAR, Space, along, ellipsoid, smooth_max, smooth_min, tube
+from .shapes import Space, ellipsoid, smooth_max, smooth_min, tube
 from .tissues import Tissue
 
 RIB_PITCH = 27.0
@@ -27,11 +27,9 @@ def chest_sizes(p: Person) -> tuple[float, float, float]:
     return 129 * p.size, 84 * p.size * p.chest_depth, 21 * p.size
 
 
-def paint_wall(tissues: np.ndarray, space: Space, p: Person, heights: np.ndarray) -> np.ndarray:
-    """Body surface, fat, muscle and ribs. Returns the field of the pleural and abdominal cavity.
-
-    heights: [K] unwarped z (mm) of the slices.
-    """
+def paint_wall(tissues: np.ndarray, space: Space, p: Person) -> np.ndarray:
+    """Body surface, fat, muscle and ribs. Returns the field of the pleural and abdominal cavity."""
+    heights = space.grid(2)
     width, depth, middle = chest_sizes(p)
     rise = np.clip((heights - 15 * p.size) / (165 * p.size), 0, 1.25)
     narrowing = np.sqrt(np.clip(1 - rise**2.3, 0.0, 1)) * 0.97 + 0.03
@@ -50,12 +48,14 @@ def paint_wall(tissues: np.ndarray, space: Space, p: Person, heights: np.ndarray
     surface = chest - (muscle + fat)
     if p.female:
         for sign in (-1.0, 1.0):
-            centre = np.array([sign * 0.56 * width, middle - depth - 14 - 0.2 * p.breast_mm, 0.0])
+            centre = np.array([sign * 0.56 * width, middle - 0.86 * depth - p.muscle_mm - 0.25 * p.breast_mm, 0.0])
             where = space.slices(centre - p.breast_mm * 1.4, centre + p.breast_mm * 1.4)
             part = space.part(where)
-            breast = ellipsoid(part, centre, p.breast_mm * np.array([1.15, 0.85, 1.1]))
-            surface[where] = smooth_min(surface[where], breast, 12.0)
-            gland = ellipsoid(part, centre, p.breast_mm * np.array([0.75, 0.55, 0.7]))
+            if part.x.size == 0:
+                continue
+            breast = ellipsoid(part, centre, p.breast_mm * np.array([1.35, 0.6, 1.15]))
+            surface[where] = smooth_min(surface[where], breast, 16.0)
+            gland = ellipsoid(part, centre, p.breast_mm * np.array([0.8, 0.36, 0.7]))
             tissues[where][(gland < 0) & (surface[where] < -4)] = Tissue.BREAST
     keep = tissues == Tissue.BREAST
     tissues[surface < 0] = Tissue.SKIN
@@ -87,61 +87,24 @@ def paint_ribs(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray,
     tissues[layer] = bone
 
 
-def diaphragm(space: Space, p: Person) -> np.ndarray:
-    """Height (mm) above the diaphragm; negative in the abdomen."""
-    n, sink = p.size, p.inspiration
-    x, y, z = space.x, space.y, space.z
-    bow = np.square((y - np.float32(8 * n)) * np.float32(1 / (88 * n * p.chest_depth))) * np.float32(62)
-    right = np.square((x + np.float32(62 * n)) * np.float32(1 / (80 * n))) * np.float32(45)
-    left = np.square((x - np.float32(68 * n)) * np.float32(1 / (80 * n))) * np.float32(45)
-    return z + bow + smooth_min(right + np.float32(36 * n + sink), left + np.float32(47 * n + sink), 25.0)
-
-
-def paint_cavity(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray) -> None:
-    """Lungs above the diaphragm; liver, stomach, spleen below."""
-    above = diaphragm(space, p)
-    inside = cavity < 0
-    tissues[inside & (cavity < -1) & (above > 0)] = Tissue.LUNG
-    tissues[inside & (above < 0)] = Tissue.FAT
-    tissues[inside & (above < 0) & (above > -3)] = Tissue.MUSCLE
-    n, sink = p.size, p.inspiration
-    bottom = np.array([0, 0, -sink])
-
-    def organ(centre: tuple[float, float, float], radii: tuple[float, float, float], tissue: Tissue,
-              gap: float = 3.0) -> tuple[tuple[slice, slice, slice], np.ndarray]:
-        c, r = np.array(centre) * n + bottom, np.array(radii) * n
-        where = space.slices(c - r, c + r)
-        field = ellipsoid(space.part(where), c, r)
-        field = np.maximum(np.maximum(field, above[where] + gap), cavity[where] + 2)
-        tissues[where][field < 0] = tissue
-        return where, field
-
-    where, field = organ((62, 0, -86), (44, 46, 48), Tissue.STOMACH_WALL)
-    inner = field < -3.5
-    tissues[where][inner] = Tissue.STOMACH_CONTENT
-    if p.stomach_gas:
-        tissues[where][inner & (space.y[where] < np.float32(2 * n))] = Tissue.GAS
-    organ((96, 60, -92), (26, 40, 48), Tissue.SPLEEN)
-    organ((-58, 14, -110), (92, 96, 92), Tissue.LIVER)
-    organ((22, -28, -84), (60, 42, 34), Tissue.LIVER)
-
-
 def spine_centre(p: Person, z: np.ndarray) -> np.ndarray:
     """y (mm) of the centre of the vertebral bodies at height z."""
     t = z / np.float32(150 * p.size)
-    return np.float32(82 * p.size) + np.float32(p.kyphosis) - np.float32(p.kyphosis + 8) * t * t
+    return np.float32(81 * p.size) + np.float32(0.35 * p.kyphosis) - np.float32(0.6 * p.kyphosis + 8) * t * t
 
 
 def paint_spine(tissues: np.ndarray, space: Space, p: Person) -> None:
     n = p.size
     where = space.slices(np.array([-48 * n, 40, -400]), np.array([48 * n, 165 * n, 400]))
     part = space.part(where)
+    if part.x.size == 0:
+        return
     x, y = part.x, part.y - spine_centre(p, part.z)
     block = tissues[where]
     level = part.z / np.float32(RIB_PITCH * n)
     offset = (level - np.round(level)) * np.float32(RIB_PITCH * n)  # 0 in the middle of a vertebra
     erector = np.hypot((np.abs(x) - 25 * n) / (22 * n), (y - 38 * n) / (19 * n))
-    block[erector < 1] = Tissue.MUSCLE
+    block[(erector < 1) & (block != Tissue.SKIN) & (block != Tissue.AIR)] = Tissue.MUSCLE
     waist = 1 - 0.1 * np.cos(offset * np.float32(2 * np.pi / (RIB_PITCH * n)))
     body = np.hypot(x / (18 * n), y / (14.5 * n)) / waist
     disc = np.abs(offset) > np.float32((RIB_PITCH / 2 - 2.6) * n)
@@ -201,8 +164,9 @@ def airways(space: Space, p: Person) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(smooth_min(trachea, right, 3.0), left), gullet
 
 
-def paint_table(tissues: np.ndarray, xs: np.ndarray, ys: np.ndarray, shape: tuple[int, ...]) -> None:
-    """A curved CT table under the back. xs, ys: [I], [J] unwarped coordinates (mm)."""
+def paint_table(tissues: np.ndarray, space: Space) -> None:
+    """A curved CT table under the back."""
+    xs, ys, shape = space.grid(0), space.grid(1), space.shape
     middle = tissues[shape[0] // 2]
     rows = np.flatnonzero((middle[:, shape[2] // 3: 2 * shape[2] // 3] != Tissue.AIR).any(axis=1))
     top = float(ys[rows[-1]]) + 1.0

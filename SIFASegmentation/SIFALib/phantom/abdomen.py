@@ -1,0 +1,50 @@
+"""The lungs' outline, the diaphragm and the organs right below it, painted into a tissue map."""
+from __future__ import annotations
+
+import numpy as np
+
+from .person import Person
+from .shapes import Space, ellipsoid, smooth_min
+from .tissues import Tissue
+
+
+def diaphragm(space: Space, p: Person) -> np.ndarray:
+    """Height (mm) above the diaphragm; negative in the abdomen."""
+    n, sink = p.size, p.inspiration
+    x, y, z = space.x, space.y, space.z
+    bow = np.square((y - np.float32(8 * n)) * np.float32(1 / (88 * n * p.chest_depth))) * np.float32(62)
+    right = np.square((x + np.float32(62 * n)) * np.float32(1 / (80 * n))) * np.float32(45)
+    left = np.square((x - np.float32(68 * n)) * np.float32(1 / (80 * n))) * np.float32(45)
+    return z + bow + smooth_min(right + np.float32(36 * n + sink), left + np.float32(47 * n + sink), 25.0)
+
+
+def paint_cavity(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray) -> None:
+    """Lungs above the diaphragm; liver, stomach, spleen below."""
+    above = diaphragm(space, p)
+    inside = cavity < 0
+    tissues[inside & (cavity < -1) & (above > 0)] = Tissue.LUNG
+    tissues[inside & (above < 0)] = Tissue.FAT
+    tissues[inside & (above < 0) & (above > -3)] = Tissue.MUSCLE
+    n, sink = p.size, p.inspiration
+    bottom = np.array([0, 0, -sink])
+
+    def organ(centre: tuple[float, float, float], radii: tuple[float, float, float], tissue: Tissue,
+              gap: float = 3.0) -> tuple[tuple[slice, slice, slice], np.ndarray]:
+        c, r = np.array(centre) * n + bottom, np.array(radii) * n
+        where = space.slices(c - r, c + r)
+        if tissues[where].size == 0:
+            return where, np.zeros((0,), np.float32)
+        field = ellipsoid(space.part(where), c, r)
+        field = np.maximum(np.maximum(field, above[where] + gap), cavity[where] + 2)
+        tissues[where][field < 0] = tissue
+        return where, field
+
+    where, field = organ((62, 0, -86), (44, 46, 48), Tissue.STOMACH_WALL)
+    if field.size:
+        inner = field < -3.5
+        tissues[where][inner] = Tissue.STOMACH_CONTENT
+    if field.size and p.stomach_gas:
+        tissues[where][inner & (space.y[where] < np.float32(2 * n))] = Tissue.GAS
+    organ((96, 60, -92), (26, 40, 48), Tissue.SPLEEN)
+    organ((-58, 14, -110), (92, 96, 92), Tissue.LIVER)
+    organ((22, -28, -84), (60, 42, 34), Tissue.LIVER)
