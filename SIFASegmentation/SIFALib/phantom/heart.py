@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from .coronaries import coronaries
 from .heart_plan import Plan, Sizes
 from .person import Person
 from .shapes import Space, along, cone, ellipsoid, smooth_max, smooth_min, tube
@@ -35,8 +36,8 @@ def ventricles(space: Space, plan: Plan, sizes: Sizes) -> Fields:
     myo = smooth_max(outer, -(l + np.float32(3.0)), 5.0)
 
     ring = 0.62 * r / (1 - 0.25 * p.systole)
-    mitral = plan.inside(0, -0.24 * r, -0.2 * r)
-    la_centre = plan.at(-13, 26, 4)
+    mitral = plan.inside(0, -0.24 * r, -0.17 * r)
+    la_centre = plan.at(-16, 21, 10)
     funnel = cone(space, mitral - 3 * plan.axes[0], mitral + 0.75 * (la_centre - mitral), ring, ring * 1.15)
     orifice = np.maximum(cone(space, mitral - 4 * plan.axes[0], mitral + 4 * plan.axes[0], ring, ring) + 0.3, np.abs(l) - 5)
 
@@ -69,12 +70,12 @@ def atria(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     """Adds `la`, `laa` (appendage), `pv` (pulmonary veins), `ra` with its appendage, `svc`, `ivc`."""
     p, scale = plan.person, plan.scale
     k = sizes.la * scale
-    body = ellipsoid(space, plan.at(-13, 27, 4), np.array([29 * k, 19.5 * k, 25 * k]),
+    body = ellipsoid(space, plan.at(-16, 22, 11), np.array([29 * k, 19.5 * k, 25 * k]),
                      np.array([plan.direction(1, 0.12, 0.1), plan.direction(-0.12, 1, 0.15),
                                plan.direction(-0.1, -0.15, 1)]))
     stems, veins = [], []
-    for ostium, way, radius in (((-36, 30, 15), (-0.9, -0.05, 0.38), 7.0), ((-34, 38, -6), (-0.82, 0.5, -0.2), 6.5),
-                                ((12, 32, 17), (0.75, 0.25, 0.6), 6.5), ((12, 40, 0), (0.8, 0.58, -0.12), 6.0)):
+    for ostium, way, radius in (((-38, 25, 22), (-0.9, -0.05, 0.38), 7.0), ((-36, 33, 1), (-0.82, 0.5, -0.2), 6.5),
+                                ((9, 27, 24), (0.75, 0.25, 0.6), 6.5), ((9, 35, 7), (0.8, 0.58, -0.12), 6.0)):
         start, d = plan.at(*ostium), plan.direction(*way)
         inward = start - 9 * k * d
         stems.append(cone(space, inward, start + 7 * d, radius * k * 1.25, radius * k))
@@ -88,7 +89,7 @@ def atria(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     f["la"] = np.maximum(la, f["l"])
     f["pv"] = np.minimum.reduce(veins)
     a = scale * p.appendage
-    f["laa"] = tube(space, np.array([plan.at(8, 16, 17), plan.at(20, 8, 25), plan.at(29, -4, 27), plan.at(31, -17, 24)]),
+    f["laa"] = tube(space, np.array([plan.at(5, 14, 21), plan.at(18, 7, 29), plan.at(28, -4, 30), plan.at(31, -17, 26)]),
                     np.array([6.5, 8.0, 8.0, 5.0]) * a, 8)
 
     k = sizes.ra * scale
@@ -116,7 +117,7 @@ def aorta_course(plan: Plan) -> tuple[np.ndarray, np.ndarray, int]:
     top = p.arch_top * n
     points = np.array([annulus, plan.at(-11, -11, 26), plan.at(-16, -14.5, 40), plan.at(-20, -15, 54),
                        [-9 * n, -11, top - 22], [-3 * n, 2, top - 5], [7 * n, 20, top], [17 * n, 38, top - 6],
-                       [22 * n, 54, top - 28], [24 * n, 62, top - 60], [23 * n, 62, 0], [16 * n, 58, -60], [8 * n, 52, -110],
+                       [24 * n, 56, top - 28], [27 * n, 67, top - 60], [26 * n, 69, 0], [18 * n, 62, -60], [10 * n, 54, -110],
                        [6 * n, 52, -170]])
     radii = np.array([0.85, p.aorta_bulge, 1.0, 1.02, 1.0, 0.95, 0.9, 0.86, 0.84, 0.83, 0.8, 0.76, 0.72, 0.7]) * r
     return points, radii, 6
@@ -142,12 +143,12 @@ def vessels(space: Space, plan: Plan, f: Fields) -> None:
     way = points[ascending] - points[ascending - 2]
     f["ascending"] = np.maximum(f["aorta"], along(space, end, way / np.linalg.norm(way)))
     f["ascending"] = np.maximum(f["ascending"], along(space, points[ascending] + [0, 14, 0], np.array([0.0, 1.0, 0.0])))
-    trunk = tube(space, np.array([plan.at(9, -36, 28), plan.at(12, -27, 40), plan.at(13, -12, 50), plan.at(22, 8, 55),
-                                  plan.at(38, 27, 53), plan.at(46, 40, 40)]),
+    trunk = tube(space, np.array([plan.at(9, -36, 28), plan.at(12, -27, 40), plan.at(13, -12, 52), plan.at(22, 8, 58),
+                                  plan.at(38, 27, 56), plan.at(46, 40, 42)]),
                  np.array([12, 13.5, 13, 11, 9.5, 7.5]) * scale, 12)
     trunk = np.maximum(trunk, -along(space, plan.at(9, -34, 31), plan.direction(0.15, 0.45, 0.85)))
-    right = tube(space, np.array([plan.at(13, -8, 49), plan.at(2, 9, 46), plan.at(-18, 15, 43), plan.at(-42, 18, 40),
-                                  plan.at(-58, 26, 32)]), np.array([11, 10.5, 10, 9, 6.5]) * scale, 12)
+    right = tube(space, np.array([plan.at(13, -8, 52), plan.at(2, 9, 50), plan.at(-18, 14, 47.5), plan.at(-42, 16, 44),
+                                  plan.at(-58, 24, 34)]), np.array([11, 10.5, 10, 9, 6.5]) * scale, 12)
     f["pa"] = smooth_min(trunk, right, 5.0)
 
 
@@ -169,6 +170,7 @@ def heart_fields(space: Space, plan: Plan, sizes: Sizes) -> Fields:
     atria(space, plan, sizes, f)
     vessels(space, plan, f)
     f["papillary"] = papillary(space, plan, sizes)
+    f["coronary"], f["sinus"] = coronaries(space, plan, sizes)
     return f
 
 
@@ -196,6 +198,8 @@ def paint_heart(tissues: np.ndarray, f: Fields, noise: Fields, plan: Plan) -> No
 
     put(Tissue.PERICARDIUM, fat < 1.4)
     put(Tissue.EPICARDIAL_FAT, fat < 0)
+    for field, tissue in ((f["coronary"], Tissue.CORONARY_ARTERY), (f["sinus"], Tissue.CORONARY_VEIN)):
+        put(tissue, (field < 0) & (fat < 0.5))
     put(Tissue.ATRIAL_WALL, np.minimum.reduce([f["la"], f["ra"], f["laa"]]) < 2.0)
     put(Tissue.RV_WALL, f["rv"] < 3.2)
     put(Tissue.VESSEL_WALL, np.minimum.reduce([f["aorta"], f["pa"]]) < 1.6)
@@ -215,8 +219,8 @@ def paint_heart(tissues: np.ndarray, f: Fields, noise: Fields, plan: Plan) -> No
     put(Tissue.ASCENDING_AORTA, f["ascending"] < 0)
     lv = f["lv"] < 0
     put(Tissue.LV_BLOOD, lv)
-    trabeculae = (rough > 1.3 - 0.7 * p.trabeculation) & (f["inner"] > -3.5) & (f["l"] > 0.4 * plan.lv_length)
-    put(Tissue.LV_PAPILLARY, lv & (trabeculae | (f["papillary"] < 0)))
+    trabeculae = (rough > 1.2 - 0.8 * p.trabeculation) & (f["inner"] > -4) & (f["l"] > 0.4 * plan.lv_length)
+    put(Tissue.LV_PAPILLARY, lv & (trabeculae | (f["papillary"] + 0.8 * rough < 0)))
 
 
 def volumes_ml(tissues: np.ndarray, voxel_ml: float) -> dict[str, float]:

@@ -26,29 +26,31 @@ def neck_vessels(space: Space, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum.reduce(arteries), np.minimum.reduce(veins)
 
 
-def paint_trees(tissues: np.ndarray, space: Space, plan: Plan, rng: np.random.Generator, most: int = 1800) -> None:
+def paint_trees(tissues: np.ndarray, space: Space, plan: Plan, rng: np.random.Generator, most: int = 2200) -> None:
     """Random trees of arteries, veins and bronchi from both hila; only lung is painted over."""
     n = plan.person.size
     queue: list[tuple[np.ndarray, np.ndarray, float, bool]] = []
-    for side, hilum in ((-1.0, plan.at(-52, 24, 30)), (1.0, plan.at(44, 36, 40))):
-        for kind in range(22):
-            way = np.array([side * 0.75, 0.0, 0.0]) + rng.standard_normal(3) * [0.35, 0.75, 0.9]
-            start = hilum + rng.standard_normal(3) * [4, 6, 9]
-            queue.append((start, way / np.linalg.norm(way), float(rng.uniform(2.4, 4.8)) * n, kind % 5 == 4))
+    hila = (plan.at(-50, 24, 34), plan.at(42, 34, 42))
+    for side, hilum in zip((-1.0, 1.0), hila):
+        for root in range(18):
+            way = np.array([side * 0.8, 0.0, -0.1]) + rng.standard_normal(3) * [0.35, 0.8, 0.95]
+            start = hilum + rng.standard_normal(3) * [4, 7, 11]
+            queue.append((start, way / np.linalg.norm(way), float(rng.uniform(2.6, 4.8)) * n, root % 5 == 4))
+        for _ in range(150):  # smaller ones whose stems are not followed
+            start = hilum + rng.uniform([-60, -85, -120], [60, 75, 110]) * n + [side * 25, 0, 0]
+            way = (start - hilum) / np.linalg.norm(start - hilum) + 0.5 * rng.standard_normal(3)
+            queue.append((start, way / np.linalg.norm(way), float(rng.uniform(0.9, 2.0)) * n, False))
     painted = 0
     while queue and painted < most:
         start, way, radius, bronchus = queue.pop(0)
-        length = radius * float(rng.uniform(4.0, 7.5))
+        length = (5 + radius * 4) * float(rng.uniform(0.8, 1.6))
         end = start + way * length
-        low, high = np.minimum(start, end) - radius - 2, np.maximum(start, end) + radius + 2
-        where = space.slices(low, high)
-        if min(s.stop - s.start for s in where) <= 0:
-            continue
+        where = space.slices(np.minimum(start, end) - radius, np.maximum(start, end) + radius)
         block = tissues[where]
         if not (block == Tissue.LUNG).any():
             continue
-        field = cone(space.part(where), start, end, radius, radius * 0.85)
-        lung = np.isin(block, (Tissue.LUNG, Tissue.LUNG_VESSEL)) if bronchus else block == Tissue.LUNG
+        field = cone(space.part(where), start, end, radius, radius * 0.86)
+        lung = (block == Tissue.LUNG) | ((block == Tissue.LUNG_VESSEL) & bronchus)
         block[lung & (field < 0)] = Tissue.AIRWAY_WALL if bronchus else Tissue.LUNG_VESSEL
         if bronchus and radius > 1.8:
             block[(block == Tissue.AIRWAY_WALL) & (field < -1.3)] = Tissue.AIRWAY
@@ -56,5 +58,5 @@ def paint_trees(tissues: np.ndarray, space: Space, plan: Plan, rng: np.random.Ge
         if radius < 0.8:
             continue
         for _ in range(2):
-            bend = way + rng.standard_normal(3) * 0.45
-            queue.append((end, bend / np.linalg.norm(bend), radius * float(rng.uniform(0.62, 0.88)), bronchus))
+            bend = way + rng.standard_normal(3) * 0.4
+            queue.append((end, bend / np.linalg.norm(bend), radius * float(rng.uniform(0.66, 0.9)), bronchus))

@@ -63,8 +63,20 @@ def paint_wall(tissues: np.ndarray, space: Space, p: Person) -> np.ndarray:
     tissues[keep] = Tissue.BREAST
     tissues[chest - muscle < 0] = Tissue.MUSCLE
     tissues[cavity < 1] = Tissue.FAT
+    paint_scapulae(tissues, space, p, cavity, depth, middle)
     paint_ribs(tissues, space, p, cavity, depth, middle)
     return cavity
+
+
+def paint_scapulae(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray, depth: float,
+                   middle: float) -> None:
+    """Shoulder blades: thin plates behind the upper ribs."""
+    n = p.size
+    across = np.abs(space.x) - np.float32(88 * n) - 0.25 * (space.z - np.float32(90 * n))
+    plate = (cavity > 13) & (cavity < 19) & (space.y > np.float32(middle + 0.15 * depth)) & (np.abs(across) < 32 * n)
+    plate &= (np.abs(space.z - np.float32(95 * n)) < 70 * n) & (tissues == Tissue.MUSCLE)
+    tissues[plate] = Tissue.CORTICAL_BONE
+    tissues[plate & (cavity > 14.6) & (cavity < 17.4) & (np.abs(across) > 12 * n)] = Tissue.MARROW
 
 
 def paint_ribs(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray, depth: float, middle: float) -> None:
@@ -103,7 +115,7 @@ def paint_spine(tissues: np.ndarray, space: Space, p: Person) -> None:
     block = tissues[where]
     level = part.z / np.float32(RIB_PITCH * n)
     offset = (level - np.round(level)) * np.float32(RIB_PITCH * n)  # 0 in the middle of a vertebra
-    erector = np.hypot((np.abs(x) - 25 * n) / (22 * n), (y - 38 * n) / (19 * n))
+    erector = np.hypot((np.abs(x) - 25 * n) / (22 * n), (y - 33 * n) / (17 * n))
     block[(erector < 1) & (block != Tissue.SKIN) & (block != Tissue.AIR)] = Tissue.MUSCLE
     waist = 1 - 0.1 * np.cos(offset * np.float32(2 * np.pi / (RIB_PITCH * n)))
     body = np.hypot(x / (18 * n), y / (14.5 * n)) / waist
@@ -113,7 +125,7 @@ def paint_spine(tissues: np.ndarray, space: Space, p: Person) -> None:
     block[(body < 1) & disc] = Tissue.DISC
     ring = np.hypot(x, y - 22 * n)
     arch = (ring < 14 * n) & (np.abs(offset) < 8 * n) & (body > 1)
-    spine = (np.abs(x) < 3.2 * n) & (y > 30 * n) & (y < 55 * n) & (np.abs(offset + (y - 30 * n) * 0.35) < 8 * n)
+    spine = (np.abs(x) < 3.2 * n) & (y > 30 * n) & (y < 47 * n) & (np.abs(offset + (y - 30 * n) * 0.35) < 8 * n)
     wings = (np.abs(x) < 33 * n) & (np.abs(y - 24 * n - np.abs(x) * 0.25) < 5 * n) & (np.abs(offset - 2) < 5.5 * n) & (body > 1)
     bone = arch | spine | wings
     block[bone] = Tissue.CORTICAL_BONE
@@ -154,10 +166,10 @@ def airways(space: Space, p: Person) -> tuple[np.ndarray, np.ndarray]:
     """Fields of trachea with main bronchi (outer wall) and of the oesophagus."""
     n = p.size
     r = np.array([8.8, 8.8, 8.5, 9.0]) * n
-    trachea = tube(space, np.array([[0, 22, 200], [-1, 25, 130], [1, 28, 90], [1, 33, 56]]) * n, r, 10)
-    right = tube(space, np.array([[1, 33, 56], [-18, 36, 42], [-36, 40, 26], [-52, 46, 4]]) * n,
+    trachea = tube(space, np.array([[0, 22, 200], [-1, 25, 130], [1, 30, 94], [1, 35, 62]]) * n, r, 10)
+    right = tube(space, np.array([[1, 35, 62], [-18, 39, 48], [-36, 43, 30], [-52, 50, 6]]) * n,
                  np.array([8, 7.5, 6.0, 4.5]) * n, 10)
-    left = tube(space, np.array([[1, 33, 56], [20, 38, 41], [40, 46, 30], [56, 54, 6]]) * n,
+    left = tube(space, np.array([[1, 35, 62], [20, 42, 48], [40, 50, 33], [56, 58, 8]]) * n,
                 np.array([7.5, 6.5, 5.5, 4.0]) * n, 10)
     gullet = tube(space, np.array([[1, 46, 200], [2, 47, 120], [4, 54, 60], [6, 62, 20], [10, 58, -40], [20, 40, -75]]) * n,
                   np.full(6, 6.0) * n, 10)

@@ -75,7 +75,7 @@ CONTRAST_PHASES = ("arterial", "mixed", "venous", "none")
 _NATIVE_HU: dict[Tissue, tuple[float, float]] = {
     Tissue.AIR: (-1000, 3), Tissue.LUNG: (-850, 30), Tissue.AIRWAY: (-995, 5), Tissue.AIRWAY_WALL: (-20, 20),
     Tissue.GAS: (-960, 20), Tissue.FAT: (-104, 8), Tissue.EPICARDIAL_FAT: (-92, 8), Tissue.MEDIASTINAL_FAT: (-95, 8),
-    Tissue.PERICARDIUM: (15, 10), Tissue.MUSCLE: (54, 6), Tissue.SKIN: (15, 15), Tissue.BREAST: (10, 25),
+    Tissue.PERICARDIUM: (-25, 20), Tissue.MUSCLE: (54, 6), Tissue.SKIN: (15, 15), Tissue.BREAST: (10, 25),
     Tissue.CORTICAL_BONE: (680, 150), Tissue.MARROW: (170, 55), Tissue.DISC: (85, 15), Tissue.SPINAL_CANAL: (30, 6),
     Tissue.CARTILAGE: (95, 15), Tissue.LIVER: (57, 9), Tissue.SPLEEN: (48, 5), Tissue.STOMACH_WALL: (40, 6),
     Tissue.STOMACH_CONTENT: (18, 18), Tissue.OESOPHAGUS: (36, 7), Tissue.MYOCARDIUM: (45, 5), Tissue.LV_PAPILLARY: (45, 5),
