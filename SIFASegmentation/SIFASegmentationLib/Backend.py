@@ -1,0 +1,51 @@
+"""What the logic needs of the library, as one collaborator that tests can replace."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from SIFALib.inference import Options, Progress, Result
+    from SIFALib.models import ModelPackage, ModelStore
+    from SIFALib.networks import Segmenter
+    from SIFALib.volume import Volume
+
+
+class Backend(Protocol):
+    """Models, and the segmentation of a volume by one of them."""
+
+    def store(self) -> ModelStore: ...
+
+    def options(self, **choices) -> Options: ...
+
+    def steps(
+        self, volume: Volume, package: ModelPackage, options: Options
+    ) -> Generator[Progress, None, Result]: ...
+
+
+class LibraryBackend:
+    """SIFALib. Importing torch waits until the first segmentation; the last network stays loaded."""
+
+    def __init__(self) -> None:
+        self._loaded: tuple[str, Segmenter] | None = None
+
+    def store(self) -> ModelStore:
+        from SIFALib.models import default_store
+
+        return default_store()
+
+    def options(self, **choices) -> Options:
+        from SIFALib.inference import Options
+
+        return Options(**choices)
+
+    def steps(
+        self, volume: Volume, package: ModelPackage, options: Options
+    ) -> Generator[Progress, None, Result]:
+        from SIFALib import inference, models
+
+        if self._loaded is None or self._loaded[0] != package.card.sha256:
+            self._loaded = (package.card.sha256, models.load_segmenter(package))
+        result = yield from inference.segment_steps(volume, self._loaded[1], package.card, options)
+        return result

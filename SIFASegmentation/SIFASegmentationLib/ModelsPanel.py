@@ -1,0 +1,127 @@
+"""The section Models: what is installed, import, verify, delete, folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from . import Words
+from .Logic import SIFASegmentationLogic
+
+ROWS = 4  # of the table, before it scrolls
+
+
+class ModelsPanel:
+    """Lists the store of the logic's backend; `onChanged` is called after an import or a deletion."""
+
+    def __init__(self, ui, logic: SIFASegmentationLogic, onChanged: Callable[[], None]) -> None:
+        self.ui, self.logic, self.onChanged = ui, logic, onChanged
+        self.packages: list = []
+        table = ui.modelsTable
+        table.setColumnCount(3)
+        table.setHorizontalHeaderLabels([_("Model"), _("For"), _("State")])
+        table.verticalHeader().setVisible(False)
+        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        for column in (1, 2):
+            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        table.connect("itemSelectionChanged()", self._enableButtons)
+        ui.importPathEdit.connect("currentPathChanged(QString)", lambda _path: self._enableButtons())
+        ui.importModelButton.connect("clicked(bool)", self.onImport)
+        ui.verifyModelButton.connect("clicked(bool)", self.onVerify)
+        ui.deleteModelButton.connect("clicked(bool)", self.onDelete)
+        ui.openModelsFolderButton.connect("clicked(bool)", self.onOpenFolder)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """List the folders anew: usable models, then those that are not, with the reason as tooltip."""
+        store = self.logic.backend.store()
+        usable, broken = list(store.packages()), list(store.broken())
+        self.packages = usable + broken
+        self.ui.modelsTable.setRowCount(len(self.packages))
+        for row, package in enumerate(usable):
+            state = _("bundled") if store.is_bundled(package) else _("imported")
+            card = package.card
+            self._line(row, Words.modelName(card), card.modality, state, Words.modelLine(card))
+        for row, package in enumerate(broken, start=len(usable)):
+            self._line(row, package.folder.name, "", _("unusable"), package.reason)
+        Words.fitHeight(self.ui.modelsTable, min(ROWS, len(self.packages)))
+        self._enableButtons()
+
+    def _line(self, row: int, name: str, modality: str, state: str, toolTip: str) -> None:
+        for column, text in enumerate((name, modality, state)):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(toolTip)
+            self.ui.modelsTable.setItem(row, column, item)
+
+    def _selected(self):
+        row = self.ui.modelsTable.currentRow()
+        return self.packages[row] if 0 <= row < len(self.packages) else None
+
+    def _enableButtons(self) -> None:
+        package = self._selected()
+        usable = package is not None and hasattr(package, "card")
+        store = self.logic.backend.store()
+        self.ui.verifyModelButton.enabled = usable
+        self.ui.deleteModelButton.enabled = package is not None and package.folder.parent == store.user
+        self.ui.importModelButton.enabled = bool(self.ui.importPathEdit.currentPath.strip())
+
+    def _try(self, work: Callable[[], str]) -> None:
+        """Do it and say how it went; a refusal of the library is a sentence already."""
+        try:
+            text = work()
+        except Exception as error:
+            logging.error("SIFA: %s", error)
+            text = str(error)
+        self.ui.modelsStatusLabel.text = text
+
+    def onImport(self, _checked: bool = False) -> None:
+        path = Path(self.ui.importPathEdit.currentPath.strip())
+
+        def work() -> str:
+            source = path.parent if path.name == "model.json" else path
+            package = self.logic.backend.store().import_package(source)
+            self.ui.importPathEdit.currentPath = ""
+            self.refresh()
+            self.onChanged()
+            return _("{model} was imported.").format(model=Words.modelName(package.card))
+
+        self._try(work)
+
+    def onVerify(self, _checked: bool = False) -> None:
+        from SIFALib import models
+
+        package = self._selected()
+
+        def work() -> str:
+            models.verify(package)
+            return _("{model} is intact: its files are those that its card describes.").format(
+                model=Words.modelName(package.card)
+            )
+
+        self._try(work)
+
+    def onDelete(self, _checked: bool = False) -> None:
+        package = self._selected()
+        question = _("Delete the model in {folder} from this computer?").format(folder=package.folder)
+        if not slicer.app.testingEnabled() and not slicer.util.confirmOkCancelDisplay(question):
+            return
+
+        def work() -> str:
+            self.logic.backend.store().delete(package)
+            self.refresh()
+            self.onChanged()
+            return _("{folder} was deleted.").format(folder=package.folder.name)
+
+        self._try(work)
+
+    def onOpenFolder(self, _checked: bool = False) -> None:
+        folder = self.logic.backend.store().user
+        folder.mkdir(parents=True, exist_ok=True)
+        self.ui.modelsStatusLabel.text = str(folder)
+        if not slicer.app.testingEnabled():
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))

@@ -1,0 +1,54 @@
+"""What the panel remembers in the scene."""
+
+from __future__ import annotations
+
+import enum
+
+from slicer import vtkMRMLMarkupsROINode, vtkMRMLScalarVolumeNode, vtkMRMLSegmentationNode
+from slicer.i18n import tr as _
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+
+
+class Device(enum.Enum):
+    """Where the network runs; the value is the library's word for it."""
+
+    AUTOMATIC = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+    def label(self) -> str:
+        return {
+            "auto": _("Automatic"),
+            "cpu": _("Processor (CPU)"),
+            "cuda": _("NVIDIA graphics (CUDA)"),
+            "mps": _("Apple graphics (MPS)"),
+        }[self.value]
+
+
+class Precision(enum.Enum):
+    """The numbers in which it computes; the value is the library's word for it."""
+
+    AUTOMATIC = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+    def label(self) -> str:
+        return {
+            "auto": _("Automatic"),
+            "float32": _("32 bit (float32)"),
+            "bfloat16": _("16 bit, faster on some devices (bfloat16)"),
+        }[self.value]
+
+
+@parameterNodeWrapper
+class SIFASegmentationParameterNode:
+    """model: `id@version`, or empty for the default one. excludedStructures: ids, divided by spaces."""
+
+    inputVolume: vtkMRMLScalarVolumeNode
+    outputSegmentation: vtkMRMLSegmentationNode
+    roi: vtkMRMLMarkupsROINode
+    model: str = ""
+    device: Device = Device.AUTOMATIC
+    precision: Precision = Precision.AUTOMATIC
+    excludedStructures: str = ""

@@ -1,0 +1,76 @@
+"""The section Results: volumes, quality flags, Show 3D, Edit."""
+
+from __future__ import annotations
+
+import html
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from . import Words
+from .Logic import SIFASegmentationLogic
+
+
+class ResultsPanel:
+    """Shows what is known of one segmentation node; hidden for one that SIFA did not make."""
+
+    def __init__(self, ui, logic: SIFASegmentationLogic) -> None:
+        self.ui, self.logic = ui, logic
+        self.node = None
+        table = ui.resultsTable
+        table.setColumnCount(2)
+        table.setHorizontalHeaderLabels([_("Structure"), _("Volume (ml)")])
+        table.verticalHeader().setVisible(False)
+        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        table.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.ResizeToContents)
+        ui.editButton.connect("clicked(bool)", self.onEdit)
+        self.show(None)
+
+    def show(self, segmentationNode) -> None:
+        """Fill the section from a node; None, or a node that SIFA did not make, empties and hides it."""
+        report = self.logic.report(segmentationNode)
+        self.node = segmentationNode if report else None
+        self.ui.resultsCollapsibleButton.setVisible(report is not None)
+        self.ui.show3DButton.setSegmentationNode(self.node)
+        rows = self.logic.results(self.node) if report else []
+        self._fill(rows)
+        self.ui.flagsLabel.text = self._flags(report, rows) if report else ""
+        self.ui.provenanceLabel.text = (
+            f"<small>{html.escape(Words.provenance(report))}</small>" if report else ""
+        )
+
+    def _fill(self, rows) -> None:
+        table = self.ui.resultsTable
+        table.setRowCount(len(rows))
+        for index, row in enumerate(rows):
+            name = qt.QTableWidgetItem(row.name)
+            name.setIcon(Words.swatch(row.color))
+            table.setItem(index, 0, name)
+            volume = qt.QTableWidgetItem(f"{row.volumeMl:.1f}")
+            volume.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+            table.setItem(index, 1, volume)
+        Words.fitHeight(table, len(rows))
+
+    def _flags(self, report: dict, rows) -> str:
+        lines = [("⚠", flag["message"]) for flag in report.get("flags", [])]
+        lines += [("ℹ", note) for note in report.get("notes", [])]
+        if not lines:
+            lines = [("✓", _("No structure is missing, in fragments, or of an implausible volume."))]
+        if self._edited(report, rows):
+            lines.append(
+                ("ℹ", _("Edited since: the volumes are of the edited segments, the checks are not."))
+            )
+        return "<br>".join(f"{sign}&nbsp;&nbsp;{html.escape(text)}" for sign, text in lines)
+
+    @staticmethod
+    def _edited(report: dict, rows) -> bool:
+        return any(abs(row.volumeMl - report["volumes_ml"][row.structureId]) > 1e-3 for row in rows)
+
+    def onEdit(self, _checked: bool = False) -> None:
+        """Open the Segment Editor with the segmentation and its volume chosen."""
+        volume = self.node.GetNodeReference(self.node.GetReferenceImageGeometryReferenceRole())
+        slicer.util.selectModule("SegmentEditor")
+        editor = slicer.util.getModuleWidget("SegmentEditor").editor
+        editor.setSegmentationNode(self.node)
+        editor.setSourceVolumeNode(volume)

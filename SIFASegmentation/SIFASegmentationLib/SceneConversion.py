@@ -1,0 +1,219 @@
+"""Volume nodes into the library's volumes, and labels back into segmentation nodes.
+
+Slicer's world is RAS, the library's LPS; both in mm. The library always gets the volume where it stands in the
+world, under its parent transforms, since it finds the heart by anatomical direction. A grid whose axes stay at right
+angles there (any rigid transform, scaling along the axes) goes over as it is, voxel for voxel. Any other (shear,
+warp) is resampled into the nearest upright box and the labels are taken back into the node's own grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+import slicer
+import vtk
+from SIFALib.structures import Structure
+from SIFALib.volume import Geometry, Volume, VolumeError
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from . import GridResampling
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+SKEW_TOLERANCE = 1e-4  # cosine between two axes; moves a corner of a 500 mm volume by 0.05 mm
+FINEST_COPY_MM = 0.8  # spacing of a resampled copy; the networks look at 1 mm
+LARGEST_COPY = 2.0e8  # voxels
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A volume node's grid in the world.
+
+    size: voxels (i, j, k). toNode: 4x4, voxel indices -> node RAS. toWorld: node RAS -> world RAS, any transform.
+    linear: toWorld as 4x4, None for a warp.
+    """
+
+    size: tuple[int, int, int]
+    toNode: np.ndarray
+    toWorld: vtk.vtkGeneralTransform
+    linear: np.ndarray | None
+
+    @staticmethod
+    def of(volumeNode) -> Placement:
+        matrix = vtk.vtkMatrix4x4()
+        volumeNode.GetIJKToRASMatrix(matrix)
+        toNode = slicer.util.arrayFromVTKMatrix(matrix)
+        toWorld = vtk.vtkGeneralTransform()
+        parent = volumeNode.GetParentTransformNode()
+        linear: np.ndarray | None = np.eye(4)
+        if parent is not None:
+            parent.GetTransformToWorld(toWorld)
+            linear = None
+            if parent.IsTransformToWorldLinear():
+                parent.GetMatrixTransformToWorld(matrix)
+                linear = slicer.util.arrayFromVTKMatrix(matrix)
+        return Placement(volumeNode.GetImageData().GetDimensions(), toNode, toWorld, linear)
+
+    def worldPoints(self, indices: np.ndarray) -> np.ndarray:
+        """[N, 3] voxel indices (i, j, k) -> LPS mm in the world."""
+        points = indices @ self.toNode[:3, :3].T + self.toNode[:3, 3]
+        return _transformed(points, self.toWorld) @ RAS_TO_LPS[:3, :3]
+
+    def indices(self, points: np.ndarray) -> np.ndarray:
+        """[N, 3] LPS mm in the world -> continuous voxel indices (i, j, k)."""
+        inside = _transformed(points @ RAS_TO_LPS[:3, :3], self.toWorld.GetInverse())
+        return (inside - self.toNode[:3, 3]) @ np.linalg.inv(self.toNode[:3, :3]).T
+
+    def geometry(self) -> Geometry | None:
+        """The world geometry if it is a right-angled grid, else None."""
+        if self.linear is None:
+            return None
+        matrix = RAS_TO_LPS @ self.linear @ self.toNode
+        spacing = np.linalg.norm(matrix[:3, :3], axis=0)
+        if spacing.min() <= 0:
+            raise VolumeError("The volume's transform flattens it to nothing; correct the transform.")
+        axes = matrix[:3, :3] / spacing
+        if np.abs(axes.T @ axes - np.eye(3)).max() > SKEW_TOLERANCE:
+            return None
+        return _geometry(self.size, matrix[:3, 3], spacing, axes)
+
+    def centreSteps(self) -> np.ndarray:
+        """[3, 3] LPS mm: column a is one step along index axis a, in the world, at the centre of the grid."""
+        centre = (np.array(self.size) - 1) / 2
+        return (self.worldPoints(centre + np.eye(3) / 2) - self.worldPoints(centre - np.eye(3) / 2)).T
+
+    @property
+    def voxelMl(self) -> float:
+        """Volume of the central voxel in the world; of every voxel, unless the transform is a warp."""
+        return float(abs(np.linalg.det(self.centreSteps()))) / 1000.0
+
+    def uprightGeometry(self) -> Geometry:
+        """A right-angled grid in the world that holds the whole volume and turns as little as possible from it."""
+        columns = self.centreSteps()
+        u, _, v = np.linalg.svd(columns)
+        axes = u @ v  # the orthogonal matrix nearest to the local change of the map
+        spacing = np.maximum(np.linalg.norm(columns, axis=0), FINEST_COPY_MM)
+        lattice, _ = GridResampling.indexLattice(self.size, lambda index: self.worldPoints(index))
+        along = lattice.reshape(-1, 3) @ axes
+        low, high = along.min(axis=0), along.max(axis=0)
+        size = np.ceil((high - low) / spacing).astype(int) + 1
+        if not np.isfinite(along).all() or size.prod() > LARGEST_COPY:
+            raise VolumeError(
+                "The volume's transform stretches it too far to be segmented; correct the transform."
+            )
+        return _geometry(tuple(int(n) for n in size), axes @ low, spacing, axes)
+
+
+def _geometry(size, origin, spacing, axes) -> Geometry:
+    def floats(values):
+        return tuple(float(v) for v in np.ravel(values))
+
+    return Geometry(tuple(size), floats(origin), floats(spacing), floats(axes))
+
+
+def _transformed(points: np.ndarray, transform) -> np.ndarray:
+    given, result = vtk.vtkPoints(), vtk.vtkPoints()
+    given.SetDataTypeToDouble()
+    result.SetDataTypeToDouble()
+    given.SetData(numpy_to_vtk(np.ascontiguousarray(points, dtype=float), deep=True))
+    transform.TransformPoints(given, result)
+    return vtk_to_numpy(result.GetData()).copy()
+
+
+def volumeSteps(volumeNode, placement: Placement) -> Generator[float, None, Volume]:
+    """The volume in the world; yields 0..1 while it resamples a skewed or warped one. Raises VolumeError."""
+    name = volumeNode.GetName()
+    array = slicer.util.arrayFromVolume(volumeNode)
+    if array.ndim != 3:
+        raise VolumeError(
+            f"{name} has {array.shape[-1]} values a voxel (a colour image); a grey image is needed."
+        )
+    geometry = placement.geometry()
+    if geometry is not None:
+        return Volume(array, geometry, name)
+    upright = placement.uprightGeometry()
+    copy = np.empty(upright.shape, np.float32)
+    background = float(array.min())
+    planes = GridResampling.sourceIndexPlanes(
+        upright.size, lambda index: placement.indices(upright.point(index))
+    )
+    for k, plane in enumerate(planes):
+        copy[k] = GridResampling.linear(array, plane, background)
+        yield (k + 1) / len(copy)
+    return Volume(copy, upright, name)
+
+
+def labelSteps(labels: Volume, placement: Placement) -> Generator[float, None, np.ndarray]:
+    """Labels in the node's own grid, uint8 [k, j, i]; yields 0..1 while it resamples."""
+    if placement.geometry() is not None:
+        return labels.array
+    own = np.zeros(placement.size[::-1], np.uint8)
+    back = GridResampling.sourceIndexPlanes(
+        placement.size, lambda index: labels.geometry.index(placement.worldPoints(index))
+    )
+    for k, plane in enumerate(back):
+        own[k] = GridResampling.nearest(labels.array, plane, 0)
+        yield (k + 1) / len(own)
+    return own
+
+
+def roiBox(roiNode) -> tuple[float, ...]:
+    """(xmin, xmax, ymin, ymax, zmin, zmax) in LPS mm: the upright box around a Markups ROI in the world."""
+    r = [0.0] * 6
+    roiNode.GetRASBounds(r)
+    return (-r[1], -r[0], -r[3], -r[2], r[4], r[5])
+
+
+def fillSegmentation(
+    segmentationNode, volumeNode, labels: np.ndarray, structures: tuple[Structure, ...]
+) -> None:
+    """Put `labels` (uint8 [k, j, i] in the volume's own grid) into the node, one segment a structure.
+
+    Segment ids are the structures' ids; segments of other ids stay. The segments share one layer. The node gets the
+    volume as reference geometry and stands under the volume's parent transform.
+    """
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    image = slicer.vtkOrientedImageData()
+    image.SetDimensions(volumeNode.GetImageData().GetDimensions())
+    scalars = numpy_to_vtk(np.ascontiguousarray(labels).ravel(), deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
+    image.GetPointData().SetScalars(scalars)
+    image.SetGeometryFromImageToWorldMatrix(matrix)
+    representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
+    wasModifying = segmentationNode.StartModify()
+    segmentation = segmentationNode.GetSegmentation()
+    segmentationNode.RemoveClosedSurfaceRepresentation()
+    segmentation.SetSourceRepresentationName(representation)
+    for structure in structures:
+        if segmentation.GetSegment(structure.id) is not None:
+            segmentation.RemoveSegment(structure.id)
+        segment = slicer.vtkSegment()
+        segment.SetName(structure.name)
+        segment.SetColor(*(c / 255.0 for c in structure.color))
+        segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), structure.terminology_tag())
+        segment.SetLabelValue(structure.value)
+        segment.AddRepresentation(representation, image)
+        segmentation.AddSegment(segment, structure.id)
+    segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+    segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    segmentationNode.EndModify(wasModifying)
+    if segmentationNode.GetDisplayNode() is None:
+        segmentationNode.CreateDefaultDisplayNodes()
+
+
+def voxelCount(segmentationNode, segmentId: str) -> int:
+    """Voxels of a segment, as it is now; 0 if there is none of that id."""
+    segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
+    if segment is None:
+        return 0
+    array = slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentationNode, segmentId)
+    return 0 if array is None else int(np.count_nonzero(array == segment.GetLabelValue()))
+
+
+def placeBeside(segmentationNode, volumeNode) -> None:
+    """Show the segmentation in the subject hierarchy where the volume is: in the same study, the same folder."""
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    if hierarchy is not None:
+        folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volumeNode))
+        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(segmentationNode), folder)

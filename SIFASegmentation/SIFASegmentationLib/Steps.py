@@ -1,0 +1,82 @@
+"""Work in steps: what a step says, and the runner that takes the steps from Qt's event loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+
+import qt
+
+SLICE_SECONDS = 0.05  # how long the runner holds the event loop at once, if the steps are shorter
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is being done, how much of the whole is done (0..1), seconds left (None: not known)."""
+
+    stage: str
+    fraction: float = 0.0
+    seconds_left: float | None = None
+
+
+class Runner:
+    """Steps a generator by a timer, so that Slicer stays alive, and drops it on `cancel`."""
+
+    def __init__(
+        self,
+        onStep: Callable[[Step], None],
+        onDone: Callable[[object], None],
+        onError: Callable[[Exception], None],
+    ) -> None:
+        self._onStep, self._onDone, self._onError = onStep, onDone, onError
+        self._steps: Generator | None = None
+        self._stepping = False
+        self._timer = qt.QTimer()
+        # Started anew after each slice, so that a dialog opened within a step cannot re-enter it.
+        self._timer.setSingleShot(True)
+        self._timer.connect("timeout()", self._takeSteps)
+
+    @property
+    def running(self) -> bool:
+        return self._steps is not None
+
+    def start(self, steps: Generator) -> None:
+        self.cancel()
+        self._steps = steps
+        self._timer.start(0)
+
+    def cancel(self) -> None:
+        """Drop the work: at once, or at the end of the step that is being taken."""
+        steps, self._steps = self._steps, None
+        self._timer.stop()
+        if steps is not None and not self._stepping:
+            steps.close()
+
+    def _takeSteps(self) -> None:
+        steps = self._steps
+        if steps is None:
+            return
+        end = time.monotonic() + SLICE_SECONDS
+        self._stepping = True
+        finish: Callable[[], None] | None = None
+        try:
+            step = next(steps)
+            while time.monotonic() < end:
+                step = next(steps)
+        except StopIteration as stop:
+            result = stop.value
+            finish = lambda: self._onDone(result)  # noqa: E731
+        except Exception as error:  # whatever it is, the person at the screen is told
+            failure = error
+            finish = lambda: self._onError(failure)  # noqa: E731
+        finally:
+            self._stepping = False
+        if self._steps is not steps:  # cancelled from within a step
+            steps.close()
+        elif finish is not None:
+            self._steps = None
+            finish()
+        else:
+            self._onStep(step)
+            self._timer.start(0)

@@ -1,0 +1,65 @@
+"""Numbers and facts as a person reads them; and small pictures of colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import qt
+from slicer.i18n import tr as _
+
+if TYPE_CHECKING:
+    from SIFALib.models import ModelCard
+
+SWATCH = 12  # pixels
+ROW = 26  # pixels, height of a row of a table and of its header
+
+
+def timeLeft(seconds: float | None) -> str:
+    """ "about 20 s left"; empty if not known."""
+    if seconds is None:
+        return ""
+    if seconds < 5:
+        return _("a few seconds left")
+    if seconds < 90:
+        return _("about {seconds} s left").format(seconds=5 * round(seconds / 5))
+    return _("about {minutes} min left").format(minutes=round(seconds / 60))
+
+
+def modelName(card: ModelCard) -> str:
+    return f"{card.name} {card.version}"
+
+
+def modelLine(card: ModelCard) -> str:
+    """Modality, what it was trained on, version, licence; and where it was measured."""
+    modality = {"CT/MR": _("CT and MR")}.get(card.modality, card.modality)
+    trained = card.trained_on.strip().rstrip(".")
+    return _("{modality} · trained on {trained} · version {version} · {licence}").format(
+        modality=modality, trained=trained, version=card.version, licence=card.licence
+    )
+
+
+def provenance(report: dict) -> str:
+    """One line: by which model, how and in what time a result was made."""
+    model, seconds = report.get("model", {}), sum(report.get("seconds", {}).values())
+    return _("{model} {version} · {plane} slices · {device}, {precision} · {seconds:.0f} s").format(
+        model=model.get("id", "?"),
+        version=model.get("version", "?"),
+        plane=report.get("plane", "?"),
+        device=str(report.get("device", "?")).upper(),
+        precision=report.get("precision", "?"),
+        seconds=seconds,
+    )
+
+
+def swatch(color: tuple[int, int, int]) -> qt.QIcon:
+    """A square of one colour; RGB 0..255."""
+    pixmap = qt.QPixmap(SWATCH, SWATCH)
+    pixmap.fill(qt.QColor(*color))
+    return qt.QIcon(pixmap)
+
+
+def fitHeight(table, rows: int) -> None:
+    """Make a table as high as its header and that many rows."""
+    header = table.verticalHeader()
+    header.setDefaultSectionSize(ROW)
+    table.setFixedHeight(ROW * (rows + 1) + 2 * table.frameWidth)

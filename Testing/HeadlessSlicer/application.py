@@ -1,0 +1,154 @@
+"""Stand-in for the application: slicer.app, its module manager and main window, and the module factory."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tempfile
+import types
+from pathlib import Path
+
+import slicer
+from PySide6 import QtCore, QtGui, QtWidgets
+
+from . import python_modules
+from .widgets_ctk import qproperty
+from .widgets_mrml import qSlicerScriptedLoadableModuleWidget
+
+
+class qSlicerScriptedLoadableModule(QtCore.QObject):
+    """What Slicer hands to a scripted module as `parent`; only these members can be set."""
+
+    title = qproperty(str, "")
+    path = qproperty(str, "")
+    helpText = qproperty(str, "")
+    acknowledgementText = qproperty(str, "")
+    categories = qproperty("QStringList", [])
+    contributors = qproperty("QStringList", [])
+    dependencies = qproperty("QStringList", [])
+    associatedNodeTypes = qproperty("QStringList", [])
+    icon = qproperty(QtGui.QIcon, None)
+    hidden = qproperty(bool, False)
+    index = qproperty(int, -1)
+
+    def widgetRepresentation(self):
+        return self._representation
+
+
+class ModuleManager(QtCore.QObject):
+    SIGNALS = {"moduleAboutToBeUnloaded(QString)": "moduleAboutToBeUnloaded"}
+    moduleAboutToBeUnloaded = QtCore.Signal(str)
+
+    def factoryManager(self):
+        return self
+
+    def loadedModulesNames(self) -> list[str]:
+        return list(vars(slicer.modules))
+
+    def module(self, name: str):
+        return getattr(slicer.modules, name.lower(), None)
+
+
+class MainWindow(QtWidgets.QMainWindow):
+    """Remembers which module was selected last."""
+
+    def __init__(self):
+        super().__init__()
+        self.setObjectName("qSlicerMainWindow")
+        self._selected = ""
+
+    def moduleSelector(self):
+        return self
+
+    def selectModule(self, name: str) -> None:
+        self._selected = name
+
+    selectedModule = QtCore.Property(str, lambda self: self._selected)
+
+
+class Application(QtWidgets.QApplication):
+    SIGNALS = {"startupCompleted()": "startupCompleted"}
+    startupCompleted = QtCore.Signal()
+    temporaryPath = qproperty(str, tempfile.gettempdir())
+
+    def testingEnabled(self) -> bool:
+        return True
+
+    def moduleManager(self) -> ModuleManager:
+        return self._manager
+
+    def applicationLogic(self):
+        return self._application_logic
+
+    def mrmlScene(self):
+        return slicer.mrmlScene
+
+    def layoutManager(self):
+        return None
+
+
+class _EditorModule:
+    """slicer.modules.segmenteditor"""
+
+    name = "SegmentEditor"
+
+    def __init__(self):
+        python = types.SimpleNamespace(editor=python_modules.SegmentEditor())
+        self._widget = qSlicerScriptedLoadableModuleWidget()
+        self._widget._python = python
+
+    def widgetRepresentation(self):
+        return self._widget
+
+
+def make_application(application_logic) -> Application:
+    """slicer.app with settings of its own, empty, in a temporary folder."""
+    settings = tempfile.mkdtemp(prefix="slicer-settings-")
+    for kind in (QtCore.QSettings.Format.NativeFormat, QtCore.QSettings.Format.IniFormat):
+        QtCore.QSettings.setPath(kind, QtCore.QSettings.Scope.UserScope, settings)
+    app = Application(["Slicer"])
+    app.setApplicationName("Slicer")
+    app.setStyle("Fusion")
+    app._manager = ModuleManager()
+    app._application_logic = application_logic
+    app._window = MainWindow()
+    slicer.app = app
+    slicer.modules.segmenteditor = _EditorModule()
+    return app
+
+
+def load_module(file: Path) -> object:
+    """What the factory does with one module file: put its folder on the path, import it, make its module object."""
+    folder = str(file.parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    python = importlib.import_module(file.stem)
+    parent = qSlicerScriptedLoadableModule()
+    parent.path = str(file)
+    parent._python = getattr(python, file.stem)(parent)
+    parent._representation = None
+    setattr(slicer.modules, file.stem.lower(), parent)
+    return parent
+
+
+def open_module(name: str) -> object:
+    """Make (once) and enter a module's widget, as a user does who selects it; returns the Python widget."""
+    module = getattr(slicer.modules, name.lower())
+    if module._representation is None:
+        parent = qSlicerScriptedLoadableModuleWidget()
+        parent.setLayout(QtWidgets.QVBoxLayout())
+        parent.setMRMLScene(slicer.mrmlScene)
+        widget_class = getattr(sys.modules[name], f"{name}Widget")
+        parent._python = widget_class(parent)
+        parent._python.setup()
+        module._representation = parent
+    widget = module._representation._python
+    module._representation.isEntered = True
+    widget.enter()
+    return widget
+
+
+def leave_module(name: str) -> None:
+    module = getattr(slicer.modules, name.lower())
+    module._representation._python.exit()
+    module._representation.isEntered = False
