@@ -5,7 +5,7 @@ import numpy as np
 
 from ..volume import Geometry, Volume
 from . import abdomen, heart, lungs, thorax
-from .heart_plan import Plan, make_plan
+from .heart_plan import Plan, Sizes, make_plan
 from .person import draw_person
 from .shapes import FAR, Slices, Space, make_space, smooth_min, smooth_noise, tube
 from .tissues import Tissue
@@ -14,6 +14,8 @@ FIELD_OF_VIEW = (384.0, 306.0, 324.0)
 """mm in x, y, z: a whole adult chest."""
 WARP_MM, WARP_WAVELENGTH_MM = 3.0, 75.0
 """Standard deviation and knot distance of the smooth deformation of everything."""
+FIT_SPACING_MM = 4.0
+"""Grid on which the heart's parts are sized until their volumes are right."""
 SLAB_VOXELS = 600_000
 """The formulas run on slabs of about this many voxels, so that they stay in the processor's cache."""
 
@@ -28,11 +30,13 @@ def anatomy(seed: int, spacing_mm: float = 1.5) -> tuple[Volume, dict[str, objec
         raise ValueError(f"The phantom's spacing must lie between 0.5 and 10 mm; {spacing_mm} was asked for.")
     person = draw_person(int(seed))
     plan = make_plan(person)
-    sizes = heart.fit(plan)
     rng = np.random.Generator(np.random.PCG64([int(seed), 2]))
     low = np.array([-192.0, -122.0, -152.0]) + rng.uniform(-6, 6, 3)
-    space = make_space(rng, low, low + FIELD_OF_VIEW, float(spacing_mm), WARP_MM, WARP_WAVELENGTH_MM)
-    near = space.slices(*(heart.REACH + np.asarray(person.base)))
+    coarse = make_space([int(seed), 5], low, low + FIELD_OF_VIEW, FIT_SPACING_MM, WARP_MM, WARP_WAVELENGTH_MM)
+    reach = heart.REACH + np.asarray(person.base)
+    sizes = heart.fit(plan, coarse.part(coarse.slices(*reach)))
+    space = make_space([int(seed), 5], low, low + FIELD_OF_VIEW, float(spacing_mm), WARP_MM, WARP_WAVELENGTH_MM)
+    near = space.slices(*reach)
     noise = heart_noise(rng, space.part(near), plan)
 
     tissues = np.zeros(space.shape, np.uint8)
@@ -40,11 +44,11 @@ def anatomy(seed: int, spacing_mm: float = 1.5) -> tuple[Volume, dict[str, objec
         whole = (slab, slice(None), slice(None))
         z = slice(max(slab.start, near[0].start), min(slab.stop, near[0].stop))
         if z.start >= z.stop:
-            paint_slab(tissues[whole], space.part(whole), plan)
+            paint_slab(tissues[whole], space.part(whole), plan, sizes)
             continue
         box = (slice(z.start - slab.start, z.stop - slab.start), near[1], near[2])  # the heart's part of this slab
         fields = heart.heart_fields(space.part(whole).part(box), plan, sizes)
-        paint_slab(tissues[whole], space.part(whole), plan, box, fields)
+        paint_slab(tissues[whole], space.part(whole), plan, sizes, box, fields)
         layer = slice(z.start - near[0].start, z.stop - near[0].start)
         heart.paint_heart(tissues[whole][box], fields, {name: field[layer] for name, field in noise.items()}, plan)
     lungs.paint_trees(tissues, space, plan, rng)
@@ -74,7 +78,7 @@ def slabs(shape: tuple[int, ...]) -> list[slice]:
     return [slice(first, last) for first, last in zip(edges, edges[1:])]
 
 
-def paint_slab(tissues: np.ndarray, space: Space, plan: Plan, box: Slices | None = None,
+def paint_slab(tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes, box: Slices | None = None,
                fields: heart.Fields | None = None) -> None:
     """Everything but the heart, the branches in the lungs and the table, in one slab of the grid.
 
@@ -86,7 +90,7 @@ def paint_slab(tissues: np.ndarray, space: Space, plan: Plan, box: Slices | None
     abdomen.paint_cavity(tissues, space, person, cavity)
     core = space.slices(np.array([-100.0 * n, -95.0 * n, -400.0]), np.array([125.0 * n, 105.0 * n, 400.0]))
     inner, block = space.part(core), tissues[core]
-    points, radii, ascending = heart.aorta_course(plan)
+    points, radii, ascending = heart.aorta_course(plan, sizes)
     aorta = tube(inner, points[ascending - 1:], radii[ascending - 1:], 12)
     branches, veins = lungs.neck_vessels(inner, plan)
     airway, gullet = thorax.airways(inner, person)

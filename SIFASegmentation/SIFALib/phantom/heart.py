@@ -37,13 +37,13 @@ def ventricles(space: Space, plan: Plan, sizes: Sizes) -> Fields:
 
     ring = 0.62 * r / (1 - 0.25 * p.systole)
     mitral = plan.inside(0, -0.24 * r, -0.17 * r)
-    la_centre = plan.at(-16, 21, 10)
+    la_centre = plan.at(-19, 18, 12)
     funnel = cone(space, mitral - 3 * plan.axes[0], mitral + 0.75 * (la_centre - mitral), ring, ring * 1.15)
     orifice = np.maximum(cone(space, mitral - 4 * plan.axes[0], mitral + 4 * plan.axes[0], ring, ring) + 0.3, np.abs(l) - 5)
 
     annulus = plan.at(-7, -7.5, 14)
     root = plan.direction(-0.32, -0.3, 0.9)
-    ra = 0.83 * p.aorta_mm
+    ra = 0.83 * sizes.aorta_mm
     height = along(space, annulus, root)
     outflow = cone(space, plan.inside(0.26 * length, 0.12 * r, 0.12 * r), annulus + 2 * root, 0.6 * r, ra)
     lvot = np.maximum(outflow, height)
@@ -70,12 +70,12 @@ def atria(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     """Adds `la`, `laa` (appendage), `pv` (pulmonary veins), `ra` with its appendage, `svc`, `ivc`."""
     p, scale = plan.person, plan.scale
     k = sizes.la * scale
-    body = ellipsoid(space, plan.at(-16, 22, 11), np.array([29 * k, 19.5 * k, 25 * k]),
+    body = ellipsoid(space, plan.at(-19, 18, 12), np.array([29 * k, 19.5 * k, 25 * k]),
                      np.array([plan.direction(1, 0.12, 0.1), plan.direction(-0.12, 1, 0.15),
                                plan.direction(-0.1, -0.15, 1)]))
     stems, veins = [], []
-    for ostium, way, radius in (((-38, 25, 22), (-0.9, -0.05, 0.38), 7.0), ((-36, 33, 1), (-0.82, 0.5, -0.2), 6.5),
-                                ((9, 27, 24), (0.75, 0.25, 0.6), 6.5), ((9, 35, 7), (0.8, 0.58, -0.12), 6.0)):
+    for ostium, way, radius in (((-41, 21, 23), (-0.9, -0.05, 0.38), 7.0), ((-39, 29, 2), (-0.82, 0.5, -0.2), 6.5),
+                                ((6, 23, 25), (0.75, 0.25, 0.6), 6.5), ((8, 28, 8), (0.92, 0.3, -0.12), 6.0)):
         start, d = plan.at(*ostium), plan.direction(*way)
         inward = start - 9 * k * d
         stems.append(cone(space, inward, start + 7 * d, radius * k * 1.25, radius * k))
@@ -89,7 +89,7 @@ def atria(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     f["la"] = np.maximum(la, f["l"])
     f["pv"] = np.minimum.reduce(veins)
     a = scale * p.appendage
-    f["laa"] = tube(space, np.array([plan.at(5, 14, 21), plan.at(18, 7, 29), plan.at(28, -4, 30), plan.at(31, -17, 26)]),
+    f["laa"] = tube(space, np.array([plan.at(2, 12, 22), plan.at(17, 6, 30), plan.at(28, -4, 30), plan.at(31, -17, 26)]),
                     np.array([6.5, 8.0, 8.0, 5.0]) * a, 8)
 
     k = sizes.ra * scale
@@ -102,17 +102,17 @@ def atria(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     vestibule = cone(space, plan.at(-44, -16, -7), valve + 2 * axis, 18 * k, 16 * scale)
     ra = smooth_min(smooth_min(chamber, vestibule, 6.0), ear, 6.0)
     f["ra"] = np.maximum(ra, along(space, valve, axis))
-    top, bottom = plan.at(-46, 2, 18), plan.at(-43, 8, -26)
-    f["svc"] = tube(space, np.array([plan.at(-46, -2, 8), top, plan.at(-46, 0, 45), [-27 * p.size, -6, 80.0]]),
+    top, bottom = plan.at(-46, -3, 20), plan.at(-43, 8, -26)
+    f["svc"] = tube(space, np.array([plan.at(-46, -5, 8), top, plan.at(-46, -3, 45), [-27 * p.size, -6, 80.0 * p.size]]),
                     np.array([11, 10, 9.5, 9.0]) * scale, 12)
     f["ivc"] = tube(space, np.array([plan.at(-44, 2, -16), bottom, bottom + [2, 6, -25], bottom + [4, 8, -60]]),
                     np.array([13, 12.5, 12.0, 12.0]) * scale, 12)
 
 
-def aorta_course(plan: Plan) -> tuple[np.ndarray, np.ndarray, int]:
+def aorta_course(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, int]:
     """Centre line of the whole aorta, radii, and how many of its points belong to the ascending part."""
     p = plan.person
-    r, n = p.aorta_mm, p.size
+    r, n = sizes.aorta_mm, p.size
     annulus = plan.at(-7, -7.5, 14)
     top = p.arch_top * n
     points = np.array([annulus, plan.at(-11, -11, 26), plan.at(-16, -14.5, 40), plan.at(-20, -15, 54),
@@ -123,25 +123,27 @@ def aorta_course(plan: Plan) -> tuple[np.ndarray, np.ndarray, int]:
     return points, radii, 6
 
 
-def vessels(space: Space, plan: Plan, f: Fields) -> None:
+def vessels(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     """Adds `aorta` (whole), `ascending` (annulus to arch), `pa` (pulmonary trunk and its branches)."""
-    scale, p = plan.scale, plan.person
-    points, radii, ascending = aorta_course(plan)
-    aorta = tube(space, points, radii, 14)
+    scale, bulge = plan.scale, plan.person.aorta_bulge
+    points, radii, ascending = aorta_course(plan, sizes)
+    aorta = tube(space, points[:ascending + 2], radii[:ascending + 2], 14)
+    rest = tube(space, points[ascending:], radii[ascending:], 14)
     root = plan.direction(-0.32, -0.3, 0.9)
     side = np.cross(root, [0.0, 1.0, 0.0])
     side /= np.linalg.norm(side)
     for turn in np.radians([20, 140, 260]):  # the three sinuses of Valsalva
         out = np.cos(turn) * side + np.sin(turn) * np.cross(root, side)
-        sinus = points[0] + 10 * scale * root + 0.5 * p.aorta_mm * out
-        lobe = cone(space, sinus - 1.5 * root, sinus + 2 * root, 0.72 * p.aorta_mm * p.aorta_bulge,
-                    0.7 * p.aorta_mm * p.aorta_bulge)
+        sinus = points[0] + 10 * scale * root + 0.5 * sizes.aorta_mm * out
+        lobe = cone(space, sinus - 1.5 * root, sinus + 2 * root, 0.72 * sizes.aorta_mm * bulge,
+                    0.7 * sizes.aorta_mm * bulge)
         aorta = smooth_min(aorta, lobe, 3.0)
-    f["aorta"] = np.maximum(aorta, -f["height"])
+    root_part = np.maximum(aorta, -f["height"])
     # The label ends where the arch begins: a plane across the vessel before the first arch branch.
     end = points[ascending - 1]
     way = points[ascending] - points[ascending - 2]
-    f["ascending"] = np.maximum(f["aorta"], along(space, end, way / np.linalg.norm(way)))
+    f["aorta"] = np.minimum(root_part, rest)
+    f["ascending"] = np.maximum(root_part, along(space, end, way / np.linalg.norm(way)))
     f["ascending"] = np.maximum(f["ascending"], along(space, points[ascending] + [0, 14, 0], np.array([0.0, 1.0, 0.0])))
     trunk = tube(space, np.array([plan.at(9, -36, 28), plan.at(12, -27, 40), plan.at(13, -12, 52), plan.at(22, 8, 58),
                                   plan.at(38, 27, 56), plan.at(46, 40, 42)]),
@@ -168,7 +170,7 @@ def heart_fields(space: Space, plan: Plan, sizes: Sizes) -> Fields:
     """All fields of the heart over a (small) space."""
     f = ventricles(space, plan, sizes)
     atria(space, plan, sizes, f)
-    vessels(space, plan, f)
+    vessels(space, plan, sizes, f)
     f["papillary"] = papillary(space, plan, sizes)
     f["coronary"], f["sinus"] = coronaries(space, plan, sizes)
     return f
@@ -205,8 +207,8 @@ def paint_heart(tissues: np.ndarray, f: Fields, noise: Fields, plan: Plan) -> No
     put(Tissue.VESSEL_WALL, np.minimum.reduce([f["aorta"], f["pa"]]) < 1.6)
     put(Tissue.VESSEL_WALL, np.minimum.reduce([f["svc"], f["ivc"], f["pv"]]) < 1.0)
     put(Tissue.VENA_CAVA_INFERIOR, (f["ivc"] < 0) & (f["la"] > 2) & (f["rv"] > 2))
-    put(Tissue.VENA_CAVA_SUPERIOR, (f["svc"] < 0) & (f["aorta"] > 2) & (f["pa"] > 1.5))
-    put(Tissue.PULMONARY_VEIN, (f["pv"] < 0) & (f["pa"] > 1.5) & (f["ra"] > 2.5) & (f["svc"] > 1.5))
+    put(Tissue.VENA_CAVA_SUPERIOR, (f["svc"] < 0) & (f["aorta"] > 2) & (f["pa"] > 1.5) & (f["la"] > 2))
+    put(Tissue.PULMONARY_VEIN, (f["pv"] < 0) & (f["pa"] > 1.5) & (f["aorta"] > 1.5) & (f["ra"] > 2.5) & (f["svc"] > 1.5))
     put(Tissue.PULMONARY_ARTERY, (f["pa"] < 0) & (f["aorta"] > 2) & (f["la"] > 2) & (f["svc"] > 1.5))
     put(Tissue.RA_BLOOD, (f["ra"] < 0) & (f["aorta"] > 2.2) & (f["la"] > 2.5) & (f["myo"] > 1.5) & (f["lvot"] > 3))
     put(Tissue.LA_APPENDAGE, (f["laa"] < 0) & (f["pa"] > 2) & (f["aorta"] > 2) & (f["myo"] > 2))
@@ -237,23 +239,20 @@ def targets_ml(plan: Plan) -> dict[str, float]:
     """Volumes wanted at the person's moment of the cardiac cycle (ejection fraction 62 %, atria fill meanwhile)."""
     p = plan.person
     return {"LV": p.lv_ml * (1 - 0.6 * p.systole), "MYO": p.myo_ml, "LA": p.la_ml * (1 + 0.2 * p.systole),
-            "RV": p.rv_ml * (1 - 0.5 * p.systole), "RA": p.ra_ml * (1 + 0.2 * p.systole)}
+            "RV": p.rv_ml * (1 - 0.5 * p.systole), "RA": p.ra_ml * (1 + 0.2 * p.systole), "AA": p.aa_ml}
 
 
-def fit(plan: Plan, spacing: float = 4.0, rounds: int = 5) -> Sizes:
-    """Sizes with which the heart has the wanted volumes, found on a coarse unwarped grid."""
-    low, high = REACH + np.asarray(plan.person.base)
-    axes = [np.arange(low[a] + spacing / 2, high[a], spacing, dtype=np.float32) for a in range(3)]
-    z, y, x = np.meshgrid(axes[2], axes[1], axes[0], indexing="ij")
-    space = Space(x, y, z, (float(axes[0][0]), float(axes[1][0]), float(axes[2][0])), spacing, 0.0)
+def fit(plan: Plan, space: Space, rounds: int = 6) -> Sizes:
+    """Sizes with which the heart has the wanted volumes on this (coarse, warped) space around it."""
     sizes, want = Sizes(), targets_ml(plan)
     flat = np.zeros(space.shape, np.float32)
     for _ in range(rounds):
         tissues = np.zeros(space.shape, np.uint8)
         paint_heart(tissues, heart_fields(space, plan, sizes), {"fine": flat, "coarse": flat}, plan)
-        have = volumes_ml(tissues, spacing**3 / 1000)
+        have = volumes_ml(tissues, space.spacing**3 / 1000)
         ratio = {name: float(np.clip(want[name] / max(have[name], 1.0), 0.5, 2.0)) for name in want}
         sizes = replace(sizes, lv_mm=sizes.lv_mm * ratio["LV"] ** 0.5,
                         wall_mm=sizes.wall_mm * ratio["MYO"] ** 0.8 / ratio["LV"] ** 0.3,
+                        aorta_mm=float(np.clip(sizes.aorta_mm * ratio["AA"] ** 0.5, 10.5, 18.5)),
                         la=sizes.la * ratio["LA"] ** 0.4, rv=sizes.rv * ratio["RV"] ** 0.45, ra=sizes.ra * ratio["RA"] ** 0.45)
     return sizes

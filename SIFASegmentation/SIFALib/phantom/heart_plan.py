@@ -31,7 +31,10 @@ class Sizes:
     lv_mm: float = 25.0
     """Largest inner radius of the left ventricle."""
     wall_mm: float = 9.0
+    aorta_mm: float = 14.0
+    """Radius of the tubular ascending aorta."""
     la: float = 1.0
+    """Chambers relative to the average heart."""
     rv: float = 1.0
     ra: float = 1.0
 

@@ -19,7 +19,7 @@ def neck_vessels(space: Space, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
         arteries.append(tube(space, np.array([begin, begin + 0.45 * d, begin + d, begin + 1.9 * d * [1.1, 1, 0.9]]),
                              np.full(4, radius) * n, 8))
     confluence = np.array([-27 * n, -6, 80.0 * n])
-    veins = [tube(space, np.array([plan.at(-46, 0, 40), confluence, [-27 * n, -4, 108 * n], [-40 * n, 2, 190 * n]]),
+    veins = [tube(space, np.array([plan.at(-46, -3, 40), confluence, [-27 * n, -4, 108 * n], [-40 * n, 2, 190 * n]]),
                   np.array([9, 9, 8, 6.5]) * n, 8),
              tube(space, np.array([[-26 * n, -6, 96 * n], [0, -22, 108 * n], [28 * n, -10, 122 * n], [42 * n, 0, 190 * n]]),
                   np.array([8, 6.5, 6.5, 6]) * n, 8)]

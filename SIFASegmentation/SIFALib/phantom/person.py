@@ -36,8 +36,8 @@ class Person:
     la_ml: float
     rv_ml: float
     ra_ml: float
-    aorta_mm: float
-    """Radius of the tubular ascending aorta."""
+    aa_ml: float
+    """Blood from the aortic annulus to the beginning of the arch."""
     aorta_bulge: float
     lv_slimness: float
     septum: float
@@ -75,17 +75,17 @@ def draw_person(seed: int) -> Person:
         chest_depth=_between(rng, 1.0, 0.07, 0.86, 1.16),
         female=bool(rng.uniform() < 0.5),
         breast_mm=_between(rng, 48, 10, 28, 75),
-        base=(_between(rng, 17, 5, 7, 28), _between(rng, 11, 2.5, 5, 17), 0.0),
-        azimuth=_between(rng, 54, 8, 36, 72),
-        declination=_between(rng, 33, 7, 18, 48),
-        roll=_between(rng, 0, 7, -15, 15),
+        base=(_between(rng, 17, 5, 7, 28), _between(rng, 14, 2.5, 8, 20), 0.0),
+        azimuth=_between(rng, 57, 8, 38, 74),
+        declination=_between(rng, 30, 7, 14, 46),
+        roll=_between(rng, 7, 8, -12, 26),
         systole=systole,
         lv_ml=lv,
         myo_ml=float(np.clip(lv * _between(rng, 1.2, 0.15, 0.85, 1.6), 106, 196)),
         la_ml=_between(rng, 65, 11, 43, 87),
         rv_ml=float(np.clip(lv * _between(rng, 1.27, 0.12, 1.0, 1.6), 105, 190)),
         ra_ml=_between(rng, 78, 12, 52, 104),
-        aorta_mm=_between(rng, 14.3, 1.4, 11.5, 17.5),
+        aa_ml=_between(rng, 42, 8, 27, 58),
         aorta_bulge=_between(rng, 1.14, 0.05, 1.04, 1.28),
         lv_slimness=_between(rng, 1.0, 0.06, 0.86, 1.14),
         septum=_between(rng, 0.1, 0.09, -0.05, 0.35),

@@ -5,6 +5,7 @@ A *field* is a float32 array that is about the signed distance (mm) to a surface
 """
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,9 +92,13 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], origin: Vecto
     return field * np.float32(1.95)  # the spline weights shrink unit-variance knots by 0.8 ** 3
 
 
-def make_space(rng: np.random.Generator, low: Vector, high: Vector, spacing: float, amplitude: float,
+def make_space(seed: Sequence[int], low: Vector, high: Vector, spacing: float, amplitude: float,
                wavelength: float) -> Space:
-    """A grid over the box low..high (mm) with a smooth random warp of `amplitude` mm (standard deviation)."""
+    """A grid over the box low..high (mm) with a smooth random warp of `amplitude` mm (standard deviation).
+
+    The same seed gives the same warp at every spacing.
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
     size = [int(round((high[a] - low[a]) / spacing)) for a in range(3)]
     shape = (size[2], size[1], size[0])
     origin = np.asarray(low, float) + spacing / 2

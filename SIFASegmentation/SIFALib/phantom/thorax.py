@@ -24,7 +24,7 @@ def oval(x: np.ndarray, y: np.ndarray, half_width: np.ndarray, half_depth: np.nd
 
 def chest_sizes(p: Person) -> tuple[float, float, float]:
     """Half width and half depth of the pleural cavity at heart level, and its centre in y (mm)."""
-    return 129 * p.size, 84 * p.size * p.chest_depth, 21 * p.size
+    return 129 * p.size, 81 * p.size * p.chest_depth, 20 * p.size
 
 
 def paint_wall(tissues: np.ndarray, space: Space, p: Person) -> np.ndarray:
@@ -102,7 +102,7 @@ def paint_ribs(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray,
 def spine_centre(p: Person, z: np.ndarray) -> np.ndarray:
     """y (mm) of the centre of the vertebral bodies at height z."""
     t = z / np.float32(150 * p.size)
-    return np.float32(81 * p.size) + np.float32(0.35 * p.kyphosis) - np.float32(0.6 * p.kyphosis + 8) * t * t
+    return np.float32(79 * p.size) + np.float32(0.35 * p.kyphosis) - np.float32(0.6 * p.kyphosis + 8) * t * t
 
 
 def paint_spine(tissues: np.ndarray, space: Space, p: Person) -> None:
