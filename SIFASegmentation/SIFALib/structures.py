@@ -37,7 +37,7 @@ class Structure:
     def terminology_tag(self) -> str:
         """The value of Slicer's segment tag `TerminologyEntry`: contexts, category, type and no modifiers."""
         return (
-            f"Segmentation category and type - 3D Slicer General Anatomy list~{self.category}~{self.type}~^^"
+            f"Segmentation category and type - DICOM master list~{self.category}~{self.type}~^^"
             "~Anatomic codes - DICOM master list~^^~^^"
         )
 

@@ -1,0 +1,205 @@
+"""Supervised training of the segmenter on random slices of phantoms: how the bundled model was made.
+
+    python -m SIFALib.pretraining --folder runs/default          starts, or goes on where it was stopped
+
+The folder holds `anatomies/` (tissue maps), `checkpoint.pt` (everything needed to go on), `log.jsonl`, and at the end
+`model/`, a model package. A slice depends on the seed and its number alone: going on equals never having stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import math
+import multiprocessing
+import os
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import losses
+from .arrays import to_tensor
+from .networks import Segmenter
+from .phantom_slices import Anatomy, load_anatomies, make_anatomies, random_slice
+
+log = logging.getLogger(__name__)
+
+VALIDATION_SEED = 1_000_000  # anatomies and slices from here on are never trained on
+
+
+@dataclass(frozen=True)
+class Settings:
+    """anatomies: how many; spacing_mm: of their tissue maps; size: side of a slice in pixels; ema: decay of the averaged weights."""
+
+    width: int = 8
+    size: int = 128
+    batch: int = 8
+    iterations: int = 4000
+    learning_rate: float = 1e-3
+    warm_up: int = 100
+    ema: float = 0.995
+    anatomies: int = 120
+    validation_anatomies: int = 8
+    spacing_mm: float = 1.5
+    seed: int = 1
+    threads: int = 2
+    save_every: int = 100
+
+
+@dataclass
+class State:
+    """What changes while training; `average` is the exponential moving average of the segmenter's state."""
+
+    segmenter: Segmenter
+    average: dict[str, Tensor]
+    optimizer: torch.optim.Optimizer
+    iteration: int = 0
+
+
+def start(settings: Settings) -> State:
+    torch.manual_seed(settings.seed)
+    segmenter = Segmenter("tmi2020", settings.width).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(segmenter.parameters(), lr=settings.learning_rate)
+    return State(segmenter, {k: v.clone() for k, v in segmenter.state_dict().items()}, optimizer)
+
+
+def train_step(state: State, images: Tensor, labels: Tensor, settings: Settings) -> float:
+    """One update on images [N, 1, H, W] and labels [N, H, W] (0..4); returns the segmentation loss before it."""
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate(state.iteration, settings)
+    one_hot = torch.nn.functional.one_hot(labels.long(), state.segmenter.classes).movedim(-1, 1).float()
+    logits, logits_ll = state.segmenter.forward_both(images)
+    main = losses.segmentation(logits, one_hot)
+    loss = main if logits_ll is None else main + losses.LOWER_WEIGHT * losses.segmentation(logits_ll, one_hot)
+    decay = sum((p**2).sum() for p in state.segmenter.parameters()) / 2
+    state.optimizer.zero_grad(set_to_none=True)
+    (loss + losses.WEIGHT_DECAY * decay).backward()
+    torch.nn.utils.clip_grad_norm_(state.segmenter.parameters(), 5.0)
+    state.optimizer.step()
+    state.iteration += 1
+    decay_rate = min(settings.ema, state.iteration / (state.iteration + 10))
+    for key, value in state.segmenter.state_dict().items():
+        state.average[key].lerp_(value, 1 - decay_rate)
+    return float(main.detach())
+
+
+def learning_rate(iteration: int, settings: Settings) -> float:
+    """Linear warm-up, then a half cosine down to a hundredth."""
+    if iteration < settings.warm_up:
+        return settings.learning_rate * (iteration + 1) / settings.warm_up
+    done = (iteration - settings.warm_up) / max(1, settings.iterations - settings.warm_up)
+    return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
+
+
+def batch_of(anatomies: list[Anatomy], settings: Settings, seed: int, first: int, count: int) -> tuple[Tensor, Tensor]:
+    """Slices first .. first + count - 1 of the row `seed`: images [N, 1, H, W], labels [N, H, W]."""
+    pairs = [random_slice(anatomies, settings.size, seed, n) for n in range(first, first + count)]
+    images = to_tensor(np.stack([image for image, _ in pairs])[:, None])
+    return images.contiguous(memory_format=torch.channels_last), to_tensor(np.stack([label for _, label in pairs]))
+
+
+@torch.inference_mode()
+def validate(state: State, anatomies: list[Anatomy], settings: Settings, slices: int = 64) -> list[float]:
+    """Dice of the averaged weights per structure (MYO, LA, LV, AA), pooled over `slices` slices of unseen anatomies."""
+    judge = Segmenter("tmi2020", settings.width).to(memory_format=torch.channels_last).eval()
+    judge.load_state_dict(state.average)
+    overlap, total = np.zeros(5), np.zeros(5)
+    for first in range(0, slices, settings.batch):
+        images, labels = batch_of(anatomies, settings, VALIDATION_SEED, first, settings.batch)
+        predicted = judge(images).argmax(1)
+        for c in range(1, 5):
+            overlap[c] += 2 * ((predicted == c) & (labels == c)).sum().item()
+            total[c] += ((predicted == c).sum() + (labels == c).sum()).item()
+    return [float(o / max(t, 1)) for o, t in zip(overlap[1:], total[1:], strict=True)]
+
+
+def save(state: State, settings: Settings, folder: Path) -> None:
+    """Write `checkpoint.pt`; it is complete or the former one at every instant."""
+    temporary = folder / ".checkpoint.pt"
+    with open(temporary, "wb") as file:
+        torch.save(
+            {
+                "settings": asdict(settings),
+                "iteration": state.iteration,
+                "segmenter": state.segmenter.state_dict(),
+                "average": state.average,
+                "optimizer": state.optimizer.state_dict(),
+            },
+            file,
+        )
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, folder / "checkpoint.pt")
+
+
+def load(settings: Settings, folder: Path) -> State:
+    """The state in `folder`, or a new one."""
+    state = start(settings)
+    path = folder / "checkpoint.pt"
+    if path.exists():
+        saved = torch.load(path, weights_only=True, map_location="cpu")
+        state.segmenter.load_state_dict(saved["segmenter"])
+        state.average = saved["average"]
+        state.optimizer.load_state_dict(saved["optimizer"])
+        state.iteration = saved["iteration"]
+    return state
+
+
+def train(settings: Settings, folder: Path) -> State:
+    """Train to the end, or go on from the folder's checkpoint; log and save as it goes."""
+    torch.set_num_threads(settings.threads)
+    torch.set_flush_denormal(True)
+    folder.mkdir(parents=True, exist_ok=True)
+    make_all(settings, folder)
+    training = load_anatomies(folder / "anatomies")
+    unseen = load_anatomies(folder / "validation")
+    state = load(settings, folder)
+    since, seconds = state.iteration, time.monotonic()
+    losses_seen: list[float] = []
+    while state.iteration < settings.iterations:
+        images, labels = batch_of(training, settings, settings.seed, state.iteration * settings.batch, settings.batch)
+        losses_seen.append(train_step(state, images, labels, settings))
+        if state.iteration % settings.save_every == 0 or state.iteration == settings.iterations:
+            entry = {
+                "iteration": state.iteration,
+                "loss": float(np.mean(losses_seen)),
+                "dice": validate(state, unseen, settings),
+                "seconds_per_iteration": (time.monotonic() - seconds) / (state.iteration - since),
+            }
+            save(state, settings, folder)
+            with open(folder / "log.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+            log.info("%s", entry)
+            since, seconds, losses_seen = state.iteration, time.monotonic(), []
+    return state
+
+
+def make_all(settings: Settings, folder: Path) -> None:
+    """Make the anatomies that are missing, one process a thread."""
+    jobs = [(folder / "anatomies", [n], settings.spacing_mm) for n in range(settings.anatomies)]
+    jobs += [
+        (folder / "validation", [VALIDATION_SEED + n], settings.spacing_mm)
+        for n in range(settings.validation_anatomies)
+    ]
+    with multiprocessing.get_context("spawn").Pool(settings.threads) as pool:
+        pool.starmap(make_anatomies, jobs, chunksize=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True)
+    for name, value in asdict(Settings()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    arguments = vars(parser.parse_args())
+    folder = arguments.pop("folder")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    train(replace(Settings(), **arguments), folder)
+
+
+if __name__ == "__main__":
+    main()
