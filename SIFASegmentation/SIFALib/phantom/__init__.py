@@ -6,6 +6,7 @@ Only numpy and SimpleITK are needed, so that it runs inside a bare 3D Slicer. Th
     case = phantom.make(seed=1, modality="ct", spacing_mm=1.5)
     case.image, case.labels  # Volumes on the same grid
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -55,5 +56,7 @@ def make(seed: int, modality: Modality = "ct", spacing_mm: float = 1.5) -> Phant
         raise ValueError(f"The phantom's modality must be 'ct' or 'mr'; '{modality}' was asked for.")
     tissue_map, description = anatomy(seed, spacing_mm)
     image, settings = _paint(tissue_map, seed, modality)
-    labels = Volume(tissues.LABEL_OF_TISSUE[tissue_map.array], tissue_map.geometry, f"{tissue_map.name} labels")
+    labels = Volume(
+        tissues.LABEL_OF_TISSUE[tissue_map.array], tissue_map.geometry, f"{tissue_map.name} labels"
+    )
     return Phantom(image, labels, tissue_map, {**description, **settings})

@@ -1,4 +1,5 @@
 """The lungs' outline, the diaphragm and the organs right below it, painted into a tissue map."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -28,8 +29,12 @@ def paint_cavity(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarra
     n, sink = p.size, p.inspiration
     bottom = np.array([0, 0, -sink])
 
-    def organ(centre: tuple[float, float, float], radii: tuple[float, float, float], tissue: Tissue,
-              gap: float = 3.0) -> tuple[tuple[slice, slice, slice], np.ndarray]:
+    def organ(
+        centre: tuple[float, float, float],
+        radii: tuple[float, float, float],
+        tissue: Tissue,
+        gap: float = 3.0,
+    ) -> tuple[tuple[slice, slice, slice], np.ndarray]:
         c, r = np.array(centre) * n + bottom, np.array(radii) * n
         where = space.slices(c - r, c + r)
         if tissues[where].size == 0:

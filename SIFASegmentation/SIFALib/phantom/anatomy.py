@@ -1,18 +1,22 @@
 """One thorax from one seed: the tissue map with exact labels."""
+
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 
 from ..volume import Geometry, Volume
 from . import abdomen, heart, lungs, thorax
 from .heart_plan import Plan, Sizes, make_plan
+from .heart_shapes import REACH, Fields, aorta_course, heart_fields
 from .person import draw_person
 from .shapes import FAR, Slices, Space, make_space, smooth_min, smooth_noise, tube
 from .tissues import Tissue
 
 FIELD_OF_VIEW = (384.0, 306.0, 324.0)
 """mm in x, y, z: a whole adult chest."""
-WARP_MM, WARP_WAVELENGTH_MM = 3.0, 75.0
+WARP_MM, WARP_WAVELENGTH_MM = 2.2, 75.0
 """Standard deviation and knot distance of the smooth deformation of everything."""
 FIT_SPACING_MM = 4.0
 """Grid on which the heart's parts are sized until their volumes are right."""
@@ -33,9 +37,11 @@ def anatomy(seed: int, spacing_mm: float = 1.5) -> tuple[Volume, dict[str, objec
     rng = np.random.Generator(np.random.PCG64([int(seed), 2]))
     low = np.array([-192.0, -122.0, -152.0]) + rng.uniform(-6, 6, 3)
     coarse = make_space([int(seed), 5], low, low + FIELD_OF_VIEW, FIT_SPACING_MM, WARP_MM, WARP_WAVELENGTH_MM)
-    reach = heart.REACH + np.asarray(person.base)
+    reach = REACH + np.asarray(person.base)
     sizes = heart.fit(plan, coarse.part(coarse.slices(*reach)))
-    space = make_space([int(seed), 5], low, low + FIELD_OF_VIEW, float(spacing_mm), WARP_MM, WARP_WAVELENGTH_MM)
+    space = make_space(
+        [int(seed), 5], low, low + FIELD_OF_VIEW, float(spacing_mm), WARP_MM, WARP_WAVELENGTH_MM
+    )
     near = space.slices(*reach)
     noise = heart_noise(rng, space.part(near), plan)
 
@@ -46,11 +52,17 @@ def anatomy(seed: int, spacing_mm: float = 1.5) -> tuple[Volume, dict[str, objec
         if z.start >= z.stop:
             paint_slab(tissues[whole], space.part(whole), plan, sizes)
             continue
-        box = (slice(z.start - slab.start, z.stop - slab.start), near[1], near[2])  # the heart's part of this slab
-        fields = heart.heart_fields(space.part(whole).part(box), plan, sizes)
+        box = (
+            slice(z.start - slab.start, z.stop - slab.start),
+            near[1],
+            near[2],
+        )  # the heart's part of this slab
+        fields = heart_fields(space.part(whole).part(box), plan, sizes)
         paint_slab(tissues[whole], space.part(whole), plan, sizes, box, fields)
         layer = slice(z.start - near[0].start, z.stop - near[0].start)
-        heart.paint_heart(tissues[whole][box], fields, {name: field[layer] for name, field in noise.items()}, plan)
+        heart.paint_heart(
+            tissues[whole][box], fields, {name: field[layer] for name, field in noise.items()}, plan
+        )
     lungs.paint_trees(tissues, space, plan, rng)
     if person.table:
         thorax.paint_table(tissues, space)
@@ -65,21 +77,29 @@ def anatomy(seed: int, spacing_mm: float = 1.5) -> tuple[Volume, dict[str, objec
 
 def heart_noise(rng: np.random.Generator, space: Space, plan: Plan) -> dict[str, np.ndarray]:
     """Random fields over the heart: `fine` roughens the trabeculated walls, `coarse` varies the fat."""
-    low, high = heart.REACH + np.asarray(plan.person.base) + [[-12.0], [12.0]]
+    low, high = REACH + np.asarray(plan.person.base) + np.array([[-12.0], [12.0]])
     origin = np.asarray(space.origin)
-    return {name: smooth_noise(rng, space.shape, origin, space.spacing, low, high, wavelength)
-            for name, wavelength in (("fine", 5.0), ("coarse", 28.0))}
+    return {
+        name: smooth_noise(rng, space.shape, origin, space.spacing, low, high, wavelength)
+        for name, wavelength in (("fine", 5.0), ("coarse", 28.0))
+    }
 
 
 def slabs(shape: tuple[int, ...]) -> list[slice]:
     """Ranges of slices of about SLAB_VOXELS voxels each."""
     count = max(1, round(shape[0] * shape[1] * shape[2] / SLAB_VOXELS))
     edges = [int(edge) for edge in np.linspace(0, shape[0], min(count, shape[0]) + 1)]
-    return [slice(first, last) for first, last in zip(edges, edges[1:])]
+    return [slice(first, last) for first, last in itertools.pairwise(edges)]
 
 
-def paint_slab(tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes, box: Slices | None = None,
-               fields: heart.Fields | None = None) -> None:
+def paint_slab(
+    tissues: np.ndarray,
+    space: Space,
+    plan: Plan,
+    sizes: Sizes,
+    box: Slices | None = None,
+    fields: Fields | None = None,
+) -> None:
     """Everything but the heart, the branches in the lungs and the table, in one slab of the grid.
 
     box, fields: where in the slab the heart is, and its fields there, so that fat can be laid around it.
@@ -90,8 +110,8 @@ def paint_slab(tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes, box:
     abdomen.paint_cavity(tissues, space, person, cavity)
     core = space.slices(np.array([-100.0 * n, -95.0 * n, -400.0]), np.array([125.0 * n, 105.0 * n, 400.0]))
     inner, block = space.part(core), tissues[core]
-    points, radii, ascending = heart.aorta_course(plan, sizes)
-    aorta = tube(inner, points[ascending - 1:], radii[ascending - 1:], 12)
+    points, radii, ascending = aorta_course(plan, sizes)
+    aorta = tube(inner, points[ascending - 1 :], radii[ascending - 1 :], 12)
     branches, veins = lungs.neck_vessels(inner, plan)
     airway, gullet = thorax.airways(inner, person)
     tubes = np.minimum.reduce([aorta, branches, veins, airway, gullet])

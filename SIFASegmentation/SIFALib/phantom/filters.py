@@ -1,4 +1,5 @@
 """Small separable filters on numpy arrays."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -21,7 +22,9 @@ def blur(array: np.ndarray, sigma: float) -> np.ndarray:
     return result
 
 
-def correlated_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float, sharpness: float) -> np.ndarray:
+def correlated_noise(
+    rng: np.random.Generator, shape: tuple[int, ...], sigma: float, sharpness: float
+) -> np.ndarray:
     """Unit-variance noise with the spectrum of a reconstruction kernel: few low frequencies, cut at the top.
 
     sigma: voxels, the blur of the kernel; sharpness 0 (soft kernel) to 1 (low frequencies removed).

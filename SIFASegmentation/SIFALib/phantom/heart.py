@@ -1,179 +1,16 @@
-"""The heart and the roots of its vessels as implicit surfaces, painted into a tissue map."""
+"""The heart painted into a tissue map, and sized until its volumes are right."""
+
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
 
-from .coronaries import coronaries
 from .heart_plan import Plan, Sizes
+from .heart_shapes import Fields, heart_fields
 from .person import Person
-from .shapes import Space, along, cone, ellipsoid, smooth_max, smooth_min, tube
+from .shapes import Space, smooth_min
 from .tissues import LABEL_OF_TISSUE, Tissue
-
-Fields = dict[str, np.ndarray]
-
-REACH = np.array([[-100.0, -82.0, -95.0], [110.0, 80.0, 70.0]])
-"""Box around the base centre (LPS mm) in which the heart is evaluated."""
-
-EQUATOR = 0.28
-"""Where along the ventricle (fraction of its length from the base) it is widest."""
-
-
-def ventricles(space: Space, plan: Plan, sizes: Sizes) -> Fields:
-    """Left ventricle (`lv`, `myo`), outflow (`lvot`), mitral funnel, right ventricle (`rv`)."""
-    p, length = plan.person, plan.lv_length
-    base = np.asarray(p.base)
-    l, s, u = (along(space, base, axis) for axis in plan.axes)
-    r = sizes.lv_mm
-    inner = ellipsoid(space, plan.inside(EQUATOR * length, 0, 0), np.array([(1 - EQUATOR) * length, r * 0.97, r * 1.03]),
-                      plan.axes)
-    rho = np.sqrt(s * s + u * u) + np.float32(1)
-    apical = np.clip((l / np.float32(length) - 0.7) / 0.35, 0, 1)
-    basal = np.clip(1 - l / np.float32(0.6 * length), 0, 1)
-    wall = np.float32(sizes.wall_mm) * (1 + np.float32(p.septum) * basal * (s / rho) - np.float32(0.28) * apical * apical)
-    outer = inner - wall
-    myo = smooth_max(outer, -(l + np.float32(3.0)), 5.0)
-
-    ring = 0.62 * r / (1 - 0.25 * p.systole)
-    mitral = plan.inside(0, -0.24 * r, -0.17 * r)
-    la_centre = plan.at(-19, 18, 12)
-    funnel = cone(space, mitral - 3 * plan.axes[0], mitral + 0.75 * (la_centre - mitral), ring, ring * 1.15)
-    orifice = np.maximum(cone(space, mitral - 4 * plan.axes[0], mitral + 4 * plan.axes[0], ring, ring) + 0.3, np.abs(l) - 5)
-
-    annulus = plan.at(-7, -7.5, 14)
-    root = plan.direction(-0.32, -0.3, 0.9)
-    ra = 0.83 * sizes.aorta_mm
-    height = along(space, annulus, root)
-    outflow = cone(space, plan.inside(0.26 * length, 0.12 * r, 0.12 * r), annulus + 2 * root, 0.6 * r, ra)
-    lvot = np.maximum(outflow, height)
-    lv = np.minimum(smooth_max(inner, -l, 3.0), lvot)
-    collar = np.maximum(outflow - 0.35 * np.float32(sizes.wall_mm), -(l + 6))
-    myo = np.maximum(smooth_min(myo, np.maximum(collar, height + 3), 3.0), -(l + 7))
-
-    k = sizes.rv * plan.scale
-    body = ellipsoid(space, plan.inside(0.36 * length, 29 * plan.scale, -5 * plan.scale),
-                     np.array([0.62 * length, 29 * k, 37 * k]), plan.axes)
-    pulmonary = plan.at(9, -34, 31)
-    conus = tube(space, np.array([plan.inside(0.42 * length, 40 * plan.scale, 6), plan.at(2, -42, 12), pulmonary]),
-                 np.array([17, 15.5, 12.0]) * plan.scale, 30)
-    tricuspid = plan.at(-27, -32, -13)
-    tricuspid_axis = plan.direction(0.78, -0.42, -0.35)
-    body = smooth_max(body, -along(space, tricuspid, tricuspid_axis), 6.0)
-    rv = smooth_min(body, conus, 10.0)
-    rv = np.maximum(rv, along(space, pulmonary, plan.direction(0.15, 0.45, 0.85)))
-    return {"l": l, "s": s, "u": u, "inner": inner, "outer": outer, "lv": lv, "myo": myo, "funnel": funnel,
-            "orifice": orifice, "lvot": lvot, "rv": rv, "height": height}
-
-
-def atria(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
-    """Adds `la`, `laa` (appendage), `pv` (pulmonary veins), `ra` with its appendage, `svc`, `ivc`."""
-    p, scale = plan.person, plan.scale
-    k = sizes.la * scale
-    body = ellipsoid(space, plan.at(-19, 18, 12), np.array([29 * k, 19.5 * k, 25 * k]),
-                     np.array([plan.direction(1, 0.12, 0.1), plan.direction(-0.12, 1, 0.15),
-                               plan.direction(-0.1, -0.15, 1)]))
-    stems, veins = [], []
-    for ostium, way, radius in (((-41, 21, 23), (-0.9, -0.05, 0.38), 7.0), ((-39, 29, 2), (-0.82, 0.5, -0.2), 6.5),
-                                ((6, 23, 25), (0.75, 0.25, 0.6), 6.5), ((8, 28, 8), (0.92, 0.3, -0.12), 6.0)):
-        start, d = plan.at(*ostium), plan.direction(*way)
-        inward = start - 9 * k * d
-        stems.append(cone(space, inward, start + 7 * d, radius * k * 1.25, radius * k))
-        bend = np.array([0.0, 4.0, 4.0 * np.sign(way[2])])
-        veins.append(tube(space, np.array([inward, start + 8 * d, start + 24 * d + bend, start + 42 * d + 3 * bend]),
-                          np.array([radius, radius, radius * 0.85, radius * 0.6]) * k, 8))
-    la = smooth_min(body, stems[0], 5.0)
-    for stem in stems[1:]:
-        la = smooth_min(la, stem, 5.0)
-    la = smooth_min(la, f["funnel"], 7.0)
-    f["la"] = np.maximum(la, f["l"])
-    f["pv"] = np.minimum.reduce(veins)
-    a = scale * p.appendage
-    f["laa"] = tube(space, np.array([plan.at(2, 12, 22), plan.at(17, 6, 30), plan.at(28, -4, 30), plan.at(31, -17, 26)]),
-                    np.array([6.5, 8.0, 8.0, 5.0]) * a, 8)
-
-    k = sizes.ra * scale
-    chamber = ellipsoid(space, plan.at(-47, -9, -4), np.array([21 * k, 26 * k, 31 * k]),
-                        np.array([plan.direction(1, -0.25, 0), plan.direction(0.25, 1, 0), plan.direction(0, 0, 1)]))
-    ear = tube(space, np.array([plan.at(-48, -22, 12), plan.at(-38, -38, 22), plan.at(-24, -44, 26)]),
-               np.array([13, 11, 6.0]) * k, 14)
-    valve = plan.at(-27, -32, -13)
-    axis = plan.direction(0.78, -0.42, -0.35)
-    vestibule = cone(space, plan.at(-44, -16, -7), valve + 2 * axis, 18 * k, 16 * scale)
-    ra = smooth_min(smooth_min(chamber, vestibule, 6.0), ear, 6.0)
-    f["ra"] = np.maximum(ra, along(space, valve, axis))
-    top, bottom = plan.at(-46, -3, 20), plan.at(-43, 8, -26)
-    f["svc"] = tube(space, np.array([plan.at(-46, -5, 8), top, plan.at(-46, -3, 45), [-27 * p.size, -6, 80.0 * p.size]]),
-                    np.array([11, 10, 9.5, 9.0]) * scale, 12)
-    f["ivc"] = tube(space, np.array([plan.at(-44, 2, -16), bottom, bottom + [2, 6, -25], bottom + [4, 8, -60]]),
-                    np.array([13, 12.5, 12.0, 12.0]) * scale, 12)
-
-
-def aorta_course(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, int]:
-    """Centre line of the whole aorta, radii, and how many of its points belong to the ascending part."""
-    p = plan.person
-    r, n = sizes.aorta_mm, p.size
-    annulus = plan.at(-7, -7.5, 14)
-    top = p.arch_top * n
-    points = np.array([annulus, plan.at(-11, -11, 26), plan.at(-16, -14.5, 40), plan.at(-20, -15, 54),
-                       [-9 * n, -11, top - 22], [-3 * n, 2, top - 5], [7 * n, 20, top], [17 * n, 38, top - 6],
-                       [24 * n, 56, top - 28], [27 * n, 67, top - 60], [26 * n, 69, 0], [18 * n, 62, -60], [10 * n, 54, -110],
-                       [6 * n, 52, -170]])
-    radii = np.array([0.85, p.aorta_bulge, 1.0, 1.02, 1.0, 0.95, 0.9, 0.86, 0.84, 0.83, 0.8, 0.76, 0.72, 0.7]) * r
-    return points, radii, 6
-
-
-def vessels(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
-    """Adds `aorta` (whole), `ascending` (annulus to arch), `pa` (pulmonary trunk and its branches)."""
-    scale, bulge = plan.scale, plan.person.aorta_bulge
-    points, radii, ascending = aorta_course(plan, sizes)
-    aorta = tube(space, points[:ascending + 2], radii[:ascending + 2], 14)
-    rest = tube(space, points[ascending:], radii[ascending:], 14)
-    root = plan.direction(-0.32, -0.3, 0.9)
-    side = np.cross(root, [0.0, 1.0, 0.0])
-    side /= np.linalg.norm(side)
-    for turn in np.radians([20, 140, 260]):  # the three sinuses of Valsalva
-        out = np.cos(turn) * side + np.sin(turn) * np.cross(root, side)
-        sinus = points[0] + 10 * scale * root + 0.5 * sizes.aorta_mm * out
-        lobe = cone(space, sinus - 1.5 * root, sinus + 2 * root, 0.72 * sizes.aorta_mm * bulge,
-                    0.7 * sizes.aorta_mm * bulge)
-        aorta = smooth_min(aorta, lobe, 3.0)
-    root_part = np.maximum(aorta, -f["height"])
-    # The label ends where the arch begins: a plane across the vessel before the first arch branch.
-    end = points[ascending - 1]
-    way = points[ascending] - points[ascending - 2]
-    f["aorta"] = np.minimum(root_part, rest)
-    f["ascending"] = np.maximum(root_part, along(space, end, way / np.linalg.norm(way)))
-    f["ascending"] = np.maximum(f["ascending"], along(space, points[ascending] + [0, 14, 0], np.array([0.0, 1.0, 0.0])))
-    trunk = tube(space, np.array([plan.at(9, -36, 28), plan.at(12, -27, 40), plan.at(13, -12, 52), plan.at(22, 8, 58),
-                                  plan.at(38, 27, 56), plan.at(46, 40, 42)]),
-                 np.array([12, 13.5, 13, 11, 9.5, 7.5]) * scale, 12)
-    trunk = np.maximum(trunk, -along(space, plan.at(9, -34, 31), plan.direction(0.15, 0.45, 0.85)))
-    right = tube(space, np.array([plan.at(13, -8, 52), plan.at(2, 9, 50), plan.at(-18, 14, 47.5), plan.at(-42, 16, 44),
-                                  plan.at(-58, 24, 34)]), np.array([11, 10.5, 10, 9, 6.5]) * scale, 12)
-    f["pa"] = smooth_min(trunk, right, 5.0)
-
-
-def papillary(space: Space, plan: Plan, sizes: Sizes) -> np.ndarray:
-    """Field of the two papillary muscles (anterolateral, posteromedial)."""
-    r, length = sizes.lv_mm, plan.lv_length
-    fields = []
-    for angle, thick in ((2.45, 3.9), (4.35, 4.3)):
-        d = np.array([np.cos(angle), np.sin(angle)])
-        foot = plan.inside(0.74 * length, *(0.72 * r * d))
-        tip = plan.inside(0.36 * length, *(0.52 * r * d))
-        fields.append(cone(space, foot, tip, thick * plan.scale, 0.7 * thick * plan.scale))
-    return np.minimum(*fields)
-
-
-def heart_fields(space: Space, plan: Plan, sizes: Sizes) -> Fields:
-    """All fields of the heart over a (small) space."""
-    f = ventricles(space, plan, sizes)
-    atria(space, plan, sizes, f)
-    vessels(space, plan, sizes, f)
-    f["papillary"] = papillary(space, plan, sizes)
-    f["coronary"], f["sinus"] = coronaries(space, plan, sizes)
-    return f
 
 
 def sac(f: Fields, p: Person) -> np.ndarray:
@@ -183,7 +20,9 @@ def sac(f: Fields, p: Person) -> np.ndarray:
     field = smooth_min(ventricular, atrial, 16.0)
     field = smooth_min(field, np.minimum(f["ascending"], f["pa"] + 0.25 * np.maximum(f["pa"], 0)) - 1.5, 10.0)
     # Fat lies over the right ventricle and in the grooves, hardly on the left ventricle's side.
-    return field - np.float32(0.2 * p.epicardial_fat_mm) * (1 + np.clip(f["s"] * np.float32(1 / 30), -0.7, 1))
+    return field - np.float32(0.2 * p.epicardial_fat_mm) * (
+        1 + np.clip(f["septal"] * np.float32(1 / 30), -0.7, 1)
+    )
 
 
 def paint_heart(tissues: np.ndarray, f: Fields, noise: Fields, plan: Plan) -> None:
@@ -193,7 +32,7 @@ def paint_heart(tissues: np.ndarray, f: Fields, noise: Fields, plan: Plan) -> No
     """
     p = plan.person
     rough = noise["fine"]
-    fat = sac(f, p) - np.float32(0.25 * p.epicardial_fat_mm) * np.clip(noise["coarse"], -1, 2)
+    fat = sac(f, p) - np.float32(0.18 * p.epicardial_fat_mm) * np.clip(noise["coarse"], -1, 2)
 
     def put(tissue: Tissue, mask: np.ndarray) -> None:
         tissues[mask] = tissue
@@ -208,38 +47,61 @@ def paint_heart(tissues: np.ndarray, f: Fields, noise: Fields, plan: Plan) -> No
     put(Tissue.VESSEL_WALL, np.minimum.reduce([f["svc"], f["ivc"], f["pv"]]) < 1.0)
     put(Tissue.VENA_CAVA_INFERIOR, (f["ivc"] < 0) & (f["la"] > 2) & (f["rv"] > 2))
     put(Tissue.VENA_CAVA_SUPERIOR, (f["svc"] < 0) & (f["aorta"] > 2) & (f["pa"] > 1.5) & (f["la"] > 2))
-    put(Tissue.PULMONARY_VEIN, (f["pv"] < 0) & (f["pa"] > 1.5) & (f["aorta"] > 1.5) & (f["ra"] > 2.5) & (f["svc"] > 1.5))
+    put(
+        Tissue.PULMONARY_VEIN,
+        (f["pv"] < 0) & (f["pa"] > 1.5) & (f["aorta"] > 1.5) & (f["ra"] > 2.5) & (f["svc"] > 1.5),
+    )
     put(Tissue.PULMONARY_ARTERY, (f["pa"] < 0) & (f["aorta"] > 2) & (f["la"] > 2) & (f["svc"] > 1.5))
-    put(Tissue.RA_BLOOD, (f["ra"] < 0) & (f["aorta"] > 2.2) & (f["la"] > 2.5) & (f["myo"] > 1.5) & (f["lvot"] > 3))
+    put(
+        Tissue.RA_BLOOD,
+        (f["ra"] < 0) & (f["aorta"] > 2.2) & (f["la"] > 2.5) & (f["myo"] > 1.5) & (f["lvot"] > 3),
+    )
     put(Tissue.LA_APPENDAGE, (f["laa"] < 0) & (f["pa"] > 2) & (f["aorta"] > 2) & (f["myo"] > 2))
     put(Tissue.LA_BLOOD, (f["la"] < 0) & (f["aorta"] > 1.8) & (f["lvot"] > 1.5) & (f["pa"] > 2))
     rv = (f["rv"] < 0) & (f["outer"] > 0) & (f["aorta"] > 2.5) & (f["lvot"] > 4) & (f["myo"] > 0)
     put(Tissue.RV_BLOOD, rv)
-    put(Tissue.RV_TRABECULA, rv & (rough > 1.15 - 0.5 * p.trabeculation) & (f["rv"] > -9) & (f["l"] > 0.35 * plan.lv_length))
+    put(
+        Tissue.RV_TRABECULA,
+        rv & (rough > 1.7 - 0.7 * p.trabeculation) & (f["rv"] > -9) & (f["axial"] > 0.35 * plan.lv_length),
+    )
     put(Tissue.MYOCARDIUM, (f["myo"] < 0) & (f["orifice"] > 0) & (f["aorta"] > 0))
     put(Tissue.AORTA, f["aorta"] < 0)
     put(Tissue.ASCENDING_AORTA, f["ascending"] < 0)
     lv = f["lv"] < 0
     put(Tissue.LV_BLOOD, lv)
-    trabeculae = (rough > 1.2 - 0.8 * p.trabeculation) & (f["inner"] > -4) & (f["l"] > 0.4 * plan.lv_length)
-    put(Tissue.LV_PAPILLARY, lv & (trabeculae | (f["papillary"] + 0.8 * rough < 0)))
+    trabeculae = (
+        (rough > 1.7 - 0.9 * p.trabeculation) & (f["inner"] > -4) & (f["axial"] > 0.4 * plan.lv_length)
+    )
+    put(Tissue.LV_PAPILLARY, lv & (trabeculae | (f["papillary"] + 0.6 * rough < 0)))
 
 
 def volumes_ml(tissues: np.ndarray, voxel_ml: float) -> dict[str, float]:
     """Volumes (ml) of the heart's parts in a tissue map; MYO, LA, LV, AA as labelled."""
     counts = np.bincount(tissues.ravel(), minlength=256)
     labels = np.bincount(LABEL_OF_TISSUE, weights=counts, minlength=5)
-    parts = {"MYO": labels[1], "LA": labels[2], "LV": labels[3], "AA": labels[4],
-             "RV": counts[Tissue.RV_BLOOD] + counts[Tissue.RV_TRABECULA], "RA": counts[Tissue.RA_BLOOD],
-             "PA": counts[Tissue.PULMONARY_ARTERY]}
+    parts = {
+        "MYO": labels[1],
+        "LA": labels[2],
+        "LV": labels[3],
+        "AA": labels[4],
+        "RV": counts[Tissue.RV_BLOOD] + counts[Tissue.RV_TRABECULA],
+        "RA": counts[Tissue.RA_BLOOD],
+        "PA": counts[Tissue.PULMONARY_ARTERY],
+    }
     return {name: round(float(count) * voxel_ml, 2) for name, count in parts.items()}
 
 
 def targets_ml(plan: Plan) -> dict[str, float]:
     """Volumes wanted at the person's moment of the cardiac cycle (ejection fraction 62 %, atria fill meanwhile)."""
     p = plan.person
-    return {"LV": p.lv_ml * (1 - 0.6 * p.systole), "MYO": p.myo_ml, "LA": p.la_ml * (1 + 0.2 * p.systole),
-            "RV": p.rv_ml * (1 - 0.5 * p.systole), "RA": p.ra_ml * (1 + 0.2 * p.systole), "AA": p.aa_ml}
+    return {
+        "LV": p.lv_ml * (1 - 0.6 * p.systole),
+        "MYO": p.myo_ml,
+        "LA": p.la_ml * (1 + 0.2 * p.systole),
+        "RV": p.rv_ml * (1 - 0.5 * p.systole),
+        "RA": p.ra_ml * (1 + 0.2 * p.systole),
+        "AA": p.aa_ml,
+    }
 
 
 def fit(plan: Plan, space: Space, rounds: int = 6) -> Sizes:
@@ -251,8 +113,13 @@ def fit(plan: Plan, space: Space, rounds: int = 6) -> Sizes:
         paint_heart(tissues, heart_fields(space, plan, sizes), {"fine": flat, "coarse": flat}, plan)
         have = volumes_ml(tissues, space.spacing**3 / 1000)
         ratio = {name: float(np.clip(want[name] / max(have[name], 1.0), 0.5, 2.0)) for name in want}
-        sizes = replace(sizes, lv_mm=sizes.lv_mm * ratio["LV"] ** 0.5,
-                        wall_mm=sizes.wall_mm * ratio["MYO"] ** 0.8 / ratio["LV"] ** 0.3,
-                        aorta_mm=float(np.clip(sizes.aorta_mm * ratio["AA"] ** 0.5, 10.5, 18.5)),
-                        la=sizes.la * ratio["LA"] ** 0.4, rv=sizes.rv * ratio["RV"] ** 0.45, ra=sizes.ra * ratio["RA"] ** 0.45)
+        sizes = replace(
+            sizes,
+            lv_mm=sizes.lv_mm * ratio["LV"] ** 0.5,
+            wall_mm=sizes.wall_mm * ratio["MYO"] ** 0.8 / ratio["LV"] ** 0.3,
+            aorta_mm=float(np.clip(sizes.aorta_mm * ratio["AA"] ** 0.5, 10.5, 18.5)),
+            la=sizes.la * ratio["LA"] ** 0.4,
+            rv=sizes.rv * ratio["RV"] ** 0.45,
+            ra=sizes.ra * ratio["RA"] ** 0.45,
+        )
     return sizes

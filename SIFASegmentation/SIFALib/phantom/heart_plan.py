@@ -3,6 +3,7 @@
 The landmarks of the average heart are given in LPS mm relative to the centre of the left-ventricular base, for a long axis
 52 degrees to the left of anterior and 33 degrees down; they were laid out by hand after textbook anatomy and CT pictures.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ def frame(azimuth: float, declination: float, roll: float) -> np.ndarray:
     apex = np.array([np.cos(dec) * np.sin(az), -np.cos(dec) * np.cos(az), -np.sin(dec)])
     septal = np.array([-np.cos(az), -np.sin(az), 0.0])
     upper = np.cross(septal, apex)
-    return np.array([apex, np.cos(ro) * septal + np.sin(ro) * upper, np.cos(ro) * upper - np.sin(ro) * septal])
+    return np.array(
+        [apex, np.cos(ro) * septal + np.sin(ro) * upper, np.cos(ro) * upper - np.sin(ro) * septal]
+    )
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,9 @@ def make_plan(person: Person) -> Plan:
     axes = frame(person.azimuth, person.declination, person.roll)
     mean = frame(MEAN_AZIMUTH, MEAN_DECLINATION, 0.0)
     # Half of the turn away from the average: the atria and the great vessels follow the ventricles only in part.
-    half = frame((person.azimuth + MEAN_AZIMUTH) / 2, (person.declination + MEAN_DECLINATION) / 2, person.roll / 2)
+    half = frame(
+        (person.azimuth + MEAN_AZIMUTH) / 2, (person.declination + MEAN_DECLINATION) / 2, person.roll / 2
+    )
     scale = float((person.lv_ml / MEAN_LV_ML) ** (1 / 3) * 0.6 + 0.4 * person.size)
     contraction = 1 - 0.17 * person.systole  # longitudinal shortening about 17 % (Kawel-Boehm 2020)
     return Plan(person, axes, half.T @ mean, scale, 84.0 * scale * person.lv_slimness * contraction)

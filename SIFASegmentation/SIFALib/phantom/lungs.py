@@ -1,4 +1,5 @@
 """Vessels of the neck and the branching vessels and bronchi of the lungs."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -13,20 +14,43 @@ def neck_vessels(space: Space, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     p = plan.person
     n, top = p.size, p.arch_top * p.size
     arteries = []
-    for start, way, radius in (((-4 * n, 4, top - 4), (-20, -2, 50), 6.0), ((5 * n, 18, top), (8, -6, 55), 4.2),
-                               ((14 * n, 32, top - 4), (18, -2, 55), 4.8)):
+    for start, way, radius in (
+        ((-4 * n, 4, top - 4), (-20, -2, 50), 6.0),
+        ((5 * n, 18, top), (8, -6, 55), 4.2),
+        ((14 * n, 32, top - 4), (18, -2, 55), 4.8),
+    ):
         begin, d = np.array(start), np.array(way) * n
-        arteries.append(tube(space, np.array([begin, begin + 0.45 * d, begin + d, begin + 1.9 * d * [1.1, 1, 0.9]]),
-                             np.full(4, radius) * n, 8))
+        arteries.append(
+            tube(
+                space,
+                np.array([begin, begin + 0.45 * d, begin + d, begin + 1.9 * d * [1.1, 1, 0.9]]),
+                np.full(4, radius) * n,
+                8,
+            )
+        )
     confluence = np.array([-27 * n, -6, 80.0 * n])
-    veins = [tube(space, np.array([plan.at(-46, -3, 40), confluence, [-27 * n, -4, 108 * n], [-40 * n, 2, 190 * n]]),
-                  np.array([9, 9, 8, 6.5]) * n, 8),
-             tube(space, np.array([[-26 * n, -6, 96 * n], [0, -22, 108 * n], [28 * n, -10, 122 * n], [42 * n, 0, 190 * n]]),
-                  np.array([8, 6.5, 6.5, 6]) * n, 8)]
+    veins = [
+        tube(
+            space,
+            np.array([plan.at(-46, -3, 40), confluence, [-27 * n, -4, 108 * n], [-40 * n, 2, 190 * n]]),
+            np.array([9, 9, 8, 6.5]) * n,
+            8,
+        ),
+        tube(
+            space,
+            np.array(
+                [[-26 * n, -6, 96 * n], [0, -22, 108 * n], [28 * n, -10, 122 * n], [42 * n, 0, 190 * n]]
+            ),
+            np.array([8, 6.5, 6.5, 6]) * n,
+            8,
+        ),
+    ]
     return np.minimum.reduce(arteries), np.minimum.reduce(veins)
 
 
-def paint_trees(tissues: np.ndarray, space: Space, plan: Plan, rng: np.random.Generator, most: int = 2200) -> None:
+def paint_trees(
+    tissues: np.ndarray, space: Space, plan: Plan, rng: np.random.Generator, most: int = 2200
+) -> None:
     """Random trees of arteries, veins and bronchi from both hila; only lung is painted over."""
     n = plan.person.size
     queue: list[tuple[np.ndarray, np.ndarray, float, bool]] = []

@@ -1,4 +1,5 @@
 """Who the phantom is: every random number about pose, size and habitus, drawn once per seed."""
+
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass

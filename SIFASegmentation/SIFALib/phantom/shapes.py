@@ -3,6 +3,7 @@
 A *field* is a float32 array that is about the signed distance (mm) to a surface: negative inside. Fields combine with
 `np.minimum` (union), `np.maximum` (intersection) and their smooth cousins below.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -56,8 +57,14 @@ class Space:
         """The same coordinates on a sub-grid (views, nothing copied)."""
         start = (where[2].start, where[1].start, where[0].start)
         origin = tuple(o + (s or 0) * self.spacing for o, s in zip(self.origin, start))
-        return Space(self.x[where], self.y[where], self.z[where], (origin[0], origin[1], origin[2]), self.spacing,
-                     self.slack)
+        return Space(
+            self.x[where],
+            self.y[where],
+            self.z[where],
+            (origin[0], origin[1], origin[2]),
+            self.spacing,
+            self.slack,
+        )
 
     def flat(self, mask: np.ndarray) -> Space:
         """The coordinates of the voxels in `mask` only, as 1-D arrays: for costly formulas on few voxels."""
@@ -73,8 +80,15 @@ def bspline_matrix(positions: np.ndarray, count: int) -> np.ndarray:
     return np.where(distance < 1, inner, outer).astype(np.float32)
 
 
-def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], origin: Vector, spacing: float,
-                 low: Vector, high: Vector, wavelength: float) -> np.ndarray:
+def smooth_noise(
+    rng: np.random.Generator,
+    shape: tuple[int, ...],
+    origin: Vector,
+    spacing: float,
+    low: Vector,
+    high: Vector,
+    wavelength: float,
+) -> np.ndarray:
     """Smooth random field [K, J, I], about zero mean and unit variance, with knots every `wavelength` mm.
 
     The knots fill the box low..high (mm), so that the same seed gives the same field at every voxel spacing.
@@ -89,11 +103,12 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], origin: Vecto
     field = np.tensordot(matrices[2], knots, axes=(1, 0))  # [K, jc, ic]
     field = np.matmul(matrices[1], field)  # [K, J, ic]
     field = np.matmul(field, matrices[0].T)  # [K, J, I]
-    return field * np.float32(1.95)  # the spline weights shrink unit-variance knots by 0.8 ** 3
+    return field * np.float32(3.0)  # the spline weights shrink the knots' deviation to 0.69 per axis
 
 
-def make_space(seed: Sequence[int], low: Vector, high: Vector, spacing: float, amplitude: float,
-               wavelength: float) -> Space:
+def make_space(
+    seed: Sequence[int], low: Vector, high: Vector, spacing: float, amplitude: float, wavelength: float
+) -> Space:
     """A grid over the box low..high (mm) with a smooth random warp of `amplitude` mm (standard deviation).
 
     The same seed gives the same warp at every spacing.
@@ -104,14 +119,15 @@ def make_space(seed: Sequence[int], low: Vector, high: Vector, spacing: float, a
     origin = np.asarray(low, float) + spacing / 2
     axes = [(origin[a] + spacing * np.arange(size[a])).astype(np.float32) for a in range(3)]
     views = (axes[0][None, None, :], axes[1][None, :, None], axes[2][:, None, None])
-    limit = 3.0 * amplitude
+    limit = 2.5 * amplitude
     coordinates = []
     for view in views:
         warp = smooth_noise(rng, shape, origin, spacing, low, high, wavelength)
         np.clip(warp * np.float32(amplitude), -limit, limit, out=warp)
         warp += view
         coordinates.append(warp)
-    return Space(*coordinates, origin=(origin[0], origin[1], origin[2]), spacing=spacing, slack=limit)
+    x, y, z = coordinates
+    return Space(x, y, z, (float(origin[0]), float(origin[1]), float(origin[2])), spacing, limit)
 
 
 def smooth_min(a: np.ndarray, b: np.ndarray, k: float) -> np.ndarray:
@@ -170,14 +186,17 @@ def curve(points: np.ndarray, radii: np.ndarray, pieces: int = 4) -> tuple[np.nd
     samples = []
     for p0, p1, p2, p3 in zip(padded, padded[1:], padded[2:], padded[3:]):
         for t in np.arange(pieces) / pieces:
-            samples.append(p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3
-                                                          + t * (3 * (p1 - p2) + p3 - p0))))
+            samples.append(
+                p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)))
+            )
     samples.append(data[-1])
     stacked = np.array(samples)
     return stacked[:, :3], np.maximum(stacked[:, 3], 0.3)
 
 
-def tube(space: Space, points: np.ndarray, radii: np.ndarray, reach: float = 6.0, pieces: int = 4) -> np.ndarray:
+def tube(
+    space: Space, points: np.ndarray, radii: np.ndarray, reach: float = 6.0, pieces: int = 4
+) -> np.ndarray:
     """Field of a tube along the smooth curve through `points`; correct up to `reach` mm outside, FAR beyond."""
     field = np.full(space.shape, FAR, np.float32)
     centres, widths = curve(points, radii, pieces)

@@ -1,4 +1,5 @@
 """The thorax around the heart: chest wall, bones, lungs, abdomen, table, painted into a tissue map."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -38,7 +39,9 @@ def paint_wall(tissues: np.ndarray, space: Space, p: Person) -> np.ndarray:
     apex_shift = (12 * rise**2 * p.size).astype(np.float32)[:, None, None]
     shoulders = np.clip((heights - 60) / 110, 0, 1).astype(np.float32)[:, None, None]
     y = space.y - np.float32(middle)
-    cavity = oval(space.x, y - apex_shift, np.float32(width) * profile, np.float32(depth) * (0.25 + 0.75 * profile))
+    cavity = oval(
+        space.x, y - apex_shift, np.float32(width) * profile, np.float32(depth) * (0.25 + 0.75 * profile)
+    )
     chest = oval(space.x, y, width * (1 + 0.12 * shoulders), np.float32(depth) * (1 - 0.06 * shoulders))
     back = np.clip(y / np.float32(depth), -1, 1)
     side = np.clip(np.abs(space.x) / np.float32(width), 0, 1)
@@ -48,7 +51,9 @@ def paint_wall(tissues: np.ndarray, space: Space, p: Person) -> np.ndarray:
     surface = chest - (muscle + fat)
     if p.female:
         for sign in (-1.0, 1.0):
-            centre = np.array([sign * 0.56 * width, middle - 0.86 * depth - p.muscle_mm - 0.25 * p.breast_mm, 0.0])
+            centre = np.array(
+                [sign * 0.56 * width, middle - 0.86 * depth - p.muscle_mm - 0.25 * p.breast_mm, 0.0]
+            )
             where = space.slices(centre - p.breast_mm * 1.4, centre + p.breast_mm * 1.4)
             part = space.part(where)
             if part.x.size == 0:
@@ -68,18 +73,26 @@ def paint_wall(tissues: np.ndarray, space: Space, p: Person) -> np.ndarray:
     return cavity
 
 
-def paint_scapulae(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray, depth: float,
-                   middle: float) -> None:
+def paint_scapulae(
+    tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray, depth: float, middle: float
+) -> None:
     """Shoulder blades: thin plates behind the upper ribs."""
     n = p.size
     across = np.abs(space.x) - np.float32(88 * n) - 0.25 * (space.z - np.float32(90 * n))
-    plate = (cavity > 13) & (cavity < 19) & (space.y > np.float32(middle + 0.15 * depth)) & (np.abs(across) < 32 * n)
+    plate = (
+        (cavity > 13)
+        & (cavity < 19)
+        & (space.y > np.float32(middle + 0.15 * depth))
+        & (np.abs(across) < 32 * n)
+    )
     plate &= (np.abs(space.z - np.float32(95 * n)) < 70 * n) & (tissues == Tissue.MUSCLE)
     tissues[plate] = Tissue.CORTICAL_BONE
     tissues[plate & (cavity > 14.6) & (cavity < 17.4) & (np.abs(across) > 12 * n)] = Tissue.MARROW
 
 
-def paint_ribs(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray, depth: float, middle: float) -> None:
+def paint_ribs(
+    tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray, depth: float, middle: float
+) -> None:
     """Ribs fall from the spine to the front; in front of the mid-clavicular line they are cartilage."""
     layer = (cavity > 1.5) & (cavity < 9.5)
     flat = space.flat(layer)
@@ -125,12 +138,25 @@ def paint_spine(tissues: np.ndarray, space: Space, p: Person) -> None:
     block[(body < 1) & disc] = Tissue.DISC
     ring = np.hypot(x, y - 22 * n)
     arch = (ring < 14 * n) & (np.abs(offset) < 8 * n) & (body > 1)
-    spine = (np.abs(x) < 3.2 * n) & (y > 30 * n) & (y < 47 * n) & (np.abs(offset + (y - 30 * n) * 0.35) < 8 * n)
-    wings = (np.abs(x) < 33 * n) & (np.abs(y - 24 * n - np.abs(x) * 0.25) < 5 * n) & (np.abs(offset - 2) < 5.5 * n) & (body > 1)
+    spine = (
+        (np.abs(x) < 3.2 * n) & (y > 30 * n) & (y < 47 * n) & (np.abs(offset + (y - 30 * n) * 0.35) < 8 * n)
+    )
+    wings = (
+        (np.abs(x) < 33 * n)
+        & (np.abs(y - 24 * n - np.abs(x) * 0.25) < 5 * n)
+        & (np.abs(offset - 2) < 5.5 * n)
+        & (body > 1)
+    )
     bone = arch | spine | wings
     block[bone] = Tissue.CORTICAL_BONE
-    marrow = bone & (((np.abs(y - 24 * n - np.abs(x) * 0.25) < 3 * n) & (np.abs(x) > 12 * n) & (np.abs(offset - 2) < 4 * n))
-                     | ((np.abs(x) < 1.8 * n) & (y > 36 * n)))
+    marrow = bone & (
+        (
+            (np.abs(y - 24 * n - np.abs(x) * 0.25) < 3 * n)
+            & (np.abs(x) > 12 * n)
+            & (np.abs(offset - 2) < 4 * n)
+        )
+        | ((np.abs(x) < 1.8 * n) & (y > 36 * n))
+    )
     block[marrow] = Tissue.MARROW
     block[ring < 9.5 * n] = Tissue.SPINAL_CANAL
 
@@ -155,9 +181,10 @@ def mediastinum(space: Space, p: Person, tubes: np.ndarray) -> np.ndarray:
     n = p.size
     _, depth, middle = chest_sizes(p)
     front = np.float32(middle - depth)
-    wedge = np.abs(space.x - 3) - (2.5 + 0.42 * np.maximum(space.y - front, 0))
-    wedge = smooth_max(wedge, np.abs(space.y - (front + 22)) - 30, 6.0)
-    wedge = smooth_max(wedge, np.abs(space.z - 40 * n) - 75 * n, 10.0)
+    widening = np.float32(0.16 + 0.022 * p.epicardial_fat_mm)
+    wedge = np.abs(space.x - 3) - (1.5 + widening * np.maximum(space.y - front, 0))
+    wedge = smooth_max(wedge, np.abs(space.y - (front + 20)) - 26, 12.0)
+    wedge = smooth_max(wedge, np.abs(space.z - 35 * n) - 75 * n, 40.0)
     prevertebral = np.hypot(space.x / (20 * n), (space.y - spine_centre(p, space.z) + 8) / (19 * n)) * 18 - 18
     return smooth_min(smooth_min(tubes, wedge, 10.0), prevertebral, 8.0)
 
@@ -167,12 +194,24 @@ def airways(space: Space, p: Person) -> tuple[np.ndarray, np.ndarray]:
     n = p.size
     r = np.array([8.8, 8.8, 8.5, 9.0]) * n
     trachea = tube(space, np.array([[0, 22, 200], [-1, 25, 130], [1, 30, 94], [1, 35, 62]]) * n, r, 10)
-    right = tube(space, np.array([[1, 35, 62], [-18, 39, 48], [-36, 43, 30], [-52, 50, 6]]) * n,
-                 np.array([8, 7.5, 6.0, 4.5]) * n, 10)
-    left = tube(space, np.array([[1, 35, 62], [20, 42, 48], [40, 50, 33], [56, 58, 8]]) * n,
-                np.array([7.5, 6.5, 5.5, 4.0]) * n, 10)
-    gullet = tube(space, np.array([[1, 46, 200], [2, 47, 120], [4, 54, 60], [6, 62, 20], [10, 58, -40], [20, 40, -75]]) * n,
-                  np.full(6, 6.0) * n, 10)
+    right = tube(
+        space,
+        np.array([[1, 35, 62], [-18, 39, 48], [-36, 43, 30], [-52, 50, 6]]) * n,
+        np.array([8, 7.5, 6.0, 4.5]) * n,
+        10,
+    )
+    left = tube(
+        space,
+        np.array([[1, 35, 62], [20, 42, 48], [40, 50, 33], [56, 58, 8]]) * n,
+        np.array([7.5, 6.5, 5.5, 4.0]) * n,
+        10,
+    )
+    gullet = tube(
+        space,
+        np.array([[1, 46, 200], [2, 47, 120], [4, 54, 60], [6, 62, 20], [10, 58, -40], [20, 40, -75]]) * n,
+        np.full(6, 6.0) * n,
+        10,
+    )
     return np.minimum(smooth_min(trachea, right, 3.0), left), gullet
 
 
@@ -180,7 +219,7 @@ def paint_table(tissues: np.ndarray, space: Space) -> None:
     """A curved CT table under the back."""
     xs, ys, shape = space.grid(0), space.grid(1), space.shape
     middle = tissues[shape[0] // 2]
-    rows = np.flatnonzero((middle[:, shape[2] // 3: 2 * shape[2] // 3] != Tissue.AIR).any(axis=1))
+    rows = np.flatnonzero((middle[:, shape[2] // 3 : 2 * shape[2] // 3] != Tissue.AIR).any(axis=1))
     top = float(ys[rows[-1]]) + 1.0
     sag = ys[:, None] - (top - np.square(xs[None, :]) / 900.0)
     width = np.abs(xs)[None, :] < 205

@@ -1,4 +1,5 @@
 """What the phantom is made of: tissue ids, their labels, CT numbers and MR signals."""
+
 from __future__ import annotations
 
 from enum import IntEnum
@@ -73,19 +74,50 @@ LABEL_OF_TISSUE: np.ndarray = _label_table()
 CONTRAST_PHASES = ("arterial", "mixed", "venous", "none")
 
 _NATIVE_HU: dict[Tissue, tuple[float, float]] = {
-    Tissue.AIR: (-1000, 3), Tissue.LUNG: (-850, 30), Tissue.AIRWAY: (-995, 5), Tissue.AIRWAY_WALL: (-20, 20),
-    Tissue.GAS: (-960, 20), Tissue.FAT: (-104, 8), Tissue.EPICARDIAL_FAT: (-92, 8), Tissue.MEDIASTINAL_FAT: (-95, 8),
-    Tissue.PERICARDIUM: (-25, 20), Tissue.MUSCLE: (54, 6), Tissue.SKIN: (15, 15), Tissue.BREAST: (10, 25),
-    Tissue.CORTICAL_BONE: (680, 150), Tissue.MARROW: (170, 55), Tissue.DISC: (85, 15), Tissue.SPINAL_CANAL: (30, 6),
-    Tissue.CARTILAGE: (95, 15), Tissue.LIVER: (57, 9), Tissue.SPLEEN: (48, 5), Tissue.STOMACH_WALL: (40, 6),
-    Tissue.STOMACH_CONTENT: (18, 18), Tissue.OESOPHAGUS: (36, 7), Tissue.MYOCARDIUM: (45, 5), Tissue.LV_PAPILLARY: (45, 5),
-    Tissue.RV_TRABECULA: (45, 5), Tissue.RV_WALL: (42, 6), Tissue.ATRIAL_WALL: (38, 8), Tissue.VESSEL_WALL: (38, 8),
-    Tissue.VALVE: (50, 10), Tissue.CALCIFICATION: (750, 250), Tissue.TABLE_SHELL: (-120, 60), Tissue.TABLE_FOAM: (-930, 15),
+    Tissue.AIR: (-1000, 3),
+    Tissue.LUNG: (-850, 30),
+    Tissue.AIRWAY: (-995, 5),
+    Tissue.AIRWAY_WALL: (-20, 20),
+    Tissue.GAS: (-960, 20),
+    Tissue.FAT: (-104, 8),
+    Tissue.EPICARDIAL_FAT: (-92, 8),
+    Tissue.MEDIASTINAL_FAT: (-95, 8),
+    Tissue.PERICARDIUM: (-25, 20),
+    Tissue.MUSCLE: (54, 6),
+    Tissue.SKIN: (15, 15),
+    Tissue.BREAST: (10, 25),
+    Tissue.CORTICAL_BONE: (680, 150),
+    Tissue.MARROW: (170, 55),
+    Tissue.DISC: (85, 15),
+    Tissue.SPINAL_CANAL: (30, 6),
+    Tissue.CARTILAGE: (95, 15),
+    Tissue.LIVER: (57, 9),
+    Tissue.SPLEEN: (48, 5),
+    Tissue.STOMACH_WALL: (40, 6),
+    Tissue.STOMACH_CONTENT: (18, 18),
+    Tissue.OESOPHAGUS: (36, 7),
+    Tissue.MYOCARDIUM: (45, 5),
+    Tissue.LV_PAPILLARY: (45, 5),
+    Tissue.RV_TRABECULA: (45, 5),
+    Tissue.RV_WALL: (42, 6),
+    Tissue.ATRIAL_WALL: (38, 8),
+    Tissue.VESSEL_WALL: (38, 8),
+    Tissue.VALVE: (50, 10),
+    Tissue.CALCIFICATION: (750, 250),
+    Tissue.TABLE_SHELL: (-120, 60),
+    Tissue.TABLE_FOAM: (-930, 15),
 }
 _BLOOD = (43.0, 5.0)
 
-LEFT_BLOOD = (Tissue.LV_BLOOD, Tissue.LA_BLOOD, Tissue.LA_APPENDAGE, Tissue.ASCENDING_AORTA, Tissue.AORTA,
-              Tissue.PULMONARY_VEIN, Tissue.CORONARY_ARTERY)
+LEFT_BLOOD = (
+    Tissue.LV_BLOOD,
+    Tissue.LA_BLOOD,
+    Tissue.LA_APPENDAGE,
+    Tissue.ASCENDING_AORTA,
+    Tissue.AORTA,
+    Tissue.PULMONARY_VEIN,
+    Tissue.CORONARY_ARTERY,
+)
 RIGHT_BLOOD = (Tissue.RV_BLOOD, Tissue.RA_BLOOD, Tissue.PULMONARY_ARTERY, Tissue.VENA_CAVA_SUPERIOR)
 BLOOD = LEFT_BLOOD + RIGHT_BLOOD + (Tissue.VENA_CAVA_INFERIOR, Tissue.CORONARY_VEIN, Tissue.LUNG_VESSEL)
 WALLS = (Tissue.MYOCARDIUM, Tissue.LV_PAPILLARY, Tissue.RV_TRABECULA, Tissue.RV_WALL)
@@ -94,12 +126,36 @@ WALLS = (Tissue.MYOCARDIUM, Tissue.LV_PAPILLARY, Tissue.RV_TRABECULA, Tissue.RV_
 # cava, lung vessels, heart muscle, liver, spleen. Arterial: coronary CT angiography (Abbara et al., SCCT 2016: 250 to
 # 450 HU in the coronaries); venous: portal-venous chest CT, 70 s (Bae, Radiology 2010).
 _ENHANCEMENT: dict[str, dict[str, tuple[float, float]]] = {
-    "arterial": {"left": (340, 75), "right": (150, 90), "svc": (330, 220), "ivc": (25, 20), "lung": (240, 70),
-                 "muscle": (58, 14), "liver": (12, 6), "spleen": (70, 20)},
-    "mixed": {"left": (270, 55), "right": (250, 65), "svc": (420, 200), "ivc": (60, 25), "lung": (240, 50),
-              "muscle": (55, 12), "liver": (20, 8), "spleen": (75, 20)},
-    "venous": {"left": (125, 25), "right": (122, 25), "svc": (125, 25), "ivc": (110, 25), "lung": (115, 25),
-               "muscle": (50, 10), "liver": (52, 10), "spleen": (70, 12)},
+    "arterial": {
+        "left": (340, 75),
+        "right": (150, 90),
+        "svc": (330, 220),
+        "ivc": (25, 20),
+        "lung": (240, 70),
+        "muscle": (58, 14),
+        "liver": (12, 6),
+        "spleen": (70, 20),
+    },
+    "mixed": {
+        "left": (270, 55),
+        "right": (250, 65),
+        "svc": (420, 200),
+        "ivc": (60, 25),
+        "lung": (240, 50),
+        "muscle": (55, 12),
+        "liver": (20, 8),
+        "spleen": (75, 20),
+    },
+    "venous": {
+        "left": (125, 25),
+        "right": (122, 25),
+        "svc": (125, 25),
+        "ivc": (110, 25),
+        "lung": (115, 25),
+        "muscle": (50, 10),
+        "liver": (52, 10),
+        "spleen": (70, 12),
+    },
     "none": {},
 }
 
@@ -108,9 +164,16 @@ def _ct_table(phase: str) -> np.ndarray:
     table = np.zeros((len(Tissue), 2), np.float32)
     for tissue in Tissue:
         table[tissue] = _NATIVE_HU.get(tissue, _BLOOD)
-    groups = {"left": LEFT_BLOOD, "right": RIGHT_BLOOD[:3], "svc": (Tissue.VENA_CAVA_SUPERIOR,),
-              "ivc": (Tissue.VENA_CAVA_INFERIOR, Tissue.CORONARY_VEIN), "lung": (Tissue.LUNG_VESSEL,), "muscle": WALLS,
-              "liver": (Tissue.LIVER,), "spleen": (Tissue.SPLEEN,)}
+    groups = {
+        "left": LEFT_BLOOD,
+        "right": RIGHT_BLOOD[:3],
+        "svc": (Tissue.VENA_CAVA_SUPERIOR,),
+        "ivc": (Tissue.VENA_CAVA_INFERIOR, Tissue.CORONARY_VEIN),
+        "lung": (Tissue.LUNG_VESSEL,),
+        "muscle": WALLS,
+        "liver": (Tissue.LIVER,),
+        "spleen": (Tissue.SPLEEN,),
+    }
     for name, (mean, spread) in _ENHANCEMENT[phase].items():
         members = list(groups[name])
         table[members, 0] += mean
@@ -125,14 +188,39 @@ CT_HU: dict[str, np.ndarray] = {phase: _ct_table(phase) for phase in CONTRAST_PH
 
 def _mr_table() -> np.ndarray:
     signal = {
-        Tissue.AIR: 0.0, Tissue.LUNG: 0.07, Tissue.AIRWAY: 0.01, Tissue.AIRWAY_WALL: 0.25, Tissue.GAS: 0.0,
-        Tissue.FAT: 0.85, Tissue.EPICARDIAL_FAT: 0.8, Tissue.MEDIASTINAL_FAT: 0.8, Tissue.PERICARDIUM: 0.22,
-        Tissue.MUSCLE: 0.3, Tissue.SKIN: 0.35, Tissue.BREAST: 0.5, Tissue.CORTICAL_BONE: 0.06, Tissue.MARROW: 0.5,
-        Tissue.DISC: 0.45, Tissue.SPINAL_CANAL: 1.0, Tissue.CARTILAGE: 0.4, Tissue.LIVER: 0.38, Tissue.SPLEEN: 0.5,
-        Tissue.STOMACH_WALL: 0.4, Tissue.STOMACH_CONTENT: 0.75, Tissue.OESOPHAGUS: 0.4, Tissue.MYOCARDIUM: 0.36,
-        Tissue.LV_PAPILLARY: 0.36, Tissue.RV_TRABECULA: 0.38, Tissue.RV_WALL: 0.38, Tissue.ATRIAL_WALL: 0.35,
-        Tissue.VESSEL_WALL: 0.3, Tissue.VALVE: 0.3, Tissue.CALCIFICATION: 0.02, Tissue.TABLE_SHELL: 0.0,
-        Tissue.TABLE_FOAM: 0.0, Tissue.LUNG_VESSEL: 0.75,
+        Tissue.AIR: 0.0,
+        Tissue.LUNG: 0.07,
+        Tissue.AIRWAY: 0.01,
+        Tissue.AIRWAY_WALL: 0.25,
+        Tissue.GAS: 0.0,
+        Tissue.FAT: 0.85,
+        Tissue.EPICARDIAL_FAT: 0.8,
+        Tissue.MEDIASTINAL_FAT: 0.8,
+        Tissue.PERICARDIUM: 0.22,
+        Tissue.MUSCLE: 0.3,
+        Tissue.SKIN: 0.35,
+        Tissue.BREAST: 0.5,
+        Tissue.CORTICAL_BONE: 0.06,
+        Tissue.MARROW: 0.5,
+        Tissue.DISC: 0.45,
+        Tissue.SPINAL_CANAL: 1.0,
+        Tissue.CARTILAGE: 0.4,
+        Tissue.LIVER: 0.38,
+        Tissue.SPLEEN: 0.5,
+        Tissue.STOMACH_WALL: 0.4,
+        Tissue.STOMACH_CONTENT: 0.75,
+        Tissue.OESOPHAGUS: 0.4,
+        Tissue.MYOCARDIUM: 0.36,
+        Tissue.LV_PAPILLARY: 0.36,
+        Tissue.RV_TRABECULA: 0.38,
+        Tissue.RV_WALL: 0.38,
+        Tissue.ATRIAL_WALL: 0.35,
+        Tissue.VESSEL_WALL: 0.3,
+        Tissue.VALVE: 0.3,
+        Tissue.CALCIFICATION: 0.02,
+        Tissue.TABLE_SHELL: 0.0,
+        Tissue.TABLE_FOAM: 0.0,
+        Tissue.LUNG_VESSEL: 0.75,
     }
     table = np.array([signal.get(tissue, 1.0) for tissue in Tissue], np.float32)
     table.setflags(write=False)
