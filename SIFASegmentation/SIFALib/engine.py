@@ -38,7 +38,7 @@ CPU_CORE_GMACS = 30.0
 
 
 class OutOfMemory(RuntimeError):  # noqa: N818 - the plain name says it
-    """A batch did not fit into the memory of the device. ``batch``: its slices; 0: not even the weights fit."""
+    """A batch did not fit into the memory of the device. ``batch``: its slices; 0: the weights did not."""
 
     def __init__(self, batch: int, device: torch.device) -> None:
         what = f"{batch} slice(s) at once do" if batch else "The weights of the network do"

@@ -255,7 +255,7 @@ def legacy_bilinear_resize(x: Tensor, factor: int = REDUCTION) -> Tensor:
 
 
 def truncated_normal_(weight: Tensor, std: float) -> None:
-    """Fill with N(0, std), drawn again beyond two std, as TensorFlow does; this leaves a spread of 0.88 std."""
+    """Fill with N(0, std), drawn again beyond two std as in TensorFlow; this leaves a spread of 0.88 std."""
     nn.init.trunc_normal_(weight, std=std, a=-2.0 * std, b=2.0 * std)
 
 
