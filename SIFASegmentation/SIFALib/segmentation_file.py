@@ -63,7 +63,7 @@ def read_seg_nrrd(path: str | os.PathLike) -> tuple[Volume, tuple[Structure, ...
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     header = {key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()}
-    structures = []
+    structures: list[Structure] = []
     while f"Segment{len(structures)}_ID" in header:
         structures.append(_structure(header, f"Segment{len(structures)}_", path))
     if not structures:

@@ -1,0 +1,215 @@
+"""The command line: `sifa segment`, `sifa models`, `sifa phantom`, `sifa doctor`.
+
+Thin: it turns text into arguments, results into text, and every foreseeable failure into one sentence on
+stderr and an exit code. Data goes to stdout, progress and errors to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import __version__, cli_commands, cli_segment
+from .cli_run import (
+    BAD_INPUT,
+    INTERRUPTED,
+    MODEL,
+    NO_HEART,
+    OK,
+    OTHER,
+    OUTPUT,
+    USAGE,
+    Failure,
+    complain,
+    sentence,
+)
+
+EXIT_CODES = f"""exit codes:
+  {OK}    all went well
+  {OTHER}    something else failed (PyTorch is missing, memory ran out, a bug); doctor: something needs repair
+  {USAGE}    the command line cannot be (an unknown option, device or structure; a region outside of the scan)
+  {BAD_INPUT}    the input cannot be used
+  {MODEL}    the model is missing, damaged or refused
+  {NO_HEART}    no heart was found
+  {OUTPUT}    the output cannot be written
+  {INTERRUPTED}  interrupted (Ctrl-C); nothing half-written is left behind
+"""
+
+SEGMENT = """Segment the heart in a CT or MR volume.
+
+IN is a NIfTI, NRRD or MetaImage file, or a folder with one DICOM series.
+OUT is a Slicer segmentation with names, colours and terminology (.seg.nrrd), or a label map
+(.nii.gz, .nii, .nrrd, .mha; 1 myocardium, 2 left atrium, 3 left ventricle, 4 ascending aorta),
+on exactly the grid of IN. Volumes in ml are printed as a table."""
+
+ROI = (
+    "box around the heart, which otherwise is searched: in mm as 3D Slicer shows them (R to the right, A to "
+    "the front, S to the head), as R0,R1,A0,A1,S0,S1 or as centre and size R,A,S/DR,DA,DS"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `sifa` with these arguments (None: those of the process) and return its exit code."""
+    parser = build_parser()
+    options = parser.parse_args(_joined(sys.argv[1:] if arguments is None else arguments))
+    if not hasattr(options, "run"):
+        parser.print_help(sys.stderr)
+        return USAGE
+    for stream in (sys.stdout, sys.stderr):  # a narrow Windows console must not turn a name into a crash
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    level = logging.DEBUG if options.debug else logging.ERROR
+    logging.basicConfig(level=level, format="%(name)s: %(message)s", force=True)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        complain("interrupted; nothing half-written is left behind.")
+        return INTERRUPTED
+    except Failure as failure:
+        if options.debug:
+            raise
+        complain(str(failure))
+        return failure.code
+    except Exception as error:
+        if options.debug:
+            raise
+        complain(
+            f"unexpected {type(error).__name__}: {sentence(error)} Run again with --debug and report it."
+        )
+        return OTHER
+
+
+def build_parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--debug", action="store_true", help="show where an error comes from")
+    store = argparse.ArgumentParser(add_help=False)
+    store.add_argument(
+        "--models-folder",
+        metavar="FOLDER",
+        help="your own models (default: $SIFA_MODELS, else your data folder)",
+    )
+    parser = argparse.ArgumentParser(
+        prog="sifa",
+        description="Heart segmentation in CT and MR that adapts to unlabelled scans.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"sifa {__version__}")
+    parser.set_defaults(debug=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_segment(commands, [common, store])
+    _add_models(commands, [common, store])
+    _add_phantom(commands, [common])
+    _add_doctor(commands, [common, store])
+    return parser
+
+
+def _add(
+    commands, name: str, parents: list, run, help: str, description: str = ""
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        parents=parents,
+        help=help,
+        description=description or help[0].upper() + help[1:] + ".",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_segment(commands, parents: list) -> None:
+    parser = _add(commands, "segment", parents, cli_segment.segment, "segment the heart in a scan", SEGMENT)
+    parser.add_argument("input", metavar="IN", type=Path)
+    parser.add_argument("output", metavar="OUT", type=Path)
+    parser.add_argument(
+        "--model", metavar="ID", help="model: id, id@version, or a folder (default: the bundled one)"
+    )
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:0 or mps (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--precision", default="auto", help="auto, float32 or bfloat16 (default: %(default)s)"
+    )
+    parser.add_argument("--batch-size", type=int, metavar="N", help="slices at once; changes no label")
+    parser.add_argument(
+        "--modality", choices=("auto", "ct", "mr"), default="auto", help="(default: %(default)s)"
+    )
+    parser.add_argument("--roi", metavar="BOX", help=ROI)
+    parser.add_argument("--structures", metavar="IDS", help="only these, for example LV,MYO")
+    parser.add_argument(
+        "--probabilities", metavar="FILE", type=Path, help="also write a 4D image, a frame a structure"
+    )
+    parser.add_argument("--report", metavar="FILE", type=Path, help="also write a JSON report")
+    parser.add_argument("--picture", metavar="FILE", type=Path, help="also write a PNG with outlines")
+    parser.add_argument("--quiet", action="store_true", help="no progress and no table")
+
+
+def _add_models(commands, parents: list) -> None:
+    parser = _add(commands, "models", [], None, "list, show, import, verify, delete and export models")
+    parser.set_defaults(run=cli_commands.list_models, models_folder=None)
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add(
+        actions,
+        "list",
+        parents,
+        cli_commands.list_models,
+        "list the models, and what is wrong with broken ones",
+    )
+    show = _add(actions, "show", parents, cli_commands.show, "print a model's card")
+    show.add_argument(
+        "model", metavar="ID", nargs="?", help="id, id@version or folder (default: the bundled model)"
+    )
+    bring = _add(
+        actions, "import", parents, cli_commands.import_model, "check a model and copy it into your folder"
+    )
+    bring.add_argument("path", metavar="PATH", type=Path, help="a folder or a zip file")
+    check = _add(actions, "verify", parents, cli_commands.verify, "check weights against their card")
+    check.add_argument("models", metavar="ID", nargs="*", help="id, id@version or folder (default: all)")
+    delete = _add(actions, "delete", parents, cli_commands.delete, "delete one of your own models")
+    delete.add_argument("model", metavar="ID@VERSION", help="the model, or the name of a broken folder")
+    export = _add(actions, "export", parents, cli_commands.export, "write a model as a zip file")
+    export.add_argument("model", metavar="ID", help="id, id@version or folder")
+    export.add_argument("path", metavar="OUT.zip", type=Path)
+    _add(actions, "folder", parents, cli_commands.folder, "print the folder of your own models")
+
+
+def _add_phantom(commands, parents: list) -> None:
+    parser = _add(
+        commands, "phantom", parents, cli_commands.phantom, "make a digital thorax with exact labels"
+    )
+    parser.add_argument("output", metavar="OUT", type=Path, help="image: .nii.gz, .nii, .nrrd or .mha")
+    parser.add_argument("--modality", choices=("ct", "mr"), default="ct", help="(default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="another seed, another person (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--spacing", type=float, default=1.5, metavar="MM", help="voxel size (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--labels", metavar="FILE", type=Path, help="also write the labels (.seg.nrrd, .nii.gz ...)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no table")
+
+
+def _add_doctor(commands, parents: list) -> None:
+    _add(
+        commands,
+        "doctor",
+        parents,
+        cli_commands.run_doctor,
+        "check the installation and say how to repair it",
+    )
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """`--roi -80,70,...` as `--roi=-80,70,...`: argparse takes what begins with a minus for an option."""
+    result = list(arguments)
+    for n in range(len(result) - 1, 0, -1):
+        if result[n - 1] == "--roi" and result[n][:1] == "-" and result[n][1:2].isdigit():
+            result[n - 1 : n + 1] = [f"--roi={result[n]}"]
+    return result

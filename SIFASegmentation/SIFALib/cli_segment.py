@@ -1,0 +1,174 @@
+"""`sifa segment`: a scan in, a segmentation out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import SimpleITK as sitk
+
+from . import models, volume
+from .cli_run import (
+    BAD_INPUT,
+    MODEL,
+    NO_HEART,
+    OK,
+    OTHER,
+    OUTPUT,
+    USAGE,
+    Failure,
+    ProgressLine,
+    check_outputs,
+    complain,
+    fails_as,
+    find_model,
+    say,
+    store_of,
+    volumes_table,
+    write_text,
+)
+from .models import ModelError, ModelPackage
+from .segmentation_file import check_suffix, write_labels
+from .structures import Structure, structure_by_id
+from .volume import Volume, VolumeError
+
+IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
+
+
+def segment(options: argparse.Namespace) -> int:
+    """Everything that can be found wrong at once is, before the long work begins."""
+    roi = parse_roi(options.roi) if options.roi else None
+    with fails_as(USAGE, VolumeError):
+        check_suffix(options.output)
+    check_images({"--probabilities": options.probabilities}, IMAGE_SUFFIXES)
+    check_images({"--picture": options.picture}, (".png",))
+    outputs = {
+        "OUT": options.output,
+        "--probabilities": options.probabilities,
+        "--report": options.report,
+        "--picture": options.picture,
+    }
+    check_outputs(outputs, options.input)
+    package = find_model(store_of(options.models_folder), options.model)
+    structures = parse_structures(options.structures, package)
+    if options.batch_size is not None and options.batch_size < 1:
+        raise Failure(USAGE, f"A batch of {options.batch_size} slices cannot be; give 1 or more.")
+
+    start = time.perf_counter()
+    with fails_as(BAD_INPUT, VolumeError, OSError):
+        scan = volume.read(options.input)
+        volume.check(scan)
+    read_seconds = time.perf_counter() - start
+    result = _run(scan, package, roi, structures, options)
+
+    report = result.report
+    report["input"]["path"] = str(options.input)
+    start = time.perf_counter()
+    with fails_as(OUTPUT, OSError, VolumeError, RuntimeError):
+        _write(result, scan, structures, options)
+    report["seconds"] |= {"read": round(read_seconds, 3), "write": round(time.perf_counter() - start, 3)}
+    if options.report:
+        with fails_as(OUTPUT, OSError):
+            write_text(json.dumps(report, indent=2) + "\n", options.report)
+    if not options.quiet:
+        _print(report, structures, options.output)
+    return OK
+
+
+def _run(scan: Volume, package: ModelPackage, roi, structures: tuple[Structure, ...], options):
+    """The `inference.Result`, with progress on stderr."""
+    try:
+        import torch  # noqa: F401  (before what needs it, to tell its absence from any other error)
+    except ImportError as error:
+        advice = "Install it, for example by `pip install torch`; `sifa doctor` tells more."
+        raise Failure(OTHER, f"PyTorch cannot be used ({error}). {advice}") from error
+    from . import engine, inference, slices
+
+    with fails_as(USAGE, ValueError):
+        device = engine.choose_device(options.device)
+        engine.choose_precision(options.precision, device)
+        if roi is not None:
+            slices.box_of_roi(scan.geometry, roi)
+    with fails_as(MODEL, ModelError):
+        segmenter = models.load_segmenter(package)
+    wanted = inference.Options(
+        device=options.device,
+        precision=options.precision,
+        batch_size=options.batch_size,
+        roi=roi,
+        structures=tuple(s.id for s in structures) if options.structures else None,
+        modality=options.modality,
+        keep_probabilities=options.probabilities is not None,
+    )
+    line = ProgressLine(options.quiet)
+
+    def show(progress: inference.Progress) -> None:
+        line(progress.stage, progress.fraction, progress.seconds_left)
+
+    try:
+        with (
+            fails_as(NO_HEART, inference.NoHeartFound),
+            fails_as(BAD_INPUT, VolumeError),
+            fails_as(OTHER, MemoryError),
+        ):
+            return inference.segment(scan, segmenter, package.card, wanted, show)
+    finally:
+        line.end()
+
+
+def _write(result, scan: Volume, structures: tuple[Structure, ...], options) -> None:
+    write_labels(result.labels, options.output, structures)
+    if options.probabilities:
+        frames = [result.probabilities[s.id].image() for s in structures]
+        volume.write_image(sitk.JoinSeries(frames), options.probabilities)
+    if options.picture:
+        from . import pictures
+
+        pictures.overlay(scan, result.labels, options.picture)
+
+
+def _print(report: dict, structures: tuple[Structure, ...], output: Path) -> None:
+    say(volumes_table(report["volumes_ml"], structures))
+    for flag in report["flags"]:
+        say(f"Look twice: {flag['message']}")
+    for note in report["notes"]:
+        say(f"Note: {note}")
+    seconds = sum(report["seconds"].values())
+    complain(f"wrote {output} in {seconds:.1f} s ({report['device']}, {report['precision']}).")
+
+
+def check_images(paths: dict[str, Path | None], suffixes: tuple[str, ...]) -> None:
+    for name, path in paths.items():
+        if path is not None and not path.name.lower().endswith(suffixes):
+            raise Failure(USAGE, f"{name} {path} must end in {', '.join(suffixes)}.")
+
+
+def parse_structures(text: str | None, package: ModelPackage) -> tuple[Structure, ...]:
+    """Ids with commas between as structures in the model's order; None: all. Failure for an unknown one."""
+    if not text:
+        return package.card.labels
+    with fails_as(USAGE, ValueError):
+        named = {structure_by_id(part, package.card.labels) for part in text.split(",")}
+    return tuple(s for s in package.card.labels if s in named)
+
+
+def parse_roi(text: str) -> tuple[float, float, float, float, float, float]:
+    """R0,R1,A0,A1,S0,S1 or R,A,S/DR,DA,DS (RAS mm) as (xmin, xmax, ymin, ymax, zmin, zmax) in LPS mm."""
+    try:
+        if "/" in text:
+            center, size = ([float(n) for n in part.split(",")] for part in text.split("/"))
+            ends = [e for c, s in zip(center, size, strict=True) for e in (c - s / 2, c + s / 2)]
+        else:
+            ends = [float(n) for n in text.split(",")]
+        r0, r1, a0, a1, s0, s1 = ends
+        if not (r0 < r1 and a0 < a1 and s0 < s1):
+            raise ValueError("an empty box")
+    except ValueError as error:
+        raise Failure(
+            USAGE,
+            f"--roi {text!r} is no box; write R0,R1,A0,A1,S0,S1 with each first number below the second, "
+            "or R,A,S/DR,DA,DS (centre and size), in mm.",
+        ) from error
+    return (-r1, -r0, -a1, -a0, s0, s1)
