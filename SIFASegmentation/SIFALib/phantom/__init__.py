@@ -1,6 +1,7 @@
 """A digital thorax made of implicit surfaces: random anatomy, exact labels, CT and MR appearance.
 
-Only numpy and SimpleITK are needed, so that it runs inside a bare 3D Slicer. The same seed gives the same phantom.
+Only numpy and SimpleITK are needed, so that it runs inside a bare 3D Slicer. The same seed gives the same
+phantom.
 
     from SIFALib import phantom
     case = phantom.make(seed=1, modality="ct", spacing_mm=1.5)
@@ -27,8 +28,8 @@ Modality = Literal["ct", "mr"]
 class Phantom:
     """One made-up scan.
 
-    image: int16, HU (CT) or arbitrary units from 0 (MR). labels: uint8, 0 background, 1 MYO, 2 LA, 3 LV, 4 AA.
-    tissues: uint8, `tissues.Tissue`. description: seed, person, scan settings, `volumes_ml`.
+    image: int16, HU (CT) or arbitrary units from 0 (MR). labels: uint8, 0 background, 1 MYO, 2 LA, 3 LV,
+    4 AA. tissues: uint8, `tissues.Tissue`. description: seed, person, scan settings, `volumes_ml`.
     """
 
     image: Volume
@@ -46,12 +47,12 @@ def _paint(tissue_map: Volume, seed: int, modality: str) -> tuple[Volume, dict[s
 
 
 def appearance(tissues: Volume, seed: int, modality: Modality = "ct") -> Volume:
-    """Image (int16) of a tissue map; another seed gives another scan (contrast, noise) of the same anatomy."""
+    """Image (int16) of a tissue map; another seed gives another scan of the same anatomy."""
     return _paint(tissues, seed, modality)[0]
 
 
 def make(seed: int, modality: Modality = "ct", spacing_mm: float = 1.5) -> Phantom:
-    """The phantom with this seed. Raises ValueError for an unknown modality or a spacing outside 0.5 to 10 mm."""
+    """The phantom with this seed. ValueError for an unknown modality or a spacing outside 0.5 to 10 mm."""
     if modality not in ("ct", "mr"):
         raise ValueError(f"The phantom's modality must be 'ct' or 'mr'; '{modality}' was asked for.")
     tissue_map, description = anatomy(seed, spacing_mm)

@@ -27,8 +27,8 @@ SLAB_VOXELS = 600_000
 def anatomy(seed: int, spacing_mm: float = 1.5) -> tuple[Volume, dict[str, object]]:
     """Tissue map (uint8, ids of `tissues.Tissue`) of the phantom with this seed, and what it is.
 
-    The same seed gives the same person at every spacing. The description holds the person's random choices and
-    `volumes_ml` per structure. Raises ValueError for a spacing outside 0.5 to 10 mm.
+    The same seed gives the same person at every spacing. The description holds the person's random choices
+    and `volumes_ml` per structure. Raises ValueError for a spacing outside 0.5 to 10 mm.
     """
     if not 0.5 <= spacing_mm <= 10:
         raise ValueError(f"The phantom's spacing must lie between 0.5 and 10 mm; {spacing_mm} was asked for.")

@@ -9,9 +9,10 @@ from .shapes import Space, tube
 
 
 def coronaries(space: Space, plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
-    """Fields of the three main coronary arteries (2 to 4 mm wide, Dodge et al. 1992) and of the great cardiac vein.
+    """Fields of the three main coronary arteries and of the great cardiac vein.
 
-    They are painted only where there is fat, so that their course need not be exact.
+    Widths 2 to 5 mm (Dodge et al., Circulation 1992). They are painted only where there
+    is fat, so that their course need not be exact.
     """
     length, k = plan.lv_length, plan.scale
     outer = sizes.lv_mm + sizes.wall_mm
@@ -38,7 +39,7 @@ def coronaries(space: Space, plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.n
     ]
     if ring[2][0] > valve[0]:  # the artery runs on the right side of the valve
         ring = [2 * (valve + (p - valve) @ first * first) - p for p in ring]
-    right = [plan.at(-13, -22, 24)] + ring
+    right = [plan.at(-13, -22, 24), *ring]
     arteries = np.minimum.reduce(
         [
             tube(space, np.array(descending), np.linspace(2.3, 1.1, len(descending)) * k, 4),

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def blur(array: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian-like blur of a float32 array; sigma in voxels, made of passes of the kernel (w, 1 - 2 w, w)."""
+    """Gaussian-like blur of a float32 array of sigma voxels, made of passes of the kernel (w, 1 - 2 w, w)."""
     if sigma <= 0:
         return array
     passes = max(1, int(np.ceil(sigma**2 / 0.5)))

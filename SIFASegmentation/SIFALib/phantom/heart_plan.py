@@ -1,7 +1,8 @@
 """Where everything in the heart lies: landmarks of one person, placed from an average heart.
 
-The landmarks of the average heart are given in LPS mm relative to the centre of the left-ventricular base, for a long axis
-52 degrees to the left of anterior and 33 degrees down; they were laid out by hand after textbook anatomy and CT pictures.
+The landmarks of the average heart are in LPS mm relative to the centre of the left-ventricular base, for a
+long axis 52 degrees to the left of anterior and 33 degrees down; they were laid out by hand after textbook
+anatomy and the look of CT scans.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ MEAN_LV_ML = 115.0
 
 
 def frame(azimuth: float, declination: float, roll: float) -> np.ndarray:
-    """Rows: unit vectors base-to-apex, towards the right ventricle, and anterior-superior of the left ventricle."""
+    """Rows: unit vectors from base to apex, towards the right ventricle, and up along the anterior wall."""
     az, dec, ro = np.radians([azimuth, declination, roll])
     apex = np.array([np.cos(dec) * np.sin(az), -np.cos(dec) * np.cos(az), -np.sin(dec)])
     septal = np.array([-np.cos(az), -np.sin(az), 0.0])
@@ -68,7 +69,7 @@ class Plan:
 def make_plan(person: Person) -> Plan:
     axes = frame(person.azimuth, person.declination, person.roll)
     mean = frame(MEAN_AZIMUTH, MEAN_DECLINATION, 0.0)
-    # Half of the turn away from the average: the atria and the great vessels follow the ventricles only in part.
+    # The atria and the great vessels follow the turn of the ventricles only by half.
     half = frame(
         (person.azimuth + MEAN_AZIMUTH) / 2, (person.declination + MEAN_DECLINATION) / 2, person.roll / 2
     )

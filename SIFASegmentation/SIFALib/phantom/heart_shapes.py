@@ -46,6 +46,11 @@ def ventricles(space: Space, plan: Plan, sizes: Sizes) -> Fields:
         cone(space, mitral - 4 * plan.axes[0], mitral + 4 * plan.axes[0], ring, ring) + 0.3, np.abs(axial) - 5
     )
 
+    # The leaflets hang open into the ventricle in diastole and nearly close its mouth in systole.
+    hang, gap = (15.0 * plan.scale, 0.6) if p.systole < 0.3 else (6.0 * plan.scale, 0.12)
+    leaflets = np.abs(cone(space, mitral, mitral + hang * plan.axes[0], ring - 1, gap * ring)) - 0.8
+    leaflets = np.maximum(leaflets, np.abs(axial - np.float32(hang / 2)) - np.float32(hang / 2))
+
     annulus = plan.at(-7, -7.5, 14)
     root = plan.direction(-0.32, -0.3, 0.9)
     ra = 0.83 * sizes.aorta_mm
@@ -84,6 +89,7 @@ def ventricles(space: Space, plan: Plan, sizes: Sizes) -> Fields:
         "myo": myo,
         "funnel": funnel,
         "orifice": orifice,
+        "leaflets": leaflets,
         "lvot": lvot,
         "rv": rv,
         "height": height,
@@ -162,7 +168,9 @@ def atria(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     )
     f["ivc"] = tube(
         space,
-        np.array([plan.at(-44, 2, -16), bottom, bottom + [2, 6, -25], bottom + [4, 8, -60]]),
+        np.array(
+            [plan.at(-44, 2, -16), bottom, bottom + np.array([2, 6, -25]), bottom + np.array([4, 8, -60])]
+        ),
         np.array([13, 12.5, 12.0, 12.0]) * scale,
         12,
     )

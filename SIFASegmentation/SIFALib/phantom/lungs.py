@@ -55,7 +55,7 @@ def paint_trees(
     n = plan.person.size
     queue: list[tuple[np.ndarray, np.ndarray, float, bool]] = []
     hila = (plan.at(-50, 24, 34), plan.at(42, 34, 42))
-    for side, hilum in zip((-1.0, 1.0), hila):
+    for side, hilum in zip((-1.0, 1.0), hila, strict=True):
         for root in range(18):
             way = np.array([side * 0.8, 0.0, -0.1]) + rng.standard_normal(3) * [0.35, 0.8, 0.95]
             start = hilum + rng.standard_normal(3) * [4, 7, 11]

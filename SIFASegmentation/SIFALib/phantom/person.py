@@ -9,9 +9,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Person:
-    """Random choices for one phantom. Lengths in mm, volumes in ml, angles in degrees; LPS, x = 0 is the midline.
+    """Random choices for one phantom. Lengths in mm, volumes in ml, angles in degrees.
 
-    End-diastolic volumes follow normal values of cardiac CT and MR (Kawel-Boehm et al. 2020; Fuchs et al. 2016).
+    Points are LPS; x = 0 is the midline.
+
+    End-diastolic volumes follow normal values of CT and MR (Fuchs et al. 2016; Kawel-Boehm et al. 2020).
     """
 
     seed: int

@@ -1,7 +1,7 @@
 """Implicit surfaces on a warped voxel grid.
 
-A *field* is a float32 array that is about the signed distance (mm) to a surface: negative inside. Fields combine with
-`np.minimum` (union), `np.maximum` (intersection) and their smooth cousins below.
+A *field* is a float32 array that is about the signed distance (mm) to a surface: negative inside. Fields
+combine with `np.minimum` (union), `np.maximum` (intersection) and their smooth cousins below.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Space:
         return self.x.shape
 
     def slices(self, low: Vector, high: Vector) -> Slices:
-        """Index ranges [k, j, i] that surely hold every voxel whose coordinates lie between low and high (mm)."""
+        """Index ranges [k, j, i] that hold every voxel whose coordinates lie between low and high (mm)."""
         ranges = []
         for axis in (2, 1, 0):
             count = self.shape[2 - axis]
@@ -56,7 +56,7 @@ class Space:
     def part(self, where: Slices) -> Space:
         """The same coordinates on a sub-grid (views, nothing copied)."""
         start = (where[2].start, where[1].start, where[0].start)
-        origin = tuple(o + (s or 0) * self.spacing for o, s in zip(self.origin, start))
+        origin = tuple(o + (s or 0) * self.spacing for o, s in zip(self.origin, start, strict=True))
         return Space(
             self.x[where],
             self.y[where],
@@ -72,7 +72,7 @@ class Space:
 
 
 def bspline_matrix(positions: np.ndarray, count: int) -> np.ndarray:
-    """Uniform cubic B-spline weights [len(positions), count]; positions in knot units, 0 at the second knot."""
+    """Cubic B-spline weights [len(positions), count]; positions in knot distances, 0 at the second knot."""
     knots = np.arange(count) - 1.0
     distance = np.abs(positions[:, None] - knots[None, :])
     inner = 2 / 3 - distance**2 + distance**3 / 2
@@ -114,7 +114,7 @@ def make_space(
     The same seed gives the same warp at every spacing.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    size = [int(round((high[a] - low[a]) / spacing)) for a in range(3)]
+    size = [round(float(high[a] - low[a]) / spacing) for a in range(3)]
     shape = (size[2], size[1], size[0])
     origin = np.asarray(low, float) + spacing / 2
     axes = [(origin[a] + spacing * np.arange(size[a])).astype(np.float32) for a in range(3)]
@@ -149,11 +149,11 @@ def along(space: Space, point: Vector, direction: Vector) -> np.ndarray:
 
 
 def ellipsoid(space: Space, centre: Vector, radii: Vector, axes: np.ndarray | None = None) -> np.ndarray:
-    """Field of an ellipsoid; `axes` rows are the unit directions of `radii` (mm). First-order exact at the surface."""
+    """Field of an ellipsoid, good near its surface; `axes` rows are the directions of `radii` (mm)."""
     rows = np.eye(3) if axes is None else np.asarray(axes)
     first = np.zeros(space.shape, np.float32)
     second = np.zeros(space.shape, np.float32)
-    for row, radius in zip(rows, radii):
+    for row, radius in zip(rows, radii, strict=True):
         t = along(space, centre, row)
         t *= np.float32(1 / radius)
         t *= t
@@ -169,7 +169,7 @@ def cone(space: Space, start: Vector, end: Vector, start_radius: float, end_radi
     start = np.asarray(start, np.float64)
     axis = np.asarray(end, np.float64) - start
     length2 = max(float(axis @ axis), 1e-6)
-    dx, dy, dz = (c - np.float32(o) for c, o in zip((space.x, space.y, space.z), start))
+    dx, dy, dz = (c - np.float32(o) for c, o in zip((space.x, space.y, space.z), start, strict=True))
     ax, ay, az = (np.float32(a) for a in axis)
     t = np.clip((dx * ax + dy * ay + dz * az) * np.float32(1 / length2), 0, 1)
     dx -= t * ax
@@ -180,11 +180,11 @@ def cone(space: Space, start: Vector, end: Vector, start_radius: float, end_radi
 
 
 def curve(points: np.ndarray, radii: np.ndarray, pieces: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """Catmull-Rom curve through `points` [n, 3] with `radii` [n], `pieces` straight pieces between neighbours."""
+    """Catmull-Rom curve through `points` [n, 3] with `radii` [n], in `pieces` straight pieces each."""
     data = np.column_stack([np.asarray(points, float), np.asarray(radii, float)])
     padded = np.vstack([2 * data[0] - data[1], data, 2 * data[-1] - data[-2]])
     samples = []
-    for p0, p1, p2, p3 in zip(padded, padded[1:], padded[2:], padded[3:]):
+    for p0, p1, p2, p3 in zip(padded[:-3], padded[1:-2], padded[2:-1], padded[3:], strict=True):
         for t in np.arange(pieces) / pieces:
             samples.append(
                 p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)))
@@ -197,10 +197,10 @@ def curve(points: np.ndarray, radii: np.ndarray, pieces: int = 4) -> tuple[np.nd
 def tube(
     space: Space, points: np.ndarray, radii: np.ndarray, reach: float = 6.0, pieces: int = 4
 ) -> np.ndarray:
-    """Field of a tube along the smooth curve through `points`; correct up to `reach` mm outside, FAR beyond."""
+    """Field of a tube along the curve through `points`; right up to `reach` mm outside, FAR beyond."""
     field = np.full(space.shape, FAR, np.float32)
     centres, widths = curve(points, radii, pieces)
-    for start, end, r0, r1 in zip(centres, centres[1:], widths, widths[1:]):
+    for start, end, r0, r1 in zip(centres[:-1], centres[1:], widths[:-1], widths[1:], strict=True):
         margin = max(r0, r1) + reach
         where = space.slices(np.minimum(start, end) - margin, np.maximum(start, end) + margin)
         if min(s.stop - s.start for s in where) > 0:

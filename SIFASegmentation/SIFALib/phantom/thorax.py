@@ -9,7 +9,7 @@ from .shapes import Space, ellipsoid, smooth_max, smooth_min, tube
 from .tissues import Tissue
 
 RIB_PITCH = 27.0
-"""Distance between neighbouring ribs at the side of the chest, mm; also the height of a thoracic vertebra with its disc."""
+"""Distance between neighbouring ribs at the side of the chest, and of thoracic vertebrae, mm."""
 
 
 def oval(x: np.ndarray, y: np.ndarray, half_width: np.ndarray, half_depth: np.ndarray) -> np.ndarray:
@@ -177,7 +177,7 @@ def paint_sternum(tissues: np.ndarray, space: Space, p: Person) -> None:
 
 
 def mediastinum(space: Space, p: Person, tubes: np.ndarray) -> np.ndarray:
-    """Field of the fat between the lungs: around `tubes` (union of vessels, airways, gullet) and behind the sternum."""
+    """Field of the fat between the lungs: around `tubes` (vessels, airways) and behind the sternum."""
     n = p.size
     _, depth, middle = chest_sizes(p)
     front = np.float32(middle - depth)

@@ -62,14 +62,14 @@ def _label_table() -> np.ndarray:
     table = np.zeros(256, np.uint8)
     table[[Tissue.MYOCARDIUM]] = 1
     table[[Tissue.LA_BLOOD, Tissue.LA_APPENDAGE]] = 2
-    table[[Tissue.LV_BLOOD, Tissue.LV_PAPILLARY]] = 3
+    table[[Tissue.LV_BLOOD, Tissue.LV_PAPILLARY, Tissue.VALVE]] = 3
     table[[Tissue.ASCENDING_AORTA]] = 4
     table.setflags(write=False)
     return table
 
 
 LABEL_OF_TISSUE: np.ndarray = _label_table()
-"""uint8 [256]: tissue id -> label (MYO 1, LA 2, LV 3, AA 4, otherwise 0). Papillary muscles belong to the LV (MM-WHS)."""
+"""uint8 [256]: tissue id -> label (MYO 1, LA 2, LV 3, AA 4, otherwise 0). Papillary muscles are LV."""
 
 CONTRAST_PHASES = ("arterial", "mixed", "venous", "none")
 
@@ -122,9 +122,9 @@ RIGHT_BLOOD = (Tissue.RV_BLOOD, Tissue.RA_BLOOD, Tissue.PULMONARY_ARTERY, Tissue
 BLOOD = LEFT_BLOOD + RIGHT_BLOOD + (Tissue.VENA_CAVA_INFERIOR, Tissue.CORONARY_VEIN, Tissue.LUNG_VESSEL)
 WALLS = (Tissue.MYOCARDIUM, Tissue.LV_PAPILLARY, Tissue.RV_TRABECULA, Tissue.RV_WALL)
 
-# What contrast medium adds, HU: (mean, spread between people) for left blood, right heart, superior and inferior vena
-# cava, lung vessels, heart muscle, liver, spleen. Arterial: coronary CT angiography (Abbara et al., SCCT 2016: 250 to
-# 450 HU in the coronaries); venous: portal-venous chest CT, 70 s (Bae, Radiology 2010).
+# What contrast medium adds, HU: (mean, spread between people) for left blood, right heart, superior and
+# inferior vena cava, lung vessels, heart muscle, liver, spleen. Arterial: coronary CTA (Abbara et al., SCCT
+# 2016: 250 to 450 HU in the coronaries); venous: portal-venous chest CT, 70 s (Bae, Radiology 2010).
 _ENHANCEMENT: dict[str, dict[str, tuple[float, float]]] = {
     "arterial": {
         "left": (340, 75),
@@ -228,5 +228,5 @@ def _mr_table() -> np.ndarray:
 
 
 MR_SIGNAL: np.ndarray = _mr_table()
-"""float32 [tissue]: signal relative to blood in a balanced steady-state sequence at 1.5 T (T2/T1 weighted: blood and
-fluids bright, muscle at about a third; after Scheffler and Lehnhardt, Eur Radiol 2003)."""
+"""float32 [tissue]: signal relative to blood in a balanced steady-state sequence at 1.5 T (T2/T1 weighted:
+blood and fluids bright, muscle at about a third; after Scheffler and Lehnhardt, Eur Radiol 2003)."""

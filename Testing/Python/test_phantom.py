@@ -1,0 +1,246 @@
+"""The phantom is the same for the same seed, a normal adult heart, and exactly labelled."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from SIFALib import phantom
+from SIFALib.phantom.tissues import CONTRAST_PHASES, CT_HU, LABEL_OF_TISSUE, LEFT_BLOOD, MR_SIGNAL, Tissue
+from SIFALib.volume import Volume
+
+MYO, LA, LV, AA = 1, 2, 3, 4
+SEEDS = (0, 1, 2, 3, 4, 5)  # all at end-diastole
+SYSTOLIC_SEED = 15
+SPACING = 3.0
+
+# ml; brief of the phantom, after normal values of cardiac CT and MR
+NORMAL_ML = {
+    "LV": (80, 150),
+    "MYO": (100, 205),
+    "LA": (40, 90),
+    "AA": (25, 60),
+    "RV": (100, 195),
+    "RA": (48, 110),
+}
+
+
+@cache
+def anatomy(seed: int) -> tuple[Volume, dict]:
+    return phantom.anatomy(seed, SPACING)
+
+
+def labels_of(seed: int) -> np.ndarray:
+    return LABEL_OF_TISSUE[anatomy(seed)[0].array]
+
+
+def faces_between(labels: np.ndarray, first: int, second: int) -> int:
+    """How many voxel faces lie between two labels."""
+    count = 0
+    for axis in range(3):
+        view = np.moveaxis(labels, axis, 0)
+        lower, upper = view[:-1], view[1:]
+        count += int(
+            ((lower == first) & (upper == second)).sum() + ((lower == second) & (upper == first)).sum()
+        )
+    return count
+
+
+def largest_share(mask: np.ndarray) -> float:
+    """Share of the voxels that lie in the largest connected component."""
+    parts = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(mask.astype(np.uint8))))
+    sizes = np.bincount(parts.ravel())[1:]
+    return float(sizes.max() / sizes.sum())
+
+
+def test_same_seed_gives_the_same_bits():
+    first, second = phantom.make(7, "ct", 5.0), phantom.make(7, "ct", 5.0)
+    for name in ("image", "labels", "tissues"):
+        one, two = getattr(first, name), getattr(second, name)
+        assert np.array_equal(one.array, two.array), name
+        assert one.geometry == two.geometry
+    assert first.description == second.description
+
+
+def test_another_seed_gives_another_person():
+    assert anatomy(0)[1]["volumes_ml"] != anatomy(1)[1]["volumes_ml"]
+    assert not np.array_equal(anatomy(0)[0].array, anatomy(1)[0].array)
+
+
+def test_spacing_changes_the_grid_and_not_the_person():
+    fine, fine_said = anatomy(3)
+    coarse, coarse_said = phantom.anatomy(3, 5.0)
+    assert fine.geometry.extent_mm == pytest.approx(coarse.geometry.extent_mm, abs=5.0)
+    for name, volume in fine_said["volumes_ml"].items():
+        assert coarse_said["volumes_ml"][name] == pytest.approx(volume, rel=0.12), name
+    points = [fine.geometry.point(np.argwhere(fine.array == Tissue.LV_BLOOD).mean(axis=0)[::-1])]
+    points.append(coarse.geometry.point(np.argwhere(coarse.array == Tissue.LV_BLOOD).mean(axis=0)[::-1]))
+    assert np.linalg.norm(points[0] - points[1]) < 1.5
+
+
+@pytest.mark.parametrize("modality", ["ct", "mr"])
+def test_labels_are_those_of_the_tissues_and_all_grids_agree(modality):
+    case = phantom.make(2, modality, 5.0)
+    assert np.array_equal(case.labels.array, LABEL_OF_TISSUE[case.tissues.array])
+    assert case.labels.array.dtype == np.uint8 and case.image.array.dtype == np.int16
+    assert case.image.geometry == case.labels.geometry == case.tissues.geometry
+    assert set(np.unique(case.labels.array)) == {0, MYO, LA, LV, AA}
+    assert case.image.geometry.extent_mm == pytest.approx((384, 306, 324), abs=5)
+    assert np.isfinite(case.image.geometry.corners()).all()
+    assert case.description["seed"] == 2 and case.description["modality"] == modality
+    json.dumps(case.description)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_volumes_are_those_of_a_normal_adult(seed):
+    tissues, description = anatomy(seed)
+    assert description["systole"] == 0.0
+    volumes = description["volumes_ml"]
+    for name, (least, most) in NORMAL_ML.items():
+        assert least <= volumes[name] <= most, f"{name} of seed {seed}: {volumes[name]} ml"
+    counted = np.bincount(labels_of(seed).ravel(), minlength=5) * tissues.geometry.voxel_ml
+    assert [volumes[n] for n in ("MYO", "LA", "LV", "AA")] == pytest.approx(list(counted[1:5]), abs=0.01)
+
+
+def test_systole_empties_the_ventricle_and_keeps_its_muscle():
+    _, description = anatomy(SYSTOLIC_SEED)
+    assert description["systole"] > 0.5
+    volumes = description["volumes_ml"]
+    assert volumes["LV"] < 0.75 * description["lv_ml"]
+    assert volumes["MYO"] == pytest.approx(description["myo_ml"], rel=0.1)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_free_wall_is_seven_to_twelve_millimetres_thick(seed):
+    tissues, _ = anatomy(seed)
+    labels = labels_of(seed)
+    blood = sitk.GetImageFromArray((labels == LV).astype(np.uint8))
+    blood.SetSpacing(tissues.geometry.spacing)
+    depth = sitk.GetArrayFromImage(
+        sitk.SignedMaurerDistanceMap(blood, squaredDistance=False, useImageSpacing=True)
+    )
+    muscle = labels == MYO
+    surface = np.zeros_like(
+        muscle
+    )  # muscle next to something that is neither muscle nor left-ventricular blood
+    outside = ~np.isin(labels, (MYO, LV))
+    for axis in range(3):
+        for step in (1, -1):
+            surface |= muscle & np.roll(outside, step, axis)
+    thickness = depth[surface]
+    assert 7.0 <= float(np.median(thickness)) + SPACING / 2 <= 12.5
+    assert float(np.percentile(thickness, 95)) < 17.0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_structure_is_one_piece(seed):
+    labels = labels_of(seed)
+    for value in (MYO, LA, LV, AA):
+        assert largest_share(labels == value) > 0.98, f"label {value} of seed {seed}"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_structures_meet_where_valves_are(seed):
+    labels = labels_of(seed)
+    area = SPACING**2 / 100  # cm2 per face
+    assert 3.0 < faces_between(labels, LV, LA) * area < 25.0  # mitral orifice 4 to 6 cm2, stair-stepped
+    assert 1.5 < faces_between(labels, LV, AA) * area < 12.0  # aortic orifice 3 to 4 cm2
+    assert faces_between(labels, MYO, LV) > 10 * faces_between(labels, MYO, AA)
+    # The wall is closed: hardly any ventricular blood lies against anything but muscle, atrium and aorta.
+    leak = faces_between(labels, LV, 0)
+    assert leak < 0.05 * faces_between(labels, LV, MYO)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_heart_lies_as_a_heart_lies(seed):
+    tissues, _ = anatomy(seed)
+
+    def centre(*wanted: Tissue) -> np.ndarray:
+        return tissues.geometry.point(np.argwhere(np.isin(tissues.array, wanted)).mean(axis=0)[::-1])
+
+    left, right = centre(Tissue.LV_BLOOD), centre(Tissue.RV_BLOOD)
+    left_atrium, right_atrium = centre(Tissue.LA_BLOOD), centre(Tissue.RA_BLOOD)
+    aorta, spine = centre(Tissue.ASCENDING_AORTA), centre(Tissue.SPINAL_CANAL)
+    # LPS: x to the left, y to the back, z to the head
+    assert left[0] > right[0] and right[1] < left[1]
+    assert right_atrium[0] < left_atrium[0] < left[0]
+    assert left_atrium[1] > left[1] and left_atrium[1] < spine[1] - 20
+    assert aorta[2] > left[2] + 30
+    assert left[2] > centre(Tissue.LIVER)[2] and centre(Tissue.LIVER)[0] < 0 < centre(Tissue.SPLEEN)[0]
+
+
+def test_every_part_of_the_thorax_is_there():
+    present = set(np.unique(np.concatenate([np.unique(anatomy(seed)[0].array) for seed in SEEDS])))
+    missing = {tissue.name for tissue in Tissue} - {Tissue(int(value)).name for value in present}
+    assert not missing
+
+
+def test_blood_is_brighter_than_muscle_in_contrast_ct_and_in_mr():
+    found = set()
+    for seed in range(12):
+        tissues, _ = anatomy(seed % 6)
+        settings = phantom.appearance_ct(tissues, seed)[1]
+        image = phantom.appearance(tissues, seed, "ct").array
+        blood = float(np.median(image[tissues.array == Tissue.LV_BLOOD]))
+        muscle = float(np.median(image[tissues.array == Tissue.MYOCARDIUM]))
+        assert 0 < muscle < 180
+        if settings["contrast_phase"] == "none":
+            assert abs(blood - muscle) < 30
+        else:
+            assert blood > muscle + 15
+        found.add(settings["contrast_phase"])
+        assert float(np.median(image[tissues.array == Tissue.LUNG])) < -700
+        assert image.min() >= -1024 and image.max() <= 3071
+        signal = phantom.appearance(tissues, seed, "mr").array
+        assert signal.min() >= 0
+        bright = float(np.median(signal[tissues.array == Tissue.LV_BLOOD]))
+        dark = float(np.median(signal[tissues.array == Tissue.MYOCARDIUM]))
+        assert bright > 1.4 * dark > 0
+    assert len(found) >= 3
+
+
+def test_tables_speak_of_every_tissue():
+    assert set(CT_HU) == set(CONTRAST_PHASES)
+    for phase, table in CT_HU.items():
+        assert table.shape == (len(Tissue), 2) and np.isfinite(table).all() and (table[:, 1] > 0).all(), phase
+    assert (
+        CT_HU["arterial"][Tissue.LV_BLOOD, 0]
+        > CT_HU["venous"][Tissue.LV_BLOOD, 0]
+        > CT_HU["none"][Tissue.LV_BLOOD, 0]
+    )
+    assert MR_SIGNAL.shape == (len(Tissue),) and (MR_SIGNAL >= 0).all()
+    assert all(MR_SIGNAL[tissue] == 1 for tissue in LEFT_BLOOD)
+    assert LABEL_OF_TISSUE.shape == (256,) and not LABEL_OF_TISSUE.flags.writeable
+    assert LABEL_OF_TISSUE[Tissue.LV_PAPILLARY] == LV and LABEL_OF_TISSUE[Tissue.AORTA] == 0
+
+
+@pytest.mark.parametrize("spacing", [0.2, 11.0, float("nan")])
+def test_an_absurd_spacing_is_refused_in_a_sentence(spacing):
+    with pytest.raises(ValueError, match="spacing must lie between"):
+        phantom.anatomy(1, spacing)
+
+
+def test_an_unknown_modality_is_refused_before_any_work():
+    with pytest.raises(ValueError, match="'ct' or 'mr'; 'pet'"):
+        phantom.make(1, "pet", 2.0)
+
+
+def test_a_bare_slicer_can_make_it_without_torch_or_scipy():
+    code = (
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(phantom.__file__).parents[2])!r})\n"
+        "for name in ('torch', 'scipy', 'skimage', 'safetensors'):\n"
+        "    sys.modules[name] = None\n"  # importing any of them now fails
+        "from SIFALib import phantom\n"
+        "case = phantom.make(1, 'mr', 8.0)\n"
+        "print(int((case.labels.array > 0).sum()))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100
