@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import SimpleITK as sitk
+
 from . import __version__, cli_commands, cli_segment
 from .cli_run import (
     BAD_INPUT,
@@ -62,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     level = logging.DEBUG if options.debug else logging.ERROR
+    sitk.ProcessObject.SetGlobalWarningDisplay(
+        options.debug
+    )  # what matters is raised, and said in a sentence
     logging.basicConfig(level=level, format="%(name)s: %(message)s", force=True)
     try:
         return options.run(options)

@@ -131,6 +131,8 @@ def phantom(options: argparse.Namespace) -> int:
     if options.labels:
         with fails_as(USAGE, ValueError):
             check_suffix(options.labels)
+    if options.seed < 0:
+        raise Failure(USAGE, f"The seed {options.seed} cannot be; give 0 or more.")
     check_outputs({"OUT": options.output, "--labels": options.labels})
     with fails_as(USAGE, ValueError):
         case = make(options.seed, options.modality, options.spacing)

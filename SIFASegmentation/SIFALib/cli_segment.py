@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from .cli_run import (
     write_text,
 )
 from .models import ModelError, ModelPackage
+from .nifti_file import check_nifti
 from .segmentation_file import check_suffix, write_labels
 from .structures import Structure, structure_by_id
 from .volume import Volume, VolumeError
@@ -58,6 +60,8 @@ def segment(options: argparse.Namespace) -> int:
 
     start = time.perf_counter()
     with fails_as(BAD_INPUT, VolumeError, OSError):
+        if options.input.is_file():
+            check_nifti(options.input)
         scan = volume.read(options.input)
         volume.check(scan)
     read_seconds = time.perf_counter() - start
@@ -163,8 +167,8 @@ def parse_roi(text: str) -> tuple[float, float, float, float, float, float]:
         else:
             ends = [float(n) for n in text.split(",")]
         r0, r1, a0, a1, s0, s1 = ends
-        if not (r0 < r1 and a0 < a1 and s0 < s1):
-            raise ValueError("an empty box")
+        if not (r0 < r1 and a0 < a1 and s0 < s1 and all(map(math.isfinite, ends))):
+            raise ValueError("an empty or endless box")
     except ValueError as error:
         raise Failure(
             USAGE,

@@ -148,6 +148,8 @@ def probe_torch() -> dict[str, Any]:
     """Runs in the fresh process: a convolution with a known result, on the CPU and on the chosen device."""
     import torch
 
+    if not _at_least(torch.__version__, MIN_TORCH):
+        return {"version": torch.__version__}
     from . import engine
 
     device = engine.choose_device("auto")

@@ -1,0 +1,380 @@
+"""Every bad input is answered by one sentence and its exit code; nothing is written, no traceback is shown.
+
+The tables are the list of what was tried. Whoever adds a way to fail adds a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import struct
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import tiny_models
+from SIFALib.cli import main
+
+RNG = np.random.default_rng(0)
+SHAPE = (20, 40, 40)
+
+
+def image(array: np.ndarray, spacing: float = 4.0) -> sitk.Image:
+    result = sitk.GetImageFromArray(array)
+    result.SetSpacing([spacing] * 3)
+    return result
+
+
+def scan() -> np.ndarray:
+    return RNG.normal(0, 300, SHAPE).astype(np.int16)
+
+
+def nifti_with(path: Path, **fields: bytes) -> None:
+    """An uncompressed NIfTI whose header bytes at the offsets `at40="..."` are replaced."""
+    sitk.WriteImage(image(scan()), str(path))
+    data = bytearray(path.read_bytes())
+    for place, value in fields.items():
+        offset = int(place[2:])
+        data[offset : offset + len(value)] = value
+    path.write_bytes(data)
+
+
+def metaimage(path: Path, spacing: str = "1 1 1", size: str = "40 40 20") -> None:
+    header = f"ObjectType = Image\nNDims = 3\nDimSize = {size}\nElementSpacing = {spacing}\n"
+    path.write_bytes(
+        f"{header}ElementType = MET_SHORT\nElementDataFile = LOCAL\n".encode() + scan().tobytes()
+    )
+
+
+def cut(path: Path, part: float) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(part * len(data))])
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory) -> Path:
+    """A folder with a sound scan, and one file for each way to be bad."""
+    folder = tmp_path_factory.mktemp("bad")
+
+    def write(name: str, array: np.ndarray, vector: bool = False) -> Path:
+        sitk.WriteImage(
+            sitk.GetImageFromArray(array, isVector=vector) if vector else image(array), str(folder / name)
+        )
+        return folder / name
+
+    write("sound.nii.gz", scan())
+    cut(write("cut.nii.gz", scan()), 0.6)
+    cut(write("cut.nii", scan()), 0.6)
+    cut(write("cut header.nii", scan()), 0.005)
+    cut(write("cut.nrrd", scan()), 0.6)
+    cut(write("cut.mha", scan()), 0.6)
+    (folder / "empty.nii.gz").touch()
+    (folder / "text.nii.gz").write_text("Dear colleague,\nplease find the scan attached.\n" * 20)
+    (folder / "text.nrrd").write_text("not an image")
+    sitk.WriteImage(sitk.JoinSeries([image(scan())] * 3), str(folder / "4d.nii.gz"))
+    write("rgb.nrrd", RNG.integers(0, 255, (*SHAPE, 3)).astype(np.uint8), vector=True)
+    sitk.WriteImage(sitk.GetImageFromArray(scan()[0]), str(folder / "2d.nrrd"))
+    hole = scan().astype(np.float32)
+    hole[3, 4, 5:7] = np.nan, np.inf
+    write("nan.nrrd", hole)
+    write("constant.nii.gz", np.full(SHAPE, 7, np.int16))
+    write("tiny.nii.gz", scan()[:4, :5, :6])
+    nifti_with(folder / "zero spacing.nii", at76=struct.pack("<4f", 1, 0, 4, 4))
+    nifti_with(folder / "nan spacing.nii", at76=struct.pack("<4f", 1, 4, float("nan"), 4))
+    nifti_with(folder / "negative size.nii", at40=struct.pack("<4h", 3, 40, 40, -5))
+    nifti_with(folder / "huge.nii", at40=struct.pack("<4h", 3, 30000, 30000, 30000))
+    metaimage(folder / "zero spacing.mha", spacing="0 1 1")
+    metaimage(folder / "huge.mha", size="40000 40000 40000")
+    (folder / "no files").mkdir()
+    (folder / "no dicom").mkdir()
+    (folder / "no dicom" / "notes.txt").write_text("patient 1")
+    (folder / "one.dcm").write_bytes(b"x" * 200)
+    (folder / "photo.jpg").write_bytes(b"x" * 200)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A model that finds the left ventricle everywhere."""
+    return tiny_models.write_constant(tmp_path_factory.mktemp("model") / "all-lv", 3).folder
+
+
+def run(capsys, *arguments: object) -> tuple[int, str]:
+    """Exit code and complaint of `sifa ARGUMENTS`; a complaint is one line."""
+    try:
+        code = main([str(a) for a in arguments])
+    except SystemExit as exit_of_argparse:
+        code = int(exit_of_argparse.code or 0)
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.err and shown.out == ""
+    return code, shown.err
+
+
+def refused(capsys, folder: Path, code: int, sentence: str, *arguments: object) -> None:
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
+    found, complaint = run(capsys, *arguments)
+    assert sentence in complaint
+    assert found == code, complaint
+    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before, "something was written"
+    last = complaint.strip().splitlines()[-1]
+    assert last.startswith(("sifa: ", "sifa segment: error: ")) and last.endswith((".", ")"))
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("missing.nii.gz", "missing.nii.gz does not exist; check the path."),
+        ("empty.nii.gz", "empty.nii.gz is empty (0 bytes)"),
+        ("cut.nii.gz", "cut.nii.gz is damaged or cut off"),
+        ("cut.nii", "cut.nii is cut off: voxels are missing at its end. Copy it again."),
+        ("cut header.nii", "cut header.nii is cut off within its header"),
+        ("cut.nrrd", "cut.nrrd is damaged or cut off"),
+        ("cut.mha", "cut.mha is damaged or cut off"),
+        ("text.nii.gz", "text.nii.gz cannot be read as an image"),
+        ("text.nrrd", "text.nrrd cannot be read as an image"),
+        ("4d.nii.gz", "4d.nii.gz is a sequence of 3 volumes"),
+        ("rgb.nrrd", "rgb.nrrd has 3 values a voxel (a colour or vector image); a grey image is needed."),
+        ("2d.nrrd", "2d.nrrd has 2 dimensions; a volume with three is needed."),
+        ("nan.nrrd", "nan holds 2 voxels that are not numbers (NaN or infinite); replace them first."),
+        ("constant.nii.gz", "constant is constant (every voxel is 7); there is nothing to see in it."),
+        ("tiny.nii.gz", "tiny is only (6, 5, 4) voxels large; a heart cannot be told in it."),
+        ("zero spacing.nii", "zero spacing.nii has the voxel spacing 0, 4, 4 mm; it must be above 0."),
+        ("nan spacing.nii", "nan spacing.nii has the voxel spacing 4, nan, 4 mm"),
+        ("zero spacing.mha", "zero spacing.mha is damaged"),
+        ("negative size.nii", "negative size.nii claims to hold (40, 40, -5) voxels, which cannot be"),
+        ("huge.nii", "huge.nii is cut off"),
+        ("huge.mha", "huge.mha claims to hold (40000, 40000, 40000) voxels, too many to be read"),
+        ("no files", "no files holds no DICOM series"),
+        ("no dicom", "no dicom holds no DICOM series"),
+        ("one.dcm", "one.dcm is one DICOM file; give the folder that holds the whole series."),
+        ("photo.jpg", "photo.jpg is of no known kind"),
+    ],
+)
+def test_a_scan_that_cannot_be_used_is_refused_with_code_3(bad, model, capsys, name, sentence):
+    refused(capsys, bad, 3, sentence, "segment", bad / name, bad / "out.seg.nrrd", "--model", model)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--roi", "1,2,3"], "--roi '1,2,3' is no box; write R0,R1,A0,A1,S0,S1"),
+        (["--roi", "a,b,c,d,e,f"], "is no box"),
+        (["--roi", "-10,-20,0,50,0,50"], "with each first number below the second"),
+        (["--roi", "0,0,0/50,50"], "is no box"),
+        (["--roi", "0,0,0/50,50,-50"], "is no box"),
+        (["--roi", "nan,50,0,50,0,50"], "is no box"),
+        (["--roi", "0,inf,0,50,0,50"], "is no box"),
+        (["--roi", "900,1000,900,1000,900,1000"], "The region of interest lies outside of the volume"),
+        (["--device", "gpu"], "There is no device 'gpu'; choose auto, cpu, cuda, cuda:0 or mps."),
+        (["--device", "cuda:99"], "torch cannot compute on 'cuda:99'"),
+        (["--precision", "float8"], "There is no precision 'float8'"),
+        (["--structures", "LV,RV"], "There is no structure 'RV'; choose from MYO, LA, LV, AA."),
+        (["--batch-size", "0"], "A batch of 0 slices cannot be; give 1 or more."),
+        (["--batch-size", "many"], "invalid int value: 'many'"),
+        (["--modality", "us"], "invalid choice: 'us'"),
+        (["--colour"], "unrecognized arguments: --colour"),
+        (["--probabilities", "p.png"], "--probabilities p.png must end in .nii.gz"),
+        (["--picture", "p.jpg"], "--picture p.jpg must end in .png."),
+    ],
+)
+def test_options_that_cannot_be_are_refused_with_code_2(bad, model, capsys, options, sentence):
+    command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--model", model, *options]
+    found, complaint = run(capsys, *command)
+    assert (found, sentence in complaint) == (2, True), complaint
+    assert not (bad / "out.nii.gz").exists()
+
+
+def test_a_command_that_does_not_exist_is_refused_with_code_2(capsys):
+    assert run(capsys, "segmentate")[0] == 2
+
+
+def test_no_command_at_all_shows_the_help_and_code_2(capsys):
+    code, shown = run(capsys)
+    assert code == 2 and "exit codes:" in shown
+
+
+@pytest.mark.parametrize("name", ["out", "out.png", "out.seg", "out.nii.gz.bak", "out.mhd"])
+def test_an_output_of_unknown_kind_is_refused_with_code_2(bad, model, capsys, name):
+    sentence = "has no ending that labels can be written to; use .seg.nrrd for a segmentation"
+    refused(capsys, bad, 2, sentence, "segment", bad / "sound.nii.gz", bad / name, "--model", model)
+
+
+def test_the_input_is_never_written_over(bad, model, capsys):
+    sound = bad / "sound.nii.gz"
+    link = bad.parent / "link.nii.gz"
+    link.symlink_to(sound)
+    for output in (sound, bad / "no files" / ".." / "sound.nii.gz", link):
+        refused(
+            capsys,
+            bad,
+            2,
+            "is the input, which is never written over",
+            "segment",
+            sound,
+            output,
+            "--model",
+            model,
+        )
+    other = ["segment", sound, bad / "out.seg.nrrd", "--model", model, "--probabilities", sound]
+    refused(capsys, bad, 2, "--probabilities", *other)
+
+
+def test_two_outputs_in_one_file_are_refused(bad, model, capsys):
+    command = ["segment", bad / "sound.nii.gz", bad / "a.nii.gz", "--model", model]
+    refused(capsys, bad, 2, "are the same file", *command, "--probabilities", bad / "a.nii.gz")
+
+
+def test_an_output_in_a_folder_that_does_not_exist_is_refused_with_code_6(bad, model, capsys):
+    command = ["segment", bad / "sound.nii.gz"]
+    refused(
+        capsys, bad, 6, "does not exist; make it first.", *command, bad / "no" / "o.nii.gz", "--model", model
+    )
+    inside_a_file = bad / "photo.jpg" / "o.nii.gz"
+    refused(capsys, bad, 6, "does not exist; make it first.", *command, inside_a_file, "--model", model)
+    report = ["--report", bad / "no" / "report.json"]
+    refused(capsys, bad, 6, "does not exist", *command, bad / "o.nii.gz", "--model", model, *report)
+
+
+def test_an_output_that_is_a_folder_is_refused_with_code_6(bad, model, capsys):
+    (bad / "folder.nii.gz").mkdir()
+    command = ["segment", bad / "sound.nii.gz", bad / "folder.nii.gz", "--model", model]
+    refused(capsys, bad, 6, "is a folder; give a file name in it.", *command)
+
+
+def test_a_protected_output_folder_is_refused_before_the_work_with_code_6(bad, model, capsys, monkeypatch):
+    def protected(**_: object) -> None:  # as root, who runs these tests in containers, no folder is protected
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", protected)
+    command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--model", model]
+    refused(capsys, bad, 6, f"The folder {bad} cannot be written to (Permission denied).", *command)
+
+
+@pytest.mark.parametrize("name", ["out.seg.nrrd", "out.nii.gz"])
+def test_a_full_disk_is_told_with_code_6_and_leaves_nothing(bad, model, capsys, monkeypatch, name):
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    command = ["segment", bad / "sound.nii.gz", bad / name, "--model", model, "--quiet"]
+    refused(capsys, bad, 6, "the disk is full.", *command)
+
+
+def test_a_model_that_is_not_there_is_refused_with_code_4(bad, tmp_path, capsys):
+    command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--models-folder", tmp_path]
+    refused(
+        capsys, bad, 4, "There is no model 'heart-o-matic'. There are:", *command, "--model", "heart-o-matic"
+    )
+    refused(capsys, bad, 4, "there is no model.json in it", *command, "--model", bad)
+
+
+@pytest.mark.parametrize("damage", ["weights", "card", "unknown key", "no weights"])
+def test_a_damaged_model_is_refused_with_code_4(bad, model, tmp_path, capsys, damage):
+    folder = shutil.copytree(model, tmp_path / "damaged")
+    card, weights = folder / "model.json", folder / "model.safetensors"
+    if damage == "weights":
+        data = weights.read_bytes()
+        weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        sentence = "does not belong to its model card"
+    elif damage == "card":
+        cut(card, 0.5)
+        sentence = "is not valid JSON"
+    elif damage == "unknown key":
+        card.write_text(json.dumps(json.loads(card.read_text()) | {"script": "x"}))
+        sentence = "script is no key that this SIFA knows"
+    else:
+        weights.unlink()
+        sentence = "model.safetensors is missing"
+    command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--model", folder]
+    refused(capsys, bad, 4, sentence, *command)
+
+
+def test_a_scan_without_a_heart_is_told_with_code_5(bad, tmp_path, capsys):
+    nothing = tiny_models.write_constant(tmp_path / "nothing", 0).folder
+    command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--model", nothing, "--quiet"]
+    refused(capsys, bad, 5, "No heart was found in sound.", *command)
+
+
+def test_memory_that_runs_out_is_told_with_code_1(bad, model, capsys, monkeypatch):
+    from SIFALib import engine
+
+    def too_small(self: engine.Engine, batch: np.ndarray) -> np.ndarray:
+        raise engine.OutOfMemory(len(batch), self.device)
+
+    monkeypatch.setattr(engine.Engine, "probabilities", too_small)
+    command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--model", model, "--quiet"]
+    refused(capsys, bad, 1, "Memory ran out on the CPU even for one slice", *command)
+
+
+def test_a_bug_is_told_as_one_and_shows_its_place_when_asked(bad, model, capsys, monkeypatch):
+    from SIFALib import inference
+
+    def bug(*_: object) -> None:
+        raise KeyError("atrium")
+
+    monkeypatch.setattr(inference, "segment", bug)
+    command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--model", model, "--quiet"]
+    refused(capsys, bad, 1, "unexpected KeyError: 'atrium'. Run again with --debug and report it.", *command)
+    with pytest.raises(KeyError):
+        main([*map(str, command), "--debug"])
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "sentence"),
+    [
+        (["out.txt"], 2, "out.txt must end in .nii.gz"),
+        (["out.seg.nrrd"], 2, "out.seg.nrrd must end in .nii.gz"),
+        (["out.nii.gz", "--labels", "labels.txt"], 2, "has no ending that labels can be written to"),
+        (["out.nii.gz", "--labels", "out.nii.gz"], 2, "are the same file"),
+        (["out.nii.gz", "--spacing", "0.01"], 2, "spacing"),
+        (["out.nii.gz", "--spacing", "nan"], 2, "spacing"),
+        (["out.nii.gz", "--seed", "-1"], 2, "seed"),
+        (["out.nii.gz", "--modality", "pet"], 2, "invalid choice: 'pet'"),
+        (["no/out.nii.gz"], 6, "does not exist; make it first."),
+    ],
+)
+def test_a_phantom_that_cannot_be_is_refused(tmp_path, capsys, monkeypatch, options, code, sentence):
+    monkeypatch.chdir(tmp_path)
+    found, complaint = run(capsys, "phantom", *options)
+    assert (found, sentence in complaint) == (code, True), complaint
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["import", "nothing.zip"], 4, "nothing.zip does not exist; check the path."),
+        (["import", "sound.nii.gz"], 4, "is neither a folder nor a zip file"),
+        (["import", "no dicom"], 4, "contains 'notes.txt'"),
+        (["show", "big"], 4, "There is no model 'big'."),
+        (["delete", "big"], 4, "There is no model 'big'."),
+        (["verify", "big"], 4, "There is no model 'big'."),
+        (["export", "tiny", "out.tar"], 4, "out.tar does not end in .zip"),
+        (["export", "tiny", "no/out.zip"], 6, "does not exist; make it first."),
+        (["delete"], 2, "the following arguments are required"),
+    ],
+)
+def test_a_models_command_that_cannot_be_is_refused(
+    bad, tmp_path, capsys, monkeypatch, arguments, code, sentence
+):
+    tiny_models.write(tmp_path / "tiny-1.0.0")
+    monkeypatch.chdir(bad)
+    place = ["--models-folder", tmp_path]
+    found, complaint = run(capsys, "models", arguments[0], *place, *arguments[1:])
+    assert (found, sentence in complaint) == (code, True), complaint
+    assert [p.name for p in tmp_path.iterdir()] == ["tiny-1.0.0"]
+
+
+@pytest.mark.parametrize("name", ["mit Leerzeichen", "Étude-Ärzte", "心臓", "a'b\"c", "dots...in.the.name"])
+def test_odd_but_sound_paths_work(bad, model, tmp_path, capsys, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    source = Path(shutil.copy(bad / "sound.nii.gz", folder / f"{name} ä.nii.gz"))
+    target, report = folder / f"{name} é.seg.nrrd", folder / f"{name}.json"
+    command = ["segment", source, target, "--model", model, "--quiet", "--report", report]
+    assert run(capsys, *command) == (0, "")
+    assert sitk.ReadImage(str(target)).GetSize() == SHAPE[::-1]
+    assert json.loads(report.read_text(encoding="utf-8"))["input"]["path"] == str(source)
