@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BATCH = {"cpu": 4, "cuda": 32, "mps": 8}  # slices at once, by kind of device; halved when memory runs out
 LOCATE_MARGIN_MM = 20.0  # around the heart found by the coarse pass: two of its logits
 HEART_ML = 10.0  # a smaller find in the coarse pass is no heart
 PASTE_COST = 0.02  # one native plane pasted back, in units of one slice through the network
@@ -163,11 +162,11 @@ def _predict(job: _Job, stage: str, images: np.ndarray) -> Generator[Progress, N
     unit = images[0].size / job.pre.crop**2
     done = 0
     while done < n:
-        batch = images[done : done + job.batch_size]
+        batch = images[done : done + job.batch_size(*images.shape[1:])]
         try:
             out[:, done : done + len(batch)] = job.engine.probabilities(batch).swapaxes(0, 1)
         except engine.OutOfMemory:
-            job.retreat()
+            job.retreat(len(batch))
             continue
         done += len(batch)
         job.advance(unit * len(batch))
@@ -237,7 +236,7 @@ class _Job:
         self.engine = engine.prepare(self.segmenter, device, self.precision)
         if self.options.batch_size is not None and self.options.batch_size < 1:
             raise ValueError(f"A batch of {self.options.batch_size} slices cannot be; give 1 or more.")
-        self.batch_size = self.options.batch_size or BATCH[device.type]
+        self.most = self.options.batch_size  # slices at once; None: as the engine thinks best
         self.seconds["prepare"] = time.monotonic() - self.started
 
     def images(self, grid: slices.SliceGrid) -> np.ndarray:
@@ -247,17 +246,21 @@ class _Job:
             raise VolumeError(f"{self.volume.name}: the region of interest holds no voxel; make it larger.")
         return self.intensity.normalise(values, inside)
 
-    def retreat(self) -> None:
-        """After running out of memory: half the batch, then the CPU, then give up with a sentence."""
+    def batch_size(self, height: int, width: int) -> int:
+        """How many slices of that size the engine gets at once."""
+        return self.most or self.engine.batch_size(height, width)
+
+    def retreat(self, tried: int) -> None:
+        """After running out of memory with `tried` slices: half of them, then the CPU, then give up with a sentence."""
         device = self.engine.device
-        if self.batch_size > 1:
-            self.batch_size //= 2
-            note = f"Memory ran out on {device}; went on with {self.batch_size} slices at once."
+        if tried > 1:
+            self.most = tried // 2
+            note = f"Memory ran out on {device} with {tried} slices at once; went on with {self.most}."
         elif device.type != "cpu":
             cpu = engine.choose_device("cpu")
             self.precision = engine.choose_precision("auto", cpu)
             self.engine = engine.prepare(self.segmenter, cpu, self.precision)
-            self.batch_size = BATCH["cpu"]
+            self.most = self.options.batch_size
             note = f"Memory ran out on {device} even for one slice; went on on the CPU."
         else:
             raise MemoryError("Memory ran out on the CPU even for one slice; close other programs and try again.")
@@ -295,7 +298,7 @@ class _Job:
             "intensity": self.intensity.name,
             "plane": grid.plane.name,
             "slices": grid.count[2],
-            "batch_size": self.batch_size,
+            "batch_size": self.batch_size(grid.count[1], grid.count[0]),
             "seconds": {stage: round(s, 3) for stage, s in self.seconds.items()},
             "notes": list(self.notes),
         }

@@ -1,0 +1,90 @@
+"""Training on phantom slices: deterministic, resumable to the last bit, and it learns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from SIFALib import losses, phantom_slices, pretraining
+from SIFALib.pretraining import Settings
+
+SETTINGS = Settings(
+    width=2, size=64, batch=2, iterations=4, anatomies=2, validation_anatomies=1, spacing_mm=5.0, threads=1, save_every=2
+)
+
+
+@pytest.fixture(scope="module")
+def anatomies(tmp_path_factory: pytest.TempPathFactory) -> list[phantom_slices.Anatomy]:
+    folder = tmp_path_factory.mktemp("anatomies")
+    phantom_slices.make_anatomies(folder, [3, 4], 4.0)
+    return phantom_slices.load_anatomies(folder)
+
+
+def test_a_slice_depends_on_its_seed_and_number_alone(anatomies):
+    for number in (0, 5, 17):
+        image, labels = phantom_slices.random_slice(anatomies, 64, 1, number)
+        again, labels_again = phantom_slices.random_slice(anatomies, 64, 1, number)
+        other, _ = phantom_slices.random_slice(anatomies, 64, 2, number)
+        assert np.array_equal(image, again) and np.array_equal(labels, labels_again)
+        assert not np.array_equal(image, other)
+
+
+def test_slices_are_in_range_and_show_every_structure_and_none(anatomies):
+    seen, empty = np.zeros(5), 0
+    for number in range(60):
+        image, labels = phantom_slices.random_slice(anatomies, 64, 9, number)
+        assert image.dtype == np.float32 and image.shape == (64, 64) and labels.dtype == np.uint8
+        assert image.min() >= -1 and image.max() <= 1 and np.isfinite(image).all()
+        seen += np.bincount(labels.ravel(), minlength=5)[:5]
+        empty += not labels.any()
+    assert np.all(seen > 500) and 0 < empty < 30
+
+
+def test_stopped_and_resumed_equals_never_stopped(tmp_path: Path):
+    whole = pretraining.train(SETTINGS, tmp_path / "whole")
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    for name in ("anatomies", "validation"):
+        (parts / name).symlink_to(tmp_path / "whole" / name)
+    state = pretraining.load(SETTINGS, parts)
+    slices = phantom_slices.load_anatomies(parts / "anatomies")
+    for _ in range(2):
+        images, labels = pretraining.batch_of(slices, SETTINGS, SETTINGS.seed, state.iteration * 2, 2)
+        pretraining.train_step(state, images, labels, SETTINGS)
+    pretraining.save(state, SETTINGS, parts)
+    resumed = pretraining.train(SETTINGS, parts)
+    assert resumed.iteration == whole.iteration == 4
+    for key, value in whole.segmenter.state_dict().items():
+        assert torch.equal(value, resumed.segmenter.state_dict()[key]), key
+    for key, value in whole.average.items():
+        assert torch.equal(value, resumed.average[key]), key
+
+
+def test_it_learns(anatomies):
+    settings = replace(SETTINGS, width=4, batch=4, iterations=30, warm_up=5, learning_rate=3e-3)
+    state = pretraining.start(settings)
+    images, labels = pretraining.batch_of(anatomies, settings, 1, 0, 4)
+    seen = [pretraining.train_step(state, images, labels, settings) for _ in range(30)]
+    assert np.mean(seen[-5:]) < 0.75 * np.mean(seen[:5])
+
+
+def test_the_losses_are_those_of_the_paper():
+    """Against the formulas written out for one pixel row, two classes."""
+    logits = torch.tensor([[[[2.0, 0.0, -1.0]], [[0.0, 1.0, 3.0]]]], dtype=torch.float64)
+    truth = torch.tensor([[[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]]], dtype=torch.float64)  # the last pixel has no class
+    p = torch.softmax(logits, 1)
+    weight = 1 - 0.5
+    expected = -(weight * torch.log(p[0, 0, 0, 0]) + weight * torch.log(p[0, 1, 0, 1])) / 3
+    assert losses.cross_entropy(logits, truth).item() == pytest.approx(expected.item())
+    parts = [2 * p[0, c, 0, c] / ((p[0, c] ** 2).sum() + 1 + 1e-7) for c in range(2)]
+    assert losses.dice(logits, truth).item() == pytest.approx(1 - sum(parts).item() / 2)
+
+
+def test_hopeless_pixels_give_no_gradient():
+    logits = torch.tensor([[[[0.0]], [[9.0]]]], requires_grad=True)
+    truth = torch.tensor([[[[1.0]], [[0.0]]]])
+    losses.cross_entropy(torch.cat([logits, -logits.detach()], 3), torch.cat([truth, truth.flip(1)], 3)).backward()
+    assert torch.all(logits.grad == 0)

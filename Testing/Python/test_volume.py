@@ -1,0 +1,148 @@
+"""Reading, checking and writing volumes: geometry is kept to the last bit, and unusable images are refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
+from SIFALib import volume
+from SIFALib.volume import Geometry, Volume, VolumeError
+
+
+def turned(degrees: float = 25.0, about: int = 2) -> tuple[float, ...]:
+    """Direction of axes that are turned about one of them."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    a, b = [n for n in range(3) if n != about]
+    matrix = np.eye(3)
+    matrix[a, a], matrix[a, b], matrix[b, a], matrix[b, b] = c, -s, s, c
+    return tuple(matrix.ravel())
+
+
+def a_volume(dtype: type = np.int16, size: tuple[int, int, int] = (20, 24, 18)) -> Volume:
+    geometry = Geometry(size, (-11.25, 22.5, -33.75), (0.75, 0.5, 3.0), turned(25.0, 0))
+    array = np.random.default_rng(0).integers(0, 200, geometry.shape).astype(dtype)
+    return Volume(array, geometry, "a")
+
+
+@given(
+    index=st.tuples(*[st.floats(-50, 50)] * 3),
+    angle=st.floats(-180, 180),
+    spacing=st.tuples(*[st.floats(0.1, 10)] * 3),
+)
+def test_point_and_index_are_inverse(index, angle, spacing):
+    geometry = Geometry((10, 11, 12), (1.0, -2.0, 3.0), spacing, turned(angle, 1))
+    assert np.allclose(geometry.index(geometry.point(index)), index, atol=1e-9)
+
+
+def test_geometry_agrees_with_itk():
+    geometry = a_volume().geometry
+    image = geometry.to_image()
+    assert Geometry.of(image) == geometry
+    assert np.allclose(geometry.point((3.5, 7.25, -2)), image.TransformContinuousIndexToPhysicalPoint((3.5, 7.25, -2.0)))
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".nii.gz", ".nii"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_written_volume_reads_back_equal(tmp_path: Path, suffix: str, dtype: type):
+    original = a_volume(dtype)
+    path = tmp_path / f"ein Bild mit é{suffix}"
+    volume.write(original, path)
+    back = volume.read(path)
+    assert back.array.dtype == dtype and np.array_equal(back.array, original.array)
+    exact = 1e-4 if suffix.startswith(".nii") else 1e-11  # mm; NIfTI keeps single precision, NRRD spacing * direction
+    assert back.geometry.size == original.geometry.size
+    assert np.allclose(back.geometry.corners(), original.geometry.corners(), rtol=0, atol=exact)
+    assert back.name == "ein Bild mit é"
+
+
+def test_dicom_series_folder_is_read_with_its_geometry(tmp_path: Path):
+    original = a_volume(np.int16, (20, 24, 5))
+    write_dicom(original, tmp_path / "série 1")
+    back = volume.read(tmp_path / "série 1")
+    assert np.array_equal(back.array, original.array)
+    assert np.allclose(back.geometry.corners(), original.geometry.corners(), atol=1e-3)
+
+
+def write_dicom(original: Volume, folder: Path) -> None:
+    folder.mkdir()
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    axes = original.geometry.axes
+    for k in range(original.geometry.size[2]):
+        plane = original.image()[:, :, k]
+        tags = {
+            "0008|0060": "CT",
+            "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
+            "0020|000e": "1.2.826.0.1.3680043.2.1125.1",
+            "0020|000d": "1.2.826.0.1.3680043.2.1125.2",
+            "0008|0018": f"1.2.826.0.1.3680043.2.1125.3.{k}",
+            "0020|0013": str(k),
+            "0020|0032": "\\".join(f"{x:.6f}" for x in original.geometry.point((0, 0, k))),
+            "0020|0037": "\\".join(f"{x:.8f}" for x in [*axes[:, 0], *axes[:, 1]]),
+        }
+        for key, value in tags.items():
+            plane.SetMetaData(key, value)
+        writer.SetFileName(str(folder / f"{k}.dcm"))
+        writer.Execute(plane)
+
+
+def test_a_failed_write_leaves_the_former_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "labels.nrrd"
+    volume.write(a_volume(), path)
+    before = path.read_bytes()
+
+    def full_disk(*_: object) -> None:
+        raise RuntimeError("ITK ERROR: no space left on device")
+
+    monkeypatch.setattr(sitk, "WriteImage", full_disk)
+    with pytest.raises(OSError, match="cannot be written: .*no space left.*disk full"):
+        volume.write(a_volume(np.uint8), path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_write_refuses_a_missing_folder_and_a_strange_suffix(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="does not exist; make it first"):
+        volume.write(a_volume(), tmp_path / "no" / "a.nrrd")
+    with pytest.raises(VolumeError, match="no suffix that can be written"):
+        volume.write(a_volume(), tmp_path / "a.jpg")
+
+
+def with_array(array: np.ndarray, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Volume:
+    k, j, i = array.shape
+    return Volume(array, Geometry((i, j, k), (0.0, 0.0, 0.0), spacing), "scan.nii.gz")
+
+
+NOISE = np.random.default_rng(1).normal(size=(20, 20, 20)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("bad", "sentence"),
+    [
+        (with_array(np.where(NOISE > 3, np.nan, NOISE)), "scan.nii.gz holds .* not numbers"),
+        (with_array(np.where(NOISE > 3, np.inf, NOISE)), "not numbers"),
+        (with_array(np.full((20, 20, 20), 7, np.int16)), "scan.nii.gz is constant .*7"),
+        (with_array(NOISE[:, :4, :4]), "only .* voxels large"),
+        (with_array(NOISE, (1.0, 0.0, 1.0)), "spacing .* must be above 0"),
+        (with_array(NOISE, (1.0, float("nan"), 1.0)), "spacing"),
+        (with_array(NOISE.astype(np.complex64)), "complex64; a grey image"),
+        (Volume(NOISE, Geometry((20, 20, 20), (0.0,) * 3, (1.0,) * 3, (0.0,) * 9), "scan.nii.gz"), "do not span space"),
+    ],
+)
+def test_unusable_volumes_are_refused_by_name(bad: Volume, sentence: str):
+    with pytest.raises(VolumeError, match=sentence) as error:
+        volume.check(bad)
+    assert "scan.nii.gz" in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
+def test_usual_volumes_pass(dtype: type):
+    volume.check(with_array((NOISE * 20 + 100).astype(dtype)))
+
+
+def test_a_volume_refuses_an_array_that_does_not_fit_its_geometry():
+    with pytest.raises(VolumeError, match=r"shape \(2, 3, 4\)"):
+        Volume(np.zeros((2, 3, 4)), Geometry((2, 3, 4), (0.0,) * 3, (1.0,) * 3), "x")
