@@ -226,9 +226,26 @@ def test_an_absurd_spacing_is_refused_in_a_sentence(spacing):
         phantom.anatomy(1, spacing)
 
 
+def test_a_negative_seed_is_refused_in_a_sentence():
+    with pytest.raises(ValueError, match="seed must be 0 or a positive whole number; -3"):
+        phantom.make(-3, "ct", 8.0)
+
+
 def test_an_unknown_modality_is_refused_before_any_work():
     with pytest.raises(ValueError, match="'ct' or 'mr'; 'pet'"):
         phantom.make(1, "pet", 2.0)
+
+
+def test_the_gallery_command_writes_a_picture_per_modality(tmp_path):
+    script = Path(__file__).resolve().parents[1] / "Benchmarks" / "phantom_gallery.py"
+    command = [sys.executable, str(script), str(tmp_path), "--seeds", "1", "2", "--spacing", "6"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for modality in ("ct", "mr"):
+        picture = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / f"phantom_{modality}.png")))
+        rows, columns, channels = picture.shape
+        assert rows == 2 * 256 and columns % 256 == 0 and channels == 3
+        assert (picture[..., 0] != picture[..., 2]).any()  # coloured contours are drawn
 
 
 def test_a_bare_slicer_can_make_it_without_torch_or_scipy():

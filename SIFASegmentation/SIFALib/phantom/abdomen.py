@@ -9,19 +9,22 @@ from .shapes import Space, ellipsoid, smooth_min
 from .tissues import Tissue
 
 
-def diaphragm(space: Space, p: Person) -> np.ndarray:
-    """Height (mm) above the diaphragm; negative in the abdomen."""
+def diaphragm(space: Space, p: Person, rest: np.ndarray) -> np.ndarray:
+    """Height (mm) above the diaphragm; negative in the abdomen. rest: where the heart lies on it (LPS mm)."""
     n, sink = p.size, p.inspiration
     x, y, z = space.x, space.y, space.z
     bow = np.square((y - np.float32(8 * n)) * np.float32(1 / (88 * n * p.chest_depth))) * np.float32(62)
     right = np.square((x + np.float32(62 * n)) * np.float32(1 / (80 * n))) * np.float32(45)
     left = np.square((x - np.float32(68 * n)) * np.float32(1 / (80 * n))) * np.float32(45)
-    return z + bow + smooth_min(right + np.float32(36 * n + sink), left + np.float32(47 * n + sink), 25.0)
+    middle = np.square((x - np.float32(rest[0])) * np.float32(1 / (55 * n))) * np.float32(30)
+    middle -= np.float32(rest[2] + 5)
+    domes = bow + smooth_min(right + np.float32(36 * n + sink), left + np.float32(47 * n + sink), 25.0)
+    return z + smooth_min(middle + np.float32(0.6) * bow, domes, 16.0)
 
 
-def paint_cavity(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray) -> None:
+def paint_cavity(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray, rest: np.ndarray) -> None:
     """Lungs above the diaphragm; liver, stomach, spleen below."""
-    above = diaphragm(space, p)
+    above = diaphragm(space, p, rest)
     inside = cavity < 0
     tissues[inside & (cavity < -1) & (above > 0)] = Tissue.LUNG
     tissues[inside & (above < 0)] = Tissue.FAT
@@ -52,4 +55,4 @@ def paint_cavity(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarra
         tissues[where][inner & (space.y[where] < np.float32(2 * n))] = Tissue.GAS
     organ((96, 60, -92), (26, 40, 48), Tissue.SPLEEN)
     organ((-58, 14, -110), (92, 96, 92), Tissue.LIVER)
-    organ((22, -28, -84), (60, 42, 34), Tissue.LIVER)
+    organ((22, -26, (float(rest[2]) + sink) / n - 22), (62, 44, 34), Tissue.LIVER)

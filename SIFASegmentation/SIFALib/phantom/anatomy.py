@@ -9,7 +9,7 @@ import numpy as np
 from ..volume import Geometry, Volume
 from . import abdomen, heart, lungs, thorax
 from .heart_plan import Plan, Sizes, make_plan
-from .heart_shapes import REACH, Fields, aorta_course, heart_fields
+from .heart_shapes import REACH, Fields, aorta_course, heart_fields, lowest_point
 from .person import draw_person
 from .shapes import FAR, Slices, Space, make_space, smooth_min, smooth_noise, tube
 from .tissues import Tissue
@@ -28,10 +28,12 @@ def anatomy(seed: int, spacing_mm: float = 1.5) -> tuple[Volume, dict[str, objec
     """Tissue map (uint8, ids of `tissues.Tissue`) of the phantom with this seed, and what it is.
 
     The same seed gives the same person at every spacing. The description holds the person's random choices
-    and `volumes_ml` per structure. Raises ValueError for a spacing outside 0.5 to 10 mm.
+    and `volumes_ml` per structure. Raises ValueError for a spacing outside 0.5 to 10 mm or a negative seed.
     """
     if not 0.5 <= spacing_mm <= 10:
         raise ValueError(f"The phantom's spacing must lie between 0.5 and 10 mm; {spacing_mm} was asked for.")
+    if int(seed) < 0:
+        raise ValueError(f"The phantom's seed must be 0 or a positive whole number; {seed} was asked for.")
     person = draw_person(int(seed))
     plan = make_plan(person)
     rng = np.random.Generator(np.random.PCG64([int(seed), 2]))
@@ -107,7 +109,7 @@ def paint_slab(
     person = plan.person
     n = person.size
     cavity = thorax.paint_wall(tissues, space, person)
-    abdomen.paint_cavity(tissues, space, person, cavity)
+    abdomen.paint_cavity(tissues, space, person, cavity, lowest_point(plan, sizes))
     core = space.slices(np.array([-100.0 * n, -95.0 * n, -400.0]), np.array([125.0 * n, 105.0 * n, 400.0]))
     inner, block = space.part(core), tissues[core]
     points, radii, ascending = aorta_course(plan, sizes)

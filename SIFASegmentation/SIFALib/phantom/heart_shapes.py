@@ -17,6 +17,24 @@ EQUATOR = 0.28
 """Where along the ventricle (fraction of its length from the base) it is widest."""
 
 
+def right_ventricle(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
+    """Centre and radii (along the heart's axes) of the ellipsoid of the right ventricle's body."""
+    k = sizes.rv * plan.scale
+    centre = plan.inside(0.36 * plan.lv_length, 29 * plan.scale, -5 * plan.scale)
+    return centre, np.array([0.62 * plan.lv_length, 29 * k, 37 * k])
+
+
+def lowest_point(plan: Plan, sizes: Sizes) -> np.ndarray:
+    """Where the heart comes lowest (LPS mm): it rests there on the diaphragm."""
+    reach = sizes.lv_mm + sizes.wall_mm
+    left = plan.inside(EQUATOR * plan.lv_length, 0, 0), np.array([0.8 * plan.lv_length, reach, reach])
+    points = []
+    for centre, radii in (left, right_ventricle(plan, sizes)):
+        pull = (radii**2 * plan.axes[:, 2]) @ plan.axes
+        points.append(centre - pull / np.sqrt(pull[2]))
+    return min(points, key=lambda point: float(point[2]))
+
+
 def ventricles(space: Space, plan: Plan, sizes: Sizes) -> Fields:
     """Left ventricle (`lv`, `myo`), outflow (`lvot`), mitral funnel, right ventricle (`rv`)."""
     p, length = plan.person, plan.lv_length
@@ -61,13 +79,8 @@ def ventricles(space: Space, plan: Plan, sizes: Sizes) -> Fields:
     collar = np.maximum(outflow - 0.35 * np.float32(sizes.wall_mm), -(axial + 6))
     myo = np.maximum(smooth_min(myo, np.maximum(collar, height + 3), 3.0), -(axial + 7))
 
-    k = sizes.rv * plan.scale
-    body = ellipsoid(
-        space,
-        plan.inside(0.36 * length, 29 * plan.scale, -5 * plan.scale),
-        np.array([0.62 * length, 29 * k, 37 * k]),
-        plan.axes,
-    )
+    centre, radii = right_ventricle(plan, sizes)
+    body = ellipsoid(space, centre, radii, plan.axes)
     pulmonary = plan.at(9, -34, 31)
     conus = tube(
         space,
