@@ -214,6 +214,8 @@ def voxelCount(segmentationNode, segmentId: str) -> int:
 def placeBeside(segmentationNode, volumeNode) -> None:
     """Show the segmentation in the subject hierarchy where the volume is: in the same study, the same folder."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    if hierarchy is not None:
-        folder = hierarchy.GetItemParent(hierarchy.GetItemByDataNode(volumeNode))
-        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(segmentationNode), folder)
+    if hierarchy is None:
+        return
+    item, beside = (hierarchy.GetItemByDataNode(node) for node in (segmentationNode, volumeNode))
+    if hierarchy.GetInvalidItemID() not in (item, beside):
+        hierarchy.SetItemParent(item, hierarchy.GetItemParent(beside))

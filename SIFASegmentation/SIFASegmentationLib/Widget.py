@@ -32,6 +32,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic: SIFASegmentationLogic | None = None
         self._parameterNode = None
         self._guiTag = None
+        self._input = None
         self._models: list = []
         self._structureBoxes: dict = {}
         self._updating = False
@@ -52,7 +53,6 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
-        self.ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onInputChanged)
         self.ui.modelSelector.connect("currentIndexChanged(int)", self.onModelSelected)
         self._showStatus("")
         self.refreshModels()
@@ -101,6 +101,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
         self._parameterNode, self._guiTag = parameterNode, None
         if parameterNode is not None:
+            self._input = parameterNode.inputVolume
             self._guiTag = parameterNode.connectGui(self.ui)
             self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
 
@@ -113,12 +114,22 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         try:
             if self._parameterNode is not None:
                 self._selectModel()
+                self._protectOtherResults()
                 output = self._parameterNode.outputSegmentation
                 if output is not self.resultsPanel.node:
                     self.resultsPanel.show(output)
             self._checkCanApply()
         finally:
             self._updating = False
+
+    def _protectOtherResults(self) -> None:
+        """When the input changes, the result of the earlier one stays: the next goes into a new segmentation."""
+        volume, output = self._parameterNode.inputVolume, self._parameterNode.outputSegmentation
+        changed, self._input = volume is not self._input, volume
+        if changed and volume is not None and output is not None:
+            reference = output.GetNodeReference(output.GetReferenceImageGeometryReferenceRole())
+            if reference is not None and reference is not volume:
+                self._parameterNode.outputSegmentation = None
 
     def _checkCanApply(self) -> None:
         """Enable Apply, or say in its tooltip why not."""
@@ -180,6 +191,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if [s.id for s in structures] != list(self._structureBoxes):
             for box in self._structureBoxes.values():
                 self.ui.structuresFrame.layout().removeWidget(box)
+                box.setParent(None)
                 box.deleteLater()
             self._structureBoxes = {}
             for structure in structures:
@@ -193,16 +205,6 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             box.checked = structureId not in excluded
 
     # What the user does
-
-    def onInputChanged(self, volumeNode) -> None:
-        """A result of another volume stays what it is: its successor goes into a new segmentation."""
-        if self._parameterNode is None or self._updating:
-            return
-        output = self._parameterNode.outputSegmentation
-        if output is not None and volumeNode is not None:
-            reference = output.GetNodeReference(output.GetReferenceImageGeometryReferenceRole())
-            if reference is not None and reference.GetID() != volumeNode.GetID():
-                self._parameterNode.outputSegmentation = None
 
     def onModelSelected(self, index: int) -> None:
         if self._parameterNode is not None and not self._updating and 0 <= index < len(self._models):

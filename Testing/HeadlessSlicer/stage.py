@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULES = ("SIFASegmentation", "SIFATraining")
@@ -68,7 +68,11 @@ def leave_module(name: str) -> None:
 
 
 def clear_scene() -> None:
-    start().scene.Clear(False)
+    """Close the scene; the application makes its interaction node anew after that."""
+    scene = start().scene
+    scene.Clear(False)
+    if scene.GetFirstNodeByClass("vtkMRMLInteractionNode") is None:
+        scene.AddNewNodeByClass("vtkMRMLInteractionNode")
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:

@@ -1,0 +1,42 @@
+"""SIFATraining: adapting the model to a site's own unlabelled scans. The work is in SIFATrainingLib."""
+
+from __future__ import annotations
+
+from SIFATrainingLib.Widget import SIFATrainingWidget
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
+
+__all__ = ["SIFATraining", "SIFATrainingTest", "SIFATrainingWidget"]
+
+
+class SIFATraining(ScriptedLoadableModule):
+    """The module as Slicer lists it."""
+
+    def __init__(self, parent) -> None:
+        super().__init__(parent)
+        parent.title = _("SIFA Training")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = []
+        parent.contributors = ["The SIFA for 3D Slicer authors"]
+        parent.helpText = _(
+            "Will adapt the heart model of SIFA Segmentation to scans that look unlike those it has seen, from "
+            "unlabelled scans alone and on this computer. See the "
+            '<a href="https://github.com/SIFA-Slicer/SlicerSIFA#readme">documentation</a>.'
+        )
+        parent.acknowledgementText = _(
+            "The method is SIFA: C. Chen, Q. Dou, H. Chen, J. Qin, P.-A. Heng, "
+            "<i>Synergistic Image and Feature Adaptation</i>, "
+            '<a href="https://arxiv.org/abs/1901.08211">AAAI 2019</a> and '
+            '<a href="https://arxiv.org/abs/2002.02255">IEEE TMI 2020</a>. Please cite both.'
+        )
+
+
+class SIFATrainingTest(ScriptedLoadableModuleTest):
+    """Run by Slicer's Reload and Test, and by CTest."""
+
+    def runTest(self) -> None:
+        import slicer
+
+        widget = slicer.util.getModuleWidget("SIFATraining")
+        self.assertIn("not in this version", widget.ui.todayLabel.text)

@@ -1,0 +1,384 @@
+"""The panel, driven as a user drives it: by clicks and choices, in the event loop."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import numpy as np
+import pytest
+import qt
+import slicer
+import tiny_models
+from SIFALib import models
+from SIFALib.inference import NoHeartFound
+from SIFASegmentationLib.Dependencies import DependencyError
+from slicer_helpers import (
+    WORLD,
+    FakeBackend,
+    ReadyDependencies,
+    add_volume,
+    by_place,
+    ijk_to_ras,
+    stage,
+)
+
+SHAPE = (48, 56, 64)
+SEGMENTATION = "vtkMRMLSegmentationNode"
+
+
+@pytest.fixture
+def panel(tmp_path):
+    """The panel in an empty scene, on a segmenter that can be predicted."""
+    stage.clear_scene()
+    widget = stage.open_module("SIFASegmentation")
+    widget.runner.cancel()
+    widget.logic.backend = FakeBackend(tmp_path, by_place)
+    widget.logic.dependencies = ReadyDependencies()
+    widget.enter()
+    yield widget
+    widget.runner.cancel()
+    stage.clear_scene()
+
+
+def add_scan(name: str = "Patient 7"):
+    return add_volume(np.zeros(SHAPE, np.int16), ijk_to_ras(), name=name)
+
+
+def run(panel) -> None:
+    panel.ui.applyButton.click()
+    stage.wait_until(lambda: not panel.runner.running)
+
+
+def cells(table) -> list[list[str]]:
+    rows, columns = range(table.rowCount), range(table.columnCount)
+    return [[table.item(row, column).text() for column in columns] for row in rows]
+
+
+def test_apply_says_why_it_cannot_be_pressed(panel):
+    apply = panel.ui.applyButton
+    assert not apply.enabled and apply.toolTip == "Select an input volume."
+    scan = add_scan()
+    panel.ui.inputSelector.setCurrentNode(scan)
+    assert apply.enabled and apply.toolTip == "Segment the heart in the input volume."
+    for box in panel.ui.structuresFrame.findChildren(qt.QCheckBox):
+        box.click()
+    assert not apply.enabled and "at least one structure" in apply.toolTip
+    panel.ui.structuresFrame.findChildren(qt.QCheckBox)[0].click()
+    assert apply.enabled
+    panel.ui.inputSelector.setCurrentNode(None)
+    assert not apply.enabled
+
+
+def test_volume_without_image_cannot_be_applied(panel):
+    empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty")
+    panel.ui.inputSelector.setCurrentNode(empty)
+    assert not panel.ui.applyButton.enabled
+    assert panel.ui.applyButton.toolTip == "Empty holds no image; load it again."
+
+
+def test_without_a_model_apply_says_how_to_get_one(panel, tmp_path):
+    add_scan()
+    shutil.rmtree(tmp_path / "bundled" / "tiny")
+    panel.enter()
+    assert not panel.ui.applyButton.enabled and "import one under Models" in panel.ui.applyButton.toolTip
+
+
+def test_model_of_a_reloaded_scene_that_is_not_installed_is_named(panel):
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    panel._parameterNode.model = "elsewhere@3.0.0"
+    assert not panel.ui.applyButton.enabled
+    assert "elsewhere@3.0.0 is not installed" in panel.ui.applyButton.toolTip
+    assert panel.ui.modelSelector.currentIndex == -1
+
+
+def test_first_volume_is_chosen_when_the_panel_opens(panel):
+    scan = add_scan()
+    stage.leave_module("SIFASegmentation")
+    stage.open_module("SIFASegmentation")
+    assert panel.ui.inputSelector.currentNode() is scan
+
+
+def test_apply_makes_the_segmentation_and_shows_it(panel):
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    run(panel)
+    node = panel.ui.outputSelector.currentNode()
+    assert node.GetName() == "Patient 7 segmentation"
+    assert panel.ui.show3DButton.segmentationNode() is node
+    table = cells(panel.ui.resultsTable)
+    expected = [[row.name, f"{row.volumeMl:.1f}"] for row in panel.logic.results(node)]
+    assert table == expected and len(table) == 4 and float(table[0][1]) == pytest.approx(3.0, rel=0.1)
+    assert "Left atrium is in 2 pieces; check it." in panel.ui.flagsLabel.text
+    assert "tiny 1.0.0 · axial slices · CPU, float32" in panel.ui.provenanceLabel.text
+    assert not panel.ui.statusLabel.text
+    assert panel.logic.dependencies.asked == 1
+
+
+def test_apply_turns_into_cancel_while_it_runs_and_shows_stage_and_time(panel):
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    panel.logic.backend.count = 200
+    panel.logic.backend.before_step = lambda _step: time.sleep(0.02)
+    panel.ui.applyButton.click()
+    assert panel.ui.applyButton.text == "Cancel" and panel.ui.applyButton.enabled
+    assert not panel.ui.inputsFrame.enabled
+    stage.wait_until(lambda: panel.logic.backend.taken > 20)
+    assert panel.ui.progressLabel.text.startswith("Segmenting · about ")
+    assert 0 < panel.ui.progressBar.value < 1000
+    panel.ui.applyButton.click()
+    assert panel.ui.applyButton.text == "Apply" and panel.ui.inputsFrame.enabled
+
+
+def test_cancel_stops_the_work_and_leaves_nothing(panel):
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    panel.logic.backend.count = 10_000
+    panel.logic.backend.before_step = lambda _step: time.sleep(0.001)
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    panel.ui.applyButton.click()
+    stage.wait_until(lambda: panel.logic.backend.taken > 50)
+    panel.ui.applyButton.click()
+    taken = panel.logic.backend.taken
+    assert panel.logic.backend.closed and not panel.runner.running
+    for _ in range(20):
+        WORLD.app.processEvents()
+        time.sleep(0.005)
+    assert panel.logic.backend.taken == taken
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+    assert panel.ui.statusLabel.text == "Cancelled; nothing was changed."
+    panel.logic.backend.count = 3
+    run(panel)  # and it can be started again
+    assert slicer.mrmlScene.GetNumberOfNodesByClass(SEGMENTATION) == 1
+
+
+def test_cancel_leaves_an_earlier_result_untouched(panel):
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    run(panel)
+    node = panel.ui.outputSelector.currentNode()
+    report, table = node.GetAttribute("SIFA.Report"), cells(panel.ui.resultsTable)
+    panel.logic.backend.rule = lambda volume: np.zeros(volume.array.shape, np.uint8)
+    panel.logic.backend.count = 10_000
+    panel.ui.applyButton.click()
+    stage.wait_until(lambda: panel.logic.backend.taken > 30)
+    panel.ui.applyButton.click()
+    assert panel.ui.outputSelector.currentNode() is node
+    assert node.GetAttribute("SIFA.Report") == report and cells(panel.ui.resultsTable) == table
+
+
+def test_event_loop_runs_between_the_steps(panel):
+    """A timer of somebody else fires many times during one segmentation."""
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    panel.logic.backend.count = 60
+    panel.logic.backend.before_step = lambda _step: time.sleep(0.01)
+    ticks = []
+    timer = qt.QTimer()
+    timer.connect("timeout()", lambda: ticks.append(panel.logic.backend.taken))
+    timer.start(1)
+    run(panel)
+    timer.stop()
+    assert len({taken for taken in ticks if 0 < taken < 60}) >= 5
+
+
+def test_closing_the_scene_during_a_run_ends_it_quietly(panel):
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    panel.logic.backend.count = 10_000
+    panel.ui.applyButton.click()
+    stage.wait_until(lambda: panel.logic.backend.taken > 20)
+    stage.clear_scene()
+    assert panel.logic.backend.closed and not panel.runner.running
+    assert panel.ui.applyButton.text == "Apply" and not panel.ui.applyButton.enabled
+    assert slicer.mrmlScene.GetNumberOfNodesByClass(SEGMENTATION) == 0
+    assert not panel.ui.statusLabel.text
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    panel.logic.backend.count = 3
+    run(panel)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass(SEGMENTATION) == 1
+
+
+def test_deleting_the_volume_during_a_run_ends_it_with_a_sentence(panel):
+    scan = add_scan()
+    panel.ui.inputSelector.setCurrentNode(scan)
+    panel.logic.backend.count = 10_000
+    panel.ui.applyButton.click()
+    stage.wait_until(lambda: panel.logic.backend.taken > 20)
+    slicer.mrmlScene.RemoveNode(scan)
+    stage.wait_until(lambda: not panel.runner.running)
+    assert "removed from the scene" in panel.ui.statusLabel.text
+    assert not panel.ui.applyButton.enabled
+    assert slicer.mrmlScene.GetNumberOfNodesByClass(SEGMENTATION) == 0
+
+
+def test_closing_the_module_during_a_run_ends_the_work(panel):
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    panel.logic.backend.count = 10_000
+    panel.ui.applyButton.click()
+    stage.wait_until(lambda: panel.logic.backend.taken > 20)
+    panel.runner.cancel()
+    assert panel.logic.backend.closed
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (NoHeartFound("No heart was found in Patient 7."), "No heart was found in Patient 7."),
+        (MemoryError("Memory ran out on the CPU."), "Memory ran out on the CPU."),
+        (KeyError("plane"), "Something went wrong: 'plane'. The error log has the details."),
+    ],
+)
+def test_failure_is_said_in_the_panel_without_a_popup(panel, error, text):
+    def fail(_step):
+        raise error
+
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    panel.logic.backend.before_step = fail
+    run(panel)
+    assert panel.ui.statusLabel.text == text
+    assert panel.ui.applyButton.enabled and panel.ui.applyButton.text == "Apply"
+    assert slicer.mrmlScene.GetNumberOfNodesByClass(SEGMENTATION) == 0
+
+
+def test_missing_packages_are_said_in_the_panel_and_nothing_starts(panel):
+    class Declined(ReadyDependencies):
+        def ensure(self):
+            raise DependencyError("PyTorch is missing and was not installed. Press Apply to install it.")
+
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    panel.logic.dependencies = Declined()
+    panel.ui.applyButton.click()
+    assert not panel.runner.running and panel.ui.applyButton.text == "Apply"
+    assert panel.ui.statusLabel.text.startswith("PyTorch is missing")
+
+
+def test_result_of_another_volume_is_not_overwritten(panel):
+    panel.ui.inputSelector.setCurrentNode(add_scan("First"))
+    run(panel)
+    first = panel.ui.outputSelector.currentNode()
+    panel.ui.inputSelector.setCurrentNode(add_scan("Second"))
+    assert panel.ui.outputSelector.currentNode() is None
+    run(panel)
+    second = panel.ui.outputSelector.currentNode()
+    assert {first.GetName(), second.GetName()} == {"First segmentation", "Second segmentation"}
+
+
+def test_choosing_an_earlier_result_shows_its_table_again(panel):
+    panel.ui.inputSelector.setCurrentNode(add_scan("First"))
+    run(panel)
+    first, table = panel.ui.outputSelector.currentNode(), cells(panel.ui.resultsTable)
+    panel.ui.outputSelector.setCurrentNode(None)
+    assert panel.ui.resultsTable.rowCount == 0
+    panel.ui.outputSelector.setCurrentNode(first)
+    assert cells(panel.ui.resultsTable) == table
+
+
+def test_show_3d_makes_surfaces(panel):
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    run(panel)
+    panel.ui.show3DButton.click()
+    segmentation = panel.ui.outputSelector.currentNode().GetSegmentation()
+    assert segmentation.ContainsRepresentation("Closed surface")
+
+
+def test_edit_opens_the_segment_editor_with_both_nodes(panel):
+    scan = add_scan()
+    panel.ui.inputSelector.setCurrentNode(scan)
+    run(panel)
+    panel.ui.editButton.click()
+    editor = slicer.util.getModuleWidget("SegmentEditor").editor
+    assert slicer.util.selectedModule() == "SegmentEditor"
+    assert editor.segmentation is panel.ui.outputSelector.currentNode() and editor.volume is scan
+
+
+def test_choices_of_the_panel_reach_the_library_and_stay_in_the_scene(panel):
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Heart")
+    roi.SetSize(60, 60, 60)
+    panel.ui.roiSelector.setCurrentNode(roi)
+    panel.ui.deviceSelector.currentIndex = 1
+    panel.ui.precisionSelector.currentIndex = 1
+    panel.ui.structuresFrame.findChildren(qt.QCheckBox)[1].click()
+    run(panel)
+    given = panel.logic.backend.given
+    assert (given.device, given.precision) == ("cpu", "float32")
+    assert given.structures == ("MYO", "LV", "AA")
+    assert given.roi == pytest.approx((-30, 30, -30, 30, -30, 30))
+    stored = slicer.mrmlScene.GetSingletonNode("SIFASegmentation", "vtkMRMLScriptedModuleNode")
+    assert stored.GetParameter("device") == "CPU" and stored.GetParameter("excludedStructures") == "LA"
+
+
+def test_model_is_described_and_can_be_chosen(panel, tmp_path):
+    state, fields = (
+        tiny_models.state(),
+        tiny_models.card_fields(id="other", name="Other model", modality="MR"),
+    )
+    models.write_package(tmp_path / "user" / "other", state, **fields)
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    panel.enter()
+    texts = [panel.ui.modelSelector.itemText(n) for n in range(panel.ui.modelSelector.count)]
+    assert texts == ["Tiny model 1.0.0", "Other model 1.0.0"]
+    assert "CT and MR · trained on Nothing: random weights for tests" in panel.ui.modelInfoLabel.text
+    panel.ui.modelSelector.currentIndex = 1
+    assert panel.ui.modelInfoLabel.text.startswith("<small>MR · trained on")
+    run(panel)
+    assert "other 1.0.0" in panel.ui.provenanceLabel.text
+
+
+def test_models_are_imported_verified_and_deleted(panel, tmp_path):
+    source = models.write_package(
+        tmp_path / "elsewhere" / "gift",
+        tiny_models.state(),
+        **tiny_models.card_fields(id="gift", name="Gift"),
+    )
+    ui = panel.ui
+    assert not ui.importModelButton.enabled and not ui.verifyModelButton.enabled
+    ui.importPathEdit.currentPath = str(source.folder / "model.json")
+    ui.importModelButton.click()
+    assert ui.modelsStatusLabel.text == "Gift 1.0.0 was imported."
+    assert cells(ui.modelsTable) == [
+        ["Tiny model 1.0.0", "CT/MR", "bundled"],
+        ["Gift 1.0.0", "CT/MR", "imported"],
+    ]
+    assert ui.modelSelector.count == 2
+    ui.modelsTable.selectRow(1)
+    assert ui.verifyModelButton.enabled and ui.deleteModelButton.enabled
+    ui.verifyModelButton.click()
+    assert "is intact" in ui.modelsStatusLabel.text
+    weights = tmp_path / "user" / "gift-1.0.0" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    ui.verifyModelButton.click()
+    assert "model.safetensors" in ui.modelsStatusLabel.text
+    ui.deleteModelButton.click()
+    assert not weights.exists() and ui.modelSelector.count == 1
+    ui.modelsTable.selectRow(0)
+    assert not ui.deleteModelButton.enabled
+
+
+def test_refused_model_is_explained_and_leaves_nothing(panel, tmp_path):
+    (tmp_path / "bad.zip").write_bytes(b"no zip at all")
+    panel.ui.importPathEdit.currentPath = str(tmp_path / "bad.zip")
+    panel.ui.importModelButton.click()
+    assert "bad.zip" in panel.ui.modelsStatusLabel.text
+    assert panel.ui.modelsTable.rowCount == 1
+    assert not [p for p in (tmp_path / "user").glob("*") if not p.name.startswith(".")]
+
+
+def test_broken_folder_is_listed_with_its_reason_and_can_be_deleted(panel, tmp_path):
+    (tmp_path / "user" / "junk").mkdir(parents=True)
+    panel.enter()
+    table = panel.ui.modelsTable
+    assert cells(table)[1] == ["junk", "", "unusable"] and "no model.json" in table.item(1, 0).toolTip()
+    table.selectRow(1)
+    assert not panel.ui.verifyModelButton.enabled
+    panel.ui.deleteModelButton.click()
+    assert not (tmp_path / "user" / "junk").exists()
+
+
+def test_edits_are_noticed_when_the_panel_is_opened_again(panel):
+    scan = add_scan()
+    panel.ui.inputSelector.setCurrentNode(scan)
+    run(panel)
+    node = panel.ui.outputSelector.currentNode()
+    array = slicer.util.arrayFromSegmentBinaryLabelmap(node, "LV", scan).copy()
+    array[:24] = 0
+    slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, "LV", scan)
+    before = cells(panel.ui.resultsTable)
+    panel.enter()
+    assert cells(panel.ui.resultsTable)[2][1] != before[2][1]
+    assert "Edited since" in panel.ui.flagsLabel.text
