@@ -11,9 +11,9 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from copy import deepcopy
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +23,11 @@ from torch import Tensor, nn
 
 from .arrays import to_numpy, to_tensor
 from .folded import FoldedNetwork
-from .networks import Segmenter, check_image_batch
+from .networks import REDUCTION, Segmenter, check_image_batch
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
+CPU_INFO = Path("/proc/cpuinfo")
 FAST_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """What makes a CPU multiply bfloat16 faster than float32 (Linux's names); without, it is 100 times slower."""
 
@@ -35,6 +36,9 @@ CPU_CALL_SECONDS = 0.4
 
 CPU_CORE_GMACS = 30.0
 """1e9 multiply-accumulates a second of one core with AVX2, roughly; only the batch size needs it."""
+
+_PIXELS_PER_STEP = {"c1": 1, "r1": 1, "r2": 2, "r3": 4, "r4": 4}
+"""Grid of the encoder's layers before the last pooling, in image pixels."""
 
 
 class OutOfMemory(RuntimeError):  # noqa: N818 - the plain name says it
@@ -54,8 +58,8 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         return torch.device(kind)
-    kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdecimal()):
+    kind, colon, number = name.partition(":")
+    if kind not in ("cpu", "cuda", "mps") or (colon and not number.isdecimal()):
         raise ValueError(f"There is no device '{name}'; choose auto, cpu, cuda, cuda:0 or mps.")
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -89,12 +93,8 @@ def prepare(segmenter: Segmenter, device: torch.device, dtype: torch.dtype = tor
 
     Raises OutOfMemory if the weights alone do not fit.
     """
-    try:
+    with _reporting_memory(0, device):
         network = FoldedNetwork.of(segmenter, device, dtype)
-    except Exception as error:
-        if _is_out_of_memory(error):
-            raise OutOfMemory(0, device) from error
-        raise
     return Engine(device, dtype, segmenter.classes, network, 1e9 * gmac(segmenter, 64, 64) / 64**2)
 
 
@@ -115,17 +115,13 @@ class Engine:
         """
         if batch.ndim != 3:
             raise ValueError(f"The network takes slices [N, H, W] but got an array of shape {batch.shape}.")
-        images = to_tensor(batch).to(torch.float32).unsqueeze(1)
-        check_image_batch(images, 1)
-        try:
+        with _reporting_memory(len(batch), self.device):
+            images = to_tensor(batch).to(torch.float32).unsqueeze(1)
+            check_image_batch(images, 1)
             if self.device.type == "cpu":
                 return self._slice_by_slice(images)
             with torch.inference_mode():
                 return to_numpy(self.network(images.to(self.device)))
-        except Exception as error:
-            if _is_out_of_memory(error):
-                raise OutOfMemory(len(batch), self.device) from error
-            raise
 
     def _slice_by_slice(self, images: Tensor) -> np.ndarray:
         count, _, height, width = images.shape
@@ -164,19 +160,11 @@ def matrix_rate(dtype: torch.dtype, device: torch.device, size: int = 2048, repe
 
 def gmac(segmenter: Segmenter, height: int, width: int) -> float:
     """Multiply-accumulates, in 1e9, of the convolutions that predict one slice (``Segmenter.forward``)."""
-    total = 0
-
-    def count(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        assert isinstance(layer, nn.Conv2d)
-        total += layer.weight.numel() * output.shape[2] * output.shape[3]
-
-    shape_only = deepcopy(segmenter).to("meta").eval()
-    for layer in shape_only.modules():
+    total = segmenter.segmentation_head.c8.weight.numel() * (height // REDUCTION) * (width // REDUCTION)
+    for name, layer in segmenter.encoder.named_modules():
         if isinstance(layer, nn.Conv2d):
-            layer.register_forward_hook(count)
-    with torch.inference_mode():
-        shape_only(torch.empty(1, segmenter.in_channels, height, width, device="meta"))
+            step = _PIXELS_PER_STEP.get(name.partition(".")[0], REDUCTION)
+            total += layer.weight.numel() * (height // step) * (width // step)
     return total / 1e9
 
 
@@ -186,7 +174,7 @@ def _on_single_threads(compute: Callable[[int], None], count: int) -> None:
     Within each of them torch computes with a single thread.
     """
     available = torch.get_num_threads()
-    if available == 1:
+    if available == 1 or count == 0:
         for n in range(count):
             compute(n)
         return
@@ -230,11 +218,22 @@ def _cpu_has_bfloat16() -> bool:
         if supported is not None and supported():
             return True
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+        text = CPU_INFO.read_text(encoding="ascii", errors="replace")
     except OSError:
         return False
     flags = next((line for line in text.splitlines() if line.startswith("flags")), "")
     return not FAST_BFLOAT16_FLAGS.isdisjoint(flags.split())
+
+
+@contextmanager
+def _reporting_memory(batch: int, device: torch.device) -> Iterator[None]:
+    """Turn whatever torch and numpy raise when memory runs out into OutOfMemory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise OutOfMemory(batch, device) from error
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -242,9 +241,7 @@ def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(
-        phrase in text for phrase in ("out of memory", "not enough memory", "can't allocate memory")
-    )
+    return any(phrase in text for phrase in ("out of memory", "not enough memory", "can't allocate memory"))
 
 
 def _wait_for(device: torch.device) -> None:

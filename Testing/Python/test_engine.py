@@ -1,0 +1,256 @@
+"""The engine computes what the network computes, only faster, and always the same."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import torch
+from SIFALib import engine
+from SIFALib.arrays import to_numpy, to_tensor
+from SIFALib.folded import fold
+from SIFALib.networks import ConvNorm, Segmenter
+
+CPU = torch.device("cpu")
+Setter = Callable[[int], None]
+
+
+@pytest.fixture(autouse=True)
+def torch_threads() -> Iterator[Setter]:
+    """One thread, or what a test sets; gives the number back afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def trained(variant: str = "tmi2020", width: int = 4) -> Segmenter:
+    """A network whose statistics, scales and offsets all matter and whose logits are far from zero."""
+    return deepcopy(_trained(variant, width))
+
+
+@lru_cache
+def _trained(variant: str, width: int) -> Segmenter:
+    torch.manual_seed(11)
+    segmenter = Segmenter(variant, width).eval()
+    with torch.no_grad():
+        for module in segmenter.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                torch.nn.init.kaiming_normal_(module.weight)
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(0.0, 0.2)
+                module.running_var.uniform_(1.0, 3.0)
+                module.weight.uniform_(0.7, 1.3)
+                module.bias.normal_(0.0, 0.2)
+    return segmenter
+
+
+def slices(count: int, height: int = 48, width: int = 64) -> np.ndarray:
+    return np.random.default_rng(5).uniform(-1, 1, (count, height, width)).astype(np.float32)
+
+
+def expected(segmenter: Segmenter, batch: np.ndarray) -> np.ndarray:
+    x = to_tensor(batch)[:, None].repeat(1, segmenter.in_channels, 1, 1)
+    with torch.inference_mode():
+        return to_numpy(segmenter(x).softmax(dim=1))
+
+
+@pytest.mark.parametrize("variant", ["tmi2020", "aaai2019"])
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (16, 32), (40, 24), (48, 56)])
+def test_probabilities_are_those_of_the_network(variant: str, height: int, width: int) -> None:
+    """(16, 32) has an even coarse grid, where dilated blocks are split; (40, 24) and (8, 8) an odd one."""
+    segmenter = trained(variant)
+    batch = slices(3, height, width)
+    probabilities = engine.prepare(segmenter, CPU).probabilities(batch)
+    assert probabilities.dtype == np.float32
+    assert probabilities.shape == (3, 5, height, width)
+    reference = expected(segmenter, batch)
+    assert reference.max() - reference.min() > 0.05  # the comparison is about something
+    np.testing.assert_allclose(probabilities, reference, atol=1e-5)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_a_folded_layer_equals_the_layer() -> None:
+    for layer in trained().encoder.modules():
+        if isinstance(layer, ConvNorm):
+            kernel, bias = fold(layer)
+            x = torch.randn(1, layer.conv.in_channels, 12, 12)
+            conv = layer.conv
+            folded = torch.nn.functional.conv2d(
+                x.double(), kernel, bias, padding=conv.padding, dilation=conv.dilation
+            )
+            assert torch.allclose(folded.float(), layer(x), atol=1e-5, rtol=1e-5)
+
+
+def test_preparing_leaves_the_segmenter_as_it_is() -> None:
+    segmenter = trained().train()
+    before = {key: value.clone() for key, value in segmenter.state_dict().items()}
+    prepared = engine.prepare(segmenter, CPU)
+    first = prepared.probabilities(slices(1))
+    assert segmenter.training
+    with torch.no_grad():
+        for key, value in segmenter.state_dict().items():
+            assert torch.equal(value, before[key])
+            value.zero_()
+    np.testing.assert_array_equal(prepared.probabilities(slices(1)), first)
+
+
+@pytest.mark.parametrize("width", [4, 8, 16])
+def test_batch_size_and_thread_count_change_not_a_single_bit(torch_threads: Setter, width: int) -> None:
+    prepared = engine.prepare(trained(width=width), CPU)
+    batch = slices(8)
+    torch_threads(1)
+    alone = np.concatenate([prepared.probabilities(batch[n : n + 1]) for n in range(8)])
+    for threads in (1, 2, 3):
+        torch_threads(threads)
+        for size in (1, 2, 4, 8):
+            parts = [prepared.probabilities(batch[n : n + size]) for n in range(0, 8, size)]
+            np.testing.assert_array_equal(np.concatenate(parts), alone)
+
+
+def test_the_number_of_threads_is_left_as_it_was_here_and_for_new_threads(
+    torch_threads: Setter,
+) -> None:
+    prepared = engine.prepare(trained(), CPU)
+    torch_threads(3)
+    prepared.probabilities(slices(4))
+    seen = []
+    watcher = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    watcher.start()
+    watcher.join()
+    assert torch.get_num_threads() == 3
+    assert seen == [3]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int16])
+def test_other_types_of_slices_are_computed_alike(dtype: type) -> None:
+    prepared = engine.prepare(trained(), CPU)
+    batch = np.sign(slices(1)).astype(dtype)  # -1 and 1 exist in all of them
+    np.testing.assert_array_equal(
+        prepared.probabilities(batch), prepared.probabilities(batch.astype(np.float32))
+    )
+
+
+def test_flipped_and_read_only_slices_are_computed_alike() -> None:
+    prepared = engine.prepare(trained(), CPU)
+    batch = slices(2)
+    reference = prepared.probabilities(batch[:, ::-1].copy())
+    np.testing.assert_array_equal(prepared.probabilities(batch[:, ::-1]), reference)
+    batch.flags.writeable = False
+    assert prepared.probabilities(batch).shape == (2, 5, 48, 64)
+
+
+def test_no_slices_give_no_probabilities() -> None:
+    assert engine.prepare(trained(), CPU).probabilities(slices(0)).shape == (0, 5, 48, 64)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [((2, 20, 24), "multiples of 8"), ((48, 64), r"\[N, H, W\]"), ((1, 1, 8, 8), r"\[N, H, W\]")],
+)
+def test_wrong_slices_are_refused_in_a_sentence(shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        engine.prepare(trained(), CPU).probabilities(np.zeros(shape, np.float32))
+
+
+def test_a_batch_that_needs_more_memory_than_there_is_says_so() -> None:
+    prepared = engine.prepare(trained(), CPU)
+    endless = np.broadcast_to(np.zeros((1, 1), np.float32), (2, 8 << 20, 8 << 20))  # half a petabyte
+    with pytest.raises(engine.OutOfMemory, match=r"2 slice.*memory of the device 'cpu'") as caught:
+        prepared.probabilities(endless)
+    assert caught.value.batch == 2
+
+
+def test_an_error_inside_of_a_thread_reaches_the_caller(torch_threads: Setter) -> None:
+    prepared = engine.prepare(trained(), CPU)
+    torch_threads(2)
+    del prepared.network.layers["r7.c1"]
+    with pytest.raises(KeyError, match="r7"):
+        prepared.probabilities(slices(4))
+    assert torch.get_num_threads() == 2
+
+
+def test_auto_is_a_device_that_computes() -> None:
+    device = engine.choose_device("auto")
+    assert torch.ones(2, device=device).sum().item() == 2.0
+    assert engine.choose_device("cpu") == CPU
+
+
+@pytest.mark.parametrize("name", ["tpu", "gpu", "cuda:x", "cpu:", "", "cuda:-1"])
+def test_a_device_that_does_not_exist_is_refused_by_name(name: str) -> None:
+    with pytest.raises(ValueError, match=f"no device '{name}'; choose auto, cpu, cuda"):
+        engine.choose_device(name)
+
+
+def test_a_device_that_this_computer_lacks_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"'cuda:99': it finds .*CUDA device.*Choose auto or cpu"):
+        engine.choose_device("cuda:99")
+
+
+def test_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert engine.choose_precision("float32", CPU) == torch.float32
+    monkeypatch.setattr(engine, "_cpu_has_bfloat16", lambda: False)
+    assert engine.choose_precision("auto", CPU) == torch.float32
+    with pytest.raises(ValueError, match=r"far slower in bfloat16.*choose auto or float32"):
+        engine.choose_precision("bfloat16", CPU)
+    monkeypatch.setattr(engine, "_cpu_has_bfloat16", lambda: True)
+    assert engine.choose_precision("auto", CPU) == torch.bfloat16
+    assert engine.choose_precision("auto", torch.device("mps")) == torch.float32
+    with pytest.raises(ValueError, match="no precision 'half'"):
+        engine.choose_precision("half", CPU)
+
+
+@pytest.mark.parametrize(("capability", "dtype"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16)])
+def test_precision_follows_the_cuda_generation(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert engine.choose_precision("auto", torch.device("cuda")) == dtype
+
+
+def test_an_old_torch_without_the_helpers_asks_the_system(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    for helper in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.delattr(torch.cpu, helper, raising=False)
+    cpuinfo = tmp_path / "cpuinfo"
+    monkeypatch.setattr(engine, "CPU_INFO", cpuinfo)
+    assert not engine._cpu_has_bfloat16()
+    cpuinfo.write_text("processor : 0\nflags\t\t: fpu avx2 avx512f\n")
+    assert not engine._cpu_has_bfloat16()
+    cpuinfo.write_text("processor : 0\nflags\t\t: fpu avx2 avx512_bf16\n")
+    assert engine._cpu_has_bfloat16()
+
+
+def test_bfloat16_where_asked_for_stays_near_float32() -> None:
+    """Without the hardware this is slow, so tiny; the last steps stay in float32."""
+    segmenter = trained(width=2)
+    batch = slices(1, 16, 16)
+    rough = engine.prepare(segmenter, CPU, torch.bfloat16).probabilities(batch)
+    assert rough.dtype == np.float32
+    np.testing.assert_allclose(rough.sum(axis=1), 1.0, atol=1e-5)
+    fine = engine.prepare(segmenter, CPU).probabilities(batch)
+    assert 0 < np.abs(rough - fine).mean() < 0.05
+
+
+def test_the_work_of_a_slice_is_the_papers() -> None:
+    """29,117,906,944 multiply-accumulates of the encoder and 2,621,440 of the head at 256 x 256."""
+    with torch.device("meta"):
+        segmenter = Segmenter(width=16)
+    assert engine.gmac(segmenter, 256, 256) == pytest.approx(29.120528384, abs=1e-9)
+    assert engine.gmac(segmenter, 128, 256) == pytest.approx(29.120528384 / 2, abs=1e-9)
+
+
+def test_batches_keep_all_threads_busy_and_calls_short(torch_threads: Setter) -> None:
+    compact = engine.prepare(trained(width=8), CPU)
+    torch_threads(4)
+    assert compact.batch_size(192, 192) % 4 == 0
+    assert compact.batch_size(192, 192) >= 4
+    assert compact.batch_size(1024, 1024) == 4
+    assert compact.batch_size(16, 16) > compact.batch_size(192, 192)
+
+
+def test_the_matrix_rate_is_a_rate() -> None:
+    assert 0.01 < engine.matrix_rate(torch.float32, CPU, size=256, repeats=2) < 1e6
