@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from . import doctor, models
+from . import doctor, models, volume
 from .cli_run import (
     MODEL,
     OK,
@@ -22,7 +22,9 @@ from .cli_run import (
     volumes_table,
 )
 from .models import BrokenPackage, ModelError, ModelPackage, ModelStore
+from .quality import volumes_ml
 from .segmentation_file import LABEL_SUFFIXES, check_suffix, write_labels
+from .structures import STRUCTURES
 
 
 def list_models(options: argparse.Namespace) -> int:
@@ -123,9 +125,6 @@ def folder(options: argparse.Namespace) -> int:
 
 
 def phantom(options: argparse.Namespace) -> int:
-    from . import volume
-    from .phantom import make
-
     if not options.output.name.lower().endswith(LABEL_SUFFIXES) or ".seg." in options.output.name.lower():
         raise Failure(USAGE, f"{options.output} must end in {', '.join(LABEL_SUFFIXES)}.")
     if options.labels:
@@ -134,6 +133,8 @@ def phantom(options: argparse.Namespace) -> int:
     if options.seed < 0:
         raise Failure(USAGE, f"The seed {options.seed} cannot be; give 0 or more.")
     check_outputs({"OUT": options.output, "--labels": options.labels})
+    from .phantom import make
+
     with fails_as(USAGE, ValueError):
         case = make(options.seed, options.modality, options.spacing)
     with fails_as(OUTPUT, OSError):
@@ -141,9 +142,6 @@ def phantom(options: argparse.Namespace) -> int:
         if options.labels:
             write_labels(case.labels, options.labels)
     if not options.quiet:
-        from .quality import volumes_ml
-        from .structures import STRUCTURES
-
         say(volumes_table(volumes_ml(case.labels), STRUCTURES))
     return OK
 

@@ -1,0 +1,325 @@
+"""Promises of the command `sifa`: what it writes, what it prints, and what Ctrl-C leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import tiny_models
+from SIFALib import __version__
+from SIFALib.cli import main
+from SIFALib.cli_run import ProgressLine, table
+from SIFALib.cli_segment import parse_roi
+from SIFALib.segmentation_file import read_seg_nrrd
+from SIFALib.structures import STRUCTURES
+
+LIBRARY = Path(__file__).resolve().parents[2] / "SIFASegmentation"
+TURN = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0)
+
+
+def scan() -> sitk.Image:
+    """Noise on an oblique, anisotropic grid."""
+    noise = np.random.default_rng(0).normal(0, 300, (20, 44, 40)).astype(np.int16)
+    image = sitk.GetImageFromArray(noise)
+    image.SetSpacing((4.0, 4.5, 6.0))
+    image.SetOrigin((-71.3, -82.1, 33.7))
+    image.SetDirection(TURN)
+    return image
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory) -> Path:
+    """A folder with scan.nrrd and the store "models", whose only model finds the left ventricle anywhere."""
+    folder = tmp_path_factory.mktemp("case")
+    sitk.WriteImage(scan(), str(folder / "scan.nrrd"))
+    tiny_models.write_constant(folder / "models" / "tiny-1.0.0", 3)
+    return folder
+
+
+@pytest.fixture
+def sifa(capsys, monkeypatch, case):
+    """Run `sifa` in this process with the store of `case`; gives (exit code, stdout, stderr)."""
+    monkeypatch.setenv("SIFA_MODELS", str(case / "models"))
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        code = main([str(a) for a in arguments])
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
+def same_grid(path: Path) -> bool:
+    image = sitk.ReadImage(str(path))
+    return image.GetSize() == scan().GetSize() and np.allclose(
+        [*image.GetOrigin(), *image.GetSpacing(), *image.GetDirection()],
+        [*scan().GetOrigin(), *scan().GetSpacing(), *scan().GetDirection()],
+        rtol=0,
+        atol=1e-12,
+    )
+
+
+# segment
+
+
+def test_a_scan_becomes_a_segmentation_on_its_own_grid_with_volumes_and_flags(sifa, case, tmp_path):
+    code, printed, progress = sifa(
+        "segment", case / "scan.nrrd", tmp_path / "out.seg.nrrd", "--model", "tiny"
+    )
+    assert code == 0
+    assert same_grid(tmp_path / "out.seg.nrrd")
+    labels, structures = read_seg_nrrd(tmp_path / "out.seg.nrrd")
+    assert structures == STRUCTURES and set(np.unique(labels.array)) <= {0, 3} and (labels.array == 3).any()
+    volume_ml = (labels.array == 3).sum() * 4.0 * 4.5 * 6.0 / 1000
+    assert f"Left ventricle               {volume_ml:.1f}\n" in printed
+    assert "Structure                    Volume (ml)\n" in printed
+    assert "Look twice: Left atrium: nothing was found; check that the scan covers it.\n" in printed
+    assert "Finding the heart: " in progress and "Segmenting: " in progress and " %" in progress
+    assert f"sifa: wrote {tmp_path / 'out.seg.nrrd'} in " in progress
+
+
+def test_every_further_output_is_written_when_asked(sifa, case, tmp_path):
+    outputs = {
+        "--probabilities": tmp_path / "p.nii.gz",
+        "--report": tmp_path / "report.json",
+        "--picture": tmp_path / "picture.png",
+    }
+    options = [text for pair in outputs.items() for text in pair]
+    assert sifa("segment", case / "scan.nrrd", tmp_path / "labels.nrrd", *options)[0] == 0
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "labels.nrrd",
+        "p.nii.gz",
+        "picture.png",
+        "report.json",
+    ]
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "labels.nrrd")))
+    frames = sitk.GetArrayFromImage(sitk.ReadImage(str(outputs["--probabilities"])))
+    assert frames.shape == (4, *labels.shape) and frames.dtype == np.float32
+    assert frames.min() >= 0 and frames.sum(axis=0).max() <= 1 + 1e-5
+    assert (frames.argmax(axis=0)[labels == 3] == 2).all()
+    report = json.loads(outputs["--report"].read_text())
+    assert report["model"]["id"] == "tiny" and report["input"]["path"] == str(case / "scan.nrrd")
+    assert report["volumes_ml"]["LV"] == pytest.approx((labels == 3).sum() * 0.108)
+    assert {"read", "write", "network"} <= report["seconds"].keys()
+    assert outputs["--picture"].read_bytes().startswith(b"\x89PNG")
+
+
+def test_quiet_prints_nothing(sifa, case, tmp_path):
+    assert sifa("segment", case / "scan.nrrd", tmp_path / "out.nii.gz", "--quiet") == (0, "", "")
+
+
+def test_a_folder_of_dicom_files_is_segmented(sifa, tmp_path):
+    folder = tmp_path / "series"
+    folder.mkdir()
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    image = scan()
+    for k in range(image.GetDepth()):
+        plane = image[:, :, k]
+        position = image.TransformIndexToPhysicalPoint((0, 0, k))
+        d = image.GetDirection()
+        for tag, value in {
+            "0008|0060": "CT",
+            "0020|000d": "1.2.3",
+            "0020|000e": "1.2.3.4",
+            "0008|0018": f"1.2.3.4.{k + 1}",
+            "0020|0013": str(k + 1),
+            "0020|0032": "\\".join(f"{x:.6f}" for x in position),
+            "0020|0037": "\\".join(f"{d[n]:.6f}" for n in (0, 3, 6, 1, 4, 7)),
+        }.items():
+            plane.SetMetaData(tag, value)
+        writer.SetFileName(str(folder / f"{k:03}.dcm"))
+        writer.Execute(plane)
+    assert sifa("segment", folder, tmp_path / "out.nii.gz", "--quiet")[0] == 0
+    out = sitk.ReadImage(str(tmp_path / "out.nii.gz"))
+    assert out.GetSize() == image.GetSize()
+    np.testing.assert_allclose(out.GetOrigin(), image.GetOrigin(), atol=1e-3)
+    np.testing.assert_allclose(out.GetDirection(), image.GetDirection(), atol=1e-5)
+
+
+def test_only_the_structures_that_were_asked_for_are_written_and_printed(sifa, case, tmp_path):
+    code, printed, _ = sifa("segment", case / "scan.nrrd", tmp_path / "o.seg.nrrd", "--structures", "aa,MYO")
+    assert code == 0
+    labels, structures = read_seg_nrrd(tmp_path / "o.seg.nrrd")
+    assert [s.id for s in structures] == ["MYO", "AA"] and not labels.array.any()
+    assert "Left ventricle  " not in printed and "Ascending aorta" in printed
+
+
+def test_a_region_is_given_in_the_coordinates_that_slicer_shows(sifa, case, tmp_path):
+    image = scan()
+    point = np.array(image.TransformIndexToPhysicalPoint((20, 22, 10)))  # LPS
+    right, front, head = -point[0], -point[1], point[2]
+    assert right < 0 or front < 0, "the test needs a number that argparse could take for an option"
+    center = f"{right},{front},{head}/60,60,40"
+    sides = f"{right - 30},{right + 30},{front - 30},{front + 30},{head - 20},{head + 20}"
+    for name, box in (("center.nrrd", center), ("sides.nrrd", sides)):
+        assert sifa("segment", case / "scan.nrrd", tmp_path / name, "--roi", box, "--quiet")[0] == 0
+    a, b = (sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / f"{n}.nrrd"))) for n in ("center", "sides"))
+    np.testing.assert_array_equal(a, b)
+    assert a[10, 22, 20] == 3 and a[0, 0, 0] == 0, "the heart is looked for in the region, and only there"
+
+
+def test_a_box_in_ras_is_the_same_box_in_lps():
+    assert parse_roi("-10,20,-30,40,-50,60") == (-20, 10, -40, 30, -50, 60)
+    assert parse_roi("5,5,5/30,70,110") == parse_roi("-10,20,-30,40,-50,60")
+
+
+def test_a_model_is_found_by_id_by_version_and_by_folder(sifa, case, tmp_path):
+    for name in ("tiny", "tiny@1.0.0", case / "models" / "tiny-1.0.0"):
+        report = tmp_path / "report.json"
+        command = ["segment", case / "scan.nrrd", tmp_path / "out.nrrd", "--model", name, "--report", report]
+        assert sifa(*command, "--quiet")[0] == 0
+        assert json.loads(report.read_text())["model"]["version"] == "1.0.0"
+
+
+# What only a process of its own can show
+
+
+def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "SIFALib", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=LIBRARY,
+        env=os.environ | environment,
+    )
+
+
+def test_the_version_is_told():
+    printed, _ = start("--version").communicate()
+    assert printed == f"sifa {__version__}\n"
+
+
+def test_ctrl_c_ends_with_130_and_leaves_nothing_half_written(case, tmp_path):
+    big = sitk.Resample(
+        scan(), (120, 120, 120), sitk.Transform(), sitk.sitkLinear, scan().GetOrigin(), (1.3, 1.6, 1.0), TURN
+    )
+    sitk.WriteImage(big, str(tmp_path / "big.nrrd"))
+    model = tiny_models.write(tmp_path / "slow", architecture=tiny_models.models.Architecture(width=8)).folder
+    process = start(
+        "segment", tmp_path / "big.nrrd", tmp_path / "out.seg.nrrd", "--model", model, OMP_NUM_THREADS="1"
+    )
+    assert process.stderr is not None
+    line = ""
+    while not line.startswith("Finding the heart"):
+        line = process.stderr.readline()
+        assert line, "it ended before it could be interrupted"
+    process.send_signal(signal.SIGINT)
+    printed, complaint = process.communicate()
+    assert process.returncode == 130
+    assert complaint.splitlines()[-1] == "sifa: interrupted; nothing half-written is left behind."
+    assert printed == "" and "Traceback" not in complaint
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["big.nrrd", "slow"]
+
+
+def test_without_torch_models_work_and_segment_says_what_to_install(case, tmp_path):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\")")
+    without = {"PYTHONPATH": str(tmp_path), "SIFA_MODELS": str(case / "models")}
+    listing = start("models", "verify", **without)
+    assert listing.communicate()[0] == "tiny@1.0.0 is sound.\n"
+    process = start("segment", case / "scan.nrrd", tmp_path / "out.nrrd", **without)
+    _, complaint = process.communicate()
+    assert process.returncode == 1
+    assert "PyTorch cannot be used (No module named 'torch'). Install it" in complaint
+
+
+# models
+
+
+def test_the_life_of_a_model_from_import_to_deletion(sifa, tmp_path, monkeypatch):
+    monkeypatch.setenv("SIFA_MODELS", str(tmp_path / "own"))
+    download = tiny_models.write(tmp_path / "download", version="1.2.0").folder
+    assert sifa("models", "folder") == (0, f"{tmp_path / 'own'}\n", "")
+    code, printed, _ = sifa("models", "import", download)
+    assert (code, printed) == (0, f"tiny@1.2.0 is now in {tmp_path / 'own' / 'tiny-1.2.0'}.\n")
+    assert "is there already" in sifa("models", "import", download)[2]
+    printed = sifa("models", "list")[1]
+    assert any(line.split()[:3] == ["tiny@1.2.0", "CT/MR", "own"] for line in printed.splitlines())
+    shown = sifa("models", "show", "tiny")[1]
+    for text in (
+        "tiny@1.2.0, Tiny model",
+        "3 LV (Left ventricle)",
+        "Nothing: random weights",
+        "LV 0.100 on random",
+    ):
+        assert text in shown
+    assert sifa("models", "verify", "tiny") == (0, "tiny@1.2.0 is sound.\n", "")
+    assert sifa("models", "export", "tiny", tmp_path / "tiny.zip")[0] == 0
+    assert sifa("models", "delete", "tiny@1.2.0")[0] == 0
+    assert list((tmp_path / "own").iterdir()) == []
+    assert sifa("models", "import", tmp_path / "tiny.zip")[0] == 0
+
+
+def test_broken_models_are_listed_with_the_reason_verified_as_such_and_deleted(sifa, tmp_path, monkeypatch):
+    monkeypatch.setenv("SIFA_MODELS", str(tmp_path))
+    package = tiny_models.write(tmp_path / "tiny-1.0.0")
+    package.weights.write_bytes(package.weights.read_bytes()[:-1])
+    (tmp_path / "rubbish").mkdir()
+    code, printed, _ = sifa("models", "list")
+    assert (
+        code == 0
+        and f"Broken: {tmp_path / 'rubbish'} is no model: there is no model.json in it.\n" in printed
+    )
+    code, _, complaint = sifa("models", "verify", "tiny")
+    assert code == 4 and "does not belong to its model card" in complaint
+    code, _, complaint = sifa("models", "verify")
+    assert code == 4 and "rubbish is no model" in complaint
+    assert sifa("models", "delete", "rubbish")[0] == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["tiny-1.0.0"]
+
+
+def test_of_several_versions_the_one_to_delete_must_be_named(sifa, tmp_path, monkeypatch):
+    monkeypatch.setenv("SIFA_MODELS", str(tmp_path))
+    for version in ("1.0.0", "2.0.0"):
+        tiny_models.write(tmp_path / f"tiny-{version}", version=version)
+    code, _, complaint = sifa("models", "delete", "tiny")
+    assert code == 2 and "add which one: tiny@2.0.0" in complaint
+    assert sifa("models", "delete", "tiny@1.0.0")[0] == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["tiny-2.0.0"]
+
+
+# phantom
+
+
+def test_a_phantom_is_written_with_its_exact_labels_and_the_same_again_for_the_same_seed(sifa, tmp_path):
+    for n in (1, 2):
+        labels = ["--labels", tmp_path / f"l{n}.seg.nrrd"]
+        code, printed, _ = sifa("phantom", tmp_path / f"p{n}.nii.gz", "--seed", 7, "--spacing", 6, *labels)
+        assert code == 0
+    assert "Left ventricular myocardium" in printed and "Volume (ml)" in printed
+    first, second = (sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / f"p{n}.nii.gz"))) for n in (1, 2))
+    np.testing.assert_array_equal(first, second)
+    labels, structures = read_seg_nrrd(tmp_path / "l1.seg.nrrd")
+    assert labels.array.shape == first.shape and structures == STRUCTURES
+    assert set(np.unique(labels.array)) == {0, 1, 2, 3, 4}
+    volume_ml = (labels.array == 3).sum() * 0.216
+    assert f"Left ventricle               {volume_ml:.1f}\n" in printed
+
+
+# Text
+
+
+def test_a_terminal_gets_one_line_that_is_written_over_and_cleared(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    line = ProgressLine(quiet=False)
+    line("Segmenting", 0.5, 125.0)
+    line("Writing", 0.99, None)
+    line.end()
+    shown = capsys.readouterr().err
+    first, second = "Segmenting:  50 %, 2 min 5 s left", "Writing:  99 %"
+    assert shown.startswith(f"\r{first}\r{second.ljust(len(first))}\r") and shown.endswith("\r")
+
+
+def test_tables_are_aligned():
+    assert table(("A", "Long head"), [("longer text", "1"), ("b", "2")]) == (
+        "A            Long head\nlonger text  1\nb            2"
+    )

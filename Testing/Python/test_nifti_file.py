@@ -1,0 +1,95 @@
+"""Promises of nifti_file.py: sound files of every kind pass, and no missing voxel does."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from SIFALib.nifti_file import check_nifti
+from SIFALib.volume import VolumeError
+
+VOXELS = np.random.default_rng(0).normal(0, 300, (6, 8, 10)).astype(np.int16)
+
+
+def nifti(version: int = 1, order: str = "<", spacing: tuple[float, ...] = (1.0, 2.0, 3.0)) -> bytes:
+    """A NIfTI file, put together by hand from the definition of its header."""
+    dims, data = (3, 10, 8, 6, 1, 1, 1, 1), VOXELS.astype(f"{order}i2").tobytes()
+    header = bytearray(348 if version == 1 else 540)
+    fields = (
+        ((0, "i", 348), (40, "8h", *dims), (70, "2h", 4, 16), (76, "4f", 1, *spacing), (108, "f", 352.0))
+        if version == 1
+        else ((0, "i", 540), (12, "2h", 4, 16), (16, "8q", *dims), (104, "4d", 1, *spacing), (168, "q", 544))
+    )
+    for place, kind, *values in fields:
+        struct.pack_into(f"{order}{kind}", header, place, *values)
+    header[344:348] = b"n+1\0" if version == 1 else header[344:348]
+    header[4:12] = header[4:12] if version == 1 else b"n+2\0\r\n\x1a\n"
+    return bytes(header) + bytes(4) + data
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_sound_files_pass_and_a_missing_voxel_does_not(tmp_path, version, order, packed):
+    data = nifti(version, order)
+    path = tmp_path / ("a.nii.gz" if packed else "a.nii")
+    path.write_bytes(gzip.compress(data) if packed else data)
+    check_nifti(path)
+    path.write_bytes(gzip.compress(data[:-2]) if packed else data[:-2])
+    with pytest.raises(VolumeError, match="voxels are missing at its end"):
+        check_nifti(path)
+
+
+def test_the_files_made_here_are_what_the_reader_reads(tmp_path):
+    (tmp_path / "a.nii").write_bytes(nifti())
+    image = sitk.ReadImage(str(tmp_path / "a.nii"))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), VOXELS)
+    assert image.GetSpacing() == (1.0, 2.0, 3.0)
+
+
+def test_what_other_programs_write_passes(tmp_path):
+    data = nifti()
+    several = b"".join(gzip.compress(data[n : n + 300]) for n in range(0, len(data), 300))
+    for name, content in {
+        "several gzip members.nii.gz": several,
+        "not packed.nii.gz": data,
+        "bytes after the voxels.nii": data + b"extension",
+        "bytes after the voxels.nii.gz": gzip.compress(data + b"extension"),
+        "negative spacing.nii": nifti(spacing=(-1.0, 2.0, 3.0)),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        check_nifti(tmp_path / name)
+
+
+def test_an_axis_of_one_voxel_needs_no_spacing(tmp_path):
+    data = bytearray(nifti(spacing=(1.0, 2.0, 0.0)))
+    struct.pack_into("<8h", data, 40, 3, 10, 48, 1, 1, 1, 1, 1)
+    (tmp_path / "a.nii").write_bytes(data)
+    check_nifti(tmp_path / "a.nii")
+
+
+def test_other_kinds_of_file_are_left_to_their_readers(tmp_path):
+    for name, content in {
+        "a.nrrd": b"x",
+        "a.nii": b"",
+        "b.nii": b"abc",
+        "c.nii.gz": b"no NIfTI" * 100,
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        check_nifti(tmp_path / name)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(part=st.floats(0, 1, exclude_max=True))
+def test_a_packed_file_cut_anywhere_is_refused(tmp_path, part):
+    packed = gzip.compress(nifti())
+    path: Path = tmp_path / "a.nii.gz"
+    path.write_bytes(packed[: 2 + int(part * (len(packed) - 2))])
+    with pytest.raises(VolumeError, match="cut off"):
+        check_nifti(path)
