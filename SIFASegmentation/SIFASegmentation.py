@@ -1,4 +1,4 @@
-"""SIFASegmentation: the heart in a CT or MR volume, segmented by one click. The work is in SIFASegmentationLib."""
+"""SIFASegmentation: the heart in a CT or MR volume, segmented by one click. See SIFASegmentationLib."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ class SIFASegmentation(ScriptedLoadableModule):
         parent.dependencies = []
         parent.contributors = ["The SIFA for 3D Slicer authors"]
         parent.helpText = _(
-            "Segments left ventricle, left ventricular myocardium, left atrium and ascending aorta in CT and MR "
-            "volumes, with volumes in ml and checks of the result. Nothing leaves this computer. See the "
+            "Segments left ventricle, left ventricular myocardium, left atrium and ascending aorta in CT and "
+            "MR volumes, with volumes in ml and checks of the result. Nothing leaves this computer. See the "
             '<a href="https://github.com/SIFA-Slicer/SlicerSIFA#readme">documentation and tutorial</a>.'
         )
         parent.acknowledgementText = _(
             "The method is SIFA: C. Chen, Q. Dou, H. Chen, J. Qin, P.-A. Heng, "
-            '<i>Synergistic Image and Feature Adaptation</i>, <a href="https://arxiv.org/abs/1901.08211">AAAI 2019</a> '
-            'and <a href="https://arxiv.org/abs/2002.02255">IEEE TMI 2020</a>. Please cite both.'
+            "<i>Synergistic Image and Feature Adaptation</i>, "
+            '<a href="https://arxiv.org/abs/1901.08211">AAAI 2019</a> and '
+            '<a href="https://arxiv.org/abs/2002.02255">IEEE TMI 2020</a>. Please cite both.'
         )
         slicer.app.connect("startupCompleted()", PhantomSamples.register)
 

@@ -20,8 +20,8 @@ class SIFATraining(ScriptedLoadableModule):
         parent.dependencies = []
         parent.contributors = ["The SIFA for 3D Slicer authors"]
         parent.helpText = _(
-            "Will adapt the heart model of SIFA Segmentation to scans that look unlike those it has seen, from "
-            "unlabelled scans alone and on this computer. See the "
+            "Will adapt the heart model of SIFA Segmentation to scans that look unlike those it has seen, "
+            "from unlabelled scans alone and on this computer. See the "
             '<a href="https://github.com/SIFA-Slicer/SlicerSIFA#readme">documentation</a>.'
         )
         parent.acknowledgementText = _(

@@ -1,4 +1,4 @@
-"""The Python packages that the library needs: asked for when first needed, and tried before they are trusted."""
+"""The Python packages that the library needs: asked for when needed, tried before they are trusted."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Dependencies:
             ) from error
 
     def torchIsThere(self) -> bool:
-        """Whether torch can be found, without importing it: a broken one would stay loaded until Slicer restarts."""
+        """Whether torch can be found; not imported, as a broken one would stay until Slicer restarts."""
         try:
             return "torch" in sys.modules or importlib.util.find_spec("torch") is not None
         except (ImportError, ValueError):
@@ -67,7 +67,8 @@ class Dependencies:
         except ImportError as error:
             raise DependencyError(
                 _(
-                    "PyTorch is missing. Install the extension PyTorch in the Extensions Manager and restart Slicer."
+                    "PyTorch is missing. "
+                    "Install the extension PyTorch in the Extensions Manager and restart Slicer."
                 )
             ) from error
         try:
@@ -81,7 +82,10 @@ class Dependencies:
             raise DependencyError(_("PyTorch is missing and was not installed. Press Apply to install it."))
 
     def trySteps(self) -> Iterator[Step]:
-        """Run one convolution in a fresh process, once a session. Raises DependencyError; kills it when dropped."""
+        """Run one convolution in a fresh process, once a session; dropping the steps ends it.
+
+        Raises DependencyError, which names the repair.
+        """
         if self._tried:
             return
         command = [self.python, "-c", ONE_CONVOLUTION]
@@ -111,6 +115,6 @@ class Dependencies:
         except importlib.metadata.PackageNotFoundError:
             version = "?"
         return _(
-            "PyTorch {version} is installed but does not work ({reason}). To repair it, open the module PyTorch Utils, "
-            "press Uninstall PyTorch, restart Slicer, and press Apply here again."
+            "PyTorch {version} is installed but does not work ({reason}). To repair it, open the module "
+            "PyTorch Utils, press Uninstall PyTorch, restart Slicer, and press Apply here again."
         ).format(version=version, reason=reason)

@@ -1,8 +1,8 @@
 """Resampling between two voxel grids that are joined by any smooth map, in plain numpy.
 
-A map is known by its values on a lattice of every STEP-th voxel of the grid to be filled and is interpolated in
-between: exact where the map is linear, and for a warp within STEP^2/8 of its second derivative, a few hundredths
-of a voxel for any warp that leaves a heart recognisable.
+A map is known by its values on a lattice of every STEP-th voxel of the grid to be filled and is interpolated
+in between: exact where the map is linear, and for a warp within STEP^2/8 of its second derivative, a few
+hundredths of a voxel for any warp that leaves a heart recognisable.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def sourceIndexPlanes(size: tuple[int, int, int], toSource: PointMap) -> Iterato
 
 
 def nearest(array: np.ndarray, index: np.ndarray, outside: float) -> np.ndarray:
-    """Values of `array` [K, J, I] at the voxels next to `index` [..., 3] (i, j, k); `outside` beyond the grid."""
+    """Values of `array` [K, J, I] in the voxels nearest to `index` [..., 3] (i, j, k), or `outside`."""
     voxel = np.rint(index).astype(np.int64)
     size = np.array(array.shape[::-1])
     inside = ((voxel >= 0) & (voxel < size)).all(axis=-1)
@@ -53,7 +53,7 @@ def nearest(array: np.ndarray, index: np.ndarray, outside: float) -> np.ndarray:
 
 
 def linear(array: np.ndarray, index: np.ndarray, outside: float) -> np.ndarray:
-    """Trilinear values of `array` [K, J, I] at `index` [..., 3] (i, j, k), float32; `outside` beyond the voxels."""
+    """Trilinear values of `array` [K, J, I] at `index` [..., 3] (i, j, k), or `outside`; float32."""
     size = np.array(array.shape[::-1])
     inside = ((index >= -0.5) & (index <= size - 0.5)).all(axis=-1)
     index = np.clip(index, 0, size - 1)

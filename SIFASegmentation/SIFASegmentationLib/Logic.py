@@ -76,9 +76,9 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         """Segment in short steps; the generator's return value is the segmentation node.
 
         The scene is changed only at the very end, so dropping the generator leaves nothing behind.
-        outputSegmentation: None makes a new one, named after the volume. model: `id@version`, empty for the default.
-        roi: a Markups ROI node that holds the heart. structures: ids such as "LV", None for all.
-        Raises DependencyError, NodeGone, and what `SIFALib.inference.segment_steps` and `SIFALib.models` raise.
+        outputSegmentation: None makes a new one, named after the volume. model: `id@version`, empty for the
+        default. roi: a Markups ROI node that holds the heart. structures: ids such as "LV", None for all.
+        Raises DependencyError, NodeGone, and what SIFALib's `inference.segment_steps` and `models` raise.
         """
         from . import SceneConversion
 
@@ -134,7 +134,7 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
 
     @staticmethod
     def report(segmentationNode) -> dict | None:
-        """What is known of a segmentation that SIFA made: model, device, seconds, volumes, flags; else None."""
+        """Model, device, seconds, volumes, flags of a segmentation that SIFA made; None for any other."""
         text = segmentationNode.GetAttribute(REPORT) if segmentationNode is not None else None
         return json.loads(text) if text else None
 

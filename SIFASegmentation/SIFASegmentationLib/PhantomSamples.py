@@ -1,4 +1,4 @@
-"""Sample data made on this computer: the digital thorax, as a CT and as an MR volume. Nothing is downloaded."""
+"""Sample data made on this computer, not downloaded: the digital thorax as a CT and as an MR volume."""
 
 from __future__ import annotations
 

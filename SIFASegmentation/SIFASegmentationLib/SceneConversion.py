@@ -1,9 +1,10 @@
 """Volume nodes into the library's volumes, and labels back into segmentation nodes.
 
-Slicer's world is RAS, the library's LPS; both in mm. The library always gets the volume where it stands in the
-world, under its parent transforms, since it finds the heart by anatomical direction. A grid whose axes stay at right
-angles there (any rigid transform, scaling along the axes) goes over as it is, voxel for voxel. Any other (shear,
-warp) is resampled into the nearest upright box and the labels are taken back into the node's own grid.
+Slicer's world is RAS, the library's LPS; both in mm. The library always gets the volume where it stands in
+the world, under its parent transforms, since it finds the heart by anatomical direction. A grid whose axes
+stay at right angles there (any rigid transform, scaling along the axes) goes over as it is, voxel for voxel.
+Any other (shear, warp) is resampled into the nearest right-angled box, and the labels are taken back into the
+node's own grid.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ LARGEST_COPY = 2.0e8  # voxels
 class Placement:
     """A volume node's grid in the world.
 
-    size: voxels (i, j, k). toNode: 4x4, voxel indices -> node RAS. toWorld: node RAS -> world RAS, any transform.
-    linear: toWorld as 4x4, None for a warp.
+    size: voxels (i, j, k). toNode: 4x4, voxel indices -> node RAS. toWorld: node RAS -> world RAS, any
+    transform. linear: toWorld as 4x4, None for a warp.
     """
 
     size: tuple[int, int, int]
@@ -89,7 +90,7 @@ class Placement:
         return float(abs(np.linalg.det(self.centreSteps()))) / 1000.0
 
     def uprightGeometry(self) -> Geometry:
-        """A right-angled grid in the world that holds the whole volume and turns as little as possible from it."""
+        """A right-angled grid that holds the whole volume in the world and turns little from its axes."""
         columns = self.centreSteps()
         u, _, v = np.linalg.svd(columns)
         axes = u @ v  # the orthogonal matrix nearest to the local change of the map
@@ -170,8 +171,8 @@ def fillSegmentation(
 ) -> None:
     """Put `labels` (uint8 [k, j, i] in the volume's own grid) into the node, one segment a structure.
 
-    Segment ids are the structures' ids; segments of other ids stay. The segments share one layer. The node gets the
-    volume as reference geometry and stands under the volume's parent transform.
+    Segment ids are the structures' ids; segments of other ids stay. The segments share one layer. The node
+    gets the volume as reference geometry and stands under the volume's parent transform.
     """
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
@@ -212,7 +213,7 @@ def voxelCount(segmentationNode, segmentId: str) -> int:
 
 
 def placeBeside(segmentationNode, volumeNode) -> None:
-    """Show the segmentation in the subject hierarchy where the volume is: in the same study, the same folder."""
+    """Put the segmentation where the volume is in the subject hierarchy: same study, same folder."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     if hierarchy is None:
         return

@@ -123,7 +123,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._updating = False
 
     def _protectOtherResults(self) -> None:
-        """When the input changes, the result of the earlier one stays: the next goes into a new segmentation."""
+        """After a change of the input, the earlier result stays: the next one gets a node of its own."""
         volume, output = self._parameterNode.inputVolume, self._parameterNode.outputSegmentation
         changed, self._input = volume is not self._input, volume
         if changed and volume is not None and output is not None:

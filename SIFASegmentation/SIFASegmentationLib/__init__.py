@@ -1,1 +1,1 @@
-"""The Slicer side of SIFASegmentation: parameters, logic, panel, and the conversion between scene and library."""
+"""The Slicer side of SIFASegmentation: panel, logic, parameters, and the way from the scene and back."""

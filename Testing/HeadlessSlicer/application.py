@@ -7,6 +7,7 @@ import sys
 import tempfile
 import types
 from pathlib import Path
+from typing import ClassVar
 
 import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
@@ -36,7 +37,7 @@ class qSlicerScriptedLoadableModule(QtCore.QObject):
 
 
 class ModuleManager(QtCore.QObject):
-    SIGNALS = {"moduleAboutToBeUnloaded(QString)": "moduleAboutToBeUnloaded"}
+    SIGNALS: ClassVar = {"moduleAboutToBeUnloaded(QString)": "moduleAboutToBeUnloaded"}
     moduleAboutToBeUnloaded = QtCore.Signal(str)
 
     def factoryManager(self):
@@ -67,7 +68,7 @@ class MainWindow(QtWidgets.QMainWindow):
 
 
 class Application(QtWidgets.QApplication):
-    SIGNALS = {"startupCompleted()": "startupCompleted"}
+    SIGNALS: ClassVar = {"startupCompleted()": "startupCompleted"}
     startupCompleted = QtCore.Signal()
     temporaryPath = qproperty(str, tempfile.gettempdir())
 
@@ -118,7 +119,7 @@ def make_application(application_logic) -> Application:
 
 
 def load_module(file: Path) -> object:
-    """What the factory does with one module file: put its folder on the path, import it, make its module object."""
+    """As the factory does with a module file: its folder onto the path, import it, make its object."""
     folder = str(file.parent)
     if folder not in sys.path:
         sys.path.append(folder)

@@ -1,7 +1,7 @@
 """Stand-in for slicer.parameterNodeWrapper: the documented part that our panels use, strictly.
 
-Types: bool, int, float, str, enum.Enum, pathlib.Path and MRML nodes, each optionally Annotated with a range or a
-choice. Widgets bind by their dynamic property SlicerParameterName, and only in the documented pairs.
+Types: bool, int, float, str, enum.Enum, pathlib.Path and MRML nodes, each optionally Annotated with a range
+or a choice. Widgets bind by their dynamic property SlicerParameterName, and only in the documented pairs.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""Stand-ins for the Python modules that Slicer brings: i18n, packaging, SampleData, PyTorchUtils, SegmentEditor."""
+"""Stand-ins for Python modules of Slicer: i18n, packaging, SampleData, PyTorchUtils, SegmentEditor."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import sys
 import types
+from typing import ClassVar
 
 import slicer
 
@@ -45,10 +46,10 @@ class Packaging:
 
 
 class PyTorchUtilsLogic:
-    """The extension PyTorch: says whether torch is there and installs it; `installs` decides how that ends."""
+    """The extension PyTorch; `installs` decides whether an installation ends well."""
 
     installs = True
-    asked: list[str | None] = []
+    asked: ClassVar[list[str | None]] = []
 
     @staticmethod
     def torchInstalled() -> bool:
@@ -83,7 +84,12 @@ class SampleDataLogic:
     ) -> None:
         if not all(isinstance(value, str) for value in (uris, fileNames, nodeNames)):
             raise ValueError("All fields of sample data source must have the same length")
-        fields = dict(sampleName=sampleName, uris=[uris], fileNames=[fileNames], nodeNames=[nodeNames])
+        fields = {
+            "sampleName": sampleName,
+            "uris": [uris],
+            "fileNames": [fileNames],
+            "nodeNames": [nodeNames],
+        }
         source = SampleDataSource(
             **fields, customDownloader=customDownloader, thumbnailFileName=thumbnailFileName
         )

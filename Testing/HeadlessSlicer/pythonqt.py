@@ -1,6 +1,6 @@
 """PySide6 under the conventions of PythonQt, the Qt binding inside Slicer; stricter than PySide6 itself.
 
-- A Q_PROPERTY is an attribute (`button.text`), so calling it fails, and writing a read-only or unknown one does.
+- A Q_PROPERTY is an attribute (`button.text`): calling it fails, as does writing a read-only or unknown one.
 - `object.connect("clicked(bool)", function)` takes the exact C++ signature; a wrong one is refused.
 - Every QObject has `name`, `className()` and `delete()`.
 """
@@ -15,7 +15,7 @@ import shiboken6
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 
 QT_MODULES = (QtCore, QtGui, QtWidgets, QtUiTools)
-# PythonQt keeps the first two callable; the others are virtual, and PySide6 looks for overrides under their names
+# PythonQt keeps the first two callable; the others are virtual: PySide6 looks for overrides of that name
 _METHODS_ANYWAY = {"parent", "singleShot", "sizeHint", "minimumSizeHint"}
 _read, _write = QtCore.QObject.property, QtCore.QObject.setProperty
 _connect_statically = QtCore.QObject.connect
@@ -56,7 +56,7 @@ def show_properties_as_attributes(cls: type) -> None:
 
 
 def signatures(qobject: QtCore.QObject) -> dict[str, str]:
-    """Every signal that may be connected: C++ signature -> name. Stand-ins of widgets name theirs in SIGNALS."""
+    """Every signal that may be connected: C++ signature -> name. Stand-ins name theirs in SIGNALS."""
     declared = getattr(type(qobject), "SIGNALS", {})
     meta = qobject.metaObject()
     found = {}

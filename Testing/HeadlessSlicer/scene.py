@@ -34,7 +34,8 @@ class LogicModule:
 def make_scene() -> SimpleNamespace:
     """A scene with application logic, module logics, colours, orientation presets and remote cache.
 
-    Sets slicer.mrmlScene and slicer.modules. Returns `scene`, `application_logic` and what must be kept alive.
+    Sets slicer.mrmlScene and slicer.modules. Returns `scene`, `application_logic`, and
+    what must be kept alive.
     """
     scene = slicer.vtkMRMLScene()
     slicer.mrmlScene = scene

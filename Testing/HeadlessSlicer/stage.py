@@ -45,7 +45,7 @@ def start() -> SimpleNamespace:
 
 
 def load_modules(root: Path = REPOSITORY, names: tuple[str, ...] = MODULES) -> None:
-    """Load our modules from a source tree, or from an installed one (all in one folder), then end the start-up."""
+    """Load our modules from a source tree or an installed one (all in one folder); end the start-up."""
     from . import application
 
     world = start()

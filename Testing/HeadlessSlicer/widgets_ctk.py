@@ -1,6 +1,8 @@
-"""Stand-ins for the CTK widgets that our panels use, with the properties, signals and slots of the originals."""
+"""Stand-ins for the CTK widgets that our panels use: their properties, signals and slots."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
@@ -37,7 +39,7 @@ def with_setters(cls: type) -> type:
 class ctkCollapsibleButton(QtWidgets.QWidget):
     """A titled section that can be folded away; draws its title, hides its children."""
 
-    SIGNALS = {"contentsCollapsed(bool)": "contentsCollapsed", "clicked(bool)": "clicked"}
+    SIGNALS: ClassVar = {"contentsCollapsed(bool)": "contentsCollapsed", "clicked(bool)": "clicked"}
     contentsCollapsed = Signal(bool)
     clicked = Signal(bool)
     text = qproperty(str, "")
@@ -126,7 +128,7 @@ class ctkComboBox(QtWidgets.QComboBox):
 class ctkPathLineEdit(QtWidgets.QWidget):
     """A path that can be typed or browsed for."""
 
-    SIGNALS = {
+    SIGNALS: ClassVar = {
         "currentPathChanged(QString)": "currentPathChanged",
         "validInputChanged(bool)": "validInputChanged",
     }

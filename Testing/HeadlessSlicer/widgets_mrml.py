@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import slicer
 from PySide6 import QtCore, QtWidgets
 
@@ -12,7 +14,7 @@ _SCENE = {"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged"}
 
 
 class qMRMLWidget(QtWidgets.QWidget):
-    SIGNALS = _SCENE
+    SIGNALS: ClassVar = _SCENE
     mrmlSceneChanged = Signal(object)
 
     def __init__(self, parent=None):
@@ -45,7 +47,7 @@ class qSlicerScriptedLoadableModuleWidget(qSlicerWidget):
 class qMRMLNodeComboBox(QtWidgets.QWidget):
     """Chooses a node of the scene. Without "None" it takes the first node that fits, as the original does."""
 
-    SIGNALS = {
+    SIGNALS: ClassVar = {
         **_SCENE,
         "currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged",
         "currentNodeChanged(bool)": "currentNodeChangedBool",

@@ -1,11 +1,12 @@
 """Draws the icons: the left heart with its four structures. Writes SIFA.png and the two modules' icons.
 
-Plain numpy and zlib: every shape is a signed distance (negative inside), painted with soft edges on a grid four
-times as fine as the icon. Coordinates: -1..1, y upwards, as one looks at the patient.
+Plain numpy and zlib: every shape is a signed distance (negative inside), painted with soft edges on a grid
+four times as fine as the icon. Coordinates: -1..1, y upwards, as one looks at the patient.
 """
 
 from __future__ import annotations
 
+import itertools
 import struct
 import sys
 import zlib
@@ -62,7 +63,7 @@ def tube(points: list[tuple[float, float]], radius: float) -> Shape:
 
     def distance(x, y):
         best = np.full(x.shape, np.inf)
-        for (ax, ay), (bx, by) in zip(points, points[1:], strict=False):
+        for (ax, ay), (bx, by) in itertools.pairwise(points):
             dx, dy = bx - ax, by - ay
             t = np.clip(((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy), 0, 1)
             best = np.minimum(best, np.hypot(x - ax - t * dx, y - ay - t * dy))

@@ -67,7 +67,7 @@ def above(*pictures: np.ndarray, gap: int = 8) -> np.ndarray:
 
 
 def center_of(segmentation) -> np.ndarray:
-    """RAS mm between the left ventricle and the left atrium: every slice through it shows several structures."""
+    """RAS mm between left ventricle and left atrium: every slice through it shows several structures."""
     return np.mean([segmentation.GetSegmentCenterRAS(structure) for structure in ("LV", "LA")], axis=0)
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the Slicer side share: the stage, volumes in the scene, and a segmenter that can be predicted."""
+"""What the tests of the Slicer side share: the stage, volumes in the scene, a predictable segmenter."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def by_value(volume: Volume) -> np.ndarray:
 
 
 def balls(points: np.ndarray) -> np.ndarray:
-    """Labels 1..4 at LPS points [..., 3]: four balls, each at a place of its own, none symmetric to another."""
+    """Labels 1..4 at LPS points [..., 3]: four balls, none symmetric to another."""
     centres = np.array([(12.0, -8.0, 5.0), (-14.0, 10.0, 9.0), (6.0, 14.0, -12.0), (-10.0, -12.0, -10.0)])
     labels = np.zeros(points.shape[:-1], np.uint8)
     for value, (centre, radius) in enumerate(zip(centres, (9.0, 8.0, 7.0, 6.0), strict=True), start=1):
@@ -45,12 +45,12 @@ def grid_points(geometry: Geometry) -> np.ndarray:
 
 
 def by_place(volume: Volume) -> np.ndarray:
-    """`balls` in the world, whatever the image shows: right only if the world geometry that arrives is right."""
+    """`balls` in the world, whatever the image shows: right only if the geometry that arrives is."""
     return balls(grid_points(volume.geometry))
 
 
 class FakeBackend:
-    """Labels by a rule, in `count` steps; remembers what it was given. Its store holds one real, tiny package."""
+    """Labels by a rule, in `count` steps; remembers what it was given. Its store holds a real package."""
 
     def __init__(self, folder: Path, rule: Rule = by_value, count: int = 3):
         if not (folder / "bundled").exists():

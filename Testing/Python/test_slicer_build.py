@@ -42,7 +42,7 @@ def build(tmp_path_factory) -> Path:
 
 
 def module_files() -> list[Path]:
-    """What belongs to the modules, relative to the repository: what git knows, or in a bare copy what is there."""
+    """What belongs to the modules, relative to the repository: what git knows, or what is there."""
     if (ROOT / ".git").exists():
         listed = [Path(line) for line in run("git", "ls-files", *MODULES, cwd=ROOT).splitlines()]
         files = [path for path in listed if (ROOT / path).exists()]

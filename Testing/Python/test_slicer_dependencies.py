@@ -116,10 +116,14 @@ def test_half_installed_torch_is_found_and_the_repair_is_named(tmp_path, text, r
 
 def test_torch_that_computes_wrongly_is_found(tmp_path):
     dependencies = Dependencies()
-    real = 'import types\n__version__ = "0"\nones = lambda *shape: 1\n'
-    conv = "nn = types.SimpleNamespace(functional=types.SimpleNamespace(conv2d=lambda a, b: types.SimpleNamespace(sum=lambda: 7)))"
-    dependencies.python = broken_python(tmp_path, real + conv)
-    with pytest.raises(DependencyError, match="gave 7.0 instead of 324"):
+    wrong = """
+from types import SimpleNamespace as Space
+__version__ = "0"
+ones = lambda *shape: 1
+nn = Space(functional=Space(conv2d=lambda image, kernel: Space(sum=lambda: 7)))
+"""
+    dependencies.python = broken_python(tmp_path, wrong)
+    with pytest.raises(DependencyError, match=r"gave 7\.0 instead of 324"):
         take_all(dependencies.trySteps())
 
 

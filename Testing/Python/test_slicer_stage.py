@@ -13,7 +13,8 @@ from slicer.parameterNodeWrapper import parameterNodeWrapper
 from slicer_helpers import stage  # the stage first
 
 UI = """<?xml version="1.0"?><ui version="4.0"><class>P</class><widget class="qMRMLWidget" name="P">
-<layout class="QVBoxLayout" name="l"><item><widget class="{cls}" name="w">{body}</widget></item></layout></widget>
+<layout class="QVBoxLayout" name="l"><item><widget class="{cls}" name="w">{body}</widget></item></layout>
+</widget>
 <customwidgets>{custom}</customwidgets><connections>{connections}</connections></ui>"""
 CUSTOM = "<customwidget><class>{0}</class><extends>QWidget</extends><header>{0}.h</header></customwidget>"
 
