@@ -1,6 +1,6 @@
 """The product in one go, on a phantom that is made on the spot: make it, segment it, compare with the exact truth.
 
-    python Testing/demo.py FOLDER      leaves the volume, the .seg.nrrd, the report and pictures in FOLDER
+python Testing/demo.py FOLDER      leaves the volume, the .seg.nrrd, the report and pictures in FOLDER
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def sifa(*arguments: str | Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
@@ -50,7 +52,9 @@ def compare(image: Path, truth: Path, result: Path, report: Path) -> None:
         ml = [(v.array == s.value).sum() * v.geometry.voxel_ml for v in (labels, true)]
         print(f"{s.name:30} {dice[s.id]:6.3f} {distance[s.id]:8.2f} {ml[0]:7.1f} {ml[1]:8.1f}")
     seconds = json.loads(report.read_text(encoding="utf-8"))["seconds"]
-    print(f"{'mean':30} {sum(dice.values()) / len(dice):6.3f}      {sum(seconds.values()):.1f} s for the segmentation\n")
+    print(
+        f"{'mean':30} {sum(dice.values()) / len(dice):6.3f}      {sum(seconds.values()):.1f} s for the segmentation\n"
+    )
     pictures.overlay(scan, labels, result.with_name(f"{image.stem}-and-truth.png"), truth=true)
 
 

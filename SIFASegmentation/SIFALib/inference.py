@@ -100,8 +100,10 @@ def segment_steps(
     """
     check(volume)
     structures = tuple(card.labels)
-    wanted = structures if options.structures is None else tuple(
-        structure_by_id(i, structures) for i in options.structures
+    wanted = (
+        structures
+        if options.structures is None
+        else tuple(structure_by_id(i, structures) for i in options.structures)
     )
     job = _Job(volume, segmenter, card, options)
     yield job.progress("Preparing", 0.0)
@@ -119,7 +121,9 @@ def segment_steps(
         labels, kept = yield from _paste(job, probabilities, grid, structures, wanted)
     result = Volume(labels, volume.geometry, volume.name)
     report = job.report(grid)
-    report["volumes_ml"] = {s.id: v for s, v in zip(wanted, quality.volumes_ml(result, wanted).values(), strict=True)}
+    report["volumes_ml"] = {
+        s.id: v for s, v in zip(wanted, quality.volumes_ml(result, wanted).values(), strict=True)
+    }
     report["flags"] = [
         {"structure": f.structure_id, "kind": f.kind, "message": f.message}
         for f in flags
@@ -263,7 +267,9 @@ class _Job:
             self.most = self.options.batch_size
             note = f"Memory ran out on {device} even for one slice; went on on the CPU."
         else:
-            raise MemoryError("Memory ran out on the CPU even for one slice; close other programs and try again.")
+            raise MemoryError(
+                "Memory ran out on the CPU even for one slice; close other programs and try again."
+            )
         self.notes.append(note)
         log.warning(note)
 

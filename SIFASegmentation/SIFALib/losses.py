@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-MIN_PROBABILITY = 0.005  # cross entropy is cut off below: no gradient from hopeless pixels (authors' losses.py)
+MIN_PROBABILITY = (
+    0.005  # cross entropy is cut off below: no gradient from hopeless pixels (authors' losses.py)
+)
 LOWER_WEIGHT = 0.1  # of the segmentation loss of the lower-level head (TMI 2020)
 WEIGHT_DECAY = 1e-4  # of half the squared weights of encoder and segmentation heads
 

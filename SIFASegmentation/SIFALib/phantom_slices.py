@@ -33,10 +33,34 @@ TILT_DEG = 12.0  # standard deviation of the turn about a random axis
 OBLIQUE_SHARE = 0.2  # slices turned much further
 OBLIQUE_TILT_DEG = 40.0
 T = Tissue
-LEFT_BLOOD = [T.LV_BLOOD, T.LA_BLOOD, T.LA_APPENDAGE, T.ASCENDING_AORTA, T.AORTA, T.PULMONARY_VEIN, T.CORONARY_ARTERY]
-RIGHT_BLOOD = [T.RV_BLOOD, T.RA_BLOOD, T.PULMONARY_ARTERY, T.VENA_CAVA_SUPERIOR, T.VENA_CAVA_INFERIOR, T.CORONARY_VEIN]
+LEFT_BLOOD = [
+    T.LV_BLOOD,
+    T.LA_BLOOD,
+    T.LA_APPENDAGE,
+    T.ASCENDING_AORTA,
+    T.AORTA,
+    T.PULMONARY_VEIN,
+    T.CORONARY_ARTERY,
+]
+RIGHT_BLOOD = [
+    T.RV_BLOOD,
+    T.RA_BLOOD,
+    T.PULMONARY_ARTERY,
+    T.VENA_CAVA_SUPERIOR,
+    T.VENA_CAVA_INFERIOR,
+    T.CORONARY_VEIN,
+]
 HEART_MUSCLE = [T.MYOCARDIUM, T.LV_PAPILLARY, T.RV_TRABECULA, T.RV_WALL, T.ATRIAL_WALL]
-SOFT = [T.VESSEL_WALL, T.PERICARDIUM, T.OESOPHAGUS, T.AIRWAY_WALL, T.SPINAL_CANAL, T.STOMACH_WALL, T.VALVE, T.SKIN]
+SOFT = [
+    T.VESSEL_WALL,
+    T.PERICARDIUM,
+    T.OESOPHAGUS,
+    T.AIRWAY_WALL,
+    T.SPINAL_CANAL,
+    T.STOMACH_WALL,
+    T.VALVE,
+    T.SKIN,
+]
 FATTY = [T.EPICARDIAL_FAT, T.MEDIASTINAL_FAT, T.FAT]
 HOLLOW = [T.AIR, T.AIRWAY, T.GAS, T.TABLE_FOAM]
 BONY = [T.CORTICAL_BONE, T.MARROW, T.CARTILAGE, T.DISC, T.CALCIFICATION, T.TABLE_SHELL]
@@ -77,10 +101,12 @@ def load_anatomies(folder: Path) -> list[Anatomy]:
     return [anatomy_of(Volume.of(sitk.ReadImage(str(p)), p.stem)) for p in paths]
 
 
-def random_slice(anatomies: Sequence[Anatomy], size: int, seed: int, number: int) -> tuple[np.ndarray, np.ndarray]:
+def random_slice(
+    anatomies: Sequence[Anatomy], size: int, seed: int, number: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Slice `number` of the endless row `seed`: image float32 [size, size] in -1..1, labels uint8 [size, size] 0..4."""
     rng = np.random.default_rng([seed, number])
-    anatomy = anatomies[rng.integers(len(anatomies))]
+    anatomy = anatomies[int(rng.integers(len(anatomies)))]
     tissues, inside = _cut(rng, anatomy, size)
     image = _appearance(rng, tissues, inside)
     return image, np.where(inside, LABEL_OF_TISSUE[tissues[len(tissues) // 2]], 0).astype(np.uint8)
@@ -95,7 +121,9 @@ def _cut(rng: np.random.Generator, anatomy: Anatomy, size: int) -> tuple[np.ndar
     columns, rows, across = _frame(rng)
     centre = anatomy.centre + rng.normal(0, 0.6, 3) * anatomy.spread
     centre -= across * np.dot(centre - anatomy.centre, across)  # stay near the heart in the plane ...
-    centre += across * rng.normal(0, 1.35) * np.sqrt((across**2 * anatomy.spread**2).sum())  # ... and go through it
+    centre += (
+        across * rng.normal(0, 1.35) * np.sqrt((across**2 * anatomy.spread**2).sum())
+    )  # ... and go through it
     centre += (columns * rng.normal(0, 1) + rows * rng.normal(0, 1)) * (35.0 if coarse else 10.0)
     pixel = (np.arange(size) - (size - 1) / 2) * spacing
     bend_u, bend_v = _smooth(rng, size, 5, 3.0), _smooth(rng, size, 5, 3.0)  # mm
@@ -145,7 +173,9 @@ def _appearance(rng: np.random.Generator, tissues: np.ndarray, inside: np.ndarra
     size = tissues.shape[-1]
     kind = rng.choice(["ct", "mr", "any"], p=[0.4, 0.3, 0.3])
     mean, texture = {"ct": _ct_contrast, "mr": _mr_contrast, "any": _any_contrast}[kind](rng)
-    image = mean[tissues].mean(axis=0) + texture[tissues[1]] * _smooth(rng, size, int(rng.integers(16, 64)), 1.0)
+    image = mean[tissues].mean(axis=0) + texture[tissues[1]] * _smooth(
+        rng, size, int(rng.integers(16, 64)), 1.0
+    )
     low, high = _window(rng, kind, image, inside)
     image = (image - low) * (2.0 / (high - low)) - 1.0
     if kind != "ct":
@@ -177,7 +207,12 @@ def _ct_contrast(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     _set(rng, mean, FATTY, -95, 12)
     _set(rng, mean, HOLLOW, -990, 10)
     _set(rng, mean, BONY, 350, 180)
-    values = {T.LUNG: (-830, 40), T.LUNG_VESSEL: (right * 0.8, 60), T.LIVER: (rng.uniform(50, 130), 8), T.SPLEEN: (120, 30)}
+    values = {
+        T.LUNG: (-830, 40),
+        T.LUNG_VESSEL: (right * 0.8, 60),
+        T.LIVER: (rng.uniform(50, 130), 8),
+        T.SPLEEN: (120, 30),
+    }
     values |= {T.MUSCLE: (58, 8), T.BREAST: (20, 25), T.STOMACH_CONTENT: (rng.uniform(0, 200), 10)}
     for tissue, (value, spread) in values.items():
         mean[tissue] = rng.normal(value, spread)
@@ -193,11 +228,17 @@ def _mr_contrast(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     _set(rng, mean, RIGHT_BLOOD, rng.uniform(0.75, 1.1), 0.07)
     _set(rng, mean, HEART_MUSCLE, rng.uniform(0.2, 0.5), 0.03)
     _set(rng, mean, SOFT, rng.uniform(0.15, 0.5), 0.1)
-    _set(rng, mean, FATTY, rng.choice([rng.uniform(0.1, 0.35), rng.uniform(0.5, 1.2)]), 0.06)  # saturated or not
+    _set(
+        rng, mean, FATTY, rng.choice([rng.uniform(0.1, 0.35), rng.uniform(0.5, 1.2)]), 0.06
+    )  # saturated or not
     _set(rng, mean, HOLLOW, 0.02, 0.01)
     _set(rng, mean, BONY, rng.uniform(0.05, 0.4), 0.1)
     values = {T.LUNG: (0.06, 0.03), T.LUNG_VESSEL: (0.5, 0.2), T.LIVER: (0.4, 0.12), T.SPLEEN: (0.45, 0.15)}
-    values |= {T.MUSCLE: (rng.uniform(0.15, 0.4), 0.03), T.SPINAL_CANAL: (0.8, 0.25), T.STOMACH_CONTENT: (0.5, 0.3)}
+    values |= {
+        T.MUSCLE: (rng.uniform(0.15, 0.4), 0.03),
+        T.SPINAL_CANAL: (0.8, 0.25),
+        T.STOMACH_CONTENT: (0.5, 0.3),
+    }
     for tissue, (value, spread) in values.items():
         mean[tissue] = abs(rng.normal(value, spread))
     texture[LEFT_BLOOD + RIGHT_BLOOD] = rng.uniform(0.0, 0.12)  # flow
@@ -211,16 +252,22 @@ def _any_contrast(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         _set(rng, mean, group, mean[group[0]], 0.04)
     if rng.random() < 0.5:
         _set(rng, mean, RIGHT_BLOOD, mean[T.LV_BLOOD], 0.05)
-    if abs(mean[T.LV_BLOOD] - mean[T.MYOCARDIUM]) < 0.15:  # blood that cannot be told from its wall teaches nothing
+    if (
+        abs(mean[T.LV_BLOOD] - mean[T.MYOCARDIUM]) < 0.15
+    ):  # blood that cannot be told from its wall teaches nothing
         mean[HEART_MUSCLE] += np.copysign(0.3, mean[T.MYOCARDIUM] - mean[T.LV_BLOOD])
     return mean, rng.uniform(0, 0.08, 256)
 
 
-def _set(rng: np.random.Generator, table: np.ndarray, tissues: list[Tissue], value: float, spread: float) -> None:
+def _set(
+    rng: np.random.Generator, table: np.ndarray, tissues: list[Tissue], value: float, spread: float
+) -> None:
     table[tissues] = value + rng.normal(0, abs(spread), len(tissues))
 
 
-def _window(rng: np.random.Generator, kind: str, image: np.ndarray, inside: np.ndarray) -> tuple[float, float]:
+def _window(
+    rng: np.random.Generator, kind: str, image: np.ndarray, inside: np.ndarray
+) -> tuple[float, float]:
     """The grey values that become -1 and 1: as inference does it, give or take."""
     if kind == "ct":
         low, high = -200.0 + rng.normal(0, 25), 600.0 + rng.normal(0, 60)
@@ -248,7 +295,12 @@ def _blur(image: np.ndarray, sigma: float) -> np.ndarray:
     for axis in (0, 1):
         padded = np.pad(image, [(reach, reach) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
         image = sum(
-            w * padded[(slice(n, n + image.shape[0]), slice(None)) if axis == 0 else (slice(None), slice(n, n + image.shape[1]))]
+            w
+            * padded[
+                (slice(n, n + image.shape[0]), slice(None))
+                if axis == 0
+                else (slice(None), slice(n, n + image.shape[1]))
+            ]
             for n, w in enumerate(kernel)
         )
     return image

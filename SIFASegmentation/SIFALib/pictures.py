@@ -48,7 +48,9 @@ def write_png(image: np.ndarray, path: str | os.PathLike) -> None:
         sitk.WriteImage(sitk.GetImageFromArray(image, isVector=True), str(temporary))
         os.replace(temporary, path)
     except RuntimeError as error:
-        raise OSError(f"The picture {path} cannot be written; is the disk full or the folder protected?") from error
+        raise OSError(
+            f"The picture {path} cannot be written; is the disk full or the folder protected?"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -68,7 +70,7 @@ def _named(geometry: Geometry, name: str) -> Plane:
     return choose_plane(even, name)
 
 
-def _middle_slice(volume: Volume, labels: Volume, plane: Plane, size: int):  # noqa: ANN202
+def _middle_slice(volume: Volume, labels: Volume, plane: Plane, size: int):
     """The grey slice [size, size] 0..1 through the middle of the labels, and a function that cuts labels there."""
     geometry = volume.geometry
     where = np.argwhere(labels.array > 0)[:, ::-1]
@@ -89,7 +91,10 @@ def _middle_slice(volume: Volume, labels: Volume, plane: Plane, size: int):  # n
     grey = np.where(inside[0], np.clip((values[0] - low) / max(high - low, 1e-6), 0, 1), 0)
 
     def cut(label_map: Volume) -> np.ndarray:
-        index = [np.clip(np.rint(grid.positions(w)), 0, geometry.size[a] - 1).astype(int) for w, a in enumerate(plane.axes)]
+        index = [
+            np.clip(np.rint(grid.positions(w)), 0, geometry.size[a] - 1).astype(int)
+            for w, a in enumerate(plane.axes)
+        ]
         order = [2 - a for a in plane.axes]
         flat = label_map.array.transpose(order[2], order[1], order[0])[index[2][0]]
         return np.where(inside[0], flat[np.ix_(index[1], index[0])], 0)

@@ -31,7 +31,7 @@ THIN = 0.3  # extent over the next longer one: from here on there is only one pl
 
 @dataclass(frozen=True)
 class Plane:
-    """How slices lie in a volume: its name, and the index axes (0 = i, 1 = j, 2 = k) and signs of (columns, rows, slices)."""
+    """How slices lie in a volume: the index axes (0 = i, 1 = j, 2 = k) and signs of (columns, rows, slices)."""
 
     name: str
     axes: tuple[int, int, int]
@@ -50,9 +50,7 @@ def choose_plane(geometry: Geometry, default: str = "axial") -> Plane:
         name = _plane_across(int(np.argmax(spacing)))
     wanted = PLANES[name]
     axes = tuple(index_axis[axis] for axis, _ in wanted)
-    signs = tuple(
-        sign * (1 if geometry.axes[axis, index_axis[axis]] >= 0 else -1) for axis, sign in wanted
-    )
+    signs = tuple(sign * (1 if geometry.axes[axis, index_axis[axis]] >= 0 else -1) for axis, sign in wanted)
     return Plane(name, (axes[0], axes[1], axes[2]), (signs[0], signs[1], signs[2]))
 
 
@@ -104,7 +102,12 @@ class SliceGrid:
 
 
 def slice_grid(
-    geometry: Geometry, plane: Plane, box: np.ndarray, spacing_mm: float, slice_spacing_mm: float, size: int = 0
+    geometry: Geometry,
+    plane: Plane,
+    box: np.ndarray,
+    spacing_mm: float,
+    slice_spacing_mm: float,
+    size: int = 0,
 ) -> SliceGrid:
     """The grid over a box of volume indices, [2, 3] (low, high; i, j, k) in continuous indices.
 
@@ -127,7 +130,9 @@ def slice_grid(
     first = low + (stride - 1) / 2
     start[2] = first if plane.signs[2] > 0 else first + stride * (count[2] - 1)
     step[2] = plane.signs[2] * stride
-    return SliceGrid(plane, (start[0], start[1], start[2]), (step[0], step[1], step[2]), (count[0], count[1], count[2]))
+    return SliceGrid(
+        plane, (start[0], start[1], start[2]), (step[0], step[1], step[2]), (count[0], count[1], count[2])
+    )
 
 
 def whole_box(geometry: Geometry) -> np.ndarray:
@@ -137,7 +142,7 @@ def whole_box(geometry: Geometry) -> np.ndarray:
 
 def box_of_roi(geometry: Geometry, roi: tuple[float, ...]) -> np.ndarray:
     """[2, 3] indices around a region (xmin, xmax, ymin, ymax, zmin, zmax; LPS mm), cut to the volume; ValueError outside."""
-    corners = [(x, y, z) for x in roi[0:2] for y in roi[2:4] for z in roi[4:6]]
+    corners = np.array([(x, y, z) for x in roi[0:2] for y in roi[2:4] for z in roi[4:6]])
     indices = geometry.index(corners)
     box = np.stack([indices.min(axis=0), indices.max(axis=0)])
     limits = whole_box(geometry)
@@ -152,9 +157,10 @@ def sample(volume: Volume, grid: SliceGrid) -> tuple[np.ndarray, np.ndarray]:
     Where the grid is coarser than the volume, whole voxels are averaged first; then linear interpolation. Outside,
     the nearest voxel's value stands.
     """
-    lows, factors, positions = [0, 0, 0], [1, 1, 1], [np.empty(0)] * 3
+    factors = [1, 1, 1]
+    positions: list[np.ndarray] = [np.empty(0)] * 3
     part: list[slice] = [slice(None)] * 3
-    inside_of_axis = [np.empty(0, bool)] * 3
+    inside_of_axis: list[np.ndarray] = [np.empty(0, bool)] * 3
     for w, axis in enumerate(grid.plane.axes):
         where, n = grid.positions(w), volume.geometry.size[axis]
         inside_of_axis[w] = (where >= -0.5) & (where <= n - 0.5)
@@ -162,14 +168,16 @@ def sample(volume: Volume, grid: SliceGrid) -> tuple[np.ndarray, np.ndarray]:
         reach = (factor - 1) / 2 + (0 if w == 2 else factor)
         low = int(np.clip(math.floor(where.min() - reach + 1e-6), 0, n - factor))
         high = int(np.clip(math.ceil(where.max() + reach - 1e-6), low + factor - 1, n - 1))
-        lows[axis], factors[axis] = low, factor
+        factors[axis] = factor
         part[2 - axis] = slice(low, high + 1)
         positions[axis] = (where - low - (factor - 1) / 2) / factor
     block = sitk.GetImageFromArray(np.ascontiguousarray(volume.array[tuple(part)]))
     if max(factors) > 1:
         block = sitk.BinShrink(block, factors)
     array = sitk.GetArrayFromImage(sitk.Cast(block, sitk.sitkFloat32))
-    for axis in sorted(range(3), key=lambda a: len(positions[a]) / array.shape[2 - a]):  # shrinking axes first
+    for axis in sorted(
+        range(3), key=lambda a: len(positions[a]) / array.shape[2 - a]
+    ):  # shrinking axes first
         array = _interpolate(array, positions[axis], 2 - axis)
     order = [2 - grid.plane.axes[w] for w in (2, 1, 0)]
     columns, rows, slices = inside_of_axis
@@ -195,15 +203,20 @@ def _interpolate(array: np.ndarray, positions: np.ndarray, axis: int) -> np.ndar
     return above
 
 
-def paste(probabilities: np.ndarray, grid: SliceGrid, geometry: Geometry) -> Iterator[tuple[int, tuple[slice, ...], np.ndarray]]:
+def paste(
+    probabilities: np.ndarray, grid: SliceGrid, geometry: Geometry
+) -> Iterator[tuple[int, tuple[slice, ...], np.ndarray]]:
     """Bring probabilities [classes, slices, rows, columns] to the volume's voxels, one native k-plane at a time.
 
     Yields (k, (rows, columns) of the plane that the grid covers, float32 [classes, j, i]). Between slices and pixels
     linear; beyond the outermost slice by half a slice distance the nearest counts.
     """
-    order = [2 - grid.plane.axes[w] for w in (2, 1, 0)]  # array axis (k, j, i) that each of (slices, rows, columns) becomes
+    order = [
+        2 - grid.plane.axes[w] for w in (2, 1, 0)
+    ]  # array axis (k, j, i) that each of (slices, rows, columns) becomes
     aligned = probabilities.transpose(0, *(1 + int(n) for n in np.argsort(order)))
-    covered, source = [slice(0)] * 3, [np.empty(0)] * 3
+    covered: list[slice] = [slice(0)] * 3
+    source: list[np.ndarray] = [np.empty(0)] * 3
     for w, axis in enumerate(grid.plane.axes):
         position = (np.arange(geometry.size[axis]) - grid.start[w]) / grid.step[w]
         reach = 0.5 + (1.0 / abs(grid.step[w]) if w == 2 else 0.0)
@@ -212,7 +225,9 @@ def paste(probabilities: np.ndarray, grid: SliceGrid, geometry: Geometry) -> Ite
             return
         covered[axis] = slice(int(hit[0]), int(hit[-1]) + 1)
         source[axis] = position[covered[axis]]
-    aligned = _interpolate(aligned, source[0], 3)  # columns of the result first: the other steps then copy whole rows
-    for k, position in zip(range(covered[2].start, covered[2].stop), source[2], strict=True):
-        plane = _interpolate(aligned, np.array([position]), 1)[:, 0]
+    aligned = _interpolate(
+        aligned, source[0], 3
+    )  # columns of the result first: the other steps then copy whole rows
+    for k, where in zip(range(covered[2].start, covered[2].stop), source[2], strict=True):
+        plane = _interpolate(aligned, np.array([where]), 1)[:, 0]
         yield k, (covered[1], covered[0]), _interpolate(plane, source[1], 1)

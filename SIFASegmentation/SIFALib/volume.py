@@ -73,13 +73,15 @@ class Geometry:
     def corners(self) -> np.ndarray:
         """[8, 3] LPS mm: the outer corners of the corner voxels."""
         ends = [(-0.5, n - 0.5) for n in self.size]
-        return self.point([(i, j, k) for i in ends[0] for j in ends[1] for k in ends[2]])
+        return self.point(np.array([(i, j, k) for i in ends[0] for j in ends[1] for k in ends[2]]))
 
     def to_image(self, array: np.ndarray | None = None) -> sitk.Image:
         """A SimpleITK image of this geometry over `array` [k, j, i]; without one, zeros of uint8."""
         image = sitk.GetImageFromArray(np.zeros(self.shape, np.uint8) if array is None else array)
         if image.GetSize() != tuple(self.size):
-            raise ValueError(f"The array is of size {image.GetSize()}, the geometry of {tuple(self.size)} (i, j, k).")
+            raise ValueError(
+                f"The array is of size {image.GetSize()}, the geometry of {tuple(self.size)} (i, j, k)."
+            )
         image.SetOrigin(self.origin)
         image.SetSpacing(self.spacing)
         image.SetDirection(self.direction)
@@ -130,7 +132,9 @@ def _read_file(path: Path) -> Volume:
     if not path.name.lower().endswith(SUFFIXES):
         if path.suffix.lower() in (".dcm", ".ima"):
             raise VolumeError(f"{path} is one DICOM file; give the folder that holds the whole series.")
-        raise VolumeError(f"{path} is of no known kind; give {', '.join(SUFFIXES)} or a folder of DICOM files.")
+        raise VolumeError(
+            f"{path} is of no known kind; give {', '.join(SUFFIXES)} or a folder of DICOM files."
+        )
     if path.stat().st_size == 0:
         raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
     reader = sitk.ImageFileReader()
@@ -138,7 +142,9 @@ def _read_file(path: Path) -> Volume:
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
-        raise VolumeError(f"{path} cannot be read as an image: {_reason(error)}. It may be damaged.") from error
+        raise VolumeError(
+            f"{path} cannot be read as an image: {_reason(error)}. It may be damaged."
+        ) from error
     _check_header(path, reader.GetDimension(), reader.GetSize(), reader.GetNumberOfComponents())
     try:
         image = reader.Execute()
@@ -158,9 +164,13 @@ def _check_header(path: Path, dimension: int, size: Sequence[int], components: i
             "save the time point that you want as a file of its own."
         )
     if components > 1:
-        raise VolumeError(f"{path} has {components} values a voxel (a colour or vector image); a grey image is needed.")
+        raise VolumeError(
+            f"{path} has {components} values a voxel (a colour or vector image); a grey image is needed."
+        )
     if np.prod([float(n) for n in size]) > 4e9:
-        raise VolumeError(f"{path} claims to hold {tuple(size)} voxels, too many to be read; its header may be damaged.")
+        raise VolumeError(
+            f"{path} claims to hold {tuple(size)} voxels, too many to be read; its header may be damaged."
+        )
 
 
 def _read_dicom(folder: Path) -> Volume:
@@ -170,7 +180,9 @@ def _read_dicom(folder: Path) -> Volume:
     files = {s: sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), s) for s in series}
     largest = max(series, key=lambda s: len(files[s]))
     if sum(len(files[s]) == len(files[largest]) for s in series) > 1:
-        raise VolumeError(f"{folder} holds {len(series)} DICOM series; put the one that you want into its own folder.")
+        raise VolumeError(
+            f"{folder} holds {len(series)} DICOM series; put the one that you want into its own folder."
+        )
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(files[largest])
     try:
@@ -188,16 +200,22 @@ def check(volume: Volume) -> None:
         raise VolumeError(f"{name} has {array.ndim} dimensions; a volume with three is needed.")
     if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
         raise VolumeError(f"{name} holds values of type {array.dtype}; a grey image is needed.")
-    small, middle, large = sorted(geometry.size)
+    _, middle, large = sorted(geometry.size)
     if large < MIN_SIZE[0] or middle < MIN_SIZE[1]:
         raise VolumeError(f"{name} is only {geometry.size} voxels large; a heart cannot be told in it.")
     if not all(np.isfinite(s) and s > 0 for s in geometry.spacing) or not np.isfinite(geometry.origin).all():
-        raise VolumeError(f"{name} has the voxel spacing {geometry.spacing} mm; it must be above 0. Mend its header.")
+        raise VolumeError(
+            f"{name} has the voxel spacing {geometry.spacing} mm; it must be above 0. Mend its header."
+        )
     if not np.isfinite(geometry.axes).all() or abs(np.linalg.det(geometry.axes)) < 1e-3:
-        raise VolumeError(f"{name} has axes that do not span space (direction {geometry.direction}). Mend its header.")
+        raise VolumeError(
+            f"{name} has axes that do not span space (direction {geometry.direction}). Mend its header."
+        )
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
         bad = int(array.size - np.isfinite(array).sum())
-        raise VolumeError(f"{name} holds {bad} voxels that are not numbers (NaN or infinite); replace them first.")
+        raise VolumeError(
+            f"{name} holds {bad} voxels that are not numbers (NaN or infinite); replace them first."
+        )
     low, high = array.min(), array.max()
     if low == high:
         raise VolumeError(f"{name} is constant (every voxel is {low}); there is nothing to see in it.")
@@ -223,7 +241,9 @@ def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except RuntimeError as error:
-        raise OSError(f"{path} cannot be written: {_reason(error)}; is the disk full or the folder protected?") from error
+        raise OSError(
+            f"{path} cannot be written: {_reason(error)}; is the disk full or the folder protected?"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

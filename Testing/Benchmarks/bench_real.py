@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-
 from SIFALib import metrics, models, pictures, volume
 from SIFALib.inference import NoHeartFound, Options, segment
 from SIFALib.structures import STRUCTURES
@@ -28,9 +27,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--model", default=None, help="id or folder of a model package (default: the bundled one)")
+    parser.add_argument(
+        "--model", default=None, help="id or folder of a model package (default: the bundled one)"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "real")
     arguments = parser.parse_args()
     manifest = arguments.data / "manifest.json"
@@ -68,16 +71,23 @@ def judge(case: str, facts: dict, data: Path, out: Path, segmenter, card) -> dic
     except NoHeartFound as error:
         labels, row["note"] = Volume(np.zeros(scan.geometry.shape, np.uint8), scan.geometry, case), str(error)
     row["seconds"] = round(time.monotonic() - started, 1)
-    shown = None if truth is None else Volume(np.where(truth.array == 255, 0, truth.array), truth.geometry, case)
+    shown = (
+        None if truth is None else Volume(np.where(truth.array == 255, 0, truth.array), truth.geometry, case)
+    )
     pictures.overlay(scan, labels, out / f"{case}.png", truth=shown)
     if truth is None:
-        row["ml"] = {s.id: round(float((labels.array == s.value).sum() * scan.geometry.voxel_ml), 1) for s in STRUCTURES}
+        row["ml"] = {
+            s.id: round(float((labels.array == s.value).sum() * scan.geometry.voxel_ml), 1)
+            for s in STRUCTURES
+        }
         return row
     if facts["kind"] == "slice":
         labels, truth = middle(labels), middle(truth)
     scored = [s for s in STRUCTURES if s.value in facts["classes"] and (truth.array == s.value).any()]
     row["dice"] = metrics.dice_per_structure(labels, truth, scored)
-    row["assd_mm"] = {k: v for k, v in metrics.assd_per_structure(labels, truth, scored).items() if math.isfinite(v)}
+    row["assd_mm"] = {
+        k: v for k, v in metrics.assd_per_structure(labels, truth, scored).items() if math.isfinite(v)
+    }
     row["missing"] = [k for k, v in row["dice"].items() if v == 0]
     return row
 
@@ -114,7 +124,9 @@ def table(summary: dict) -> str:
     for dataset, structures in summary.items():
         for name, v in structures.items():
             assd = "-" if v["assd_mm"] is None else f"{v['assd_mm']:.1f}"
-            lines.append(f"{dataset:10} {name:10} {v['dice']:6.3f} {assd:>8} {v['cases']:6d} {v['missing']:8d}")
+            lines.append(
+                f"{dataset:10} {name:10} {v['dice']:6.3f} {assd:>8} {v['cases']:6d} {v['missing']:8d}"
+            )
         mean = float(np.mean([v["dice"] for v in structures.values()]))
         lines.append(f"{dataset:10} {'mean':10} {mean:6.3f}")
     return "\n".join(lines)

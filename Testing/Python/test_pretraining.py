@@ -12,7 +12,15 @@ from SIFALib import losses, phantom_slices, pretraining
 from SIFALib.pretraining import Settings
 
 SETTINGS = Settings(
-    width=2, size=64, batch=2, iterations=4, anatomies=2, validation_anatomies=1, spacing_mm=5.0, threads=1, save_every=2
+    width=2,
+    size=64,
+    batch=2,
+    iterations=4,
+    anatomies=2,
+    validation_anatomies=1,
+    spacing_mm=5.0,
+    threads=1,
+    save_every=2,
 )
 
 
@@ -74,7 +82,9 @@ def test_it_learns(anatomies):
 def test_the_losses_are_those_of_the_paper():
     """Against the formulas written out for one pixel row, two classes."""
     logits = torch.tensor([[[[2.0, 0.0, -1.0]], [[0.0, 1.0, 3.0]]]], dtype=torch.float64)
-    truth = torch.tensor([[[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]]], dtype=torch.float64)  # the last pixel has no class
+    truth = torch.tensor(
+        [[[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]]], dtype=torch.float64
+    )  # the last pixel has no class
     p = torch.softmax(logits, 1)
     weight = 1 - 0.5
     expected = -(weight * torch.log(p[0, 0, 0, 0]) + weight * torch.log(p[0, 1, 0, 1])) / 3
@@ -86,5 +96,7 @@ def test_the_losses_are_those_of_the_paper():
 def test_hopeless_pixels_give_no_gradient():
     logits = torch.tensor([[[[0.0]], [[9.0]]]], requires_grad=True)
     truth = torch.tensor([[[[1.0]], [[0.0]]]])
-    losses.cross_entropy(torch.cat([logits, -logits.detach()], 3), torch.cat([truth, truth.flip(1)], 3)).backward()
+    losses.cross_entropy(
+        torch.cat([logits, -logits.detach()], 3), torch.cat([truth, truth.flip(1)], 3)
+    ).backward()
     assert torch.all(logits.grad == 0)

@@ -10,11 +10,15 @@ from SIFALib import slices
 from SIFALib.volume import Geometry, Volume
 
 ORIENTATIONS = [
-    (order, signs) for order in itertools.permutations(range(3)) for signs in itertools.product((1, -1), repeat=3)
+    (order, signs)
+    for order in itertools.permutations(range(3))
+    for signs in itertools.product((1, -1), repeat=3)
 ]
 
 
-def tilted(order: tuple[int, ...] = (0, 1, 2), signs: tuple[int, ...] = (1, 1, 1), degrees: float = 15.0) -> tuple[float, ...]:
+def tilted(
+    order: tuple[int, ...] = (0, 1, 2), signs: tuple[int, ...] = (1, 1, 1), degrees: float = 15.0
+) -> tuple[float, ...]:
     """Axes in that order and with those signs, then turned about a skew axis."""
     axis = np.array([0.5, 0.7, -0.5]) / np.linalg.norm([0.5, 0.7, -0.5])
     c = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
@@ -90,7 +94,9 @@ def test_there_and_back_gives_the_same_values_in_the_same_places(geometry: Geome
         back[k][where] = plane_values[0]
     assert np.isfinite(back).all()  # every voxel of the volume is reached
     error = np.abs(back - volume.array)
-    assert error.max() < 1.5 and error.mean() < 0.05  # mm: below half a slice distance everywhere, next to nothing on average
+    assert (
+        error.max() < 1.5 and error.mean() < 0.05
+    )  # mm: below half a slice distance everywhere, next to nothing on average
 
 
 def test_thick_slices_are_never_mixed():

@@ -42,7 +42,9 @@ def test_geometry_agrees_with_itk():
     geometry = a_volume().geometry
     image = geometry.to_image()
     assert Geometry.of(image) == geometry
-    assert np.allclose(geometry.point((3.5, 7.25, -2)), image.TransformContinuousIndexToPhysicalPoint((3.5, 7.25, -2.0)))
+    assert np.allclose(
+        geometry.point((3.5, 7.25, -2)), image.TransformContinuousIndexToPhysicalPoint((3.5, 7.25, -2.0))
+    )
 
 
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".nii.gz", ".nii"])
@@ -53,7 +55,9 @@ def test_written_volume_reads_back_equal(tmp_path: Path, suffix: str, dtype: typ
     volume.write(original, path)
     back = volume.read(path)
     assert back.array.dtype == dtype and np.array_equal(back.array, original.array)
-    exact = 1e-4 if suffix.startswith(".nii") else 1e-11  # mm; NIfTI keeps single precision, NRRD spacing * direction
+    exact = (
+        1e-4 if suffix.startswith(".nii") else 1e-11
+    )  # mm; NIfTI keeps single precision, NRRD spacing * direction
     assert back.geometry.size == original.geometry.size
     assert np.allclose(back.geometry.corners(), original.geometry.corners(), rtol=0, atol=exact)
     assert back.name == "ein Bild mit é"
@@ -90,7 +94,9 @@ def write_dicom(original: Volume, folder: Path) -> None:
         writer.Execute(plane)
 
 
-def test_a_failed_write_leaves_the_former_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_write_leaves_the_former_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     path = tmp_path / "labels.nrrd"
     volume.write(a_volume(), path)
     before = path.read_bytes()
@@ -99,7 +105,7 @@ def test_a_failed_write_leaves_the_former_file_and_nothing_else(tmp_path: Path, 
         raise RuntimeError("ITK ERROR: no space left on device")
 
     monkeypatch.setattr(sitk, "WriteImage", full_disk)
-    with pytest.raises(OSError, match="cannot be written: .*no space left.*disk full"):
+    with pytest.raises(OSError, match=r"cannot be written: .*no space left.*disk full"):
         volume.write(a_volume(np.uint8), path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
@@ -129,7 +135,10 @@ NOISE = np.random.default_rng(1).normal(size=(20, 20, 20)).astype(np.float32)
         (with_array(NOISE, (1.0, 0.0, 1.0)), "spacing .* must be above 0"),
         (with_array(NOISE, (1.0, float("nan"), 1.0)), "spacing"),
         (with_array(NOISE.astype(np.complex64)), "complex64; a grey image"),
-        (Volume(NOISE, Geometry((20, 20, 20), (0.0,) * 3, (1.0,) * 3, (0.0,) * 9), "scan.nii.gz"), "do not span space"),
+        (
+            Volume(NOISE, Geometry((20, 20, 20), (0.0,) * 3, (1.0,) * 3, (0.0,) * 9), "scan.nii.gz"),
+            "do not span space",
+        ),
     ],
 )
 def test_unusable_volumes_are_refused_by_name(bad: Volume, sentence: str):
