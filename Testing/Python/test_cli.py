@@ -49,6 +49,8 @@ def sifa(capsys, monkeypatch, case):
     monkeypatch.setenv("SIFA_MODELS", str(case / "models"))
 
     def run(*arguments: object) -> tuple[int, str, str]:
+        if arguments[0] == "segment" and "--model" not in arguments:
+            arguments = (*arguments, "--model", "tiny")
         code = main([str(a) for a in arguments])
         shown = capsys.readouterr()
         return code, shown.out, shown.err
@@ -224,9 +226,9 @@ def test_without_torch_models_work_and_segment_says_what_to_install(case, tmp_pa
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\")")
     without = {"PYTHONPATH": str(tmp_path), "SIFA_MODELS": str(case / "models")}
-    listing = start("models", "verify", **without)
+    listing = start("models", "verify", "tiny", **without)
     assert listing.communicate()[0] == "tiny@1.0.0 is sound.\n"
-    process = start("segment", case / "scan.nrrd", tmp_path / "out.nrrd", **without)
+    process = start("segment", case / "scan.nrrd", tmp_path / "out.nrrd", "--model", "tiny", **without)
     _, complaint = process.communicate()
     assert process.returncode == 1
     assert "PyTorch cannot be used (No module named 'torch'). Install it" in complaint

@@ -143,3 +143,13 @@ def test_the_command_prints_each_finding_and_ends_with_1_if_something_needs_repa
     assert main(["doctor"]) == 1
     printed = capsys.readouterr().out
     assert "REPAIR  Model folder rubbish: " in printed and "Delete the folder" in printed
+
+
+def test_the_probes_themselves_tell_device_precision_and_seconds(tmp_path):
+    facts = doctor.probe_torch()
+    assert doctor._at_least(facts["version"], doctor.MIN_TORCH) and facts["precision"] in (
+        "float32",
+        "bfloat16",
+    )
+    facts = doctor.probe_slice(str(tiny_models.write(tmp_path / "tiny").folder))
+    assert facts["seconds"] > 0 and facts["device"].split(":")[0] in ("cpu", "cuda", "mps")

@@ -18,6 +18,7 @@ from SIFALib import model_card, models
 from SIFALib.model_card import ModelCard
 from SIFALib.model_weights import tensor_shapes
 from SIFALib.models import ModelError, ModelStore
+from SIFALib.structures import STRUCTURES
 
 
 @pytest.fixture
@@ -369,3 +370,12 @@ def test_cards_and_packages_cannot_be_changed_in_place(store):
     package = store.get("tiny")
     with pytest.raises(dataclasses.FrozenInstanceError):
         package.card.id = "other"  # type: ignore[misc]
+
+
+def test_the_models_that_come_with_sifa_are_sound_and_small(tmp_path):
+    packages = models.default_store(tmp_path).packages()
+    assert packages
+    for package in packages:
+        models.verify(package)
+        assert package.weights.stat().st_size <= 16 * 1024**2
+        assert package.card.labels == STRUCTURES, "panels, tests and colours count on these four"
