@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 import shutil
 import sys
 import time
@@ -19,12 +20,12 @@ REQUESTER = "SIFA"
 TORCH = ">=2.2"
 CHECK_SECONDS = 180.0  # a first import of torch from a slow disk takes one minute
 CHECK_INTERVAL = 0.02  # seconds
-ONE_CONVOLUTION = """
-import torch
-image, kernel = torch.ones(1, 1, 8, 8), torch.ones(1, 1, 3, 3)
-total = float(torch.nn.functional.conv2d(image, kernel).sum())
-assert total == 324.0, f"a convolution gave {total} instead of 324"
-print("convolution right with torch", torch.__version__)
+MARK = "SIFA found: "
+PROBE = """
+import json, sys
+sys.path.insert(0, {library!r})
+from SIFALib import doctor
+print({mark!r} + json.dumps(doctor.probe_torch()))
 """
 
 
@@ -82,39 +83,55 @@ class Dependencies:
             raise DependencyError(_("PyTorch is missing and was not installed. Press Apply to install it."))
 
     def trySteps(self) -> Iterator[Step]:
-        """Run one convolution in a fresh process, once a session; dropping the steps ends it.
+        """Run one convolution on every device in use, in a fresh process, once a session.
 
-        Raises DependencyError, which names the repair.
+        Dropping the steps ends that process. Raises DependencyError, which names the repair.
         """
         if self._tried:
             return
-        command = [self.python, "-c", ONE_CONVOLUTION]
-        process = slicer.util.launchConsoleProcess(command, useStartupEnvironment=False)
+        code = PROBE.format(library=str(Path(__file__).parents[1]), mark=MARK)
+        process = slicer.util.launchConsoleProcess([self.python, "-c", code], useStartupEnvironment=False)
         end = time.monotonic() + CHECK_SECONDS
         try:
             while process.poll() is None and time.monotonic() < end:
                 yield Step(_("Checking PyTorch"))
                 time.sleep(CHECK_INTERVAL)
             if process.poll() is None:
-                raise DependencyError(self._repair(_("it did not answer within three minutes")))
+                raise _broken(_("it did not answer within three minutes"))
             output = process.stdout.read().strip()
         finally:
             if process.poll() is None:
                 process.kill()
             process.wait()
             process.stdout.close()
-        if process.returncode != 0 or "convolution right" not in output:
-            ended = _("it ended with code {code}").format(code=process.returncode)
-            raise DependencyError(self._repair(output.splitlines()[-1] if output else ended))
+        self._judge(process.returncode, output)
         self._tried = True
 
     @staticmethod
-    def _repair(reason: str) -> str:
-        try:
-            version = importlib.metadata.version("torch")
-        except importlib.metadata.PackageNotFoundError:
-            version = "?"
-        return _(
-            "PyTorch {version} is installed but does not work ({reason}). To repair it, open the module "
-            "PyTorch Utils, press Uninstall PyTorch, restart Slicer, and press Apply here again."
-        ).format(version=version, reason=reason)
+    def _judge(returnCode: int, output: str) -> None:
+        last = output.splitlines()[-1] if output else _("it ended with code {code}").format(code=returnCode)
+        if returnCode != 0 or not last.startswith(MARK):
+            raise _broken(last)
+        found = json.loads(last.removeprefix(MARK))
+        if "device" not in found:
+            raise DependencyError(
+                _("PyTorch {version} is too old, SIFA needs {needed}. {repair}").format(
+                    version=found["version"], needed=TORCH, repair=_repair()
+                )
+            )
+
+
+def _broken(reason: str) -> DependencyError:
+    try:
+        version = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        version = ""
+    text = _("PyTorch {version} is installed but does not work ({reason}). {repair}")
+    return DependencyError(text.format(version=version, reason=reason, repair=_repair()))
+
+
+def _repair() -> str:
+    return _(
+        "To repair it, open the module PyTorch Utils, press Uninstall PyTorch, restart Slicer, and press "
+        "Apply here again: it is then installed in the build that fits this computer."
+    )

@@ -46,7 +46,7 @@ class ModelsPanel:
         for row, package in enumerate(usable):
             state = _("bundled") if store.is_bundled(package) else _("imported")
             card = package.card
-            self._line(row, Words.modelName(card), card.modality, state, Words.modelLine(card))
+            self._line(row, Words.modelName(card), card.modality, state, Words.modelToolTip(card))
         for row, package in enumerate(broken, start=len(usable)):
             self._line(row, package.folder.name, "", _("unusable"), package.reason)
         Words.fitHeight(self.ui.modelsTable, min(ROWS, len(self.packages)))

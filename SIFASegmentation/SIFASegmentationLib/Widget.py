@@ -185,6 +185,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         index = next((i for i, p in enumerate(self._models) if p.card is card), -1)
         self.ui.modelSelector.currentIndex = index
         self.ui.modelInfoLabel.text = f"<small>{html.escape(Words.modelLine(card))}</small>" if card else ""
+        self.ui.modelInfoLabel.toolTip = Words.modelToolTip(card) if card else ""
         self._offerStructures(card.labels if card else ())
 
     def _offerStructures(self, structures) -> None:

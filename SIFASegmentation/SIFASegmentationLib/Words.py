@@ -30,12 +30,21 @@ def modelName(card: ModelCard) -> str:
 
 
 def modelLine(card: ModelCard) -> str:
-    """Modality, what it was trained on, version, licence; and where it was measured."""
+    """Modality, version, licence, and the first sentence on what it was trained on."""
     modality = {"CT/MR": _("CT and MR")}.get(card.modality, card.modality)
-    trained = card.trained_on.strip().rstrip(".")
-    return _("{modality} · trained on {trained} · version {version} · {licence}").format(
+    trained = card.trained_on.strip().split(". ")[0].rstrip(".")
+    return _("{modality} · version {version} · {licence} · trained on: {trained}").format(
         modality=modality, trained=trained, version=card.version, licence=card.licence
     )
+
+
+def modelToolTip(card: ModelCard) -> str:
+    """All that the card says for a person: training, measured quality, citation."""
+    lines = [card.trained_on]
+    for quality in card.quality:
+        values = ", ".join(f"{structure} {value:.2f}" for structure, value in quality.values.items())
+        lines.append(f"{quality.measure} on {quality.data}: {values} ({quality.rule})")
+    return "\n".join([*lines, card.citation])
 
 
 def provenance(report: dict) -> str:

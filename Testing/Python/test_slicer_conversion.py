@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
-import slicer
-import vtk
-from SIFALib.structures import STRUCTURES
-from SIFASegmentationLib import GridResampling, SceneConversion
 from slicer_helpers import (
     IDS,
     LPS,
@@ -26,6 +20,15 @@ from slicer_helpers import (
     stage,
     world_points,
 )
+
+# the lines above set the stage on which the others can be imported
+# isort: split
+import numpy as np
+import pytest
+import slicer
+import vtk
+from SIFALib.structures import STRUCTURES
+from SIFASegmentationLib import GridResampling, SceneConversion
 
 from SIFASegmentation import SIFASegmentationLogic
 

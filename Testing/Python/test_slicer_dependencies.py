@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from slicer_helpers import WORLD, stage
+
+# the lines above set the stage on which the others can be imported
+# isort: split
 import sys
 import types
 from pathlib import Path
@@ -10,7 +14,6 @@ import pytest
 from HeadlessSlicer.python_modules import PyTorchUtilsLogic
 from SIFASegmentationLib import Dependencies as module
 from SIFASegmentationLib.Dependencies import Dependencies, DependencyError
-from slicer_helpers import WORLD, stage  # the stage first: it makes `slicer` what it is in the application
 
 REQUIREMENTS = stage.REPOSITORY / "SIFASegmentation" / "Resources" / "requirements.txt"
 
@@ -100,7 +103,7 @@ def test_working_torch_passes_and_is_tried_once():
     ("text", "reason"),
     [
         ('raise ImportError("libtorch_cpu.so: cannot open shared object file")', "libtorch_cpu.so"),
-        ("", "has no attribute 'ones'"),
+        ("", "has no attribute '__version__'"),
         ("import os\nos.abort()", "code -6|Aborted"),
     ],
 )
@@ -114,16 +117,26 @@ def test_half_installed_torch_is_found_and_the_repair_is_named(tmp_path, text, r
         take_all(dependencies.trySteps())
 
 
-def test_torch_that_computes_wrongly_is_found(tmp_path):
-    dependencies = Dependencies()
-    wrong = """
-from types import SimpleNamespace as Space
-__version__ = "0"
-ones = lambda *shape: 1
-nn = Space(functional=Space(conv2d=lambda image, kernel: Space(sum=lambda: 7)))
+REAL_TORCH = """
+import sys
+sys.path.remove({folder!r})
+del sys.modules["torch"]
+import torch
 """
-    dependencies.python = broken_python(tmp_path, wrong)
-    with pytest.raises(DependencyError, match=r"gave 7\.0 instead of 324"):
+
+
+def test_torch_that_computes_wrongly_is_found(tmp_path):
+    wrong = REAL_TORCH + "torch.nn.functional.conv2d = lambda image, kernel: torch.zeros(1, 1, 6, 6)"
+    dependencies = Dependencies()
+    dependencies.python = broken_python(tmp_path, wrong.format(folder=str(tmp_path)))
+    with pytest.raises(DependencyError, match="gave a wrong result"):
+        take_all(dependencies.trySteps())
+
+
+def test_torch_that_is_too_old_is_found(tmp_path):
+    dependencies = Dependencies()
+    dependencies.python = broken_python(tmp_path, '__version__ = "1.13.1"')
+    with pytest.raises(DependencyError, match=r"PyTorch 1\.13\.1 is too old, SIFA needs >=2\.2"):
         take_all(dependencies.trySteps())
 
 

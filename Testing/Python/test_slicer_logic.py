@@ -2,14 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
-import numpy as np
-import pytest
-import slicer
-from SIFALib.structures import STRUCTURES
-from SIFASegmentationLib import SceneConversion
-from SIFASegmentationLib.Logic import NodeGone
 from slicer_helpers import (
     IDS,
     FakeBackend,
@@ -22,6 +14,17 @@ from slicer_helpers import (
     stage,
     world_points,
 )
+
+# the lines above set the stage on which the others can be imported
+# isort: split
+import json
+
+import numpy as np
+import pytest
+import slicer
+from SIFALib.structures import STRUCTURES
+from SIFASegmentationLib import SceneConversion
+from SIFASegmentationLib.Logic import NodeGone
 
 from SIFASegmentation import SIFASegmentationLogic
 

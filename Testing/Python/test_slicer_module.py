@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import slicer_helpers
+from slicer_helpers import WORLD, stage
+
+# the lines above set the stage on which the others can be imported
+# isort: split
 import logging
 import subprocess
 import sys
@@ -10,9 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-import slicer_helpers  # the stage first
 from SIFASegmentationLib import PhantomSamples
-from slicer_helpers import WORLD, stage
 
 ROOT = stage.REPOSITORY
 HEAVY = ("torch", "skimage", "scipy", "safetensors", "SimpleITK")

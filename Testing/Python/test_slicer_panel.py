@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from slicer_helpers import (
+    WORLD,
+    FakeBackend,
+    ReadyDependencies,
+    add_volume,
+    by_place,
+    ijk_to_ras,
+    stage,
+)
+
+# the lines above set the stage on which the others can be imported
+# isort: split
 import shutil
 import time
 
@@ -13,15 +25,6 @@ import tiny_models
 from SIFALib import models
 from SIFALib.inference import NoHeartFound
 from SIFASegmentationLib.Dependencies import DependencyError
-from slicer_helpers import (
-    WORLD,
-    FakeBackend,
-    ReadyDependencies,
-    add_volume,
-    by_place,
-    ijk_to_ras,
-    stage,
-)
 
 SHAPE = (48, 56, 64)
 SEGMENTATION = "vtkMRMLSegmentationNode"
@@ -313,9 +316,12 @@ def test_model_is_described_and_can_be_chosen(panel, tmp_path):
     panel.enter()
     texts = [panel.ui.modelSelector.itemText(n) for n in range(panel.ui.modelSelector.count)]
     assert texts == ["Tiny model 1.0.0", "Other model 1.0.0"]
-    assert "CT and MR · trained on Nothing: random weights for tests" in panel.ui.modelInfoLabel.text
+    assert (
+        "CT and MR · version 1.0.0 · Apache-2.0 · trained on: Nothing: random weights"
+        in panel.ui.modelInfoLabel.text
+    )
     panel.ui.modelSelector.currentIndex = 1
-    assert panel.ui.modelInfoLabel.text.startswith("<small>MR · trained on")
+    assert panel.ui.modelInfoLabel.text.startswith("<small>MR · version 1.0.0")
     run(panel)
     assert "other 1.0.0" in panel.ui.provenanceLabel.text
 

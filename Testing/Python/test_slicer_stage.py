@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from slicer_helpers import stage
+
+# the lines above set the stage on which the others can be imported
+# isort: split
 import enum
 
 import ctk
@@ -10,7 +14,6 @@ import qt
 import slicer
 from HeadlessSlicer.ui_loader import UiError
 from slicer.parameterNodeWrapper import parameterNodeWrapper
-from slicer_helpers import stage  # the stage first
 
 UI = """<?xml version="1.0"?><ui version="4.0"><class>P</class><widget class="qMRMLWidget" name="P">
 <layout class="QVBoxLayout" name="l"><item><widget class="{cls}" name="w">{body}</widget></item></layout>
