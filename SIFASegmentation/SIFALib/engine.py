@@ -3,7 +3,8 @@
 On the CPU every slice is computed alone and by one thread, as many slices side by side as torch has
 threads. That keeps the cores busier than sharing each convolution among them, and it makes the result
 independent of the batch size and of the number of threads, to the last bit: no slice ever meets another
-one.
+one. On a GPU a batch is computed at once; its libraries choose how by the shape of the batch, so that last
+digits may differ there.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _PIXELS_PER_STEP = {"c1": 1, "r1": 1, "r2": 2, "r3": 4, "r4": 4}
 """Grid of the encoder's layers before the last pooling, in image pixels."""
 
 
-class OutOfMemory(RuntimeError):  # noqa: N818 - the plain name says it
+class OutOfMemory(RuntimeError):
     """A batch did not fit into the memory of the device. ``batch``: its slices; 0: the weights did not."""
 
     def __init__(self, batch: int, device: torch.device) -> None:
@@ -93,9 +94,10 @@ def prepare(segmenter: Segmenter, device: torch.device, dtype: torch.dtype = tor
 
     Raises OutOfMemory if the weights alone do not fit.
     """
+    made = []
     with _reporting_memory(0, device):
-        network = FoldedNetwork.of(segmenter, device, dtype)
-    return Engine(device, dtype, segmenter.classes, network, 1e9 * gmac(segmenter, 64, 64) / 64**2)
+        _on_single_threads(lambda _: made.append(FoldedNetwork.of(segmenter, device, dtype)), 1)
+    return Engine(device, dtype, segmenter.classes, made[0], 1e9 * gmac(segmenter, 64, 64) / 64**2)
 
 
 @dataclass(frozen=True, eq=False)

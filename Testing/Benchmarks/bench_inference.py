@@ -1,0 +1,341 @@
+"""How fast and how large: the network beside a bare matrix product, a volume's stages, memory of a big CT.
+
+    python Testing/Benchmarks/bench_inference.py [--only network volume memory precision] [--rounds 9]
+
+- network: slices through the engine, in the precision that "auto" takes here, for both widths. The matrix
+  product is measured in the same process, in turns with the network, because other programs may share the
+  processor; what counts is the median of the ratios. Required: 85 %.
+- volume: a phantom CT from file to file, by stage; how much of the matrix rate is reached in the network's
+  stages including the resampling, and inside of the engine alone.
+- memory: `sifa segment` on a synthetic CT of 512 x 512 x 300 voxels of 0.4 mm, in a process of its own.
+  Required: 3 GB.
+- precision: where bfloat16 is fast, its labels against those of float32 (Dice).
+
+The bundled model is used where there is one, else random weights (and then a region of interest instead of
+the search for the heart, which would find nothing).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+from SIFALib import engine, inference, metrics, models, phantom, segmentation_file, volume
+from SIFALib.networks import Segmenter
+from SIFALib.structures import STRUCTURES
+from SIFALib.volume import Volume
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "Testing" / "Benchmarks" / "results"
+
+WIDTHS = (8, 16)
+SIZES = (192, 256)  # the crop of the bundled model's card; the papers' slices
+REQUIRED_FRACTION = 0.85
+REQUIRED_GB = 3.0
+PARTS = ("network", "volume", "memory", "precision")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--rounds", type=int, default=9, help="turns of matrix product and network")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--out", type=Path, default=RESULTS / "inference.json")
+    options = parser.parse_args()
+
+    device = engine.choose_device(options.device)
+    dtype = engine.choose_precision(options.precision, device)
+    result: dict = {
+        "machine": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": str(device),
+        "precision": str(dtype).removeprefix("torch."),
+    }
+    print(", ".join(f"{key} {value}" for key, value in result.items()))
+    with tempfile.TemporaryDirectory() as scratch:
+        package, trained = model(Path(scratch))
+        if "network" in options.only:
+            result["network"] = network(device, dtype, options.rounds)
+        if "volume" in options.only:
+            result["volume"] = whole_volume(package, trained, device, dtype, Path(scratch))
+        if "memory" in options.only:
+            result["memory"] = memory(package, trained, Path(scratch))
+        if "precision" in options.only:
+            result["precision_check"] = precision(package, trained, device, Path(scratch))
+    result["passed"] = all(row.get("passed", True) for row in rows_of(result))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"\nAll of it is in {options.out}")
+    return 0 if result["passed"] else 1
+
+
+def rows_of(result: dict) -> list[dict]:
+    rows = list(result.get("network", []))
+    return rows + ([result["memory"]] if "memory" in result else [])
+
+
+def random_segmenter(width: int) -> Segmenter:
+    """Weights whose activations neither vanish nor explode: numbers that a trained network could meet."""
+    torch.manual_seed(0)
+    segmenter = Segmenter("tmi2020", width)
+    for module in segmenter.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+        if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_var is not None
+            module.running_var.fill_(2.0)
+    return segmenter.eval()
+
+
+def model(scratch: Path) -> tuple[models.ModelPackage, bool]:
+    """The bundled model, or one of width 8 with random weights; and whether it is trained."""
+    try:
+        return models.default_store().default(), True
+    except models.ModelError:
+        card = {
+            "id": "random",
+            "name": "Random weights",
+            "version": "1.0.0",
+            "architecture": models.Architecture(width=8),
+            "modality": "CT/MR",
+            "preprocessing": models.Preprocessing(),
+            "trained_on": "Nothing: random weights for measurements of speed.",
+            "licence": "Apache-2.0",
+            "citation": "none",
+            "quality": (),
+        }
+        return models.write_package(scratch / "random", random_segmenter(8).state_dict(), **card), False
+
+
+def network(device: torch.device, dtype: torch.dtype, rounds: int) -> list[dict]:
+    print("\nmatrix: GMAC/s of a product of two 2048 x 2048 matrices")
+    heads = ("width", "size", "batch", "ms/slice", "GMAC/s", "matrix", "fraction", "best/best", "peak GB")
+    print(" ".join(f"{head:>9}" for head in heads))
+    rows = []
+    for width in WIDTHS:
+        segmenter = random_segmenter(width)
+        prepared = engine.prepare(segmenter, device, dtype)
+        for size in SIZES:
+            batch = prepared.batch_size(size, size)
+            images = np.random.default_rng(0).uniform(-1, 1, (batch, size, size)).astype(np.float32)
+            work = batch * engine.gmac(segmenter, size, size)
+            prepared.probabilities(images)
+            ours, matrix = [], []
+            for _ in range(rounds):
+                matrix.append(engine.matrix_rate(dtype, device, repeats=1))
+                start = time.perf_counter()
+                prepared.probabilities(images)
+                ours.append(work / (time.perf_counter() - start))
+            row = {
+                "width": width,
+                "size": size,
+                "batch": batch,
+                "gmac_per_slice": work / batch,
+                "ms_per_slice": 1000 * work / batch / statistics.median(ours),
+                "gmacs": statistics.median(ours),
+                "matrix_gmacs": statistics.median(matrix),
+                "fraction": statistics.median(a / b for a, b in zip(ours, matrix, strict=True)),
+                "best_over_best": max(ours) / max(matrix),
+                "peak_gb": peak_gb(),
+            }
+            row["passed"] = row["fraction"] >= REQUIRED_FRACTION
+            rows.append(row)
+            print(
+                f"{width:9d} {size:9d} {batch:9d} {row['ms_per_slice']:9.1f} {row['gmacs']:9.1f}"
+                f" {row['matrix_gmacs']:9.1f} {row['fraction']:9.2f} {row['best_over_best']:9.2f}"
+                f" {row['peak_gb']:9.2f}   {'ok' if row['passed'] else 'TOO SLOW'}",
+                flush=True,
+            )
+    return rows
+
+
+def peak_gb() -> float:
+    """Largest resident memory of this process so far, in 1e9 bytes; nan where the system does not say."""
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+def whole_volume(
+    package: models.ModelPackage, trained: bool, device: torch.device, dtype: torch.dtype, scratch: Path
+) -> dict:
+    """A phantom CT from file to file: seconds by stage, and what was computed in them."""
+    case = phantom.make(seed=1, modality="ct", spacing_mm=1.5)
+    path = scratch / "phantom.nii.gz"
+    volume.write(case.image, path)
+    segmenter = models.load_segmenter(package)
+    computed = {"gmac": 0.0, "seconds": 0.0}
+    probabilities = engine.Engine.probabilities
+
+    def counted(self: engine.Engine, batch: np.ndarray) -> np.ndarray:
+        start = time.perf_counter()
+        out = probabilities(self, batch)
+        computed["seconds"] += time.perf_counter() - start
+        computed["gmac"] += len(batch) * engine.gmac(segmenter, *batch.shape[1:])
+        return out
+
+    before = engine.matrix_rate(dtype, device)
+    start = time.perf_counter()
+    scan = volume.read(path)
+    seconds = {"read": time.perf_counter() - start}
+    options = inference.Options(
+        device=str(device),
+        precision=str(dtype).removeprefix("torch."),
+        roi=None if trained else heart(case.labels),
+    )
+    with mock.patch.object(engine.Engine, "probabilities", counted):
+        result, note = segment(scan, segmenter, package, options, case.labels)
+    seconds |= result.report["seconds"]
+    start = time.perf_counter()
+    segmentation_file.write_labels(result.labels, scratch / "phantom.seg.nrrd", STRUCTURES)
+    seconds["write"] = time.perf_counter() - start
+    matrix = statistics.mean((before, engine.matrix_rate(dtype, device)))
+
+    through = seconds.get("locate", 0.0) + seconds["network"]
+    row = {
+        "model": f"{package.card.id} {package.card.version}",
+        "size": list(scan.geometry.size),
+        "slices": result.report["slices"],
+        "seconds": {stage: round(s, 2) for stage, s in seconds.items()},
+        "gmac": computed["gmac"],
+        "matrix_gmacs": matrix,
+        "fraction_engine": computed["gmac"] / computed["seconds"] / matrix,
+        "fraction_with_resampling": computed["gmac"] / through / matrix,
+        "note": note,
+    }
+    print(
+        f"\nA phantom CT of {' x '.join(map(str, row['size']))} voxels through {row['model']}, seconds: ",
+        end="",
+    )
+    print(", ".join(f"{stage} {s:.2f}" for stage, s in row["seconds"].items()))
+    print(
+        f"{row['gmac']:.0f} GMAC: {row['fraction_engine']:.2f} of the matrix rate ({matrix:.0f} GMAC/s) inside of the"
+        f" engine, {row['fraction_with_resampling']:.2f} with the resampling of 'locate' and 'network'. {note}"
+    )
+    return row
+
+
+def segment(
+    scan: Volume,
+    segmenter: Segmenter,
+    package: models.ModelPackage,
+    options: inference.Options,
+    truth: Volume,
+) -> tuple[inference.Result, str]:
+    try:
+        return inference.segment(scan, segmenter, package.card, options), ""
+    except inference.NoHeartFound:
+        inside = inference.Options(options.device, options.precision, roi=heart(truth))
+        result = inference.segment(scan, segmenter, package.card, inside)
+        return result, "The model found no heart; a region was given."
+
+
+def heart(labels: Volume, margin_mm: float = 10.0) -> tuple[float, ...]:
+    """The region of interest around all structures, LPS mm."""
+    indices = np.argwhere(labels.array > 0)[:, ::-1]
+    corners = labels.geometry.point([indices.min(axis=0), indices.max(axis=0)])
+    low, high = corners.min(axis=0) - margin_mm, corners.max(axis=0) + margin_mm
+    return tuple(float(v) for pair in zip(low, high, strict=True) for v in pair)
+
+
+def big_ct() -> tuple[Volume, Volume]:
+    """A phantom's heart in 512 x 512 x 300 voxels of 0.4 mm (int16); its labels on the phantom's own grid."""
+    case = phantom.make(seed=2, modality="ct", spacing_mm=1.5)
+    size, spacing, axes = (512, 512, 300), (0.4, 0.4, 0.4), (1, 0, 0, 0, 1, 0, 0, 0, 1)
+    middle = np.array(heart(case.labels, 0.0)).reshape(3, 2).mean(axis=1)
+    origin = middle - np.array(spacing) * (np.array(size) - 1) / 2
+    whole, air = case.image.image(), -1000
+    image = sitk.Resample(whole, size, sitk.Transform(), sitk.sitkLinear, origin.tolist(), spacing, axes, air)
+    return Volume.of(image, "big CT"), case.labels
+
+
+def memory(package: models.ModelPackage, trained: bool, scratch: Path) -> dict:
+    """`sifa segment` on the big CT in a process of its own: peak memory and seconds."""
+    if not hasattr(os, "wait4"):
+        print("\nmemory: this system does not tell the peak memory of another process.")
+        return {}
+    scan, truth = big_ct()
+    path, report = scratch / "big.nrrd", scratch / "big.json"
+    volume.write(scan, path)
+    size = scan.geometry.size
+    del scan
+    roi = ",".join(f"{v:.1f}" for v in heart(truth))
+    command = [sys.executable, "-m", "SIFALib", "segment", str(path), str(scratch / "big.seg.nrrd")]
+    command += ["--quiet", "--model", str(package.folder), "--report", str(report)]
+    searched = trained
+    status, gb, seconds = run(command + ([] if trained else [f"--roi={roi}"]))
+    if status and trained:  # the heart was not found: measure with a region of interest
+        searched = False
+        status, gb, seconds = run([*command, f"--roi={roi}"])
+    row = {
+        "size": list(size),
+        "spacing_mm": 0.4,
+        "searched_heart": searched,
+        "peak_gb": gb,
+        "seconds_total": seconds,
+        "seconds": json.loads(report.read_text())["seconds"] if status == 0 else {},
+        "passed": status == 0 and gb < REQUIRED_GB,
+    }
+    print(
+        f"\nA CT of {' x '.join(map(str, size))} voxels of 0.4 mm: peak {gb:.2f} GB"
+        f" (allowed {REQUIRED_GB:.0f}), {seconds:.0f} s in all; {'ok' if row['passed'] else 'FAILED'}."
+        f" Seconds: {row['seconds']}"
+    )
+    return row
+
+
+def run(command: list[str]) -> tuple[int, float, float]:
+    """Exit status, peak memory in GB and seconds of a command."""
+    paths = [str(ROOT / "SIFASegmentation"), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    start = time.perf_counter()
+    process = subprocess.Popen(command, env=environment)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return process.returncode, usage.ru_maxrss * unit / 1e9, time.perf_counter() - start
+
+
+def precision(package: models.ModelPackage, trained: bool, device: torch.device, scratch: Path) -> dict:
+    """Labels in bfloat16 against labels in float32, where "auto" would choose bfloat16."""
+    if engine.choose_precision("auto", device) != torch.bfloat16:
+        print(
+            f"\nprecision: bfloat16 is not fast on {device}; only float32 is used here, nothing to compare."
+        )
+        return {"bfloat16_fast": False}
+    case = phantom.make(seed=1, modality="ct", spacing_mm=1.5)
+    segmenter = models.load_segmenter(package)
+    labels = {}
+    for name in engine.PRECISIONS:
+        options = inference.Options(str(device), name, roi=heart(case.labels))
+        labels[name] = inference.segment(case.image, segmenter, package.card, options).labels
+    dice = {
+        s.id: metrics.dice(labels["bfloat16"].array == s.value, labels["float32"].array == s.value)
+        for s in STRUCTURES
+    }
+    weights = "trained" if trained else "random"
+    print(f"\nDice of bfloat16 with float32 ({weights} weights): {dice}")
+    return {"bfloat16_fast": True, "trained": trained, "dice": dice}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
