@@ -52,12 +52,31 @@ def flags(labels: Volume, structures: Sequence[Structure] = STRUCTURES) -> tuple
     found = []
     for structure in structures:
         sizes = component_sizes(labels.array == structure.value) * labels.geometry.voxel_ml
-        found += _flags_of(structure, sizes)
+        found += _flags_of(structure, sizes, float(sizes.sum()))
     return tuple(found)
 
 
-def _flags_of(structure: Structure, sizes: np.ndarray) -> list[Flag]:
-    """`sizes`: ml of the structure's pieces, largest first."""
+def keep_largest(
+    labels: Volume, structures: Sequence[Structure] = STRUCTURES
+) -> tuple[Volume, tuple[Flag, ...]]:
+    """The label map with the largest piece of each structure only, and what speaks against it.
+
+    Pieces are judged as they were drawn, volumes as they are kept: flags and volumes of the result agree.
+    """
+    kept = np.zeros_like(labels.array)
+    found = []
+    for structure in structures:
+        pieces, box = _components(labels.array == structure.value)
+        counts = np.bincount(pieces.ravel(), minlength=1)[1:]
+        if len(counts):
+            kept[box][pieces == 1 + np.argmax(counts)] = structure.value
+        sizes = np.sort(counts)[::-1] * labels.geometry.voxel_ml
+        found += _flags_of(structure, sizes, float(sizes[0]) if len(sizes) else 0.0)
+    return Volume(kept, labels.geometry, labels.name), tuple(found)
+
+
+def _flags_of(structure: Structure, sizes: np.ndarray, volume_ml: float) -> list[Flag]:
+    """`sizes`: ml of the structure's pieces, largest first; `volume_ml`: what counts as its volume."""
     total = float(sizes.sum())
     if total == 0:
         return [
@@ -74,10 +93,11 @@ def _flags_of(structure: Structure, sizes: np.ndarray) -> list[Flag]:
         message = f"{structure.name}: drawn in {what}, {part}; check the outline."
         found.append(Flag(structure.id, "fragments", message))
     low, high = PLAUSIBLE_ML.get(structure.id, (0.0, np.inf))
-    if not low <= total <= high:
-        than = f"less than the {low:.0f} ml" if total < low else f"more than the {high:.0f} ml"
-        end = "check the outline, and whether the scan cuts it off." if total < low else "check the outline."
-        message = f"{structure.name}: {total:.0f} ml is {than} that can be expected of an adult; {end}"
+    if not low <= volume_ml <= high:
+        small = volume_ml < low
+        than = f"less than the {low:.0f} ml" if small else f"more than the {high:.0f} ml"
+        end = "check the outline, and whether the scan cuts it off." if small else "check the outline."
+        message = f"{structure.name}: {volume_ml:.0f} ml is {than} that can be expected of an adult; {end}"
         found.append(Flag(structure.id, "volume", message))
     return found
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from SIFALib.quality import component_sizes, flags, largest_component, volumes_ml
+from SIFALib.quality import component_sizes, flags, keep_largest, largest_component, volumes_ml
 from SIFALib.structures import STRUCTURES
 from SIFALib.volume import Geometry, Volume
 
@@ -128,3 +128,24 @@ def test_pieces_agree_with_an_independent_count(mask):
     assert component_sizes(mask).tolist() == sizes
     kept = largest_component(mask)
     assert kept.sum() == max(sizes, default=0) and (kept <= mask).all()
+
+
+def test_only_the_largest_pieces_are_kept_and_their_volume_is_judged():
+    volume = labels(**(SOUND | {"LA": (0, 0, 0)}))
+    volume.array[0:9, 20:40, 20:40] = 3  # 230 ml, more than the other piece
+    volume.array[32:34, 30:33, 30:33] = 4
+    kept, found = keep_largest(volume)
+    assert (kept.array == 3).sum() == 9 * 20 * 20 and (kept.array == 4).sum() == 10 * 9 * 9
+    assert ((kept.array == volume.array) | (kept.array == 0)).all()
+    assert [(f.structure_id, f.kind) for f in found] == [("LA", "empty"), ("LV", "fragments")]
+    assert "drawn in 2 pieces, the largest holds 71 % of it" in found[1].message
+    assert flags(kept) == (found[0],)
+
+
+def test_a_volume_that_only_stray_pieces_make_implausible_is_not_reported():
+    volume = labels(**SOUND)
+    for start in (0, 8, 16, 24, 32):
+        volume.array[start : start + 7, 24:40, 24:40] = 3  # five pieces of 115 ml
+    kept, found = keep_largest(volume)
+    assert volumes_ml(kept)["LV"] < 500 < volumes_ml(volume)["LV"]
+    assert [f.kind for f in found] == ["fragments"]
