@@ -23,6 +23,10 @@ from .volume import Geometry, Volume
 
 COARSE_SHARE = 0.3  # slices as the coarse pass sees them
 FINE_MM, COARSE_MM = (0.85, 1.45), (2.0, 3.2)  # pixel sizes
+FAR_SHARE, FAR_MM = (
+    (0.12, 0.4),
+    (95.0, 190.0),
+)  # fine, coarse: slices from anywhere, up to so far from the heart
 FRAMES = {  # columns, rows, slices in LPS; as inference cuts them
     "axial": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     "sagittal": ((0, 1, 0), (0, 0, -1), (1, 0, 0)),
@@ -121,9 +125,10 @@ def _cut(rng: np.random.Generator, anatomy: Anatomy, size: int) -> tuple[np.ndar
     columns, rows, across = _frame(rng)
     centre = anatomy.centre + rng.normal(0, 0.6, 3) * anatomy.spread
     centre -= across * np.dot(centre - anatomy.centre, across)  # stay near the heart in the plane ...
-    centre += (
-        across * rng.normal(0, 1.35) * np.sqrt((across**2 * anatomy.spread**2).sum())
-    )  # ... and go through it
+    if rng.random() < FAR_SHARE[coarse]:  # ... and go through all that a scan may show besides ...
+        centre += across * rng.uniform(-1, 1) * FAR_MM[coarse]
+    else:  # ... or through the heart
+        centre += across * rng.normal(0, 1.35) * np.sqrt((across**2 * anatomy.spread**2).sum())
     centre += (columns * rng.normal(0, 1) + rows * rng.normal(0, 1)) * (35.0 if coarse else 10.0)
     pixel = (np.arange(size) - (size - 1) / 2) * spacing
     bend_u, bend_v = _smooth(rng, size, 5, 3.0), _smooth(rng, size, 5, 3.0)  # mm
