@@ -18,7 +18,7 @@ from .structures import Structure
 OK, OTHER, USAGE, BAD_INPUT, MODEL, NO_HEART, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
 
-class Failure(Exception):  # noqa: N818 - it is how a command ends
+class Failure(Exception):
     """A foreseen failure: the sentence for the user and the exit code."""
 
     def __init__(self, code: int, text: str) -> None:

@@ -181,15 +181,15 @@ def _predict(job: _Job, stage: str, images: np.ndarray) -> Generator[Progress, N
 def _clean(
     job: _Job, probabilities: np.ndarray, grid: slices.SliceGrid, structures: tuple[Structure, ...]
 ) -> tuple[quality.Flag, ...]:
-    """Keep the largest piece of each structure, in place, and judge what the network drew before that."""
+    """Make all but the largest piece of each structure background, in place; what speaks against the result."""
     labels = probabilities.argmax(axis=0).astype(np.uint8)
-    spacing = grid.spacing_mm(job.volume.geometry)
-    drawn = Volume(labels, Geometry(grid.count, (0.0, 0.0, 0.0), spacing), job.volume.name)
-    for structure in structures:
-        mask = labels == structure.value
-        stray = mask & ~quality.largest_component(mask)
-        probabilities[structure.value][stray] = 0.0
-    return quality.flags(drawn, structures)
+    geometry = Geometry(grid.count, (0.0, 0.0, 0.0), grid.spacing_mm(job.volume.geometry))
+    kept, flags = quality.keep_largest(Volume(labels, geometry, job.volume.name), structures)
+    stray = kept.array != labels
+    probabilities[0][stray] = 1.0
+    for foreground in probabilities[1:]:
+        foreground[stray] = 0.0
+    return flags
 
 
 def _paste(

@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from . import phantom
+from . import phantom, random_contrast
 from .phantom.tissues import LABEL_OF_TISSUE, Tissue
 from .volume import Geometry, Volume
 
 COARSE_SHARE = 0.3  # slices as the coarse pass sees them
 FINE_MM, COARSE_MM = (0.85, 1.45), (2.0, 3.2)  # pixel sizes
+LEAST_SHOWN = 0.1  # of a slice that must show anything
 FAR_SHARE, FAR_MM = (
     (0.12, 0.4),
     (95.0, 190.0),
@@ -36,38 +37,6 @@ FRAME_SHARES = (0.5, 0.28, 0.22)
 TILT_DEG = 12.0  # standard deviation of the turn about a random axis
 OBLIQUE_SHARE = 0.2  # slices turned much further
 OBLIQUE_TILT_DEG = 40.0
-T = Tissue
-LEFT_BLOOD = [
-    T.LV_BLOOD,
-    T.LA_BLOOD,
-    T.LA_APPENDAGE,
-    T.ASCENDING_AORTA,
-    T.AORTA,
-    T.PULMONARY_VEIN,
-    T.CORONARY_ARTERY,
-]
-RIGHT_BLOOD = [
-    T.RV_BLOOD,
-    T.RA_BLOOD,
-    T.PULMONARY_ARTERY,
-    T.VENA_CAVA_SUPERIOR,
-    T.VENA_CAVA_INFERIOR,
-    T.CORONARY_VEIN,
-]
-HEART_MUSCLE = [T.MYOCARDIUM, T.LV_PAPILLARY, T.RV_TRABECULA, T.RV_WALL, T.ATRIAL_WALL]
-SOFT = [
-    T.VESSEL_WALL,
-    T.PERICARDIUM,
-    T.OESOPHAGUS,
-    T.AIRWAY_WALL,
-    T.SPINAL_CANAL,
-    T.STOMACH_WALL,
-    T.VALVE,
-    T.SKIN,
-]
-FATTY = [T.EPICARDIAL_FAT, T.MEDIASTINAL_FAT, T.FAT]
-HOLLOW = [T.AIR, T.AIRWAY, T.GAS, T.TABLE_FOAM]
-BONY = [T.CORTICAL_BONE, T.MARROW, T.CARTILAGE, T.DISC, T.CALCIFICATION, T.TABLE_SHELL]
 
 
 @dataclass(frozen=True)
@@ -112,6 +81,8 @@ def random_slice(
     rng = np.random.default_rng([seed, number])
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
     tissues, inside = _cut(rng, anatomy, size)
+    while inside.mean() < LEAST_SHOWN:  # a far or tilted slice may miss the thorax
+        tissues, inside = _cut(rng, anatomy, size)
     image = _appearance(rng, tissues, inside)
     return image, np.where(inside, LABEL_OF_TISSUE[tissues[len(tissues) // 2]], 0).astype(np.uint8)
 
@@ -177,7 +148,7 @@ def _appearance(rng: np.random.Generator, tissues: np.ndarray, inside: np.ndarra
     """Grey values float32 [size, size] in -1..1 for three layers of tissues; -1 outside of the field of view."""
     size = tissues.shape[-1]
     kind = rng.choice(["ct", "mr", "any"], p=[0.4, 0.3, 0.3])
-    mean, texture = {"ct": _ct_contrast, "mr": _mr_contrast, "any": _any_contrast}[kind](rng)
+    mean, texture = random_contrast.CONTRASTS[kind](rng)
     image = mean[tissues].mean(axis=0) + texture[tissues[1]] * _smooth(
         rng, size, int(rng.integers(16, 64)), 1.0
     )
@@ -194,80 +165,6 @@ def _appearance(rng: np.random.Generator, tissues: np.ndarray, inside: np.ndarra
         noise /= noise.std()
     image = image + noise * rng.gamma(1.6, 0.045)
     return np.where(inside, np.clip(image, -1, 1), -1).astype(np.float32)
-
-
-def _ct_contrast(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """HU [256] of the tissues and texture amplitudes [256], in a random contrast phase (one in eight without contrast)."""
-    mean, texture = np.full(256, 40.0), np.full(256, 6.0)
-    left = rng.uniform(160, 520)
-    right = rng.choice([left * rng.uniform(0.15, 0.6), left * rng.uniform(0.6, 1.05), rng.uniform(200, 700)])
-    muscle = 55 + 0.17 * left * rng.uniform(0.6, 1.4)
-    if rng.random() < 0.12:
-        left = right = rng.uniform(32, 55)
-        muscle = left + rng.uniform(-2, 16)
-    _set(rng, mean, LEFT_BLOOD, left, 0.035 * left)
-    _set(rng, mean, RIGHT_BLOOD, right, 0.1 * right)
-    _set(rng, mean, HEART_MUSCLE, muscle, 6)
-    _set(rng, mean, SOFT, rng.uniform(30, 80), 15)
-    _set(rng, mean, FATTY, -95, 12)
-    _set(rng, mean, HOLLOW, -990, 10)
-    _set(rng, mean, BONY, 350, 180)
-    values = {
-        T.LUNG: (-830, 40),
-        T.LUNG_VESSEL: (right * 0.8, 60),
-        T.LIVER: (rng.uniform(50, 130), 8),
-        T.SPLEEN: (120, 30),
-    }
-    values |= {T.MUSCLE: (58, 8), T.BREAST: (20, 25), T.STOMACH_CONTENT: (rng.uniform(0, 200), 10)}
-    for tissue, (value, spread) in values.items():
-        mean[tissue] = rng.normal(value, spread)
-    texture[[T.RV_BLOOD, T.RA_BLOOD, T.VENA_CAVA_SUPERIOR, T.VENA_CAVA_INFERIOR]] = 0.15 * right  # mixing
-    texture[[T.LUNG, T.MARROW]] = 40.0
-    return mean, texture
-
-
-def _mr_contrast(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Relative signals [256] and textures [256] as in balanced SSFP or contrast-enhanced gradient-echo MR; blood is 1."""
-    mean, texture = np.full(256, 0.4), np.full(256, 0.03)
-    _set(rng, mean, LEFT_BLOOD, 1.0, 0.05)
-    _set(rng, mean, RIGHT_BLOOD, rng.uniform(0.75, 1.1), 0.07)
-    _set(rng, mean, HEART_MUSCLE, rng.uniform(0.2, 0.5), 0.03)
-    _set(rng, mean, SOFT, rng.uniform(0.15, 0.5), 0.1)
-    _set(
-        rng, mean, FATTY, rng.choice([rng.uniform(0.1, 0.35), rng.uniform(0.5, 1.2)]), 0.06
-    )  # saturated or not
-    _set(rng, mean, HOLLOW, 0.02, 0.01)
-    _set(rng, mean, BONY, rng.uniform(0.05, 0.4), 0.1)
-    values = {T.LUNG: (0.06, 0.03), T.LUNG_VESSEL: (0.5, 0.2), T.LIVER: (0.4, 0.12), T.SPLEEN: (0.45, 0.15)}
-    values |= {
-        T.MUSCLE: (rng.uniform(0.15, 0.4), 0.03),
-        T.SPINAL_CANAL: (0.8, 0.25),
-        T.STOMACH_CONTENT: (0.5, 0.3),
-    }
-    for tissue, (value, spread) in values.items():
-        mean[tissue] = abs(rng.normal(value, spread))
-    texture[LEFT_BLOOD + RIGHT_BLOOD] = rng.uniform(0.0, 0.12)  # flow
-    return mean, texture
-
-
-def _any_contrast(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Any brightness for any tissue: values [256] in 0..1 and textures [256]; kinds of tissue keep together."""
-    mean = rng.uniform(0, 1, 256)
-    for group in (LEFT_BLOOD, RIGHT_BLOOD, HEART_MUSCLE, FATTY, HOLLOW):
-        _set(rng, mean, group, mean[group[0]], 0.04)
-    if rng.random() < 0.5:
-        _set(rng, mean, RIGHT_BLOOD, mean[T.LV_BLOOD], 0.05)
-    if (
-        abs(mean[T.LV_BLOOD] - mean[T.MYOCARDIUM]) < 0.15
-    ):  # blood that cannot be told from its wall teaches nothing
-        mean[HEART_MUSCLE] += np.copysign(0.3, mean[T.MYOCARDIUM] - mean[T.LV_BLOOD])
-    return mean, rng.uniform(0, 0.08, 256)
-
-
-def _set(
-    rng: np.random.Generator, table: np.ndarray, tissues: list[Tissue], value: float, spread: float
-) -> None:
-    table[tissues] = value + rng.normal(0, abs(spread), len(tissues))
 
 
 def _window(
