@@ -199,10 +199,15 @@ def _on_single_threads(compute: Callable[[int], None], count: int) -> None:
             compute(n)
 
     with ThreadPoolExecutor(workers) as pool:
-        done = [pool.submit(work) for _ in range(workers)]
-        all_single.wait()
-        torch.set_num_threads(available)  # the number that threads yet to come start with is one for all
-        restored.set()
+        try:
+            done = [pool.submit(work) for _ in range(workers)]
+            all_single.wait()
+        except BaseException:  # a thread could not be started, or Ctrl-C: let the others go
+            all_single.abort()
+            raise
+        finally:
+            torch.set_num_threads(available)  # threads yet to come start with the last number that was set
+            restored.set()
         for future in done:
             future.result()
 

@@ -254,3 +254,22 @@ def test_batches_keep_all_threads_busy_and_calls_short(torch_threads: Setter) ->
 
 def test_the_matrix_rate_is_a_rate() -> None:
     assert 0.01 < engine.matrix_rate(torch.float32, CPU, size=256, repeats=2) < 1e6
+
+
+def test_a_thread_that_cannot_be_started_is_an_error_not_a_standstill(
+    torch_threads: Setter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepared = engine.prepare(trained(), CPU)
+    torch_threads(2)
+    start, started = threading.Thread.start, []
+
+    def only_one(thread: threading.Thread) -> None:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", only_one)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        prepared.probabilities(slices(4))
+    assert torch.get_num_threads() == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,15 @@ from SIFALib.networks import (
 )
 
 INFERENCE = ("encoder.", "segmentation_head.")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tests run side by side; threads that wait for each other would only slow them down."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def values(segmenter: Segmenter, prefixes: tuple[str, ...] = ("",)) -> int:
