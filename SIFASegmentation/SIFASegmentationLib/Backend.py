@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Protocol
 
@@ -43,9 +44,12 @@ class LibraryBackend:
     def steps(
         self, volume: Volume, package: ModelPackage, options: Options
     ) -> Generator[Progress, None, Result]:
-        from SIFALib import inference, models
+        from SIFALib import engine, inference, models
 
         if self._loaded is None or self._loaded[0] != package.card.sha256:
             self._loaded = (package.card.sha256, models.load_segmenter(package))
+        if engine.choose_device(options.device).type == "cpu":
+            # More slices at once are no faster there, and single ones let the panel answer within a moment.
+            options = dataclasses.replace(options, batch_size=1)
         result = yield from inference.segment_steps(volume, self._loaded[1], package.card, options)
         return result

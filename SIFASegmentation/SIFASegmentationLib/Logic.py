@@ -89,13 +89,13 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         volume = yield from _converted(
             SceneConversion.volumeSteps(volumeNode, placement), _("Straightening the volume")
         )
+        yield Step(_("Loading PyTorch and the model"))
         options = self.backend.options(
             device=device,
             precision=precision,
             roi=SceneConversion.roiBox(roi) if roi is not None else None,
             structures=tuple(structures) if structures is not None else None,
         )
-        yield Step(_("Loading PyTorch and the model"))
         work = self.backend.steps(volume, package, options)
         result = yield from _watched(work, volumeNode)
         labels = yield from _converted(

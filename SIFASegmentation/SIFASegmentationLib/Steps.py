@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import qt
 
 SLICE_SECONDS = 0.05  # how long the runner holds the event loop at once, if the steps are shorter
+PAINT_MS = 20  # time for the panel to paint the name of a new stage
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Runner:
         self._onStep, self._onDone, self._onError = onStep, onDone, onError
         self._steps: Generator | None = None
         self._stepping = False
+        self._stage = ""
         self._timer = qt.QTimer()
         # Started anew after each slice, so that a dialog opened within a step cannot re-enter it.
         self._timer.setSingleShot(True)
@@ -43,7 +45,7 @@ class Runner:
 
     def start(self, steps: Generator) -> None:
         self.cancel()
-        self._steps = steps
+        self._steps, self._stage = steps, ""
         self._timer.start(0)
 
     def cancel(self) -> None:
@@ -62,7 +64,7 @@ class Runner:
         finish: Callable[[], None] | None = None
         try:
             step = next(steps)
-            while time.monotonic() < end:
+            while time.monotonic() < end and step.stage == self._stage:
                 step = next(steps)
         except StopIteration as stop:
             result = stop.value
@@ -78,5 +80,7 @@ class Runner:
             self._steps = None
             finish()
         else:
+            pause = PAINT_MS if step.stage != self._stage else 0  # before its first step, which may be long
+            self._stage = step.stage
             self._onStep(step)
-            self._timer.start(0)
+            self._timer.start(pause)

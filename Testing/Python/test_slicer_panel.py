@@ -133,7 +133,7 @@ def test_apply_turns_into_cancel_while_it_runs_and_shows_stage_and_time(panel):
 
 def test_cancel_stops_the_work_and_leaves_nothing(panel):
     panel.ui.inputSelector.setCurrentNode(add_scan())
-    panel.logic.backend.count = 10_000
+    panel.logic.backend.count = 10**9
     panel.logic.backend.before_step = lambda _step: time.sleep(0.001)
     before = slicer.mrmlScene.GetNumberOfNodes()
     panel.ui.applyButton.click()
@@ -158,7 +158,7 @@ def test_cancel_leaves_an_earlier_result_untouched(panel):
     node = panel.ui.outputSelector.currentNode()
     report, table = node.GetAttribute("SIFA.Report"), cells(panel.ui.resultsTable)
     panel.logic.backend.rule = lambda volume: np.zeros(volume.array.shape, np.uint8)
-    panel.logic.backend.count = 10_000
+    panel.logic.backend.count = 10**9
     panel.ui.applyButton.click()
     stage.wait_until(lambda: panel.logic.backend.taken > 30)
     panel.ui.applyButton.click()
@@ -182,7 +182,7 @@ def test_event_loop_runs_between_the_steps(panel):
 
 def test_closing_the_scene_during_a_run_ends_it_quietly(panel):
     panel.ui.inputSelector.setCurrentNode(add_scan())
-    panel.logic.backend.count = 10_000
+    panel.logic.backend.count = 10**9
     panel.ui.applyButton.click()
     stage.wait_until(lambda: panel.logic.backend.taken > 20)
     stage.clear_scene()
@@ -199,7 +199,7 @@ def test_closing_the_scene_during_a_run_ends_it_quietly(panel):
 def test_deleting_the_volume_during_a_run_ends_it_with_a_sentence(panel):
     scan = add_scan()
     panel.ui.inputSelector.setCurrentNode(scan)
-    panel.logic.backend.count = 10_000
+    panel.logic.backend.count = 10**9
     panel.ui.applyButton.click()
     stage.wait_until(lambda: panel.logic.backend.taken > 20)
     slicer.mrmlScene.RemoveNode(scan)
@@ -211,7 +211,7 @@ def test_deleting_the_volume_during_a_run_ends_it_with_a_sentence(panel):
 
 def test_closing_the_module_during_a_run_ends_the_work(panel):
     panel.ui.inputSelector.setCurrentNode(add_scan())
-    panel.logic.backend.count = 10_000
+    panel.logic.backend.count = 10**9
     panel.ui.applyButton.click()
     stage.wait_until(lambda: panel.logic.backend.taken > 20)
     panel.runner.cancel()
@@ -388,3 +388,12 @@ def test_edits_are_noticed_when_the_panel_is_opened_again(panel):
     panel.enter()
     assert cells(panel.ui.resultsTable)[2][1] != before[2][1]
     assert "Edited since" in panel.ui.flagsLabel.text
+
+
+def test_a_stage_is_shown_before_its_first_step_runs(panel):
+    """Loading PyTorch may block for seconds; the panel says so before, not afterwards."""
+    seen = []
+    panel.logic.backend.before_step = lambda step: seen.append(panel.ui.progressLabel.text)
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    run(panel)
+    assert seen[0] == "Loading PyTorch and the model"
