@@ -43,6 +43,10 @@ class Dependencies:
 
     def ensure(self) -> None:
         """Ask for what is missing and install it. To be called on the main thread. Raises DependencyError."""
+        try:
+            import slicer.packaging
+        except ImportError as error:
+            raise DependencyError(_("SIFA needs Slicer 5.12 or newer; update Slicer.")) from error
         if not self.torchIsThere():
             self._installTorch()
         needed = slicer.packaging.load_requirements(str(self.requirements))

@@ -18,6 +18,12 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         panel.setMRMLScene(slicer.mrmlScene)
         self.ui.segmentationButton.connect("clicked(bool)", self.onSegmentation)
 
+    def enter(self) -> None:
+        """Nothing to bring up to date: the panel depends on no scene."""
+
+    def exit(self) -> None:
+        """Nothing to let go of."""
+
     def cleanup(self) -> None:
         self.removeObservers()
 

@@ -64,12 +64,6 @@ class ScriptedLoadableModuleWidget:
     def cleanup(self) -> None:
         pass
 
-    def enter(self) -> None:
-        pass
-
-    def exit(self) -> None:
-        pass
-
 
 class ScriptedLoadableModuleLogic:
     def __init__(self, parent=None):
