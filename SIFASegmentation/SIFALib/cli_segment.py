@@ -31,7 +31,6 @@ from .cli_run import (
     write_text,
 )
 from .models import ModelError, ModelPackage
-from .nifti_file import check_nifti
 from .segmentation_file import check_suffix, write_labels
 from .structures import Structure, structure_by_id
 from .volume import Volume, VolumeError
@@ -60,8 +59,6 @@ def segment(options: argparse.Namespace) -> int:
 
     start = time.perf_counter()
     with fails_as(BAD_INPUT, VolumeError, OSError):
-        if options.input.is_file():
-            check_nifti(options.input)
         scan = volume.read(options.input)
         volume.check(scan)
     read_seconds = time.perf_counter() - start

@@ -90,15 +90,17 @@ def verify(package: ModelPackage) -> None:
 
 def load_segmenter(package: ModelPackage) -> Segmenter:
     """The network with the package's weights: float32, on the CPU, in evaluation mode. Raises ModelError."""
+    import torch
+
     from . import arrays
     from .networks import Segmenter
 
     architecture = package.card.architecture
     tensors = model_weights.read(package.weights, package.card.sha256, architecture)
-    segmenter = Segmenter(architecture.variant, architecture.width, architecture.classes)
-    segmenter.load_state_dict(
-        {name: arrays.to_tensor(array.astype(np.float32)) for name, array in tensors.items()}
-    )
+    with torch.device("meta"):  # no start values: all are read
+        segmenter = Segmenter(architecture.variant, architecture.width, architecture.classes)
+    weights = {name: arrays.to_tensor(array.astype(np.float32)) for name, array in tensors.items()}
+    segmenter.load_state_dict(weights, assign=True)
     return segmenter.eval()
 
 

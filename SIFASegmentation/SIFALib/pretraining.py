@@ -162,8 +162,6 @@ def load(settings: Settings, folder: Path) -> State:
 
 def train(settings: Settings, folder: Path) -> State:
     """Train to the end, or go on from the folder's checkpoint; log and save as it goes."""
-    torch.set_num_threads(settings.threads)
-    torch.set_flush_denormal(True)
     folder.mkdir(parents=True, exist_ok=True)
     make_all(settings, folder)
     training = load_anatomies(folder / "anatomies")
@@ -245,6 +243,8 @@ def main() -> None:
     folder, version = arguments.pop("folder"), arguments.pop("version")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     settings = replace(Settings(), **arguments)
+    torch.set_num_threads(settings.threads)
+    torch.set_flush_denormal(True)  # of the whole process: vanishing weights would slow it down many times
     state = train(settings, folder)
     dice = validate(state, load_anatomies(folder / "validation"), settings)
     package = write_model(state, settings, dice, folder / "model", version)

@@ -137,6 +137,9 @@ def _read_file(path: Path) -> Volume:
         )
     if path.stat().st_size == 0:
         raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
+    from .nifti_file import check_nifti  # it raises this module's VolumeError
+
+    check_nifti(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -256,4 +259,5 @@ def _stem(path: Path) -> str:
 def _reason(error: BaseException) -> str:
     """The last line of ITK's message, without its addresses."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[-1].split("): ")[-1] if lines else type(error).__name__).rstrip(".")
+    last = lines[-1] if lines else type(error).__name__
+    return last.split("): ")[-1].removeprefix("sitk::ERROR: ").rstrip(".")

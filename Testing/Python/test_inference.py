@@ -194,6 +194,23 @@ def test_a_full_gpu_gives_way_to_the_cpu(monkeypatch: pytest.MonkeyPatch):
     assert dice(result.labels.array == 3, truth == 3) > 0.97
 
 
+def test_weights_that_do_not_fit_a_gpu_go_to_the_cpu(monkeypatch: pytest.MonkeyPatch):
+    def prepare(_: object, device: torch.device, __: object) -> Reader:
+        if device.type != "cpu":
+            raise engine.OutOfMemory(0, device)
+        return Reader()
+
+    choose = engine.choose_device
+    monkeypatch.setattr(engine, "prepare", prepare)
+    monkeypatch.setattr(
+        engine, "choose_device", lambda n: torch.device("cuda:0") if n == "auto" else choose(n)
+    )
+    monkeypatch.setattr(engine, "choose_precision", lambda *_: torch.float32)
+    report = segment(drawing(GRID)[0], None, CARD).report
+    assert report["notes"] == ["Memory ran out on cuda:0 for the weights alone; went on on the CPU."]
+    assert report["device"] == "cpu"
+
+
 def test_when_nothing_fits_a_sentence_says_so(reader: Reader):
     reader.most = 0
     with pytest.raises(MemoryError, match="close other programs"):
