@@ -116,19 +116,20 @@ def main() -> None:
         thumbnail(volume, icons / f"SIFAPhantom{modality.upper()}.png")
     widget = stage.open_module("SIFASegmentation")
     widget.ui.inputSelector.setCurrentNode(volume)
-    save(folder / "PanelStart.png", grab(widget))
+    save(folder / "panel-start.png", grab(widget))
     widget.ui.applyButton.click()
     stage.wait_until(lambda: widget.ui.progressBar.value > 300 or not widget.runner.running, 1800)
-    save(folder / "PanelRunning.png", grab(widget))
+    save(folder / "panel-running.png", grab(widget))
     stage.wait_until(lambda: not widget.runner.running, 1800)
     panel = grab(widget)
-    save(folder / "PanelResult.png", panel)
+    save(folder / "panel-results.png", panel)
     shown = four_views(volume, widget.ui.outputSelector.currentNode())
-    save(folder / "Overview.png", beside(panel, shown))
+    save(folder / "phantom-ct-views.png", shown)
+    save(folder / "overview.png", beside(panel, shown))
     widget.ui.advancedCollapsibleButton.collapsed = False
     widget.ui.modelsCollapsibleButton.collapsed = False
-    save(folder / "PanelAll.png", grab(widget))
-    save(folder / "PanelTraining.png", grab(stage.open_module("SIFATraining")))
+    save(folder / "panel-all.png", grab(widget))
+    save(folder / "panel-training.png", grab(stage.open_module("SIFATraining")))
 
 
 if __name__ == "__main__":
