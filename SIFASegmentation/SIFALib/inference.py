@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from .networks import Segmenter
 
 LOCATE_MARGIN_MM = 20.0  # around the heart found by the coarse pass: two of its logits
-HEART_ML = 10.0  # a smaller find in the coarse pass is no heart
+NO_SEARCH = (
+    1.3  # a scan whose slices are at most so many times the model's crop wide and high needs no search
+)
+HEART_ML = 10.0  # less than this in all is no heart
+NO_HEART = (
+    "No heart was found in {}. If there is one, draw a region of interest around it, "
+    "or adapt the model to scans like this one."
+)
 PASTE_COST = 0.02  # one native plane pasted back, in units of one slice through the network
 
 
@@ -40,7 +47,7 @@ class Result:
 
 
 class NoHeartFound(RuntimeError):
-    """The coarse pass found nothing that could be a heart."""
+    """Nothing in the scan could be a heart."""
 
 
 def segment(
@@ -86,6 +93,8 @@ def segment_steps(
         images = job.images(grid)
         job.plan(grid.count[2] + PASTE_COST * volume.geometry.size[2])
         probabilities = yield from _predict(job, "Segmenting", images)
+        if (probabilities.argmax(axis=0) > 0).sum() * grid.voxel_ml(volume.geometry) < HEART_ML:
+            raise NoHeartFound(NO_HEART.format(volume.name))
     with job.timed("paste"):
         flags = _clean(job, probabilities, grid, structures)
         labels, kept = yield from _paste(job, probabilities, grid, structures, wanted)
@@ -110,6 +119,9 @@ def _locate(job: Job) -> Generator[Progress, None, np.ndarray]:
     if job.options.roi is not None:
         return slices.box_of_roi(geometry, job.options.roi)
     whole = slices.whole_box(geometry)
+    reach = NO_SEARCH * job.pre.crop * job.pre.spacing_mm
+    if all(geometry.extent_mm[axis] <= reach for axis in job.plane.axes[:2]):
+        return whole  # the scan shows little but the heart
     grid = slices.slice_grid(
         geometry, job.plane, whole, job.pre.locate_spacing_mm, job.pre.locate_slice_spacing_mm, 64
     )
@@ -117,12 +129,8 @@ def _locate(job: Job) -> Generator[Progress, None, np.ndarray]:
     job.plan(images.size / job.pre.crop**2 + 80 + PASTE_COST * geometry.size[2])
     probabilities = yield from _predict(job, "Finding the heart", images)
     heart = quality.largest_component(probabilities.argmax(axis=0) > 0)
-    voxel_ml = float(np.prod(grid.spacing_mm(geometry))) / 1000.0
-    if heart.sum() * voxel_ml < HEART_ML:
-        raise NoHeartFound(
-            f"No heart was found in {job.volume.name}. If there is one, draw a region of interest around it, "
-            "or adapt the model to scans like this one."
-        )
+    if heart.sum() * grid.voxel_ml(geometry) < HEART_ML:
+        raise NoHeartFound(NO_HEART.format(job.volume.name))
     where = np.argwhere(heart)[:, ::-1]  # columns, rows, slices
     box = grid.index_box(np.stack([where.min(axis=0) - 0.5, where.max(axis=0) + 0.5]))
     margin = LOCATE_MARGIN_MM / np.array(geometry.spacing)

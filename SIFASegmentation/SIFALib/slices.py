@@ -93,6 +93,10 @@ class SliceGrid:
         a, b, c = (abs(s) * geometry.spacing[i] for s, i in zip(self.step, self.plane.axes, strict=True))
         return (a, b, c)
 
+    def voxel_ml(self, geometry: Geometry) -> float:
+        """Millilitres of one voxel of the grid."""
+        return geometry.voxel_ml * abs(self.step[0] * self.step[1] * self.step[2])
+
     def index_box(self, work_box: np.ndarray) -> np.ndarray:
         """[2, 3] volume indices (low, high; i, j, k) of a box [2, 3] of work indices (columns, rows, slices)."""
         box = np.empty((2, 3))

@@ -116,6 +116,14 @@ def test_a_region_of_interest_replaces_the_search(reader: Reader):
     assert dice(result.labels.array == 3, truth == 3) > 0.97
 
 
+def test_a_scan_of_little_but_the_heart_is_not_searched(reader: Reader):
+    small = Geometry((120, 110, 100), (0.0,) * 3, (1.2, 1.2, 1.2))
+    scan, truth = drawing(small)
+    stages = [p.stage for p in segment_steps(scan, None, CARD)]
+    assert "Finding the heart" not in stages
+    assert dice(segment(scan, None, CARD).labels.array == 3, truth == 3) > 0.97
+
+
 def test_only_the_wanted_structures_are_kept(reader: Reader):
     scan, _ = drawing(GRID, aorta=True)
     assert set(np.unique(segment(scan, None, CARD).labels.array)) == {0, 3, 4}
@@ -220,8 +228,9 @@ def test_when_nothing_fits_a_sentence_says_so(reader: Reader):
 def test_no_heart_is_an_answer(reader: Reader):
     rng = np.random.default_rng(0)
     scan = Volume(rng.integers(-950, -850, GRID.shape).astype(np.int16), GRID, "lungs.nii.gz")
-    with pytest.raises(NoHeartFound, match=r"No heart was found in lungs\.nii\.gz"):
-        segment(scan, None, CARD)
+    for options in (Options(), Options(roi=(-20.0, 80.0, 80.0, 160.0, 720.0, 800.0))):
+        with pytest.raises(NoHeartFound, match=r"No heart was found in lungs\.nii\.gz"):
+            segment(scan, None, CARD, options)
 
 
 def test_unusable_volumes_are_refused_before_any_work(reader: Reader):
