@@ -8,8 +8,8 @@ venv=${2:-.venv}
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 command -v "$python" >/dev/null || fail "there is no $python; install Python 3.10 or newer (Debian: apt-get install python3 python3-venv)"
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-  fail "$("$python" --version) is too old; Python 3.10 or newer is needed (make PYTHON=/path/to/python3.11 ...)"
+"$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' ||
+  fail "$("$python" --version) cannot be used; Slicer's core is there for Python 3.10 to 3.13 (make PYTHON=/path/to/python3.11 ...)"
 
 # library file -> Debian package
 libraries=(libEGL.so.1:libegl1 libGL.so.1:libgl1 libxkbcommon.so.0:libxkbcommon0 libdbus-1.so.3:libdbus-1-3
