@@ -24,7 +24,7 @@ def volumeGoesThroughUnchanged() -> None:
 
 def phantomIsSegmented() -> None:
     """The default model finds all four structures in the phantom, under their names, with volumes."""
-    node = PhantomSamples.loadPhantom("ct", spacingMm=2.0)
+    node = PhantomSamples.loadPhantom("ct", spacingMm=3.0)
     logic = SIFASegmentationLogic()
     rows = logic.results(logic.segment(node))
     assert len(rows) == 4 and all(row.volumeMl > 5.0 for row in rows), rows

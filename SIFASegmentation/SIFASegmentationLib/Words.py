@@ -10,6 +10,7 @@ from slicer.i18n import tr as _
 if TYPE_CHECKING:
     from SIFALib.models import ModelCard
 
+BRIEF = 60  # characters on what a model was trained on; the rest is in the tooltip
 SWATCH = 12  # pixels
 ROW = 26  # pixels, height of a row of a table and of its header
 
@@ -30,9 +31,11 @@ def modelName(card: ModelCard) -> str:
 
 
 def modelLine(card: ModelCard) -> str:
-    """Modality, version, licence, and the first sentence on what it was trained on."""
+    """Modality, version, licence, and what it was trained on, as briefly as its card allows."""
     modality = {"CT/MR": _("CT and MR")}.get(card.modality, card.modality)
-    trained = card.trained_on.strip().split(". ")[0].rstrip(".")
+    trained, *details = card.trained_on.strip().split(". ")[0].rstrip(".").split(", ")
+    while details and len(trained) + len(details[0]) < BRIEF:
+        trained += ", " + details.pop(0)
     return _("{modality} · version {version} · {licence} · trained on: {trained}").format(
         modality=modality, trained=trained, version=card.version, licence=card.licence
     )

@@ -110,9 +110,10 @@ def test_training_panel_promises_nothing_that_it_cannot_do():
     assert slicer.util.selectedModule() == "SIFASegmentation"
 
 
-def test_training_self_test_passes():
-    stage.open_module("SIFATraining")
-    slicer.selfTests["SIFATraining"]()
+@pytest.mark.parametrize("name", ["SIFASegmentation", "SIFATraining"])
+def test_self_test_passes(name):
+    stage.open_module(name)
+    slicer.selfTests[name]()
 
 
 def test_nothing_is_printed_by_the_panel(capsys, caplog):
