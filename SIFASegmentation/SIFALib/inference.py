@@ -39,7 +39,7 @@ PASTE_COST = 0.02  # one native plane pasted back, in units of one slice through
 
 @dataclass(frozen=True)
 class Result:
-    """labels: uint8 on the grid of the input. probabilities: structure id -> float32 0..1 on that grid, if kept."""
+    """labels: uint8 on the grid of the input. probabilities: structure id -> float16 0..1 on that grid, if kept."""
 
     labels: Volume
     probabilities: dict[str, Volume] | None
@@ -93,10 +93,16 @@ def segment_steps(
         images = job.images(grid)
         job.plan(grid.count[2] + PASTE_COST * volume.geometry.size[2])
         probabilities = yield from _predict(job, "Segmenting", images)
+        if options.roi is not None:
+            _to_background(probabilities, ~grid.inside(box))
         if (probabilities.argmax(axis=0) > 0).sum() * grid.voxel_ml(volume.geometry) < HEART_ML:
             raise NoHeartFound(NO_HEART.format(volume.name))
     with job.timed("paste"):
+        yield job.progress("Cleaning up")
         flags = _clean(job, probabilities, grid, structures)
+        yield job.progress("Cleaning up")
+        if not options.keep_probabilities:
+            probabilities, grid = _cropped(probabilities, grid)
         labels, kept = yield from _paste(job, probabilities, grid, structures, wanted)
     result = Volume(labels, volume.geometry, volume.name)
     report = job.report(grid)
@@ -163,11 +169,23 @@ def _clean(
     labels = probabilities.argmax(axis=0).astype(np.uint8)
     geometry = Geometry(grid.count, (0.0, 0.0, 0.0), grid.spacing_mm(job.volume.geometry))
     kept, flags = quality.keep_largest(Volume(labels, geometry, job.volume.name), structures)
-    stray = kept.array != labels
-    probabilities[0][stray] = 1.0
-    for foreground in probabilities[1:]:
-        foreground[stray] = 0.0
+    _to_background(probabilities, kept.array != labels)
     return flags
+
+
+def _to_background(probabilities: np.ndarray, mask: np.ndarray) -> None:
+    """Make the voxels of `mask` certain background, in place."""
+    probabilities[0][mask] = 1.0
+    for foreground in probabilities[1:]:
+        foreground[mask] = 0.0
+
+
+def _cropped(probabilities: np.ndarray, grid: slices.SliceGrid) -> tuple[np.ndarray, slices.SliceGrid]:
+    """The block around everything that is not background, with one element to spare, and its grid."""
+    box = quality.bounding_box(probabilities.argmax(axis=0) > 0)
+    rows = [slice(max(0, s.start - 1), min(n, s.stop + 1)) for s, n in zip(box, grid.shape, strict=True)]
+    block = (rows[0], rows[1], rows[2])
+    return probabilities[:, block[0], block[1], block[2]], grid.part(block)
 
 
 def _paste(
@@ -180,7 +198,7 @@ def _paste(
     """Labels uint8 [k, j, i] on the volume's grid and, if asked for, the probabilities of the wanted structures."""
     shape = job.volume.geometry.shape
     labels = np.zeros(shape, np.uint8)
-    kept = {s.id: np.zeros(shape, np.float32) for s in wanted} if job.options.keep_probabilities else {}
+    kept = {s.id: np.zeros(shape, np.float16) for s in wanted} if job.options.keep_probabilities else {}
     chosen = np.zeros(256, np.uint8)
     chosen[[s.value for s in wanted]] = [s.value for s in wanted]
     seen = time.monotonic()

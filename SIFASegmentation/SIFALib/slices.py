@@ -97,6 +97,21 @@ class SliceGrid:
         """Millilitres of one voxel of the grid."""
         return geometry.voxel_ml * abs(self.step[0] * self.step[1] * self.step[2])
 
+    def inside(self, box: np.ndarray) -> np.ndarray:
+        """Bool [slices, rows, columns]: which elements lie in a box [2, 3] of volume indices, whole voxels counted."""
+        hit = [
+            (self.positions(w) >= box[0, axis] - 0.5) & (self.positions(w) <= box[1, axis] + 0.5)
+            for w, axis in enumerate(self.plane.axes)
+        ]
+        return hit[2][:, None, None] & hit[1][None, :, None] & hit[0][None, None, :]
+
+    def part(self, block: tuple[slice, slice, slice]) -> SliceGrid:
+        """The grid of a block of (slices, rows, columns)."""
+        lows = [block[2 - w].start for w in range(3)]
+        a, b, c = (start + step * low for start, step, low in zip(self.start, self.step, lows, strict=True))
+        i, j, k = (block[2 - w].stop - block[2 - w].start for w in range(3))
+        return SliceGrid(self.plane, (a, b, c), self.step, (i, j, k))
+
     def index_box(self, work_box: np.ndarray) -> np.ndarray:
         """[2, 3] volume indices (low, high; i, j, k) of a box [2, 3] of work indices (columns, rows, slices)."""
         box = np.empty((2, 3))
@@ -213,25 +228,23 @@ def paste(
     """Bring probabilities [classes, slices, rows, columns] to the volume's voxels, one native k-plane at a time.
 
     Yields (k, (rows, columns) of the plane that the grid covers, float32 [classes, j, i]). Between slices and pixels
-    linear; beyond the outermost slice by half a slice distance the nearest counts.
+    linear; beyond the outermost slice, up to a slice distance, that slice counts.
     """
-    order = [
-        2 - grid.plane.axes[w] for w in (2, 1, 0)
-    ]  # array axis (k, j, i) that each of (slices, rows, columns) becomes
+    order = [2 - grid.plane.axes[w] for w in (2, 1, 0)]  # array axis (k, j, i) of slices, rows, columns
     aligned = probabilities.transpose(0, *(1 + int(n) for n in np.argsort(order)))
     covered: list[slice] = [slice(0)] * 3
     source: list[np.ndarray] = [np.empty(0)] * 3
     for w, axis in enumerate(grid.plane.axes):
         position = (np.arange(geometry.size[axis]) - grid.start[w]) / grid.step[w]
-        reach = 0.5 + (1.0 / abs(grid.step[w]) if w == 2 else 0.0)
+        reach = (
+            1.0 if w == 2 else 0.5
+        )  # a stride that does not divide the slices leaves some beyond the last mean
         hit = np.flatnonzero((position > -reach) & (position < grid.count[w] - 1 + reach))
         if hit.size == 0:
             return
         covered[axis] = slice(int(hit[0]), int(hit[-1]) + 1)
         source[axis] = position[covered[axis]]
-    aligned = _interpolate(
-        aligned, source[0], 3
-    )  # columns of the result first: the other steps then copy whole rows
     for k, where in zip(range(covered[2].start, covered[2].stop), source[2], strict=True):
         plane = _interpolate(aligned, np.array([where]), 1)[:, 0]
+        plane = _interpolate(plane, source[0], 2)  # columns before rows: the rows are then copied whole
         yield k, (covered[1], covered[0]), _interpolate(plane, source[1], 1)

@@ -16,6 +16,8 @@ import numpy as np
 import SimpleITK as sitk
 
 MIN_SIZE = (16, 16, 1)  # voxels, the two larger sides and the smallest: below this no heart can be told
+SAME_ORIENTATION = 1e-3  # by which the direction cosines of a series' slices may differ
+EVEN_STEPS = 0.1  # by which the distances of slices may differ, of their median: rounding, gantry tilt
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
@@ -180,20 +182,50 @@ def _read_dicom(folder: Path) -> Volume:
     series = [s for s in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)) if s]
     if not series:
         raise VolumeError(f"{folder} holds no DICOM series; give the folder that the DICOM files lie in.")
-    files = {s: sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), s) for s in series}
-    largest = max(series, key=lambda s: len(files[s]))
-    if sum(len(files[s]) == len(files[largest]) for s in series) > 1:
+    if len(series) > 1:
         raise VolumeError(
-            f"{folder} holds {len(series)} DICOM series; put the one that you want into its own folder."
+            f"{folder} holds {len(series)} DICOM series; put the files of the one that you want into a folder of their own."
         )
-    reader = sitk.ImageSeriesReader()
-    reader.SetFileNames(files[largest])
+    files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
+    if len(files) > 1:
+        _check_slices(folder, files)
     try:
-        image = reader.Execute()
+        image = sitk.ReadImage(files if len(files) > 1 else files[0])
     except RuntimeError as error:
         raise VolumeError(f"The DICOM series in {folder} cannot be read: {_reason(error)}.") from error
     _check_header(folder, image.GetDimension(), image.GetSize(), image.GetNumberOfComponentsPerPixel())
     return Volume.of(image, folder.resolve().name)
+
+
+def _check_slices(folder: Path, files: Sequence[str]) -> None:
+    """Raise VolumeError unless the files are the slices of one volume: one orientation, even steps, none twice."""
+    positions, orientations = [], []
+    reader = sitk.ImageFileReader()
+    for file in files:
+        reader.SetFileName(file)
+        try:
+            reader.ReadImageInformation()
+            positions.append([float(x) for x in reader.GetMetaData("0020|0032").split("\\")])
+            orientations.append([float(x) for x in reader.GetMetaData("0020|0037").split("\\")])
+        except (RuntimeError, ValueError) as error:
+            raise VolumeError(
+                f"{file} does not say where its slice lies; it is no slice of a volume."
+            ) from error
+    if np.ptp(orientations, axis=0).max() > SAME_ORIENTATION:
+        raise VolumeError(f"The slices in {folder} lie in different orientations; give one stack of slices.")
+    along = np.sort(np.array(positions) @ np.cross(orientations[0][:3], orientations[0][3:]))
+    steps = np.diff(along)
+    if steps.min() < 0.01:
+        raise VolumeError(
+            f"{folder} holds several slices at the same place: a sequence of volumes, or files that are there twice. "
+            "Give one volume."
+        )
+    if steps.max() - steps.min() > EVEN_STEPS * np.median(steps):
+        where = along[int(np.argmax(steps))]
+        raise VolumeError(
+            f"The slices in {folder} lie {steps.min():.2f} to {steps.max():.2f} mm apart (widest at {where:.1f} mm); "
+            "slices are missing. Export the series again."
+        )
 
 
 def check(volume: Volume) -> None:

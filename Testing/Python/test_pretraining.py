@@ -71,6 +71,13 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path: Path):
         assert torch.equal(value, resumed.average[key]), key
 
 
+def test_a_training_does_not_go_on_with_other_settings(tmp_path: Path):
+    pretraining.save(pretraining.start(SETTINGS), SETTINGS, tmp_path)
+    assert pretraining.load(replace(SETTINGS, iterations=9), tmp_path).iteration == 0
+    with pytest.raises(ValueError, match="other settings .learning_rate 0.001"):
+        pretraining.load(replace(SETTINGS, learning_rate=0.1), tmp_path)
+
+
 def test_it_learns(anatomies):
     settings = replace(SETTINGS, width=4, batch=4, iterations=30, warm_up=5, learning_rate=3e-3)
     state = pretraining.start(settings)

@@ -81,8 +81,16 @@ def test_an_oblique_stack_is_cut_in_its_own_plane():
         Geometry((110, 100, 50), (10.0, -20.0, 30.0), (1.1, 1.2, 2.2), tilted()),
         Geometry((40, 150, 140), (0.0, 0.0, 0.0), (6.0, 0.9, 0.8), tilted((2, 0, 1), (-1, 1, -1))),
         Geometry((200, 210, 190), (1.0, 2.0, 3.0), (0.5, 0.5, 0.5), tilted((1, 2, 0), (1, -1, 1))),
+        Geometry((191, 200, 194), (1.0, 2.0, 3.0), (0.4, 0.4, 0.4), tilted((1, 2, 0), (1, -1, 1))),
+        Geometry((120, 130, 304), (1.0, 2.0, 3.0), (0.8, 0.8, 0.4)),
     ],
-    ids=["anisotropic", "sagittal stack", "finer than the network's grid"],
+    ids=[
+        "anisotropic",
+        "sagittal stack",
+        "finer than the network's grid",
+        "no multiple of the stride",
+        "304 slices",
+    ],
 )
 def test_there_and_back_gives_the_same_values_in_the_same_places(geometry: Geometry):
     volume = ball(geometry)

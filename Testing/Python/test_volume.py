@@ -71,8 +71,9 @@ def test_dicom_series_folder_is_read_with_its_geometry(tmp_path: Path):
     assert np.allclose(back.geometry.corners(), original.geometry.corners(), atol=1e-3)
 
 
-def write_dicom(original: Volume, folder: Path) -> None:
-    folder.mkdir()
+def write_dicom(original: Volume, folder: Path, series: int = 1, shift: float = 0.0, first: int = 0) -> None:
+    """One file a slice; `shift` mm moves the later half, `first` numbers the files."""
+    folder.mkdir(exist_ok=True)
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
     axes = original.geometry.axes
@@ -81,17 +82,37 @@ def write_dicom(original: Volume, folder: Path) -> None:
         tags = {
             "0008|0060": "CT",
             "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
-            "0020|000e": "1.2.826.0.1.3680043.2.1125.1",
+            "0020|000e": f"1.2.826.0.1.3680043.2.1125.1.{series}",
             "0020|000d": "1.2.826.0.1.3680043.2.1125.2",
-            "0008|0018": f"1.2.826.0.1.3680043.2.1125.3.{k}",
-            "0020|0013": str(k),
-            "0020|0032": "\\".join(f"{x:.6f}" for x in original.geometry.point((0, 0, k))),
+            "0008|0018": f"1.2.826.0.1.3680043.2.1125.3.{series}.{first + k}",
+            "0020|0013": str(first + k),
+            "0020|0032": "\\".join(f"{x:.6f}" for x in original.geometry.point((0, 0, k + shift * (k > 2)))),
             "0020|0037": "\\".join(f"{x:.8f}" for x in [*axes[:, 0], *axes[:, 1]]),
         }
         for key, value in tags.items():
             plane.SetMetaData(key, value)
-        writer.SetFileName(str(folder / f"{k}.dcm"))
+        writer.SetFileName(str(folder / f"{series}-{first + k}.dcm"))
         writer.Execute(plane)
+
+
+def test_a_dicom_series_with_missing_slices_is_refused(tmp_path: Path):
+    write_dicom(a_volume(np.int16, (20, 24, 6)), tmp_path / "gap", shift=2.0)
+    with pytest.raises(VolumeError, match=r"gap lie 3\.00 to 9\.00 mm apart .*slices are missing"):
+        volume.read(tmp_path / "gap")
+
+
+def test_a_dicom_series_of_several_volumes_is_refused(tmp_path: Path):
+    for phase in range(2):
+        write_dicom(a_volume(np.int16, (20, 24, 5)), tmp_path / "cine", first=10 * phase)
+    with pytest.raises(VolumeError, match="several slices at the same place"):
+        volume.read(tmp_path / "cine")
+
+
+def test_a_folder_of_two_dicom_series_is_refused(tmp_path: Path):
+    for series in (1, 2):
+        write_dicom(a_volume(np.int16, (20, 24, 5 * series)), tmp_path / "two", series=series)
+    with pytest.raises(VolumeError, match="holds 2 DICOM series"):
+        volume.read(tmp_path / "two")
 
 
 def test_a_failed_write_leaves_the_former_file_and_nothing_else(
