@@ -20,7 +20,7 @@ SEEDS = (0, 1, 2, 3, 4, 5)  # all at end-diastole
 SYSTOLIC_SEED = 15
 SPACING = 3.0
 
-# ml; brief of the phantom, after normal values of cardiac CT and MR
+# ml; after normal values of cardiac CT and MR
 NORMAL_ML = {
     "LV": (80, 150),
     "MYO": (100, 205),
