@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-SIFA := $(VENV)/bin/sifa
 READY := $(VENV)/.ready
 DATA ?= ../shared/data
 GOLDEN ?= ../shared/method/golden

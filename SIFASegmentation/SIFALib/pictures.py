@@ -65,8 +65,7 @@ def _planes(geometry: Geometry) -> list[Plane]:
 
 def _named(geometry: Geometry, name: str) -> Plane:
     """That plane, whatever the resolution in it."""
-    cube = Geometry(geometry.size, geometry.origin, geometry.spacing, geometry.direction)
-    even = Geometry((100, 100, 100), cube.origin, (1.0, 1.0, 1.0), cube.direction)
+    even = Geometry((100, 100, 100), geometry.origin, (1.0, 1.0, 1.0), geometry.direction)
     return choose_plane(even, name)
 
 
