@@ -1,20 +1,20 @@
 """The command line: `sifa segment`, `sifa models`, `sifa phantom`, `sifa doctor`.
 
 Thin: it turns text into arguments, results into text, and every foreseeable failure into one sentence on
-stderr and an exit code. Data goes to stdout, progress and errors to stderr.
+stderr and an exit code. Data goes to stdout, progress and errors to stderr. Nothing here needs a package
+besides Python's own: `sifa doctor` must run where the others are missing.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import SimpleITK as sitk
-
-from . import __version__, cli_commands, cli_segment
+from . import __version__
 from .cli_run import (
     BAD_INPUT,
     INTERRUPTED,
@@ -64,9 +64,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     level = logging.DEBUG if options.debug else logging.ERROR
-    sitk.ProcessObject.SetGlobalWarningDisplay(
-        options.debug
-    )  # what matters is raised, and said in a sentence
     logging.basicConfig(level=level, format="%(name)s: %(message)s", force=True)
     try:
         return options.run(options)
@@ -78,6 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         complain(str(failure))
         return failure.code
+    except ImportError as error:
+        if options.debug:
+            raise
+        what = f"The Python package {error.name.partition('.')[0]}" if error.name else "A Python package"
+        complain(f"{what} cannot be used: {sentence(error)} `sifa doctor` tells how to repair it.")
+        return OTHER
     except Exception as error:
         if options.debug:
             raise
@@ -85,6 +88,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"unexpected {type(error).__name__}: {sentence(error)} Run again with --debug and report it."
         )
         return OTHER
+
+
+def _command(name: str) -> Callable[[argparse.Namespace], int]:
+    """The function `module.function` of this package; the module is imported when it is called."""
+    module, _, function = name.partition(".")
+
+    def run(options: argparse.Namespace) -> int:
+        return getattr(importlib.import_module(f".{module}", __package__), function)(options)
+
+    return run
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -113,7 +126,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add(
-    commands, name: str, parents: list, run, help: str, description: str = ""
+    commands, name: str, parents: list, run: str, help: str, description: str = ""
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(
         name,
@@ -123,12 +136,12 @@ def _add(
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_command(run))
     return parser
 
 
 def _add_segment(commands, parents: list) -> None:
-    parser = _add(commands, "segment", parents, cli_segment.segment, "segment the heart in a scan", SEGMENT)
+    parser = _add(commands, "segment", parents, "cli_segment.segment", "segment the heart in a scan", SEGMENT)
     parser.add_argument("input", metavar="IN", type=Path)
     parser.add_argument("output", metavar="OUT", type=Path)
     parser.add_argument(
@@ -155,37 +168,43 @@ def _add_segment(commands, parents: list) -> None:
 
 
 def _add_models(commands, parents: list) -> None:
-    parser = _add(commands, "models", [], None, "list, show, import, verify, delete and export models")
-    parser.set_defaults(run=cli_commands.list_models, models_folder=None)
+    parser = _add(
+        commands,
+        "models",
+        [],
+        "cli_commands.list_models",
+        "list, show, import, verify, delete and export models",
+    )
+    parser.set_defaults(models_folder=None)
     actions = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add(
         actions,
         "list",
         parents,
-        cli_commands.list_models,
+        "cli_commands.list_models",
         "list the models, and what is wrong with broken ones",
     )
-    show = _add(actions, "show", parents, cli_commands.show, "print a model's card")
+    show = _add(actions, "show", parents, "cli_commands.show", "print a model's card")
     show.add_argument(
         "model", metavar="ID", nargs="?", help="id, id@version or folder (default: the bundled model)"
     )
     bring = _add(
-        actions, "import", parents, cli_commands.import_model, "check a model and copy it into your folder"
+        actions, "import", parents, "cli_commands.import_model", "check a model and copy it into your folder"
     )
     bring.add_argument("path", metavar="PATH", type=Path, help="a folder or a zip file")
-    check = _add(actions, "verify", parents, cli_commands.verify, "check weights against their card")
+    check = _add(actions, "verify", parents, "cli_commands.verify", "check weights against their card")
     check.add_argument("models", metavar="ID", nargs="*", help="id, id@version or folder (default: all)")
-    delete = _add(actions, "delete", parents, cli_commands.delete, "delete one of your own models")
+    delete = _add(actions, "delete", parents, "cli_commands.delete", "delete one of your own models")
     delete.add_argument("model", metavar="ID@VERSION", help="the model, or the name of a broken folder")
-    export = _add(actions, "export", parents, cli_commands.export, "write a model as a zip file")
+    export = _add(actions, "export", parents, "cli_commands.export", "write a model as a zip file")
     export.add_argument("model", metavar="ID", help="id, id@version or folder")
     export.add_argument("path", metavar="OUT.zip", type=Path)
-    _add(actions, "folder", parents, cli_commands.folder, "print the folder of your own models")
+    _add(actions, "folder", parents, "cli_commands.folder", "print the folder of your own models")
 
 
 def _add_phantom(commands, parents: list) -> None:
     parser = _add(
-        commands, "phantom", parents, cli_commands.phantom, "make a digital thorax with exact labels"
+        commands, "phantom", parents, "cli_commands.phantom", "make a digital thorax with exact labels"
     )
     parser.add_argument("output", metavar="OUT", type=Path, help="image: .nii.gz, .nii, .nrrd or .mha")
     parser.add_argument("--modality", choices=("ct", "mr"), default="ct", help="(default: %(default)s)")
@@ -202,13 +221,7 @@ def _add_phantom(commands, parents: list) -> None:
 
 
 def _add_doctor(commands, parents: list) -> None:
-    _add(
-        commands,
-        "doctor",
-        parents,
-        cli_commands.run_doctor,
-        "check the installation and say how to repair it",
-    )
+    _add(commands, "doctor", parents, "cli_doctor.run", "check the installation and say how to repair it")
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:

@@ -1,14 +1,13 @@
-"""`sifa models`, `sifa phantom` and `sifa doctor`."""
+"""`sifa models` and `sifa phantom`."""
 
 from __future__ import annotations
 
 import argparse
 
-from . import doctor, models, volume
+from . import models
 from .cli_run import (
     MODEL,
     OK,
-    OTHER,
     OUTPUT,
     USAGE,
     Failure,
@@ -16,14 +15,13 @@ from .cli_run import (
     complain,
     fails_as,
     find_model,
+    quiet_itk,
     say,
     store_of,
     table,
     volumes_table,
 )
 from .models import BrokenPackage, ModelError, ModelPackage, ModelStore
-from .quality import volumes_ml
-from .segmentation_file import LABEL_SUFFIXES, check_suffix, write_labels
 from .structures import STRUCTURES
 
 
@@ -125,6 +123,11 @@ def folder(options: argparse.Namespace) -> int:
 
 
 def phantom(options: argparse.Namespace) -> int:
+    from . import volume
+    from .quality import volumes_ml
+    from .segmentation_file import LABEL_SUFFIXES, check_suffix, write_labels
+
+    quiet_itk(options.debug)
     if not options.output.name.lower().endswith(LABEL_SUFFIXES) or ".seg." in options.output.name.lower():
         raise Failure(USAGE, f"{options.output} must end in {', '.join(LABEL_SUFFIXES)}.")
     if options.labels:
@@ -144,13 +147,3 @@ def phantom(options: argparse.Namespace) -> int:
     if not options.quiet:
         say(volumes_table(volumes_ml(case.labels), STRUCTURES))
     return OK
-
-
-def run_doctor(options: argparse.Namespace) -> int:
-    well = True
-    for finding in doctor.examine(store_of(options.models_folder)):
-        say(f"{'ok    ' if finding.ok else 'REPAIR'}  {finding.name}: {finding.detail}")
-        if finding.repair:
-            say(f"        {finding.repair}")
-        well = well and finding.ok
-    return OK if well else OTHER

@@ -10,10 +10,13 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from . import models
-from .models import ModelError, ModelPackage, ModelStore
+from .model_card import ModelError
 from .structures import Structure
+
+if TYPE_CHECKING:
+    from .models import ModelPackage, ModelStore
 
 OK, OTHER, USAGE, BAD_INPUT, MODEL, NO_HEART, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
@@ -95,12 +98,23 @@ def write_text(text: str, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def quiet_itk(debug: bool) -> None:
+    """Keep ITK from warning on stderr: what matters is raised, and said in a sentence."""
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(debug)
+
+
 def store_of(folder: str | None) -> ModelStore:
+    from . import models
+
     return models.default_store(folder)
 
 
 def find_model(store: ModelStore, name: str | None) -> ModelPackage:
     """The model with that id or id@version, the one in that folder, or the default. Failure if none."""
+    from . import models
+
     with fails_as(MODEL, ModelError):
         if not name:
             return store.default()

@@ -25,6 +25,7 @@ from .cli_run import (
     complain,
     fails_as,
     find_model,
+    quiet_itk,
     say,
     store_of,
     volumes_table,
@@ -40,6 +41,9 @@ IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 def segment(options: argparse.Namespace) -> int:
     """Everything that can be found wrong at once is, before the long work begins."""
+    import skimage.measure  # noqa: F401  (needed only after the long work)
+
+    quiet_itk(options.debug)
     roi = parse_roi(options.roi) if options.roi else None
     with fails_as(USAGE, VolumeError):
         check_suffix(options.output)

@@ -1,7 +1,8 @@
 """What is installed, whether it works, and the repair in a sentence: for `sifa doctor` and Slicer's panel.
 
 Each check returns findings and changes nothing. torch is never imported here: a half-installed one can crash
-or hang the program that imports it, so it is tried in a fresh process, with one convolution.
+or hang the program that imports it, so it is tried in a fresh process, with one convolution. Importing this
+module needs nothing but Python, so that it can say what else is missing.
 """
 
 from __future__ import annotations
@@ -9,16 +10,20 @@ from __future__ import annotations
 import importlib
 import json
 import platform
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import __version__, models
-from .models import ModelError, ModelPackage, ModelStore
+from . import __version__
+from .model_card import ModelError
+
+if TYPE_CHECKING:
+    from .models import ModelPackage, ModelStore
 
 MIN_PYTHON = (3, 10)
 MIN_TORCH = (2, 2)
@@ -50,12 +55,23 @@ class Finding:
     repair: str = ""
 
 
-def examine(store: ModelStore, python: str | None = None) -> Iterator[Finding]:
-    """All checks, one finding after the other. `python`: the interpreter that runs torch; None: this one."""
+def examine(models_folder: str | None = None, python: str | None = None) -> Iterator[Finding]:
+    """All checks, one finding after the other.
+
+    models_folder: of the user's own models; None: the usual one. python: the interpreter that runs torch;
+    None: this one. Where numpy is missing the models cannot be checked, and that is a finding.
+    """
     yield check_python()
     yield from check_packages()
     torch = check_torch(python)
     yield torch
+    try:
+        from . import models
+    except ImportError as error:
+        repair = "Repair the packages above first."
+        yield Finding("Models", False, f"cannot be checked ({_last_line(str(error))})", repair)
+        return
+    store = models.default_store(models_folder)
     yield from check_models(store)
     yield check_user_folder(store.user)
     if torch.ok and store.packages():
@@ -75,7 +91,7 @@ def check_packages() -> list[Finding]:
 
 
 def _check_package(module: str, name: str, least: tuple[int, int]) -> Finding:
-    repair = f"Run `pip install --upgrade {name}`."
+    repair = _install(name)
     try:
         version = str(getattr(importlib.import_module(module), "__version__", "unknown"))
     except Exception as error:  # a broken package may raise anything
@@ -103,6 +119,8 @@ def check_torch(python: str | None = None, timeout_s: float = TIMEOUT_S) -> Find
 
 def check_models(store: ModelStore) -> Iterator[Finding]:
     """Every model of the store: its weights against its card, then the folders that hold no usable model."""
+    from . import models
+
     packages, broken = store.packages(), store.broken()
     for package in packages:
         name = f"Model {package.card.key}"
@@ -121,6 +139,8 @@ def check_models(store: ModelStore) -> Iterator[Finding]:
 
 def check_user_folder(folder: Path) -> Finding:
     """Whether models can be imported: the folder, or the nearest existing one above it, can be written to."""
+    from . import models
+
     name, place = "Folder for own models", folder
     while not place.exists() and place != place.parent:
         place = place.parent
@@ -173,7 +193,7 @@ def probe_slice(folder: str) -> dict[str, Any]:
 
     import numpy as np
 
-    from . import engine
+    from . import engine, models
 
     package = models.read_package(folder)
     device = engine.choose_device("auto")
@@ -221,6 +241,10 @@ def _in_fresh_process(
 def _diagnose(returncode: int, stderr: str) -> Finding:
     """What a failed probe says about the installation of torch."""
     last = _last_line(stderr)
+    missing = re.search(r"No module named '(\w+)", last)
+    if missing and missing[1] in PACKAGES:
+        name, _ = PACKAGES[missing[1]]
+        return Finding("PyTorch", False, f"cannot be tried without {name}", _install(name))
     if "No module named 'torch'" in last:
         return Finding("PyTorch", False, "is not installed", INSTALL_TORCH)
     if returncode < 0 or not last:
@@ -228,6 +252,10 @@ def _diagnose(returncode: int, stderr: str) -> Finding:
     if "no kernel image" in last or "CUDA" in last:
         return Finding("PyTorch", False, last, OTHER_BUILD)
     return Finding("PyTorch", False, last, REINSTALL_TORCH)
+
+
+def _install(name: str) -> str:
+    return f"Run `pip install --upgrade {name}`."
 
 
 def _last_line(text: str) -> str:

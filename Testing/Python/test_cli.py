@@ -234,6 +234,56 @@ def test_without_torch_models_work_and_segment_says_what_to_install(case, tmp_pa
     assert "PyTorch cannot be used (No module named 'torch'). Install it" in complaint
 
 
+def without_packages(folder: Path, *names: str) -> dict[str, str]:
+    """The environment of a Python in which these packages are not installed."""
+    for name in names:
+        message = f"No module named {name!r}"
+        (folder / f"{name}.py").write_text(f"raise ModuleNotFoundError({message!r}, name={name!r})")
+    return {"PYTHONPATH": str(folder)}
+
+
+@pytest.mark.parametrize("missing", [("SimpleITK", "skimage", "safetensors", "torch"), ("numpy",)])
+def test_doctor_help_and_version_need_no_package_and_doctor_names_each_that_is_missing(tmp_path, missing):
+    without = without_packages(tmp_path, *missing)
+    for option in ("--version", "--help"):
+        process = start(option, **without)
+        assert process.communicate()[1] == "" and process.returncode == 0
+    process = start("doctor", **without)
+    printed, complaint = process.communicate()
+    assert (process.returncode, complaint) == (1, "")
+    pip_names = {"skimage": "scikit-image", "torch": "PyTorch"}
+    for name in missing:
+        line = printed.partition(f"REPAIR  {pip_names.get(name, name)}: ")[2]
+        assert (
+            line.splitlines()[1]
+            .strip()
+            .startswith(
+                "Install PyTorch"
+                if name == "torch"
+                else f"Run `pip install --upgrade {pip_names.get(name, name)}`."
+            )
+        )
+    if missing == ("numpy",):
+        assert "REPAIR  PyTorch: cannot be tried without numpy\n" in printed
+        assert "REPAIR  Models: cannot be checked (No module named 'numpy')\n" in printed
+
+
+@pytest.mark.parametrize("missing", ["SimpleITK", "numpy", "skimage"])
+def test_a_missing_package_is_said_in_a_sentence_before_the_work(case, tmp_path, missing):
+    without = without_packages(tmp_path, missing) | {"SIFA_MODELS": str(case / "models")}
+    commands = [("segment", case / "scan.nrrd", tmp_path / "out.nrrd", "--model", "tiny")]
+    if missing != "skimage":  # a phantom does without
+        commands.append(("phantom", tmp_path / "out.nrrd"))
+    for command in commands:
+        process = start(*command, **without)
+        _, complaint = process.communicate()
+        assert process.returncode == 1
+        assert complaint == (
+            f"sifa: The Python package {missing} cannot be used: No module named '{missing}'. "
+            "`sifa doctor` tells how to repair it.\n"
+        )
+
+
 # models
 
 

@@ -1,0 +1,18 @@
+"""`sifa doctor`; it runs where packages that SIFA needs are missing."""
+
+from __future__ import annotations
+
+import argparse
+
+from . import doctor
+from .cli_run import OK, OTHER, say
+
+
+def run(options: argparse.Namespace) -> int:
+    well = True
+    for finding in doctor.examine(options.models_folder):
+        say(f"{'ok    ' if finding.ok else 'REPAIR'}  {finding.name}: {finding.detail}")
+        if finding.repair:
+            say(f"        {finding.repair}")
+        well = well and finding.ok
+    return OK if well else OTHER
