@@ -4,7 +4,7 @@ On the CPU every slice is computed alone and by one thread, as many slices side 
 threads. That keeps the cores busier than sharing each convolution among them, and it makes the result
 independent of the batch size and of the number of threads, to the last bit: no slice ever meets another
 one. On a GPU a batch is computed at once; its libraries choose how by the shape of the batch, so that last
-digits may differ there.
+digits may differ there. float32 is float32 there, too, not cuDNN's TF32 with its ten bits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,16 +76,19 @@ def choose_device(name: str = "auto") -> torch.device:
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """The number format of the convolutions; "auto": bfloat16 where the device is made for it, else float32.
 
-    Raises ValueError for an unknown name, and for bfloat16 on a CPU that would take hundreds of times longer.
+    Raises ValueError for an unknown name, and for bfloat16 on a device that is not made for it: a CPU would
+    take hundreds of times longer, older GPUs and Apple's lack parts of it.
     """
     if name == "auto":
         return torch.bfloat16 if _fast_bfloat16(device) else torch.float32
     if name not in PRECISIONS:
         raise ValueError(f"There is no precision '{name}'; choose auto, {' or '.join(PRECISIONS)}.")
-    if name == "bfloat16" and device.type == "cpu" and not _fast_bfloat16(device):
-        raise ValueError(
-            "This processor computes far slower in bfloat16 than in float32; choose auto or float32."
-        )
+    if name == "bfloat16" and not _fast_bfloat16(device):
+        if device.type == "cpu":
+            reason = "This processor computes far slower in bfloat16 than in float32"
+        else:
+            reason = f"The device '{device}' is not made for bfloat16"
+        raise ValueError(f"{reason}; choose auto or float32.")
     return PRECISIONS[name]
 
 
@@ -122,7 +125,7 @@ class Engine:
             check_image_batch(images, 1)
             if self.device.type == "cpu":
                 return self._slice_by_slice(images)
-            with torch.inference_mode():
+            with torch.inference_mode(), _exact_convolutions():
                 return to_numpy(self.network(images.to(self.device)))
 
     def _slice_by_slice(self, images: Tensor) -> np.ndarray:
@@ -210,6 +213,11 @@ def _on_single_threads(compute: Callable[[int], None], count: int) -> None:
             restored.set()
         for future in done:
             future.result()
+
+
+def _exact_convolutions() -> AbstractContextManager[None]:
+    """A context in which cuDNN computes float32 in float32 and repeatably; what was set before returns after."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 def _fast_bfloat16(device: torch.device) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from copy import deepcopy
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from SIFALib import engine
 from SIFALib.arrays import to_numpy, to_tensor
-from SIFALib.folded import fold
+from SIFALib.folded import FoldedNetwork, fold
 from SIFALib.networks import ConvNorm, Segmenter
 
 CPU = torch.device("cpu")
@@ -200,6 +202,8 @@ def test_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(engine, "_cpu_has_bfloat16", lambda: True)
     assert engine.choose_precision("auto", CPU) == torch.bfloat16
     assert engine.choose_precision("auto", torch.device("mps")) == torch.float32
+    with pytest.raises(ValueError, match=r"'mps' is not made for bfloat16; choose auto or float32\."):
+        engine.choose_precision("bfloat16", torch.device("mps"))
     with pytest.raises(ValueError, match="no precision 'half'"):
         engine.choose_precision("half", CPU)
 
@@ -209,7 +213,38 @@ def test_precision_follows_the_cuda_generation(
     monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-    assert engine.choose_precision("auto", torch.device("cuda")) == dtype
+    device = torch.device("cuda")
+    assert engine.choose_precision("auto", device) == dtype
+    if dtype == torch.float32:
+        with pytest.raises(ValueError, match=r"'cuda' is not made for bfloat16; choose auto or float32\."):
+            engine.choose_precision("bfloat16", device)
+    else:
+        assert engine.choose_precision("bfloat16", device) == dtype
+
+
+@pytest.mark.parametrize("tf32", [True, False])
+@pytest.mark.parametrize("error", [None, KeyError("r7")])
+def test_a_gpu_computes_float32_in_float32_and_the_settings_of_torch_stay(
+    tf32: bool, error: Exception | None
+) -> None:
+    """The device "meta" stands for the GPU: what counts is what torch is set to while the network runs."""
+    names = ("enabled", "benchmark", "deterministic", "allow_tf32")
+    settings = torch.backends.cudnn
+    seen = []
+
+    def network(images: torch.Tensor) -> torch.Tensor:
+        seen.append(tuple(getattr(settings, name) for name in names))
+        if error:
+            raise error
+        return torch.zeros(len(images), 5, *images.shape[2:])
+
+    gpu = engine.Engine(torch.device("meta"), torch.float32, 5, cast(FoldedNetwork, network), 1.0)
+    with settings.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=tf32):
+        before = tuple(getattr(settings, name) for name in names)
+        with pytest.raises(KeyError) if error else nullcontext():
+            gpu.probabilities(slices(2))
+        assert tuple(getattr(settings, name) for name in names) == before == (True, True, False, tf32)
+    assert seen == [(True, False, True, False)]
 
 
 def test_an_old_torch_without_the_helpers_asks_the_system(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
