@@ -6,8 +6,10 @@ import argparse
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import SimpleITK as sitk
 
 from . import models, volume
@@ -37,6 +39,7 @@ from .structures import Structure, structure_by_id
 from .volume import Volume, VolumeError
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
+SLAB = 16  # slices of a probability map that are converted at once
 
 
 def segment(options: argparse.Namespace) -> int:
@@ -126,12 +129,34 @@ def _run(scan: Volume, package: ModelPackage, roi, structures: tuple[Structure, 
 def _write(result, scan: Volume, structures: tuple[Structure, ...], options) -> None:
     write_labels(result.labels, options.output, structures)
     if options.probabilities:
-        frames = [result.probabilities[s.id].image() for s in structures]
-        volume.write_image(sitk.JoinSeries(frames), options.probabilities)
+        frames = join_frames(result.probabilities, [s.id for s in structures])
+        volume.write_image(frames, options.probabilities)
+        del frames
     if options.picture:
         from . import pictures
 
-        pictures.overlay(scan, result.labels, options.picture)
+        pictures.overlay(scan, result.labels, options.picture, structures)
+
+
+def join_frames(maps: dict[str, Volume], ids: Sequence[str]) -> sitk.Image:
+    """A 4D float32 image whose frames are the maps of these ids, in their order.
+
+    Each map leaves `maps` once it is copied, and copies are made slab by slab: on a large scan four maps and
+    the image take gigabytes, and no third copy would fit beside them.
+    """
+    geometry = maps[ids[0]].geometry
+    axes = np.eye(4)
+    axes[:3, :3] = geometry.axes
+    image = sitk.Image((*geometry.size, len(ids)), sitk.sitkFloat32)
+    image.SetOrigin((*geometry.origin, 0.0))
+    image.SetSpacing((*geometry.spacing, 1.0))
+    image.SetDirection(axes.ravel().tolist())
+    for frame, structure_id in enumerate(ids):
+        array = maps.pop(structure_id).array
+        for k in range(0, len(array), SLAB):
+            slab = np.ascontiguousarray(array[k : k + SLAB], np.float32)
+            image[:, :, k : k + len(slab), frame] = sitk.GetImageFromArray(slab)
+    return image
 
 
 def _print(report: dict, structures: tuple[Structure, ...], output: Path) -> None:

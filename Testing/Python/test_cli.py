@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,9 +17,10 @@ import tiny_models
 from SIFALib import __version__
 from SIFALib.cli import main
 from SIFALib.cli_run import ProgressLine, table
-from SIFALib.cli_segment import parse_roi
+from SIFALib.cli_segment import join_frames, parse_roi
 from SIFALib.segmentation_file import read_seg_nrrd
 from SIFALib.structures import STRUCTURES
+from SIFALib.volume import Geometry, Volume
 
 LIBRARY = Path(__file__).resolve().parents[2] / "SIFASegmentation"
 TURN = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0)
@@ -104,13 +106,42 @@ def test_every_further_output_is_written_when_asked(sifa, case, tmp_path):
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "labels.nrrd")))
     frames = sitk.GetArrayFromImage(sitk.ReadImage(str(outputs["--probabilities"])))
     assert frames.shape == (4, *labels.shape) and frames.dtype == np.float32
-    assert frames.min() >= 0 and frames.sum(axis=0).max() <= 1 + 1e-5
+    assert frames.min() >= 0 and frames.sum(axis=0).max() <= 1 + 4 * 2**-12  # rounding of float16
     assert (frames.argmax(axis=0)[labels == 3] == 2).all()
     report = json.loads(outputs["--report"].read_text())
     assert report["model"]["id"] == "tiny" and report["input"]["path"] == str(case / "scan.nrrd")
     assert report["volumes_ml"]["LV"] == pytest.approx((labels == 3).sum() * 0.108)
     assert {"read", "write", "network"} <= report["seconds"].keys()
     assert outputs["--picture"].read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_picture_shows_the_labels_of_the_model(sifa, case, tmp_path):
+    """A model with one class more and the left ventricle in pure green."""
+    green = dataclasses.replace(STRUCTURES[2], color=(0, 255, 0))
+    more = dataclasses.replace(STRUCTURES[0], value=5, id="RV", name="Right ventricle", color=(1, 2, 3))
+    labels = (*STRUCTURES[:2], green, STRUCTURES[3], more)
+    architecture = tiny_models.models.Architecture(width=2, classes=6)
+    model = tiny_models.write_constant(tmp_path / "green", 3, labels=labels, architecture=architecture)
+    picture = tmp_path / "picture.png"
+    options = ["--model", model.folder, "--picture", picture, "--quiet"]
+    assert sifa("segment", case / "scan.nrrd", tmp_path / "o.nrrd", *options)[0] == 0
+    colours = sitk.GetArrayFromImage(sitk.ReadImage(str(picture))).reshape(-1, 3)
+    assert (colours == (0, 255, 0)).all(axis=1).any()
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_probabilities_become_frames_of_float32_in_the_order_asked_for(kind):
+    geometry = Geometry.of(scan())
+    rng = np.random.default_rng(1)
+    whole = rng.random((3, *geometry.shape)).astype(kind)  # the maps may be views of one array
+    maps = {name: Volume(part, geometry) for name, part in zip("abc", whole, strict=True)}
+    joined = join_frames(maps, ["c", "a"])
+    expected = sitk.JoinSeries([Volume(whole[n].astype(np.float32), geometry).image() for n in (2, 0)])
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(joined), sitk.GetArrayFromImage(expected))
+    assert joined.GetPixelID() == sitk.sitkFloat32
+    for part in ("GetSize", "GetOrigin", "GetSpacing", "GetDirection"):
+        assert getattr(joined, part)() == getattr(expected, part)()
+    assert list(maps) == ["b"], "what was copied is let go"
 
 
 def test_quiet_prints_nothing(sifa, case, tmp_path):
@@ -193,6 +224,32 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
         cwd=LIBRARY,
         env=os.environ | environment,
     )
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+from SIFALib.cli_segment import join_frames
+from SIFALib.volume import Geometry, Volume
+
+def peak():  # Linux counts what the parent took before this process began; its own status does not
+    if sys.platform == "linux":
+        return 1024 * int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+grid = Geometry((256, 256, 100), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+maps = {name: Volume(np.full(grid.shape, 0.5, np.float32), grid) for name in "abcd"}
+before = peak()
+image = join_frames(maps, list("abcd"))
+print((peak() - before) / (4 * image.GetNumberOfPixels()))
+"""
+
+
+def test_joining_the_probabilities_takes_the_memory_of_the_joined_image_and_no_copy_more():
+    printed = subprocess.run(
+        [sys.executable, "-c", MEMORY], cwd=LIBRARY, capture_output=True, text=True, check=True
+    ).stdout
+    assert 0.5 < float(printed) < 1.25
 
 
 def test_the_version_is_told():
