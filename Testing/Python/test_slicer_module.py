@@ -110,6 +110,7 @@ def test_training_panel_promises_nothing_that_it_cannot_do():
     assert slicer.util.selectedModule() == "SIFASegmentation"
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["SIFASegmentation", "SIFATraining"])
 def test_self_test_passes(name):
     stage.open_module(name)
