@@ -114,7 +114,7 @@ def summarise(rows: list[dict]) -> dict:
                     "dice": float(np.mean(values)),
                     "assd_mm": float(np.mean(distances)) if distances else None,
                     "cases": len(values),
-                    "missing": sum(v == 0 for v in values),
+                    "missing": sum(1 for v in values if v == 0),
                 }
     return summary
 
