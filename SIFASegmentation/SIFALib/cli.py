@@ -29,6 +29,8 @@ from .cli_run import (
     sentence,
 )
 
+FIRST_FREE_SEED = 1000  # of phantoms; those below are for training the bundled model
+
 EXIT_CODES = f"""exit codes:
   {OK}    all went well
   {OTHER}    something else failed (PyTorch is missing, memory ran out, a bug); doctor: something needs repair
@@ -51,6 +53,17 @@ ROI = (
     "box around the heart, which otherwise is searched: in mm as 3D Slicer shows them (R to the right, A to "
     "the front, S to the head), as R0,R1,A0,A1,S0,S1 or as centre and size R,A,S/DR,DA,DS"
 )
+
+BATCH_SIZE = (
+    "slices at once; on the CPU it changes not a single label, on a GPU at most what rounding decides "
+    "(default: what suits the device)"
+)
+MODALITY = (
+    "how grey values are read: ct by the model's fixed window of Hounsfield units (HU), mr by percentiles of "
+    "the scan's own values; auto takes ct where there is lung or air below -200 HU, else mr; give ct for a CT "
+    "that shows neither (default: %(default)s)"
+)
+SEED = f"another seed, another person; below {FIRST_FREE_SEED}: the model may have seen it (default: %(default)s)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,10 +166,8 @@ def _add_segment(commands, parents: list) -> None:
     parser.add_argument(
         "--precision", default="auto", help="auto, float32 or bfloat16 (default: %(default)s)"
     )
-    parser.add_argument("--batch-size", type=int, metavar="N", help="slices at once; changes no label")
-    parser.add_argument(
-        "--modality", choices=("auto", "ct", "mr"), default="auto", help="(default: %(default)s)"
-    )
+    parser.add_argument("--batch-size", type=int, metavar="N", help=BATCH_SIZE)
+    parser.add_argument("--modality", choices=("auto", "ct", "mr"), default="auto", help=MODALITY)
     parser.add_argument("--roi", metavar="BOX", help=ROI)
     parser.add_argument("--structures", metavar="IDS", help="only these, for example LV,MYO")
     parser.add_argument(
@@ -208,9 +219,7 @@ def _add_phantom(commands, parents: list) -> None:
     )
     parser.add_argument("output", metavar="OUT", type=Path, help="image: .nii.gz, .nii, .nrrd or .mha")
     parser.add_argument("--modality", choices=("ct", "mr"), default="ct", help="(default: %(default)s)")
-    parser.add_argument(
-        "--seed", type=int, default=1, help="another seed, another person (default: %(default)s)"
-    )
+    parser.add_argument("--seed", type=int, default=FIRST_FREE_SEED, help=SEED)
     parser.add_argument(
         "--spacing", type=float, default=1.5, metavar="MM", help="voxel size (default: %(default)s)"
     )

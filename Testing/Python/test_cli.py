@@ -18,6 +18,7 @@ from SIFALib import __version__
 from SIFALib.cli import main
 from SIFALib.cli_run import ProgressLine, table
 from SIFALib.cli_segment import join_frames, parse_roi
+from SIFALib.intensity import AIR_HU
 from SIFALib.segmentation_file import read_seg_nrrd
 from SIFALib.structures import STRUCTURES
 from SIFALib.volume import Geometry, Volume
@@ -414,7 +415,28 @@ def test_a_phantom_is_written_with_its_exact_labels_and_the_same_again_for_the_s
     assert f"Left ventricle               {volume_ml:.1f}\n" in printed
 
 
+def test_a_phantom_for_which_no_seed_is_given_is_none_of_those_that_models_are_trained_on(sifa, tmp_path):
+    for name, seed in (("default.nrrd", ()), ("1000.nrrd", ("--seed", 1000))):
+        assert sifa("phantom", tmp_path / name, "--spacing", 8, "--quiet", *seed)[0] == 0
+    one, other = (sitk.GetArrayFromImage(sitk.ReadImage(str(p))) for p in sorted(tmp_path.iterdir()))
+    np.testing.assert_array_equal(one, other)
+
+
 # Text
+
+
+def test_the_help_says_what_changes_labels_and_how_grey_values_are_read(capsys):
+    texts = {}
+    for command in ("segment", "phantom"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        texts[command] = " ".join(capsys.readouterr().out.split())
+    assert (
+        "on the CPU it changes not a single label, on a GPU at most what rounding decides" in texts["segment"]
+    )
+    assert "ct by the model's fixed window of Hounsfield units (HU), mr by percentiles" in texts["segment"]
+    assert f"auto takes ct where there is lung or air below {AIR_HU:.0f} HU, else mr" in texts["segment"]
+    assert "below 1000: the model may have seen it (default: 1000)" in texts["phantom"]
 
 
 def test_a_terminal_gets_one_line_that_is_written_over_and_cleared(monkeypatch, capsys):
