@@ -3,7 +3,7 @@
     python Testing/Benchmarks/bench_phantom.py [--cases 4] [--model ID or folder] [--out FOLDER]
 
 Rules: whole volumes on the phantom's own grid; a structure that the prediction lacks has Dice 0; a phantom in which no
-heart is found has Dice 0 for all structures.
+heart is found has Dice 0 for all structures. In the JSON file the distance to what is not there is null.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from bench_real import find
@@ -73,7 +74,17 @@ def main() -> None:
             + f"  all: {np.mean(list(summary[modality].values())):.3f}"
         )
     result = {"model": f"{package.card.id} {package.card.version}", "cases": rows, "dice": summary}
-    (arguments.out / "phantom.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    text = json.dumps(without_infinity(result), indent=1, allow_nan=False)
+    (arguments.out / "phantom.json").write_text(text + "\n", encoding="utf-8")
+
+
+def without_infinity(value: Any) -> Any:
+    """The same with None for numbers that JSON cannot say."""
+    if isinstance(value, dict):
+        return {key: without_infinity(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_infinity(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 if __name__ == "__main__":
