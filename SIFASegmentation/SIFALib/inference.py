@@ -29,7 +29,8 @@ LOCATE_MARGIN_MM = 20.0  # around the heart found by the coarse pass: two of its
 NO_SEARCH = (
     1.3  # a scan whose slices are at most so many times the model's crop wide and high needs no search
 )
-HEART_ML = 10.0  # less than this in all is no heart
+HEART_ML = 10.0  # less than this in all is no heart, in a scan at least HEART_MM thick; in proportion in a thinner one
+HEART_MM = 50.0
 NO_HEART = (
     "No heart was found in {}. If there is one, draw a region of interest around it, "
     "or adapt the model to scans like this one."
@@ -95,7 +96,7 @@ def segment_steps(
         probabilities = yield from _predict(job, "Segmenting", images)
         if options.roi is not None:
             _to_background(probabilities, ~grid.inside(box))
-        if (probabilities.argmax(axis=0) > 0).sum() * grid.voxel_ml(volume.geometry) < HEART_ML:
+        if (probabilities.argmax(axis=0) > 0).sum() * grid.voxel_ml(volume.geometry) < _least_ml(job):
             raise NoHeartFound(NO_HEART.format(volume.name))
     with job.timed("paste"):
         yield job.progress("Cleaning up")
@@ -135,12 +136,18 @@ def _locate(job: Job) -> Generator[Progress, None, np.ndarray]:
     job.plan(images.size / job.pre.crop**2 + 80 + PASTE_COST * geometry.size[2])
     probabilities = yield from _predict(job, "Finding the heart", images)
     heart = quality.largest_component(probabilities.argmax(axis=0) > 0)
-    if heart.sum() * grid.voxel_ml(geometry) < HEART_ML:
+    if heart.sum() * grid.voxel_ml(geometry) < _least_ml(job):
         raise NoHeartFound(NO_HEART.format(job.volume.name))
     where = np.argwhere(heart)[:, ::-1]  # columns, rows, slices
     box = grid.index_box(np.stack([where.min(axis=0) - 0.5, where.max(axis=0) + 0.5]))
     margin = LOCATE_MARGIN_MM / np.array(geometry.spacing)
     return np.clip(np.stack([box[0] - margin, box[1] + margin]), whole[0], whole[1])
+
+
+def _least_ml(job: Job) -> float:
+    """How much of the structures a scan of this thickness must show to hold a heart."""
+    thickness = job.volume.geometry.extent_mm[job.plane.axes[2]]
+    return HEART_ML * min(1.0, thickness / HEART_MM)
 
 
 def _predict(job: Job, stage: str, images: np.ndarray) -> Generator[Progress, None, np.ndarray]:

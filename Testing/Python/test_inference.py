@@ -244,6 +244,21 @@ def test_no_heart_is_an_answer(reader: Reader):
             segment(scan, None, CARD, options)
 
 
+def test_a_thin_slab_needs_to_show_less_of_the_heart(reader: Reader):
+    thick = Geometry((150, 140, 60), (0.0,) * 3, (1.2, 1.2, 1.2))
+    thin = Geometry((150, 140, 5), (0.0,) * 3, (1.2, 1.2, 2.0))
+    for geometry, enough in ((thick, False), (thin, True)):
+        scan = np.zeros(geometry.shape, np.int16)
+        scan[: 5 if enough else 8, 60:80, 60:80] = BLOOD  # 5 ml
+        scan[:, :20] = -900
+        options = Options(roi=(10.0, 170.0, 10.0, 160.0, 0.0, 70.0))
+        if enough:
+            assert segment(Volume(scan, geometry, "thin"), None, CARD, options).labels.array.any()
+        else:
+            with pytest.raises(NoHeartFound):
+                segment(Volume(scan, geometry, "thick"), None, CARD, options)
+
+
 def test_unusable_volumes_are_refused_before_any_work(reader: Reader):
     with pytest.raises(VolumeError, match="constant"):
         segment(Volume(np.zeros(GRID.shape, np.int16), GRID, "x"), None, CARD)
