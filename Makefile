@@ -26,6 +26,11 @@ format: $(READY)
 
 setup: $(READY)
 
+# The icon, the sample data's thumbnails and the README's screenshots.
+pictures: $(READY)
+	$(RUN) Testing/Pictures/draw_icon.py
+	$(RUN) Testing/Pictures/render_panels.py
+
 $(READY): pyproject.toml constraints.txt Testing/setup.sh
 	bash Testing/setup.sh $(PYTHON) $(VENV)
 	touch $@
