@@ -221,7 +221,7 @@ def _in_fresh_process(
         run = subprocess.run(
             [python or sys.executable, "-c", code],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             stdin=subprocess.DEVNULL,
             timeout=timeout_s,

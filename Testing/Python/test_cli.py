@@ -222,6 +222,7 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        encoding="utf-8",
         cwd=LIBRARY,
         env=os.environ | environment,
     )
@@ -248,7 +249,12 @@ print((peak() - before) / (4 * image.GetNumberOfPixels()))
 
 def test_joining_the_probabilities_takes_the_memory_of_the_joined_image_and_no_copy_more():
     printed = subprocess.run(
-        [sys.executable, "-c", MEMORY], cwd=LIBRARY, capture_output=True, text=True, check=True
+        [sys.executable, "-c", MEMORY],
+        cwd=LIBRARY,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
     ).stdout
     assert 0.5 < float(printed) < 1.25
 

@@ -226,7 +226,12 @@ def test_models_are_listed_and_verified_without_torch(store):
     )
     library = Path(models.__file__).parents[1]
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=library, check=False
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=library,
+        check=False,
     )
     assert run.stdout.strip() == "tiny@1.0.0", run.stderr
 

@@ -239,7 +239,7 @@ def test_an_unknown_modality_is_refused_before_any_work():
 def test_the_gallery_command_writes_a_picture_per_modality(tmp_path):
     script = Path(__file__).resolve().parents[1] / "Benchmarks" / "phantom_gallery.py"
     command = [sys.executable, str(script), str(tmp_path), "--seeds", "1", "2", "--spacing", "6"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     for modality in ("ct", "mr"):
         picture = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / f"phantom_{modality}.png")))
@@ -258,6 +258,6 @@ def test_a_bare_slicer_can_make_it_without_torch_or_scipy():
         "case = phantom.make(1, 'mr', 8.0)\n"
         "print(int((case.labels.array > 0).sum()))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 100

@@ -64,6 +64,7 @@ def seen(tmp_path_factory) -> dict[str, SimpleNamespace]:
         [sys.executable, str(READER), str(folder), *map(str, paths)],
         capture_output=True,
         text=True,
+        encoding="utf-8",
         check=False,
     )
     assert run.returncode == 0, run.stderr

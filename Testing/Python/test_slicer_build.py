@@ -19,7 +19,9 @@ LIBRARY = Path("lib/Slicer-5.12/qt-scripted-modules")
 
 
 def run(*command: str | Path, **keywords) -> str:
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, **keywords)
+    done = subprocess.run(
+        [str(c) for c in command], capture_output=True, text=True, encoding="utf-8", **keywords
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -87,18 +89,21 @@ print(SIFALib.__file__, SIFASegmentationLib.__file__)
 def test_build_refuses_a_file_that_is_listed_but_missing(tmp_path):
     shutil.copytree(ROOT / "SIFATraining", tmp_path / "SIFATraining")
     lists = tmp_path / "SIFATraining" / "CMakeLists.txt"
-    lists.write_text(lists.read_text().replace("RESOURCES ", "RESOURCES Resources/Nowhere.png "))
+    lists.write_text(
+        lists.read_text(encoding="utf-8").replace("RESOURCES ", "RESOURCES Resources/Nowhere.png "),
+        encoding="utf-8",
+    )
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.16.3)\nproject(X NONE)\nfind_package(Slicer REQUIRED)\n"
         "include(${Slicer_USE_FILE})\nadd_subdirectory(SIFATraining)\n"
     )
     command = [cmake(), "-S", str(tmp_path), "-B", str(tmp_path / "build"), *STUB]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode != 0 and "Resources/Nowhere.png" in done.stderr
 
 
 def test_extension_describes_itself_and_its_pictures_exist(build):
-    lines = (build / "build" / "extension.txt").read_text().splitlines()
+    lines = (build / "build" / "extension.txt").read_text(encoding="utf-8").splitlines()
     fields = dict(line.split("=", 1) for line in lines)
     raw = "https://raw.githubusercontent.com/SIFA-Slicer/SlicerSIFA/main/"
     assert fields["HOMEPAGE"].startswith("https://github.com/SIFA-Slicer/SlicerSIFA")

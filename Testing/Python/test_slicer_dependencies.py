@@ -44,9 +44,9 @@ def take_all(steps) -> int:
 
 def broken_python(folder: Path, text: str) -> str:
     """A Python in which torch is what `text` says."""
-    (folder / "torch.py").write_text(text)
+    (folder / "torch.py").write_text(text, encoding="utf-8")
     launcher = folder / "python"
-    launcher.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}" exec "{sys.executable}" "$@"\n')
+    launcher.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}" exec "{sys.executable}" "$@"\n', encoding="utf-8")
     launcher.chmod(0o755)
     return str(launcher)
 
@@ -58,7 +58,7 @@ def test_requirements_are_asked_for_by_name(packaging):
 
 def test_requirements_are_the_librarys_without_what_slicer_brings():
     asked = WORLD.packaging.load_requirements(REQUIREMENTS)
-    project = (stage.REPOSITORY / "pyproject.toml").read_text()
+    project = (stage.REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     listed = re.findall(r'"([^"]+)"', project.split("dependencies = [")[1].split("]")[0])
     brought = {"torch", "numpy", "SimpleITK"}
     assert sorted(asked) == sorted(p for p in listed if p.split(">")[0] not in brought)

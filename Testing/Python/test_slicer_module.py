@@ -40,7 +40,7 @@ def empty_scene():
 
 def test_start_up_imports_nothing_heavy_and_neither_does_opening_the_panels():
     script = LOAD.format(testing=str(ROOT / "Testing"), heavy=HEAVY)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
     loaded, opened = done.stdout.split("\n")[:2]
     assert opened == "[]"
@@ -49,7 +49,7 @@ def test_start_up_imports_nothing_heavy_and_neither_does_opening_the_panels():
 
 @pytest.mark.parametrize("name", ["SIFASegmentation", "SIFATraining"])
 def test_module_file_is_glue(name):
-    assert len((ROOT / name / f"{name}.py").read_text().splitlines()) < 100
+    assert len((ROOT / name / f"{name}.py").read_text(encoding="utf-8").splitlines()) < 100
 
 
 @pytest.mark.parametrize("name", ["SIFASegmentation", "SIFATraining"])

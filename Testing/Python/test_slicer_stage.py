@@ -25,7 +25,7 @@ CUSTOM = "<customwidget><class>{0}</class><extends>QWidget</extends><header>{0}.
 def load(tmp_path, cls="QLabel", body="", custom=("qMRMLWidget",), connections=""):
     path = tmp_path / "P.ui"
     text = UI.format(cls=cls, body=body, custom="".join(map(CUSTOM.format, custom)), connections=connections)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return slicer.util.loadUI(str(path))
 
 
