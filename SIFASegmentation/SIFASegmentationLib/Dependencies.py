@@ -102,7 +102,8 @@ class Dependencies:
                 time.sleep(CHECK_INTERVAL)
             if process.poll() is None:
                 raise _broken(_("it did not answer within three minutes"))
-            output = process.stdout.read().strip()
+            # As bytes: its text layer follows the locale, which may not know the letters of a path.
+            output = process.stdout.buffer.read().decode("utf-8", "replace").strip()
         finally:
             if process.poll() is None:
                 process.kill()

@@ -6,6 +6,7 @@ from slicer_helpers import WORLD, stage
 
 # the lines above set the stage on which the others can be imported
 # isort: split
+import locale
 import re
 import sys
 import types
@@ -120,6 +121,20 @@ def test_half_installed_torch_is_found_and_the_repair_is_named(tmp_path, text, r
     assert "PyTorch Utils" in str(caught.value) and "Uninstall" in str(caught.value)
     with pytest.raises(DependencyError):
         take_all(dependencies.trySteps())
+
+
+def test_a_locale_without_accents_does_not_hide_the_reason(tmp_path):
+    folder = tmp_path / "é"
+    folder.mkdir()
+    dependencies = Dependencies()
+    dependencies.python = broken_python(folder, 'raise ImportError("größer als é")')
+    before = locale.setlocale(locale.LC_ALL)
+    locale.setlocale(locale.LC_ALL, "C")
+    try:
+        with pytest.raises(DependencyError, match="größer als é"):
+            take_all(dependencies.trySteps())
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
 
 
 REAL_TORCH = """
