@@ -1,0 +1,1 @@
+"""Images and label maps on disk to the batches that training takes."""
