@@ -1,8 +1,8 @@
 """The networks of SIFA, under the names of the papers and with the layer names of the authors.
 
-Here so far: what inference needs, the encoder shared by both tasks (``E`` in the papers, ``e_B`` in the
-authors' code) and the pixel classifiers on top of it (``C``; ``s_B`` and, for deep supervision,
-``s_B_ll``).
+Here: what inference needs, the encoder shared by both tasks (``E`` in the papers, ``e_B`` in the authors' code)
+and the pixel classifiers on top of it (``C``; ``s_B`` and, for deep supervision, ``s_B_ll``). The image generators
+stand in `generators`, the discriminators in `discriminators`.
 
 Papers: C. Chen, Q. Dou, H. Chen, J. Qin, P.-A. Heng, "Synergistic Image and Feature Adaptation", AAAI 2019;
 the same authors, "Unsupervised Bidirectional Cross-Modality Adaptation via Deeply Synergistic Image and
@@ -21,6 +21,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from . import ranks
 
 REDUCTION = 8
 """How much coarser the latent grid is than the image: three max poolings."""
@@ -51,7 +53,7 @@ VARIANTS = {
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation with TensorFlow's constants (epsilon 1e-3, decay 0.90).
+    """Batch normalisation with TensorFlow's constants (epsilon 1e-3, decay 0.90), over all processes' slices.
 
     PyTorch's counter of batches is left out: with a fixed momentum nothing reads it, and the state then holds
     exactly the authors' variables, all of one floating type.
@@ -60,6 +62,21 @@ class BatchNorm(nn.BatchNorm2d):
     def __init__(self, channels: int) -> None:
         super().__init__(channels, eps=1e-3, momentum=0.1)
         self.num_batches_tracked = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._across(x) if self.training and ranks.world() > 1 else super().forward(x)
+
+    def _across(self, x: Tensor) -> Tensor:
+        """Training with several processes: statistics of the global batch, as one process would have them."""
+        sums = ranks.sum_across(torch.stack([x.float().sum((0, 2, 3)), (x.float() ** 2).sum((0, 2, 3))]))
+        count = x.shape[0] * x.shape[2] * x.shape[3] * ranks.world()  # every process has as many slices
+        mean = sums[0] / count
+        variance = (sums[1] / count - mean**2).clamp(min=0.0)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)  # type: ignore[union-attr,arg-type]
+            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)  # type: ignore[union-attr,arg-type]
+        scale = self.weight * (variance + self.eps).rsqrt()
+        return (x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]).to(x.dtype)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: dict, *report: Any) -> None:
         # Version 2 of PyTorch's format: without it, loading a plain dictionary would invent the counter.
@@ -106,10 +123,10 @@ class ResidualBlock(nn.Module):
         self.skip_padding = (out_channels - in_channels) // 2
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.c2(F.relu(self.c1(x)))
+        y = self.c2(F.relu(self.c1(x), inplace=True))
         if self.skip_padding:
             x = F.pad(x, (0, 0, 0, 0, self.skip_padding, self.skip_padding))
-        return F.relu(y + x)
+        return F.relu(y + x, inplace=True)
 
 
 class Encoder(nn.Module):
@@ -145,7 +162,7 @@ class Encoder(nn.Module):
         self.c3 = ConvNorm(32 * w, 32 * w, 3, keep_rate)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = F.relu(self.c1(x))
+        x = F.relu(self.c1(x), inplace=True)
         x = F.max_pool2d(self.r1(x), 2)
         x = F.max_pool2d(self.r2(x), 2)
         x = F.max_pool2d(self.r4(self.r3(x)), 2)
@@ -153,7 +170,7 @@ class Encoder(nn.Module):
         x = self.r10(self.r9(self.r8(x)))
         latent_ll = self.r12(self.r11(x))
         x = self.d2(self.d1(latent_ll))
-        latent = F.relu(self.c3(F.relu(self.c2(x))))
+        latent = F.relu(self.c3(F.relu(self.c2(x), inplace=True)), inplace=True)
         return latent, latent_ll
 
 
@@ -257,32 +274,3 @@ def legacy_bilinear_resize(x: Tensor, factor: int = REDUCTION) -> Tensor:
 def truncated_normal_(weight: Tensor, std: float) -> None:
     """Fill with N(0, std), drawn again beyond two std as in TensorFlow; this leaves a spread of 0.88 std."""
     nn.init.trunc_normal_(weight, std=std, a=-2.0 * std, b=2.0 * std)
-
-
-def tf_name_map(segmenter: Segmenter) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Entry of the state -> (variable of the authors' checkpoint, axes that transpose it to our order)."""
-    networks = {"encoder": "e_B", "segmentation_head": "s_B", "segmentation_head_ll": "s_B_ll"}
-    leaves = {
-        "conv.weight": "Conv/weights",
-        "unused_bias": "biases",
-        "norm.weight": "batch_norm/BatchNorm/gamma",
-        "norm.bias": "batch_norm/BatchNorm/beta",
-        "norm.running_mean": "batch_norm/BatchNorm/moving_mean",
-        "norm.running_var": "batch_norm/BatchNorm/moving_variance",
-    }
-    names: dict[str, tuple[str, tuple[int, ...]]] = {}
-    for key, value in segmenter.state_dict().items():
-        network, layer = key.split(".", 1)
-        if network == "encoder":
-            layer, leaf = layer.split(".", 2)[0], layer.split(".", 1)[1]
-            if layer[0] in "rd":  # a block: two convolutions
-                inner, leaf = leaf.split(".", 1)
-                layer = f"{layer}/{inner}"
-            name = leaves[leaf]
-            if layer[0] == "d" and leaf == "conv.weight":
-                name = "weights"  # the dilated convolutions have no level of their own in the authors' names
-        else:
-            layer, name = "c8", leaves["conv.weight"]
-        axes = TF_CONV_PERMUTATION if value.ndim == 4 else (0,)
-        names[key] = (f"Model/{networks[network]}/{layer}/{name}", axes)
-    return names

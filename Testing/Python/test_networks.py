@@ -18,8 +18,8 @@ from SIFALib.networks import (
     SegmentationHead,
     Segmenter,
     legacy_bilinear_resize,
-    tf_name_map,
 )
+from SIFALib.tf_names import tf_name_map
 
 INFERENCE = ("encoder.", "segmentation_head.")
 

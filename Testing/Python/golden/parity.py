@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from SIFALib.arrays import to_numpy, to_tensor
-from SIFALib.networks import ConvNorm, ResidualBlock, Segmenter, tf_name_map
+from SIFALib.networks import ConvNorm, ResidualBlock, Segmenter
+from SIFALib.tf_names import tf_name_map
 from torch import Tensor, nn
 
 from . import recipe

@@ -13,7 +13,8 @@ import zlib
 import numpy as np
 import torch
 from SIFALib.arrays import to_tensor
-from SIFALib.networks import Segmenter, tf_name_map
+from SIFALib.networks import Segmenter
+from SIFALib.tf_names import tf_name_map
 
 SIZE = 256
 KEEP_RATE = 0.75
