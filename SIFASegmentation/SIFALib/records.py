@@ -1,8 +1,8 @@
 """Dataclasses from JSON, strictly: unknown or missing keys, wrong types and impossible values are refused.
 
-A record is a frozen dataclass whose fields are text, numbers, tuples, dictionaries of text to something, or
-records. Its `__post_init__` states with `require` which values can be; `decode` adds where in the file the
-value stands.
+A record is a frozen dataclass whose fields are text, numbers, truth values, tuples, dictionaries of text to
+something, records, or one of these or nothing (`int | None`). Its `__post_init__` states with `require` which
+values can be; `decode` adds where in the file the value stands.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import types
 import typing
 import unicodedata
 from typing import Any
@@ -55,6 +56,8 @@ def decode(kind: Any, value: Any, where: str = "") -> Any:
     if dataclasses.is_dataclass(kind):
         return _decode_record(typing.cast(type, kind), value, where)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return _decode_optional(arguments, value, where)
     if origin is tuple and isinstance(value, list) and len(value) <= MAX_ITEMS:
         kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
         if len(kinds) == len(value):
@@ -65,11 +68,17 @@ def decode(kind: Any, value: Any, where: str = "") -> Any:
         return {_text(k, where): decode(arguments[1], v, f"{where}.{shown(k)}") for k, v in value.items()}
     elif kind is float and type(value) in (int, float) and abs(value) < 1e300:
         return float(value)
-    elif kind is int and type(value) is int:
+    elif kind in (int, bool) and type(value) is kind:
         return value
     elif kind is str and isinstance(value, str):
         return _text(value, where)
     raise RecordError(f"{where} is {shown(value)}; {_wanted(kind)} is needed.")
+
+
+def _decode_optional(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    """`value` as the one kind that is not None, or None."""
+    (kind,) = [k for k in kinds if k is not type(None)]
+    return None if value is None else decode(kind, value, where)
 
 
 def _decode_record(kind: type, value: Any, where: str) -> Any:
@@ -82,7 +91,7 @@ def _decode_record(kind: type, value: Any, where: str) -> Any:
         raise RecordError(
             f"{prefix}{ascii(unknown[0])[1:61].rstrip(chr(39))} is no key that this SIFA knows."
         )
-    missing = [n for n, f in fields.items() if n not in value and f.default is dataclasses.MISSING]
+    missing = [n for n, f in fields.items() if n not in value and _has_no_default(f)]
     if missing:
         raise RecordError(f"{prefix}{missing[0]} is missing.")
     hints = typing.get_type_hints(kind)
@@ -91,6 +100,10 @@ def _decode_record(kind: type, value: Any, where: str) -> Any:
         return kind(**decoded)
     except RecordError as error:
         raise RecordError(f"{prefix}{error}") from None
+
+
+def _has_no_default(field: dataclasses.Field) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _text(value: str, where: str) -> str:
@@ -105,7 +118,8 @@ def _wanted(kind: Any) -> str:
     if typing.get_origin(kind) is tuple:
         length = "" if Ellipsis in typing.get_args(kind) else f" of {len(typing.get_args(kind))}"
         return f"a list{length}"
-    return {float: "a number", int: "a whole number", str: "a text"}.get(kind, "an object with named values")
+    names = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
+    return names.get(kind, "an object with named values")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

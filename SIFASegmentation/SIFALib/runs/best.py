@@ -1,0 +1,78 @@
+"""The best segmenter of a run so far, as the score without labels judges it: `best/segmenter.safetensors`.
+
+One file, so that the weights and what is known about them are replaced in one step: float32 tensors by their names
+in `networks.Segmenter.state_dict()`, and in the file's metadata the iteration and the score.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .. import records
+from ..records import RecordError
+from .configuration import RunError
+from .files import written
+
+FILE = "segmenter.safetensors"
+_KEY = "sifa"  # of our entry in the metadata
+
+
+@dataclass(frozen=True)
+class Best:
+    """When it was and how good: `value` and `parts` as `label_free.Score` has them; `vetoes`: what speaks against it."""
+
+    iteration: int
+    value: float
+    parts: dict[str, float] = field(default_factory=dict)
+    vetoes: tuple[str, ...] = ()
+
+    def beats(self, other: Best | None) -> bool:
+        """Whether this one is to be kept instead of `other`: the fewer vetoes first, then the higher value."""
+        return other is None or (not self.vetoes, self.value) > (not other.vetoes, other.value)
+
+
+def write(folder: Path, best: Best, state: Mapping[str, np.ndarray]) -> None:
+    """Replace the best segmenter by `state` (float arrays by name). OSError."""
+    from safetensors.numpy import save
+
+    arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in state.items()}
+    with written(folder / FILE) as file:
+        file.write(save(arrays, metadata={"format": "pt", _KEY: json.dumps(asdict(best))}))
+
+
+def read(folder: Path) -> Best | None:
+    """What is known about the best segmenter, without its weights; None if there is none yet. RunError."""
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(_KEY, "")
+        return records.decode(Best, records.parse(text, str(path)))
+    except (SafetensorError, RecordError, OSError) as error:
+        raise RunError(
+            f"{path} cannot be read ({error}); delete it, and the run will choose anew."
+        ) from error
+
+
+def read_weights(folder: Path) -> dict[str, np.ndarray]:
+    """The weights of the best segmenter, float32 by name. RunError if there are none or they are damaged."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = folder / FILE
+    if not path.exists():
+        raise RunError(f"{folder.parent} has no best segmenter yet; let the run go on until it is judged.")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise RunError(
+            f"{path} cannot be read ({error}); delete it, and the run will choose anew."
+        ) from error

@@ -1,0 +1,127 @@
+"""The names in a run folder; making one, reading and changing its configuration. No torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from .configuration import (
+    FREE_TO_CHANGE,
+    Configuration,
+    RunError,
+    RunFile,
+    differences,
+    new_run_file,
+    read_run_file,
+)
+from .files import sync_folder, write_text
+
+_MAX_BYTES = 1024**2  # of run.json; it takes 3 kB
+_SUBFOLDERS = ("checkpoints", "previews", "best")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where the parts of a run lie."""
+
+    path: Path
+
+    @property
+    def run_file(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def status(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def previews(self) -> Path:
+        return self.path / "previews"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock.json"
+
+    @property
+    def cache(self) -> Path:
+        return self.path / "cache"
+
+    @property
+    def stop_request(self) -> Path:
+        return self.path / "stop.request"
+
+    @property
+    def pause_request(self) -> Path:
+        return self.path / "pause.request"
+
+    @property
+    def reserve(self) -> Path:
+        return self.path / ".reserve"
+
+    def read(self) -> RunFile:
+        """What run.json says. RunError if there is none or it cannot be."""
+        try:
+            with open(self.run_file, "rb") as file:
+                text = file.read(_MAX_BYTES + 1)
+        except OSError as error:
+            reason = "is no folder" if not self.path.is_dir() else "holds no run.json that can be read"
+            raise RunError(f"{self.path} {reason}; it is no run.") from error
+        if len(text) > _MAX_BYTES:
+            raise RunError(f"{self.run_file} is larger than a configuration can be; it is damaged.")
+        return read_run_file(text, str(self.run_file))
+
+    def write(self, run: RunFile) -> None:
+        """Replace run.json. OSError."""
+        write_text(self.run_file, run.to_json())
+
+    def change(self, configuration: Configuration) -> None:
+        """Go on with another configuration. RunError if it differs in more than what is free to change."""
+        run = self.read()
+        fixed = differences(run.configuration, configuration)
+        if fixed:
+            raise RunError(
+                f"{self.path} was started with another {', '.join(fixed)}; that would make it another run. Start a "
+                f"new one for it, or change only {', '.join(FREE_TO_CHANGE)}."
+            )
+        if configuration != run.configuration:
+            self.write(dataclasses.replace(run, configuration=configuration))
+
+
+def create(path: str | os.PathLike, configuration: Configuration) -> RunFolder:
+    """A new run folder with nothing computed yet; it appears complete or not at all. RunError if it exists, OSError."""
+    path = Path(path)
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise RunError(f"{path} exists already; give the new run another folder.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stage = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        for name in _SUBFOLDERS:
+            (stage / name).mkdir(parents=True)
+        RunFolder(stage).write(new_run_file(configuration))
+        if path.is_dir():
+            path.rmdir()  # empty; Windows renames onto nothing
+        stage.rename(path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    return RunFolder(path)
