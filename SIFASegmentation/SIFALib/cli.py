@@ -65,6 +65,15 @@ MODALITY = (
 )
 SEED = f"another seed, another person; below {FIRST_FREE_SEED}: the model may have seen it (default: %(default)s)"
 
+IMPORT_TF = """Make a model of a TensorFlow 1 checkpoint that the authors' code wrote (TMI 2020 or AAAI 2019).
+
+TensorFlow is not needed. CHECKPOINT is NAME.index and NAME.data-00000-of-00001, side by side."""
+
+STATISTICS = (
+    "grey values of the training: new, or old for the CT model that the authors released first "
+    "(their evaluate.py, USE_newstat=False) (default: %(default)s)"
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `sifa` with these arguments (None: those of the process) and return its exit code."""
@@ -133,6 +142,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_segment(commands, [common, store])
     _add_models(commands, [common, store])
+    _add_import_tf(commands, [common, store])
     _add_phantom(commands, [common])
     _add_doctor(commands, [common, store])
     return parser
@@ -211,6 +221,28 @@ def _add_models(commands, parents: list) -> None:
     export.add_argument("model", metavar="ID", help="id, id@version or folder")
     export.add_argument("path", metavar="OUT.zip", type=Path)
     _add(actions, "folder", parents, "cli_commands.folder", "print the folder of your own models")
+
+
+def _add_import_tf(commands, parents: list) -> None:
+    parser = _add(
+        commands,
+        "import-tf",
+        parents,
+        "cli_import_tf.run",
+        "make a model of one of the authors' TensorFlow checkpoints",
+        IMPORT_TF,
+    )
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT", type=Path, help="its name, one of its files, or its folder"
+    )
+    parser.add_argument("name", metavar="NAME", help="id of the new model: small letters, digits, hyphens")
+    parser.add_argument(
+        "--modality",
+        choices=("ct", "mr"),
+        required=True,
+        help="what the model was adapted to (no checkpoint tells)",
+    )
+    parser.add_argument("--statistics", choices=("new", "old"), default="new", help=STATISTICS)
 
 
 def _add_phantom(commands, parents: list) -> None:

@@ -61,7 +61,8 @@ class Preprocessing:
     plane: anatomical plane of the slices of an isotropic scan. spacing_mm: pixel size of the network's grid;
     slice_spacing_mm: distance of the slices; crop: side of the square slice, pixels. The locate_ pair: the
     same for the coarse pass that finds the heart. ct_window_hu: HU that become -1 and 1; percentiles: of an
-    MR image, likewise.
+    MR image, likewise. zscore_range: for models that were trained on z-scores (grey values of mean 0 and
+    standard deviation 1) instead, the two that become -1 and 1, without a limit there; otherwise empty.
     """
 
     plane: str = "axial"
@@ -72,6 +73,7 @@ class Preprocessing:
     locate_slice_spacing_mm: float = 8.0
     ct_window_hu: tuple[float, float] = (-200.0, 600.0)
     percentiles: tuple[float, float] = (1.0, 99.0)
+    zscore_range: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         require(self.plane in PLANES, "plane", self.plane, f"must be {', '.join(PLANES)}")
@@ -86,6 +88,9 @@ class Preprocessing:
         )
         low, high = self.percentiles
         require(0 <= low < high <= 100, "percentiles", [low, high], "must rise, within 0 to 100")
+        scores = list(self.zscore_range)
+        rising = len(scores) == 2 and -100 <= scores[0] < scores[1] <= 100
+        require(not scores or rising, "zscore_range", scores, "must be empty or two that rise, -100 to 100")
 
 
 @dataclass(frozen=True)
