@@ -1,15 +1,27 @@
-"""The losses of SIFA, each as in the authors' code."""
+"""The losses of SIFA, each as in the authors' code.
+
+What is defined over the whole batch (class weights, Dice) is summed over all processes of a distributed training.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
+
+from . import ranks
 
 MIN_PROBABILITY = (
     0.005  # cross entropy is cut off below: no gradient from hopeless pixels (authors' losses.py)
 )
 LOWER_WEIGHT = 0.1  # of the segmentation loss of the lower-level head (TMI 2020)
 WEIGHT_DECAY = 1e-4  # of half the squared weights of encoder and segmentation heads
+
+
+def one_hot(labels: Tensor, classes: int) -> Tensor:
+    """Labels [N, H, W] -> float [N, classes, H, W] of 0 and 1; a value that is no class gives zeros alone."""
+    return (labels[:, None] == torch.arange(classes, device=labels.device)[:, None, None]).float()
 
 
 def cross_entropy(logits: Tensor, one_hot: Tensor) -> Tensor:
@@ -19,7 +31,7 @@ def cross_entropy(logits: Tensor, one_hot: Tensor) -> Tensor:
     pixel without a class in the truth (all zero) adds nothing.
     """
     probability = torch.softmax(logits, 1).clamp(MIN_PROBABILITY, 1.0)
-    pixels = one_hot.sum((0, 2, 3))
+    pixels = ranks.sum_across(one_hot.sum((0, 2, 3)))
     weight = 1.0 - pixels / pixels.sum().clamp(min=1.0)
     return -(weight[:, None, None] * one_hot * probability.log()).sum(1).mean()
 
@@ -31,10 +43,31 @@ def dice(logits: Tensor, one_hot: Tensor) -> Tensor:
     """
     probability = torch.softmax(logits, 1)
     overlap = 2.0 * (probability * one_hot).sum((0, 2, 3))
-    size = (probability**2).sum((0, 2, 3)) + one_hot.sum((0, 2, 3)) + 1e-7
-    return 1.0 - (overlap / size).mean()
+    size = (probability**2).sum((0, 2, 3)) + one_hot.sum((0, 2, 3))
+    overlap, size = ranks.sum_across(torch.stack([overlap, size]))
+    return 1.0 - (overlap / (size + 1e-7)).mean()
 
 
 def segmentation(logits: Tensor, one_hot: Tensor) -> Tensor:
-    """L_seg of the papers: cross entropy + Dice."""
-    return cross_entropy(logits, one_hot) + dice(logits, one_hot)
+    """L_seg of the papers: cross entropy + Dice, in float32 whatever the precision of the logits."""
+    return cross_entropy(logits.float(), one_hot) + dice(logits.float(), one_hot)
+
+
+def cycle(image: Tensor, again: Tensor) -> Tensor:
+    """L_cyc: mean absolute difference of images [N, 1, H, W] and what came back after both translations."""
+    return (image - again).abs().mean()
+
+
+def generator(judgement: Tensor) -> Tensor:
+    """Least-squares loss of whoever wants to pass as real (1): mean (d - 1)^2 over judgements of any shape."""
+    return ((judgement.float() - 1.0) ** 2).mean()
+
+
+def discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """Least-squares loss of the discriminator: half of mean (d_real - 1)^2 + mean d_fake^2."""
+    return 0.5 * (((real.float() - 1.0) ** 2).mean() + (fake.float() ** 2).mean())
+
+
+def weight_decay(parameters: Iterable[Tensor]) -> Tensor:
+    """Half of the squared weights, not yet times WEIGHT_DECAY."""
+    return torch.stack([(p**2).sum() for p in parameters]).sum() / 2

@@ -162,16 +162,23 @@ class Encoder(nn.Module):
         self.c3 = ConvNorm(32 * w, 32 * w, 3, keep_rate)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        latent_ll = self.lower(x)
+        return self.upper(latent_ll), latent_ll
+
+    def lower(self, x: Tensor) -> Tensor:
+        """Image -> ``latent_ll``."""
         x = F.relu(self.c1(x), inplace=True)
         x = F.max_pool2d(self.r1(x), 2)
         x = F.max_pool2d(self.r2(x), 2)
         x = F.max_pool2d(self.r4(self.r3(x)), 2)
         x = self.r7(self.r6(self.r5(x)))
         x = self.r10(self.r9(self.r8(x)))
-        latent_ll = self.r12(self.r11(x))
-        x = self.d2(self.d1(latent_ll))
-        latent = F.relu(self.c3(F.relu(self.c2(x), inplace=True)), inplace=True)
-        return latent, latent_ll
+        return self.r12(self.r11(x))
+
+    def upper(self, latent_ll: Tensor) -> Tensor:
+        """``latent_ll`` -> ``latent``."""
+        x = F.relu(self.c2(self.d2(self.d1(latent_ll))), inplace=True)
+        return F.relu(self.c3(x), inplace=True)
 
 
 class SegmentationHead(nn.Module):
