@@ -1,1 +1,38 @@
-"""Images and label maps on disk to the batches that training takes."""
+"""Images and label maps on disk to the batches that training takes.
+
+    settings = DataSettings(source="mr/", target="ct/")
+    for progress in (steps := prepare(settings, "cache")): ...     # its return value is Domains
+    for images, seconds_waited in batches(domains, settings, seed=0, first=0, last=1000, size=8): ...
+
+Only the settings are imported with the package; the rest, and torch with it, when it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .batches import Batch, batch, view
+from .prefetch import batches  # from here on the package's `batches` is the function, not the module
+from .settings import MMWHS, NO_AUGMENTATION, PHANTOMS, Augmentation, DataError, DataSettings
+
+if TYPE_CHECKING:
+    from .cutting import Locator, border_size
+    from .domains import Domains, Slices, differences, prepare, prepared
+
+__all__ = [
+    "MMWHS", "NO_AUGMENTATION", "PHANTOMS", "Augmentation", "Batch", "DataError", "DataSettings", "Domains",
+    "Locator", "Slices", "batch", "batches", "border_size", "differences", "prepare", "prepared", "view",
+]  # fmt: skip
+
+_HOMES = {
+    "cutting": ("Locator", "border_size"),
+    "domains": ("Domains", "Slices", "differences", "prepare", "prepared"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f".{module}", __name__), name)
+    raise AttributeError(f"{__name__} has no {name}")

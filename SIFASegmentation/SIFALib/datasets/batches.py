@@ -1,18 +1,93 @@
-"""What one iteration of a training gets."""
+"""Slices to batches: which slices, and how they are changed, is a function of seed, iteration and place in the batch.
+
+So nothing about the order has to be remembered: a training that goes on sees what it would have seen, and any number
+of processes share one global batch.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+import numpy as np
+
+from .augmentation import augment, centre
+from .settings import DataError, DataSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .domains import Domains, Slices
+
+_SOURCE, _TARGET = 1, 2  # part of the seed
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """source, target: float32 [N, 1, H, W] in -1..1. source_labels: uint8 [N, H, W]; a value that is no class counts
-    as unknown. target_labels: likewise, None unless training is supervised on the target."""
+    """Slices of both domains, unpaired. Images [N, 1, H, W] float32, -1..1; labels [N, H, W] uint8.
+
+    A label of the number of classes or above belongs to no class. target_labels: only where the settings let them
+    be read, for the upper bound.
+    """
 
     source: Tensor
     source_labels: Tensor
     target: Tensor
     target_labels: Tensor | None = None
+
+
+def batch(
+    domains: Domains,
+    settings: DataSettings,
+    seed: int,
+    iteration: int,
+    size: int,
+    rank: int = 0,
+    world: int = 1,
+) -> Batch:
+    """Process `rank`'s share of the global batch of `size` slices of each domain. Raises DataError if a cache is gone."""
+    from ..arrays import to_tensor
+
+    if not 1 <= world <= size:
+        raise ValueError(f"A batch of {size} slices cannot be shared by {world} processes.")
+    mine = range(size * rank // world, size * (rank + 1) // world)
+    source, source_labels = _drawn(domains.source, settings, [seed, iteration, _SOURCE], mine)
+    target, target_labels = _drawn(domains.target, settings, [seed, iteration, _TARGET], mine)
+    if source_labels is None:
+        raise DataError("The source has no labels; label maps are needed to learn from.")
+    labels = None if target_labels is None else to_tensor(target_labels)
+    return Batch(to_tensor(source), to_tensor(source_labels), to_tensor(target), labels)
+
+
+def _drawn(
+    slices: Slices, settings: DataSettings, key: list[int], places: range
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Slices for these places of the batch: [N, 1, size, size], labels [N, size, size] or None."""
+    if not len(slices):
+        raise DataError("There are no slices to train on.")
+    kinds = [np.flatnonzero(slices.coarse == coarse) for coarse in (False, True)]
+    images = np.empty((len(places), 1, settings.size, settings.size), np.float32)
+    labels = None if slices.labels is None else np.empty((len(places), *images.shape[2:]), np.uint8)
+    for n, place in enumerate(places):
+        rng = np.random.default_rng([*key, place])
+        coarse = rng.random() < settings.coarse_share
+        choice = kinds[coarse] if len(kinds[coarse]) else kinds[not coarse]
+        index = int(choice[rng.integers(len(choice))])
+        classes = None if slices.labels is None else slices.labels[index]
+        image, classes = augment(slices.images[index], classes, settings.size, settings.augmentation, rng)
+        images[n, 0] = image
+        if labels is not None and classes is not None:
+            labels[n] = classes
+    return images, labels
+
+
+def view(slices: Slices, which: np.ndarray | list[int] | slice, size: int) -> tuple[Tensor, Tensor | None]:
+    """The middles of chosen slices as they are: images [N, 1, size, size], labels [N, size, size] or None."""
+    from ..arrays import to_tensor
+
+    index = np.arange(len(slices))[which]
+    images = np.stack([centre(slices.images[int(i)], size) for i in index])[:, None]
+    if slices.labels is None:
+        return to_tensor(images), None
+    labels = slices.labels
+    return to_tensor(images), to_tensor(np.stack([centre(labels[int(i)], size) for i in index]))

@@ -1,0 +1,227 @@
+"""Slices on disk: an entry is a folder of arrays whose name says what they were made of.
+
+An entry appears complete or not at all. It is checked (sizes and CRC-32) when it is opened; one that is damaged is
+removed and made anew. While it is read, it must stay: `Stack` says so, by name, if it does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+import uuid
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .settings import DataError
+
+log = logging.getLogger(__name__)
+
+INFO = "info.json"
+MAKING = ".making-"
+STALE_SECONDS = 3600.0  # age at which the leftover of a killed process is swept away
+BLOCK = 1 << 24  # bytes hashed at once
+
+
+def key_of(parts: Mapping[str, Any]) -> str:
+    """A name for an entry: other parts, another name."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """Arrays of an entry by name, memory-mapped and read-only, and what `info` was kept with them."""
+
+    folder: Path
+    arrays: dict[str, np.ndarray]
+    info: dict[str, Any]
+
+
+def write(cache: Path, key: str, arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]) -> Entry:
+    """Keep arrays and JSON data under a key. Raises DataError, with the reason, where the disk refuses."""
+    folder = cache / key
+    temporary = cache / f"{MAKING}{uuid.uuid4().hex}"
+    try:
+        temporary.mkdir(parents=True)
+        sums = {}
+        for name, array in arrays.items():
+            with open(temporary / f"{name}.npy", "wb") as file:
+                np.save(file, array, allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+            sums[name] = _sum(temporary / f"{name}.npy")
+        with open(temporary / INFO, "w", encoding="utf-8") as text:
+            json.dump({"sums": sums, "info": info}, text)
+            text.flush()
+            os.fsync(text.fileno())
+        os.replace(temporary, folder)
+    except OSError as error:
+        if not folder.is_dir():  # else another process was faster
+            raise DataError(
+                f"Slices cannot be kept in {cache} ({error.strerror or error}); make room or name another folder."
+            ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    entry = read(cache, key)
+    if entry is None:
+        raise DataError(f"What was written to {folder} does not come back as it was; check the disk.")
+    return entry
+
+
+def read(cache: Path, key: str) -> Entry | None:
+    """The entry, or None if there is none that is whole; the remains of one that is not are removed."""
+    folder = cache / key
+    try:
+        kept = json.loads((folder / INFO).read_text(encoding="utf-8"))
+        arrays = {}
+        for name, expected in kept["sums"].items():
+            path = folder / f"{name}.npy"
+            if _sum(path) != expected:
+                raise ValueError("damaged")
+            arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+        return Entry(folder, arrays, kept["info"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        if folder.exists():
+            log.warning("The cached slices in %s are damaged; they are made anew.", folder)
+            shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+
+def _sum(path: Path) -> list[int]:
+    """Size and CRC-32 of a file."""
+    crc = 0
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK):
+            crc = zlib.crc32(block, crc)
+        return [file.tell(), crc]
+
+
+def sweep(cache: Path) -> None:
+    """Remove what killed processes left half made."""
+    for leftover in cache.glob(f"{MAKING}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(leftover, ignore_errors=True)
+
+
+@dataclass
+class Hashes:
+    """SHA-256 of files, remembered by path, size and time of change in `hashes.json` of the cache."""
+
+    cache: Path
+    known: dict[str, list] = field(default_factory=dict)
+    changed: bool = False
+
+    def __post_init__(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            known = json.loads((self.cache / "hashes.json").read_text(encoding="utf-8"))
+            self.known = known if isinstance(known, dict) else {}
+
+    def of(self, path: Path) -> str:
+        """The hash of a file, or of a folder's files together. Raises DataError that names a file that is gone."""
+        if path.is_dir():
+            files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
+            return hashlib.sha256("\n".join(self.of(f) for f in files).encode()).hexdigest()
+        try:
+            status = path.stat()
+            state = [status.st_size, status.st_mtime_ns]
+            kept = self.known.get(str(path.resolve()))
+            if isinstance(kept, list) and kept[:2] == state and len(kept) == 3:
+                return str(kept[2])
+            digest = hashlib.sha256()
+            with open(path, "rb") as file:
+                while block := file.read(BLOCK):
+                    digest.update(block)
+        except FileNotFoundError:
+            raise DataError(f"{path} is gone; bring it back or leave it out.") from None
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
+        self.known[str(path.resolve())] = [*state, digest.hexdigest()]
+        self.changed = True
+        return digest.hexdigest()
+
+    def save(self) -> None:
+        """Keep what was found out; a shortcut only, so that nothing is lost where it cannot be written."""
+        if not self.changed:
+            return
+        temporary = self.cache / f"{MAKING}{uuid.uuid4().hex}.json"
+        with contextlib.suppress(OSError):
+            temporary.write_text(json.dumps(self.known), encoding="utf-8")
+            os.replace(temporary, self.cache / "hashes.json")
+        self.changed = False
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Equal planes [S, S] of many memory-mapped arrays as one array [n, S, S]; an index or a slice reads a copy.
+
+    Row n is row `row[n]` of array `part[n]`.
+    """
+
+    parts: tuple[np.ndarray, ...]
+    part: np.ndarray
+    row: np.ndarray
+
+    @staticmethod
+    def of(parts: Sequence[np.ndarray]) -> Stack:
+        counts = [len(p) for p in parts]
+        rows = [np.arange(n) for n in counts]
+        return Stack(
+            tuple(parts), np.repeat(np.arange(len(parts)), counts), np.concatenate([np.zeros(0, int), *rows])
+        )
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.row), *(self.parts[0].shape[1:] if self.parts else (0, 0)))
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.parts[0].dtype if self.parts else np.dtype(np.float32)
+
+    @property
+    def ndim(self) -> int:
+        return 3
+
+    def only(self, which: np.ndarray) -> Stack:
+        """The planes of these indices, still on disk."""
+        return Stack(self.parts, self.part[which], self.row[which])
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        if isinstance(key, (int, np.integer)):
+            return self._plane(int(self.part[key]), int(self.row[key]))
+        part, row = self.part[key], self.row[key]
+        out = np.empty((len(row), *self.shape[1:]), self.dtype)
+        for n, (p, r) in enumerate(zip(part, row, strict=True)):
+            out[n] = self._plane(int(p), int(r))
+        return out
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        everything = self[:]
+        return everything if dtype is None else everything.astype(dtype)
+
+    def _plane(self, part: int, row: int) -> np.ndarray:
+        array = self.parts[part]
+        if isinstance(array, np.memmap) and array.filename is not None:
+            path = Path(os.fspath(array.filename))
+            try:
+                whole = path.stat().st_size >= array.offset + array.nbytes
+            except OSError:
+                whole = False
+            if not whole:
+                raise DataError(
+                    f"{path}, slices that are being trained on, is gone or cut off; start again, and it is made anew."
+                )
+        return np.array(array[row])

@@ -1,0 +1,161 @@
+"""A volume to the slices that are kept for training, cut and scaled by the code that inference runs.
+
+Fine slices lie around the heart, on the grid on which inference segments; coarse ones show the whole scan, on the
+grid on which it searches. All are `border_size` pixels wide and high: more than is trained on, so that a rotation or
+a shift brings in anatomy and not emptiness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .. import quality, slices
+from ..inference import LOCATE_MARGIN_MM
+from ..intensity import Intensity, intensity_rule
+from ..slices import SliceGrid
+from ..volume import Volume
+from .settings import DataSettings
+
+BORDER = 1.25  # side of a kept slice over that of a slice that is trained on
+LOCATE_SIZE = 64  # least side of a coarse slice, as in inference
+Box = np.ndarray  # [2, 3] voxel indices (low, high; i, j, k), as in slices.py
+
+
+@dataclass(frozen=True)
+class Locator:
+    """Where the heart is: `find` gives a box for a scan, or None. `key` names the model; another one, another cache."""
+
+    key: str
+    find: Callable[[Volume], Box | None]
+
+    def __call__(self, volume: Volume) -> Box | None:
+        return self.find(volume)
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Slices of one scan, fine ones first. images: float32 [n, S, S], -1..1. labels: uint8 [n, S, S], or None.
+
+    position: mm along the slices, [n]. coarse: bool [n]. spacing_mm: of the fine slices (columns, rows, slices).
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None
+    position: np.ndarray
+    coarse: np.ndarray
+    spacing_mm: tuple[float, float, float]
+
+
+def border_size(size: int) -> int:
+    """Side of the slices that are kept for training on `size` pixels, a multiple of 16."""
+    return 16 * round(size * BORDER / 16)
+
+
+def cut(
+    volume: Volume, labels: Volume | None, settings: DataSettings, domain: str, box: Box | None = None
+) -> Cut:
+    """The slices of a scan. box: around the heart; None: around the labels, or, without them, all of the scan.
+
+    A scan of unknown heart that is wider than a slice is cut at another place in every slice, so that all is seen.
+    """
+    scores = settings.normalisation(domain)
+    pre = replace(settings.preprocessing, zscore_range=scores) if scores else settings.preprocessing
+    side = border_size(settings.size)
+    if box is None and labels is not None:
+        box = _box_of_labels(labels, settings.classes)
+    plane = slices.choose_plane(volume.geometry, pre.plane)
+    whole = slices.whole_box(volume.geometry)
+    fine = slices.slice_grid(
+        volume.geometry,
+        plane,
+        whole if box is None else box,
+        pre.spacing_mm,
+        pre.slice_spacing_mm,
+        max(pre.crop, side),
+    )
+    coarse = slices.slice_grid(
+        volume.geometry, plane, whole, pre.locate_spacing_mm, pre.locate_slice_spacing_mm, LOCATE_SIZE
+    )
+    rule = intensity_rule(volume, pre)
+    parts = [
+        _sliced(volume, labels, fine, rule, side, scattered=box is None),
+        _sliced(volume, labels, coarse, rule, side, scattered=False),
+    ]
+    return Cut(
+        np.concatenate([p.images for p in parts]),
+        None if labels is None else np.concatenate([p.labels for p in parts if p.labels is not None]),
+        np.concatenate([p.position for p in parts]),
+        np.repeat([False, True], [len(p.images) for p in parts]),
+        fine.spacing_mm(volume.geometry),
+    )
+
+
+def _box_of_labels(labels: Volume, classes: int) -> Box | None:
+    """The box around the labelled structures with inference's margin; None if there are none."""
+    block = quality.bounding_box((labels.array > 0) & (labels.array < classes))
+    if any(s.stop == 0 for s in block):
+        return None
+    margin = LOCATE_MARGIN_MM / np.array(labels.geometry.spacing)
+    low = np.array([s.start for s in block[::-1]]) - margin
+    high = np.array([s.stop - 1 for s in block[::-1]]) + margin
+    whole = slices.whole_box(labels.geometry)
+    return np.clip(np.stack([low, high]), whole[0], whole[1])
+
+
+def _sliced(
+    volume: Volume, labels: Volume | None, grid: SliceGrid, rule: Intensity, side: int, scattered: bool
+) -> Cut:
+    """The slices of a grid, each `side` pixels wide and high: about its middle, or `scattered` over it."""
+    images = rule.normalise(*slices.sample(volume, grid))
+    classes = None if labels is None else sample_labels(labels, grid)
+    fill = min(-1.0, float(images.min()))
+    rng = np.random.default_rng(len(images))  # the same places whenever this scan is cut
+    corners = []
+    for length in images.shape[1:]:
+        middle = np.full(len(images), (length - side) // 2)
+        corners.append(rng.permutation(_spread(length - side, len(images))) if scattered else middle)
+    return Cut(
+        np.stack([_window(s, r, c, side, fill) for s, r, c in zip(images, *corners, strict=True)]),
+        None
+        if classes is None
+        else np.stack([_window(s, r, c, side, 0) for s, r, c in zip(classes, *corners, strict=True)]),
+        np.abs(grid.positions(2)) * volume.geometry.spacing[grid.plane.axes[2]],
+        np.zeros(len(images), bool),
+        grid.spacing_mm(volume.geometry),
+    )
+
+
+def _spread(excess: int, n: int) -> np.ndarray:
+    """n places evenly over 0..excess; the middle where the slice is no wider than its place."""
+    if excess <= 0:
+        return np.full(n, excess // 2)
+    return np.rint(np.linspace(0, excess, n)).astype(int) if n > 1 else np.array([excess // 2])
+
+
+def _window(plane: np.ndarray, row: int, column: int, side: int, fill: float) -> np.ndarray:
+    """The square [side, side] of a plane whose first pixel is (row, column); `fill` beyond the plane."""
+    out = np.full((side, side), fill, plane.dtype)
+    rows = slice(max(0, row), min(plane.shape[0], row + side))
+    columns = slice(max(0, column), min(plane.shape[1], column + side))
+    out[rows.start - row : rows.stop - row, columns.start - column : columns.stop - column] = plane[
+        rows, columns
+    ]
+    return out
+
+
+def sample_labels(labels: Volume, grid: SliceGrid) -> np.ndarray:
+    """Classes uint8 [slices, rows, columns] on a grid: in each element the one that fills most of it; outside 0."""
+    best = None
+    result = np.zeros(grid.shape, np.uint8)
+    for value in np.flatnonzero(np.bincount(labels.array.ravel(), minlength=256)):
+        mask = (labels.array == value).view(np.uint8) * np.uint8(240)  # averaged in whole numbers
+        share, inside = slices.sample(Volume(mask, labels.geometry, labels.name), grid)
+        if best is None:
+            best = np.full(grid.shape, -1.0, np.float32)
+        win = (share > best) & inside
+        result[win] = value
+        best[win] = share[win]
+    return result

@@ -1,0 +1,79 @@
+"""The values of label maps to the network's classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from .settings import MMWHS, UNKNOWN
+
+MOST_NAMED = 12  # values that a message names
+
+
+def parse(text: str) -> dict[str, int]:
+    """`mmwhs`, or `500=3,420=2`, or both, from a command line; ValueError says how to write it."""
+    mapping: dict[str, int] = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        value, equals, label = part.partition("=")
+        if part == "mmwhs":
+            mapping.update(MMWHS)
+        elif equals and value.strip().lstrip("-").isdigit() and label.strip().isdigit():
+            mapping[str(int(value))] = int(label)
+        else:
+            raise ValueError(
+                f"{part!r} maps no label value; write value=class, like 500=3,420=2, or mmwhs for MM-WHS's values."
+            )
+    return mapping
+
+
+def found(labels: np.ndarray) -> tuple[int, ...] | None:
+    """The values in a label map, rising; None if some are no whole numbers."""
+    if np.issubdtype(labels.dtype, np.floating):
+        whole = labels.astype(np.int64)
+        if (whole != labels).any():
+            return None
+        labels = whole
+    if labels.dtype.itemsize == 1:
+        counts = np.bincount(labels.view(np.uint8).ravel(), minlength=256)
+        values = np.flatnonzero(counts).astype(np.uint8).view(labels.dtype)
+        return tuple(sorted(int(v) for v in values))
+    return tuple(int(v) for v in np.unique(labels))
+
+
+def table(values: Sequence[int], mapping: Mapping[str, int], classes: int) -> dict[int, int] | None:
+    """value -> class for all `values` of a map; None if one of them has none."""
+    if mapping:
+        known = {0: 0, **{int(value): label for value, label in mapping.items()}}
+    else:
+        known = {n: n for n in range(classes)}
+    return {v: known[v] for v in values} if all(v in known for v in values) else None
+
+
+def mapped(labels: np.ndarray, values: Mapping[int, int]) -> np.ndarray:
+    """The label map as classes, uint8; `values` must name every value in it."""
+    keys = np.array(sorted(values), np.int64)
+    targets = np.array([values[int(k)] for k in keys], np.uint8)
+    if len(keys) and keys[0] >= 0 and keys[-1] < 65536:
+        lookup = np.zeros(int(keys[-1]) + 1, np.uint8)
+        lookup[keys] = targets
+        return lookup[labels.astype(np.uint16, copy=False)]
+    return targets[np.searchsorted(keys, labels)]
+
+
+def advice(values: Sequence[int], mapping: Mapping[str, int], classes: int) -> str:
+    """A sentence that names the values without a class and suggests a mapping."""
+    unknown = [v for v in values if table([v], mapping, classes) is None]
+    names = ", ".join(map(str, unknown[:MOST_NAMED])) + (" ..." if len(unknown) > MOST_NAMED else "")
+    many = len(unknown) > 1
+    wrong = f"the label value{'s' if many else ''} {names} stand{'' if many else 's'} for no class"
+    if all(str(v) in MMWHS or v == 0 for v in values):
+        return f"{wrong}; these are MM-WHS's values: add --label-values mmwhs."
+    if len(unknown) > MOST_NAMED:
+        return f"{wrong}; is this a label map? If so, say with --label-values which class each value is."
+    example = ",".join(f"{v}=?" for v in unknown)
+    start = "".join(f"{k}={v}," for k, v in mapping.items())
+    return (
+        f"{wrong}; add --label-values {start}{example} with a class 0 to {classes - 1} for each ?, "
+        f"or {UNKNOWN} where it is not known what the voxels are."
+    )

@@ -1,0 +1,49 @@
+"""Phantoms as training data: whole scans that are cut like patients', and random slices of any contrast."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import phantom
+from ..phantom_slices import anatomy_of, random_slice
+from .cutting import Cut, border_size, cut
+from .settings import TARGET_PHANTOMS, DataSettings
+
+RANDOM_SLICES = 192  # of each anatomy
+RANDOM_SPACING_MM = 2.0  # voxel size of their tissue maps, as for the bundled model
+PHANTOM_VERSION = 1  # raised when phantoms look different, so that cached ones are made anew
+
+
+def seeds(settings: DataSettings, domain: str) -> list[int]:
+    """The phantoms of a domain; source and target are different persons."""
+    first = settings.phantom_seed + (TARGET_PHANTOMS if domain == "target" else 0)
+    return list(range(first, first + settings.phantoms))
+
+
+def key(kind: str, seed: int, settings: DataSettings) -> dict:
+    """What a phantom's slices depend on, besides the settings of all slices."""
+    spacing = RANDOM_SPACING_MM if kind == "phantom" else settings.phantom_spacing_mm
+    count = RANDOM_SLICES if kind == "phantom" else 0
+    return {"phantom": kind, "seed": seed, "spacing": spacing, "count": count, "version": PHANTOM_VERSION}
+
+
+def slices_of(kind: str, seed: int, settings: DataSettings, domain: str) -> Cut:
+    """The slices of one phantom, with labels; `kind` is a key of settings.PHANTOMS."""
+    if kind == "phantom":
+        return _random(seed, border_size(settings.size))
+    made = phantom.make(seed, "mr" if kind == "phantom:mr" else "ct", settings.phantom_spacing_mm)
+    return cut(made.image, made.labels, settings, domain)
+
+
+def _random(seed: int, side: int) -> Cut:
+    """Random slices of one anatomy; nearly a third of them is coarse, but none is marked so."""
+    tissues, _ = phantom.anatomy(seed, RANDOM_SPACING_MM)
+    anatomies = [anatomy_of(tissues)]
+    pairs = [random_slice(anatomies, side, seed, n) for n in range(RANDOM_SLICES)]
+    return Cut(
+        np.stack([image for image, _ in pairs]),
+        np.stack([labels for _, labels in pairs]),
+        np.arange(RANDOM_SLICES, dtype=float),
+        np.zeros(RANDOM_SLICES, bool),
+        (1.0, 1.0, 1.0),
+    )

@@ -1,0 +1,135 @@
+"""The data as the authors released it: slices in .tfrecords, volumes of PnP-AdaNet in .npz.
+
+Both have no geometry: a slice is a picture of so many pixels, z-scored per volume beforehand. Their grey values are
+scaled as `source_normalisation` and `target_normalisation` say; the authors' own statistics are "sifa_mr", "sifa_ct".
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..intensity import Intensity, scores_to_unit
+from . import label_values, tfrecord
+from .cutting import Cut
+from .scans import Finding, content_hash
+from .settings import DataError, DataSettings
+from .sources import Scan
+
+RECORDS_AT_ONCE = 200  # files in one entry of the cache, 52 MB of slices
+MOST_BYTES = 1 << 32  # of an array in an .npz file
+
+
+def examine_all(
+    scans: Sequence[Scan], domain: str, settings: DataSettings
+) -> tuple[list[Finding], list[Cut]]:
+    """What each file is and what is wrong with it; the slices of those with which nothing is."""
+    findings, cuts = [], []
+    for scan in scans:
+        finding, made = _examine(scan, domain, settings)
+        findings.append(finding)
+        if made is not None:
+            cuts.append(made)
+    return findings, cuts
+
+
+def _examine(scan: Scan, domain: str, settings: DataSettings) -> tuple[Finding, Cut | None]:
+    def finding(**facts) -> Finding:
+        return Finding(domain, scan.name, str(scan.image), kind=scan.kind, **facts)
+
+    try:
+        images, labels = read(scan.image)
+    except DataError as error:
+        return finding(problems=(str(error),)), None
+    n, h, w = images.shape
+    facts = {
+        "size": (w, h, n),
+        "slices": n,
+        "intensity": (float(images.min()), float(np.median(images)), float(images.max())),
+        "content": content_hash(images),
+        "label_values": label_values.found(labels) or () if settings.labelled(domain) else (),
+    }
+    problems = []
+    if images.min() == images.max():
+        problems.append(f"{scan.image} is constant; there is nothing to see in it.")
+    if h != w or h < settings.size or h % 8:
+        problems.append(
+            f"{scan.image} has slices of {h} x {w} pixels; with a size of {settings.size} they must be square, "
+            "at least as large, and a multiple of 8 (the authors' are 256 x 256: use --size 256)."
+        )
+    if problems:
+        return finding(problems=tuple(problems), **facts), None
+    pixels = _unit(images, settings.normalisation(domain), settings)
+    classes = _classes(labels, settings) if settings.labelled(domain) else None
+    if classes is not None:
+        facts["missing"] = tuple(c for c in range(1, settings.classes) if not (classes == c).any())
+    spacing = (1.0, 1.0, 1.0)
+    return finding(**facts), Cut(pixels, classes, np.arange(n, dtype=float), np.zeros(n, bool), spacing)
+
+
+def _classes(labels: np.ndarray, settings: DataSettings) -> np.ndarray:
+    """Labels as classes. A value that no mapping names keeps: the authors' 5 belongs to no class, knowingly."""
+    if not settings.label_values:
+        return labels
+    lookup = np.arange(256, dtype=np.uint8)
+    for value, label in settings.label_values.items():
+        if 0 <= int(value) <= 255:
+            lookup[int(value)] = label
+    return lookup[labels]
+
+
+def _unit(images: np.ndarray, scores: tuple[float, float] | None, settings: DataSettings) -> np.ndarray:
+    """Grey values [n, h, w] to the network's range: the authors' way without limits, or by percentiles."""
+    if scores is not None:
+        return scores_to_unit(images, scores).astype(np.float32)
+    rule = Intensity("percentiles", None, settings.preprocessing.percentiles)
+    return rule.normalise(images, np.ones(images.shape, bool))
+
+
+def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The slices of a .tfrecords or .npz file: float32 [n, h, w] as stored, labels uint8. DataError names the file."""
+    if path.name.lower().endswith(".npz"):
+        return read_npz(path)
+    pairs = list(tfrecord.slices(path))
+    if not pairs:
+        raise DataError(f"{path} holds no record; copy it again.")
+    if len({image.shape for image, _ in pairs}) > 1:
+        raise DataError(f"{path} holds slices of different sizes.")
+    return np.stack([image for image, _ in pairs]), np.stack([labels for _, labels in pairs])
+
+
+def read_npz(path: Path, turn: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """A volume of PnP-AdaNet's: arr_0 the image, arr_1 the labels, both [h, w, slices].
+
+    Returns float32 and uint8 [slices, h, w]. turn: by half a turn in the plane, as the authors' evaluate.py does
+    (:161-165), which makes them lie like the slices in the .tfrecords files. Raises DataError.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(item.file_size > MOST_BYTES for item in archive.infolist()):
+                raise DataError(f"{path} holds arrays of more than 4 GB; it is no volume of a heart.")
+        with np.load(path, allow_pickle=False) as arrays:
+            image, labels = arrays["arr_0"], arrays["arr_1"]
+    except FileNotFoundError:
+        raise DataError(f"{path} is gone; bring it back or leave it out.") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} is no volume of PnP-AdaNet's (arr_0 image, arr_1 labels): {error}."
+        ) from error
+    numbers = all(np.issubdtype(a.dtype, np.number) and not np.iscomplexobj(a) for a in (image, labels))
+    if image.ndim != 3 or image.shape != labels.shape or not image.size or not numbers:
+        raise DataError(
+            f"{path} holds an image of {image.shape} and labels of {labels.shape}; two equal volumes are needed."
+        )
+    if (
+        not np.isfinite(image).all()
+        or not ((labels >= 0) & (labels <= 255) & (np.rint(labels) == labels)).all()
+    ):
+        raise DataError(f"{path} holds grey values that are no numbers or labels out of 0..255.")
+    image, labels = np.moveaxis(image, 2, 0).astype(np.float32), np.moveaxis(labels, 2, 0).astype(np.uint8)
+    if turn:
+        image, labels = image[:, ::-1, ::-1], labels[:, ::-1, ::-1]
+    return np.ascontiguousarray(image), np.ascontiguousarray(labels)

@@ -1,0 +1,256 @@
+"""Which scans a place holds: images found, and label maps paired with them by name.
+
+Known layouts: `x.nii.gz` beside `x_label.nii.gz` or `x_seg.nii.gz`; MM-WHS's `ct_train_1001_image` and
+`ct_train_1001_label`; `images/x` and `labels/x`; `imagesTr/x_0000` and `labelsTr/x`; a folder for each case; DICOM
+series, each in a folder of its own; a JSON list, {"images": [...], "labels": [...]} or
+[{"image": ..., "label": ...}, ...], with paths relative to the list; the authors' .tfrecords and .npz files.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .. import records
+from ..volume import SUFFIXES
+from .settings import DataError
+
+RECORD_SUFFIXES = (".tfrecords", ".tfrecord")
+NPZ = ".npz"
+IMAGE_FOLDERS = {"image", "images", "imagestr", "imagests", "img", "imgs", "dicom", "scan", "scans"}
+LABEL_FOLDERS = {
+    "label", "labels", "labelstr", "labelsts", "mask", "masks", "seg", "segs", "segmentation", "segmentations",
+    "gt", "annotations",
+}  # fmt: skip
+_LABEL = re.compile(r"(?:^|[_\-. ])(?:labels?|labelmap|seg|segmentation|masks?|gt|manual)$", re.IGNORECASE)
+_IMAGE = re.compile(r"(?:^|[_\-. ])(?:image|img|scan|ct|mr|0000)$", re.IGNORECASE)
+MOST_DEPTH = 6  # of folders below the place
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One image and its label map, if it has one. `image` may be a folder with a DICOM series."""
+
+    name: str
+    image: Path
+    label: Path | None = None
+
+    @property
+    def kind(self) -> str:
+        """What the image is, in a word or two."""
+        name = self.image.name.lower()
+        if name.endswith(RECORD_SUFFIXES):
+            return "TFRecord"
+        if name.endswith(NPZ):
+            return "npz"
+        if name.endswith((".nii", ".nii.gz")):
+            return "NIfTI"
+        if name.endswith((".nrrd", ".nhdr")):
+            return "NRRD"
+        return "MetaImage" if name.endswith((".mha", ".mhd")) else "DICOM series"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a place holds: scans in the order of their names, and what about it should be said."""
+
+    scans: tuple[Scan, ...]
+    notes: tuple[str, ...] = ()
+
+
+def find(place: str, labelled: bool, exclude: tuple[str, ...] = ()) -> Found:
+    """The scans of a folder, a JSON list or one file, without the excluded names. Raises DataError if there are none."""
+    path = Path(place).expanduser()
+    if not path.exists():
+        raise DataError(f"{place} does not exist; give a folder of images, a JSON list, or phantom.")
+    if path.is_file() and path.suffix.lower() == ".json":
+        found = Found(tuple(_listed(path)))
+    elif path.is_file():
+        found = Found((Scan(_stem(path), path),))
+    else:
+        found = _in_folder(path, labelled)
+    unknown = [name for name in exclude if name not in {s.name for s in found.scans}]
+    scans = tuple(s for s in found.scans if s.name not in exclude)
+    if not scans:
+        what = "images with label maps" if labelled else "images"
+        kinds = f"{', '.join(SUFFIXES)}, DICOM series, .tfrecords, .npz"
+        left = " that are not excluded" if found.scans else ""
+        raise DataError(f"{place} holds no {what}{left}; images are {kinds}.")
+    notes = tuple(f"{name} is to be excluded, but {place} holds no such scan." for name in unknown)
+    return Found(scans, (*found.notes, *notes))
+
+
+def _listed(path: Path) -> Iterator[Scan]:
+    """The scans of a JSON list."""
+    try:
+        data = records.parse(path.read_bytes(), str(path))
+    except records.RecordError as error:
+        raise DataError(str(error)) from None
+    seen: dict[str, Path] = {}
+    for number, (image, label) in enumerate(_pairs(path, data)):
+        for file in filter(None, (image, label)):
+            if not file.exists():
+                raise DataError(
+                    f"{file}, which {path} lists, does not exist; mend the list or bring the file back."
+                )
+        name = _stem(image)
+        if name in seen:
+            name = f"{image.parent.name}/{name}" if image != seen[name] else f"{name}#{number}"
+        seen[name] = image
+        yield Scan(name, image, label)
+
+
+def _pairs(path: Path, data: object) -> list[tuple[Path, Path | None]]:
+    """(image, label map or None) for each entry of a list's JSON."""
+    wanted = '{"images": [...], "labels": [...]} or [{"image": ..., "label": ...}, ...]'
+    refused = DataError(f"{path} is no list of scans; write {wanted}.")
+    if isinstance(data, dict) and data.keys() <= {"images", "labels"} and "images" in data:
+        images, labels = data["images"], data.get("labels", [])
+        if not isinstance(images, list) or not isinstance(labels, list):
+            raise refused
+        if labels and len(labels) != len(images):
+            raise DataError(f"{path} lists {len(images)} images but {len(labels)} labels; pair them.")
+        entries = [
+            {"image": i, "label": label}
+            for i, label in zip(images, labels or [None] * len(images), strict=True)
+        ]
+    elif isinstance(data, list):
+        entries = [{"image": e} if isinstance(e, str) else e for e in data]
+    else:
+        raise refused
+    pairs = []
+    for entry in entries:
+        if not isinstance(entry, dict) or not entry.keys() <= {"image", "label"}:
+            raise refused
+        image, label = entry.get("image"), entry.get("label")
+        if not isinstance(image, str) or not (label is None or isinstance(label, str)):
+            raise refused
+        pairs.append((path.parent / image, path.parent / label if label else None))
+    return pairs
+
+
+def _in_folder(folder: Path, labelled: bool) -> Found:
+    files = sorted(_items(folder, 0))
+    for suffixes in (RECORD_SUFFIXES, (NPZ,)):
+        special = [f for f in files if f.name.lower().endswith(suffixes)]
+        if special and len(special) == len(files):
+            return Found(tuple(Scan(_relative(f, folder), f) for f in special))
+    files = [f for f in files if not f.name.lower().endswith((*RECORD_SUFFIXES, NPZ))]
+    labels = [f for f in files if _is_label(f, folder)]
+    images = [f for f in files if f not in set(labels)]
+    if labelled:  # a test set without labels beside a training set, as nnU-Net lays them out
+        training = [f for f in images if "imagests" not in _folders(f, folder)]
+        images = training or images
+    scans = [Scan(_key(f, folder) or _stem(f), f) for f in images]
+    scans = _with_unique_names(scans, folder)
+    notes: list[str] = []
+    if labelled:
+        scans, notes = _paired(scans, labels, folder)
+    return Found(tuple(sorted(scans, key=lambda s: s.name)), tuple(notes))
+
+
+def _items(folder: Path, depth: int) -> Iterator[Path]:
+    """Image files below a folder, and folders that hold DICOM files."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda e: e.name)
+    except OSError as error:
+        raise DataError(f"The folder {folder} cannot be read ({error.strerror}).") from error
+    entries = [e for e in entries if not e.name.startswith(".")]
+    files = [Path(e.path) for e in entries if e.is_file()]
+    if any(_is_dicom(f) for f in files):
+        yield folder
+    known = (*SUFFIXES, *RECORD_SUFFIXES, NPZ)
+    yield from (f for f in files if f.name.lower().endswith(known))
+    if depth < MOST_DEPTH:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _items(Path(entry.path), depth + 1)
+
+
+def _is_dicom(file: Path) -> bool:
+    """Whether a file that has DICOM's name, or no suffix, has DICOM's mark."""
+    if file.suffix.lower() not in (".dcm", ".ima", "") and not file.suffix[1:].isdigit():
+        return False
+    try:
+        with open(file, "rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def _is_label(file: Path, folder: Path) -> bool:
+    return bool(_folders(file, folder) & LABEL_FOLDERS) or bool(_LABEL.search(_stem(file)))
+
+
+def _folders(file: Path, folder: Path) -> set[str]:
+    """Names of the folders between the place and a file, in small letters."""
+    return {part.lower() for part in file.relative_to(folder).parts[:-1]}
+
+
+def _key(file: Path, folder: Path) -> str:
+    """What image and label map of one scan have in common: the path without the words that tell them apart."""
+    parts = [p for p in file.relative_to(folder).parts[:-1] if p.lower() not in IMAGE_FOLDERS | LABEL_FOLDERS]
+    stem = _stem(file) if file.is_file() else file.name
+    if file.is_dir() and (file == folder or stem.lower() in IMAGE_FOLDERS):
+        stem = folder.name if file == folder else ""
+    stem = _LABEL.sub("", stem)
+    stem = stem if _folders(file, folder) & LABEL_FOLDERS else re.sub(r"_0000$", "", stem)
+    return "/".join(filter(None, (*parts, stem)))
+
+
+def _paired(scans: list[Scan], labels: list[Path], folder: Path) -> tuple[list[Scan], list[str]]:
+    """The scans with their label maps, and notes on label maps that belong to none."""
+    by_key: dict[str, list[Path]] = {}
+    for label in labels:
+        by_key.setdefault(_short(_key(label, folder)), []).append(label)
+    used: set[Path] = set()
+    paired = []
+    for scan in scans:
+        matches = by_key.get(_short(_key(scan.image, folder)), [])
+        if len(matches) == 1:
+            scan = replace(scan, label=matches[0])
+            used.add(matches[0])
+        elif len(matches) > 1:
+            names = ", ".join(str(m) for m in matches[:3])
+            raise DataError(f"{scan.image} has several label maps ({names}); leave one, or write a list.")
+        paired.append(scan)
+    paired = [s if s.label else _alone_in_folder(s, paired, labels, used, folder) for s in paired]
+    orphans = [label for label in labels if label not in used and label not in {s.label for s in paired}]
+    return paired, [f"{label} is the label map of no image." for label in orphans]
+
+
+def _short(key: str) -> str:
+    """A key without the words that name an image, in small letters; never empty."""
+    head, slash, stem = key.rpartition("/")
+    return f"{head}{slash}{_IMAGE.sub('', stem)}".strip("/").lower() or key.lower()
+
+
+def _alone_in_folder(
+    scan: Scan, scans: list[Scan], labels: list[Path], used: set[Path], folder: Path
+) -> Scan:
+    """The scan with the one label map in its folder, if there is no other scan in it."""
+    case = scan.image.parent
+    if case == folder or sum(case in s.image.parents for s in scans) != 1:
+        return scan
+    here = [label for label in labels if case in label.parents and label not in used]
+    return replace(scan, label=here[0]) if len(here) == 1 else scan
+
+
+def _with_unique_names(scans: list[Scan], folder: Path) -> list[Scan]:
+    """Scans whose names differ: where two do not, the path of the file is the name."""
+    names = [s.name for s in scans]
+    return [s if names.count(s.name) == 1 else replace(s, name=_relative(s.image, folder)) for s in scans]
+
+
+def _relative(file: Path, folder: Path) -> str:
+    return file.relative_to(folder).as_posix()
+
+
+def _stem(file: Path) -> str:
+    """The name without the suffixes of images and, of Slicer's segmentations, without `.seg`."""
+    known = (*SUFFIXES, *RECORD_SUFFIXES, NPZ)
+    suffix = next((s for s in known if file.name.lower().endswith(s)), "")
+    return file.name[: len(file.name) - len(suffix)] or file.name
