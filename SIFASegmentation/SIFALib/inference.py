@@ -120,6 +120,20 @@ def segment_steps(
     return Result(result, maps if options.keep_probabilities else None, report)
 
 
+def locate(
+    volume: Volume, segmenter: Segmenter, card: ModelCard, options: Options = Options()
+) -> np.ndarray | None:
+    """[2, 3] volume indices of the box around the heart, as `segment` would find it; None if there is no heart."""
+    steps = _locate(Job(volume, segmenter, card, options))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+        except NoHeartFound:
+            return None
+
+
 def _locate(job: Job) -> Generator[Progress, None, np.ndarray]:
     """[2, 3] volume indices of the box around the heart: from the ROI, or by a coarse pass over the whole volume."""
     geometry = job.volume.geometry

@@ -35,7 +35,7 @@ def overlay(
     columns = []
     for plane in _planes(volume.geometry):
         grey, where = _middle_slice(volume, labels, plane, size)
-        column = [_paint(grey, None if row is None else where(row), structures) for row in rows]
+        column = [paint(grey, None if row is None else where(row), structures) for row in rows]
         columns.append(np.concatenate([np.pad(p, ((0, GAP), (0, GAP), (0, 0))) for p in column]))
     write_png(np.concatenate(columns, axis=1), path)
 
@@ -46,6 +46,8 @@ def write_png(image: np.ndarray, path: str | os.PathLike) -> None:
     temporary = path.with_name(f".{uuid.uuid4().hex}.png")
     try:
         sitk.WriteImage(sitk.GetImageFromArray(image, isVector=True), str(temporary))
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except RuntimeError as error:
         raise OSError(
@@ -101,10 +103,11 @@ def _middle_slice(volume: Volume, labels: Volume, plane: Plane, size: int):
     return grey[:size, :size], lambda v: cut(v)[:size, :size]
 
 
-def _paint(grey: np.ndarray, labels: np.ndarray | None, structures: Sequence[Structure]) -> np.ndarray:
+def paint(grey: np.ndarray, labels: np.ndarray | None, structures: Sequence[Structure]) -> np.ndarray:
+    """RGB uint8 [h, w, 3] of a slice with values 0..1, with the labels, if any, tinted and outlined."""
     from skimage.segmentation import find_boundaries
 
-    image = np.repeat(grey[..., None] * 255.0, 3, axis=2)
+    image = np.repeat(np.clip(grey, 0, 1)[..., None] * 255.0, 3, axis=2)
     for structure in structures if labels is not None else ():
         mask = labels == structure.value
         image[mask] = 0.72 * image[mask] + 0.28 * np.array(structure.color)

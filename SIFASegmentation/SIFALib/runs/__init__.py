@@ -1,6 +1,7 @@
 """A training as a folder: started, stopped, resumed, watched. Reading one needs no torch.
 
     run.json       the complete configuration, versions of the software, fingerprint of the data (configuration.py)
+    data.json      which scans it learns from, each with the hash of its slices
     status.json    what it is doing now: state, process, iteration, heartbeat, time left (status.py)
     events.jsonl   one line for every loss, score and picture, each iteration once (events.py)
     previews/      pictures: source, translated, segmented; target, segmented (previews.py)

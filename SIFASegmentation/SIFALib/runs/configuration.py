@@ -81,6 +81,11 @@ class Configuration:
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             require(low <= value <= high, name, value, f"must be {low} to {high}")
+        rule = f"must be the method's {self.method.classes}"
+        require(self.data.classes == self.method.classes, "data.classes", self.data.classes, rule)
+        supervised = self.method.objective == "target_supervised"
+        rule = "must be true for the objective target_supervised"
+        require(self.data.target_labels or not supervised, "data.target_labels", False, rule)
         even = self.batch % self.accumulate == 0
         require(even, "accumulate", self.accumulate, f"must divide the batch of {self.batch}")
         require(self.precision in PRECISIONS, "precision", self.precision, f"must be {', '.join(PRECISIONS)}")

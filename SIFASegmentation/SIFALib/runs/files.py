@@ -49,7 +49,7 @@ def sync_folder(folder: Path) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove what killed processes left unfinished; only for who has the run's lock."""
-    for path in folder.glob(f".*{TEMPORARY}"):
+    for path in [*folder.glob(f".*{TEMPORARY}"), *folder.glob(".*.png")]:
         path.unlink(missing_ok=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 import uuid
@@ -33,6 +34,10 @@ class RunFolder:
     @property
     def run_file(self) -> Path:
         return self.path / "run.json"
+
+    @property
+    def manifest(self) -> Path:
+        return self.path / "data.json"
 
     @property
     def status(self) -> Path:
@@ -93,6 +98,21 @@ class RunFolder:
     def write(self, run: RunFile) -> None:
         """Replace run.json. OSError."""
         write_text(self.run_file, run.to_json())
+
+    def remember_data(self, fingerprint: str, manifest: dict[str, str]) -> RunFile:
+        """Write down what the run's data are, once they are known. OSError."""
+        write_text(self.manifest, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+        run = dataclasses.replace(self.read(), fingerprint=fingerprint)
+        self.write(run)
+        return run
+
+    def data(self) -> dict[str, str]:
+        """The manifest of the data that `remember_data` wrote down; empty if it cannot be read."""
+        try:
+            known = json.loads(self.manifest.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return known if isinstance(known, dict) else {}
 
     def change(self, configuration: Configuration) -> None:
         """Go on with another configuration. RunError if it differs in more than what is free to change."""

@@ -1,0 +1,53 @@
+"""Why a run failed, as a sentence for the person at the screen."""
+
+from __future__ import annotations
+
+import errno
+import logging
+
+import torch
+
+from ..cli_run import sentence as plain
+from .run_folder import RunFolder
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_BROKEN_TIES = ("connection", "gloo", "nccl", "peer", "timed out", "timeout", "socket")
+
+log = logging.getLogger(__name__)
+
+
+def sentence(error: Exception, folder: RunFolder, world: int = 1) -> str:
+    """What went wrong and what to do."""
+    resume = f"Resume it with: sifa train {folder.path}"
+    if not folder.run_file.exists():
+        return f"The run folder {folder.path} is gone, and with it what was not saved elsewhere."
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return f"The disk is full; the last checkpoint is sound. Make room in {folder.path}. {resume}"
+    if world > 1 and isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _BROKEN_TIES):
+        return f"Another process of this training ended or could not be reached; the last checkpoint is sound. {resume}"
+    if out_of_memory(error):
+        return f"Memory ran out; set accumulate higher or size lower, or close other programs. {resume}"
+    if foreseen(error):
+        return plain(error)
+    return f"Unexpected {type(error).__name__}: {plain(error)} log.txt says where; report it."
+
+
+def log_unforeseen(error: Exception) -> None:
+    """Put the traceback of what must be a mistake of ours into the log."""
+    if not foreseen(error) and not out_of_memory(error):
+        log.error("This is where it happened:", exc_info=error)
+
+
+def foreseen(error: Exception) -> bool:
+    """Whether its text is a sentence for people."""
+    return isinstance(error, (ValueError, OSError, FloatingPointError))
+
+
+def out_of_memory(error: Exception) -> bool:
+    """torch's own error on CUDA; on the CPU and on MPS it is a RuntimeError that only its text tells."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(
+        words in text for words in ("out of memory", "not enough memory", "can't allocate memory")
+    )

@@ -1,0 +1,199 @@
+"""The training loop.
+
+python -m SIFALib.runs FOLDER                             one process
+torchrun --nproc-per-node 4 -m SIFALib.runs FOLDER        several as one, also on many computers
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from .. import adaptation, datasets, engine
+from ..datasets import Domains
+from . import checkpoints, events, failures
+from . import together as processes
+from .configuration import RunError, differences, read_run_file
+from .requests import STOP
+from .run_folder import RunFolder
+from .session import Session, opened
+from .start_model import StartModel
+
+FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
+
+log = logging.getLogger(__name__)
+
+
+def train(path: str | os.PathLike) -> str:
+    """Run the training in that folder, from its last checkpoint if it has one; "finished", "stopped" or "failed".
+
+    Why it failed stands in status.json and log.txt. Raises RunError if there is no run in that folder, or another
+    process works on it.
+    """
+    folder = RunFolder(Path(path))
+    run = folder.read()
+    with processes.joined(run.configuration.device) as together, opened(folder, run, together) as session:
+        try:
+            outcome = _iterate(session)
+            session.end(outcome)
+        except KeyboardInterrupt:
+            session.end(STOPPED, "Broken off; it goes on from its last checkpoint.")
+            raise
+        except Exception as error:
+            session.end(FAILED, failures.sentence(error, folder, together.world))
+            failures.log_unforeseen(error)
+            return FAILED
+        return outcome
+
+
+def _iterate(session: Session) -> str:
+    """The whole training; how it ended."""
+    c, together = session.configuration, session.together
+    with _computing(c.threads):
+        start_model = StartModel(c)
+        domains = _prepare(session, start_model)
+        if domains is None:
+            return STOPPED
+        state = _resume(session, start_model)
+        precision = engine.choose_precision(c.precision, together.device)
+        if c.compile:
+            _compile(state)
+        session.begin(state)
+        if state.iteration == 0 and c.start_model and c.judge_every:
+            session.judge(state, domains)
+        for batch, waited in _batches(session, state, domains):
+            losses = adaptation.step(state, batch, precision, c.accumulate)
+            session.note(state, losses, waited)
+            if _due(state, c.judge_every):
+                session.judge(state, domains)
+            if _due(state, c.preview_every):
+                session.preview(state, domains)
+            if _due(state, c.save_every):
+                session.save(state)
+            if session.asked_to_stop(state):
+                return STOPPED
+    return FINISHED
+
+
+def _due(state: adaptation.State, every: int) -> bool:
+    """Whether it is time for what happens so often, and after the last iteration; never if `every` is 0."""
+    return every > 0 and (state.iteration % every == 0 or state.iteration == state.iterations)
+
+
+def _batches(
+    session: Session, state: adaptation.State, domains: Domains
+) -> Iterator[tuple[datasets.Batch, float]]:
+    """What is left to do: batches on the device, and the seconds that each was waited for."""
+    c, together = session.configuration, session.together
+    batches = datasets.batches(
+        domains,
+        c.data,
+        c.seed,
+        state.iteration,
+        c.iterations,
+        c.batch,
+        together.rank,
+        together.world,
+        c.workers,
+    )
+    for batch, waited in batches:
+        yield _moved(batch, together.device), waited
+
+
+def _moved(batch: datasets.Batch, device: torch.device) -> datasets.Batch:
+    labels = None if batch.target_labels is None else batch.target_labels.to(device)
+    images = (batch.source.to(device), batch.source_labels.to(device), batch.target.to(device))
+    return datasets.Batch(*images, labels)
+
+
+def _prepare(session: Session, start_model: StartModel) -> Domains | None:
+    """The data; None if the run was asked to stop before they were ready. The first process makes, the others find."""
+    c, together = session.configuration, session.together
+    if c.batch % (together.world * c.accumulate):
+        raise RunError(
+            f"A batch of {c.batch} cannot be divided among {together.world} processes in {c.accumulate} parts each."
+        )
+    domains = _prepared(session, start_model) if together.first else None
+    together.wait()
+    if together.agree(session.requests.asked()) == STOP:
+        return None
+    return domains or _prepared(session, start_model)
+
+
+def _prepared(session: Session, start_model: StartModel) -> Domains | None:
+    c, folder = session.configuration, session.folder
+    steps = datasets.prepare(c.data, c.cache or folder.cache, start_model.locator())
+    while True:
+        try:
+            progress = next(steps)
+        except StopIteration as end:
+            if session.first:
+                _remember(session, end.value)
+            return end.value
+        session.report(
+            message=f"{progress.stage} ({progress.fraction:.0%})", seconds_left=progress.seconds_left
+        )
+        if session.requests.asked() == STOP:
+            return None
+
+
+def _remember(session: Session, domains: Domains) -> None:
+    """Write down what the data are; RunError if they are not what the run was started with."""
+    if not session.run.fingerprint:
+        session.run = session.folder.remember_data(domains.fingerprint, domains.manifest)
+    elif session.run.fingerprint != domains.fingerprint:
+        changes = ", ".join(datasets.differences(session.folder.data(), domains.manifest)[:10])
+        raise RunError(
+            f"The data are not those that {session.folder.path} was started with ({changes or 'cut differently'}). "
+            "Bring them back, or start a new run."
+        )
+
+
+def _resume(session: Session, start_model: StartModel) -> adaptation.State:
+    """The state of the newest checkpoint, or a new one."""
+    c, together, folder = session.configuration, session.together, session.folder
+    state = adaptation.start(c.method, c.seed, c.iterations, start_model.weights(), together.device)
+    saved = checkpoints.load_newest(folder.checkpoints)
+    if saved is not None:
+        before = read_run_file(saved["configuration"], "The checkpoint").configuration
+        other = differences(before, c)
+        if other:
+            raise RunError(
+                f"{folder.run_file} says another {', '.join(other)} than the checkpoints; put back what it said."
+            )
+        state.load_state_dict(saved["state"])
+        together.take_history(state, saved["histories"])
+    if together.agree(state.iteration) != state.iteration:
+        raise RunError(f"The processes see different checkpoints; {folder.path} must be the same for all.")
+    together.wait()
+    if together.first:
+        done = -1 if saved is None else state.iteration
+        checkpoints.drop_after(folder.checkpoints, done)
+        events.cut(folder.events, done)
+    return state
+
+
+def _compile(state: adaptation.State) -> None:
+    """Let torch.compile make the networks faster; names and values of the weights stay as they are."""
+    state.segmenter.encoder.compile()
+    for network in state.translators.values():
+        network.compile()
+
+
+@contextmanager
+def _computing(threads: int) -> Iterator[None]:
+    """Repeatable numbers, so many threads (0: as many as torch has), and no slow crawl through vanishing numbers."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    torch.set_flush_denormal(True)
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_num_threads(before)

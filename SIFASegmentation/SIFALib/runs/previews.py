@@ -1,0 +1,77 @@
+"""Pictures of what a training does at the moment: `previews/00000200.png`.
+
+A row a slice: source with its labels, translated, translated with what the segmenter finds; target, target with what
+the segmenter finds (the averaged weights). Slices of the validation scans, always the same ones.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import adaptation, datasets, pictures
+from ..arrays import to_numpy
+from ..structures import STRUCTURES, Structure
+
+if TYPE_CHECKING:
+    from ..datasets import Domains, Slices
+
+ROWS = 3
+GAP = 2  # pixels between panels
+
+
+@torch.inference_mode()
+def draw(state: adaptation.State, domains: Domains, size: int, path: Path) -> None:
+    """Write the picture of slices of `size` pixels a side; complete or not at all. OSError."""
+    structures = structures_of(state.method.classes)
+    segmenter = adaptation.averaged_segmenter(state)
+    source = domains.source_validation if len(domains.source_validation) else domains.source
+    target = domains.target_validation if len(domains.target_validation) else domains.target
+    images, labels = datasets.view(source, chosen(source), size)
+    others, _ = datasets.view(target, chosen(target), size)
+    images, others = images.to(state.device), others.to(state.device)
+    columns: list[tuple[Tensor, Tensor | None]] = [(images, labels)]
+    if state.method.translates:
+        images = adaptation.translate(state, images)
+        columns.append((images, None))
+    columns += [(x, segmenter(state.wide(x)).argmax(1)) for x in (images, others)]
+    columns.insert(-1, (others, None))
+    rows = [np.concatenate([_panel(c, n, structures) for c in columns], axis=1) for n in range(ROWS)]
+    pictures.write_png(np.concatenate(rows), path)
+
+
+def chosen(slices: Slices) -> list[int]:
+    """The numbers of ROWS slices: where most is labelled, else in the middle of scans; fine ones, if there are any."""
+    fine = np.flatnonzero(~slices.coarse)
+    fine = fine if len(fine) else np.arange(len(slices))
+    parts = np.array_split(fine, ROWS) if len(fine) >= ROWS else [fine] * ROWS
+    labels = slices.labels
+    if labels is None:
+        return [int(part[len(part) // 2]) for part in parts]
+    return [max((int(n) for n in part), key=lambda n: _richness(labels[n])) for part in parts]
+
+
+def _richness(labels: np.ndarray) -> tuple[int, int]:
+    """How many classes there are, then how much of them."""
+    return len(np.unique(labels)), int(np.count_nonzero(labels))
+
+
+def structures_of(classes: int) -> list[Structure]:
+    """The heart's structures with their colours; for other numbers of classes, as many as are needed."""
+    known = list(STRUCTURES[: classes - 1])
+    for value in range(len(known) + 1, classes):
+        red, green, blue = (round(255 * c) for c in colorsys.hsv_to_rgb(value * 0.618 % 1, 0.6, 0.9))
+        known.append(Structure(value, f"C{value}", f"Class {value}", (red, green, blue), STRUCTURES[0].type))
+    return known
+
+
+def _panel(column: tuple[Tensor, Tensor | None], row: int, structures: list[Structure]) -> np.ndarray:
+    grey, labels = column
+    classes = None if labels is None else to_numpy(labels[row].to(torch.uint8))
+    painted = pictures.paint((to_numpy(grey[row, 0].float()) + 1) / 2, classes, structures)
+    return np.pad(painted, ((0, GAP), (0, GAP), (0, 0)))

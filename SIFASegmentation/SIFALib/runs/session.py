@@ -1,0 +1,248 @@
+"""One process's work on a run folder: what it writes there, in which order, and what it is asked in between.
+
+Only the first of several processes writes. Events are on disk before the checkpoint that follows them, so that a
+resumed run cuts off exactly what it does again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .. import adaptation
+from ..arrays import to_numpy
+from . import best, checkpoints, files, lock, previews
+from . import events as event_log
+from . import status as status_file
+from .configuration import Configuration, RunFile, versions
+from .processes import this_process
+from .requests import NOTHING, PAUSE, STOP, Requests, signals
+from .run_folder import RunFolder
+from .tensorboard import Board
+from .together import Together
+
+if TYPE_CHECKING:
+    from ..datasets import Domains
+
+WINDOW = 50  # iterations over which speed is measured
+POLL_SECONDS = 0.2  # how often a paused run looks whether it may go on
+RESERVE_BYTES = 64 * 1024  # freed when the disk is full, so that there is room to say so
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Session:
+    """What the loop talks to. `status`, `events`, `board`: of the first process alone."""
+
+    folder: RunFolder
+    run: RunFile
+    together: Together
+    requests: Requests
+    status: status_file.Reporter | None = None
+    events: event_log.EventLog | None = None
+    board: Board | None = None
+    times: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    last: float = 0.0  # when the last iteration ended, on the monotonic clock
+    saved: int = -1  # the iteration that this process saved last
+
+    @property
+    def configuration(self) -> Configuration:
+        return self.run.configuration
+
+    def begin(self, state: adaptation.State) -> None:
+        """From here on, iterations follow each other."""
+        if self.first:
+            device, world = str(self.together.device), self.together.world
+            self.event("started", state.iteration, versions=versions(), device=device, processes=world)
+            self.report(state="running", iteration=state.iteration, message="")
+            log.info("Iterations from %d to %d on %s", state.iteration, self.configuration.iterations, device)
+        self.last = time.monotonic()
+
+    def note(self, state: adaptation.State, losses: Mapping[str, float], waited: float) -> None:
+        """Log an iteration that ended now; `waited`: seconds of it spent waiting for its batch."""
+        before, self.last = self.last, time.monotonic()
+        self.times.append((self.last - before, waited))
+        if not self.first:
+            return
+        took, waits = (sum(column) for column in zip(*self.times, strict=True))
+        each = took / len(self.times)
+        self.event("losses", state.iteration, losses=dict(losses), seconds=round(self.last - before, 4),
+                   waited=round(waited, 4))  # fmt: skip
+        self.report(
+            iteration=state.iteration,
+            seconds_per_iteration=round(each, 4),
+            seconds_left=round(each * (self.configuration.iterations - state.iteration), 1),
+            loader_share=round(min(1.0, waits / took), 4) if took else 0.0,
+        )
+        if self.board:
+            self.board.add("loss", losses, state.iteration)
+
+    def judge(self, state: adaptation.State, domains: Domains) -> None:
+        """Score the averaged segmenter without target labels, and keep it if it is the best so far."""
+        from .. import label_free
+
+        if self.first:
+            score = label_free.score(state, domains, self.configuration.data)
+            judged = best.Best(state.iteration, score.value, dict(score.parts), tuple(score.vetoes))
+            better = judged.beats(best.read(self.folder.best))
+            if better:
+                weights = {name: to_numpy(value) for name, value in state.average.items()}
+                best.write(self.folder.best, judged, weights)
+                self.report(best_iteration=state.iteration, best_score=score.value)
+            self.event("score", state.iteration, value=judged.value, parts=judged.parts,
+                       vetoes=judged.vetoes, best=better)  # fmt: skip
+            if self.board:
+                self.board.add("score", {"value": judged.value, **judged.parts}, state.iteration)
+            log.info("Score %.4f after iteration %d%s", judged.value, state.iteration, ", the best" * better)
+        self.together.wait()
+
+    def preview(self, state: adaptation.State, domains: Domains) -> None:
+        """Draw what the networks do now."""
+        if self.first:
+            path = self.folder.previews / f"{state.iteration:08d}.png"
+            previews.draw(state, domains, self.configuration.data.size, path)
+            self.event("preview", state.iteration, file=f"previews/{path.name}")
+        self.together.wait()
+
+    def save(self, state: adaptation.State) -> None:
+        """Write a checkpoint, unless this process wrote it already."""
+        if self.saved == state.iteration:
+            return
+        histories = self.together.gathered_histories(state)
+        if self.first and self.events:
+            lock.check(self.folder)
+            self.events.sync()
+            path = checkpoints.save(
+                self.folder.checkpoints,
+                state.iteration,
+                {
+                    "configuration": self.run.to_json(),
+                    "state": state.state_dict(),
+                    "histories": histories,
+                },
+                self.configuration.keep_checkpoints,
+            )
+            log.info("Saved %s", path.name)
+        self.saved = state.iteration
+        self.together.wait()
+
+    def asked_to_stop(self, state: adaptation.State) -> bool:
+        """Do what is asked of the run after an iteration; a paused run returns when it may go on or has to stop."""
+        asked = self.together.agree(self.requests.asked())
+        if asked == NOTHING:
+            return False
+        self.save(state)
+        while asked == PAUSE:
+            self.report(state="paused", message="Waiting for pause.request to be removed.")
+            self.wait_for_resume()
+            asked = self.together.agree(self.requests.asked())
+        if asked != STOP:
+            self.report(state="running", message="")
+        self.last = time.monotonic()
+        return asked == STOP
+
+    def wait_for_resume(self) -> None:
+        """All processes wait until the request to pause is gone, or they are asked to stop."""
+        while self.first and self.requests.asked() == PAUSE:
+            self.report()
+            time.sleep(POLL_SECONDS)
+        self.together.wait()
+
+    @property
+    def first(self) -> bool:
+        return self.together.first
+
+    def report(self, **fields: Any) -> None:
+        """Change fields of the status. OSError of what its thread could not write."""
+        if self.status:
+            self.status.update(**fields)
+
+    def event(self, kind: str, iteration: int, **fields: Any) -> None:
+        if self.events:
+            self.events.append(kind, iteration, **fields)
+
+    def end(self, state: str, message: str = "") -> None:
+        """Say in status, events and log how it ended; for a failure, as far as that can be written."""
+        if not self.status:
+            return
+        level = logging.ERROR if state == "failed" else logging.INFO
+        log.log(level, "%s. %s", state.capitalize(), message)
+        if state == "failed":
+            with suppress(OSError):
+                self.folder.reserve.unlink(missing_ok=True)
+            self.status.fail(message)
+            with suppress(OSError):
+                self.event("ended", self.status.status.iteration, state=state, message=message)
+            return
+        self.event("ended", self.status.status.iteration, state=state, message=message)
+        self.requests.answered()
+        left = 0.0 if state == "finished" else self.status.status.seconds_left
+        self.status.update(state=state, message=message, seconds_left=left)
+
+
+@contextmanager
+def opened(folder: RunFolder, run: RunFile, together: Together) -> Iterator[Session]:
+    """Work on the run while the block lasts. RunError if another process does, OSError."""
+    requests = Requests(folder)
+    with ExitStack() as stack:
+        stack.enter_context(signals(requests))
+        session = Session(folder, run, together, requests)
+        if not together.first:
+            yield session
+            return
+        stack.enter_context(lock.held(folder))
+        _tidy(folder)
+        requests.forget_old()
+        stack.enter_context(_logging_to(folder.log))
+        done = checkpoints.newest(folder.checkpoints)
+        event_log.cut(folder.events, -1 if done is None else done)
+        session.events = stack.enter_context(event_log.EventLog(folder.events))
+        session.status = stack.enter_context(
+            status_file.Reporter(folder.status, _first_status(folder, run, done))
+        )
+        session.board = Board(folder.path, run.configuration.tensorboard, done or 0)
+        stack.callback(session.board.close)
+        yield session
+
+
+def _first_status(folder: RunFolder, run: RunFile, done: int | None) -> status_file.Status:
+    me, known = this_process(), best.read(folder.best)
+    return status_file.Status(
+        "preparing", me.pid, me.started, me.host, run.configuration.iterations, done or 0,
+        best_iteration=known.iteration if known else None, best_score=known.value if known else None,
+    )  # fmt: skip
+
+
+def _tidy(folder: RunFolder) -> None:
+    """Remove what a killed process left unfinished; set bytes aside for the day when the disk is full."""
+    for place in (folder.path, folder.checkpoints, folder.best, folder.previews):
+        place.mkdir(exist_ok=True)
+        files.sweep(place)
+    if not folder.reserve.exists():
+        with files.written(folder.reserve) as file:
+            file.write(os.urandom(RESERVE_BYTES))
+
+
+@contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setLevel(logging.INFO)
+    package = logging.getLogger(__package__.partition(".")[0])
+    level = package.level
+    package.addHandler(handler)
+    package.setLevel(min(level or logging.INFO, logging.INFO))
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
+        package.setLevel(level)
+        handler.close()

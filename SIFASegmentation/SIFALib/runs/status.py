@@ -1,0 +1,142 @@
+"""What a run is doing now: `status.json`, with a heartbeat every few seconds. No torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .. import records
+from ..records import RecordError, require
+from .configuration import RunError
+from .files import write_text
+from .processes import Process
+
+ACTIVE = ("preparing", "running", "paused")
+STATES = (*ACTIVE, "stopped", "finished", "failed")
+INTERRUPTED = "interrupted"  # shown, never written: an active state whose process is gone
+HEARTBEAT_SECONDS = 3.0
+SILENCE_SECONDS = 600.0  # after so long without a heartbeat, a process on another computer counts as gone
+
+
+@dataclass(frozen=True)
+class Status:
+    """One moment of a run.
+
+    pid, process_started, host: the process that works on it, or did last. heartbeat: ISO 8601, UTC.
+    loader_share: of the time, spent waiting for batches, 0..1. message: what it is busy with, or why it ended.
+    seconds_per_iteration, seconds_left, best_iteration, best_score: None as long as they are not known.
+    """
+
+    state: str
+    pid: int
+    process_started: str
+    host: str
+    iterations: int
+    iteration: int = 0
+    heartbeat: str = ""
+    message: str = ""
+    seconds_per_iteration: float | None = None
+    seconds_left: float | None = None
+    loader_share: float | None = None
+    best_iteration: int | None = None
+    best_score: float | None = None
+
+    def __post_init__(self) -> None:
+        require(self.state in STATES, "state", self.state, f"must be {', '.join(STATES)}")
+
+    @property
+    def process(self) -> Process:
+        return Process(self.pid, self.process_started, self.host)
+
+    def is_active(self) -> bool:
+        """Whether a process works on the run now; on another computer, whether its heart beat lately."""
+        alive = self.process.is_alive()
+        return self.state in ACTIVE and (self.silence() < SILENCE_SECONDS if alive is None else alive)
+
+    def shown_state(self) -> str:
+        """The state, or "interrupted" for a run whose process ended without a word."""
+        return self.state if self.state not in ACTIVE or self.is_active() else INTERRUPTED
+
+    def silence(self) -> float:
+        """Seconds since the last heartbeat."""
+        try:
+            return (datetime.now(timezone.utc) - datetime.fromisoformat(self.heartbeat)).total_seconds()
+        except (ValueError, TypeError):
+            return float("inf")
+
+
+def read(path: Path) -> Status | None:
+    """The status in that file; None if there is none yet. RunError if it cannot be."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror or error}).") from error
+    try:
+        return records.decode(Status, records.parse(text, str(path)))
+    except RecordError as error:
+        raise RunError(f"{path} is no status: {error}") from None
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+class Reporter:
+    """Writes status.json at once when the state changes and every few seconds in between, from a thread of its own.
+
+    What the thread cannot write (no disk left, no folder) is raised by the next `update` of the owner.
+    """
+
+    def __init__(self, path: Path, status: Status) -> None:
+        self.path, self.status = path, status
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._problem: OSError | None = None
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Reporter:
+        self._write()
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def update(self, **fields: Any) -> None:
+        """Change fields of the status; a new state is on disk when this returns. OSError."""
+        if self._problem is not None:
+            problem, self._problem = self._problem, None
+            raise problem
+        with self._lock:
+            before, self.status = self.status, dataclasses.replace(self.status, **fields)
+        if self.status.state != before.state:
+            self._write()
+
+    def fail(self, message: str) -> None:
+        """Say that the run failed; nothing is raised if even that cannot be written."""
+        with self._lock:
+            self.status = dataclasses.replace(self.status, state="failed", message=message)
+        with suppress(OSError):
+            self._write()
+
+    def _beat(self) -> None:
+        while not self._ended.wait(HEARTBEAT_SECONDS):
+            try:
+                self._write()
+            except OSError as error:
+                self._problem = error
+
+    def _write(self) -> None:
+        with self._lock:
+            self.status = dataclasses.replace(self.status, heartbeat=now())
+            write_text(self.path, json.dumps(dataclasses.asdict(self.status), indent=2) + "\n")

@@ -1,0 +1,101 @@
+"""Several processes that train as one, under torchrun (or SLURM through it); a process that is alone needs nothing.
+
+The first process writes the run folder; the others wait for it without hurry, because preparing and judging take their
+time. Whatever a process is asked, all of them do after the same iteration. When one dies, the others fail soon: their
+connections break, or a message waits longer than it may.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from .. import engine
+from ..adaptation import State
+
+PATIENCE = timedelta(days=7)  # for what the first process does alone
+TIMEOUT = timedelta(minutes=10)  # for a message within an iteration
+
+
+@dataclass(frozen=True)
+class Together:
+    """This process among all. control: for small messages of the CPU; patient: to wait for the first process."""
+
+    device: torch.device
+    rank: int = 0
+    world: int = 1
+    control: Any = None
+    patient: Any = None
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.world > 1:
+            dist.barrier(group=self.patient)
+
+    def agree(self, code: int) -> int:
+        """The highest of every process's codes."""
+        if self.world == 1:
+            return code
+        highest = torch.tensor(code)
+        dist.all_reduce(highest, op=dist.ReduceOp.MAX, group=self.control)
+        return int(highest)
+
+    def gathered_histories(self, state: State) -> list[dict[str, dict[str, Tensor]]]:
+        """Every process's image histories, in the order of the processes; none where one process trains alone."""
+        own = {name: history.state_dict() for name, history in state.histories.items()}
+        if self.world == 1:
+            return []
+        found: list[dict[str, dict[str, Tensor]]] = [{} for _ in range(self.world)]
+        for name, saved in own.items():
+            for key, images in saved.items():  # as many in every process
+                parts = [torch.empty_like(images, device="cpu") for _ in range(self.world)]
+                dist.all_gather(parts, images.cpu().contiguous(), group=self.control)
+                for place, part in zip(found, parts, strict=True):
+                    place.setdefault(name, {})[key] = part
+        return found
+
+    def take_history(self, state: State, histories: list[dict[str, dict[str, Tensor]]]) -> None:
+        """Give this process the histories that its number had; a process more than there were takes one of them."""
+        if not histories:
+            return
+        for name, saved in histories[self.rank % len(histories)].items():
+            state.histories[name].load_state_dict(saved)
+
+
+@contextmanager
+def joined(device: str, timeout: timedelta = TIMEOUT) -> Iterator[Together]:
+    """Join the processes that torchrun started, if it did, on the device of that name. ValueError for the device."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield Together(engine.choose_device(device))
+        return
+    chosen = _device_of_this_process(device)
+    backend = "nccl" if chosen.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timeout)
+    try:
+        control = dist.new_group(backend="gloo", timeout=timeout)
+        patient = dist.new_group(backend="gloo", timeout=PATIENCE)
+        yield Together(chosen, dist.get_rank(), dist.get_world_size(), control, patient)
+    finally:
+        dist.destroy_process_group()
+
+
+def _device_of_this_process(name: str) -> torch.device:
+    """The GPU of this process's number on its computer, if GPUs are meant."""
+    chosen = engine.choose_device(name)
+    if chosen.type == "cuda":
+        chosen = engine.choose_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
+        torch.cuda.set_device(chosen)
+    return chosen
