@@ -101,7 +101,7 @@ def compare(
 
 
 def write_subset(
-    references: References, path: Path, places: int = 2500, fewer: Mapping[str, int] = {}
+    references: References, path: Path, places: int = 1500, fewer: Mapping[str, int] = {}
 ) -> None:
     """Keep each reference at up to ``places`` places, spread at random but the same every time.
 
@@ -112,7 +112,7 @@ def write_subset(
         size = reference.values.size
         where = np.arange(size) if reference.positions is None else reference.positions
         limit = size if reference.direction else fewer.get(item, places)
-        chosen = np.sort(recipe.generator(f"{item}|{part}").permutation(size)[:limit])
+        chosen = np.sort(recipe.stream(f"{item}|{part}").permutation(size)[:limit])
         keys.append(f"{item}|{part}|{len(chosen)}|{int(reference.direction)}")
         scales.append(reference.scale)
         values.append(reference.values[chosen].astype(np.float32))

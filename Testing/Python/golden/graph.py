@@ -1,0 +1,118 @@
+"""The authors' whole graph, built from our networks: every output and every loss term, by their names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from SIFALib import adaptation, losses
+from SIFALib.adaptation import State
+from SIFALib.arrays import to_tensor
+from SIFALib.datasets.batches import Batch
+from SIFALib.method import PRESETS
+from SIFALib.tf_names import tf_name_map, tf_names
+from torch import Tensor
+
+from . import recipe
+from .layers import nchw
+
+
+def state(variant: str) -> State:
+    """The papers' settings with the recipe's weights, and no dropout."""
+    method = replace(PRESETS[variant], keep_rate=1.0, decoder_keep_rate=1.0, prediction_from_epoch=0)
+    made = adaptation.start(method, seed=0, iterations=2)
+    recipe.fill_network(made.segmenter, tf_name_map(made.segmenter))
+    for name, network in made.translators.items():
+        recipe.fill_network(network, tf_names(network, name))
+    return made
+
+
+def batch(number: int = 0, count: int = 2) -> Batch:
+    """The batch of the iteration `number`, or the first slices of it."""
+    source, target = (nchw(recipe.images(f"{domain}{number}", count)) for domain in "AB")
+    return Batch(source, to_tensor(recipe.labels(f"A{number}", count)), target, None)
+
+
+def outputs_of(made: State, given: Batch) -> dict[str, Tensor]:
+    """Every output of the authors' graph, by their names; what their image histories would hold are the new fakes."""
+    outputs: dict[str, Tensor] = {"fake_b": made.generator(made.wide(given.source))}
+    latents_b = made.segmenter.encoder(made.wide(given.target))
+    outputs["fake_a"] = made.decoder(latents_b[0], given.target)
+    latents_fake = made.segmenter.encoder(made.wide(outputs["fake_b"]))
+    outputs["cycle_b"] = made.generator(made.wide(outputs["fake_a"]))
+    outputs["cycle_a"] = made.decoder(latents_fake[0], outputs["fake_b"])
+    heads = {"": made.segmenter.segmentation_head, "_ll": made.segmenter.segmentation_head_ll}
+    judges = made.discriminators
+    for level, (ending, head) in enumerate(heads.items()):
+        if head is None:
+            continue
+        for domain, latents in (("b", latents_b), ("fake_b", latents_fake)):
+            logits = outputs[f"pred_mask_{domain}{ending}"] = head(latents[level])
+            judged = judges[f"discriminator_prediction{ending}"](logits)
+            outputs[f"prob_pred_mask_{domain}{ending}_is_real"] = judged
+    judged = {
+        name: judges["discriminator_source"](image)
+        for name, image in (
+            ("real_a", given.source),
+            ("fake_a", outputs["fake_a"]),
+            ("cycle_a", outputs["cycle_a"]),
+        )
+    }
+    judged["fake_pool_a"] = judged["fake_a"]
+    for name, both in judged.items():
+        if name != "cycle_a":
+            outputs[f"prob_{name}_is_real"] = both[:, :1]
+        if name != "real_a":
+            outputs[f"prob_{name}_aux_is_real"] = both[:, 1:]
+    outputs["prob_real_b_is_real"] = judges["discriminator_target"](given.target)
+    outputs["prob_fake_b_is_real"] = judges["discriminator_target"](outputs["fake_b"])
+    outputs["prob_fake_pool_b_is_real"] = outputs["prob_fake_b_is_real"]
+    return outputs
+
+
+def terms(made: State, given: Batch, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Every loss term by the authors' names, unweighted, and the sum that each update minimises."""
+    method = made.method
+    truth = losses.one_hot(given.source_labels, method.classes)
+    judged = {
+        name.removeprefix("prob_").removesuffix("_is_real"): v
+        for name, v in outputs.items()
+        if name.startswith("prob_")
+    }
+    found = {
+        "cyc_a_raw": losses.cycle(given.source, outputs["cycle_a"]),
+        "cyc_b_raw": losses.cycle(given.target, outputs["cycle_b"]),
+        "lsgan_a": losses.generator(judged["fake_a"]),
+        "lsgan_b": losses.generator(judged["fake_b"]),
+        "lsgan_a_aux": losses.generator(judged["fake_a_aux"]),
+        "l2": losses.WEIGHT_DECAY * losses.weight_decay(made.segmenter.parameters()),
+        "d_A_main": losses.discriminator(judged["real_a"], judged["fake_pool_a"]),
+        "d_A_aux": losses.discriminator(judged["cycle_a_aux"], judged["fake_pool_a_aux"]),
+        "total_d_B": losses.discriminator(judged["real_b"], judged["fake_pool_b"]),
+    }
+    found["total_d_A"] = found["d_A_main"] + found["d_A_aux"]
+    cycles = method.cycle_weight * (found["cyc_a_raw"] + found["cyc_b_raw"])
+    found["total_g_A"] = cycles + found["lsgan_b"]
+    found["total_g_B"] = cycles + found["lsgan_a"]
+    total = (
+        found["l2"]
+        + method.translation_weight * found["total_g_B"]
+        + method.auxiliary_weight * found["lsgan_a_aux"]
+    )
+    levels = [("", 1.0, method.prediction_weight)]
+    if method.deep_supervision:
+        levels.append(("_ll", method.lower_weight, method.lower_prediction_weight))
+    for level, weight, alignment in levels:
+        logits = outputs[f"pred_mask_fake_b{level}"]
+        found[f"ce{level}"] = losses.cross_entropy(logits, truth)
+        found[f"dice{level}"] = losses.dice(logits, truth)
+        found[f"lsgan_p{level}"] = losses.generator(judged[f"pred_mask_b{level}"])
+        found[f"total_d_P{level}"] = losses.discriminator(
+            judged[f"pred_mask_fake_b{level}"], judged[f"pred_mask_b{level}"]
+        )
+        total = (
+            total
+            + weight * (found[f"ce{level}"] + found[f"dice{level}"])
+            + alignment * found[f"lsgan_p{level}"]
+        )
+    found["total_s_B"] = total
+    return found

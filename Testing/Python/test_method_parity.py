@@ -1,0 +1,40 @@
+"""The method computes what the authors' TensorFlow code computes: outputs, losses, gradients, a full iteration.
+
+Both papers at full size, 256 x 256, two slices. The second iteration and the rest of the set: `make bench-parity`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from golden import method_parity, references
+from golden.references import Parts
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def off(
+    variant: str, beginnings: tuple[str, ...], computed: Iterable[tuple[str, Parts]]
+) -> list[references.Row]:
+    """The items that deviate by more than is allowed; fails if there is nothing to compare."""
+    kept = {k: v for k, v in references.subset(variant).items() if k[0].startswith(beginnings)}
+    rows = list(references.compare(variant, computed, kept, method_parity.TOLERANCES))
+    assert {row.item for row in rows} == {item for item, _ in kept}
+    assert sum(row.parts for row in rows) == len(kept) > 0
+    return [row for row in rows if not row.passed]
+
+
+@pytest.mark.parametrize("variant", references.FOLDERS)
+def test_every_output_and_loss_term_equals_the_authors(variant: str) -> None:
+    assert not off(variant, ("graph ", "terms "), method_parity.graphs(variant, ["train_n2"]))
+
+
+@pytest.mark.parametrize("variant", references.FOLDERS)
+def test_the_gradients_of_shared_forward_passes_are_those_of_the_authors_losses(variant: str) -> None:
+    assert not off(variant, ("shared gradients ",), method_parity.shared_gradients(variant))
+
+
+@pytest.mark.parametrize("variant", references.FOLDERS)
+def test_an_iteration_in_the_authors_order_moves_every_weight_as_theirs(variant: str) -> None:
+    assert not off(variant, ("iteration 1 ",), method_parity.iterations(variant, 1))
