@@ -1,4 +1,4 @@
-"""The command line: `sifa segment`, `sifa models`, `sifa phantom`, `sifa doctor`.
+"""The command line: `sifa segment`, `sifa models`, `sifa train`, `sifa runs`, `sifa phantom`, `sifa doctor`, and more.
 
 Thin: it turns text into arguments, results into text, and every foreseeable failure into one sentence on
 stderr and an exit code. Data goes to stdout, progress and errors to stderr. Nothing here needs a package
@@ -28,6 +28,7 @@ from .cli_run import (
     complain,
     sentence,
 )
+from .cli_train_options import TRAIN, add_runs, add_train
 
 FIRST_FREE_SEED = 1000  # of phantoms; those below are for training the bundled model
 
@@ -54,6 +55,23 @@ ROI = (
     "the front, S to the head), as R0,R1,A0,A1,S0,S1 or as centre and size R,A,S/DR,DA,DS"
 )
 
+CHECK_DATA = """Look at every scan before training on it, and say what is wrong.
+
+Nothing is left out in silence: if a single scan cannot be used (unreadable, label values without a class, image and
+label map on different grids, constant, not a number, 4D, twice, or in both domains), training refuses to start, and
+so does this command (exit code 3). Mend the file, remove it, or leave it out knowingly with --exclude; the line to
+add is printed.
+
+Label maps are found by name: x.nii.gz beside x_label.nii.gz or x_seg.nii.gz, images/x and labels/x, imagesTr/x_0000
+and labelsTr/x, ct_train_1001_image and ct_train_1001_label, or one image and one label map in a folder of their own.
+A list says so itself: [{"image": "a.nii.gz", "label": "b.nii.gz"}, ...], paths relative to the list."""
+
+LABEL_VALUES = (
+    "which class each value in the label maps is, like 500=3,420=2, or mmwhs for the values of MM-WHS; 0 is "
+    "background, 255 not known; not needed where the values are the classes (1 myocardium, 2 left atrium, 3 left "
+    "ventricle, 4 ascending aorta)"
+)
+EXCLUDE = "leave a scan out, like source:NAME or target:NAME; may be given several times"
 BATCH_SIZE = (
     "slices at once; on the CPU it changes not a single label, on a GPU at most what rounding decides "
     "(default: what suits the device)"
@@ -143,6 +161,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_segment(commands, [common, store])
     _add_models(commands, [common, store])
     _add_import_tf(commands, [common, store])
+    _add_check_data(commands, [common])
+    _add_train(commands, common)
     _add_phantom(commands, [common])
     _add_doctor(commands, [common, store])
     return parser
@@ -243,6 +263,47 @@ def _add_import_tf(commands, parents: list) -> None:
         help="what the model was adapted to (no checkpoint tells)",
     )
     parser.add_argument("--statistics", choices=("new", "old"), default="new", help=STATISTICS)
+
+
+def _add_check_data(commands, parents: list) -> None:
+    parser = _add(
+        commands,
+        "check-data",
+        parents,
+        "cli_data.check_data",
+        "look at scans before training on them, and say what is wrong",
+        CHECK_DATA,
+    )
+    for domain, what in (
+        ("source", "labelled scans"),
+        ("target", "scans to adapt to; labels are not needed"),
+    ):
+        parser.add_argument(
+            f"--{domain}", metavar="PLACE", help=f"{what}: a folder, a JSON list, a file, or phantom"
+        )
+    parser.add_argument("--label-values", metavar="MAP", help=LABEL_VALUES)
+    parser.add_argument(
+        "--target-labels", action="store_true", help="the target has label maps, too; check them"
+    )
+    parser.add_argument("--exclude", metavar="SCAN", action="append", default=[], help=EXCLUDE)
+    parser.add_argument("--classes", type=int, default=5, metavar="N", help="(default: %(default)s)")
+    parser.add_argument(
+        "--size", type=int, default=128, metavar="PIXELS", help="of training slices (default: %(default)s)"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write what was found as JSON")
+    parser.add_argument(
+        "--thumbnails", metavar="FOLDER", type=Path, help="also write a PNG of each usable scan"
+    )
+
+
+def _add_train(commands, common: argparse.ArgumentParser) -> None:
+    add_train(
+        _add(commands, "train", [common], "cli_train.train", "adapt a model to unlabelled scans", TRAIN)
+    )
+    runs = _add(commands, "runs", [], "cli_train.list_runs", "list, watch, stop, pause and resume trainings")
+    runs.set_defaults(folder=Path("runs"))
+    actions = runs.add_subparsers(title="commands", metavar="COMMAND")
+    add_runs(lambda where, name, function, help: _add(where, name, [common], function, help), actions)
 
 
 def _add_phantom(commands, parents: list) -> None:

@@ -18,7 +18,8 @@ from .settings import MMWHS, NO_AUGMENTATION, PHANTOMS, Augmentation, DataError,
 
 if TYPE_CHECKING:
     from .cutting import Locator, border_size
-    from .domains import Domains, Slices, differences, prepare, prepared
+    from .domains import Domains, Slices, differences
+    from .preparation import prepare, prepared
 
 __all__ = [
     "MMWHS", "NO_AUGMENTATION", "PHANTOMS", "Augmentation", "Batch", "DataError", "DataSettings", "Domains",
@@ -27,7 +28,8 @@ __all__ = [
 
 _HOMES = {
     "cutting": ("Locator", "border_size"),
-    "domains": ("Domains", "Slices", "differences", "prepare", "prepared"),
+    "domains": ("Domains", "Slices", "differences"),
+    "preparation": ("prepare", "prepared"),
 }
 
 

@@ -81,7 +81,7 @@ def cut(
     )
     rule = intensity_rule(volume, pre)
     parts = [
-        _sliced(volume, labels, fine, rule, side, scattered=box is None),
+        _sliced(volume, labels, fine, rule, side, scattered=box is None or np.array_equal(box, whole)),
         _sliced(volume, labels, coarse, rule, side, scattered=False),
     ]
     return Cut(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -10,6 +11,7 @@ from .scans import Finding
 from .settings import DataSettings
 from .sources import Scan
 
+MOST_NAMED = 10  # problems that one message names
 LEAST_SLICES = 8  # native slices in all, below which there is nothing to learn from
 
 
@@ -18,7 +20,8 @@ def cross_check(findings: Sequence[Finding]) -> list[Finding]:
     first: dict[str, Finding] = {}
     judged = []
     for finding in findings:
-        other = first.setdefault(finding.content, finding) if finding.content else finding
+        usable = finding.content and not finding.problems  # else it must go or be mended anyway
+        other = first.setdefault(finding.content, finding) if usable else finding
         if other is not finding:
             where = (
                 "the same image; the target must not hold what the source teaches"
@@ -51,6 +54,51 @@ def of_domains(findings: Sequence[Finding], settings: DataSettings) -> tuple[lis
                 "Check the mapping of label values."
             )
     return problems, warnings
+
+
+def refusal(findings: Sequence[Finding], problems: Sequence[str]) -> str:
+    """Why these cannot be trained on, in one text that names every kind of problem; empty if they can."""
+    bad = [f for f in findings if f.problems]
+    sentences = [*problems, *_alike(bad)]
+    if not sentences:
+        return ""
+    text = " ".join(sentences[:MOST_NAMED])
+    if len(sentences) > MOST_NAMED:
+        text += f" There are {len(sentences) - MOST_NAMED} more problems; `sifa check-data` lists them all."
+    if bad and len(bad) < len(findings) and len(bad) <= MOST_NAMED:
+        text += f" Mend or remove the files, or leave them out: {exclusion(bad)}"
+    return text
+
+
+def warnings_of(findings: Sequence[Finding]) -> list[str]:
+    """What should be said of the scans, the same about several of them once."""
+    groups: dict[str, list[str]] = {}
+    for finding in findings:
+        for warning in finding.warnings:
+            groups.setdefault(warning, []).append(finding.key)
+    return [
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {warning}."
+        for warning, names in groups.items()
+    ]
+
+
+def exclusion(bad: Sequence[Finding]) -> str:
+    """The options that leave these scans out."""
+    return " ".join(f"--exclude {shlex.quote(f.key)}" for f in bad)
+
+
+def _alike(bad: Sequence[Finding]) -> list[str]:
+    """Problems as sentences; what is wrong with several files alike is said once, with the first file's name."""
+    groups: dict[str, list[str]] = {}
+    for finding in bad:
+        for problem in finding.problems:
+            path = finding.label_path if problem.startswith(f"{finding.label_path}:") else ""
+            groups.setdefault(problem.removeprefix(path) if path else problem, []).append(path)
+    sentences = []
+    for problem, paths in groups.items():
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        sentences.append(f"{paths[0]}{more}{problem}")
+    return sentences
 
 
 def finding_of(data: Mapping[str, Any], domain: str, scan: Scan) -> Finding:

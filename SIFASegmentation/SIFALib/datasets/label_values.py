@@ -42,11 +42,11 @@ def found(labels: np.ndarray) -> tuple[int, ...] | None:
 
 
 def table(values: Sequence[int], mapping: Mapping[str, int], classes: int) -> dict[int, int] | None:
-    """value -> class for all `values` of a map; None if one of them has none."""
+    """value -> class for all `values` of a map; None if one of them has none. 0 and UNKNOWN mean themselves."""
     if mapping:
-        known = {0: 0, **{int(value): label for value, label in mapping.items()}}
+        known = {0: 0, UNKNOWN: UNKNOWN, **{int(value): label for value, label in mapping.items()}}
     else:
-        known = {n: n for n in range(classes)}
+        known = {n: n for n in (*range(classes), UNKNOWN)}
     return {v: known[v] for v in values} if all(v in known for v in values) else None
 
 

@@ -84,9 +84,9 @@ class DataSettings:
     """Which data, and how they become batches.
 
     source: labelled images; target: images of the site, whose labels are read only with `target_labels`. Each is a
-    folder, a JSON list, one file, or a key of PHANTOMS. label_values: value in the files -> class (values that are
-    not named: 0 .. classes - 1 mean themselves if nothing is named at all, and are refused otherwise); a class of
-    `classes` or above, UNKNOWN for instance, is none. exclude: names of scans to leave out, of one domain as
+    folder, a JSON list, one file, or a key of PHANTOMS. label_values: value in the files -> class; 0 and UNKNOWN mean
+    themselves, the values 1 .. classes - 1 too if nothing is named at all, and others are refused; a class of
+    `classes` or above is none. exclude: names of scans to leave out, of one domain as
     "source:NAME" or "target:NAME".
     size: side of a training slice, pixels. coarse_share: of slices as the coarse pass sees the whole scan.
     validation_share: of the scans, kept from training. phantoms: how many of each domain; phantom_seed: of the

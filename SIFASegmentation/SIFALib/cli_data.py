@@ -1,0 +1,158 @@
+"""`sifa check-data`: what the files of a training are, and what is wrong with them."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+from .cli_run import (
+    BAD_INPUT,
+    OK,
+    OUTPUT,
+    USAGE,
+    Failure,
+    check_outputs,
+    fails_as,
+    quiet_itk,
+    say,
+    table,
+    write_text,
+)
+from .datasets import PHANTOMS, DataError, DataSettings, judgement, label_values, released, scans, sources
+from .datasets.scans import Finding
+
+HEADS = (
+    "Scan",
+    "What",
+    "Voxels",
+    "Spacing (mm)",
+    "Field of view (mm)",
+    "Plane",
+    "Grey values",
+    "Labels",
+    "Verdict",
+)
+
+
+def check_data(options: argparse.Namespace) -> int:
+    """Print a row for each file, then what is wrong; BAD_INPUT if training on these would be refused."""
+    settings = settings_of(options)
+    _check_places(options)
+    quiet_itk(options.debug)
+    findings, problems, notes = [], [], []
+    for domain in ("source", "target"):
+        place = getattr(options, domain)
+        if not place or place in PHANTOMS:
+            if place:
+                notes.append(f"The {domain} is {PHANTOMS[place]}; there is nothing to check.")
+            continue
+        try:
+            found = sources.find(place, settings.labelled(domain), settings.excluded(domain))
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        notes += found.notes
+        findings += [_examined(scan, domain, settings, options.thumbnails) for scan in found.scans]
+    findings = judgement.cross_check(findings)
+    of_all, warnings = judgement.of_domains(findings, settings)
+    problems += of_all
+    refused = bool(problems or any(f.problems for f in findings))
+    if findings:
+        say(table(HEADS, [_row(f) for f in findings]))
+    _say_what_is_wrong(findings, problems, [*notes, *warnings], refused)
+    if options.json:
+        report = {
+            "usable": not refused,
+            "problems": problems,
+            "warnings": [*notes, *warnings],
+            "scans": [dataclasses.asdict(f) for f in findings],
+        }
+        with fails_as(OUTPUT, OSError):
+            write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", options.json)
+    return BAD_INPUT if refused else OK
+
+
+def settings_of(options: argparse.Namespace) -> DataSettings:
+    """The settings of the data that a command line names. Failure for values that cannot be."""
+    if not options.source and not options.target:
+        raise Failure(USAGE, "Name what to check with --source, --target or both.")
+    try:
+        return DataSettings(
+            source=options.source or "phantom",
+            target=options.target or "phantom",
+            label_values=label_values.parse(options.label_values or ""),
+            target_labels=options.target_labels,
+            classes=options.classes,
+            size=options.size,
+            exclude=tuple(options.exclude),
+        )
+    except ValueError as error:  # of the mapping, or a RecordError of an option
+        raise Failure(USAGE, str(error)) from error
+
+
+def _check_places(options: argparse.Namespace) -> None:
+    """Find out before the work that an output cannot be written."""
+    check_outputs({"--json": options.json})
+    if options.thumbnails is not None:
+        try:
+            options.thumbnails.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Failure(
+                OUTPUT, f"The folder {options.thumbnails} cannot be made ({error.strerror})."
+            ) from error
+
+
+def _examined(scan: sources.Scan, domain: str, settings: DataSettings, thumbnails: Path | None) -> Finding:
+    """What is found about one scan; its thumbnail is written on the way, while the scan is in memory."""
+    if scan.kind in ("TFRecord", "npz"):
+        return released.examine_all([scan], domain, settings)[0][0]
+    finding, loaded = scans.examine(scan, domain, settings)
+    if loaded is not None and thumbnails is not None:
+        import numpy as np
+
+        from .pictures import overlay
+        from .volume import Volume
+
+        labels = loaded.labels
+        if labels is None:
+            labels = Volume(np.zeros(loaded.image.geometry.shape, np.uint8), loaded.image.geometry)
+        name = f"{domain}-{scan.name.replace('/', '-')}.png"
+        with fails_as(OUTPUT, OSError):
+            overlay(loaded.image, labels, thumbnails / name, size=240)
+    return finding
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    f = finding
+    grey = " / ".join(f"{v:.4g}" for v in f.intensity)
+    values = ", ".join(map(str, f.label_values[:9])) + (" ..." if len(f.label_values) > 9 else "")
+    verdict = "REFUSED" if f.problems else "ok, see below" if f.warnings else "ok"
+    return (
+        f.key,
+        f"{f.kind}{' ' + f.looks_like if f.looks_like else ''}",
+        " x ".join(map(str, f.size)) or "-",
+        " x ".join(f"{s:.3g}" for s in f.spacing_mm) or "-",
+        " x ".join(f"{e:.0f}" for e in f.field_of_view_mm) or "-",
+        f.plane or "-",
+        grey or "-",
+        values or "-",
+        verdict,
+    )
+
+
+def _say_what_is_wrong(findings: list[Finding], problems: list[str], notes: list[str], refused: bool) -> None:
+    for text in (*notes, *judgement.warnings_of(findings)):
+        say(f"note: {text}")
+    for text in (*problems, *(p for f in findings for p in f.problems)):
+        say(f"REFUSED: {text}")
+    good = sum(not f.problems for f in findings)
+    options = judgement.exclusion(findings)
+    if not refused:
+        say(f"{good} scan{'' if good == 1 else 's'} can be trained on.")
+    elif options:
+        say(
+            f"Training would refuse {len(findings) - good} of {len(findings)} scans. Mend or remove them, or train on "
+            f"the other {good} with: {options}"
+        )
