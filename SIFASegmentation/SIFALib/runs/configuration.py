@@ -136,6 +136,17 @@ def read_run_file(text: str | bytes, source: str) -> RunFile:
         raise RunError(message if message.startswith(source) else f"{source}: {message}") from None
 
 
+def read_settings(text: str | bytes, source: str) -> Configuration:
+    """The configuration in a run.json, or one that stands alone in a file. RunError names what is wrong."""
+    try:
+        data = records.parse(text, source)
+        if isinstance(data, dict) and "configuration" in data:
+            return read_run_file(text, source).configuration
+        return records.decode(Configuration, data)
+    except RecordError as error:
+        raise RunError(f"{source}: {error}") from None
+
+
 def differences(old: Configuration, new: Configuration) -> list[str]:
     """The keys, dotted, in which two configurations differ, without those that are FREE_TO_CHANGE."""
     fixed_old, fixed_new = (_flat(dataclasses.asdict(c)) for c in (old, new))

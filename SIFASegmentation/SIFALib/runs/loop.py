@@ -6,7 +6,6 @@ torchrun --nproc-per-node 4 -m SIFALib.runs FOLDER        several as one, also o
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 from collections.abc import Iterator

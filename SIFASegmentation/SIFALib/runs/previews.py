@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ROWS = 3
 GAP = 2  # pixels between panels
+LEAST = 128  # side of a panel, pixels; smaller slices are enlarged
 
 
 @torch.inference_mode()
@@ -74,4 +75,5 @@ def _panel(column: tuple[Tensor, Tensor | None], row: int, structures: list[Stru
     grey, labels = column
     classes = None if labels is None else to_numpy(labels[row].to(torch.uint8))
     painted = pictures.paint((to_numpy(grey[row, 0].float()) + 1) / 2, classes, structures)
+    painted = np.kron(painted, np.ones((-(-LEAST // len(painted)),) * 2 + (1,), np.uint8))
     return np.pad(painted, ((0, GAP), (0, GAP), (0, 0)))

@@ -1,0 +1,218 @@
+"""`sifa train` and `sifa runs`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .cli_run import (
+    BAD_INPUT,
+    OK,
+    OTHER,
+    OUTPUT,
+    USAGE,
+    Failure,
+    ProgressLine,
+    complain,
+    fails_as,
+    say,
+    sentence,
+    table,
+)
+from .cli_train_options import FLAGS, KEYS
+from .datasets import label_values
+from .runs import RunError, RunFolder, configuration, control, create, presets
+from .runs.status import ACTIVE, Status
+
+
+def train(options: argparse.Namespace) -> int:
+    folder = _folder(options)
+    if options.create_only:
+        say(str(folder.path))
+        return OK
+    from .runs.loop import FAILED, FINISHED
+    from .runs.loop import train as run
+
+    with _Watch(folder, options.quiet), fails_as(OTHER, RunError), fails_as(OUTPUT, OSError):
+        outcome = run(folder.path)
+    seen = control.look(folder.path).status
+    if outcome == FAILED:
+        complain(seen.message if seen and seen.message else f"The run failed; {folder.log} says why.")
+        return OTHER
+    if seen is not None and not options.quiet:
+        go_on = "" if outcome == FINISHED else f" Go on with: sifa train {folder.path}"
+        say(f"{outcome.capitalize()} after iteration {seen.iteration} of {seen.iterations}.{go_on}")
+    return OK
+
+
+def _folder(options: argparse.Namespace) -> RunFolder:
+    """The run that is meant, made or changed as the options say. Failure."""
+    path = options.resume or options.run_folder
+    if options.resume and options.run_folder and options.resume != options.run_folder:
+        raise Failure(USAGE, "RUN and --resume name different folders; give one of them.")
+    if path is not None and (RunFolder(path).run_file.exists() or options.resume):
+        return _changed(RunFolder(path), options)
+    with fails_as(USAGE, RunError, ValueError):
+        new = _new_configuration(options)
+    if path is None:
+        path = Path("runs") / f"{new.name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    if "name" not in _values(options):
+        new = dataclasses.replace(new, name=path.resolve().name[:100])
+    with fails_as(USAGE, RunError), fails_as(OUTPUT, OSError):
+        return create(path, new)
+
+
+def _changed(folder: RunFolder, options: argparse.Namespace) -> RunFolder:
+    """An existing run, with the values of the options. Failure."""
+    if options.preset or options.configuration:
+        raise Failure(USAGE, f"{folder.path} exists; --preset and --configuration are for new runs.")
+    with fails_as(BAD_INPUT, RunError):
+        before = folder.read().configuration
+    with fails_as(USAGE, RunError, ValueError), fails_as(OUTPUT, OSError):
+        folder.change(configuration.changed(before, _values(options)))
+    return folder
+
+
+def _new_configuration(options: argparse.Namespace) -> configuration.Configuration:
+    values = _values(options)
+    if options.configuration:
+        if options.preset:
+            raise RunError("Give --preset or --configuration, not both.")
+        text = _read(options.configuration)
+        return configuration.changed(configuration.read_settings(text, str(options.configuration)), values)
+    missing = [name for name in ("source", "target") if not values.get(f"data.{name}")]
+    if missing:
+        wanted = " and ".join(f"--{name}" for name in missing)
+        raise RunError(f"A new run needs {wanted}; an existing one is given by its folder.")
+    preset = presets.configuration(options.preset or "compact", values["data.source"], values["data.target"])
+    return configuration.changed(preset, values)
+
+
+def _values(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options say, by dotted key. RunError, DataError."""
+    keys = [key for key, *_ in KEYS.values()] + [key for key, _ in FLAGS.values()]
+    values = {key: vars(options)[key] for key in keys if vars(options)[key] is not None}
+    for key in ("data.source", "data.target", "cache"):  # so that the run may be resumed from anywhere
+        if values.get(key) and not values[key].startswith("phantom"):
+            values[key] = str(Path(values[key]).resolve())
+    if values.get("start_model") and Path(values["start_model"]).is_dir():
+        values["start_model"] = str(Path(values["start_model"]).resolve())
+    if options.label_values is not None:
+        values["data.label_values"] = label_values.parse(options.label_values)
+    if options.exclude:
+        values["data.exclude"] = options.exclude
+    for setting in options.settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise RunError(f"--set {setting} says no value; write it like method.cycle_weight=5.")
+        values[key.strip()] = _value(text.strip())
+    if "method.classes" in values:
+        values.setdefault("data.classes", values["method.classes"])
+    return values
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(sentence(error)) from error
+
+
+class _Watch:
+    """Shows the status of the run while the block lasts."""
+
+    def __init__(self, folder: RunFolder, quiet: bool) -> None:
+        self.folder, self.line, self.ended = folder, ProgressLine(quiet), threading.Event()
+        self.thread = threading.Thread(target=self._show, daemon=True)
+
+    def __enter__(self) -> _Watch:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ended.set()
+        self.thread.join()
+        self.line.end()
+
+    def _show(self) -> None:
+        while not self.ended.wait(1.0):
+            status = control.look(self.folder.path).status
+            if status is not None and status.state in ACTIVE:
+                stage = status.message or f"Iteration {status.iteration} of {status.iterations}"
+                self.line(stage, status.iteration / status.iterations, status.seconds_left)
+
+
+def list_runs(options: argparse.Namespace) -> int:
+    if not options.folder.is_dir():
+        raise Failure(BAD_INPUT, f"There is no folder {options.folder}; give the one that holds the runs.")
+    rows = [(s.folder.path.name, s.state, *_columns(s.status)) for s in control.runs_in(options.folder)]
+    heads = ("Run", "State", "Iteration", "s each", "Left", "Best score")
+    say(table(heads, rows) if rows else f"There are no runs in {options.folder}.")
+    return OK
+
+
+def _columns(status: Status | None) -> tuple[str, str, str, str]:
+    if status is None:
+        return ("", "", "", "")
+    each = "" if status.seconds_per_iteration is None else f"{status.seconds_per_iteration:.2f}"
+    best = "" if status.best_score is None else f"{status.best_score:.3f} at {status.best_iteration}"
+    return (f"{status.iteration} of {status.iterations}", each, _duration(status), best)
+
+
+def _duration(status: Status) -> str:
+    if status.seconds_left is None or status.state not in ACTIVE:
+        return ""
+    minutes = round(status.seconds_left / 60)
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def show_run(options: argparse.Namespace) -> int:
+    seen = control.look(options.run_folder)
+    if seen.problem or seen.run is None:
+        raise Failure(BAD_INPUT, seen.problem)
+    status = seen.status
+    if options.json:
+        fields = {} if status is None else dataclasses.asdict(status)
+        say(json.dumps({**fields, "state": seen.state}, indent=2))
+        return OK
+    rows = [("Run", f"{seen.run.configuration.name}, {seen.folder.path}"), ("State", seen.state)]
+    if status is not None:
+        iteration, each, left, best = _columns(status)
+        share = "" if status.loader_share is None else f"{status.loader_share:.1%} of the time"
+        rows += [("Message", status.message), ("Iteration", iteration), ("Seconds each", each), ("Left", left),
+                 ("Waits for data", share), ("Best score", best),
+                 ("Process", f"{status.pid} on {status.host}"), ("Heartbeat", status.heartbeat)]  # fmt: skip
+    say("\n".join(f"{name:<16}{' '.join(text.split())}" for name, text in rows if text))
+    return OK
+
+
+def stop_run(options: argparse.Namespace) -> int:
+    return _ask(options, control.stop, "is asked to stop; it saves first.")
+
+
+def pause_run(options: argparse.Namespace) -> int:
+    return _ask(options, control.pause, "is asked to pause; it saves first.")
+
+
+def resume_run(options: argparse.Namespace) -> int:
+    return _ask(options, control.resume, "goes on.")
+
+
+def _ask(options: argparse.Namespace, what: Callable[[Path], None], answer: str) -> int:
+    with fails_as(BAD_INPUT, RunError), fails_as(OUTPUT, OSError):
+        what(options.run_folder)
+    say(f"{options.run_folder} {answer}")
+    return OK
