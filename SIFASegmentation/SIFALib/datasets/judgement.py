@@ -65,8 +65,9 @@ def refusal(findings: Sequence[Finding], problems: Sequence[str]) -> str:
     text = " ".join(sentences[:MOST_NAMED])
     if len(sentences) > MOST_NAMED:
         text += f" There are {len(sentences) - MOST_NAMED} more problems; `sifa check-data` lists them all."
-    if bad and len(bad) < len(findings) and len(bad) <= MOST_NAMED:
-        text += f" Mend or remove the files, or leave them out: {exclusion(bad)}"
+    options = exclusion(findings)
+    if options and len(bad) <= MOST_NAMED:
+        text += f" Mend or remove the files, or leave them out: {options}"
     return text
 
 
@@ -82,8 +83,12 @@ def warnings_of(findings: Sequence[Finding]) -> list[str]:
     ]
 
 
-def exclusion(bad: Sequence[Finding]) -> str:
-    """The options that leave these scans out."""
+def exclusion(findings: Sequence[Finding]) -> str:
+    """The options that leave the scans with problems out; empty if a domain would be left without any."""
+    bad = [f for f in findings if f.problems]
+    good = {f.domain for f in findings if not f.problems}
+    if {f.domain for f in bad} - good:
+        return ""
     return " ".join(f"--exclude {shlex.quote(f.key)}" for f in bad)
 
 
