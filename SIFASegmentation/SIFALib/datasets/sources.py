@@ -198,45 +198,61 @@ def _key(file: Path, folder: Path) -> str:
         stem = folder.name if file == folder else ""
     stem = _LABEL.sub("", stem)
     stem = stem if _folders(file, folder) & LABEL_FOLDERS else re.sub(r"_0000$", "", stem)
-    return "/".join(filter(None, (*parts, stem)))
+    if not _IMAGE.sub("", stem):  # a folder for each case: p1/image
+        stem = ""
+    return "/".join(filter(None, (*parts, stem))) or folder.name
 
 
 def _paired(scans: list[Scan], labels: list[Path], folder: Path) -> tuple[list[Scan], list[str]]:
     """The scans with their label maps, and notes on label maps that belong to none."""
-    by_key: dict[str, list[Path]] = {}
-    for label in labels:
-        by_key.setdefault(_short(_key(label, folder)), []).append(label)
-    used: set[Path] = set()
-    paired = []
-    for scan in scans:
-        matches = by_key.get(_short(_key(scan.image, folder)), [])
-        if len(matches) == 1:
-            scan = replace(scan, label=matches[0])
-            used.add(matches[0])
-        elif len(matches) > 1:
-            names = ", ".join(str(m) for m in matches[:3])
-            raise DataError(f"{scan.image} has several label maps ({names}); leave one, or write a list.")
-        paired.append(scan)
-    paired = [s if s.label else _alone_in_folder(s, paired, labels, used, folder) for s in paired]
-    orphans = [label for label in labels if label not in used and label not in {s.label for s in paired}]
-    return paired, [f"{label} is the label map of no image." for label in orphans]
+    for key in (_exact, _short, _case):  # the surest way first
+        free = [label for label in labels if label not in {s.label for s in scans}]
+        waiting = [s for s in scans if s.label is None]
+        if key is _case:  # one image and one label map in a folder, whatever they are called
+            waiting = [
+                s
+                for s in waiting
+                if sum(_case(o.image, folder) == _case(s.image, folder) for o in scans) == 1
+            ]
+        by_key: dict[str, list[Path]] = {}
+        for label in free:
+            by_key.setdefault(key(label, folder), []).append(label)
+        given: dict[Path, Scan] = {}
+        for scan in waiting:
+            matches = by_key.get(key(scan.image, folder), [])
+            if len(matches) > 1 and key is not _case:
+                names = ", ".join(str(m) for m in matches[:3])
+                raise DataError(f"{scan.image} has several label maps ({names}); leave one, or write a list.")
+            if len(matches) != 1:
+                continue
+            other = given.setdefault(matches[0], scan)
+            if other is not scan:
+                raise DataError(
+                    f"{matches[0]} may be the label map of {other.image} or of {scan.image}; write a list."
+                )
+        scans = [
+            replace(s, label=next((label for label, scan in given.items() if scan is s), s.label))
+            for s in scans
+        ]
+    used = {s.label for s in scans}
+    return scans, [f"{label} is the label map of no image." for label in labels if label not in used]
 
 
-def _short(key: str) -> str:
-    """A key without the words that name an image, in small letters; never empty."""
+def _exact(file: Path, folder: Path) -> str:
+    return _key(file, folder).lower()
+
+
+def _short(file: Path, folder: Path) -> str:
+    """The key without the words that name an image, in small letters; never empty."""
+    key = _key(file, folder)
     head, slash, stem = key.rpartition("/")
     return f"{head}{slash}{_IMAGE.sub('', stem)}".strip("/").lower() or key.lower()
 
 
-def _alone_in_folder(
-    scan: Scan, scans: list[Scan], labels: list[Path], used: set[Path], folder: Path
-) -> Scan:
-    """The scan with the one label map in its folder, if there is no other scan in it."""
-    case = scan.image.parent
-    if case == folder or sum(case in s.image.parents for s in scans) != 1:
-        return scan
-    here = [label for label in labels if case in label.parents and label not in used]
-    return replace(scan, label=here[0]) if len(here) == 1 else scan
+def _case(file: Path, folder: Path) -> str:
+    """The folder that a file lies in; for a file in the place itself, the file."""
+    parts = [p for p in file.relative_to(folder).parts[:-1] if p.lower() not in IMAGE_FOLDERS | LABEL_FOLDERS]
+    return "/".join(parts).lower() if parts else str(file)
 
 
 def _with_unique_names(scans: list[Scan], folder: Path) -> list[Scan]:

@@ -1,0 +1,175 @@
+"""Scans are found, and paired with their label maps, in every layout that people keep them in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from SIFALib.datasets import DataError
+from SIFALib.datasets.sources import find
+from training_data import toy, write
+
+IMAGE, LABELS = toy()
+
+
+def pairs(folder: Path, *files: str) -> dict[str, tuple[str, str | None]]:
+    """Write these files, find them, and return name -> (image, label map), relative to the folder."""
+    for file in files:
+        write(folder / file, LABELS)
+    found = find(str(folder), labelled=True).scans
+    return {
+        s.name: (
+            s.image.relative_to(folder).as_posix(),
+            s.label.relative_to(folder).as_posix() if s.label else None,
+        )
+        for s in found
+    }
+
+
+LAYOUTS = {
+    "beside": (["a.nii.gz", "a_label.nii.gz", "b.nii.gz", "b_seg.nrrd"], {"a": 1, "b": 3}),
+    "mmwhs": (["ct_train_1001_image.nii.gz", "ct_train_1001_label.nii.gz"], {"ct_train_1001_image": 1}),
+    "subfolders": (["images/x.nii.gz", "labels/x.nii.gz"], {"x": 1}),
+    "nnunet": (["imagesTr/h_001_0000.nii.gz", "labelsTr/h_001.nii.gz"], {"h_001": 1}),
+    "cases": (["p1/image.mha", "p1/label.mha", "p2/image.mha", "p2/label.mha"], {"p1": 1, "p2": 3}),
+    "cases by any name": (["p1/scan7.nii.gz", "p1/heart_seg.nii.gz", "p2/scan7.nii.gz", "p2/heart_seg.nii.gz"],
+                          {"p1/scan7": 1, "p2/scan7": 3}),
+    "both modalities": (["a_ct.nii.gz", "a_ct_label.nii.gz", "a_mr.nii.gz", "a_mr_label.nii.gz"],
+                        {"a_ct": 1, "a_mr": 3}),
+    "one case": (["image.nii.gz", "label.nii.gz"], {"case": 1}),
+    "slicer": (["a.nrrd", "a.seg.nrrd"], {"a": 1}),
+    "dotted": (["scan.1.2.nii.gz", "scan.1.2-label.nii.gz"], {"scan.1.2": 1}),
+    "sites": (["s1/images/x.nii.gz", "s1/labels/x.nii.gz", "s2/images/x.nii.gz", "s2/labels/x.nii.gz"],
+              {"s1/x": 1, "s2/x": 3}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_pairs_each_image_with_its_label_map(tmp_path, layout):
+    files, wanted = LAYOUTS[layout]
+    found = pairs(tmp_path / "case", *files)
+    assert set(found) == set(wanted)
+    assert {name: pair[1] for name, pair in found.items()} == {n: files[label] for n, label in wanted.items()}
+
+
+def test_a_test_set_without_labels_beside_the_training_set_is_no_source(tmp_path):
+    found = pairs(tmp_path, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "imagesTs/b_0000.nii.gz")
+    assert list(found) == ["a"]
+
+
+def test_a_target_ignores_label_maps(tmp_path):
+    for file in ("a.nii.gz", "a_label.nii.gz", "labels/b.nii.gz", "images/b.nii.gz"):
+        write(tmp_path / file, LABELS)
+    scans = find(str(tmp_path), labelled=False).scans
+    assert [(s.image.name, s.label) for s in scans] == [("a.nii.gz", None), ("b.nii.gz", None)]
+
+
+def test_a_label_map_without_an_image_is_mentioned(tmp_path):
+    write(tmp_path / "a.nii.gz", IMAGE)
+    write(tmp_path / "a_label.nii.gz", LABELS)
+    write(tmp_path / "z_label.nii.gz", LABELS)
+    found = find(str(tmp_path), labelled=True)
+    assert len(found.scans) == 1 and "z_label.nii.gz is the label map of no image" in found.notes[0]
+
+
+def test_two_label_maps_of_one_image_are_refused_by_name(tmp_path):
+    with pytest.raises(DataError, match=r"several label maps .*a_label\.nii\.gz"):
+        pairs(tmp_path, "a.nii.gz", "a_label.nii.gz", "a_seg.nii.gz")
+
+
+def test_a_label_map_that_could_belong_to_two_images_is_refused_by_name(tmp_path):
+    with pytest.raises(DataError, match=r"a_label\.nii\.gz may be the label map of .*a_ct.* or of .*a_mr"):
+        pairs(tmp_path, "a_ct.nii.gz", "a_mr.nii.gz", "a_label.nii.gz")
+
+
+@pytest.mark.parametrize("shape", ["columns", "rows"])
+def test_a_list_names_files_relative_to_itself(tmp_path, shape):
+    write(tmp_path / "data" / "x.nii.gz", IMAGE)
+    write(tmp_path / "elsewhere" / "y.nii.gz", LABELS)
+    image, label = "../data/x.nii.gz", "../elsewhere/y.nii.gz"
+    data = (
+        {"images": [image], "labels": [label]} if shape == "columns" else [{"image": image, "label": label}]
+    )
+    path = tmp_path / "lists" / "list.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(data))
+    (scan,) = find(str(path), labelled=True).scans
+    assert scan.name == "x" and scan.label is not None and scan.label.resolve().name == "y.nii.gz"
+
+
+@pytest.mark.parametrize(
+    "text, says",
+    [
+        ('[{"image": "gone.nii.gz"}]', "gone.nii.gz, which"),
+        ('{"images": ["a"], "labels": []', "not valid JSON"),
+        ('{"images": ["a", "b"], "labels": ["a"]}', "2 images but 1 labels"),
+        ('{"pictures": []}', "no list of scans"),
+        ('[{"image": 7}]', "no list of scans"),
+        ("[]", "holds no images"),
+    ],
+)
+def test_a_list_that_cannot_be_is_refused_by_name(tmp_path, text, says):
+    path = tmp_path / "list.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=says):
+        find(str(path), labelled=True)
+
+
+def test_a_folder_of_dicom_files_is_one_scan_and_pairs_with_its_label_map(tmp_path):
+    series(tmp_path / "images" / "case1")
+    write(tmp_path / "labels" / "case1.nii.gz", LABELS)
+    (scan,) = find(str(tmp_path), labelled=True).scans
+    assert (scan.name, scan.kind) == ("case1", "DICOM series")
+    assert scan.label == tmp_path / "labels" / "case1.nii.gz"
+    (alone,) = find(str(tmp_path / "images" / "case1"), labelled=False).scans
+    assert alone.name == "case1"
+
+
+def series(folder: Path) -> None:
+    """Three slices of a DICOM series."""
+    folder.mkdir(parents=True)
+    writer = sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    for n in range(3):
+        image = sitk.GetImageFromArray(np.full((1, 20, 20), n, np.int16))
+        tags = {
+            "0008|0060": "CT",
+            "0020|000e": "1.2.3",
+            "0020|000d": "1.2",
+            "0008|0018": f"1.2.3.{n}",
+            "0020|0032": f"0\\0\\{n}",
+            "0020|0037": "1\\0\\0\\0\\1\\0",
+            "0020|0013": str(n),
+        }
+        for tag, value in tags.items():
+            image.SetMetaData(tag, value)
+        writer.SetFileName(str(folder / f"{n}.dcm"))
+        writer.Execute(image)
+
+
+def test_hidden_files_and_foreign_files_are_passed_over(tmp_path):
+    write(tmp_path / "a.nii.gz", IMAGE)
+    write(tmp_path / ".b.nii.gz", IMAGE)
+    (tmp_path / "readme.txt").write_text("text")
+    (tmp_path / "LICENSE").write_text("text")
+    assert [s.name for s in find(str(tmp_path), labelled=False).scans] == ["a"]
+
+
+def test_excluded_scans_are_left_out_and_a_name_that_is_none_is_mentioned(tmp_path):
+    for name in "abc":
+        write(tmp_path / f"{name}.nii.gz", IMAGE)
+    found = find(str(tmp_path), False, ("b", "q"))
+    assert [s.name for s in found.scans] == ["a", "c"] and "q is to be excluded" in found.notes[0]
+
+
+def test_nothing_to_train_on_is_refused_by_name(tmp_path):
+    with pytest.raises(DataError, match="holds no images"):
+        find(str(tmp_path), labelled=False)
+    with pytest.raises(DataError, match="nowhere does not exist"):
+        find(str(tmp_path / "nowhere"), labelled=False)
+    write(tmp_path / "a.nii.gz", IMAGE)
+    with pytest.raises(DataError, match="not excluded"):
+        find(str(tmp_path), False, ("a",))
