@@ -168,6 +168,7 @@ def _resume(session: Session, start_model: StartModel) -> adaptation.State:
             )
         state.load_state_dict(saved["state"])
         together.take_history(state, saved["histories"])
+        session.restore(saved)
     if together.agree(state.iteration) != state.iteration:
         raise RunError(f"The processes see different checkpoints; {folder.path} must be the same for all.")
     together.wait()

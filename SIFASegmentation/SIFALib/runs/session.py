@@ -6,6 +6,7 @@ resumed run cuts off exactly what it does again.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import time
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from .. import adaptation
 from ..arrays import to_numpy
-from . import best, checkpoints, files, lock, previews
+from . import best as best_file
+from . import checkpoints, files, lock, previews
 from . import events as event_log
 from . import status as status_file
 from .configuration import Configuration, RunFile, versions
@@ -52,10 +54,17 @@ class Session:
     times: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=WINDOW))
     last: float = 0.0  # when the last iteration ended, on the monotonic clock
     saved: int = -1  # the iteration that this process saved last
+    best: best_file.Best | None = None  # of the iterations so far
 
     @property
     def configuration(self) -> Configuration:
         return self.run.configuration
+
+    def restore(self, saved: Mapping[str, Any]) -> None:
+        """Take from a checkpoint what is not the method's state."""
+        known = saved["best"]
+        if known is not None and best_file.read(self.folder.best) is not None:
+            self.best = best_file.Best(**{**known, "vetoes": tuple(known["vetoes"])})
 
     def begin(self, state: adaptation.State) -> None:
         """From here on, iterations follow each other."""
@@ -91,11 +100,12 @@ class Session:
 
         if self.first:
             score = label_free.score(state, domains, self.configuration.data)
-            judged = best.Best(state.iteration, score.value, dict(score.parts), tuple(score.vetoes))
-            better = judged.beats(best.read(self.folder.best))
+            judged = best_file.Best(state.iteration, score.value, dict(score.parts), tuple(score.vetoes))
+            better = judged.beats(self.best)
             if better:
+                self.best = judged
                 weights = {name: to_numpy(value) for name, value in state.average.items()}
-                best.write(self.folder.best, judged, weights)
+                best_file.write(self.folder.best, judged, weights)
                 self.report(best_iteration=state.iteration, best_score=score.value)
             self.event("score", state.iteration, value=judged.value, parts=judged.parts,
                        vetoes=judged.vetoes, best=better)  # fmt: skip
@@ -127,6 +137,7 @@ class Session:
                     "configuration": self.run.to_json(),
                     "state": state.state_dict(),
                     "histories": histories,
+                    "best": dataclasses.asdict(self.best) if self.best else None,
                 },
                 self.configuration.keep_checkpoints,
             )
@@ -214,7 +225,7 @@ def opened(folder: RunFolder, run: RunFile, together: Together) -> Iterator[Sess
 
 
 def _first_status(folder: RunFolder, run: RunFile, done: int | None) -> status_file.Status:
-    me, known = this_process(), best.read(folder.best)
+    me, known = this_process(), best_file.read(folder.best)
     return status_file.Status(
         "preparing", me.pid, me.started, me.host, run.configuration.iterations, done or 0,
         best_iteration=known.iteration if known else None, best_score=known.value if known else None,
