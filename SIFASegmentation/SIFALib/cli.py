@@ -83,6 +83,11 @@ MODALITY = (
 )
 SEED = f"another seed, another person; below {FIRST_FREE_SEED}: the model may have seen it (default: %(default)s)"
 
+EXPORT = """Make a model of a run's best segmenter, for `sifa segment --model NAME` and for 3D Slicer.
+
+Refused, with the numbers, is one that the score without labels calls worse than the run's start model, or against
+which something speaks. A model that is there already is never overwritten."""
+
 IMPORT_TF = """Make a model of a TensorFlow 1 checkpoint that the authors' code wrote (TMI 2020 or AAAI 2019).
 
 TensorFlow is not needed. CHECKPOINT is NAME.index and NAME.data-00000-of-00001, side by side."""
@@ -163,6 +168,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_import_tf(commands, [common, store])
     _add_check_data(commands, [common])
     _add_train(commands, common)
+    _add_export(commands, [common, store])
     _add_phantom(commands, [common])
     _add_doctor(commands, [common, store])
     return parser
@@ -241,6 +247,30 @@ def _add_models(commands, parents: list) -> None:
     export.add_argument("model", metavar="ID", help="id, id@version or folder")
     export.add_argument("path", metavar="OUT.zip", type=Path)
     _add(actions, "folder", parents, "cli_commands.folder", "print the folder of your own models")
+
+
+def _add_export(commands, parents: list) -> None:
+    parser = _add(
+        commands, "export", parents, "cli_export.run", "make a model of what a run has learned", EXPORT
+    )
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
+    parser.add_argument(
+        "name", metavar="NAME", help="id of the new model, or id@version (default: version 1.0.0)"
+    )
+    parser.add_argument("--title", metavar="TEXT", help="what people call it")
+    parser.add_argument(
+        "--checkpoint",
+        type=int,
+        metavar="N",
+        help="the averaged segmenter after iteration N, not the best one",
+    )
+    parser.add_argument(
+        "--modality",
+        choices=("ct", "mr", "both"),
+        help="what it is for (default: what the data tell, else both)",
+    )
+    parser.add_argument("--licence", metavar="TEXT", help="who may use it (default: that none is given)")
+    parser.add_argument("--force", action="store_true", help="whatever the score says")
 
 
 def _add_import_tf(commands, parents: list) -> None:

@@ -6,8 +6,10 @@ import argparse
 import re
 
 from . import models, tf_checkpoint
+from .citations import CITATIONS
 from .cli_run import MODEL, OK, USAGE, Failure, complain, fails_as, say, store_of, table
 from .model_card import ModelError
+from .structures import structures_of
 
 LICENCE = (
     "None is stated: neither in a checkpoint nor with the authors' code. Ask them before you pass it on."
@@ -43,8 +45,8 @@ def run(options: argparse.Namespace) -> int:
             preprocessing=preprocessing,
             trained_on=tf_checkpoint.TRAINED_ON,
             licence=LICENCE,
-            citation=tf_checkpoint.CITATIONS[architecture.variant],
-            labels=tf_checkpoint.structures(architecture.classes),
+            citation=CITATIONS[architecture.variant],
+            labels=structures_of(architecture.classes),
         )
     say(f"{package.card.key} is now in {package.folder}.")
     complain("what its checkpoint cannot tell was assumed; read `sifa models show` before you use it.")

@@ -8,6 +8,7 @@ networks that are sure of nothing but background, which is why a class that is f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import adaptation, plausibility
+from . import adaptation, metrics, plausibility
 from .arrays import to_numpy, to_tensor
 from .datasets.batches import view
 from .networks import Segmenter
@@ -61,7 +62,8 @@ def score(state: adaptation.State, domains: Domains, settings: DataSettings, sli
 
     Objectives without a generator are judged on source images as they are; those supervised on the target on its
     labelled validation images. The parts: `supervised` (mean Dice), `augmented` and `teacher` (agreement, mean Dice),
-    `pseudo_loss`, and of translations `intensity_correlation` and `edge_correlation` with the original.
+    `pseudo_loss`, and besides, without weight: `supervised_1`, ... (Dice by class) and of translations
+    `intensity_correlation` and `edge_correlation` with the original.
     Uses no random numbers and changes nothing.
     """
     on_target = state.method.objective == "target_supervised"
@@ -77,7 +79,8 @@ def score(state: adaptation.State, domains: Domains, settings: DataSettings, sli
     truth = to_numpy(labels)
     seen = _translated(state, images) if state.method.translates else images
     found = _labels(_logits(state, teacher, seen))
-    parts = {"supervised": agreement(found, truth, state.method.classes, anywhere=_classes_in(truth))}
+    parts = dict(_per_class(found, truth, state.method.classes))
+    parts["supervised"] = float(np.mean(list(parts.values()))) if parts else 0.0
     vetoes: list[str] = []
     if state.method.translates:
         fidelity, wrong = plausibility.of_translations(to_numpy(images[:, 0]), to_numpy(seen[:, 0]))
@@ -122,13 +125,18 @@ def agreement(one: np.ndarray, other: np.ndarray, classes: int, anywhere: tuple[
     """
     values = []
     for label in range(1, classes):
-        a, b = one == label, other == label
-        total = np.count_nonzero(a) + np.count_nonzero(b)
-        if total:
-            values.append(2.0 * np.count_nonzero(a & b) / total)
-        elif label in anywhere:
-            values.append(0.0)
+        value = metrics.dice(one == label, other == label)
+        if not np.isnan(value) or label in anywhere:
+            values.append(0.0 if np.isnan(value) else value)
     return float(np.mean(values)) if values else 0.0
+
+
+def _per_class(found: np.ndarray, truth: np.ndarray, classes: int) -> Iterator[tuple[str, float]]:
+    """("supervised_1", Dice pooled over the slices), ... of the classes that the truth has."""
+    known = truth < classes  # others belong to no class
+    for label in range(1, classes):
+        if (truth == label).any():
+            yield f"supervised_{label}", metrics.dice((found == label) & known, truth == label)
 
 
 def _consistency(
@@ -220,10 +228,6 @@ def _labelled(domains: Domains, judged: Slices) -> list[Slices]:
     return [s for s in (domains.source, domains.source_validation) if len(s) and s.labels is not None] or [
         judged
     ]
-
-
-def _classes_in(labels: np.ndarray) -> tuple[int, ...]:
-    return tuple(int(v) for v in np.unique(labels) if v)
 
 
 def _translated(state: adaptation.State, images: Tensor) -> Tensor:

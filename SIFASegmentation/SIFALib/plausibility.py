@@ -14,7 +14,7 @@ import numpy as np
 
 from .datasets.augmentation import centre
 from .quality import component_sizes
-from .structures import STRUCTURES
+from .structures import structures_of
 
 if TYPE_CHECKING:
     from .datasets.domains import Slices
@@ -201,5 +201,4 @@ def _correlation(one: np.ndarray, other: np.ndarray) -> float:
 
 def _name(number: int, known: Expected) -> str:
     """What messages call class `number` + 1."""
-    names = [s.name for s in STRUCTURES]
-    return names[number] if known.classes == len(names) + 1 else f"Class {number + 1}"
+    return structures_of(known.classes)[number].name

@@ -51,6 +51,18 @@ STRUCTURES = (
 )
 
 
+def structures_of(classes: int) -> tuple[Structure, ...]:
+    """What the classes 1, 2, ... of a network are taken for: the four structures, or, of another number, no known ones."""
+    if classes == len(STRUCTURES) + 1:
+        return STRUCTURES
+    tissue = Code("SCT", "85756007", "Body tissue structure")
+    colours = [s.color for s in STRUCTURES]
+    return tuple(
+        Structure(n, f"C{n}", f"Class {n}", colours[(n - 1) % len(colours)], tissue)
+        for n in range(1, classes)
+    )
+
+
 def structure_by_id(structure_id: str, structures: tuple[Structure, ...] = STRUCTURES) -> Structure:
     """The structure of that id, in any case; ValueError names the ones that exist."""
     for structure in structures:

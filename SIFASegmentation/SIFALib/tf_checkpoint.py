@@ -15,7 +15,6 @@ import numpy as np
 from .model_card import Architecture, ModelError, Preprocessing
 from .model_weights import tensor_shapes
 from .records import RecordError
-from .structures import STRUCTURES, Code, Structure
 from .tf_bundle import Bundle, read_bundle, read_variable
 
 FIRST, HEAD, LOWER_HEAD = (f"Model/{name}/Conv/weights" for name in ("e_B/c1", "s_B/c8", "s_B_ll/c8"))
@@ -32,11 +31,6 @@ STATISTICS = {
 }
 """z-scores that become -1 and 1 (the authors' data_loader.py and evaluate.py); "old": their first released CT model."""
 
-CITATIONS = {
-    "aaai2019": "Chen, Dou, Chen, Qin, Heng: Synergistic Image and Feature Adaptation, AAAI 2019",
-    "tmi2020": "Chen, Dou, Chen, Qin, Heng: Unsupervised Bidirectional Cross-Modality Adaptation via Deeply "
-    "Synergistic Image and Feature Alignment for Medical Image Segmentation, IEEE TMI 39(7), 2020",
-}
 TRAINED_ON = (
     "As far as the checkpoint tells: nothing. If it is one of the authors' cardiac models: slices of heart scans of "
     "the MM-WHS challenge 2017, 256 x 256 pixels, in a view that resembles the coronal one, each volume cropped around "
@@ -107,17 +101,6 @@ def preprocessing(modality: str, statistics: str = "new") -> Preprocessing:
         locate_spacing_mm=1.0,
         locate_slice_spacing_mm=6.0,
         zscore_range=span,
-    )
-
-
-def structures(classes: int) -> tuple[Structure, ...]:
-    """The four structures of the heart; for another number of classes, structures without a meaning."""
-    if classes == len(STRUCTURES) + 1:
-        return STRUCTURES
-    tissue = Code("SCT", "85756007", "Tissue")
-    return tuple(
-        Structure(n, f"C{n}", f"Class {n}", STRUCTURES[n % len(STRUCTURES)].color, tissue)
-        for n in range(1, classes)
     )
 
 

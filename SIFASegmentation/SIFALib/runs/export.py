@@ -1,0 +1,225 @@
+"""A run's best segmenter as a model package that says where it comes from, and no worse than what it started from.
+
+A card names methods, numbers and scores; never a file, a folder or a scan: those stay at the site.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import models, records
+from ..citations import CITATIONS
+from ..method import OBJECTIVES
+from ..model_card import VARIANTS, Architecture, Preprocessing, Quality
+from ..records import RecordError
+from ..structures import structures_of
+from . import best, events
+from .best import Best
+from .configuration import Configuration, RunError
+from .run_folder import RunFolder
+
+LICENCE = "None is given. Whoever trained the model decides; ask before you pass it on."
+DOMAINS = {
+    "phantom": "digital phantoms of any contrast",
+    "phantom:mr": "MR-like digital phantoms",
+    "phantom:ct": "CT-like digital phantoms",
+}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is exported: the weights by name, and how they were judged (`judged` None: not at that iteration)."""
+
+    iteration: int
+    state: Mapping[str, Any]
+    judged: Best | None
+
+
+def export(
+    folder: RunFolder,
+    target: Path,
+    model_id: str,
+    *,
+    version: str = "1.0.0",
+    name: str = "",
+    modality: str = "",
+    licence: str = LICENCE,
+    checkpoint: int | None = None,
+    force: bool = False,
+) -> models.ModelPackage:
+    """Write the run's best segmenter, or the averaged one of a checkpoint, as the package `target`.
+
+    modality: CT, MR or CT/MR ("": what the data tell). Raises RunError if the run has none, or one that the score
+    calls worse than its starting point (unless `force`); ModelError if `target` exists or the card cannot be.
+    """
+    run = folder.read()
+    c = run.configuration
+    start = _judged_at(folder, 0)
+    chosen = _best(folder) if checkpoint is None else _checkpoint(folder, checkpoint)
+    if not force:
+        _refuse_worse(folder, chosen, start)
+    return models.write_package(
+        target,
+        chosen.state,
+        id=model_id,
+        name=name or f"{model_id}, adapted by SIFA",
+        version=version,
+        architecture=Architecture(
+            variant=c.method.variant, width=c.method.width, classes=c.method.classes,
+            input_channels=VARIANTS[c.method.variant],
+        ),
+        modality=modality or _modality(c),
+        preprocessing=_preprocessing(c),
+        trained_on=_provenance(folder, c, chosen, start),
+        licence=licence,
+        citation=f"{CITATIONS[c.method.variant]}; SIFA for 3D Slicer",
+        labels=structures_of(c.method.classes),
+        quality=_quality(c, chosen),
+    )  # fmt: skip
+
+
+def _best(folder: RunFolder) -> Chosen:
+    known = best.read(folder.best)
+    if known is None:
+        raise RunError(
+            f"{folder.path} has no best segmenter yet; let it go on until it is judged, or name a checkpoint."
+        )
+    return Chosen(known.iteration, best.read_weights(folder.best), known)
+
+
+def _checkpoint(folder: RunFolder, iteration: int) -> Chosen:
+    from . import checkpoints
+
+    path = folder.checkpoints / f"{iteration:08d}.pt"
+    if not path.exists():
+        there = sorted(int(p.stem) for p in folder.checkpoints.glob("*.pt") if p.stem.isdecimal())
+        names = ", ".join(map(str, there)) or "none"
+        raise RunError(f"{folder.path} has no checkpoint of iteration {iteration}; there are: {names}.")
+    state = checkpoints.load(path)["state"]["average"]
+    return Chosen(iteration, state, _judged_at(folder, iteration))
+
+
+def _judged_at(folder: RunFolder, iteration: int) -> Best | None:
+    """The score of that iteration, if it was judged."""
+    found = None
+    for event in events.read(folder.events):
+        if event["kind"] == "score" and event["iteration"] == iteration:
+            fields = {k: event.get(k) for k in ("iteration", "value", "parts", "vetoes")}
+            try:
+                found = records.decode(Best, fields)
+            except RecordError:
+                continue
+    return found
+
+
+def _refuse_worse(folder: RunFolder, chosen: Chosen, start: Best | None) -> None:
+    """Raise RunError, with the numbers, if the score speaks against what was chosen."""
+    judged, what = chosen.judged, f"The segmenter of {folder.path} after iteration {chosen.iteration}"
+    if judged is None:
+        raise RunError(
+            f"{what} was never judged; export the best one (without --checkpoint), or use --force to take it unjudged."
+        )
+    if start is not None and chosen.iteration > 0 and start.beats(judged):
+        why = f"scores {judged.value:.3f}, its starting point scored {start.value:.3f}"
+        if judged.vetoes and not start.vetoes:
+            why += f", and something speaks against it: {' '.join(judged.vetoes)}"
+        else:
+            why += "."
+        raise RunError(
+            f"{what} is worse than what it started from: it {why} Use --force to export it nevertheless."
+        )
+    if start is not None and chosen.iteration == 0:
+        raise RunError(
+            f"{folder.path} has found nothing better than its starting point, which scored {start.value:.3f}; use the "
+            "start model itself, or --force."
+        )
+    if judged.vetoes and start is None:
+        raise RunError(
+            f"{what} scores {judged.value:.3f}, but something speaks against it: {' '.join(judged.vetoes)} "
+            "Use --force to export it nevertheless."
+        )
+
+
+def _preprocessing(c: Configuration) -> Preprocessing:
+    """As the target's images were shown to the network."""
+    scores = c.data.normalisation("target")
+    return dataclasses.replace(c.data.preprocessing, zscore_range=scores) if scores else c.data.preprocessing
+
+
+def _modality(c: Configuration) -> str:
+    """What the data tell about the target's scanner; CT/MR where they do not."""
+    for mark in (c.data.target, c.data.target_normalisation):
+        for modality in ("ct", "mr"):
+            if mark in (f"phantom:{modality}", f"sifa_{modality}", f"sifa_{modality}_old"):
+                return modality.upper()
+    return "CT/MR"
+
+
+def _provenance(folder: RunFolder, c: Configuration, chosen: Chosen, start: Best | None) -> str:
+    """Who taught the model what, in sentences."""
+    m = c.method
+    names = folder.data()
+    counts = {d: sum(key.startswith(f"{d}:") for key in names) for d in ("source", "target")}
+    source = _described(c.data.source, counts["source"], "labelled")
+    target = _described(c.data.target, counts["target"], "labelled" if c.data.target_labels else "unlabelled")
+    sentences = {
+        "source_only": f"Trained on {source}; nothing was adapted to {target}.",
+        "target_supervised": f"Trained on {target}.",
+    }
+    text = sentences.get(m.objective, f"Adapted without target labels, from {source} to {target}.")
+    quirks = ", with the quirks of the authors' code" if m.authors_quirks else ""
+    text += (
+        f" Method: {OBJECTIVES[m.objective]}; {m.variant}, width {m.width}, {m.schedule} schedule{quirks}. "
+        f"{chosen.iteration} of {c.iterations} iterations of {c.batch} slices of {c.data.size} x {c.data.size} pixels, "
+        f"seed {c.seed}."
+    )
+    text += f" Began with the model {_start_model(c)}." if c.start_model else " Began with random weights."
+    if chosen.judged is not None:
+        parts = {k: v for k, v in chosen.judged.parts.items() if not k.startswith("supervised_")}
+        listed = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in parts.items())
+        text += f" Score without target labels: {chosen.judged.value:.3f} ({listed})"
+        text += f"; at the start {start.value:.3f}." if start else "."
+        text += "".join(f" Against it: {veto}" for veto in chosen.judged.vetoes)
+    else:
+        text += " It was not judged."
+    return text + " Not for clinical use; check every result."
+
+
+def _described(place: str, count: int, labels: str) -> str:
+    """A domain without the names of its files."""
+    number = str(count) if count else "some"
+    return f"{number} {DOMAINS[place]}" if place in DOMAINS else f"{number} {labels} scans of the user's"
+
+
+def _start_model(c: Configuration) -> str:
+    """id@version of the start model; never its folder."""
+    try:
+        if Path(c.start_model).is_dir():
+            return models.read_package(c.start_model).card.key
+        return models.default_store().get(c.start_model).card.key
+    except models.ModelError:
+        return "that was named when the run was started" if "/" in c.start_model else c.start_model
+
+
+def _quality(c: Configuration, chosen: Chosen) -> tuple[Quality, ...]:
+    """Dice by structure on the source's validation images, where the score measured it."""
+    if chosen.judged is None:
+        return ()
+    parts = chosen.judged.parts
+    ids = {s.id: f"supervised_{s.value}" for s in structures_of(c.method.classes)}
+    values = {i: round(parts[key], 3) for i, key in ids.items() if key in parts}
+    if not values:
+        return ()
+    data = "validation images of the source, translated to look like the target"
+    if c.method.objective == "target_supervised":
+        data = "labelled validation images of the target"
+    elif not c.method.translates:
+        data = "validation images of the source, as they are"
+    rule = "pooled over the slices; structures that these do not show are left out; no target label was used"
+    if c.method.objective == "target_supervised":
+        rule = "pooled over the slices; structures that these do not show are left out"
+    return (Quality(data, "Dice", rule, values),)
