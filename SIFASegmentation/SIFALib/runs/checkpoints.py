@@ -35,7 +35,12 @@ def save(folder: Path, iteration: int, content: dict[str, Any], keep: int) -> Pa
         )
     path = folder / f"{iteration:08d}.pt"
     with written(path) as file:
-        torch.save({"format": FORMAT, "iteration": iteration, **content}, file)
+        try:
+            torch.save({"format": FORMAT, "iteration": iteration, **content}, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # torch's zip writer stumbles over what the disk refused
+                raise error.__context__ from None
+            raise
     for old in _all(folder)[:-keep]:
         old.unlink(missing_ok=True)
     return path
@@ -67,13 +72,13 @@ def load(path: Path) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-        if damaged is not None:
-            raise RunError(f"The checkpoint {path} is damaged (in {damaged}).")
-        content = torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        if isinstance(error, RunError):
-            raise
+        content = None if damaged else torch.load(path, weights_only=True, map_location="cpu")
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever torch and zipfile raise for a file that is not what it should be
         raise RunError(f"The checkpoint {path} cannot be read ({type(error).__name__}).") from error
+    if damaged:
+        raise RunError(f"The checkpoint {path} is damaged (in {damaged}).")
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise RunError(f"{path} is no checkpoint that this SIFA reads; update SIFA, or delete the file.")
     return content

@@ -1,0 +1,304 @@
+"""Trainings in a run folder: resumed to the bit, stopped and paused at once, and failing with a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import resource
+import shutil
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import SimpleITK as sitk
+import tiny_runs
+import torch
+from SIFALib import models, runs
+from SIFALib.runs import best, checkpoints, configuration, control, events
+from SIFALib.runs.loop import train
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scans")
+    tiny_runs.make_scans(folder)
+    return folder
+
+
+def new(scans: Path, path: Path, **changes) -> Path:
+    """A run of the supervised kind, which is fast."""
+    changes = {"method": tiny_runs.supervised(), "judge_every": 0, "preview_every": 0, **changes}
+    return runs.create(path, tiny_runs.configuration(scans, **changes)).path
+
+
+@contextlib.contextmanager
+def meanwhile(act: Callable[[], object]) -> Iterator[None]:
+    """`act` in a thread, while the training runs in this one, which alone gets signals."""
+    problems: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            act()
+        except BaseException as problem:
+            problems.append(problem)
+            os.kill(os.getpid(), signal.SIGTERM)  # ends the training, so that the test ends
+
+    thread = threading.Thread(target=guarded)
+    thread.start()
+    yield
+    thread.join()
+    if problems:
+        raise problems[0]
+
+
+def reached(run: Path, iteration: int) -> int:
+    """Wait until that iteration is logged; the last one that is."""
+    return tiny_runs.wait_until(
+        lambda: next((n for n in reversed(tiny_runs.losses_of(run)) if n >= iteration), 0)
+    )
+
+
+def test_stopped_and_resumed_equals_never_stopped(scans: Path, tmp_path: Path):
+    changes = {"iterations": 4, "save_every": 4, "judge_every": 2, "preview_every": 3}
+    configured = tiny_runs.configuration(scans, **changes)
+    whole = runs.create(tmp_path / "whole", configured).path
+    parts = runs.create(tmp_path / "parts", configured).path
+    assert train(whole) == "finished"
+    with meanwhile(lambda: (reached(parts, 1), control.stop(parts))):
+        assert train(parts) == "stopped"
+    stopped_at = tiny_runs.status_of(parts)["iteration"]
+    assert stopped_at < 4 and checkpoints.newest(parts / "checkpoints") == stopped_at
+    assert train(parts) == "finished"
+    assert tiny_runs.result_of(parts) == tiny_runs.result_of(whole)
+    assert {p.name for p in (whole / "previews").iterdir()} == {"00000003.png", "00000004.png"}
+    assert best.read(whole / "best") is not None
+    image = sitk.GetArrayFromImage(sitk.ReadImage(str(whole / "previews" / "00000004.png")))
+    assert image.shape[2] == 3 and image.std() > 20
+    status = tiny_runs.status_of(whole)
+    assert status["state"] == "finished" and status["seconds_left"] == 0 and 0 <= status["loader_share"] <= 1
+    assert status["best_iteration"] in (2, 4) and status["seconds_per_iteration"] > 0
+
+
+@pytest.mark.parametrize("way", ["file", "SIGTERM", "SIGINT"])
+def test_a_run_stops_within_one_iteration(scans: Path, tmp_path: Path, way: str):
+    run = new(scans, tmp_path / "run", iterations=10_000, save_every=5_000)
+    asked: list[int] = []
+
+    def ask() -> None:
+        reached(run, 3)
+        if way == "file":
+            (run / "stop.request").touch()
+        else:
+            os.kill(os.getpid(), getattr(signal, way))
+        asked.append(max(tiny_runs.losses_of(run)))
+
+    with meanwhile(ask):
+        assert train(run) == "stopped"
+    last = max(tiny_runs.losses_of(run))
+    assert last <= asked[0] + 1
+    assert checkpoints.newest(run / "checkpoints") == last
+    assert tiny_runs.status_of(run)["state"] == "stopped" and not (run / "stop.request").exists()
+
+
+@pytest.mark.parametrize("way", ["file", "signal"])
+def test_a_paused_run_saves_waits_and_goes_on(scans: Path, tmp_path: Path, way: str):
+    run = new(scans, tmp_path / "run", iterations=10_000, save_every=5_000)
+
+    def pause_and_resume() -> None:
+        reached(run, 2)
+        control.pause(run) if way == "file" else os.kill(os.getpid(), signal.SIGUSR1)
+        tiny_runs.wait_until(lambda: tiny_runs.status_of(run)["state"] == "paused")
+        waiting_at = max(tiny_runs.losses_of(run))
+        assert checkpoints.newest(run / "checkpoints") == waiting_at
+        control.resume(run) if way == "file" else os.kill(os.getpid(), signal.SIGUSR2)
+        assert reached(run, waiting_at + 1) and tiny_runs.status_of(run)["state"] == "running"
+        control.stop(run)
+
+    with meanwhile(pause_and_resume):
+        assert train(run) == "stopped"
+
+
+def test_a_paused_run_can_be_stopped(scans: Path, tmp_path: Path):
+    run = new(scans, tmp_path / "run", iterations=10_000)
+
+    def pause_and_stop() -> None:
+        reached(run, 1)
+        control.pause(run)
+        tiny_runs.wait_until(lambda: tiny_runs.status_of(run)["state"] == "paused")
+        control.stop(run)
+
+    with meanwhile(pause_and_stop):
+        assert train(run) == "stopped"
+
+
+def test_what_was_asked_of_an_earlier_process_is_forgotten(scans: Path, tmp_path: Path):
+    run = new(scans, tmp_path / "run", iterations=2)
+    for name in ("stop.request", "pause.request"):
+        (run / name).touch()
+        os.utime(run / name, (1, 1))
+    assert train(run) == "finished"
+
+
+def test_a_finished_run_goes_on_with_more_iterations(scans: Path, tmp_path: Path):
+    run = new(scans, tmp_path / "run", iterations=3)
+    assert train(run) == "finished" and train(run) == "finished"
+    folder = runs.RunFolder(run)
+    folder.change(configuration.changed(folder.read().configuration, {"iterations": 5}))
+    assert train(run) == "finished"
+    assert list(tiny_runs.losses_of(run)) == [1, 2, 3, 4, 5]
+
+
+def test_a_torn_event_and_a_damaged_checkpoint_change_nothing(scans: Path, tmp_path: Path):
+    whole, run = new(scans, tmp_path / "whole"), new(scans, tmp_path / "run", iterations=4)
+    assert train(whole) == "finished" and train(run) == "finished"
+    damaged = run / "checkpoints" / "00000004.pt"
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
+    with open(run / "events.jsonl", "ab") as file:
+        file.write(b'{"kind": "los')
+    folder = runs.RunFolder(run)
+    folder.change(configuration.changed(folder.read().configuration, {"iterations": 6}))
+    assert train(run) == "finished"
+    assert tiny_runs.result_of(run) == tiny_runs.result_of(whole)
+
+
+# --- what goes wrong
+
+
+def failed(run: Path) -> str:
+    """Train, which fails; what status.json says about it."""
+    assert train(run) == "failed"
+    status = tiny_runs.status_of(run)
+    assert status["state"] == "failed" and status["message"].endswith((".", run.name))
+    last = list(events.read(run / "events.jsonl"))[-1]
+    assert last["kind"] == "ended" and last["message"] == status["message"]
+    assert status["message"] in (run / "log.txt").read_text(encoding="utf-8")
+    return status["message"]
+
+
+def test_a_full_disk_stops_the_run_and_spares_the_last_checkpoint(scans: Path, tmp_path: Path):
+    run = new(scans, tmp_path / "run", iterations=2)
+    assert train(run) == "finished"
+    folder = runs.RunFolder(run)
+    folder.change(configuration.changed(folder.read().configuration, {"iterations": 6}))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))  # bytes of one file: a checkpoint takes more
+    try:
+        message = failed(run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "disk is full" in message and "sifa train" in message
+    assert checkpoints.load_newest(run / "checkpoints")["iteration"] == 2
+    assert not list((run / "checkpoints").glob(".*"))
+    assert train(run) == "finished" and list(tiny_runs.losses_of(run)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_run_whose_folder_vanishes_ends(scans: Path, tmp_path: Path, caplog):
+    run = new(scans, tmp_path / "run", iterations=10_000)
+    with meanwhile(lambda: (reached(run, 2), run.rename(tmp_path / "elsewhere"))):
+        assert train(run) == "failed"
+    assert not run.exists()
+    assert f"{run} is gone" in caplog.text
+    assert checkpoints.load_newest(tmp_path / "elsewhere" / "checkpoints")["iteration"] % 2 == 0
+
+
+def test_a_source_that_vanishes_is_named_and_the_run_goes_on_when_it_is_back(tmp_path: Path):
+    tiny_runs.make_scans(tmp_path)
+    run = new(tmp_path, tmp_path / "run", iterations=2)
+    assert train(run) == "finished"
+    folder = runs.RunFolder(run)
+    folder.change(configuration.changed(folder.read().configuration, {"iterations": 4}))
+    shutil.move(tmp_path / "target", tmp_path / "away")
+    assert str(tmp_path / "target") in failed(run)
+    shutil.move(tmp_path / "away", tmp_path / "target")
+    (tmp_path / "source" / "source1.nii.gz").rename(tmp_path / "source1.nii.gz")
+    assert "source1" in failed(run)
+    assert checkpoints.load_newest(run / "checkpoints")["iteration"] == 2
+    (tmp_path / "source1.nii.gz").rename(tmp_path / "source" / "source1.nii.gz")
+    assert train(run) == "finished" and list(tiny_runs.losses_of(run)) == [1, 2, 3, 4]
+
+
+def test_slices_that_vanish_while_training_are_named(tmp_path: Path):
+    tiny_runs.make_scans(tmp_path)
+    run = new(tmp_path, tmp_path / "run", iterations=10_000)
+    with meanwhile(lambda: (reached(run, 2), shutil.rmtree(tmp_path / "cache"))):
+        assert str(tmp_path / "cache") in failed(run)
+    assert checkpoints.load_newest(run / "checkpoints") is not None
+
+
+def test_other_data_are_refused_scan_by_scan(tmp_path: Path):
+    tiny_runs.make_scans(tmp_path)
+    run = new(tmp_path, tmp_path / "run", iterations=2)
+    assert train(run) == "finished"
+    shutil.copy(tmp_path / "source" / "source0.nii.gz", tmp_path / "target" / "target1.nii.gz")
+    image = sitk.ReadImage(str(tmp_path / "target" / "target0.nii.gz"))
+    sitk.WriteImage(image * 0.5, str(tmp_path / "target" / "target1.nii.gz"))
+    message = failed(run)
+    assert "target1 has changed" in message and "target0" not in message
+
+
+def test_a_loss_that_is_no_number_stops_the_run(scans: Path, tmp_path: Path):
+    run = new(scans, tmp_path / "run", iterations=2)
+    assert train(run) == "finished"
+    path = run / "checkpoints" / "00000002.pt"
+    content = checkpoints.load(path)
+    first = content["state"]["networks"]["segmenter"]["encoder.c1.conv.weight"]
+    first[0, 0, 0, 0] = float("nan")
+    torch.save(content, path)
+    good = (run / "checkpoints" / "00000002.pt").read_bytes()
+    folder = runs.RunFolder(run)
+    folder.change(configuration.changed(folder.read().configuration, {"iterations": 4}))
+    assert "segmentation is not a finite number" in failed(run)
+    assert [p.read_bytes() for p in (run / "checkpoints").iterdir()] == [good]
+
+
+def test_a_mistake_of_ours_is_logged_with_where_it_happened(scans: Path, tmp_path: Path, monkeypatch):
+    from SIFALib import adaptation
+
+    run = new(scans, tmp_path / "run")
+    monkeypatch.setattr(adaptation, "step", lambda *_: {}["nothing"])
+    assert "Unexpected KeyError" in failed(run)
+    assert "Traceback" in (run / "log.txt").read_text(encoding="utf-8")
+
+
+def test_a_changed_configuration_is_refused_by_the_checkpoint(scans: Path, tmp_path: Path):
+    run = new(scans, tmp_path / "run", iterations=2)
+    assert train(run) == "finished"
+    folder = runs.RunFolder(run)
+    file = folder.read()
+    folder.write(dataclasses.replace(file, configuration=dataclasses.replace(file.configuration, seed=9)))
+    assert "another seed" in failed(run)
+
+
+def test_a_start_model_is_judged_before_it_is_changed(scans: Path, tmp_path: Path):
+    from SIFALib.networks import Segmenter
+
+    torch.manual_seed(3)
+    state = Segmenter("tmi2020", 2).state_dict()
+    card = {
+        "id": "begin", "name": "A beginning", "version": "1.0.0", "modality": "CT", "trained_on": "nothing",
+        "preprocessing": models.Preprocessing(), "licence": "none", "citation": "none",
+        "architecture": models.Architecture(width=2),
+    }  # fmt: skip
+    package = models.write_package(tmp_path / "begin", state, **card)
+    run = new(scans, tmp_path / "run", iterations=2, judge_every=2, start_model=str(package.folder))
+    assert train(run) == "finished"
+    scores = [e["iteration"] for e in events.read(run / "events.jsonl") if e["kind"] == "score"]
+    assert scores == [0, 2]
+    weights = models.load_segmenter(package).state_dict()
+    other = new(scans, tmp_path / "other", iterations=2, start_model=str(package.folder), method=tiny_runs.supervised(
+        segmentation_rate=1e-12, average_decay=0.0))  # fmt: skip
+    assert train(other) == "finished"
+    saved = checkpoints.load_newest(other / "checkpoints")["state"]["networks"]["segmenter"]
+    name = "encoder.r5.c1.conv.weight"
+    assert torch.allclose(saved[name], weights[name], atol=1e-6)
+    wide = dataclasses.replace(tiny_runs.supervised(), width=4)
+    misfit = new(scans, tmp_path / "misfit", method=wide, start_model=str(package.folder))
+    assert "begin@1.0.0" in failed(misfit)
+
+
+def test_tensorboard_is_not_needed(scans: Path, tmp_path: Path):
+    run = new(scans, tmp_path / "run", iterations=1, tensorboard=True)
+    assert train(run) == "finished"
