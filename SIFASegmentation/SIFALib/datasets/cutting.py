@@ -7,6 +7,7 @@ a shift brings in anatomy and not emptiness.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -50,8 +51,8 @@ class Cut:
 
 
 def border_size(size: int) -> int:
-    """Side of the slices that are kept for training on `size` pixels, a multiple of 16."""
-    return 16 * round(size * BORDER / 16)
+    """Side of the slices that are kept for training on `size` pixels, a multiple of 8."""
+    return 8 * math.ceil(size * BORDER / 8)
 
 
 def cut(
@@ -80,8 +81,9 @@ def cut(
         volume.geometry, plane, whole, pre.locate_spacing_mm, pre.locate_slice_spacing_mm, LOCATE_SIZE
     )
     rule = intensity_rule(volume, pre)
+    unknown = box is None or (labels is None and np.array_equal(box, whole))
     parts = [
-        _sliced(volume, labels, fine, rule, side, scattered=box is None or np.array_equal(box, whole)),
+        _sliced(volume, labels, fine, rule, side, scattered=unknown),
         _sliced(volume, labels, coarse, rule, side, scattered=False),
     ]
     return Cut(

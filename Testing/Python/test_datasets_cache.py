@@ -1,0 +1,271 @@
+"""Slices on disk are whole, are those of the files and the settings at hand, and outlive whatever kills the process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import training_data
+from SIFALib.datasets import (
+    Augmentation,
+    DataError,
+    Domains,
+    Locator,
+    batch,
+    cache,
+    differences,
+    prepare,
+    prepared,
+)
+from SIFALib.datasets.cache import Stack
+from training_data import PREPROCESSING, settings, source, target, toy, write
+
+HERE = Path(__file__).parent
+
+
+def entries(folder: Path) -> dict[str, float]:
+    """Names of the entries of a cache and when their arrays were written."""
+    return {p.parent.name: p.stat().st_mtime_ns for p in folder.glob("*/images.npy")}
+
+
+def everything(domains: Domains) -> list[np.ndarray]:
+    parts = (domains.source, domains.source_validation, domains.target, domains.target_validation)
+    return [np.asarray(p.images) for p in parts] + [np.asarray(p.labels) for p in parts[:2]]
+
+
+def same(a: Domains, b: Domains) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(everything(a), everything(b), strict=True))
+
+
+def test_slices_are_cut_once_and_then_read(tmp_path):
+    first = training_data.domains(tmp_path)
+    before = entries(tmp_path / "cache")
+    again = prepared(settings(tmp_path), tmp_path / "cache")
+    assert len(before) == 5 and entries(tmp_path / "cache") == before
+    assert same(first, again) and first.fingerprint == again.fingerprint
+    assert isinstance(first.source.images.parts[0], np.memmap)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"size": 48},
+        {"preprocessing": replace(PREPROCESSING, spacing_mm=2.5)},
+        {"preprocessing": replace(PREPROCESSING, percentiles=(2.0, 98.0))},
+        {"source_normalisation": "sifa_mr", "target_normalisation": "sifa_mr"},
+        {"classes": 6},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_what_changes_the_slices_makes_them_anew(tmp_path, change):
+    before = training_data.domains(tmp_path)
+    known = entries(tmp_path / "cache")
+    after = prepared(settings(tmp_path, **change), tmp_path / "cache")
+    assert len(entries(tmp_path / "cache")) == 2 * len(known)
+    assert after.fingerprint != before.fingerprint
+
+
+def test_what_does_not_change_the_slices_leaves_them(tmp_path):
+    before = training_data.domains(tmp_path)
+    known = entries(tmp_path / "cache")
+    other = settings(tmp_path, augmentation=Augmentation(rotation_deg=1.0), coarse_share=0.5)
+    assert prepared(other, tmp_path / "cache").fingerprint == before.fingerprint
+    assert entries(tmp_path / "cache") == known
+
+
+def test_another_content_of_a_file_makes_its_slices_anew_and_no_others(tmp_path):
+    before = training_data.domains(tmp_path)
+    known = entries(tmp_path / "cache")
+    write(tmp_path / "source" / "s1.nii.gz", toy(77)[0])
+    after = prepared(settings(tmp_path), tmp_path / "cache")
+    assert len(entries(tmp_path / "cache").keys() - known.keys()) == 1
+    assert differences(before.manifest, after.manifest) == ("source:s1 has changed",)
+    os.remove(tmp_path / "target" / "t100.nrrd")
+    target(tmp_path / "target", 1, 102)
+    after = prepared(settings(tmp_path), tmp_path / "cache")
+    assert differences(before.manifest, after.manifest) == (
+        "source:s1 has changed", "target:t100 is gone", "target:t102 is new",
+    )  # fmt: skip
+
+
+def test_other_label_values_or_another_locator_make_slices_anew(tmp_path):
+    training_data.domains(tmp_path)
+    known = entries(tmp_path / "cache")
+    swapped = settings(tmp_path, label_values={"1": 2, "2": 1, "3": 3, "4": 4})
+    labels = np.asarray(prepared(swapped, tmp_path / "cache").source.labels)
+    assert len(entries(tmp_path / "cache")) == len(known) + 3 and {1, 2, 3, 4} <= set(np.unique(labels))
+    box = np.array([[10.0, 10.0, 2.0], [30.0, 30.0, 9.0]])
+    found = prepared(settings(tmp_path), tmp_path / "cache", Locator("a", lambda volume: box))
+    assert len(entries(tmp_path / "cache")) == len(known) + 5
+    everywhere = prepared(settings(tmp_path), tmp_path / "cache")
+    assert (~found.target.coarse).sum() < (~everywhere.target.coarse).sum()
+
+
+def test_a_file_that_was_only_touched_keeps_its_slices(tmp_path):
+    training_data.domains(tmp_path)
+    known = entries(tmp_path / "cache")
+    os.utime(tmp_path / "source" / "s0.nii.gz", (1, 1))
+    prepared(settings(tmp_path), tmp_path / "cache")
+    assert entries(tmp_path / "cache") == known
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "empty", "gone", "info", "info gone", "no json"])
+def test_a_damaged_entry_is_made_anew(tmp_path, harm):
+    whole = training_data.domains(tmp_path)
+    expected = everything(whole)
+    victim = min((tmp_path / "cache").glob("*/images.npy"))
+    info = victim.parent / "info.json"
+    if harm == "flip":
+        data = bytearray(victim.read_bytes())
+        data[len(data) // 2] ^= 1
+        victim.write_bytes(data)
+    elif harm == "cut":
+        victim.write_bytes(victim.read_bytes()[:-100])
+    elif harm == "empty":
+        victim.write_bytes(b"")
+    elif harm == "gone":
+        victim.unlink()
+    elif harm == "info":
+        info.write_text(json.dumps({"sums": {}}))
+    elif harm == "info gone":
+        info.unlink()
+    else:
+        info.write_text("{")
+    again = prepared(settings(tmp_path), tmp_path / "cache")
+    assert all(np.array_equal(x, y) for x, y in zip(everything(again), expected, strict=True))
+
+
+WRITER = """
+import sys
+sys.path[:0] = {path!r}
+from pathlib import Path
+import numpy as np
+from SIFALib.datasets import DataError, cache
+{before}
+print("ready", flush=True)
+try:
+    for n in range({count}):
+        array = np.full((400, 32, 32), n, np.float32)
+        cache.write(Path({folder!r}), cache.key_of(dict(n=n)), dict(images=array), dict(n=n))
+except DataError as error:
+    print(error)
+"""
+
+
+def writer(folder: Path, count: int, before: str = "") -> subprocess.Popen:
+    """A process that writes entries and is past its imports."""
+    path = [str(HERE.parents[1] / "SIFASegmentation")]
+    code = WRITER.format(path=path, folder=str(folder), count=count, before=before)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.01, 0.03, 0.07, 0.15])
+def test_a_cache_whose_writing_was_killed_holds_whole_entries_only(tmp_path, wait):
+    process = writer(tmp_path, 100_000)
+    time.sleep(wait)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    for folder in tmp_path.glob("[0-9a-f]*"):  # what has its final name is complete
+        entry = cache.read(tmp_path, folder.name)
+        assert entry is not None and (entry.arrays["images"] == entry.info["n"]).all()
+        assert entry.arrays["images"].shape == (400, 32, 32)
+
+
+def test_what_killed_processes_left_is_swept_away_when_it_is_old(tmp_path):
+    old, new = tmp_path / "cache" / ".making-old", tmp_path / "cache" / ".making-new"
+    for leftover in (old, new):
+        leftover.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    training_data.domains(tmp_path)
+    assert not old.exists() and new.exists()
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing_half_made(tmp_path):
+    full = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+"""
+    said, _ = writer(tmp_path / "cache", 1, full).communicate()
+    assert f"Slices cannot be kept in {tmp_path / 'cache'}" in said
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_slices_that_vanish_while_they_are_trained_on_are_named(tmp_path):
+    domains = training_data.domains(tmp_path)
+    chosen = settings(tmp_path)
+    batch(domains, chosen, 0, 0, 2)
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.raises(DataError, match=r"s\.npy.* is gone or cut off"):
+        batch(domains, chosen, 0, 1, 2)
+
+
+def test_a_source_file_that_vanishes_between_two_looks_is_named(tmp_path):
+    training_data.domains(tmp_path)
+    steps = prepare(settings(tmp_path, size=48), tmp_path / "cache")
+    with pytest.raises(DataError, match=r"s2\.nii\.gz is gone"):
+        for progress in steps:
+            if progress.stage.startswith("Cutting"):
+                (tmp_path / "source" / "s2.nii.gz").unlink(missing_ok=True)
+
+
+def test_two_processes_may_make_the_same_entry(tmp_path):
+    arrays = {"images": np.arange(8.0).reshape(2, 2, 2)}
+    first = cache.write(tmp_path, "ab", arrays, {"n": 1})
+    second = cache.write(tmp_path, "ab", arrays, {"n": 1})
+    assert np.array_equal(first.arrays["images"], second.arrays["images"])
+    assert [p.name for p in tmp_path.iterdir()] == ["ab"]
+
+
+def test_a_stack_reads_like_one_array(tmp_path):
+    parts = [np.random.default_rng(n).normal(size=(n + 2, 3, 3)).astype(np.float32) for n in range(3)]
+    stack, whole = Stack.of(parts), np.concatenate(parts)
+    assert stack.shape == whole.shape and len(stack) == 9 and stack.dtype == np.float32
+    for key in (
+        0,
+        -1,
+        4,
+        slice(2, 7),
+        slice(None, None, -2),
+        np.array([8, 0, 3]),
+        [1, 1],
+        np.arange(9) % 2 == 0,
+    ):
+        assert np.array_equal(stack[key], whole[key])
+    assert np.array_equal(stack.only(np.array([5, 2]))[:], whole[[5, 2]])
+    assert np.array_equal(np.asarray(stack), whole)
+
+
+def test_validation_scans_are_chosen_by_content_and_never_trained_on(tmp_path):
+    source(tmp_path / "source", 5)
+    target(tmp_path / "target", 5)
+    first = prepared(settings(tmp_path), tmp_path / "cache")
+    for domain in ("source", "target"):
+        train, judge = getattr(first, domain), getattr(first, f"{domain}_validation")
+        assert len(train.names) == 4 and len(judge.names) == 1 and not set(train.names) & set(judge.names)
+        assert set(train.volume) == set(range(4)) and len(train.images) == len(train.volume)
+    judge = first.source_validation
+    old = judge.names[0]
+    for suffix in (".nii.gz", "_label.nii.gz"):
+        os.rename(tmp_path / "source" / f"{old}{suffix}", tmp_path / "source" / f"a_new_name{suffix}")
+    again = prepared(settings(tmp_path, size=48), tmp_path / "cache")
+    assert again.source_validation.names == ("a_new_name",)
+
+
+def test_a_domain_of_one_scan_serves_for_both_and_says_so(tmp_path):
+    source(tmp_path / "source", 2)
+    target(tmp_path / "target", 1)
+    domains = prepared(settings(tmp_path), tmp_path / "cache")
+    assert domains.target.names == domains.target_validation.names == ("t100",)
+    assert any("serves for training and for validation" in note for note in domains.notes)
