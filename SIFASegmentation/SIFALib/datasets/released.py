@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,25 @@ def examine_all(
     scans: Sequence[Scan], domain: str, settings: DataSettings
 ) -> tuple[list[Finding], list[Cut]]:
     """What each file is and what is wrong with it; the slices of those with which nothing is."""
-    findings, cuts = [], []
+    findings: list[Finding] = []
+    cuts: list[Cut] = []
     for scan in scans:
         finding, made = _examine(scan, domain, settings)
-        findings.append(finding)
-        if made is not None:
+        first = next((f for f in findings if not f.problems), finding)
+        if made is not None and finding.size[:2] != first.size[:2]:
+            problem = (
+                f"{finding.path} has slices of {_times(finding)} pixels, {first.path} of {_times(first)}; "
+                "put them into different folders."
+            )
+            finding = replace(finding, problems=(problem,))
+        elif made is not None:
             cuts.append(made)
+        findings.append(finding)
     return findings, cuts
+
+
+def _times(finding: Finding) -> str:
+    return f"{finding.size[1]} x {finding.size[0]}"
 
 
 def _examine(scan: Scan, domain: str, settings: DataSettings) -> tuple[Finding, Cut | None]:
