@@ -83,6 +83,11 @@ MODALITY = (
 )
 SEED = f"another seed, another person; below {FIRST_FREE_SEED}: the model may have seen it (default: %(default)s)"
 
+EVALUATE = """Segment scans that have label maps, and measure how well the two agree.
+
+Dice and average symmetric surface distance, by scan and structure. The published protocol is that of the authors'
+evaluate.py, on the .npz volumes that PnP-AdaNet released."""
+
 EXPORT = """Make a model of a run's best segmenter, for `sifa segment --model NAME` and for 3D Slicer.
 
 Refused, with the numbers, is one that the score without labels calls worse than the run's start model, or against
@@ -169,6 +174,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_check_data(commands, [common])
     _add_train(commands, common)
     _add_export(commands, [common, store])
+    _add_evaluate(commands, [common, store])
     _add_phantom(commands, [common])
     _add_doctor(commands, [common, store])
     return parser
@@ -247,6 +253,45 @@ def _add_models(commands, parents: list) -> None:
     export.add_argument("model", metavar="ID", help="id, id@version or folder")
     export.add_argument("path", metavar="OUT.zip", type=Path)
     _add(actions, "folder", parents, "cli_commands.folder", "print the folder of your own models")
+
+
+def _add_evaluate(commands, parents: list) -> None:
+    parser = _add(
+        commands, "evaluate", parents, "cli_evaluate.run", "measure a model on labelled scans", EVALUATE
+    )
+    parser.add_argument("--model", metavar="ID", help="id, id@version or folder (default: the bundled one)")
+    parser.add_argument(
+        "--images", metavar="PLACE", type=Path, required=True, help="folder of scans, or a file"
+    )
+    parser.add_argument(
+        "--labels",
+        metavar="FOLDER",
+        type=Path,
+        help="folder of label maps (default: beside the scans, by name)",
+    )
+    parser.add_argument("--label-values", metavar="MAP", help=LABEL_VALUES)
+    parser.add_argument("--exclude", metavar="SCAN", action="append", default=[], help="leave this scan out")
+    parser.add_argument(
+        "--protocol", choices=("product", "published"), default="product", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--statistics",
+        choices=("ct", "ct-old", "mr"),
+        help="of the published protocol (default: as the model says)",
+    )
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda, cuda:0 or mps (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--precision", default="auto", help="auto, float32 or bfloat16 (default: %(default)s)"
+    )
+    parser.add_argument("--modality", choices=("auto", "ct", "mr"), default="auto", help=MODALITY)
+    for name in ("json", "csv"):
+        parser.add_argument(
+            f"--{name}", metavar="FILE", type=Path, nargs="?", const=Path("-"),
+            help=f"every number as {name.upper()}, in a file or printed instead of the table",
+        )  # fmt: skip
+    parser.add_argument("--quiet", action="store_true", help="no progress and no table")
 
 
 def _add_export(commands, parents: list) -> None:

@@ -1,0 +1,283 @@
+"""How good a model is on scans with label maps: Dice and surface distance per scan, and over all scans.
+
+Two protocols. `product`: whole scans as they come, segmented by `inference.segment` as anybody would. `published`: the
+authors' evaluate.py on the volumes that PnP-AdaNet released (.npz): turned by half a turn, grey values scaled by the
+statistics of the modality and not clipped, slice by slice, nothing cleaned up afterwards, distances in voxels; a label
+5 is no structure and counts as background. Their code leaves the last slices of a volume out, up to 127 of them, and
+mixes classes unless there are just four volumes; here all slices of any number of volumes count.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import metrics
+from .datasets import DataError, DataSettings, released, scans, sources
+from .datasets.settings import NORMALISATIONS
+from .datasets.sources import Scan
+from .intensity import scores_to_unit
+from .job import Options, Progress
+from .metrics import UNKNOWN
+from .volume import SUFFIXES, Geometry, Volume
+
+if TYPE_CHECKING:
+    from .model_card import ModelCard
+    from .networks import Segmenter
+
+RULE = (
+    "Dice is 0 where a structure is missing in prediction or truth, and left out where it is in neither. The surface "
+    "distance is undefined then; such scans are counted and left out of its mean. Mean and population standard "
+    "deviation are over scans."
+)
+STATISTICS = {
+    "ct": "sifa_ct",
+    "ct-old": "sifa_ct_old",
+    "mr": "sifa_mr",
+}  # -> datasets.settings.NORMALISATIONS
+_WORDS = re.compile(
+    r"[_\-. ](?:image|img|scan|0000|labels?|labelmap|seg|segmentation|masks?|gt|manual)$", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan: Dice, surface distance in mm and in voxels, each by structure id. NaN: nothing to measure; infinite
+    distance: missing in one. assd_mm is empty where the spacing is not known. note: what happened, if anything did.
+    """
+
+    name: str
+    dice: dict[str, float]
+    assd_voxels: dict[str, float]
+    assd_mm: dict[str, float]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One structure over all scans. Means and standard deviations are NaN where nothing could be measured.
+
+    scans: in which it is; missed: in how many of them the surface distance is undefined.
+    """
+
+    dice: tuple[float, float]
+    assd_voxels: tuple[float, float]
+    assd_mm: tuple[float, float] | None
+    scans: int
+    missed: int
+
+
+def pairs(images: Path, labels: Path | None, exclude: tuple[str, ...] = ()) -> list[Scan]:
+    """Scans with their label maps: beside them by name, or from a folder of their own. Raises DataError."""
+    if labels is None:
+        return list(sources.find(str(images), True, exclude).scans)
+    if not labels.is_dir():
+        raise DataError(f"{labels} is no folder; give the one that holds the label maps.")
+    files: dict[str, list[Path]] = {}
+    for file in sorted(labels.rglob("*")):
+        if file.name.lower().endswith(SUFFIXES) and not file.name.startswith("."):
+            files.setdefault(_key(file.name), []).append(file)
+    paired = []
+    for scan in sources.find(str(images), False, exclude).scans:
+        found = files.get(_key(scan.image.name), [])
+        if len(found) != 1:
+            what = "several label maps" if found else "no label map"
+            raise DataError(
+                f"{scan.image} has {what} in {labels}; name them alike, or leave the scan out: --exclude {scan.name}"
+            )
+        paired.append(replace(scan, label=found[0]))
+    return paired
+
+
+def _key(name: str) -> str:
+    """What the names of an image and of its label map have in common, in small letters."""
+    stem = name.lower()
+    suffix = next((s for s in SUFFIXES if stem.endswith(s)), "")
+    stem = stem[: len(stem) - len(suffix)].removesuffix(".seg")
+    return _WORDS.sub("", stem) or stem
+
+
+def product(
+    found: Sequence[Scan],
+    segmenter: Segmenter,
+    card: ModelCard,
+    options: Options = Options(),
+    label_values: dict[str, int] | None = None,
+) -> Generator[Progress, None, list[Case]]:
+    """Segment every scan and compare. All files are looked at before the first is segmented.
+
+    Raises DataError, which names the files, if any cannot be judged, and what `inference.segment_steps` raises.
+    """
+    classes = card.architecture.classes
+    settings = DataSettings("scans", "phantom", dict(label_values or {}), card.preprocessing, classes=classes)
+    problems: list[str] = []
+    for n, scan in enumerate(found):
+        yield Progress(f"Checking {scan.name}", 0.1 * n / len(found))
+        finding, _ = scans.examine(scan, "source", settings)
+        problems += finding.problems
+    if problems:
+        raise DataError(
+            " ".join(problems[:10]) + (f" And {len(problems) - 10} more." if problems[10:] else "")
+        )
+    cases = []
+    for n, scan in enumerate(found):
+        yield Progress(f"Segmenting {scan.name}", 0.1 + 0.9 * n / len(found))
+        finding, loaded = scans.examine(scan, "source", settings)
+        if loaded is None or loaded.labels is None:
+            raise DataError(" ".join(finding.problems))  # it changed meanwhile
+        truth = loaded.labels.array
+        unknown = np.where(truth >= classes, UNKNOWN, truth).astype(np.uint8)
+        cases.append(
+            (yield from _judged(scan.name, loaded.image, unknown, segmenter, card, options, n, len(found)))
+        )
+    return cases
+
+
+def _judged(
+    name: str,
+    image: Volume,
+    truth: np.ndarray,
+    segmenter: Segmenter,
+    card: ModelCard,
+    options: Options,
+    number: int,
+    count: int,
+) -> Generator[Progress, None, Case]:
+    from . import inference
+
+    note = ""
+    steps = inference.segment_steps(image, segmenter, card, options)
+    try:
+        while True:
+            step = next(steps)
+            yield Progress(f"Segmenting {name}", 0.1 + 0.9 * (number + step.fraction) / count)
+    except StopIteration as end:
+        found = end.value.labels.array
+    except inference.NoHeartFound:
+        found, note = np.zeros(image.geometry.shape, np.uint8), "No heart was found."
+    return compare(name, found, truth, card, image.geometry.spacing, note)
+
+
+def published(
+    files: Sequence[Path], segmenter: Segmenter, card: ModelCard, statistics: str, device: str = "auto"
+) -> Generator[Progress, None, list[Case]]:
+    """The published protocol on .npz volumes; `statistics`: a key of STATISTICS. Raises DataError, ValueError."""
+    from . import engine
+
+    span = NORMALISATIONS[STATISTICS[statistics]]
+    assert span is not None  # the table's
+    chosen = engine.choose_device(device)
+    network = engine.prepare(segmenter, chosen)
+    cases = []
+    for n, file in enumerate(files):
+        images, truth = released.read_npz(file)
+        if images.shape[1] % 8 or images.shape[2] % 8:
+            raise DataError(
+                f"{file} has slices of {images.shape[1]} x {images.shape[2]} pixels; sides must be multiples of 8."
+            )
+        images = scores_to_unit(images, span).astype(np.float32)
+        found = np.zeros(truth.shape, np.uint8)
+        size = network.batch_size(*images.shape[1:])
+        for start in range(0, len(images), size):
+            yield Progress(f"Segmenting {file.name}", (n + start / len(images)) / len(files))
+            part = slice(start, start + size)
+            found[part] = network.probabilities(images[part]).argmax(axis=1)
+        cases.append(compare(file.stem, found, truth, card, None))
+    return cases
+
+
+def compare(
+    name: str,
+    found: np.ndarray,
+    truth: np.ndarray,
+    card: ModelCard,
+    spacing_mm: Sequence[float] | None,
+    note: str = "",
+) -> Case:
+    """Two label arrays [k, j, i] on one grid; `spacing_mm` (i, j, k), None if it is not known."""
+    size = (found.shape[2], found.shape[1], found.shape[0])
+    voxels = Geometry(size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    prediction, reference = Volume(found, voxels, name), Volume(truth, voxels, name)
+    in_voxels = metrics.assd_per_structure(prediction, reference, card.labels)
+    in_mm = {}
+    if spacing_mm is not None:
+        known = truth != UNKNOWN
+        in_mm = {
+            s.id: metrics.assd_mm((found == s.value) & known, truth == s.value, spacing_mm)
+            for s in card.labels
+        }
+    return Case(name, metrics.dice_per_structure(prediction, reference, card.labels), in_voxels, in_mm, note)
+
+
+def summarise(cases: Sequence[Case], structures: Sequence[str]) -> dict[str, Summary]:
+    """By structure id, over all scans."""
+    result = {}
+    for structure in structures:
+        dice = [c.dice[structure] for c in cases]
+        distances = [c.assd_voxels[structure] for c in cases]
+        in_mm = [c.assd_mm[structure] for c in cases if c.assd_mm]
+        result[structure] = Summary(
+            _mean_std(dice),
+            _mean_std(distances),
+            _mean_std(in_mm) if in_mm else None,
+            sum(not math.isnan(d) for d in dice),
+            sum(math.isinf(d) for d in distances),
+        )
+    return result
+
+
+def mean_of(summaries: dict[str, Summary]) -> dict[str, float]:
+    """The mean over the structures of their means, as published; NaN if a structure has none."""
+    values = summaries.values()
+    means = {"dice": [s.dice[0] for s in values], "assd_voxels": [s.assd_voxels[0] for s in values]}
+    if all(s.assd_mm for s in values):
+        means["assd_mm"] = [s.assd_mm[0] for s in values if s.assd_mm]
+    return {name: float(np.mean(numbers)) for name, numbers in means.items()}
+
+
+def report(cases: Sequence[Case], card: ModelCard, protocol: str, statistics: str = "") -> dict[str, Any]:
+    """All of it as JSON data; what could not be measured is null."""
+    summaries = summarise(cases, [s.id for s in card.labels])
+    what = {"protocol": protocol} | ({"statistics": statistics} if statistics else {})
+    return {
+        **what,
+        "model": {"id": card.id, "version": card.version, "sha256": card.sha256},
+        "rule": RULE,
+        "scans": [
+            {
+                "name": c.name,
+                "dice": _plain(c.dice),
+                "assd_voxels": _plain(c.assd_voxels),
+                **({"assd_mm": _plain(c.assd_mm)} if c.assd_mm else {}),
+                **({"note": c.note} if c.note else {}),
+            }
+            for c in cases
+        ],
+        "structures": {name: dict(_summary_rows(summary)) for name, summary in summaries.items()},
+        "mean": _plain(mean_of(summaries)),
+    }
+
+
+def _summary_rows(summary: Summary) -> Iterator[tuple[str, Any]]:
+    for name in ("dice", "assd_voxels", "assd_mm"):
+        pair = getattr(summary, name)
+        if pair is not None:
+            yield name, _plain({"mean": pair[0], "std": pair[1]})
+    yield "scans", summary.scans
+    yield "assd_undefined", summary.missed
+
+
+def _mean_std(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and population standard deviation of the finite ones."""
+    finite = [v for v in values if math.isfinite(v)]
+    return (float(np.mean(finite)), float(np.std(finite))) if finite else (math.nan, math.nan)
+
+
+def _plain(values: dict[str, float]) -> dict[str, float | None]:
+    return {name: float(v) if math.isfinite(v) else None for name, v in values.items()}
