@@ -1,0 +1,474 @@
+"""Does adaptation without labels work? The papers' table, on phantoms that everybody can make.
+
+    python Testing/Benchmarks/bench_adaptation.py [--scale small] [--folder FOLDER] [--jobs 2] [--seeds 3] [--only NAME ...]
+
+Every method is trained as a run of its own (a run folder: stop it, and start the same command again) on phantoms of a
+source domain, labelled, and of other persons in a target domain, unlabelled; it is judged on phantoms of a third group
+of persons in the target domain, whole volumes of slices around the heart. All of a repetition begin with the same
+segmenter, trained on the source ("start"), and have the same number of iterations and the same batch.
+
+Two ways to choose the checkpoint are shown side by side: by the score without labels, as the product does, and by the
+Dice on labelled target phantoms ("oracle"), as the authors of SIFA did; these are the target's validation phantoms.
+Both are then measured on the test phantoms, so that no choice sees what it is judged by. A missing structure has
+Dice 0 and no distance. "Gap closed" is (method - source only) / (target supervised - source only), on mean Dice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "SIFASegmentation"))
+
+from SIFALib import adaptation, label_free, metrics, models  # noqa: E402
+from SIFALib.datasets import Augmentation, DataSettings, Domains, Slices, prepare, view  # noqa: E402
+from SIFALib.method import Method  # noqa: E402
+from SIFALib.model_card import Preprocessing  # noqa: E402
+from SIFALib.networks import Segmenter  # noqa: E402
+from SIFALib.runs import checkpoints, events, run_folder  # noqa: E402
+from SIFALib.runs.configuration import Configuration  # noqa: E402
+from SIFALib.runs.run_folder import RunFolder  # noqa: E402
+from SIFALib.structures import STRUCTURES  # noqa: E402
+
+TRAINING_SEED, TEST_SEED = (
+    10_000,
+    20_000,
+)  # of phantoms; each repetition takes persons of its own for training
+DIRECTIONS = {"MR to CT": ("phantom:mr", "phantom:ct"), "CT to MR": ("phantom:ct", "phantom:mr")}
+PHANTOM_SPACING_MM = 2.0
+USUAL = Augmentation()
+STRONG = Augmentation(gain=0.5, offset=0.25, gamma=0.7, noise=0.1)
+"""Randomisation of grey values so wide that another modality may be among them."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large all runs of a table are. size: pixels a side; phantoms: of each domain, a fifth of them to choose by."""
+
+    width: int
+    size: int
+    spacing_mm: float
+    slice_spacing_mm: float
+    batch: int
+    start_iterations: int
+    iterations: int
+    judgements: int
+    phantoms: int
+    test_phantoms: int
+
+
+SCALES = {
+    "tiny": Scale(4, 64, 2.25, 4.5, 4, 300, 120, 3, 8, 4),
+    "small": Scale(4, 96, 1.5, 3.0, 4, 900, 600, 6, 20, 8),
+    "compact": Scale(8, 128, 1.25, 2.5, 8, 3000, 4000, 20, 60, 10),
+}
+
+
+@dataclass(frozen=True)
+class Way:
+    """One row of the table."""
+
+    name: str
+    changes: dict[str, object]
+    augmentation: Augmentation = USUAL
+
+
+START = Way("start", {"objective": "source_only"})
+WAYS = (
+    Way("source only", {"objective": "source_only"}),
+    Way("source only, randomised", {"objective": "source_only"}, STRONG),
+    Way("image adaptation only", {"objective": "image"}),
+    Way("SIFA, AAAI 2019", {"variant": "aaai2019", "keep_rate": 0.75, "prediction_from_epoch": 5}),
+    Way("SIFA, TMI 2020", {}),
+    Way("target supervised", {"objective": "target_supervised"}),
+)
+COMMON: dict[str, object] = {
+    "segmentation_rate": 1e-3,
+    "segmentation_decay": 0.75,
+    "adversarial_rate": 1e-3,
+    "adversarial_decay": True,
+    "epochs": 20,
+    "average_decay": 0.98,
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: a way, a direction, a repetition."""
+
+    way: Way
+    direction: str
+    seed: int
+    scale: Scale
+
+    @property
+    def name(self) -> str:
+        return f"{self.direction}-{self.way.name}-{self.seed}".replace(" ", "_").replace(",", "").lower()
+
+    def data(self) -> DataSettings:
+        source, target = DIRECTIONS[self.direction]
+        return dataclasses.replace(
+            _data(self.scale, source, target, TRAINING_SEED + 1000 * self.seed),
+            augmentation=self.way.augmentation,
+            target_labels=self.way.changes.get("objective") == "target_supervised",
+            phantoms=self.scale.phantoms,
+        )
+
+    def configuration(self, folder: Path) -> Configuration:
+        s, starts = self.scale, self.way is START
+        iterations = s.start_iterations if starts else s.iterations
+        every = iterations if starts else s.iterations // s.judgements
+        method = Method(width=s.width, **{**COMMON, **self.way.changes})  # type: ignore[arg-type]
+        start = dataclasses.replace(self, way=START)
+        return Configuration(
+            data=self.data(),
+            method=method,
+            name=self.name,
+            iterations=iterations,
+            batch=s.batch,
+            seed=self.seed,
+            threads=1,
+            workers=0,
+            save_every=every,
+            judge_every=every,
+            preview_every=every,
+            keep_checkpoints=1000,
+            start_model="" if starts else str(folder / start.name / f"model-{method.variant}"),
+            cache=str(folder / "cache"),
+        )
+
+
+def _data(scale: Scale, source: str, target: str, seed: int) -> DataSettings:
+    return DataSettings(
+        source=source,
+        target=target,
+        preprocessing=Preprocessing(
+            spacing_mm=scale.spacing_mm, slice_spacing_mm=scale.slice_spacing_mm, crop=scale.size
+        ),
+        size=scale.size,
+        coarse_share=0.0,
+        phantom_seed=seed,
+        phantom_spacing_mm=PHANTOM_SPACING_MM,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--scale", choices=SCALES, default="small")
+    parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "bench-adaptation")
+    parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2)), help="runs side by side")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only", nargs="*", default=[], help="only runs whose name holds one of these")
+    parser.add_argument("--table", action="store_true", help="train nothing; show what there is")
+    parser.add_argument(
+        "--json", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "adaptation.json"
+    )
+    options = parser.parse_args()
+    scale = SCALES[options.scale]
+    folder = options.folder / options.scale
+    cells = [
+        Cell(way, direction, seed, scale)
+        for seed in range(options.seeds)
+        for direction in DIRECTIONS
+        for way in WAYS
+    ]
+    cells = [c for c in cells if not options.only or any(part in c.name for part in options.only)]
+    if not options.table:
+        repetitions = dict.fromkeys((c.direction, c.seed) for c in cells)
+        starts = [Cell(START, direction, seed, scale) for direction, seed in repetitions]
+        with ThreadPoolExecutor(options.jobs) as pool:
+            for seed in range(options.seeds):  # so that a broken off table has whole repetitions
+                for group in (starts, cells):
+                    for message in pool.map(
+                        lambda c: _bring(c, folder), [c for c in group if c.seed == seed]
+                    ):
+                        print(message, flush=True)
+    rows = [row for cell in cells if (row := _read(folder / cell.name / "judged.json"))]
+    if not rows:
+        sys.exit(f"There are no finished runs in {folder}.")
+    report(rows, scale)
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps({"scale": dataclasses.asdict(scale), "rows": rows}, indent=1) + "\n")
+
+
+def _bring(cell: Cell, folder: Path) -> str:
+    """Bring one run to its end and measure its checkpoints; what is there already is not done again."""
+    path = folder / cell.name
+    done = path / "model-aaai2019" if cell.way is START else path / "judged.json"
+    if done.exists():
+        return f"{cell.name}: there already"
+    if not path.exists():
+        run_folder.create(path, cell.configuration(folder))
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT / "SIFASegmentation"),
+        # glibc hands large blocks back to the system at once and asks for them again; a training loses much by it
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": str(2**34),
+        "MALLOC_TOP_PAD_": str(2**28),
+    }
+    subprocess.run([sys.executable, "-m", "SIFALib.runs", str(path)], env=environment, check=True)
+    if cell.way is START:
+        write_start_models(path)
+    else:
+        subprocess.run([sys.executable, __file__, "judge", str(path)], env=environment, check=True)
+    return f"{cell.name}: {_hours(path) * 60:.1f} min of training"
+
+
+def write_start_models(path: Path) -> None:
+    """The last averaged segmenter of a run as a model package, and the same function as AAAI 2019's network."""
+    c = RunFolder(path).read().configuration
+    saved = checkpoints.load_newest(RunFolder(path).checkpoints)
+    assert saved is not None
+    weights = saved["state"]["average"]
+    first = "encoder.c1.conv.weight"  # three times the same slice, each with a third of the weight
+    triple = {k: v for k, v in weights.items() if not k.startswith("segmentation_head_ll")}
+    triple[first] = weights[first].expand(-1, 3, -1, -1) / 3
+    for variant, state, channels in (("tmi2020", weights, 1), ("aaai2019", triple, 3)):
+        models.write_package(
+            path / f"model-{variant}",
+            state,
+            id="start",
+            name=f"{c.name}, {variant}",
+            version="0.0.1",
+            architecture=models.Architecture(variant=variant, width=c.method.width, input_channels=channels),
+            modality="CT/MR",
+            preprocessing=c.data.preprocessing,
+            trained_on="Phantoms of the source domain.",
+            licence="Apache-2.0",
+            citation="SIFA for 3D Slicer",
+        )
+
+
+def _hours(path: Path) -> float:
+    """Spent on training, as the events say."""
+    return sum(e["seconds"] for e in events.read(RunFolder(path).events) if e["kind"] == "losses") / 3600
+
+
+# --- judging -----------------------------------------------------------------------------------------------------
+
+
+def judge(path: Path) -> None:
+    """Measure every checkpoint of a run on target validation and test phantoms, and write judged.json."""
+    torch.set_num_threads(1)
+    run = RunFolder(path).read()
+    c = run.configuration
+    scale = next(s for s in SCALES.values() if s.size == c.data.size and s.width == c.method.width)
+    seen = _domains(c.data, c.cache)
+    labelled = _domains(dataclasses.replace(c.data, target_labels=True), c.cache)
+    tested = dataclasses.replace(
+        c.data,
+        phantom_seed=TEST_SEED,
+        phantoms=scale.test_phantoms,
+        target_labels=True,
+        validation_share=0.0,
+    )
+    test = _domains(tested, c.cache)
+    state = adaptation.start(c.method, c.seed, c.iterations, _start_weights(c.start_model))
+    judged = [_judged(state, seen, labelled, test, c)]
+    for file in sorted(RunFolder(path).checkpoints.glob("*.pt")):
+        state.load_state_dict(checkpoints.load(file)["state"])
+        judged.append(_judged(state, seen, labelled, test, c))
+    sound = [j for j in judged if not j["vetoes"]] or judged
+    direction, way, _ = _parts(c.name)
+    row = {
+        "name": c.name,
+        "direction": direction,
+        "way": way,
+        "seed": c.seed,
+        "hours": _hours(path),
+        "label_free": max(sound, key=lambda j: j["score"])["iteration"],
+        "oracle": max(judged, key=lambda j: j["validation"])["iteration"],
+        "checkpoints": judged,
+    }
+    temporary = path / ".judged.json"
+    temporary.write_text(json.dumps(row, indent=1) + "\n")
+    os.replace(temporary, path / "judged.json")
+
+
+def _judged(
+    state: adaptation.State, seen: Domains, labelled: Domains, test: Domains, c: Configuration
+) -> dict:
+    """One checkpoint: its score from what training sees, and its Dice where labels are known."""
+    score = label_free.score(state, seen, c.data)
+    segmenter = adaptation.averaged_segmenter(state)
+    return {
+        "iteration": state.iteration,
+        "score": score.value,
+        "parts": score.parts,
+        "vetoes": list(score.vetoes),
+        "validation": _mean(measure(segmenter, labelled.target_validation, c.data.size)["dice"]),
+        "test": measure(segmenter, test.target, c.data.size),
+        "source": _mean(measure(segmenter, test.source, c.data.size)["dice"]),
+    }
+
+
+def _start_weights(folder: str) -> Mapping[str, torch.Tensor]:
+    return models.load_segmenter(models.read_package(folder)).state_dict()
+
+
+def _domains(settings: DataSettings, cache: str) -> Domains:
+    steps = prepare(settings, cache)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+@torch.inference_mode()
+def measure(segmenter: Segmenter, slices: Slices, size: int) -> dict[str, dict[str, float | None]]:
+    """Mean over the scans of Dice and ASSD (mm) by structure, on the middles of the fine slices of every scan."""
+    found: dict[str, list[dict[str, float]]] = {"dice": [], "assd_mm": []}
+    for scan in range(len(slices.names)):
+        which = np.flatnonzero((slices.volume == scan) & ~slices.coarse)
+        which = which[np.argsort(slices.position[which])]
+        images, labels = view(slices, which, size)
+        assert labels is not None
+        images = images.expand(-1, segmenter.in_channels, -1, -1)
+        predicted = torch.cat([segmenter(part).argmax(1) for part in images.split(16)]).numpy()
+        truth = labels.numpy()
+        found["dice"].append({s.id: metrics.dice(predicted == s.value, truth == s.value) for s in STRUCTURES})
+        spacing = tuple(float(x) for x in slices.spacing_mm[scan])
+        found["assd_mm"].append(
+            {s.id: metrics.assd_mm(predicted == s.value, truth == s.value, spacing) for s in STRUCTURES}
+        )
+    return {
+        measure: {s.id: _finite_mean([scan[s.id] for scan in scans]) for s in STRUCTURES}
+        for measure, scans in found.items()
+    }
+
+
+def _finite_mean(values: list[float]) -> float | None:
+    finite = [v for v in values if math.isfinite(v)]
+    return float(np.mean(finite)) if finite else None
+
+
+def _mean(values: dict[str, float | None]) -> float:
+    return float(np.mean([v or 0.0 for v in values.values()]))
+
+
+# --- the table ---------------------------------------------------------------------------------------------------
+
+
+def report(rows: list[dict], scale: Scale) -> None:
+    """Print the table of every direction, and how well the score without labels orders the checkpoints."""
+    print(
+        f"\nwidth {scale.width}, {scale.size} x {scale.size} pixels of {scale.spacing_mm:g} mm, batch {scale.batch}, "
+        f"{scale.iterations} iterations, {scale.phantoms} phantoms of each domain, {scale.test_phantoms} test phantoms"
+    )
+    for direction in DIRECTIONS:
+        own = [r for r in rows if r["direction"] == direction]
+        if not own:
+            continue
+        print(f"\n{direction}")
+        structures = " ".join(f"{s.id:>5}" for s in STRUCTURES)
+        print(
+            f"{'':24} {'runs':>4} | Dice, chosen without labels      | Dice, oracle | ASSD mm |    gap closed   | on the  |"
+        )
+        print(
+            f"{'':24} {'':>4} | {structures}  mean ±sd | mean         | mean    | no label oracle | source  | hours"
+        )
+        bounds = {
+            choice: [
+                _over(own, way, lambda r, c=choice: _mean(_at(r, c)["test"]["dice"]))[0]
+                for way in ("source only", "target supervised")
+            ]
+            for choice in ("label_free", "oracle")
+        }
+        for way in WAYS:
+            these = [r for r in own if r["way"] == way.name]
+            if these:
+                print(_line(way.name, these, bounds))
+    ranks = [(r["way"], value) for r in rows if (value := rank_correlation(r)) is not None]
+    if ranks:
+        adapting = [v for way, v in ranks if way in {w.name for w in WAYS[2:5]}]
+        print(
+            "\nSpearman's rank correlation of the score without labels with the Dice on the test phantoms, over the"
+        )
+        print(
+            f"checkpoints of a run: mean {np.mean([v for _, v in ranks]):.2f} over all {len(ranks)} runs",
+            end="",
+        )
+        print(f", {np.mean(adapting):.2f} over the {len(adapting)} that adapt." if adapting else ".")
+
+
+def _line(name: str, rows: list[dict], bounds: dict[str, list[float]]) -> str:
+    per_structure = [
+        np.mean([_at(r, "label_free")["test"]["dice"][s.id] or 0.0 for r in rows]) for s in STRUCTURES
+    ]
+    means = {c: [_mean(_at(r, c)["test"]["dice"]) for r in rows] for c in ("label_free", "oracle")}
+    distances = [d for r in rows for d in _at(r, "label_free")["test"]["assd_mm"].values() if d is not None]
+    closed = {}
+    for choice, (low, high) in bounds.items():
+        gap = high - low
+        closed[choice] = f"{(np.mean(means[choice]) - low) / gap:8.0%}" if gap > 0 else f"{'?':>8}"
+    return (
+        f"{name:24} {len(rows):4d} | " + " ".join(f"{v:5.3f}" for v in per_structure)
+        + f" {np.mean(means['label_free']):5.3f} ±{np.std(means['label_free']):.3f}"
+        + f" | {np.mean(means['oracle']):5.3f} ±{np.std(means['oracle']):.3f} | {np.mean(distances):7.2f}"
+        + f" | {closed['label_free']} {closed['oracle']} | {np.mean([_at(r, 'label_free')['source'] for r in rows]):7.3f}"
+        + f" | {np.mean([r['hours'] for r in rows]):5.2f}"
+    )  # fmt: skip
+
+
+def _over(rows: list[dict], way: str, value: Callable[[dict], float]) -> tuple[float, int]:
+    values = [value(r) for r in rows if r["way"] == way]
+    return (float(np.mean(values)), len(values)) if values else (math.nan, 0)
+
+
+def _at(row: dict, choice: str) -> dict:
+    return next(c for c in row["checkpoints"] if c["iteration"] == row[choice])
+
+
+def rank_correlation(row: dict) -> float | None:
+    """Spearman's rho of label-free score and test Dice over a run's checkpoints; None with fewer than three."""
+    from scipy.stats import spearmanr
+
+    pairs = [(c["score"], _mean(c["test"]["dice"])) for c in row["checkpoints"] if c["score"] is not None]
+    if len(pairs) < 3 or len({a for a, _ in pairs}) < 2:
+        return None
+    return float(spearmanr(*zip(*pairs, strict=True)).statistic)
+
+
+def _parts(name: str) -> tuple[str, str, int]:
+    """Direction, way and repetition of a run's name."""
+    for cell in _all_cells():
+        if cell.name == name:
+            return cell.direction, cell.way.name, cell.seed
+    raise ValueError(f"{name} is no run of this benchmark.")
+
+
+def _all_cells() -> Iterator[Cell]:
+    for scale in SCALES.values():
+        for seed in range(100):
+            for direction in DIRECTIONS:
+                for way in WAYS:
+                    yield Cell(way, direction, seed, scale)
+
+
+def _read(path: Path) -> dict | None:
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["judge"]:
+        judge(Path(sys.argv[2]))
+    else:
+        main()
