@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .. import quality, slices
-from ..inference import LOCATE_MARGIN_MM
 from ..intensity import Intensity, intensity_rule
 from ..slices import SliceGrid
 from ..volume import Volume
@@ -97,6 +96,8 @@ def cut(
 
 def _box_of_labels(labels: Volume, classes: int) -> Box | None:
     """The box around the labelled structures with inference's margin; None if there are none."""
+    from ..inference import LOCATE_MARGIN_MM  # it brings torch, which looking at data does without
+
     block = quality.bounding_box((labels.array > 0) & (labels.array < classes))
     if any(s.stop == 0 for s in block):
         return None
