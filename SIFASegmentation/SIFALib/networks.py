@@ -68,7 +68,8 @@ class BatchNorm(nn.BatchNorm2d):
 
     def _across(self, x: Tensor) -> Tensor:
         """Training with several processes: statistics of the global batch, as one process would have them."""
-        sums = ranks.sum_across(torch.stack([x.float().sum((0, 2, 3)), (x.float() ** 2).sum((0, 2, 3))]))
+        exact = x.to(torch.promote_types(x.dtype, torch.float32))
+        sums = ranks.sum_across(torch.stack([exact.sum((0, 2, 3)), (exact**2).sum((0, 2, 3))]))
         count = x.shape[0] * x.shape[2] * x.shape[3] * ranks.world()  # every process has as many slices
         mean = sums[0] / count
         variance = (sums[1] / count - mean**2).clamp(min=0.0)
