@@ -1,11 +1,12 @@
 """Does a training survive being killed at any moment? Kills short runs with SIGKILL, resumes them, compares.
 
-    python Testing/Benchmarks/bench_kill.py [--count 100] [--calls 100] [--seed 0] [--out FILE]
+    python Testing/Benchmarks/bench_kill.py [--count 100] [--changes 100] [--seed 0] [--out FILE]
 
 Two ways of killing: at random moments of the run's whole life, and just before the n-th time that it asks the system to
 change something on disk (fsync, replace, unlink, truncate), with n spread over all of them. After every kill each file in
 the run folder must be readable as it stands; after the resume weights, optimisers, histories, losses, scores, best model
-and pictures must be those of a run that nobody killed, bit for bit. POSIX only: every run is a fork of this process.
+and pictures must be those of a run that nobody killed, bit for bit. Linux only: every run is a fork of this
+process, and moments are counted in time of the processor, so that a busy computer does not shift them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Python"))
 import tiny_runs
-from SIFALib import runs
+from SIFALib import datasets, runs
+from SIFALib.method import Method
 from SIFALib.runs import best, checkpoints, events, loop, status
 
 DISK_CALLS = ("fsync", "replace", "unlink", "truncate")
@@ -38,15 +40,16 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--count", type=int, default=100, help="kills at random moments")
-    parser.add_argument("--calls", type=int, default=100, help="kills at calls that change the disk")
-    parser.add_argument("--iterations", type=int, default=8)
+    parser.add_argument("--changes", type=int, default=100, help="kills before changes of the disk")
+    parser.add_argument("--iterations", type=int, default=6)
+    parser.add_argument("--objective", default="full", help="of the method; source_only is fast")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="also write the result as JSON")
     options = parser.parse_args()
     logging.disable(logging.WARNING)
     torch.set_num_threads(1)  # before the first fork: threads do not survive one
     with tempfile.TemporaryDirectory() as place:
-        result = bench(Path(place), options.count, options.calls, options.iterations, options.seed)
+        result = bench(Path(place), options)
     print(json.dumps(result, indent=2))
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
@@ -54,25 +57,24 @@ def main() -> int:
     return 1 if result["differ"] else 0
 
 
-def bench(place: Path, count: int, calls: int, iterations: int, seed: int) -> dict:
+def bench(place: Path, options: argparse.Namespace) -> dict:
     """How many of the killed runs ended as the undisturbed one."""
     tiny_runs.make_scans(place)
-    configuration = tiny_runs.configuration(place, iterations=iterations)
-    fresh = runs.create(place / "fresh", configuration).path
-    run_to_the_end(fork(fresh))  # fills the cache, which all share
-    shutil.rmtree(fresh)
+    method = Method(width=2, history=3, objective=options.objective)
+    configuration = tiny_runs.configuration(place, iterations=options.iterations, method=method)
+    list(datasets.prepare(configuration.data, configuration.cache))  # the slices, which all runs share
     whole = runs.create(place / "whole", configuration).path
-    begin = time.monotonic()
+    before = os.times()
     changes = count_changes(whole, place / "changes")
-    life = time.monotonic() - begin
+    after = os.times()
+    life = sum(after[2:4]) - sum(before[2:4])  # of the child, in seconds of the processor
     truth = tiny_runs.result_of(whole)
-    rng = np.random.default_rng(seed)
-    moments = [("moment", float(t)) for t in rng.uniform(0, life, count)]
-    points = (
-        [("call", int(n)) for n in np.unique(np.linspace(1, changes, calls).astype(int))] if calls else []
-    )
+    rng = np.random.default_rng(options.seed)
+    moments = [("moment", float(t)) for t in rng.uniform(0, life, options.count)]
+    numbers = np.unique(np.linspace(1, changes, options.changes + 2)[1:-1].astype(int))
+    points = [("change", int(n)) for n in numbers]
     report = {
-        "seconds_of_a_run": round(life, 2),
+        "processor_seconds_of_a_run": round(life, 2),
         "changes_of_the_disk": changes,
         "killed": 0,
         "too_late": 0,
@@ -116,9 +118,16 @@ def run_to_the_end(pid: int) -> None:
 
 
 def kill_after(pid: int, seconds: float) -> int:
-    time.sleep(seconds)
-    os.kill(pid, signal.SIGKILL)
-    return ended(pid)
+    """Kill the process when it has used so much time of the processor, however busy the computer is."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    while True:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        if fields[0] == "Z":
+            return ended(pid)
+        if (int(fields[11]) + int(fields[12])) / ticks >= seconds:  # utime, stime
+            os.kill(pid, signal.SIGKILL)
+            return ended(pid)
+        time.sleep(0.002)
 
 
 def before_change(number: int) -> Callable[[], None]:

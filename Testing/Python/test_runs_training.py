@@ -197,7 +197,7 @@ def test_a_full_disk_stops_the_run_and_spares_the_last_checkpoint(scans: Path, t
 
 def test_a_run_whose_folder_vanishes_ends(scans: Path, tmp_path: Path, caplog):
     run = new(scans, tmp_path / "run", iterations=10_000)
-    with meanwhile(lambda: (reached(run, 2), run.rename(tmp_path / "elsewhere"))):
+    with meanwhile(lambda: (reached(run, 3), run.rename(tmp_path / "elsewhere"))):
         assert train(run) == "failed"
     assert not run.exists()
     assert f"{run} is gone" in caplog.text

@@ -74,6 +74,13 @@ def supervised(**changes: Any):
     return Method(width=2, objective="source_only", **changes)
 
 
+def whole(**changes: Any):
+    """The whole method, as narrow as it can be."""
+    from SIFALib.method import Method
+
+    return Method(width=2, **changes)
+
+
 def start(*arguments: str, **options: Any) -> subprocess.Popen:
     """A Python process that finds the library."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "SIFASegmentation"), "OMP_NUM_THREADS": "1"}

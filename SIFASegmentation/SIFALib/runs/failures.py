@@ -20,7 +20,7 @@ def sentence(error: Exception, folder: RunFolder, world: int = 1) -> str:
     """What went wrong and what to do."""
     resume = f"Resume it with: sifa train {folder.path}"
     if not folder.run_file.exists():
-        return f"The run folder {folder.path} is gone, and with it what was not saved elsewhere."
+        return f"The run folder {folder.path} is gone; if it was moved, go on with it where it is now."
     if isinstance(error, OSError) and error.errno in _FULL:
         return f"The disk is full; the last checkpoint is sound. Make room in {folder.path}. {resume}"
     if world > 1 and isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _BROKEN_TIES):
