@@ -89,6 +89,7 @@ def bench(place: Path, options: argparse.Namespace) -> dict:
         if tiny_runs.result_of(run) != truth:
             report["differ"].append(f"killed at {way} {when}")
         shutil.rmtree(run)
+        print(f"{n + 1} runs killed at {way} {when:.6g}: {len(report['differ'])} differ", file=sys.stderr)
     return report
 
 

@@ -167,7 +167,7 @@ def _resume(session: Session, start_model: StartModel) -> adaptation.State:
                 f"{folder.run_file} says another {', '.join(other)} than the checkpoints; put back what it said."
             )
         state.load_state_dict(saved["state"])
-        together.take_history(state, saved["histories"])
+        together.take_histories(state, saved)
         session.restore(saved)
     if together.agree(state.iteration) != state.iteration:
         raise RunError(f"The processes see different checkpoints; {folder.path} must be the same for all.")

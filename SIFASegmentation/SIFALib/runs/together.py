@@ -8,7 +8,7 @@ connections break, or a message waits longer than it may.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -66,12 +66,11 @@ class Together:
                     place.setdefault(name, {})[key] = part
         return found
 
-    def take_history(self, state: State, histories: list[dict[str, dict[str, Tensor]]]) -> None:
-        """Give this process the histories that its number had; a process more than there were takes one of them."""
-        if not histories:
-            return
-        for name, saved in histories[self.rank % len(histories)].items():
-            state.histories[name].load_state_dict(saved)
+    def take_histories(self, state: State, saved: Mapping[str, Any]) -> None:
+        """Give this process the image histories that its number had, on its device; more processes share them."""
+        everyone = saved["histories"] or [saved["state"]["histories"]]
+        for name, history in everyone[self.rank % len(everyone)].items():
+            state.histories[name].load_state_dict({k: v.to(state.device) for k, v in history.items()})
 
 
 @contextmanager

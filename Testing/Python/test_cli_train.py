@@ -1,0 +1,124 @@
+"""`sifa train` and `sifa runs`: options become a configuration, and every mistake becomes a sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from SIFALib import cli, runs
+from SIFALib.cli_train_options import KEYS
+from SIFALib.method import PRESETS
+from SIFALib.runs import Configuration, configuration
+
+
+def train(*arguments: str | Path) -> int:
+    return cli.main(["train", *map(str, arguments)])
+
+
+def made(run: Path, *arguments: str | Path) -> Configuration:
+    """The configuration of a new run on phantoms."""
+    assert train(run, "--source", "phantom:mr", "--target", "phantom:ct", "--create-only", *arguments) == 0
+    return runs.RunFolder(run).read().configuration
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_a_preset_is_the_method_of_that_paper(tmp_path: Path, preset: str):
+    found = made(tmp_path / "run", "--preset", preset)
+    assert found.method == PRESETS[preset] and found.name == "run"
+    assert (found.data.size, found.batch) == ((128, 8) if preset == "compact" else (256, 8))
+
+
+def test_options_become_the_configuration(tmp_path: Path):
+    found = made(
+        tmp_path / "run", "--iterations", "70", "--width", "4", "--size", "64", "--compile", "--seed", "5",
+        "--label-values", "mmwhs", "--exclude", "source:a", "--exclude", "target:b", "--objective", "image",
+        "--set", "method.cycle_weight=5", "--set", "data.augmentation.zoom=0", "--set", "name=other",
+    )  # fmt: skip
+    assert (found.iterations, found.method.width, found.data.size, found.seed) == (70, 4, 64, 5)
+    assert found.compile is True and found.data.label_values["500"] == 3
+    assert found.data.exclude == ("source:a", "target:b") and found.method.objective == "image"
+    assert found.method.cycle_weight == 5.0 and found.data.augmentation.zoom == 0.0 and found.name == "other"
+
+
+def test_every_option_names_a_key_of_the_configuration(tmp_path: Path):
+    before = made(tmp_path / "run")
+    for key, *_ in KEYS.values():
+        value = before
+        for part in key.split("."):
+            value = getattr(value, part)
+        assert configuration.changed(before, {key: value}) == before
+
+
+def test_places_are_kept_so_that_a_run_resumes_from_anywhere(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert train("run", "--source", "mr", "--target", "ct", "--cache", "kept", "--create-only") == 0
+    found = runs.RunFolder(tmp_path / "run").read().configuration
+    assert found.data.source == str(tmp_path / "mr") and found.data.target == str(tmp_path / "ct")
+    assert found.cache == str(tmp_path / "kept")
+
+
+def test_a_new_run_without_a_name_gets_one(tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert train("--source", "phantom:mr", "--target", "phantom:ct", "--create-only") == 0
+    run = Path(capsys.readouterr().out.strip())
+    assert run.parent == Path("runs") and run.name.startswith("compact-") and (run / "run.json").exists()
+
+
+def test_settings_can_be_taken_from_another_run(tmp_path: Path):
+    first = made(tmp_path / "first", "--width", "4")
+    assert (
+        train(
+            tmp_path / "second",
+            "--configuration",
+            tmp_path / "first/run.json",
+            "--seed",
+            "3",
+            "--create-only",
+        )
+        == 0
+    )
+    second = runs.RunFolder(tmp_path / "second").read().configuration
+    assert second.method == first.method and (second.seed, second.name) == (3, "second")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("new",), 2, "needs --source and --target"),
+        (("new", "--source", "phantom:mr"), 2, "needs --target"),
+        (("new", "--source", "a", "--target", "b", "--set", "method.wdith=3"), 2, "method.wdith is no key"),
+        (("new", "--source", "a", "--target", "b", "--set", "speed"), 2, "--set speed says no value"),
+        (("new", "--source", "a", "--target", "b", "--width", "3"), 2, "method.width is 3"),
+        (("new", "--source", "a", "--target", "b", "--objective", "best"), 2, "method.objective is 'best'"),
+        (("new", "--source", "a", "--target", "b", "--label-values", "x"), 2, "x"),
+        (("--resume", "nowhere"), 3, "nowhere is no folder"),
+        (("old", "--width", "4"), 2, "another method.width"),
+        (("old", "--preset", "compact"), 2, "for new runs"),
+        (("old", "--iterations", "0"), 2, "iterations is 0"),
+    ],
+)
+def test_a_command_that_cannot_be_is_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch, capsys, arguments: tuple[str, ...], code: int, words: str
+):
+    monkeypatch.chdir(tmp_path)
+    made(tmp_path / "old")
+    before = (tmp_path / "old" / "run.json").read_bytes()
+    capsys.readouterr()
+    assert train(*arguments) == code
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "new").exists() and (tmp_path / "old" / "run.json").read_bytes() == before
+
+
+def test_runs_are_listed_shown_and_not_asked_in_vain(tmp_path: Path, capsys):
+    made(tmp_path / "run")
+    capsys.readouterr()
+    assert cli.main(["runs", "list", str(tmp_path)]) == 0
+    assert "run  new" in capsys.readouterr().out
+    assert cli.main(["runs", "status", str(tmp_path / "run"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"state": "new"}
+    for what in ("stop", "pause", "resume"):
+        assert cli.main(["runs", what, str(tmp_path / "run")]) == 3
+        assert "No process works on" in capsys.readouterr().err
+    assert cli.main(["runs", "list", str(tmp_path / "nowhere")]) == 3
+    assert cli.main(["runs", "status", str(tmp_path)]) == 3
