@@ -13,6 +13,7 @@ from .cli_run import (
     OUTPUT,
     USAGE,
     Failure,
+    ProgressLine,
     check_outputs,
     fails_as,
     quiet_itk,
@@ -41,7 +42,10 @@ def check_data(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     _check_places(options)
     quiet_itk(options.debug)
-    findings, problems, notes = [], [], []
+    findings: list[Finding] = []
+    problems: list[str] = []
+    notes: list[str] = []
+    line = ProgressLine(quiet=False)
     for domain in ("source", "target"):
         place = getattr(options, domain)
         if not place or place in PHANTOMS:
@@ -54,7 +58,10 @@ def check_data(options: argparse.Namespace) -> int:
             problems.append(str(error))
             continue
         notes += found.notes
-        findings += [_examined(scan, domain, settings, options.thumbnails) for scan in found.scans]
+        for n, scan in enumerate(found.scans):
+            line(f"Looking at the {domain}", n / len(found.scans), None)
+            findings.append(_examined(scan, domain, settings, options.thumbnails))
+        line.end()
     findings = judgement.cross_check(findings)
     of_all, warnings = judgement.of_domains(findings, settings)
     problems += of_all

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from SIFALib.datasets import DataError
+import training_data
+from SIFALib.datasets import DataError, prepared
 from SIFALib.datasets.sources import find
 from training_data import toy, write
 
@@ -128,18 +129,31 @@ def test_a_folder_of_dicom_files_is_one_scan_and_pairs_with_its_label_map(tmp_pa
     assert alone.name == "case1"
 
 
-def series(folder: Path) -> None:
-    """Three slices of a DICOM series."""
+def test_dicom_series_and_lists_are_trained_on(tmp_path):
+    series(tmp_path / "site" / "patient1", 12)
+    series(tmp_path / "site" / "patient2", 12, start=50)
+    training_data.source(tmp_path / "source", 2)
+    files = [{"image": f"source/s{n}.nii.gz", "label": f"source/s{n}_label.nii.gz"} for n in range(2)]
+    (tmp_path / "source.json").write_text(json.dumps(files))
+    places = {"source": str(tmp_path / "source.json"), "target": str(tmp_path / "site")}
+    domains = prepared(training_data.settings(tmp_path, **places), tmp_path / "cache")
+    assert {*domains.target.names, *domains.target_validation.names} == {"patient1", "patient2"}
+    assert {*domains.source.names, *domains.source_validation.names} == {"s0", "s1"}
+
+
+def series(folder: Path, count: int = 3, start: int = 0) -> None:
+    """The slices of a DICOM series, each brighter than the last and lit from one side."""
     folder.mkdir(parents=True)
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
-    for n in range(3):
-        image = sitk.GetImageFromArray(np.full((1, 20, 20), n, np.int16))
+    for n in range(count):
+        grey = np.broadcast_to(np.arange(20, dtype=np.int16) + n + start, (1, 20, 20))
+        image = sitk.GetImageFromArray(np.ascontiguousarray(grey))
         tags = {
             "0008|0060": "CT",
-            "0020|000e": "1.2.3",
+            "0020|000e": f"1.2.3.{start}",
             "0020|000d": "1.2",
-            "0008|0018": f"1.2.3.{n}",
+            "0008|0018": f"1.2.3.{start}.{n}",
             "0020|0032": f"0\\0\\{n}",
             "0020|0037": "1\\0\\0\\0\\1\\0",
             "0020|0013": str(n),
