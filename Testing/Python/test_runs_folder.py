@@ -279,6 +279,13 @@ def test_without_vetoes_comes_before_a_higher_score():
     assert not vetoed.beats(sound) and not sound.beats(sound)
 
 
+def test_a_score_that_is_no_number_is_never_the_best(tmp_path: Path):
+    strange = best.judged(7, float("nan"), {"supervised": 0.9, "edges": float("nan")}, ())
+    assert strange.parts == {"supervised": 0.9} and strange.vetoes and Best(1, -0.5).beats(strange)
+    best.write(tmp_path, strange, {"w": np.ones(2)})
+    assert best.read(tmp_path) == strange
+
+
 def test_a_damaged_best_model_is_named(tmp_path: Path):
     (tmp_path / best.FILE).write_bytes(b"\x08\0\0\0\0\0\0\0damaged!")
     with pytest.raises(runs.RunError, match=best.FILE):

@@ -8,7 +8,9 @@ import os
 import resource
 import shutil
 import signal
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -299,6 +301,31 @@ def test_a_start_model_is_judged_before_it_is_changed(scans: Path, tmp_path: Pat
     assert "begin@1.0.0" in failed(misfit)
 
 
-def test_tensorboard_is_not_needed(scans: Path, tmp_path: Path):
+def test_tensorboard_is_not_needed(scans: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     run = new(scans, tmp_path / "run", iterations=1, tensorboard=True)
     assert train(run) == "finished"
+    assert "TensorBoard is not installed" in (run / "log.txt").read_text(encoding="utf-8")
+
+
+def test_tensorboard_gets_what_the_events_hold(scans: Path, tmp_path: Path, monkeypatch):
+    written: list[tuple] = []
+
+    class SummaryWriter:  # stands in for the optional package
+        def __init__(self, folder: str, purge_step: int) -> None:
+            written.append((folder, purge_step))
+
+        def add_scalar(self, *arguments) -> None:
+            written.append(arguments)
+
+        def close(self) -> None:
+            written.append(("closed",))
+
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    run = new(scans, tmp_path / "run", iterations=2, tensorboard=True)
+    assert train(run) == "finished"
+    losses = tiny_runs.losses_of(run)
+    curve = [("loss/segmentation", losses[n]["segmentation"], n) for n in (1, 2)]
+    assert written == [(str(run / "tensorboard"), 1), *curve, ("closed",)]

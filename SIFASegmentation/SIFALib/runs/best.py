@@ -7,7 +7,8 @@ in `networks.Segmenter.state_dict()`, and in the file's metadata the iteration a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from .configuration import RunError
 from .files import written
 
 FILE = "segmenter.safetensors"
+WORST = -1.0  # the lowest score
 _KEY = "sifa"  # of our entry in the metadata
 
 
@@ -34,6 +36,14 @@ class Best:
     def beats(self, other: Best | None) -> bool:
         """Whether this one is to be kept instead of `other`: the fewer vetoes first, then the higher value."""
         return other is None or (not self.vetoes, self.value) > (not other.vetoes, other.value)
+
+
+def judged(iteration: int, value: float, parts: Mapping[str, float], vetoes: Sequence[str]) -> Best:
+    """A score as `Best`; what is no finite number is left out, and a score that is none counts as a veto."""
+    known = {name: float(part) for name, part in parts.items() if math.isfinite(part)}
+    if not math.isfinite(value):
+        return Best(iteration, WORST, known, (*vetoes, "The score is not a finite number."))
+    return Best(iteration, float(value), known, tuple(vetoes))
 
 
 def write(folder: Path, best: Best, state: Mapping[str, np.ndarray]) -> None:

@@ -1,7 +1,7 @@
-"""The training loop.
+"""The training loop, for one process or for several that train as one.
 
-python -m SIFALib.runs FOLDER                             one process
-torchrun --nproc-per-node 4 -m SIFALib.runs FOLDER        several as one, also on many computers
+`sifa train RUN` and `python -m SIFALib.runs RUN` start one; `torchrun --nproc-per-node N -m SIFALib.runs RUN` starts
+N, also on many computers (Testing/slurm/train.sbatch).
 """
 
 from __future__ import annotations
@@ -90,17 +90,8 @@ def _batches(
 ) -> Iterator[tuple[datasets.Batch, float]]:
     """What is left to do: batches on the device, and the seconds that each was waited for."""
     c, together = session.configuration, session.together
-    batches = datasets.batches(
-        domains,
-        c.data,
-        c.seed,
-        state.iteration,
-        c.iterations,
-        c.batch,
-        together.rank,
-        together.world,
-        c.workers,
-    )
+    left, share = (state.iteration, c.iterations), (together.rank, together.world)
+    batches = datasets.batches(domains, c.data, c.seed, *left, c.batch, *share, c.workers)
     for batch, waited in batches:
         yield _moved(batch, together.device), waited
 

@@ -6,7 +6,7 @@ the segmenter finds (the averaged weights). Slices of the validation scans, alwa
 
 from __future__ import annotations
 
-import colorsys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .. import adaptation, datasets, pictures
 from ..arrays import to_numpy
-from ..structures import STRUCTURES, Structure
+from ..structures import Structure, structures_of
 
 if TYPE_CHECKING:
     from ..datasets import Domains, Slices
@@ -62,16 +62,7 @@ def _richness(labels: np.ndarray) -> tuple[int, int]:
     return len(np.unique(labels)), int(np.count_nonzero(labels))
 
 
-def structures_of(classes: int) -> list[Structure]:
-    """The heart's structures with their colours; for other numbers of classes, as many as are needed."""
-    known = list(STRUCTURES[: classes - 1])
-    for value in range(len(known) + 1, classes):
-        red, green, blue = (round(255 * c) for c in colorsys.hsv_to_rgb(value * 0.618 % 1, 0.6, 0.9))
-        known.append(Structure(value, f"C{value}", f"Class {value}", (red, green, blue), STRUCTURES[0].type))
-    return known
-
-
-def _panel(column: tuple[Tensor, Tensor | None], row: int, structures: list[Structure]) -> np.ndarray:
+def _panel(column: tuple[Tensor, Tensor | None], row: int, structures: Sequence[Structure]) -> np.ndarray:
     grey, labels = column
     classes = None if labels is None else to_numpy(labels[row].to(torch.uint8))
     painted = pictures.paint((to_numpy(grey[row, 0].float()) + 1) / 2, classes, structures)

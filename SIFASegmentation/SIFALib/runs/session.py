@@ -100,13 +100,13 @@ class Session:
 
         if self.first:
             score = label_free.score(state, domains, self.configuration.data)
-            judged = best_file.Best(state.iteration, score.value, dict(score.parts), tuple(score.vetoes))
+            judged = best_file.judged(state.iteration, score.value, score.parts, score.vetoes)
             better = judged.beats(self.best)
             if better:
                 self.best = judged
                 weights = {name: to_numpy(value) for name, value in state.average.items()}
                 best_file.write(self.folder.best, judged, weights)
-                self.report(best_iteration=state.iteration, best_score=score.value)
+                self.report(best_iteration=state.iteration, best_score=judged.value)
             self.event("score", state.iteration, value=judged.value, parts=judged.parts,
                        vetoes=judged.vetoes, best=better)  # fmt: skip
             if self.board:
