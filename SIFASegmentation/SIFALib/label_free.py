@@ -39,6 +39,10 @@ does not survive it."""
 TEACHER_SHARE = 0.1
 """Of the agreement between the averaged segmenter and the newest: it falls where training is restless. It is near 1
 for any slow training, hence little weight."""
+GAP_WEIGHT = 1.0
+"""Of the distance between the features of what the supervised part was measured on and those of the target. That part
+is high also where images are not translated at all; it holds for the target only as far as both look alike to the
+encoder. Without this term an untouched start model outscores every adapted one."""
 PSEUDO_WEIGHT = 0.5
 """MAPSeg's weight of the loss of the newest segmenter, on changed target images, against the averaged one's labels."""
 
@@ -62,7 +66,7 @@ def score(state: adaptation.State, domains: Domains, settings: DataSettings, sli
 
     Objectives without a generator are judged on source images as they are; those supervised on the target on its
     labelled validation images. The parts: `supervised` (mean Dice), `augmented` and `teacher` (agreement, mean Dice),
-    `pseudo_loss`, and besides, without weight: `supervised_1`, ... (Dice by class) and of translations
+    `pseudo_loss`, `gap` (see `_gap`), and besides, without weight: `supervised_1`, ... (Dice by class) and of translations
     `intensity_correlation` and `edge_correlation` with the original.
     Uses no random numbers and changes nothing.
     """
@@ -94,6 +98,7 @@ def score(state: adaptation.State, domains: Domains, settings: DataSettings, sli
     parts["augmented"], parts["pseudo_loss"] = _consistency(
         state, teacher, student, images, found, expected.present
     )
+    parts["gap"] = _gap(state, teacher, seen, images)
     newest = _labels(_logits(state, student, images))
     parts["teacher"] = agreement(found, newest, state.method.classes, expected.present)
     vetoes += plausibility.of_predictions(found, expected)
@@ -104,7 +109,7 @@ def value_of(parts: dict[str, float]) -> float:
     """The score that parts make."""
     shares = {"supervised": SUPERVISED_SHARE, "augmented": AUGMENTED_SHARE, "teacher": TEACHER_SHARE}
     value = sum(share * parts[name] for name, share in shares.items())
-    return float(value - PSEUDO_WEIGHT * parts["pseudo_loss"])
+    return float(value - PSEUDO_WEIGHT * parts["pseudo_loss"] - GAP_WEIGHT * parts["gap"])
 
 
 def chosen(slices: Slices, count: int) -> np.ndarray:
@@ -239,6 +244,26 @@ def _logits(state: adaptation.State, segmenter: Segmenter, images: Tensor) -> Te
     """Logits [N, classes, H, W] on the CPU of images [N, 1, H, W]."""
     parts = [segmenter(state.wide(x.to(state.device))).float().cpu() for x in images.split(BATCH)]
     return torch.cat(parts)
+
+
+def _gap(state: adaptation.State, segmenter: Segmenter, one: Tensor, other: Tensor) -> float:
+    """How differently the encoder sees two stacks of images [N, 1, H, W]: 0 alike, about 1 nothing in common.
+
+    The root of the Frechet distance of both outputs' features, each channel a normal distribution of its own, as a
+    share of their variance (after Heusel et al., NeurIPS 2017, where the features are another network's).
+    """
+    distances = []
+    for a, b in zip(_features(state, segmenter, one), _features(state, segmenter, other), strict=True):
+        means, spreads = (a.mean(0), b.mean(0)), (a.std(0), b.std(0))
+        distance = ((means[0] - means[1]) ** 2 + (spreads[0] - spreads[1]) ** 2).sum()
+        distances.append(float(distance / (spreads[0] ** 2 + spreads[1] ** 2).sum().clamp(min=1e-12)))
+    return float(np.sqrt(np.mean(distances)))
+
+
+def _features(state: adaptation.State, segmenter: Segmenter, images: Tensor) -> list[Tensor]:
+    """Both outputs of the encoder, [places, channels] on the CPU."""
+    found = [segmenter.encoder(state.wide(x.to(state.device))) for x in images.split(BATCH)]
+    return [torch.cat([f[n] for f in found]).float().cpu().movedim(1, -1).flatten(0, 2) for n in (0, 1)]
 
 
 def _labels(logits: Tensor) -> np.ndarray:

@@ -78,6 +78,11 @@ class ByGrey(nn.Module):
         self.noise, self.only_background = noise, only_background
         self.seen = 0
 
+    def encoder(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Grey values as features, coarse and their squares."""
+        coarse = nn.functional.avg_pool2d(x, 8)
+        return coarse, coarse**2
+
     def forward(self, x: Tensor) -> Tensor:
         assert not self.training
         dark, bright = x.flatten(1).median(1).values, x.flatten(1).quantile(0.999, 1)
@@ -283,3 +288,13 @@ def test_structures_that_fill_everything_are_vetoed() -> None:
     )  # three times as large: 9 times the area
     vetoes = plausibility.of_predictions(big, dataclasses.replace(KNOWN, largest=KNOWN.largest / 2))
     assert any("of the target's slices" in v for v in vetoes)
+
+
+def test_images_that_are_not_translated_cost_the_score_what_the_gap_to_the_target_is() -> None:
+    knows_both = ByGrey(TARGET_LEVELS)
+    translated = judged(knows_both)
+    untouched = judged(knows_both, function=lambda images: images)
+    assert translated.parts["gap"] < 0.3 * untouched.parts["gap"]
+    assert translated.value > untouched.value
+    same = label_free._gap(state_of(knows_both), knows_both, *[torch.rand(3, 1, 16, 16)] * 2)  # type: ignore[arg-type]
+    assert same == 0.0
