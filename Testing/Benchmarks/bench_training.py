@@ -5,7 +5,8 @@
 Each configuration runs in a process of its own, on augmented slices of phantoms that a loader makes ahead:
 - paper-8, paper-1: TMI 2020 with the authors' settings at their size, 256 x 256, at batch 8 (their default) and 1;
 - compact-8: our default, width 8, 128 x 128, batch 8.
-Printed are seconds an iteration (the median; the first is left out), peak memory (resident set; on a GPU what torch
+Printed are seconds an iteration (the median; the first is left out) and how long the processor's time for it would take
+on cores that no other program uses (processor seconds / threads), peak memory (resident set; on a GPU what torch
 allocated there), multiply-accumulates an iteration (of convolutions, forward and backward), which fraction of the
 rate of a bare matrix product that is (measured in the same process, in turns with the iterations, because other
 programs may share the processor), and the share of the time that the loader was waited for. bfloat16 is measured where
@@ -78,7 +79,8 @@ def main() -> int:
     }
     print(", ".join(f"{key} {value}" for key, value in result.items()))
     print(
-        f"{'case':10} {'schedule':9} {'precision':9} {'s/iteration':>11} {'peak GiB':>8} {'GMAC':>7} ", end=""
+        f"{'case':10} {'schedule':9} {'precision':9} {'s/iteration':>11} {'free cores':>10} {'peak GiB':>8} {'GMAC':>7} ",
+        end="",
     )
     print(f"{'GMAC/s':>7} {'matrix':>7} {'fraction':>8} {'loader':>7}  against the authors")
     rows = []
@@ -134,17 +136,18 @@ def measure(
     settings = data_of(case)
     domains = datasets.prepared(settings, cache)
     state = adaptation.start(replace(method, schedule=schedule), seed=0, iterations=1000, device=where)
-    seconds, waited, matrix = [], [], []
-    begin = time.perf_counter()
+    seconds, busy, waited, matrix = [], [], [], []
+    begin, begin_busy = time.perf_counter(), time.process_time()
     for batch, seconds_waited in datasets.batches(domains, settings, 0, 0, iterations + 1, size):
         on_device = datasets.Batch(
             batch.source.to(where), batch.source_labels.to(where), batch.target.to(where), None
         )
         adaptation.step(state, on_device, dtype)  # returns numbers: the device has finished
         seconds.append(time.perf_counter() - begin)
+        busy.append((time.process_time() - begin_busy) / threads)
         waited.append(seconds_waited)
         matrix.append(engine.matrix_rate(dtype, where, repeats=2))
-        begin = time.perf_counter()
+        begin, begin_busy = time.perf_counter(), time.process_time()
     peak = peak_gib(where)
     one = adaptation.parts(on_device, size)[0]
     with FlopCounterMode(display=False) as counter:
@@ -159,6 +162,7 @@ def measure(
         "batch": size,
         "seconds": middle,
         "all_seconds": seconds,
+        "seconds_of_free_cores": statistics.median(busy[1:]),
         "peak_gib": peak,
         "gmac": gmac,
         "gmac_per_second": gmac / middle,
@@ -194,7 +198,8 @@ def show(row: dict[str, Any]) -> None:
         verdict = {True: ", ok", False: ", MISSED"}.get(row.get("passed"), "")
         against = f"{row['speed_up']:.1f} times faster, {row['memory_share']:.2f} of the memory{verdict}"
     print(
-        f"{row['case']:10} {row['schedule']:9} {row['precision']:9} {row['seconds']:11.2f} {row['peak_gib']:8.2f} "
+        f"{row['case']:10} {row['schedule']:9} {row['precision']:9} {row['seconds']:11.2f} "
+        f"{row['seconds_of_free_cores']:10.2f} {row['peak_gib']:8.2f} "
         f"{row['gmac']:7.0f} {row['gmac_per_second']:7.1f} {row['matrix_gmac_per_second']:7.1f} "
         f"{row['fraction']:8.0%} {row['loader_share']:7.1%}  {against}",
         flush=True,
