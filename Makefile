@@ -4,10 +4,12 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 DATA ?= ../shared/data
+SCALE ?= small
 GOLDEN ?= ../shared/method/golden
 SOURCES := SIFASegmentation SIFATraining Testing
 
-.PHONY: demo test lint format setup pictures train-default clean bench-inference bench-parity bench-real bench-phantom
+.PHONY: demo test lint format setup pictures train-default clean bench-inference bench-parity bench-real bench-phantom bench-training \
+  bench-adaptation bench-kill
 
 demo: $(READY)
 	$(RUN) Testing/demo.py demo
@@ -44,6 +46,16 @@ bench-real: $(READY)
 	$(RUN) Testing/Benchmarks/bench_real.py --data $(DATA)
 bench-phantom: $(READY)
 	$(RUN) Testing/Benchmarks/bench_phantom.py
+
+# Seconds and memory of an iteration, both schedules.
+bench-training: $(READY)
+	$(RUN) Testing/Benchmarks/bench_training.py
+# The table of the papers on phantoms: hours; stop it and go on whenever you like. SCALE=compact for a GPU.
+bench-adaptation: $(READY)
+	$(RUN) Testing/Benchmarks/bench_adaptation.py --scale $(SCALE)
+# A run killed at 100 random moments must end with the weights of one that was left alone.
+bench-kill: $(READY)
+	$(RUN) Testing/Benchmarks/bench_kill.py
 
 # The bundled model, from nothing: hours on two cores; stop it and go on whenever you like.
 train-default: $(READY)
