@@ -16,7 +16,7 @@ import numpy as np
 import SimpleITK as sitk
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 120.0  # seconds after which a process that should do something counts as stuck
+PATIENCE = 240.0  # seconds after which a process that should do something counts as stuck
 
 
 def make_scans(folder: Path) -> None:

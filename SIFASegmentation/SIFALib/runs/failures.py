@@ -8,6 +8,7 @@ import logging
 import torch
 
 from ..cli_run import sentence as plain
+from . import checkpoints
 from .run_folder import RunFolder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -21,10 +22,12 @@ def sentence(error: Exception, folder: RunFolder, world: int = 1) -> str:
     resume = f"Resume it with: sifa train {folder.path}"
     if not folder.run_file.exists():
         return f"The run folder {folder.path} is gone; if it was moved, go on with it where it is now."
+    done = checkpoints.newest(folder.checkpoints)
+    kept = "there is no checkpoint yet" if done is None else f"the checkpoint of iteration {done} is sound"
     if isinstance(error, OSError) and error.errno in _FULL:
-        return f"The disk is full; the last checkpoint is sound. Make room in {folder.path}. {resume}"
+        return f"The disk is full; {kept}. Make room for {folder.path}. {resume}"
     if world > 1 and isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _BROKEN_TIES):
-        return f"Another process of this training ended or could not be reached; the last checkpoint is sound. {resume}"
+        return f"Another process of this training ended or could not be reached; {kept}. {resume}"
     if out_of_memory(error):
         return f"Memory ran out; set accumulate higher or size lower, or close other programs. {resume}"
     if foreseen(error):
