@@ -173,7 +173,7 @@ def failed(run: Path) -> str:
     """Train, which fails; what status.json says about it."""
     assert train(run) == "failed"
     status = tiny_runs.status_of(run)
-    assert status["state"] == "failed" and status["message"].endswith((".", run.name))
+    assert status["state"] == "failed" and status["message"].endswith((".", run.name, "compile=false"))
     last = list(events.read(run / "events.jsonl"))[-1]
     assert last["kind"] == "ended" and last["message"] == status["message"]
     assert status["message"] in (run / "log.txt").read_text(encoding="utf-8")
@@ -263,6 +263,22 @@ def test_a_mistake_of_ours_is_logged_with_where_it_happened(scans: Path, tmp_pat
     monkeypatch.setattr(adaptation, "step", lambda *_: {}["nothing"])
     assert "Unexpected KeyError" in failed(run)
     assert "Traceback" in (run / "log.txt").read_text(encoding="utf-8")
+
+
+def test_a_computer_that_cannot_compile_is_told_how_to_go_on(scans: Path, tmp_path: Path, monkeypatch):
+    from SIFALib import adaptation
+    from torch._dynamo.exc import TorchDynamoException
+
+    def no_compiler(*_) -> None:
+        raise TorchDynamoException("g++: command not found")
+
+    run = new(scans, tmp_path / "run", iterations=1)
+    monkeypatch.setattr(adaptation, "step", no_compiler)
+    assert f"sifa train {run} --set compile=false" in failed(run)
+    monkeypatch.undo()
+    folder = runs.RunFolder(run)
+    folder.change(configuration.changed(folder.read().configuration, {"compile": False}))
+    assert train(run) == "finished"
 
 
 def test_a_changed_configuration_is_refused_by_the_checkpoint(scans: Path, tmp_path: Path):

@@ -12,6 +12,8 @@ from . import checkpoints
 from .run_folder import RunFolder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+LONGEST = 400  # characters of an error that was written for programmers
+_COMPILER = ("torch._dynamo", "torch._inductor")
 _BROKEN_TIES = ("connection", "gloo", "nccl", "peer", "timed out", "timeout", "socket")
 
 log = logging.getLogger(__name__)
@@ -28,11 +30,13 @@ def sentence(error: Exception, folder: RunFolder, world: int = 1) -> str:
         return f"The disk is full; {kept}. Make room for {folder.path}. {resume}"
     if world > 1 and isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _BROKEN_TIES):
         return f"Another process of this training ended or could not be reached; {kept}. {resume}"
+    if type(error).__module__.startswith(_COMPILER):
+        return f"torch.compile does not work here. Go on without it: sifa train {folder.path} --set compile=false"
     if out_of_memory(error):
         return f"Memory ran out; set accumulate higher or size lower, or close other programs. {resume}"
     if foreseen(error):
         return plain(error)
-    return f"Unexpected {type(error).__name__}: {plain(error)} log.txt says where; report it."
+    return f"Unexpected {type(error).__name__}: {plain(error)[:LONGEST]} log.txt says where; report it."
 
 
 def log_unforeseen(error: Exception) -> None:
