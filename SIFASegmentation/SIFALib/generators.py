@@ -118,8 +118,8 @@ class Generator(nn.Module):
             x = F.relu(layer(x), inplace=True)
         for block in self.blocks.values():
             x = block(x)
-        for layer in (self.c4, self.c5):
-            x = F.relu(layer(x), inplace=True)
+        for up in (self.c4, self.c5):
+            x = F.relu(up(x), inplace=True)
         return torch.tanh(image[:, self.skip_channel : self.skip_channel + 1] + self.c6(x))
 
 
