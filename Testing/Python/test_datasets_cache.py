@@ -191,6 +191,46 @@ def test_what_killed_processes_left_is_swept_away_when_it_is_old(tmp_path):
     assert not old.exists() and new.exists()
 
 
+def test_what_a_killed_process_left_of_the_hashes_is_swept_away_too(tmp_path):
+    leftover = tmp_path / ".making-old.json"
+    leftover.write_text("{")
+    os.utime(leftover, (0, 0))
+    cache.sweep(tmp_path)
+    assert not leftover.exists()
+
+
+MANY = """
+import resource, sys
+sys.path[:0] = {path!r}
+from pathlib import Path
+import numpy as np
+from SIFALib.datasets import DataError, cache
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+names = ("images", "labels", "position", "coarse", "volume", "spacing_mm")
+kept = []
+try:
+    for n in range(100):
+        kept.append(cache.write(Path({folder!r}), f"{{n:02}}", {{name: np.ones(8) for name in names}}, {{}}))
+except DataError as error:
+    print(len(kept), error)
+"""
+
+
+def test_many_scans_may_be_open_at_once_and_too_many_are_no_reason_to_delete_any(tmp_path):
+    path = [str(HERE.parents[1] / "SIFASegmentation")]
+    code = MANY.format(path=path, folder=str(tmp_path))
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    count = int(said.split()[0])
+    assert 30 < count < 50 and "Too many open files" in said
+    assert all(cache.read(tmp_path, f"{n:02}") for n in range(count))
+
+
+def test_a_cache_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(DataError, match="file for prepared slices cannot be made"):
+        prepared(settings(tmp_path), tmp_path / "file")
+
+
 def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing_half_made(tmp_path):
     full = """
 import resource, signal

@@ -30,6 +30,7 @@ INFO = "info.json"
 MAKING = ".making-"
 STALE_SECONDS = 3600.0  # age at which the leftover of a killed process is swept away
 BLOCK = 1 << 24  # bytes hashed at once
+MAPPED = ("images", "labels")  # stay on disk; each holds a file open, of which a process may have few hundred
 
 
 def key_of(parts: Mapping[str, Any]) -> str:
@@ -40,7 +41,7 @@ def key_of(parts: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """Arrays of an entry by name, memory-mapped and read-only, and what `info` was kept with them."""
+    """Arrays of an entry by name, those in MAPPED memory-mapped and read-only, and what `info` was kept with them."""
 
     folder: Path
     arrays: dict[str, np.ndarray]
@@ -79,7 +80,10 @@ def write(cache: Path, key: str, arrays: Mapping[str, np.ndarray], info: Mapping
 
 
 def read(cache: Path, key: str) -> Entry | None:
-    """The entry, or None if there is none that is whole; the remains of one that is not are removed."""
+    """The entry, or None if there is none that is whole; the remains of one that is not are removed.
+
+    Raises DataError where the system refuses to open what may well be whole.
+    """
     folder = cache / key
     try:
         kept = json.loads((folder / INFO).read_text(encoding="utf-8"))
@@ -88,13 +92,17 @@ def read(cache: Path, key: str) -> Entry | None:
             path = folder / f"{name}.npy"
             if _sum(path) != expected:
                 raise ValueError("damaged")
-            arrays[name] = np.load(path, mmap_mode="r", allow_pickle=False)
+            arrays[name] = np.load(path, mmap_mode="r" if name in MAPPED else None, allow_pickle=False)
         return Entry(folder, arrays, kept["info"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         if folder.exists():
             log.warning("The cached slices in %s are damaged; they are made anew.", folder)
             shutil.rmtree(folder, ignore_errors=True)
         return None
+    except OSError as error:  # too many open files, no permission: no reason to delete what is there
+        raise DataError(
+            f"The cached slices in {folder} cannot be read ({error.strerror or error})."
+        ) from error
 
 
 def _sum(path: Path) -> list[int]:
@@ -110,8 +118,12 @@ def sweep(cache: Path) -> None:
     """Remove what killed processes left half made."""
     for leftover in cache.glob(f"{MAKING}*"):
         with contextlib.suppress(OSError):
-            if time.time() - leftover.stat().st_mtime > STALE_SECONDS:
+            if time.time() - leftover.stat().st_mtime <= STALE_SECONDS:
+                continue
+            if leftover.is_dir():
                 shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink()
 
 
 @dataclass
