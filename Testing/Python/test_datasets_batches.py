@@ -68,9 +68,10 @@ def test_any_number_of_processes_share_one_batch(domains, folder, world):
         assert np.array_equal(np.concatenate([p[n] for p in parts]), expected)
 
 
-def test_a_batch_smaller_than_the_world_is_refused(domains, folder):
-    with pytest.raises(ValueError, match="2 slices cannot be shared by 3"):
-        batch(domains, settings(folder), 0, 0, 2, 0, 3)
+@pytest.mark.parametrize(("size", "world"), [(2, 3), (5, 2), (2, 0)])
+def test_a_batch_that_cannot_be_shared_equally_is_refused(domains, folder, size, world):
+    with pytest.raises(ValueError, match=f"{size} slices cannot be shared by {world}"):
+        batch(domains, settings(folder), 0, 0, size, 0, world)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3])

@@ -45,11 +45,14 @@ def batch(
     rank: int = 0,
     world: int = 1,
 ) -> Batch:
-    """Process `rank`'s share of the global batch of `size` slices of each domain. Raises DataError if a cache is gone."""
+    """Process `rank`'s share of the global batch of `size` slices of each domain. Raises DataError if a cache is gone.
+
+    All shares are equal: only then is the mean over the processes the mean over the batch. ValueError otherwise.
+    """
     from ..arrays import to_tensor
 
-    if not 1 <= world <= size:
-        raise ValueError(f"A batch of {size} slices cannot be shared by {world} processes.")
+    if world < 1 or size < 1 or size % world:
+        raise ValueError(f"A batch of {size} slices cannot be shared by {world} processes; name a multiple.")
     mine = range(size * rank // world, size * (rank + 1) // world)
     source, source_labels = _drawn(domains.source, settings, [seed, iteration, _SOURCE], mine)
     target, target_labels = _drawn(domains.target, settings, [seed, iteration, _TARGET], mine)
