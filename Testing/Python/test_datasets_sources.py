@@ -110,6 +110,8 @@ def test_a_list_names_files_relative_to_itself(tmp_path, shape):
         ('{"pictures": []}', "no list of scans"),
         ('[{"image": 7}]', "no list of scans"),
         ("[]", "holds no images"),
+        (json.dumps(["x" * 1000]), "which .* lists, does not exist"),
+        (json.dumps(["/nowhere/a.nii.gz"]), "/nowhere/a.nii.gz, which .* lists, does not exist"),
     ],
 )
 def test_a_list_that_cannot_be_is_refused_by_name(tmp_path, text, says):
@@ -117,6 +119,15 @@ def test_a_list_that_cannot_be_is_refused_by_name(tmp_path, text, says):
     path.write_text(text)
     with pytest.raises(DataError, match=says):
         find(str(path), labelled=True)
+
+
+def test_scans_of_a_list_have_names_that_differ(tmp_path):
+    files = [f"case{n}/mr/image.nii.gz" for n in range(4)]
+    for file in files:
+        write(tmp_path / file, IMAGE)
+    (tmp_path / "list.json").write_text(json.dumps([*files, files[0]]))
+    names = [s.name for s in find(str(tmp_path / "list.json"), labelled=False).scans]
+    assert len(set(names)) == 5 and names[:2] == ["image", "mr/image"]
 
 
 def test_a_folder_of_dicom_files_is_one_scan_and_pairs_with_its_label_map(tmp_path):

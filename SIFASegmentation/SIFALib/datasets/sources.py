@@ -64,7 +64,7 @@ class Found:
 def find(place: str, labelled: bool, exclude: tuple[str, ...] = ()) -> Found:
     """The scans of a folder, a JSON list or one file, without the excluded names. Raises DataError if there are none."""
     path = Path(place).expanduser()
-    if not path.exists():
+    if not _exists(path):
         raise DataError(f"{place} does not exist; give a folder of images, a JSON list, or phantom.")
     if path.is_file() and path.suffix.lower() == ".json":
         found = Found(tuple(_listed(path)))
@@ -92,15 +92,25 @@ def _listed(path: Path) -> Iterator[Scan]:
     seen: dict[str, Path] = {}
     for number, (image, label) in enumerate(_pairs(path, data)):
         for file in filter(None, (image, label)):
-            if not file.exists():
+            if not _exists(file):
                 raise DataError(
                     f"{file}, which {path} lists, does not exist; mend the list or bring the file back."
                 )
         name = _stem(image)
         if name in seen:
             name = f"{image.parent.name}/{name}" if image != seen[name] else f"{name}#{number}"
+        while name in seen:  # case1/mr/image, case2/mr/image, case3/mr/image
+            name = f"{name}#{number}"
         seen[name] = image
         yield Scan(name, image, label)
+
+
+def _exists(path: Path) -> bool:
+    """Whether there is such a file or folder; no name, however strange, is an error."""
+    try:
+        return path.exists()
+    except OSError:  # a name that is too long
+        return False
 
 
 def _pairs(path: Path, data: object) -> list[tuple[Path, Path | None]]:
@@ -140,7 +150,7 @@ def _in_folder(folder: Path, labelled: bool) -> Found:
             return Found(tuple(Scan(_relative(f, folder), f) for f in special))
     files = [f for f in files if not f.name.lower().endswith((*RECORD_SUFFIXES, NPZ))]
     labels = [f for f in files if _is_label(f, folder)]
-    images = [f for f in files if f not in set(labels)]
+    images = sorted(set(files) - set(labels))
     if labelled:  # a test set without labels beside a training set, as nnU-Net lays them out
         training = [f for f in images if "imagests" not in _folders(f, folder)]
         images = training or images
@@ -206,7 +216,8 @@ def _key(file: Path, folder: Path) -> str:
 def _paired(scans: list[Scan], labels: list[Path], folder: Path) -> tuple[list[Scan], list[str]]:
     """The scans with their label maps, and notes on label maps that belong to none."""
     for key in (_exact, _short, _case):  # the surest way first
-        free = [label for label in labels if label not in {s.label for s in scans}]
+        taken = {s.label for s in scans}
+        free = [label for label in labels if label not in taken]
         waiting = [s for s in scans if s.label is None]
         if key is _case:  # one image and one label map in a folder, whatever they are called
             waiting = [
