@@ -58,9 +58,11 @@ def check_data(options: argparse.Namespace) -> int:
             problems.append(str(error))
             continue
         notes += found.notes
+        own = []
         for n, scan in enumerate(found.scans):
             line(f"Looking at the {domain}", n / len(found.scans), None)
-            findings.append(_examined(scan, domain, settings, options.thumbnails))
+            own.append(_examined(scan, domain, settings, options.thumbnails))
+        findings += released.of_one_size(own)
         line.end()
     findings = judgement.cross_check(findings)
     of_all, warnings = judgement.of_domains(findings, settings)
@@ -113,7 +115,7 @@ def _check_places(options: argparse.Namespace) -> None:
 
 def _examined(scan: sources.Scan, domain: str, settings: DataSettings, thumbnails: Path | None) -> Finding:
     """What is found about one scan; its thumbnail is written on the way, while the scan is in memory."""
-    if scan.kind in ("TFRecord", "npz"):
+    if scan.kind in released.KINDS:
         return released.examine_all([scan], domain, settings)[0][0]
     finding, loaded = scans.examine(scan, domain, settings)
     if loaded is not None and thumbnails is not None:

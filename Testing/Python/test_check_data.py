@@ -184,7 +184,7 @@ def test_a_mapping_of_label_values_makes_them_right(data):
 def test_mappings_are_read_as_they_are_written():
     assert parse("500=3, 420=2") == {"500": 3, "420": 2}
     assert parse("mmwhs,850=4")["850"] == 4 and parse("mmwhs")["205"] == 1 and parse("") == {}
-    for wrong in ("500", "a=1", "5=x", "5=-1"):
+    for wrong in ("500", "a=1", "5=x", "5=-1", "--5=1", "\u00b2=1", "5=\u00b2"):
         with pytest.raises(ValueError, match="maps no label value"):
             parse(wrong)
 
@@ -247,3 +247,15 @@ def test_phantoms_need_no_check(data, capsys):
 def test_a_command_line_that_cannot_be_is_answered_by_a_sentence(capsys, options, code, says):
     assert main(["check-data", *options]) == code
     assert says in capsys.readouterr().err
+
+
+def test_released_volumes_of_different_sizes_are_refused_as_training_refuses_them(data, capsys):
+    place = data / "npz"
+    place.mkdir()
+    for n, side in enumerate((128, 128, 136)):
+        image = np.random.default_rng(n).normal(size=(side, side, 9)).astype(np.float32)
+        np.savez(place / f"v{n}.npz", image, np.zeros(image.shape, np.uint8))
+    assert main(["check-data", "--target", str(place)]) == BAD_INPUT
+    said = " ".join(capsys.readouterr().out.split())
+    assert "v2.npz has slices of 136 x 136 pixels" in said and "--exclude target:v2.npz" in said
+    assert main(["check-data", "--target", str(place), "--exclude", "target:v2.npz"]) == OK

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -121,6 +122,21 @@ def test_the_older_statistics_and_percentiles_can_be_had(tmp_path):
     assert card.min() == -1 and card.max() == 1
 
 
+def test_whoever_scales_released_slices_in_another_way_than_the_authors_is_told(tmp_path):
+    write_records(tmp_path / "ct" / "a.tfrecords", 10)
+    write_records(tmp_path / "mr" / "b.tfrecords", 10, 50)
+    domains = prepared(settings(tmp_path, target_normalisation="card"), tmp_path / "cache")
+    said = [note for note in domains.notes if "not as the authors do" in note]
+    assert len(said) == 1 and "data.target_normalisation to sifa_mr or sifa_ct" in said[0]
+
+
+def test_a_list_of_more_numbers_than_there_could_be_is_refused(monkeypatch):
+    data = training_data.example({"n": 2**63})
+    monkeypatch.setattr(tfrecord, "MOST_NUMBERS", 1)
+    with pytest.raises(ValueError, match="more numbers"):
+        tfrecord.example(data)
+
+
 def test_slices_of_another_size_than_is_trained_on_are_refused(tmp_path):
     write_records(tmp_path / "mr" / "a.tfrecords", 10)
     write_records(tmp_path / "ct" / "a.tfrecords", 10, 50)
@@ -165,7 +181,9 @@ def test_volumes_of_pnp_adanet_are_turned_as_the_authors_turn_them(tmp_path):
     assert np.allclose(domains.target.images[4], 2 * (read_image[4] + 2.8) / 6.0 - 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("harm", ["text", "one", "shapes", "objects", "labels", "nan"])
+@pytest.mark.parametrize(
+    "harm", ["text", "one", "shapes", "objects", "labels", "nan", "encrypted", "deflated", "huge"]
+)
 def test_a_volume_that_is_none_is_refused_by_name_and_never_unpickled(tmp_path, harm):
     path = tmp_path / "v.npz"
     volume = np.zeros((8, 8, 8), np.float32)
@@ -179,7 +197,23 @@ def test_a_volume_that_is_none_is_refused_by_name_and_never_unpickled(tmp_path, 
         np.savez(path, np.array([{}, {}], object), volume)
     elif harm == "labels":
         np.savez(path, volume, volume - 1)
+    elif harm in ("encrypted", "deflated"):
+        np.savez_compressed(path, volume, volume)
+        data = bytearray(path.read_bytes())
+        if harm == "encrypted":  # the flag in the archive's directory and before the array
+            data[data.index(b"PK\1\2") + 8] |= 1
+            data[6] |= 1
+        else:
+            start = 30 + int.from_bytes(data[26:28], "little") + int.from_bytes(data[28:30], "little")
+            data[start : start + 4] = b"\xff" * 4
+        path.write_bytes(data)
+    elif harm == "huge":
+        with zipfile.ZipFile(path, "w") as archive:
+            header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 1000000, 1000000), }\n"
+            start = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header))
+            for name in ("arr_0.npy", "arr_1.npy"):
+                archive.writestr(name, start + header)
     else:
         np.savez(path, volume * np.nan, volume)
-    with pytest.raises(DataError, match=r"v\.npz"):
+    with pytest.raises(DataError, match=r"v\.npz is no volume|v\.npz holds"):
         released.read(path)

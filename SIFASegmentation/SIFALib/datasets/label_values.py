@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .settings import MMWHS, UNKNOWN
+from .settings import MMWHS, UNKNOWN, WHOLE
 
 MOST_NAMED = 12  # values that a message names
 
@@ -18,7 +19,7 @@ def parse(text: str) -> dict[str, int]:
         value, equals, label = part.partition("=")
         if part == "mmwhs":
             mapping.update(MMWHS)
-        elif equals and value.strip().lstrip("-").isdigit() and label.strip().isdigit():
+        elif equals and WHOLE.fullmatch(value.strip()) and re.fullmatch("[0-9]{1,3}", label.strip()):
             mapping[str(int(value))] = int(label)
         else:
             raise ValueError(

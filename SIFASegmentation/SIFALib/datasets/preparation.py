@@ -56,7 +56,12 @@ def prepare(
     Raises DataError, which names the files, for data that cannot be trained on or a cache that cannot be written.
     """
     folder = Path(cache_folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"The folder {folder} for prepared slices cannot be made ({error.strerror or error}); name another one."
+        ) from error
     cache.sweep(folder)
     hashes = cache.Hashes(folder)
     yield Progress("Looking for scans", 0.0)
@@ -148,7 +153,7 @@ def _entry(
     findings: list[Finding] = []
     if piece.phantom:
         cuts = [phantoms.slices_of(piece.phantom, piece.seed, settings, piece.domain)]
-    elif piece.scans[0].kind in ("TFRecord", "npz"):
+    elif piece.scans[0].kind in released.KINDS:
         findings, cuts = released.examine_all(piece.scans, piece.domain, settings)
     else:
         finding, loaded = examine(piece.scans[0], piece.domain, settings)

@@ -7,6 +7,7 @@ scaled as `source_normalisation` and `target_normalisation` say; the authors' ow
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from .scans import Finding, content_hash
 from .settings import DataError, DataSettings
 from .sources import Scan
 
+KINDS = ("TFRecord", "npz")  # of Scan
 RECORDS_AT_ONCE = 200  # files in one entry of the cache, 52 MB of slices
 MOST_BYTES = 1 << 32  # of an array in an .npz file
 
@@ -28,21 +30,27 @@ def examine_all(
     scans: Sequence[Scan], domain: str, settings: DataSettings
 ) -> tuple[list[Finding], list[Cut]]:
     """What each file is and what is wrong with it; the slices of those with which nothing is."""
-    findings: list[Finding] = []
-    cuts: list[Cut] = []
-    for scan in scans:
-        finding, made = _examine(scan, domain, settings)
-        first = next((f for f in findings if not f.problems), finding)
-        if made is not None and finding.size[:2] != first.size[:2]:
-            problem = (
-                f"{finding.path} has slices of {_times(finding)} pixels, {first.path} of {_times(first)}; "
-                "put them into different folders."
-            )
-            finding = replace(finding, problems=(problem,))
-        elif made is not None:
-            cuts.append(made)
-        findings.append(finding)
-    return findings, cuts
+    pairs = [_examine(scan, domain, settings) for scan in scans]
+    findings = of_one_size([finding for finding, _ in pairs])
+    made = [cut for _, cut in pairs]
+    return findings, [c for f, c in zip(findings, made, strict=True) if c is not None and not f.problems]
+
+
+def of_one_size(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings of one domain with a problem added to every such file whose slices have another size than the first's."""
+    first: Finding | None = None
+    judged = []
+    for finding in findings:
+        if finding.kind in KINDS and not finding.problems:
+            first = first or finding
+            if finding.size[:2] != first.size[:2]:
+                problem = (
+                    f"{finding.path} has slices of {_times(finding)} pixels, {first.path} of {_times(first)}; "
+                    "put them into different folders."
+                )
+                finding = replace(finding, problems=(problem,))
+        judged.append(finding)
+    return judged
 
 
 def _times(finding: Finding) -> str:
@@ -75,7 +83,13 @@ def _examine(scan: Scan, domain: str, settings: DataSettings) -> tuple[Finding, 
         )
     if problems:
         return finding(problems=tuple(problems), **facts), None
-    pixels = _unit(images, settings.normalisation(domain), settings)
+    scores = settings.normalisation(domain)
+    if scores is None:
+        facts["warnings"] = (
+            "grey values are scaled by percentiles of each file, not as the authors do: for that, set "
+            f"data.{domain}_normalisation to sifa_mr or sifa_ct",
+        )
+    pixels = _unit(images, scores, settings)
     classes = _classes(labels, settings) if settings.labelled(domain) else None
     if classes is not None:
         facts["missing"] = tuple(c for c in range(1, settings.classes) if not (classes == c).any())
@@ -126,9 +140,13 @@ def read_npz(path: Path, turn: bool = True) -> tuple[np.ndarray, np.ndarray]:
                 raise DataError(f"{path} holds arrays of more than 4 GB; it is no volume of a heart.")
         with np.load(path, allow_pickle=False) as arrays:
             image, labels = arrays["arr_0"], arrays["arr_1"]
+    except DataError:
+        raise
     except FileNotFoundError:
         raise DataError(f"{path} is gone; bring it back or leave it out.") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (  # whatever zipfile and numpy raise for an archive that is damaged, encrypted or hostile
+        OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error
+    ) as error:  # fmt: skip
         raise DataError(
             f"{path} is no volume of PnP-AdaNet's (arr_0 image, arr_1 labels): {error}."
         ) from error

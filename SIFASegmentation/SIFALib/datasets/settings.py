@@ -5,6 +5,7 @@ A place (`source`, `target`) is a folder, a JSON list, one image file, or one of
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from ..model_card import Preprocessing
@@ -22,6 +23,7 @@ NORMALISATIONS: dict[str, tuple[float, float] | None] = {
     "sifa_ct": (-2.8, 3.2),
     "sifa_ct_old": (-1.9, 3.0),  # of their older published CT models
 }
+WHOLE = re.compile(r"-?[0-9]{1,18}")  # a value of a label map, as text
 UNKNOWN = 255  # as a label: the voxel belongs to no class and teaches nothing
 MMWHS = {  # Zhuang and Shen, Medical Image Analysis 31, 2016: MM-WHS's values to SIFA's classes
     "205": 1,  # myocardium of the left ventricle
@@ -124,7 +126,7 @@ class DataSettings:
             require(sided, "exclude", name, "must be like source:NAME or target:NAME")
         require(2 <= self.classes <= 32, "classes", self.classes, "must be 2 to 32")
         for value, label in self.label_values.items():
-            whole = value.lstrip("-").isdigit() and 0 <= label <= 255
+            whole = bool(WHOLE.fullmatch(value)) and 0 <= label <= 255
             require(whole, f"label_values.{value}", label, "must be a whole number's class, 0 to 255")
         require(0 <= self.coarse_share <= 1, "coarse_share", self.coarse_share, "must be 0 to 1")
         require(

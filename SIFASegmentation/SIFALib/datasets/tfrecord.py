@@ -19,6 +19,7 @@ from .settings import DataError
 
 MOST_BYTES = 1 << 28  # of one record
 MOST_SIDE = 1024  # pixels of a slice
+MOST_NUMBERS = 1 << 20  # in a list of numbers, which takes much memory; pixels are kept as bytes
 MIDDLE = 1  # of the three neighbouring slices in a record: the only one that the authors use (data_loader.py:40,44)
 Feature = bytes | list[int] | list[float]
 
@@ -92,11 +93,13 @@ def _feature(data: bytes) -> Feature:
     for kind, content in _fields(data):
         if not isinstance(content, bytes):
             break
-        values = list(_fields(content))
+        values = _fields(content)
         if kind == 1:
             return next((v for _, v in values if isinstance(v, bytes)), b"")
         numbers: list = []
         for _, value in values:  # packed, or one by one
+            if len(numbers) + (len(value) if isinstance(value, bytes) else 1) > MOST_NUMBERS:
+                raise ValueError("a list of more numbers than are read")
             if kind == 2 and isinstance(value, bytes):
                 numbers += np.frombuffer(value, "<f4").tolist()
             elif kind == 3:
