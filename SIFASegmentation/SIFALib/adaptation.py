@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -41,7 +41,7 @@ from .discriminators import Discriminator
 from .generators import Decoder, Generator
 from .image_history import ImageHistory
 from .method import Method
-from .networks import Segmenter
+from .networks import VARIANTS, Segmenter
 
 AVERAGE_WARM_UP = 10  # iterations until the moving average may be slow
 ORDER = (
@@ -98,7 +98,10 @@ class State:
         return image.expand(-1, self.segmenter.in_channels, -1, -1)
 
     def autocast(self) -> AbstractContextManager:
-        return torch.autocast(self.device.type, self.precision, enabled=self.precision is not torch.float32)
+        """Nothing in float32: older torch has no autocast for Apple's GPUs, and warns of one that is switched off."""
+        if self.precision is torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.precision)
 
     def prediction_weight(self) -> float:
         return self.method.prediction_weight_at(self.iteration, self.iterations)
@@ -136,9 +139,9 @@ class State:
             network.load_state_dict(saved["networks"][name])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(saved["optimizers"][name])
-        for name, history in self.histories.items():
-            history.load_state_dict(saved["histories"][name])
         device = self.device
+        for name, history in self.histories.items():
+            history.load_state_dict({k: v.to(device) for k, v in saved["histories"][name].items()})
         self.average = {name: value.to(device, copy=True) for name, value in saved["average"].items()}
         self.seed, self.iteration = int(saved["seed"]), int(saved["iteration"])
         self.adversarial_steps = int(saved["adversarial_steps"])
@@ -176,8 +179,7 @@ def _translators(method: Method) -> dict[str, nn.Module]:
     """Generator, decoder and discriminators that the objective needs."""
     networks: dict[str, nn.Module] = {}
     if method.translates:
-        channels = {"tmi2020": 1, "aaai2019": 3}[method.variant]
-        networks["generator"] = Generator(channels, method.width)
+        networks["generator"] = Generator(VARIANTS[method.variant].in_channels, method.width)
         networks["decoder"] = Decoder(method.width, method.decoder_keep_rate)
         networks["discriminator_source"] = Discriminator(1, 2 if method.auxiliary else 1, method.width)
         networks["discriminator_target"] = Discriminator(1, 1, method.width)

@@ -76,7 +76,9 @@ def _target_side(
     to_fake = to_fake + _grad([pass_as_source], None, [fake], keep=method.auxiliary)[1][0]
     found |= {"cycle_target": cycle, "decoder": pass_as_source}
 
-    gradients["decoder"], (to_latent,) = _grad([fake_source], state.decoder, [latent], [to_fake], keep=True)
+    gradients["decoder"], (to_latent,) = _grad(
+        [fake_source], state.decoder, [latent], [to_fake], keep=method.auxiliary
+    )
     to_latent = to_latent * method.translation_weight
     if method.auxiliary:
         auxiliary = losses.generator(judgement[:, 1:])
