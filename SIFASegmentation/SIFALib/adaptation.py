@@ -230,7 +230,7 @@ def parts(batch: Batch, count: int) -> list[Batch]:
         return [batch]
     fields = (batch.source, batch.source_labels, batch.target, batch.target_labels)
     chunks = [[None] * count if x is None else x.chunk(count) for x in fields]
-    return [Batch(*pieces) for pieces in zip(*chunks, strict=True)]  # type: ignore[arg-type]
+    return [Batch(*pieces) for pieces in zip(*chunks, strict=True)]
 
 
 def supervised_update(state: State, batches: list[Batch]) -> dict[str, Tensor]:
