@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+from .cli_parsers import add_command
 from .method import OBJECTIVES, PRESETS, SCHEDULES
 
 TRAIN = """Adapt a segmenter to unlabelled scans: start a training, or go on with one.
@@ -14,8 +15,14 @@ RUN is a folder that holds everything about the training; it may be stopped at a
 even by pulling the plug), and `sifa train RUN` goes on with it as if nothing had happened.
 A new run needs --source (images with label maps) and --target (images). With an existing run, the options change
 what may change on the way: iterations, device, precision, threads and how often something is saved.
-Several processes: torchrun --nproc-per-node N -m SIFALib.runs RUN (make RUN with --create-only first)."""
+Several processes: torchrun --nproc-per-node N -m SIFALib.runs RUN (make RUN with --create-only first).
 
+The presets tmi2020 and aaai2019 train as the papers did: slices of 256 pixels without augmentation, batches of 8,
+20,000 iterations (tmi2020) or 20 epochs of the larger domain (aaai2019; counted when the data are prepared). Of the
+authors' own files (.tfrecords, .npz) they scale grey values by the statistics of MR or CT, which the names of the files,
+or else of their folder, must tell by the word mr or ct (--source-normalisation and --target-normalisation say it too)."""
+
+_NORMALISATIONS = "card (as inference does), or the authors' for z-scores: sifa_mr, sifa_ct, sifa_ct_old"
 PLACES = "a folder, a JSON list, one image, phantom, phantom:mr or phantom:ct"
 
 KEYS: dict[str, tuple[str, type, str, str]] = {
@@ -23,7 +30,9 @@ KEYS: dict[str, tuple[str, type, str, str]] = {
     "--target": ("data.target", str, "PLACE", f"images to adapt to, without labels: {PLACES}"),
     "--start-model": ("start_model", str, "MODEL", "adapt this model: id or folder (default: random weights)"),
     "--name": ("name", str, "NAME", "what the run is called (default: its folder's name)"),
-    "--iterations": ("iterations", int, "N", "how many in all"),
+    "--source-normalisation": ("data.source_normalisation", str, "NAME", f"grey values: {_NORMALISATIONS}"),
+    "--target-normalisation": ("data.target_normalisation", str, "NAME", "the same for the target"),
+    "--iterations": ("iterations", int, "N", "how many in all (0: the epochs of the method)"),
     "--batch": ("batch", int, "N", "slices of each domain in one iteration, over all processes together"),
     "--accumulate": ("accumulate", int, "N", "compute a batch in so many parts, which saves memory"),
     "--size": ("data.size", int, "PIXELS", "side of a training slice"),
@@ -51,7 +60,10 @@ FLAGS = {
 }
 
 
-def add_train(parser: argparse.ArgumentParser) -> None:
+def add_train(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = add_command(
+        commands, "train", parents, "cli_train.train", "adapt a model to unlabelled scans", TRAIN
+    )
     parser.add_argument(
         "run_folder", metavar="RUN", nargs="?", type=Path, help="folder of the run (new: a name by date)"
     )
@@ -80,11 +92,15 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
-def add_runs(add: Callable[..., argparse.ArgumentParser], actions) -> None:
-    """`add(actions, name, function, help)` makes the parser of a command."""
-    listing = add(actions, "list", "cli_train.list_runs", "list the runs in a folder")
+def add_runs(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    runs = add_command(
+        commands, "runs", [], "cli_train.list_runs", "list, watch, stop, pause and resume trainings"
+    )
+    runs.set_defaults(folder=Path("runs"))
+    actions = runs.add_subparsers(title="commands", metavar="COMMAND")
+    listing = add_command(actions, "list", parents, "cli_train.list_runs", "list the runs in a folder")
     listing.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, default=Path("runs"))
-    show = add(actions, "status", "cli_train.show_run", "what a run is doing")
+    show = add_command(actions, "status", parents, "cli_train.show_run", "what a run is doing")
     show.add_argument("run_folder", metavar="RUN", type=Path)
     show.add_argument("--json", action="store_true", help="print status.json with the state that holds")
     for name, text in (
@@ -92,5 +108,5 @@ def add_runs(add: Callable[..., argparse.ArgumentParser], actions) -> None:
         ("pause", "let a run save and wait after the iteration at hand"),
         ("resume", "let a paused run go on"),
     ):
-        asking = add(actions, name, f"cli_train.{name}_run", text)
+        asking = add_command(actions, name, parents, f"cli_train.{name}_run", text)
         asking.add_argument("run_folder", metavar="RUN", type=Path)

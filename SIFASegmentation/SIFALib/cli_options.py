@@ -1,0 +1,108 @@
+"""The options of the commands that use models: `sifa segment`, `models`, `phantom`, `doctor`. Python's own packages only."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from .cli_parsers import add_command, add_device
+
+FIRST_FREE_SEED = 1000  # of phantoms; those below are for training the bundled model
+
+SEGMENT = """Segment the heart in a CT or MR volume.
+
+IN is a NIfTI, NRRD or MetaImage file, or a folder with one DICOM series.
+OUT is a Slicer segmentation with names, colours and terminology (.seg.nrrd), or a label map
+(.nii.gz, .nii, .nrrd, .mha; 1 myocardium, 2 left atrium, 3 left ventricle, 4 ascending aorta),
+on exactly the grid of IN. Volumes in ml are printed as a table."""
+
+ROI = (
+    "box around the heart, which otherwise is searched: in mm as 3D Slicer shows them (R to the right, A to "
+    "the front, S to the head), as R0,R1,A0,A1,S0,S1 or as centre and size R,A,S/DR,DA,DS"
+)
+
+BATCH_SIZE = (
+    "slices at once; on the CPU it changes not a single label, on a GPU at most what rounding decides "
+    "(default: what suits the device)"
+)
+
+SEED = f"another seed, another person; below {FIRST_FREE_SEED}: the model may have seen it (default: %(default)s)"
+
+
+def add_segment(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = add_command(
+        commands, "segment", parents, "cli_segment.segment", "segment the heart in a scan", SEGMENT
+    )
+    parser.add_argument("input", metavar="IN", type=Path)
+    parser.add_argument("output", metavar="OUT", type=Path)
+    parser.add_argument(
+        "--model", metavar="ID", help="model: id, id@version, or a folder (default: the bundled one)"
+    )
+    add_device(parser)
+    parser.add_argument("--batch-size", type=int, metavar="N", help=BATCH_SIZE)
+    parser.add_argument("--roi", metavar="BOX", help=ROI)
+    parser.add_argument("--structures", metavar="IDS", help="only these, for example LV,MYO")
+    parser.add_argument(
+        "--probabilities", metavar="FILE", type=Path, help="also write a 4D image, a frame a structure"
+    )
+    parser.add_argument("--report", metavar="FILE", type=Path, help="also write a JSON report")
+    parser.add_argument("--picture", metavar="FILE", type=Path, help="also write a PNG with outlines")
+    parser.add_argument("--quiet", action="store_true", help="no progress and no table")
+
+
+def add_models(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = add_command(
+        commands,
+        "models",
+        [],
+        "cli_commands.list_models",
+        "list, show, import, verify, delete and export models",
+    )
+    parser.set_defaults(models_folder=None)
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND")
+    add_command(
+        actions,
+        "list",
+        parents,
+        "cli_commands.list_models",
+        "list the models, and what is wrong with broken ones",
+    )
+    show = add_command(actions, "show", parents, "cli_commands.show", "print a model's card")
+    show.add_argument(
+        "model", metavar="ID", nargs="?", help="id, id@version or folder (default: the bundled model)"
+    )
+    bring = add_command(
+        actions, "import", parents, "cli_commands.import_model", "check a model and copy it into your folder"
+    )
+    bring.add_argument("path", metavar="PATH", type=Path, help="a folder or a zip file")
+    check = add_command(actions, "verify", parents, "cli_commands.verify", "check weights against their card")
+    check.add_argument("models", metavar="ID", nargs="*", help="id, id@version or folder (default: all)")
+    delete = add_command(actions, "delete", parents, "cli_commands.delete", "delete one of your own models")
+    delete.add_argument("model", metavar="ID@VERSION", help="the model, or the name of a broken folder")
+    export = add_command(actions, "export", parents, "cli_commands.export", "write a model as a zip file")
+    export.add_argument("model", metavar="ID", help="id, id@version or folder")
+    export.add_argument("path", metavar="OUT.zip", type=Path)
+    add_command(actions, "folder", parents, "cli_commands.folder", "print the folder of your own models")
+
+
+def add_phantom(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = add_command(
+        commands, "phantom", parents, "cli_commands.phantom", "make a digital thorax with exact labels"
+    )
+    parser.add_argument("output", metavar="OUT", type=Path, help="image: .nii.gz, .nii, .nrrd or .mha")
+    parser.add_argument("--modality", choices=("ct", "mr"), default="ct", help="(default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=FIRST_FREE_SEED, help=SEED)
+    parser.add_argument(
+        "--spacing", type=float, default=1.5, metavar="MM", help="voxel size (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--labels", metavar="FILE", type=Path, help="also write the labels (.seg.nrrd, .nii.gz ...)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no table")
+
+
+def add_doctor(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    add_command(
+        commands, "doctor", parents, "cli_doctor.run", "check the installation and say how to repair it"
+    )
