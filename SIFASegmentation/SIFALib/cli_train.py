@@ -26,7 +26,7 @@ from .cli_run import (
     table,
 )
 from .cli_train_options import FLAGS, KEYS
-from .datasets import label_values
+from .datasets import PHANTOMS, label_values
 from .runs import RunError, RunFolder, configuration, control, create, presets
 from .runs.status import ACTIVE, Status
 
@@ -90,7 +90,13 @@ def _new_configuration(options: argparse.Namespace) -> configuration.Configurati
     if missing:
         wanted = " and ".join(f"--{name}" for name in missing)
         raise RunError(f"A new run needs {wanted}; an existing one is given by its folder.")
-    preset = presets.configuration(options.preset or "compact", values["data.source"], values["data.target"])
+    preset = presets.configuration(
+        options.preset or "compact",
+        values["data.source"],
+        values["data.target"],
+        values.get("data.source_normalisation"),
+        values.get("data.target_normalisation"),
+    )
     return configuration.changed(preset, values)
 
 
@@ -99,7 +105,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     keys = [key for key, *_ in KEYS.values()] + [key for key, _ in FLAGS.values()]
     values = {key: vars(options)[key] for key in keys if vars(options)[key] is not None}
     for key in ("data.source", "data.target", "cache"):  # so that the run may be resumed from anywhere
-        if values.get(key) and not values[key].startswith("phantom"):
+        if values.get(key) and values[key] not in PHANTOMS:
             values[key] = str(Path(values[key]).resolve())
     if values.get("start_model") and Path(values["start_model"]).is_dir():
         values["start_model"] = str(Path(values["start_model"]).resolve())
@@ -152,7 +158,7 @@ class _Watch:
             status = control.look(self.folder.path).status
             if status is not None and status.state in ACTIVE:
                 stage = status.message or f"Iteration {status.iteration} of {status.iterations}"
-                self.line(stage, status.iteration / status.iterations, status.seconds_left)
+                self.line(stage, status.iteration / max(1, status.iterations), status.seconds_left)
 
 
 def list_runs(options: argparse.Namespace) -> int:
@@ -169,7 +175,7 @@ def _columns(status: Status | None) -> tuple[str, str, str, str]:
         return ("", "", "", "")
     each = "" if status.seconds_per_iteration is None else f"{status.seconds_per_iteration:.2f}"
     best = "" if status.best_score is None else f"{status.best_score:.3f} at {status.best_iteration}"
-    return (f"{status.iteration} of {status.iterations}", each, _duration(status), best)
+    return (f"{status.iteration} of {status.iterations or '?'}", each, _duration(status), best)
 
 
 def _duration(status: Status) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from SIFALib import cli, runs
 from SIFALib.cli_train_options import KEYS
+from SIFALib.datasets import NO_AUGMENTATION
 from SIFALib.method import PRESETS
 from SIFALib.runs import Configuration, configuration
 
@@ -26,7 +27,42 @@ def made(run: Path, *arguments: str | Path) -> Configuration:
 def test_a_preset_is_the_method_of_that_paper(tmp_path: Path, preset: str):
     found = made(tmp_path / "run", "--preset", preset)
     assert found.method == PRESETS[preset] and found.name == "run"
-    assert (found.data.size, found.batch) == ((128, 8) if preset == "compact" else (256, 8))
+    assert found.batch == 8
+
+
+@pytest.mark.parametrize(("preset", "iterations"), [("tmi2020", 20_000), ("aaai2019", 0)])
+def test_a_papers_preset_follows_the_published_protocol(tmp_path: Path, preset: str, iterations: int):
+    files = ("mr/train/slice1.tfrecords", "mr/train/slice2.tfrecords", "test/ct_1.npz", "test/ct_2.npz")
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+
+    def protocol(name: str, source: str, *more: str) -> Configuration:
+        places = ("--source", tmp_path / source, "--target", tmp_path / "test", "--preset", preset)
+        assert train(tmp_path / name, *places, *more, "--create-only") == 0
+        return runs.RunFolder(tmp_path / name).read().configuration
+
+    found = protocol("run", "mr", "--width", "4")
+    assert (found.iterations, found.batch, found.data.size, found.data.coarse_share) == (
+        iterations,
+        8,
+        256,
+        0.0,
+    )
+    assert found.data.augmentation == NO_AUGMENTATION
+    assert (found.data.source_normalisation, found.data.target_normalisation) == ("sifa_mr", "sifa_ct")
+    chosen = protocol("chosen", "mr/train", "--source-normalisation", "sifa_ct_old", "--iterations", "70")
+    assert (chosen.data.source_normalisation, chosen.iterations) == ("sifa_ct_old", 70)
+
+
+def test_a_papers_preset_does_not_guess_what_the_authors_files_show(tmp_path: Path, capsys):
+    for name in ("ct_1.npz", "mr_1.npz"):
+        (tmp_path / name).touch()
+    places = ("--source", tmp_path, "--target", "phantom:ct", "--preset", "tmi2020")
+    assert train(tmp_path / "run", *places) == 2
+    assert "--source-normalisation sifa_mr or sifa_ct" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+    assert made(tmp_path / "phantoms", "--preset", "tmi2020").data.source_normalisation == "card"
 
 
 def test_options_become_the_configuration(tmp_path: Path):
@@ -52,9 +88,9 @@ def test_every_option_names_a_key_of_the_configuration(tmp_path: Path):
 
 def test_places_are_kept_so_that_a_run_resumes_from_anywhere(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert train("run", "--source", "mr", "--target", "ct", "--cache", "kept", "--create-only") == 0
+    assert train("run", "--source", "phantom_mr", "--target", "ct", "--cache", "kept", "--create-only") == 0
     found = runs.RunFolder(tmp_path / "run").read().configuration
-    assert found.data.source == str(tmp_path / "mr") and found.data.target == str(tmp_path / "ct")
+    assert found.data.source == str(tmp_path / "phantom_mr") and found.data.target == str(tmp_path / "ct")
     assert found.cache == str(tmp_path / "kept")
 
 
@@ -95,7 +131,7 @@ def test_settings_can_be_taken_from_another_run(tmp_path: Path):
         (("--resume", "nowhere"), 3, "nowhere is no folder"),
         (("old", "--width", "4"), 2, "another method.width"),
         (("old", "--preset", "compact"), 2, "for new runs"),
-        (("old", "--iterations", "0"), 2, "iterations is 0"),
+        (("old", "--iterations", "-1"), 2, "iterations is -1"),
     ],
 )
 def test_a_command_that_cannot_be_is_refused_in_a_sentence(

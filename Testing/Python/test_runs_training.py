@@ -153,6 +153,18 @@ def test_a_finished_run_goes_on_with_more_iterations(scans: Path, tmp_path: Path
     assert list(tiny_runs.losses_of(run)) == [1, 2, 3, 4, 5]
 
 
+def test_a_run_of_epochs_is_as_long_as_its_slices_make_it(scans: Path, tmp_path: Path):
+    from SIFALib import datasets
+
+    run = new(scans, tmp_path / "run", iterations=0, batch=4, method=tiny_runs.supervised(epochs=2))
+    c = runs.RunFolder(run).read().configuration
+    domains = datasets.prepared(c.data, c.cache)
+    larger = max(int((~slices.coarse).sum()) for slices in (domains.source, domains.target))
+    assert train(run) == "finished"
+    assert runs.RunFolder(run).read().configuration.iterations == 2 * (larger // 4) > 2
+    assert max(tiny_runs.losses_of(run)) == tiny_runs.status_of(run)["iterations"] == 2 * (larger // 4)
+
+
 def test_a_torn_event_and_a_damaged_checkpoint_change_nothing(scans: Path, tmp_path: Path):
     whole, run = new(scans, tmp_path / "whole"), new(scans, tmp_path / "run", iterations=4)
     assert train(whole) == "finished" and train(run) == "finished"

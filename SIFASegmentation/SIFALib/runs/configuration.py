@@ -33,7 +33,8 @@ class RunError(ValueError):
 class Configuration:
     """One training.
 
-    iterations: in all. batch: slices of each domain in one iteration, over all processes together; accumulate:
+    iterations: in all (0: the method's epochs, counted when the data are known).
+    batch: slices of each domain in one iteration, over all processes together; accumulate:
     in how many parts one after the other, for little memory. device: auto, cpu, cuda, cuda:N or mps. precision:
     auto, float32 or bfloat16. threads: of torch (0: as many as torch thinks best); workers: that prepare batches
     beside the training (0: none). compile: let torch.compile make the networks faster, which takes minutes first.
@@ -67,7 +68,7 @@ class Configuration:
         line = bool(self.name.strip()) and len(self.name) <= 100 and "\n" not in self.name
         require(line, "name", self.name, "must be one line of at most 100 characters")
         limits = {
-            "iterations": (1, 10_000_000),
+            "iterations": (0, 10_000_000),
             "batch": (1, 4096),
             "accumulate": (1, 4096),
             "seed": (0, 2**31 - 1),
@@ -89,6 +90,11 @@ class Configuration:
         even = self.batch % self.accumulate == 0
         require(even, "accumulate", self.accumulate, f"must divide the batch of {self.batch}")
         require(self.precision in PRECISIONS, "precision", self.precision, f"must be {', '.join(PRECISIONS)}")
+
+
+def of_whole_epochs(configuration: Configuration, slices: int) -> int:
+    """Iterations that show so many slices, those of the larger domain, as often as the method has epochs."""
+    return configuration.method.epochs * max(1, slices // configuration.batch)
 
 
 @dataclass(frozen=True)

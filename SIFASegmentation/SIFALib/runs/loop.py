@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 
 from .. import adaptation, datasets, engine
-from ..datasets import Domains
+from ..datasets import Domains, Slices
 from . import checkpoints, events, failures
 from . import together as processes
-from .configuration import RunError, differences, read_run_file
+from .configuration import RunError, differences, of_whole_epochs, read_run_file
 from .requests import STOP
 from .run_folder import RunFolder
 from .session import Session, opened
@@ -54,13 +54,18 @@ def train(path: str | os.PathLike) -> str:
 def _iterate(session: Session) -> str:
     """The whole training; how it ended."""
     c, together = session.configuration, session.together
+    precision = engine.choose_precision(c.precision, together.device)
     with _computing(c.threads):
         start_model = StartModel(c)
         domains = _prepare(session, start_model)
         if domains is None:
             return STOPPED
+        if not c.iterations:
+            session.set_iterations(
+                of_whole_epochs(c, max(map(_fine_slices, (domains.source, domains.target))))
+            )
+        c = session.configuration
         state = _resume(session, start_model)
-        precision = engine.choose_precision(c.precision, together.device)
         if c.compile:
             _compile(state)
         session.begin(state)
@@ -78,6 +83,11 @@ def _iterate(session: Session) -> str:
             if session.asked_to_stop(state):
                 return STOPPED
     return FINISHED
+
+
+def _fine_slices(slices: Slices) -> int:
+    """How many slices an epoch shows; those of the coarse pass come besides."""
+    return int((~slices.coarse).sum()) or len(slices)
 
 
 def _due(state: adaptation.State, every: int) -> bool:
@@ -129,7 +139,7 @@ def _prepared(session: Session, start_model: StartModel) -> Domains | None:
         session.report(
             message=f"{progress.stage} ({progress.fraction:.0%})", seconds_left=progress.seconds_left
         )
-        if session.requests.asked() == STOP:
+        if session.first and session.requests.asked() == STOP:  # the others stop when the first does
             return None
 
 

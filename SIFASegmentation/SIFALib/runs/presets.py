@@ -1,29 +1,72 @@
 """Named starting points of a configuration: our default, and the papers' settings. No torch here.
 
-The authors train 20,000 iterations of 8 slices with 256 x 256 pixels (TMI 2020), and 20 epochs of their slices (AAAI
-2019; about as many). Their released slices were turned, zoomed and sheared beforehand and are scaled by the statistics
-of the modality (`data.source_normalisation`, `data.target_normalisation`).
+The authors train on batches of 8 slices of 256 x 256 pixels: 20,000 iterations (TMI 2020), or 20 epochs of
+floor(slices of the larger domain / 8) iterations (AAAI 2019). Their released slices were turned, zoomed and sheared
+beforehand, and are scaled by the statistics of the modality.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 
-from ..datasets.settings import NO_AUGMENTATION, DataSettings
+from ..datasets.settings import NO_AUGMENTATION, PHANTOMS, DataSettings
 from ..method import PRESETS
 from .configuration import Configuration, RunError
 
 NAMES = tuple(PRESETS)
-_PAPERS = ("tmi2020", "aaai2019")
+PAPERS = {"tmi2020": 20_000, "aaai2019": 0}
+"""Preset -> iterations; 0: the epochs of the method."""
+_MODALITY = re.compile(r"(?<![a-z])(ct|mr)(?![a-z])")
 
 
-def configuration(preset: str, source: str, target: str) -> Configuration:
-    """A run of that preset on these data. RunError for an unknown name."""
+def configuration(
+    preset: str,
+    source: str,
+    target: str,
+    source_normalisation: str | None = None,
+    target_normalisation: str | None = None,
+) -> Configuration:
+    """A run of that preset on these data.
+
+    The normalisations (None: those of the preset) are keys of NORMALISATIONS. RunError for an unknown preset, and for
+    files of the authors' whose names do not tell the modality; DataError for a paper's preset and a place without images.
+    """
     if preset not in PRESETS:
         raise RunError(f"There is no preset '{preset}'; choose {', '.join(PRESETS)}.")
     data = DataSettings(source=source, target=target, classes=PRESETS[preset].classes)
+    if preset not in PAPERS:
+        normalisations = (source_normalisation or "card", target_normalisation or "card")
+    else:
+        data = dataclasses.replace(data, size=256, coarse_share=0.0, augmentation=NO_AUGMENTATION)
+        normalisations = (
+            source_normalisation or _statistics(source, "source"),
+            target_normalisation or _statistics(target, "target"),
+        )
+    data = dataclasses.replace(
+        data, source_normalisation=normalisations[0], target_normalisation=normalisations[1]
+    )
     made = Configuration(data, PRESETS[preset], name=preset)
-    if preset not in _PAPERS:
+    if preset not in PAPERS:
         return made
-    data = dataclasses.replace(data, size=256, coarse_share=0.0, augmentation=NO_AUGMENTATION)
-    return dataclasses.replace(made, data=data, iterations=20_000, save_every=300)
+    return dataclasses.replace(made, iterations=PAPERS[preset], batch=8, save_every=300)
+
+
+def _statistics(place: str, domain: str) -> str:
+    """The authors' normalisation for their own files, by the word in the files' names or else in their folder's."""
+    from ..datasets import released, sources
+
+    if place in PHANTOMS:
+        return "card"
+    scans = sources.find(place, False).scans
+    if not all(scan.kind in released.KINDS for scan in scans):
+        return "card"
+    for names in ([scan.image.name for scan in scans], [Path(place).resolve().name]):
+        found = {word for name in names for word in _MODALITY.findall(name.lower())}
+        if len(found) == 1:
+            return f"sifa_{found.pop()}"
+    raise RunError(
+        f"The names of the files in {place} do not tell whether they are of MR or CT; say so with "
+        f"--{domain}-normalisation sifa_mr or sifa_ct."
+    )

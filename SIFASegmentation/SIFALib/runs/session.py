@@ -66,6 +66,14 @@ class Session:
         if known is not None and best_file.read(self.folder.best) is not None:
             self.best = best_file.Best(**{**known, "vetoes": tuple(known["vetoes"])})
 
+    def set_iterations(self, iterations: int) -> None:
+        """Write down how long the training is, once the data tell."""
+        configuration = dataclasses.replace(self.configuration, iterations=iterations)
+        self.run = dataclasses.replace(self.run, configuration=configuration)
+        if self.first:
+            self.folder.write(self.run)
+            self.report(iterations=iterations)
+
     def begin(self, state: adaptation.State) -> None:
         """From here on, iterations follow each other."""
         if self.first:
