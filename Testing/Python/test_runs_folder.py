@@ -105,6 +105,15 @@ def test_a_new_run_never_overwrites(folder, tmp_path: Path):
     assert runs.create(tmp_path / "empty", tiny_runs.configuration(tmp_path)).run_file.exists()
 
 
+def test_the_current_folder_is_no_place_for_a_run(tmp_path: Path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for path in (".", tmp_path / "empty"):
+        with pytest.raises(runs.RunError, match="is the current folder"):
+            runs.create(path, tiny_runs.configuration(tmp_path))
+    assert Path.cwd().is_dir()
+
+
 def test_reading_a_run_needs_no_torch():
     code = (
         "import sys, SIFALib.runs, SIFALib.runs.control, SIFALib.cli_train; sys.exit('torch' in sys.modules)"
@@ -182,6 +191,7 @@ def test_a_process_that_lost_its_lock_notices(folder):
         files.write_text(folder.lock, json.dumps(dataclasses.asdict(Process(7, "later", "elsewhere"))))
         with pytest.raises(runs.RunError, match="taken over by process 7 on elsewhere"):
             lock.check(folder)
+        assert lock.is_lost(folder)
     assert folder.lock.exists()
 
 
@@ -328,6 +338,18 @@ def test_the_heartbeat_goes_on_while_nothing_happens(folder, monkeypatch):
         folder.status.unlink()
         tiny_runs.wait_until(folder.status.exists)
     assert status.read(folder.status).state == "running"
+
+
+@pytest.mark.parametrize(
+    "message", ["a\x1b[2Jb\u200b\udcff.nii cannot be read.", "scan.nii is damaged. " * 900]
+)
+def test_whatever_a_message_names_the_status_can_be_read(folder, message: str):
+    first = status_now(processes.this_process(), state="preparing")
+    with status.Reporter(folder.status, first) as reporter:
+        reporter.update(state="running", message=message)
+        assert status.read(folder.status).message.endswith(("?.nii cannot be read.", " ..."))
+        reporter.fail(message)
+    assert control.look(folder.path).state == "failed"
 
 
 def test_what_the_heartbeat_cannot_write_is_raised_to_the_owner(folder, monkeypatch):

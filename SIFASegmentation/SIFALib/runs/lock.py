@@ -51,6 +51,11 @@ def check(folder: RunFolder) -> None:
         raise RunError(f"{folder.path} was taken over by process {holder.pid} on {holder.host}.")
 
 
+def is_lost(folder: RunFolder) -> bool:
+    """Whether another process took over."""
+    return read(folder.lock) not in (None, this_process())
+
+
 def read(path: Path) -> Process | None:
     """The process that the lock names; None if there is no lock, or none that means anything."""
     try:

@@ -55,13 +55,13 @@ class Requests:
                 path.unlink(missing_ok=True)
 
     def _turn_signals_into_files(self) -> None:
-        if "stop" in self.caught:
+        caught, self.caught = self.caught, set()  # a signal may come between any two of these lines
+        if "stop" in caught:
             self.stopping = True
-        if "resume" in self.caught:
+        if "resume" in caught:
             self.folder.pause_request.unlink(missing_ok=True)
-        elif "pause" in self.caught:
+        elif "pause" in caught:
             self.folder.pause_request.touch()
-        self.caught.clear()
 
 
 @contextmanager

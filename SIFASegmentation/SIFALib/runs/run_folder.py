@@ -132,6 +132,8 @@ def create(path: str | os.PathLike, configuration: Configuration) -> RunFolder:
     path = Path(path)
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise RunError(f"{path} exists already; give the new run another folder.")
+    if path.resolve() == Path.cwd():
+        raise RunError(f"{path} is the current folder; give the new run one of its own.")
     path.parent.mkdir(parents=True, exist_ok=True)
     stage = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:

@@ -192,8 +192,11 @@ class Session:
         """Say in status, events and log how it ended; for a failure, as far as that can be written."""
         if not self.status:
             return
+        message = status_file.readable(message)
         level = logging.ERROR if state == "failed" else logging.INFO
         log.log(level, "%s. %s", state.capitalize(), message)
+        if lock.is_lost(self.folder):  # status and events are the other process's by now
+            return
         if state == "failed":
             with suppress(OSError):
                 self.folder.reserve.unlink(missing_ok=True)

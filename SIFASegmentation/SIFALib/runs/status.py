@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
+import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -22,6 +23,7 @@ ACTIVE = ("preparing", "running", "paused")
 STATES = (*ACTIVE, "stopped", "finished", "failed")
 INTERRUPTED = "interrupted"  # shown, never written: an active state whose process is gone
 HEARTBEAT_SECONDS = 3.0
+LONGEST_MESSAGE = 2000  # characters; what is longer, or no plain text, could not be read again
 SILENCE_SECONDS = 600.0  # after so long without a heartbeat, a process on another computer counts as gone
 
 
@@ -90,6 +92,12 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
+def readable(message: str) -> str:
+    """A message that a status can hold: names of files may contain anything, and may be many."""
+    plain = "".join("?" if unicodedata.category(c) in ("Cc", "Cf", "Cs") else c for c in message)
+    return plain if len(plain) <= LONGEST_MESSAGE else plain[: LONGEST_MESSAGE - 4] + " ..."
+
+
 class Reporter:
     """Writes status.json at once when the state changes and every few seconds in between, from a thread of its own.
 
@@ -117,6 +125,8 @@ class Reporter:
         if self._problem is not None:
             problem, self._problem = self._problem, None
             raise problem
+        if "message" in fields:
+            fields["message"] = readable(fields["message"])
         with self._lock:
             before, self.status = self.status, dataclasses.replace(self.status, **fields)
         if self.status.state != before.state:
@@ -125,7 +135,7 @@ class Reporter:
     def fail(self, message: str) -> None:
         """Say that the run failed; nothing is raised if even that cannot be written."""
         with self._lock:
-            self.status = dataclasses.replace(self.status, state="failed", message=message)
+            self.status = dataclasses.replace(self.status, state="failed", message=readable(message))
         with suppress(OSError):
             self._write()
 
