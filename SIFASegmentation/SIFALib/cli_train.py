@@ -27,7 +27,7 @@ from .cli_run import (
 )
 from .cli_train_options import FLAGS, KEYS
 from .datasets import PHANTOMS, label_values
-from .runs import RunError, RunFolder, configuration, control, create, presets
+from .runs import RunError, RunFolder, configuration, control, create, lock, presets
 from .runs.status import ACTIVE, Status
 
 
@@ -74,8 +74,16 @@ def _changed(folder: RunFolder, options: argparse.Namespace) -> RunFolder:
         raise Failure(USAGE, f"{folder.path} exists; --preset and --configuration are for new runs.")
     with fails_as(BAD_INPUT, RunError):
         before = folder.read().configuration
-    with fails_as(USAGE, RunError, ValueError), fails_as(OUTPUT, OSError):
-        folder.change(configuration.changed(before, _values(options)))
+        status = control.look(folder.path).status
+    with fails_as(USAGE, RunError, ValueError):
+        after = configuration.changed(before, _values(options))
+    if status is not None and 0 < after.iterations < status.iteration:
+        done = f"{folder.path} has done {status.iteration} iterations already"
+        raise Failure(USAGE, f"{done}; --iterations {after.iterations} would be fewer.")
+    if after == before:
+        return folder
+    with fails_as(OUTPUT, OSError), fails_as(OTHER, RunError), lock.held(folder), fails_as(USAGE, RunError):
+        folder.change(after)
     return folder
 
 

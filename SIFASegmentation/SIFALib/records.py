@@ -117,7 +117,7 @@ def _text(value: str, where: str) -> str:
 def _wanted(kind: Any) -> str:
     if typing.get_origin(kind) is tuple:
         length = "" if Ellipsis in typing.get_args(kind) else f" of {len(typing.get_args(kind))}"
-        return f"a list{length}"
+        return f"a list{length or f' of at most {MAX_ITEMS}'}"
     names = {float: "a number", int: "a whole number", str: "a text", bool: "true or false"}
     return names.get(kind, "an object with named values")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from SIFALib import cli, runs
 from SIFALib.cli_train_options import KEYS
 from SIFALib.datasets import NO_AUGMENTATION
 from SIFALib.method import PRESETS
-from SIFALib.runs import Configuration, configuration
+from SIFALib.runs import Configuration, configuration, lock, processes, status
 
 
 def train(*arguments: str | Path) -> int:
@@ -144,6 +145,34 @@ def test_a_command_that_cannot_be_is_refused_in_a_sentence(
     assert train(*arguments) == code
     assert words in capsys.readouterr().err
     assert not (tmp_path / "new").exists() and (tmp_path / "old" / "run.json").read_bytes() == before
+
+
+def test_a_run_in_use_is_not_changed(tmp_path: Path, capsys):
+    made(tmp_path / "run")
+    folder = runs.RunFolder(tmp_path / "run")
+    before = folder.run_file.read_bytes()
+    with lock.held(folder):
+        assert train(folder.path, "--iterations", "7", "--create-only") == 1
+    assert "in use" in capsys.readouterr().err and folder.run_file.read_bytes() == before
+    assert train(folder.path, "--iterations", "7", "--create-only") == 0
+    assert folder.read().configuration.iterations == 7
+
+
+def test_what_is_done_cannot_be_undone_by_fewer_iterations(tmp_path: Path, capsys):
+    made(tmp_path / "run")
+    me = processes.this_process()
+    done = status.Status("stopped", me.pid, me.started, me.host, iterations=4000, iteration=50)
+    (tmp_path / "run" / "status.json").write_text(json.dumps(dataclasses.asdict(done)))
+    assert train(tmp_path / "run", "--iterations", "49", "--create-only") == 2
+    assert "has done 50 iterations already" in capsys.readouterr().err
+    assert train(tmp_path / "run", "--iterations", "50", "--create-only") == 0
+
+
+def test_a_device_that_is_not_there_is_named(tmp_path: Path, capsys):
+    made(tmp_path / "run", "--device", "abacus")
+    assert train(tmp_path / "run", "--quiet") == 1
+    error = capsys.readouterr().err
+    assert "There is no device 'abacus'" in error and "unexpected" not in error
 
 
 def test_runs_are_listed_shown_and_not_asked_in_vain(tmp_path: Path, capsys):

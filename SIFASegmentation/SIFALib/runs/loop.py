@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 def train(path: str | os.PathLike) -> str:
     """Run the training in that folder, from its last checkpoint if it has one; "finished", "stopped" or "failed".
 
-    Why it failed stands in status.json and log.txt. Raises RunError if there is no run in that folder, or another
-    process works on it.
+    Why it failed stands in status.json and log.txt. Raises RunError if there is no run in that folder, another process
+    works on it, or its device is not there.
     """
     folder = RunFolder(Path(path))
     run = folder.read()

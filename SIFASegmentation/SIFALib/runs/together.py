@@ -20,6 +20,7 @@ from torch import Tensor
 
 from .. import engine
 from ..adaptation import State
+from .configuration import RunError
 
 PATIENCE = timedelta(days=7)  # for what the first process does alone
 TIMEOUT = timedelta(minutes=10)  # for a message within an iteration
@@ -75,12 +76,15 @@ class Together:
 
 @contextmanager
 def joined(device: str, timeout: timedelta = TIMEOUT) -> Iterator[Together]:
-    """Join the processes that torchrun started, if it did, on the device of that name. ValueError for the device."""
+    """Join the processes that torchrun started, if it did, on the device of that name. RunError if there is none."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
+    try:
+        chosen = engine.choose_device(device) if world == 1 else _device_of_this_process(device)
+    except ValueError as error:
+        raise RunError(str(error)) from None
     if world == 1:
-        yield Together(engine.choose_device(device))
+        yield Together(chosen)
         return
-    chosen = _device_of_this_process(device)
     backend = "nccl" if chosen.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timeout)
     try:
