@@ -109,6 +109,9 @@ def test_one_against_which_something_speaks_is_refused_with_the_reason(tmp_path:
     veto = {100: ("Left atrium has vanished from the target.",)}
     with pytest.raises(RunError, match=r"scores 0\.800, .*Left atrium has vanished"):
         exported(run_folder(tmp_path / "a", {100: 0.8}, veto))
+    both = {0: ("Left atrium has vanished from the target.",), **veto}
+    with pytest.raises(RunError, match=r"scores 0\.800, .*Left atrium has vanished"):
+        exported(run_folder(tmp_path / "both", {0: 0.5, 100: 0.8}, both))
     folder = run_folder(tmp_path / "b", {0: 0.5, 100: 0.8}, veto)
     state = adaptation.start(Method(width=2), 0, 500)
     checkpoints.save(folder.checkpoints, 100, {"state": state.state_dict()}, 3)

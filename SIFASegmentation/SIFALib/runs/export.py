@@ -125,7 +125,7 @@ def _refuse_worse(folder: RunFolder, chosen: Chosen, start: Best | None) -> None
         )
     if start is not None and chosen.iteration > 0 and start.beats(judged):
         why = f"scores {judged.value:.3f}, its starting point scored {start.value:.3f}"
-        if judged.vetoes and not start.vetoes:
+        if judged.vetoes:
             why += f", and something speaks against it: {' '.join(judged.vetoes)}"
         else:
             why += "."
@@ -137,7 +137,7 @@ def _refuse_worse(folder: RunFolder, chosen: Chosen, start: Best | None) -> None
             f"{folder.path} has found nothing better than its starting point, which scored {start.value:.3f}; use the "
             "start model itself, or --force."
         )
-    if judged.vetoes and start is None:
+    if judged.vetoes:
         raise RunError(
             f"{what} scores {judged.value:.3f}, but something speaks against it: {' '.join(judged.vetoes)} "
             "Use --force to export it nevertheless."
@@ -202,7 +202,7 @@ def _start_model(c: Configuration) -> str:
             return models.read_package(c.start_model).card.key
         return models.default_store().get(c.start_model).card.key
     except models.ModelError:
-        return "that was named when the run was started" if "/" in c.start_model else c.start_model
+        return "that was named when the run was started"  # a name that is found nowhere may be a folder's
 
 
 def _quality(c: Configuration, chosen: Chosen) -> tuple[Quality, ...]:
