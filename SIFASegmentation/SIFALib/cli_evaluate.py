@@ -79,6 +79,11 @@ def _check(options: argparse.Namespace) -> None:
         raise Failure(
             USAGE, "The published protocol reads labels from the .npz files; leave the other options out."
         )
+    if options.protocol == "published" and (options.precision, options.modality) != ("auto", "auto"):
+        raise Failure(
+            USAGE,
+            "The published protocol computes in float32, with its own statistics; leave --precision and --modality out.",
+        )
     if options.protocol != "published" and options.statistics:
         raise Failure(USAGE, "--statistics belongs to --protocol published.")
 

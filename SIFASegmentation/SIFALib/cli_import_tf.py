@@ -7,7 +7,7 @@ import re
 
 from . import models, tf_checkpoint
 from .citations import CITATIONS
-from .cli_run import MODEL, OK, USAGE, Failure, complain, fails_as, say, store_of, table
+from .cli_run import MODEL, OK, OUTPUT, USAGE, Failure, complain, fails_as, say, store_of, table
 from .model_card import ModelError
 from .structures import structures_of
 
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
         raise Failure(
             MODEL, f"{known[0].card.key} is there already, in {known[0].folder}; choose another name."
         )
-    with fails_as(MODEL, ModelError, OSError):
+    with fails_as(MODEL, ModelError), fails_as(OUTPUT, OSError):
         package = models.write_package(
             store.user / f"{options.name}-1.0.0",
             tf_checkpoint.segmenter_state(found),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .datasets.settings import NORMALISATIONS
 from .model_card import Architecture, ModelError, Preprocessing
 from .model_weights import tensor_shapes
 from .records import RecordError
@@ -25,9 +26,9 @@ NETWORKS = {  # the authors' name -> the papers'
 }  # fmt: skip
 
 STATISTICS = {
-    ("ct", "new"): (-2.8, 3.2),
-    ("ct", "old"): (-1.9, 3.0),
-    ("mr", "new"): (-1.8, 4.4),
+    ("ct", "new"): NORMALISATIONS["sifa_ct"],
+    ("ct", "old"): NORMALISATIONS["sifa_ct_old"],
+    ("mr", "new"): NORMALISATIONS["sifa_mr"],
 }
 """z-scores that become -1 and 1 (the authors' data_loader.py and evaluate.py); "old": their first released CT model."""
 
