@@ -18,6 +18,8 @@ import torch
 
 WORKER = Path(__file__).with_name("method_worker.py")
 
+pytestmark = pytest.mark.timeout(900)
+
 GRADIENTS = 1e-8  # largest |difference| / |gradient| in the first iteration
 MOVEMENT = 1e-5  # largest |difference| / |way since the start| of a group of weights after three iterations
 STATISTICS = 1e-7  # largest |difference| / |averages| of batch normalisation after three iterations

@@ -11,7 +11,10 @@ import pytest
 from golden import method_parity, references
 from golden.references import Parts
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.timeout(1800),
+]  # a minute each on a free core
 
 
 def off(

@@ -113,9 +113,13 @@ def _iteration(folder: Path, number: int, found: References) -> None:
     item = f"iteration {number}"
     recorded = json.loads((folder / "iterations.json").read_text())[f"iteration_{number}"]
     for name, value in recorded["losses"].items():
-        first = number == 1 and name in FIRST_UPDATES
+        kind = " losses"
+        if number == 1 and name in FIRST_UPDATES:
+            kind = " first losses"
+        elif number == 2 and name.startswith("d_P"):
+            kind = " losses of d_P"
         if name not in ("s_B_ce", "s_B_dice"):  # parts of s_B
-            found[f"{item} first losses" if first else f"{item} losses", name] = references.of(value)
+            found[item + kind, name] = references.of(value)
     for name, value in recorded["beta_powers"].items():
         found[f"{item} counters", name] = references.of(value)
     for network, sums in recorded["groups"].items():
