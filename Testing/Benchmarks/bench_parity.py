@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "SIFASegmentation"), str(ROOT / "Testing" / "Python")]
 
-from golden import full_set, method_parity, networks_parity, references  # noqa: E402
+from golden import full_set, graph, method_parity, networks_parity, references  # noqa: E402
 from golden.references import FOLDERS, Parts  # noqa: E402
 
 SUBSET_FOLDER = Path(references.__file__).parent
@@ -77,12 +77,12 @@ def main() -> int:
 
 
 def computed(variant: str, part: str) -> Iterable[tuple[str, Parts]]:
+    made = graph.state(variant)
     if part == "graph":
-        return method_parity.graphs(variant, CASES)
+        return method_parity.graphs(made, CASES)
     if part == "gradients":
-        both = method_parity.faithful_gradients(variant), method_parity.shared_gradients(variant)
-        return itertools.chain(*both)
-    return method_parity.iterations(variant, 2)
+        return itertools.chain(method_parity.faithful_gradients(made), method_parity.shared_gradients(made))
+    return method_parity.iterations(made, 2)
 
 
 def shown(rows: Iterable[references.Row]) -> list[references.Row]:
@@ -101,7 +101,11 @@ def shown(rows: Iterable[references.Row]) -> list[references.Row]:
 
 
 def write_subset(variant: str, networks: references.References, method: references.References) -> None:
-    chosen = {key: value for key, value in method.items() if key[0].startswith(method_parity.IN_TESTS)}
+    chosen = {
+        key: value
+        for key, value in method.items()
+        if key[0].startswith(method_parity.IN_TESTS) and key[0] != method_parity.TOO_SLOW_FOR_TESTS
+    }
     path = SUBSET_FOLDER / f"{variant}.npz"
     references.write_subset(networks | chosen, path, fewer={"e_B train moving": 64})
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")

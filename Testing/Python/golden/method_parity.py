@@ -17,7 +17,7 @@ from SIFALib.datasets.batches import Batch
 from SIFALib.tf_names import TF_NETWORKS, tf_name_map, tf_names
 from torch import Tensor
 
-from .graph import batch, outputs_of, state, terms
+from .graph import batch, outputs_of, terms
 from .layers import nhwc, sub4
 from .networks_parity import variables
 from .references import Parts
@@ -64,12 +64,15 @@ TOLERANCES = {
 }
 
 IN_TESTS = ("graph train ", "terms train_n2", "shared gradients ", "iteration 1 ")
+TOO_SLOW_FOR_TESTS = "iteration 1 evaluated"
 """Beginnings of the items that the tests compute; the others take minutes: `make bench-parity`."""
 
 
-def graphs(variant: str, cases: Sequence[str]) -> Iterator[tuple[str, Parts]]:
-    """All outputs and loss terms without an update; cases: eval_n1, eval_n2, train_n1, train_n2."""
-    made = state(variant)
+def graphs(made: State, cases: Sequence[str]) -> Iterator[tuple[str, Parts]]:
+    """All outputs and loss terms without an update; cases: eval_n1, eval_n2, train_n1, train_n2.
+
+    `made` as `graph.state` gives it. Training moves its batch statistics on: evaluation comes first.
+    """
     for case in cases:
         mode, count = case.split("_n")
         for network in made.networks().values():
@@ -88,9 +91,9 @@ def graphs(variant: str, cases: Sequence[str]) -> Iterator[tuple[str, Parts]]:
             yield f"graph {mode} logits", sub4({k: v for k, v in arrays.items() if k.startswith("pred_")})
 
 
-def faithful_gradients(variant: str) -> Iterator[tuple[str, Parts]]:
+def faithful_gradients(made: State) -> Iterator[tuple[str, Parts]]:
     """The gradient of each update's loss for the weights that it trains, all from the recipe's weights."""
-    made, given = state(variant), batch()
+    given = batch()
     values: Parts = {}
     gradients: dict[str, list[Tensor]] = {}
     old: faithful_schedule.Old = {"source": [], "target": []}
@@ -104,9 +107,8 @@ def faithful_gradients(variant: str) -> Iterator[tuple[str, Parts]]:
     yield from _gradient_items(made, gradients, "")
 
 
-def shared_gradients(variant: str) -> Iterator[tuple[str, Parts]]:
+def shared_gradients(made: State) -> Iterator[tuple[str, Parts]]:
     """The same from the schedule that shares its forward passes."""
-    made = state(variant)
     gradients, _ = shared_schedule.gradients_of(made, batch())
     yield from _gradient_items(made, gradients, "shared ")
 
@@ -133,9 +135,11 @@ def _gradient_items(
     yield f"{prefix}gradients arrays", arrays
 
 
-def iterations(variant: str, count: int) -> Iterator[tuple[str, Parts]]:
-    """Full iterations in the authors' order, with their rates and their shared step counter."""
-    made = state(variant)
+def iterations(made: State, count: int, evaluated: bool = True) -> Iterator[tuple[str, Parts]]:
+    """Full iterations in the authors' order, with their rates and their shared step counter, from the recipe's weights.
+
+    evaluated: also all loss terms after each of them.
+    """
     start = _weights(made)
     for number in range(count):
         item = f"iteration {number + 1}"
@@ -154,6 +158,8 @@ def iterations(variant: str, count: int) -> Iterator[tuple[str, Parts]]:
         sums = _by_network(_split(now)[0])
         yield f"{item} sums", {net: _sum([np.abs(v) for v in values]) for net, values in sums.items()}
         yield f"{item} moving", {"e_B:moving": _norm(list(averages.values()))}
+        if not evaluated:
+            continue
         for network in made.networks().values():
             network.eval()
         with torch.inference_mode():
