@@ -17,7 +17,6 @@ from SIFALib.datasets import DataSettings
 from SIFALib.method import Method
 from SIFALib.model_card import ModelError
 from SIFALib.runs import Best, Configuration, RunError, RunFolder, best, checkpoints, create, events, export
-from SIFALib.runs.loop import train
 
 PARTS = {"supervised": 0.8, "supervised_1": 0.7, "supervised_3": 0.9, "augmented": 0.75, "pseudo_loss": 0.1}
 SECRET = "mueller_hans_1950"
@@ -198,7 +197,9 @@ def test_a_real_run_is_judged_exported_and_segments(tmp_path: Path) -> None:
     folder = create(
         tmp_path / "run", tiny_runs.configuration(tmp_path, iterations=4, judge_every=2, preview_every=0)
     )
-    assert train(folder.path) == "finished"
+    assert (
+        tiny_runs.start("-m", "SIFALib.runs", str(folder.path)).wait(tiny_runs.PATIENCE) == 0
+    )  # settings of torch stay there
     scores = [e for e in events.read(folder.events) if e["kind"] == "score"]
     assert [e["iteration"] for e in scores] == [2, 4]
     assert {"supervised", "augmented", "teacher", "pseudo_loss"} <= scores[0]["parts"].keys()
