@@ -92,7 +92,7 @@ def test_a_card_tells_names_colours_and_snomed_codes_of_its_labels():
         ({"preprocessing": {"percentiles": [1, 50, 99]}}, "a list of 2 is needed"),
         ({"preprocessing": {"plane": "oblique"}}, "must be axial, coronal, sagittal"),
         ({"labels": []}, "labels is []"),
-        ({"labels": 4}, "labels is 4; a list is needed"),
+        ({"labels": 4}, "labels is 4; a list of at most 100 is needed"),
         (
             {"quality": [{"data": "a", "measure": "b", "rule": "c", "values": {"RV": 1}}]},
             "of structures of this",

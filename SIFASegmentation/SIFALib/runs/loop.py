@@ -197,4 +197,5 @@ def _computing(threads: int) -> Iterator[None]:
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             yield
     finally:
+        torch.set_flush_denormal(False)  # torch's own setting, which it has no way to ask for
         torch.set_num_threads(before)
