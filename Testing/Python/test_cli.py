@@ -225,6 +225,8 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
         encoding="utf-8",
         cwd=LIBRARY,
         env=os.environ | environment,
+        # a test run in the background of a shell ignores Ctrl-C, and would hand that down
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
