@@ -43,7 +43,7 @@ from SIFALib.datasets import Augmentation, DataSettings, Domains, Slices, prepar
 from SIFALib.method import Method  # noqa: E402
 from SIFALib.model_card import Preprocessing  # noqa: E402
 from SIFALib.networks import Segmenter  # noqa: E402
-from SIFALib.runs import checkpoints, events, run_folder  # noqa: E402
+from SIFALib.runs import checkpoints, events, run_folder, status  # noqa: E402
 from SIFALib.runs.configuration import Configuration  # noqa: E402
 from SIFALib.runs.run_folder import RunFolder  # noqa: E402
 from SIFALib.structures import STRUCTURES  # noqa: E402
@@ -182,6 +182,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--scale", choices=SCALES, default="small")
+    parser.add_argument(
+        "--iterations", type=int, help="of each run, instead of the scale's; in a folder of its own"
+    )
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "bench-adaptation")
     parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2)), help="runs side by side")
     parser.add_argument("--seeds", type=int, default=3)
@@ -191,8 +194,10 @@ def main() -> None:
         "--json", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "adaptation.json"
     )
     options = parser.parse_args()
-    scale = SCALES[options.scale]
-    folder = options.folder / options.scale
+    scale, folder = SCALES[options.scale], options.folder / options.scale
+    if options.iterations:
+        scale = dataclasses.replace(scale, iterations=options.iterations)
+        folder = options.folder / f"{options.scale}-{options.iterations}"
     cells = [
         Cell(way, direction, seed, scale)
         for seed in range(options.seeds)
@@ -236,6 +241,9 @@ def _bring(cell: Cell, folder: Path) -> str:
         "MALLOC_TOP_PAD_": str(2**28),
     }
     subprocess.run([sys.executable, "-m", "SIFALib.runs", str(path)], env=environment, check=True)
+    ended = status.read(RunFolder(path).status)
+    if ended is None or ended.state != "finished":  # stopped from outside; the same command goes on with it
+        return f"{cell.name}: not finished"
     if cell.way is START:
         write_start_models(path)
     else:
