@@ -11,7 +11,7 @@ import training_data
 from SIFALib.arrays import to_numpy
 from SIFALib.datasets import NO_AUGMENTATION, Augmentation, Batch, DataError, batch, batches, prepared, view
 from SIFALib.datasets.augmentation import augment, centre
-from SIFALib.datasets.cache import Stack
+from SIFALib.datasets.planes import Stack
 from training_data import settings, toy
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from SIFALib import adaptation, label_free, plausibility
-from SIFALib.datasets.cache import Stack
 from SIFALib.datasets.domains import Domains, Slices
+from SIFALib.datasets.planes import Stack
 from SIFALib.datasets.settings import DataSettings
 from SIFALib.method import Method
 from torch import Tensor, nn

@@ -1,7 +1,7 @@
 """Slices on disk: an entry is a folder of arrays whose name says what they were made of.
 
 An entry appears complete or not at all. It is checked (sizes and CRC-32) when it is opened; one that is damaged is
-removed and made anew. While it is read, it must stay: `Stack` says so, by name, if it does not.
+removed and made anew. While it is read, it must stay: `OnDisk` says so, by name, if it does not.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import shutil
 import time
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .planes import OnDisk
 from .settings import DataError
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ INFO = "info.json"
 MAKING = ".making-"
 STALE_SECONDS = 3600.0  # age at which the leftover of a killed process is swept away
 BLOCK = 1 << 24  # bytes hashed at once
-MAPPED = ("images", "labels")  # stay on disk; each holds a file open, of which a process may have few hundred
+STAY = ("images", "labels")  # on disk; the other arrays are small
 
 
 def key_of(parts: Mapping[str, Any]) -> str:
@@ -41,10 +42,10 @@ def key_of(parts: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """Arrays of an entry by name, those in MAPPED memory-mapped and read-only, and what `info` was kept with them."""
+    """Arrays of an entry by name, those in STAY left on disk, and what `info` was kept with them."""
 
     folder: Path
-    arrays: dict[str, np.ndarray]
+    arrays: dict[str, np.ndarray | OnDisk]
     info: dict[str, Any]
 
 
@@ -87,12 +88,12 @@ def read(cache: Path, key: str) -> Entry | None:
     folder = cache / key
     try:
         kept = json.loads((folder / INFO).read_text(encoding="utf-8"))
-        arrays = {}
+        arrays: dict[str, np.ndarray | OnDisk] = {}
         for name, expected in kept["sums"].items():
             path = folder / f"{name}.npy"
             if _sum(path) != expected:
                 raise ValueError("damaged")
-            arrays[name] = np.load(path, mmap_mode="r" if name in MAPPED else None, allow_pickle=False)
+            arrays[name] = OnDisk.of(path) if name in STAY else np.load(path, allow_pickle=False)
         return Entry(folder, arrays, kept["info"])
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         if folder.exists():
@@ -171,69 +172,3 @@ class Hashes:
             temporary.write_text(json.dumps(self.known), encoding="utf-8")
             os.replace(temporary, self.cache / "hashes.json")
         self.changed = False
-
-
-@dataclass(frozen=True, eq=False)
-class Stack:
-    """Equal planes [S, S] of many memory-mapped arrays as one array [n, S, S]; an index or a slice reads a copy.
-
-    Row n is row `row[n]` of array `part[n]`.
-    """
-
-    parts: tuple[np.ndarray, ...]
-    part: np.ndarray
-    row: np.ndarray
-
-    @staticmethod
-    def of(parts: Sequence[np.ndarray]) -> Stack:
-        counts = [len(p) for p in parts]
-        rows = [np.arange(n) for n in counts]
-        return Stack(
-            tuple(parts), np.repeat(np.arange(len(parts)), counts), np.concatenate([np.zeros(0, int), *rows])
-        )
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (len(self.row), *(self.parts[0].shape[1:] if self.parts else (0, 0)))
-
-    @property
-    def dtype(self) -> np.dtype:
-        return self.parts[0].dtype if self.parts else np.dtype(np.float32)
-
-    @property
-    def ndim(self) -> int:
-        return 3
-
-    def only(self, which: np.ndarray) -> Stack:
-        """The planes of these indices, still on disk."""
-        return Stack(self.parts, self.part[which], self.row[which])
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        if isinstance(key, (int, np.integer)):
-            return self._plane(int(self.part[key]), int(self.row[key]))
-        part, row = self.part[key], self.row[key]
-        out = np.empty((len(row), *self.shape[1:]), self.dtype)
-        for n, (p, r) in enumerate(zip(part, row, strict=True)):
-            out[n] = self._plane(int(p), int(r))
-        return out
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        everything = self[:]
-        return everything if dtype is None else everything.astype(dtype)
-
-    def _plane(self, part: int, row: int) -> np.ndarray:
-        array = self.parts[part]
-        if isinstance(array, np.memmap) and array.filename is not None:
-            path = Path(os.fspath(array.filename))
-            try:
-                whole = path.stat().st_size >= array.offset + array.nbytes
-            except OSError:
-                whole = False
-            if not whole:
-                raise DataError(
-                    f"{path}, slices that are being trained on, is gone or cut off; start again, and it is made anew."
-                )
-        return np.array(array[row])

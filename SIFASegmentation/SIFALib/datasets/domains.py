@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .cache import Entry, Stack
+from .cache import Entry
+from .planes import Stack
 from .settings import DataError, DataSettings
 
 
