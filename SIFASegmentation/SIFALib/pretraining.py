@@ -15,6 +15,7 @@ import math
 import multiprocessing
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -22,10 +23,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import losses, models
+from . import engine, losses, models, slice_workers
 from .arrays import to_tensor
 from .networks import Segmenter
-from .phantom_slices import Anatomy, load_anatomies, make_anatomies, random_slice
+from .phantom_slices import make_anatomies
 from .structures import STRUCTURES
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,10 @@ VALIDATION_SEED = 1_000_000
 
 @dataclass(frozen=True)
 class Settings:
-    """anatomies: how many; spacing_mm: of their tissue maps; size: side of a slice in pixels; ema: decay of the average."""
+    """anatomies: how many; spacing_mm: of their tissue maps; size: side of a slice in pixels; ema: decay of the average.
+
+    device, precision: as `engine` names them. workers: processes that make slices ahead; 0: none.
+    """
 
     width: int = 8
     size: int = 128
@@ -51,13 +55,23 @@ class Settings:
     seed: int = 1  # of the slices
     threads: int = 2
     save_every: int = 100
+    device: str = "auto"
+    precision: str = "auto"
+    workers: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.anatomies <= TRAINING_SEEDS:
             raise ValueError(f"{self.anatomies} anatomies cannot be; give 1 to {TRAINING_SEEDS}.")
 
 
-FREE_TO_CHANGE = ("iterations", "threads", "save_every")  # when a training goes on
+FREE_TO_CHANGE = (
+    "iterations",
+    "threads",
+    "save_every",
+    "device",
+    "precision",
+    "workers",
+)  # when a training goes on
 
 
 @dataclass
@@ -67,14 +81,22 @@ class State:
     segmenter: Segmenter
     average: dict[str, Tensor]
     optimizer: torch.optim.Optimizer
+    precision: torch.dtype = torch.float32
     iteration: int = 0
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.segmenter.parameters()).device
 
 
 def start(settings: Settings) -> State:
+    """A new training. Raises ValueError for a device or precision that this computer does not have."""
+    device = engine.choose_device(settings.device)
+    precision = engine.choose_precision(settings.precision, device)
     torch.manual_seed(settings.seed)
-    segmenter = channels_last(Segmenter("tmi2020", settings.width))
+    segmenter = channels_last(Segmenter("tmi2020", settings.width)).to(device)
     optimizer = torch.optim.Adam(segmenter.parameters(), lr=settings.learning_rate)
-    return State(segmenter, {k: v.clone() for k, v in segmenter.state_dict().items()}, optimizer)
+    return State(segmenter, {k: v.clone() for k, v in segmenter.state_dict().items()}, optimizer, precision)
 
 
 def channels_last(segmenter: Segmenter) -> Segmenter:
@@ -86,8 +108,11 @@ def train_step(state: State, images: Tensor, labels: Tensor, settings: Settings)
     """One update on images [N, 1, H, W] and labels [N, H, W] (0..4); returns the segmentation loss before it."""
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate(state.iteration, settings)
+    images, labels = images.to(state.device), labels.to(state.device)
     one_hot = torch.nn.functional.one_hot(labels.long(), state.segmenter.classes).movedim(-1, 1).float()
-    logits, logits_ll = state.segmenter.forward_both(images)
+    exact = state.precision is torch.float32
+    with torch.autocast(state.device.type, state.precision) if not exact else nullcontext():
+        logits, logits_ll = state.segmenter.forward_both(images)
     main = losses.segmentation(logits, one_hot)
     loss = main if logits_ll is None else main + losses.LOWER_WEIGHT * losses.segmentation(logits_ll, one_hot)
     decay = sum((p**2).sum() for p in state.segmenter.parameters()) / 2
@@ -110,26 +135,26 @@ def learning_rate(iteration: int, settings: Settings) -> float:
     return settings.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
 
-def batch_of(
-    anatomies: list[Anatomy], settings: Settings, seed: int, first: int, count: int
-) -> tuple[Tensor, Tensor]:
-    """Slices first .. first + count - 1 of the row `seed`: images [N, 1, H, W], labels [N, H, W]."""
-    pairs = [random_slice(anatomies, settings.size, seed, n) for n in range(first, first + count)]
-    images = to_tensor(np.stack([image for image, _ in pairs])[:, None])
-    return images.contiguous(memory_format=torch.channels_last), to_tensor(
-        np.stack([label for _, label in pairs])
-    )
+def row_of(settings: Settings, folder: Path, seed: int) -> slice_workers.Row:
+    return slice_workers.Row(folder, settings.size, seed, settings.batch)
+
+
+def tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
+    """A batch of slices, as `slice_workers` makes it, for `train_step`."""
+    return to_tensor(images).contiguous(memory_format=torch.channels_last), to_tensor(labels)
 
 
 @torch.inference_mode()
-def validate(state: State, anatomies: list[Anatomy], settings: Settings, slices: int = 64) -> list[float]:
-    """Dice of the averaged weights per structure (MYO, LA, LV, AA), pooled over `slices` slices of unseen anatomies."""
-    judge = channels_last(Segmenter("tmi2020", settings.width)).eval()
+def validate(state: State, folder: Path, settings: Settings, slices: int = 64) -> list[float]:
+    """Dice of the averaged weights by structure (MYO, LA, LV, AA), pooled over `slices` slices of the anatomies in
+    `folder`, which were not trained on."""
+    judge = channels_last(Segmenter("tmi2020", settings.width)).to(state.device).eval()
     judge.load_state_dict(state.average)
     overlap, total = np.zeros(5), np.zeros(5)
-    for first in range(0, slices, settings.batch):
-        images, labels = batch_of(anatomies, settings, VALIDATION_SEED, first, settings.batch)
-        predicted = judge(images).argmax(1)
+    row = row_of(settings, folder, VALIDATION_SEED)
+    for made in slice_workers.batches(row, 0, math.ceil(slices / settings.batch), 0):
+        images, labels = tensors(*made)
+        predicted = judge(images.to(state.device)).argmax(1).cpu()
         for c in range(1, 5):
             overlap[c] += 2 * ((predicted == c) & (labels == c)).sum().item()
             total[c] += ((predicted == c).sum() + (labels == c).sum()).item()
@@ -160,7 +185,7 @@ def load(settings: Settings, folder: Path) -> State:
     state = start(settings)
     path = folder / "checkpoint.pt"
     if path.exists():
-        saved = torch.load(path, weights_only=True, map_location="cpu")
+        saved = torch.load(path, weights_only=True, map_location=state.device)
         fixed = {k: v for k, v in asdict(settings).items() if k not in FREE_TO_CHANGE}
         other = [k for k, v in fixed.items() if saved["settings"].get(k) != v]
         if other:
@@ -177,21 +202,18 @@ def train(settings: Settings, folder: Path) -> State:
     """Train to the end, or go on from the folder's checkpoint; log and save as it goes."""
     folder.mkdir(parents=True, exist_ok=True)
     make_all(settings, folder)
-    training = load_anatomies(folder / "anatomies")
-    unseen = load_anatomies(folder / "validation")
     state = load(settings, folder)
     since, seconds = state.iteration, time.monotonic()
     losses_seen: list[float] = []
-    while state.iteration < settings.iterations:
-        images, labels = batch_of(
-            training, settings, settings.seed, state.iteration * settings.batch, settings.batch
-        )
+    row = row_of(settings, folder / "anatomies", settings.seed)
+    for made in slice_workers.batches(row, state.iteration, settings.iterations, settings.workers):
+        images, labels = tensors(*made)
         losses_seen.append(train_step(state, images, labels, settings))
         if state.iteration % settings.save_every == 0 or state.iteration == settings.iterations:
             entry = {
                 "iteration": state.iteration,
                 "loss": float(np.mean(losses_seen)),
-                "dice": validate(state, unseen, settings),
+                "dice": validate(state, folder / "validation", settings),
                 "seconds_per_iteration": (time.monotonic() - seconds) / (state.iteration - since),
             }
             save(state, settings, folder)
@@ -234,13 +256,13 @@ def write_model(
 
 
 def make_all(settings: Settings, folder: Path) -> None:
-    """Make the anatomies that are missing, one process a thread."""
+    """Make the anatomies that are missing, with a process a thread, or as many as make slices later."""
     jobs = [(folder / "anatomies", [n], settings.spacing_mm) for n in range(settings.anatomies)]
     jobs += [
         (folder / "validation", [VALIDATION_SEED + n], settings.spacing_mm)
         for n in range(settings.validation_anatomies)
     ]
-    with multiprocessing.get_context("spawn").Pool(settings.threads) as pool:
+    with multiprocessing.get_context("spawn").Pool(max(settings.threads, settings.workers)) as pool:
         pool.starmap(make_anatomies, jobs, chunksize=1)
 
 
@@ -259,7 +281,7 @@ def main() -> None:
     torch.set_num_threads(settings.threads)
     torch.set_flush_denormal(True)  # of the whole process: vanishing weights would slow it down many times
     state = train(settings, folder)
-    dice = validate(state, load_anatomies(folder / "validation"), settings)
+    dice = validate(state, folder / "validation", settings)
     package = write_model(state, settings, dice, folder / "model", version)
     log.info("The model is in %s", package.folder)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from SIFALib import losses, phantom_slices, pretraining
+from SIFALib import losses, phantom_slices, pretraining, slice_workers
 from SIFALib.pretraining import Settings
 
 SETTINGS = Settings(
@@ -58,17 +59,42 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path: Path):
     for name in ("anatomies", "validation"):
         (parts / name).symlink_to(tmp_path / "whole" / name)
     state = pretraining.load(SETTINGS, parts)
-    slices = phantom_slices.load_anatomies(parts / "anatomies")
-    for _ in range(2):
-        images, labels = pretraining.batch_of(slices, SETTINGS, SETTINGS.seed, state.iteration * 2, 2)
-        pretraining.train_step(state, images, labels, SETTINGS)
+    row = pretraining.row_of(SETTINGS, parts / "anatomies", SETTINGS.seed)
+    for made in slice_workers.batches(row, 0, 2, 0):
+        pretraining.train_step(state, *pretraining.tensors(*made), SETTINGS)
     pretraining.save(state, SETTINGS, parts)
-    resumed = pretraining.train(SETTINGS, parts)
+    resumed = pretraining.train(replace(SETTINGS, workers=2), parts)
     assert resumed.iteration == whole.iteration == 4
     for key, value in whole.segmenter.state_dict().items():
         assert torch.equal(value, resumed.segmenter.state_dict()[key]), key
     for key, value in whole.average.items():
         assert torch.equal(value, resumed.average[key]), key
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_slices_made_ahead_are_those_made_when_asked_for(tmp_path: Path, workers: int):
+    phantom_slices.make_anatomies(tmp_path, [3], 6.0)
+    row = slice_workers.Row(tmp_path, 32, 7, 2)
+    asked = list(slice_workers.batches(row, 3, 8, 0))
+    ahead = list(slice_workers.batches(row, 3, 8, workers))
+    assert len(asked) == len(ahead) == 5
+    for one, other in zip(asked, ahead, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_a_process_that_dies_is_told_of(tmp_path: Path):
+    (tmp_path / "1.nrrd").write_text("no tissue map")
+    with pytest.raises(RuntimeError, match="ended by itself"):
+        next(slice_workers.batches(slice_workers.Row(tmp_path, 32, 7, 2), 0, 1, 1))
+
+
+def test_nothing_is_left_running_when_the_slices_are_no_longer_wanted(tmp_path: Path):
+    phantom_slices.make_anatomies(tmp_path, [3], 6.0)
+    made = slice_workers.batches(slice_workers.Row(tmp_path, 32, 7, 2), 0, 1000, 2)
+    next(made)
+    assert len(multiprocessing.active_children()) == 2
+    made.close()
+    assert not multiprocessing.active_children()
 
 
 def test_a_training_does_not_go_on_with_other_settings(tmp_path: Path):
@@ -81,7 +107,8 @@ def test_a_training_does_not_go_on_with_other_settings(tmp_path: Path):
 def test_it_learns(anatomies):
     settings = replace(SETTINGS, width=4, batch=4, iterations=30, warm_up=5, learning_rate=3e-3)
     state = pretraining.start(settings)
-    images, labels = pretraining.batch_of(anatomies, settings, 1, 0, 4)
+    row = pretraining.row_of(settings, Path(), 1)
+    images, labels = pretraining.tensors(*slice_workers.make(anatomies, row, 0))
     seen = [pretraining.train_step(state, images, labels, settings) for _ in range(30)]
     assert np.mean(seen[-5:]) < 0.75 * np.mean(seen[:5])
 

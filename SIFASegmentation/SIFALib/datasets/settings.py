@@ -36,6 +36,7 @@ MMWHS = {  # Zhuang and Shen, Medical Image Analysis 31, 2016: MM-WHS's values t
     "850": 0,  # pulmonary artery
 }
 MOST_PHANTOMS = 400  # so that source and target take different ones, and none that judges models
+MOST_SEED = 900_000  # of the first phantom; models are judged on seeds from 1,000,000 on
 TARGET_PHANTOMS = 500  # added to the seeds of the target's phantoms
 
 
@@ -138,10 +139,10 @@ class DataSettings:
         rule = f"must be 1 to {MOST_PHANTOMS}"
         require(1 <= self.phantoms <= MOST_PHANTOMS, "phantoms", self.phantoms, rule)
         require(
-            0 <= self.phantom_seed <= 10_000_000,
+            0 <= self.phantom_seed <= MOST_SEED,
             "phantom_seed",
             self.phantom_seed,
-            "must be 0 to 10000000",
+            f"must be 0 to {MOST_SEED}; the phantoms beyond judge models",
         )
         spacing = self.phantom_spacing_mm
         require(0.5 <= spacing <= 10, "phantom_spacing_mm", spacing, "must be 0.5 to 10 mm")
