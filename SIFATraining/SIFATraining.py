@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from SIFATrainingLib.Logic import SIFATrainingLogic
+from SIFATrainingLib.Parameters import SIFATrainingParameterNode
 from SIFATrainingLib.Widget import SIFATrainingWidget
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
-__all__ = ["SIFATraining", "SIFATrainingTest", "SIFATrainingWidget"]
+__all__ = [
+    "SIFATraining",
+    "SIFATrainingLogic",
+    "SIFATrainingParameterNode",
+    "SIFATrainingTest",
+    "SIFATrainingWidget",
+]
 
 
 class SIFATraining(ScriptedLoadableModule):
@@ -17,12 +25,12 @@ class SIFATraining(ScriptedLoadableModule):
         super().__init__(parent)
         parent.title = _("SIFA Training")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        parent.dependencies = []
+        parent.dependencies = ["SIFASegmentation"]
         parent.contributors = ["The SIFA for 3D Slicer authors"]
         parent.helpText = _(
-            "Will adapt the heart model of SIFA Segmentation to scans that look unlike those it has seen, "
-            "from unlabelled scans alone and on this computer. See the "
-            '<a href="https://github.com/SIFA-Slicer/SlicerSIFA#readme">documentation</a>.'
+            "Adapts the heart model of SIFA Segmentation to scans that look unlike those it has seen, from "
+            "unlabelled scans alone, in the background and on this computer. See the "
+            '<a href="https://github.com/SIFA-Slicer/SlicerSIFA#readme">documentation and tutorial</a>.'
         )
         parent.acknowledgementText = _(
             "The method is SIFA: C. Chen, Q. Dou, H. Chen, J. Qin, P.-A. Heng, "
@@ -36,7 +44,6 @@ class SIFATrainingTest(ScriptedLoadableModuleTest):
     """Run by Slicer's Reload and Test, and by CTest."""
 
     def runTest(self) -> None:
-        import slicer
+        from SIFATrainingLib import SelfTest
 
-        widget = slicer.util.getModuleWidget("SIFATraining")
-        self.assertIn("not in this version", widget.ui.todayLabel.text)
+        SelfTest.runAll(self)

@@ -36,7 +36,8 @@ class DependencyError(RuntimeError):
 class Dependencies:
     """Installs on demand through Slicer; never SimpleITK or numpy, which Slicer brings."""
 
-    def __init__(self, requirements: Path | None = None) -> None:
+    def __init__(self, requirements: Path | None = None, button: str = "") -> None:
+        self.button = button or _("Apply")  # what messages tell to press again
         self.requirements = requirements or Path(__file__).parents[1] / "Resources" / "requirements.txt"
         self.python = shutil.which("PythonSlicer") or sys.executable
         self._tried = False
@@ -55,8 +56,10 @@ class Dependencies:
         except Exception as error:
             raise DependencyError(
                 _(
-                    "The Python packages {names} were not installed: {error}. Press Apply to try again."
-                ).format(names=", ".join(str(n) for n in needed), error=str(error).rstrip("."))
+                    "The Python packages {names} were not installed: {error}. Press {button} to try again."
+                ).format(
+                    button=self.button, names=", ".join(str(n) for n in needed), error=str(error).rstrip(".")
+                )
             ) from error
 
     def torchIsThere(self) -> bool:
@@ -84,7 +87,8 @@ class Dependencies:
                 _("PyTorch could not be installed: {error}. Is this computer online?").format(error=error)
             ) from error
         if torch is None:
-            raise DependencyError(_("PyTorch is missing and was not installed. Press Apply to install it."))
+            text = _("PyTorch is missing and was not installed. Press {button} to install it.")
+            raise DependencyError(text.format(button=self.button))
 
     def trySteps(self) -> Iterator[Step]:
         """Run one convolution on every device in use, in a fresh process, once a session.

@@ -25,6 +25,7 @@ class ResultsPanel:
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         table.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.ResizeToContents)
         ui.editButton.connect("clicked(bool)", self.onEdit)
+        ui.adaptButton.connect("clicked(bool)", self.onAdapt)
         self.show(None)
 
     def show(self, segmentationNode) -> None:
@@ -74,3 +75,9 @@ class ResultsPanel:
         editor = slicer.util.getModuleWidget("SegmentEditor").editor
         editor.setSegmentationNode(self.node)
         editor.setSourceVolumeNode(volume)
+
+    def onAdapt(self, _checked: bool = False) -> None:
+        """Open SIFA Training with the volume of this result filled in."""
+        volume = self.node.GetNodeReference(self.node.GetReferenceImageGeometryReferenceRole())
+        slicer.util.selectModule("SIFATraining")
+        slicer.util.getModuleWidget("SIFATraining").adaptTo(volume)

@@ -153,3 +153,12 @@ def leave_module(name: str) -> None:
     module = getattr(slicer.modules, name.lower())
     module._representation._python.exit()
     module._representation.isEntered = False
+
+
+def close_module(name: str) -> None:
+    """Throw a module's widget away, as the end of the application does; the next `open_module` makes a new one."""
+    module = getattr(slicer.modules, name.lower())
+    if module._representation is not None:
+        module._representation._python.cleanup()
+        module._representation.close()
+        module._representation = None

@@ -16,6 +16,7 @@ _LOGICS = {
     "Transforms": "vtkSlicerTransformLogic",
     "Tables": "vtkSlicerTablesLogic",
     "Models": "vtkSlicerModelsLogic",
+    "Plots": "vtkSlicerPlotsLogic",
     "Units": "vtkSlicerUnitsLogic",
 }
 

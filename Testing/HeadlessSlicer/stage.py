@@ -67,6 +67,12 @@ def leave_module(name: str) -> None:
     application.leave_module(name)
 
 
+def close_module(name: str) -> None:
+    from . import application
+
+    application.close_module(name)
+
+
 def clear_scene() -> None:
     """Close the scene; the application makes its interaction node anew after that."""
     scene = start().scene

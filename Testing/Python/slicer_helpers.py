@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -103,6 +104,7 @@ class ReadyDependencies:
 
     def __init__(self):
         self.asked = 0
+        self.python = sys.executable
 
     def ensure(self) -> None:
         self.asked += 1

@@ -1,0 +1,71 @@
+"""The same scans segmented by two models: how their volumes differ, and how far the two agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from .. import inference, metrics, models, volume
+from ..inference import NoHeartFound, Options, Result
+from ..job import Progress
+from . import export
+from .run_folder import RunFolder
+
+WHICH = ("before", "after")
+
+
+def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, dict[str, Any]]:
+    """The errand "compare". request: run (folder), model (folder of the model before), scans (paths), device.
+
+    Writes FOLDER/N-before.nrrd and N-after.nrrd for the Nth scan. Answers {"scans": [...]}, each with path, and for
+    "before" and "after": file, volumes_ml by structure id, or note: why there is no result; and agreement (Dice by id; a
+    structure that both lack is left out). ValueError, OSError.
+    """
+    before = models.read_package(request["model"])
+    after = export.export(RunFolder(Path(request["run"])), folder / "after", "after", force=True)
+    packages = dict(zip(WHICH, (before, after), strict=True))
+    networks = {which: models.load_segmenter(package) for which, package in packages.items()}
+    scans, total = [], 2.0 * len(request["scans"])
+    for number, path in enumerate(request["scans"]):
+        scan = volume.read(path)
+        found: dict[str, Any] = {"path": path}
+        results: dict[str, Result | None] = {}
+        for place, which in enumerate(WHICH):
+            work = inference.segment_steps(
+                scan, networks[which], packages[which].card, Options(device=request.get("device", "auto"))
+            )
+            done = (2 * number + place) / total
+            results[which], note = yield from _watched(work, scan.name, done, 1 / total)
+            found[which] = _kept(results[which], note, folder / f"{number}-{which}.nrrd")
+        pair = [results[which] for which in WHICH]
+        if pair[0] is not None and pair[1] is not None:
+            values = metrics.dice_per_structure(pair[1].labels, pair[0].labels, before.card.labels)
+            found["agreement"] = {k: v for k, v in values.items() if math.isfinite(v)}
+        scans.append(found)
+    labels = [{"id": s.id, "name": s.name, "color": s.color} for s in before.card.labels]
+    card = {k: v for k, v in asdict(after.card).items() if k in ("id", "version")}
+    return {"scans": scans, "structures": labels, "after": card}
+
+
+def _watched(
+    work: Generator[Progress, None, Result], name: str, done: float, share: float
+) -> Generator[Progress, None, tuple[Result | None, str]]:
+    """The steps of one segmentation as a part of the whole; its result, or why there is none."""
+    while True:
+        try:
+            progress = next(work)
+        except StopIteration as end:
+            return end.value, ""
+        except NoHeartFound as error:
+            return None, str(error)
+        yield Progress(f"{progress.stage}: {name}", done + share * progress.fraction)
+
+
+def _kept(result: Result | None, note: str, path: Path) -> dict[str, Any]:
+    if result is None:
+        return {"note": note}
+    volume.write(result.labels, path)
+    return {"file": str(path), "volumes_ml": result.report["volumes_ml"]}

@@ -1,0 +1,140 @@
+"""What a run needs of this computer, memory and disk, before it begins. No torch here.
+
+Where an iteration was timed (timing.py) its numbers are taken. Else those of `make bench-training` are carried over:
+the paper's size (width 16, 256 x 256 pixels) took 4.7 GiB at batch 8 and 1.8 GiB at batch 1, our default 1.1 GiB.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..datasets.cutting import border_size
+from ..datasets.phantoms import RANDOM_SLICES
+from ..datasets.scans import Finding
+from ..datasets.settings import PHANTOMS
+from .configuration import Configuration
+
+GIB = 1024**3
+_BASE, _PER_WIDTH2, _PER_IMAGE = (
+    0.5 * GIB,
+    0.0035 * GIB,
+    424.0,
+)  # bytes; per width^2; per width and pixel of a batch
+_PARAMETERS_PER_WIDTH2 = 200_000  # of all networks together; a checkpoint holds each three times, float32
+_SPARE_DISK = 0.2 * GIB  # for logs, pictures, the exported model
+_PHANTOM_SLICES = 150  # of a whole phantom that is cut like a scan
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Bytes: what the run needs, and what there is (0: not known)."""
+
+    memory: int
+    memory_free: int
+    disk: int
+    disk_free: int
+
+    def problem(self, folder: Path) -> str:
+        """Why the run should not be started, with the numbers; "" if nothing speaks against it."""
+        if self.disk_free and self.disk > self.disk_free:
+            return (
+                f"The run needs about {size(self.disk)} in {folder}, where {size(self.disk_free)} are free; make room, "
+                "or choose another folder for runs."
+            )
+        if self.memory_free and self.memory > self.memory_free:
+            return (
+                f"The training needs about {size(self.memory)} of memory, of which {size(self.memory_free)} are free; "
+                "close other programs, or set accumulate higher."
+            )
+        return ""
+
+    def sentence(self) -> str:
+        parts = []
+        for what, need, free in (
+            ("memory", self.memory, self.memory_free),
+            ("disk", self.disk, self.disk_free),
+        ):
+            there = f" ({size(free)} free)" if free else ""
+            parts.append(f"{size(need)} of {what}{there}")
+        return f"Needs about {parts[0]} and {parts[1]}."
+
+
+def size(count: float) -> str:
+    """Bytes for people: "1.2 GB"."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{max(1.0, count / 1e6):.0f} MB"
+
+
+def of(
+    configuration: Configuration, folder: Path, findings: Iterable[Finding] = (), timed: dict | None = None
+) -> Needs:
+    """What a run in `folder` (or the nearest folder above that exists) needs and finds. OSError.
+
+    findings: of the scans that are to be prepared; timed: the answer of the errand "time", if there is one.
+    """
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    timed = timed or {}
+    return Needs(
+        int(timed.get("memory") or _memory(configuration)),
+        0 if str(timed.get("device", "cpu")) != "cpu" else free_memory(),
+        int(_disk(configuration, findings, int(timed.get("checkpoint") or 0))),
+        shutil.disk_usage(place).free,
+    )
+
+
+def _memory(c: Configuration) -> float:
+    width, images = c.method.width, c.batch / c.accumulate
+    return _BASE + _PER_WIDTH2 * width**2 + _PER_IMAGE * width * images * c.data.size**2
+
+
+def _disk(c: Configuration, findings: Iterable[Finding], checkpoint: int) -> float:
+    checkpoint = checkpoint or 3 * 4 * _PARAMETERS_PER_WIDTH2 * c.method.width**2
+    pixels = border_size(c.data.size) ** 2
+    pre, kept = c.data.preprocessing, 0.0
+    for finding in findings:
+        if finding.problems or not finding.field_of_view_mm:
+            continue
+        thickness = min(finding.field_of_view_mm)
+        count = thickness / pre.slice_spacing_mm + thickness / pre.locate_slice_spacing_mm
+        kept += count * pixels * (5 if finding.domain == "source" else 4)
+    for place in (c.data.source, c.data.target):
+        if place in PHANTOMS:
+            kept += c.data.phantoms * (RANDOM_SLICES if place == "phantom" else _PHANTOM_SLICES) * pixels * 5
+    return (c.keep_checkpoints + 1) * checkpoint + kept + _SPARE_DISK
+
+
+def free_memory() -> int:
+    """Bytes that a new process can have without others being pushed out; 0 where nobody tells."""
+    if sys.platform == "win32":
+        return _free_on_windows()
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:  # macOS gives away what is inactive; half of all is a fair guess
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (ValueError, OSError):
+        return 0
+
+
+def _free_on_windows() -> int:
+    import ctypes
+
+    class MemoryStatus(ctypes.Structure):
+        _fields_ = (("length", ctypes.c_ulong), ("load", ctypes.c_ulong),
+                    *((name, ctypes.c_ulonglong) for name in ("total", "free", "a", "b", "c", "d", "e")))  # fmt: skip
+
+    status = MemoryStatus()
+    status.length = ctypes.sizeof(status)
+    kernel = getattr(ctypes, "WinDLL")("kernel32")  # noqa: B009 (Windows alone has it)
+    return int(status.free) if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else 0

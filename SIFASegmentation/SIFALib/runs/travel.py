@@ -1,0 +1,95 @@
+"""A run for another computer: one folder with the configuration, the scans, the start model and one command line.
+
+Scans are written anew as NRRD files with numbers for names: what their files said about persons stays behind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+from .. import volume
+from ..datasets import sources
+from ..datasets.settings import PHANTOMS
+from ..job import Progress
+from .configuration import Configuration, RunError, changed, new_run_file, read_settings
+from .files import write_text
+
+COMMAND = "torchrun --standalone --nproc-per-node {processes} -m SIFALib.runs run"
+TEXT = """SIFA: a training for another computer
+=====================================
+
+Copy this folder there. In an environment in which `pip install slicer-sifa` or a copy of the SIFA repository
+(`pip install .`) and PyTorch are installed, open a terminal in this folder and enter
+
+    {create} && {command}
+
+--nproc-per-node is the number of its GPUs; it must divide the batch of {batch}. The training can be stopped and goes on
+with the second half of the line. When it has finished, copy the folder `run` back into your folder of runs and open it in
+SIFA Training.
+The scans here are named by numbers, in the order of their names there.
+"""
+
+
+def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, dict[str, Any]]:
+    """The errand "pack". request: configuration (text), place (a folder that does not exist or is empty).
+
+    Answers {"folder", "command"}. RunError if the place is taken, DataError, VolumeError or OSError for scans.
+    """
+    configuration = read_settings(request["configuration"], "The request")
+    place = Path(request["place"])
+    if place.exists() and any(place.iterdir()):
+        raise RunError(f"{place} is not empty; choose another folder.")
+    place.mkdir(parents=True, exist_ok=True)
+    values: dict[str, Any] = {"cache": "", "device": "auto", "data.exclude": []}
+    options = ""
+    for domain in ("source", "target"):
+        origin = configuration.data.place(domain)
+        if origin in PHANTOMS:
+            continue
+        yield from _copied(configuration, domain, place)
+        values[f"data.{domain}"] = f"{domain}.json"
+        options += f" --{domain} {domain}.json"
+    if configuration.start_model:
+        _copy_model(configuration.start_model, place / "model")
+        values["start_model"] = "model"
+        options += " --start-model model"
+    travelling = changed(configuration, values)
+    write_text(place / "configuration.json", _text(travelling))
+    create = f"sifa train run --configuration configuration.json{options} --create-only"
+    command = COMMAND.format(processes=1)
+    write_text(place / "READ ME.txt", TEXT.format(create=create, command=command, batch=configuration.batch))
+    return {"folder": str(place), "command": f"{create} && {command}"}
+
+
+def _copied(configuration: Configuration, domain: str, place: Path) -> Generator[Progress, None, None]:
+    """The scans of a domain, without what their headers say besides the geometry, and a list of them."""
+    data = configuration.data
+    found = sources.find(data.place(domain), data.labelled(domain), data.excluded(domain)).scans
+    (place / domain).mkdir(exist_ok=True)
+    entries = []
+    for number, scan in enumerate(found, start=1):
+        yield Progress(f"Copying {scan.name}", (number - 1) / len(found))
+        entry = {"image": f"{domain}/{number:04d}.nrrd"}
+        volume.write(volume.read(scan.image), place / entry["image"])
+        if scan.label is not None:
+            entry["label"] = f"{domain}/{number:04d}-labels.nrrd"
+            volume.write(volume.read(scan.label), place / entry["label"])
+        entries.append(entry)
+    write_text(place / f"{domain}.json", json.dumps(entries, indent=1) + "\n")
+
+
+def _copy_model(name: str, place: Path) -> None:
+    from .. import models
+
+    package = models.read_package(name) if Path(name).is_dir() else models.default_store().get(name)
+    shutil.copytree(package.folder, place)
+
+
+def _text(configuration: Configuration) -> str:
+    """A configuration as `sifa train --configuration` takes it."""
+    return json.dumps(dataclasses.asdict(new_run_file(configuration)), indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,86 @@
+"""`sifa check-data` in a process of its own, and what it found."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import qt
+
+from .Child import Child, lastWords, read
+
+if TYPE_CHECKING:
+    from SIFALib.datasets.scans import Finding
+
+REPORT, PICTURES = "report.json", "pictures"
+THUMBNAIL = 44  # pixels
+
+
+@dataclass(frozen=True)
+class Checked:
+    """findings: one for each scan. problems: of all together, or why nothing could be looked at. warnings: to be said."""
+
+    findings: tuple[Finding, ...]
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    pictures: Path | None = None
+
+    def picture(self, finding: Finding) -> qt.QIcon | None:
+        """The scan's middle slice, small."""
+        if self.pictures is None:
+            return None
+        path = self.pictures / f"{finding.domain}-{finding.name.replace('/', '-')}.png"
+        pixmap = qt.QPixmap(str(path)) if path.exists() else None
+        if pixmap is None or pixmap.isNull():
+            return None
+        side = min(pixmap.width(), pixmap.height() // 2)
+        part = pixmap.copy(0, 0, side, side)
+        return qt.QIcon(part.scaled(THUMBNAIL, THUMBNAIL, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation))
+
+
+class Check(Child):
+    """One check of one domain. onStep(count): pictures made so far; onChecked(Checked)."""
+
+    def __init__(
+        self, domain: str, onStep: Callable[[int], None], onChecked: Callable[[Checked], None]
+    ) -> None:
+        super().__init__(lambda folder: onStep(_count(folder)), self._end)
+        self.domain, self._onChecked = domain, onChecked
+
+    def look(self, python: str, place: str, labelValues: dict[str, int] | None = None) -> None:
+        """Start looking at the scans in a place. OSError."""
+        self.forget()
+
+        def arguments(folder: Path) -> list[str]:
+            found = ["check-data", f"--{self.domain}", place, "--json", str(folder / REPORT)]
+            if importlib.util.find_spec("skimage") is not None:  # it paints; the rest does without
+                found += ["--thumbnails", str(folder / PICTURES)]
+            if labelValues:
+                found += ["--label-values", ",".join(f"{k}={v}" for k, v in labelValues.items())]
+            return found
+
+        self.start(python, "SIFALib", arguments)
+
+    def _end(self, folder: Path, code: int) -> None:
+        from SIFALib.datasets.scans import Finding
+
+        report = read(folder / REPORT)
+        if not report:
+            self._onChecked(Checked((), (lastWords(folder, code),)))
+            return
+        findings = tuple(
+            Finding(**{k: tuple(v) if isinstance(v, list) else v for k, v in f.items()})
+            for f in report["scans"]
+        )
+        kept = self.keep()
+        self._onChecked(
+            Checked(findings, tuple(report["problems"]), tuple(report["warnings"]), kept / PICTURES)
+        )
+
+
+def _count(folder: Path) -> int:
+    place = folder / PICTURES
+    return sum(p.suffix == ".png" for p in place.iterdir()) if place.is_dir() else 0

@@ -1,0 +1,155 @@
+"""Step 3, how: the start model, how long, on which device, and the advanced settings; how long that takes is measured."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from SIFASegmentationLib import Words as Common
+from slicer.i18n import tr as _
+
+from . import Presets, Words
+from .AdvancedSettings import AdvancedSettings
+from .Child import Errand
+from .Logic import SIFATrainingLogic
+from .Parameters import Preset, SIFATrainingParameterNode
+from .Words import State
+
+if TYPE_CHECKING:
+    from SIFALib.runs import Configuration
+
+TIMED_BY = (  # what the time of an iteration depends on
+    "device", "precision", "threads", "batch", "accumulate", "data.size", "data.source", "method.width",
+    "method.variant", "method.objective", "method.schedule",
+)  # fmt: skip
+
+
+class HowStep:
+    """`reason` says why the choices cannot be ("": they can); `timed` is what was measured for them, if it was."""
+
+    def __init__(self, ui, logic: SIFATrainingLogic, onChanged: Callable[[], None]) -> None:
+        self.ui, self.logic, self.onChanged = ui, logic, onChanged
+        self.parameters: SIFATrainingParameterNode | None = None
+        self.configuration: Configuration | None = None
+        self.reason = ""
+        self._packages: list = []
+        self._known: dict[tuple, dict] = {}
+        self._measured: tuple = ()  # what is being measured
+        self._problem = ""
+        self._updating = False
+        self.advanced = AdvancedSettings(ui, onChanged)
+        self.errand = Errand("time", lambda progress: None, self._onTimed, self._onError)
+        ui.measureButton.connect("clicked(bool)", self.onMeasure)
+        ui.startModelSelector.connect("currentIndexChanged(int)", self._onModel)
+        ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", lambda _collapsed: self.onChanged())
+
+    def stop(self) -> None:
+        self.errand.cancel()
+
+    def refreshModels(self) -> None:
+        """Fill the list of start models anew."""
+        self._packages = list(self.logic.store().packages())
+        self._updating = True
+        self.ui.startModelSelector.clear()
+        for package in self._packages:
+            self.ui.startModelSelector.addItem(Common.modelName(package.card), package.card.key)
+        self._updating = False
+
+    def show(self, parameters: SIFATrainingParameterNode | None, target: str, exclude: list[str]) -> None:
+        """Bring the step up to date; target: the place of the scans that are used."""
+        self.parameters = parameters
+        if parameters is None:
+            return
+        self._updating = True
+        wanted = parameters.startModel
+        index = next((n for n, p in enumerate(self._packages) if wanted in ("", p.card.key)), -1)
+        self.ui.startModelSelector.currentIndex = index
+        self._updating = False
+        card = self._packages[index].card if index >= 0 else None
+        self.ui.startModelLabel.text = f"<small>{html.escape(Common.modelLine(card))}</small>" if card else ""
+        try:
+            self.configuration = self.logic.configuration(parameters, target or "phantom", exclude)
+            self.reason = ""
+        except ValueError as error:  # RunError, ModelError, RecordError
+            self.configuration, self.reason = None, str(error)
+        self.advanced.show(parameters, self.configuration)
+        self._say()
+
+    def _say(self) -> None:
+        self.ui.measureButton.text = _("Cancel") if self.errand.running else _("Measure")
+        label = self.ui.estimateLabel
+        if self.reason:
+            Words.show(label, State.PROBLEM, self.reason)
+        elif self.errand.running:
+            Words.show(label, State.CHECKING, _("Timing a few iterations on this computer"))
+        elif self._problem:
+            Words.show(label, State.PROBLEM, self._problem)
+        elif self.timed is not None:
+            assert self.configuration is not None
+            seconds = Presets.seconds(self.configuration, self.timed)
+            each = _("{count} iterations of {seconds:.1f} s on {device}").format(
+                count=self.configuration.iterations,
+                seconds=self.timed["seconds"],
+                device=self.timed["device"].upper(),
+            )
+            text = _("{time} on this computer: {each}, and a little to look at your scans.").format(
+                time=Words.duration(seconds).capitalize(), each=each
+            )
+            Words.show(label, State.FINE, text)
+        else:
+            Words.show(
+                label, State.EMPTY, _("Measure tells how long it takes on this computer, by trying it.")
+            )
+        self._compare()
+
+    def _compare(self) -> None:
+        """How long each preset takes, once that can be told."""
+        known = self.timed is not None and not self.reason
+        times = [f"{p.label()} {Words.duration(Presets.of(p, self.timed))}" for p in Preset] if known else []
+        self.ui.presetTimesLabel.text = f"<small>{html.escape(' · '.join(times))}</small>"
+        self.ui.presetTimesLabel.setVisible(known)
+
+    # What was measured
+
+    def _key(self) -> tuple:
+        if self.configuration is None:
+            return ()
+        found = []
+        for key in TIMED_BY:
+            value = self.configuration
+            for part in key.split("."):
+                value = getattr(value, part)
+            found.append(value)
+        return tuple(found)
+
+    @property
+    def timed(self) -> dict | None:
+        return self._known.get(self._key())
+
+    def onMeasure(self, _checked: bool = False) -> None:
+        """Do a few iterations in a process of its own; a second press stops that."""
+        if self.errand.running:
+            self.errand.cancel()
+        elif self.configuration is not None:
+            self._problem, self._measured = "", self._key()
+            try:
+                self.logic.dependencies.ensure()
+                request = {"configuration": self.logic.text(self.configuration)}
+                self.errand.send(self.logic.dependencies.python, request, self.logic.environment)
+            except (RuntimeError, OSError) as error:  # DependencyError, or no process could be started
+                self._problem = str(error)
+        self._say()
+
+    def _onTimed(self, answer: dict) -> None:
+        self._known[self._measured] = answer
+        self._say()
+        self.onChanged()
+
+    def _onError(self, sentence: str) -> None:
+        self._problem = sentence
+        self._say()
+
+    def _onModel(self, index: int) -> None:
+        if self.parameters is not None and not self._updating and 0 <= index < len(self._packages):
+            self.parameters.startModel = self._packages[index].card.key

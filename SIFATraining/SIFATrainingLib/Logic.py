@@ -1,0 +1,246 @@
+"""Trainings without any GUI: their configuration, their processes, their folder, and the models that they become."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import qt
+from SIFASegmentationLib.Dependencies import Dependencies
+from slicer.i18n import tr as _
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
+
+from . import Presets, Words
+from .Parameters import SIFATrainingParameterNode, Source
+
+if TYPE_CHECKING:
+    from SIFALib.models import ModelPackage, ModelStore
+    from SIFALib.runs import Configuration, RunFolder
+    from SIFALib.runs.control import Seen
+    from SIFALib.runs.processes import Process
+
+SETTING = "SIFA/RunsFolder"
+SCANS = ".scans"  # below the folder of runs: copies of volumes of scenes, one folder a check
+OWN_SCANS = "own-scans.txt"  # in a run folder: the name of the folder of copies that belongs to it
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A process that was started for a run; before: which one had written the run's status until then."""
+
+    child: subprocess.Popen
+    before: Process | None
+
+
+class SIFATrainingLogic(ScriptedLoadableModuleLogic):
+    """What the panel does with run folders; it keeps hold of the processes that it started, to see them end."""
+
+    def __init__(self, dependencies: Dependencies | None = None, store: ModelStore | None = None) -> None:
+        super().__init__()
+        self.dependencies = dependencies or Dependencies(button=_("Start"))
+        self._store = store
+        self._launched: dict[Path, Launched] = {}
+
+    def getParameterNode(self) -> SIFATrainingParameterNode:
+        return SIFATrainingParameterNode(super().getParameterNode())
+
+    # Places
+
+    def store(self) -> ModelStore:
+        from SIFALib.models import default_store
+
+        return self._store or default_store()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What children need besides: where the models are."""
+        from SIFALib.models import ENVIRONMENT
+
+        return {ENVIRONMENT: str(self.store().user)}
+
+    @property
+    def runsFolder(self) -> Path:
+        chosen = qt.QSettings().value(SETTING, "")
+        return Path(chosen) if chosen else self.store().user.parent / "runs"
+
+    @runsFolder.setter
+    def runsFolder(self, folder: Path) -> None:
+        qt.QSettings().setValue(SETTING, str(folder))
+
+    # Configurations
+
+    def package(self, key: str = "") -> ModelPackage:
+        """The model `id@version`, or the default one. ModelError."""
+        return self.store().get(key) if key else self.store().default()
+
+    def configuration(
+        self,
+        parameters: SIFATrainingParameterNode,
+        target: str,
+        exclude: Sequence[str] = (),
+        name: str = "run",
+    ) -> Configuration:
+        """What the panel's choices mean. RunError, ModelError or RecordError for what cannot be."""
+        from SIFALib.runs import configuration, presets
+
+        package = self.package(parameters.startModel)
+        card = package.card
+        own = parameters.source is Source.FOLDER
+        source = parameters.sourceFolder if own else parameters.source.value
+        base = presets.configuration("compact", source or "?", target)
+        base = dataclasses.replace(
+            base, data=dataclasses.replace(base.data, preprocessing=card.preprocessing)
+        )
+        values: dict[str, Any] = dict(Presets.VALUES[parameters.preset])
+        values |= {
+            "name": name[:100],
+            "method.variant": card.architecture.variant,
+            "method.width": card.architecture.width,
+            "method.classes": card.architecture.classes,
+            "data.classes": card.architecture.classes,
+            "data.label_values": json.loads(parameters.labelValues) if own else {},
+            "data.exclude": [f"target:{key}" for key in exclude],
+            "device": parameters.device.value,
+            "start_model": card.key,
+        }
+        return configuration.changed(base, values | json.loads(parameters.advanced))
+
+    @staticmethod
+    def text(configuration: Configuration) -> str:
+        """A configuration as the library's errands take it."""
+        from SIFALib.runs.configuration import new_run_file
+
+        return new_run_file(configuration).to_json()
+
+    # Runs
+
+    def create(self, configuration: Configuration) -> RunFolder:
+        """A new run folder, named after the run and today. RunError, OSError."""
+        from SIFALib import runs
+
+        day = f"{datetime.now().astimezone():%Y-%m-%d}"
+        stem = f"{day} {Words.slug(configuration.name)}"
+        path, number = self.runsFolder / stem, 2
+        while path.exists():
+            path, number = self.runsFolder / f"{stem} {number}", number + 1
+        folder = runs.create(path, configuration)
+        scans = Path(configuration.data.target)
+        if scans.parent == self.runsFolder / SCANS:
+            (folder.path / OWN_SCANS).write_text(scans.name, encoding="utf-8")
+        return folder
+
+    def launch(self, folder: Path) -> None:
+        """Start the training in that folder, or go on with it; it outlives this program. RunError, OSError."""
+        from SIFALib.runs import RunError, control, launch
+
+        seen = control.look(folder)
+        if seen.problem:
+            raise RunError(seen.problem)
+        if seen.status is not None and seen.status.is_active():
+            raise RunError(_("A process works on this run already."))
+        for request in (seen.folder.stop_request, seen.folder.pause_request):
+            request.unlink(missing_ok=True)
+        before = seen.status.process if seen.status is not None else None
+        child = launch.train(folder, self.dependencies.python, self.environment)
+        self._launched[folder] = Launched(child, before)
+
+    def launched(self, folder: Path) -> Launched | None:
+        """The process that this program started for the run last; None if another one did."""
+        return self._launched.get(folder)
+
+    def kill(self, folder: Path) -> None:
+        """End the run's process and all that it started, at once."""
+        from SIFALib.runs import control, launch
+
+        launched = self._launched.pop(folder, None)
+        if launched is not None:
+            launch.kill(launched.child)
+        seen = control.look(folder)
+        if seen.status is not None:
+            launch.end(seen.status.process)
+
+    @staticmethod
+    def isOurs(seen: Seen) -> bool:
+        """Whether this computer may work on the run: it did before or nobody did, and the folder can be written to."""
+        if seen.problem or not os.access(seen.folder.path, os.W_OK):
+            return False
+        return seen.status is None or seen.status.process.is_alive() is not None
+
+    def runs(self) -> list[Seen]:
+        """All runs below the folder of runs, the newest first."""
+        from SIFALib.runs import control
+
+        try:
+            found = list(control.runs_in(self.runsFolder))
+        except OSError:
+            return []
+        return sorted(found, key=lambda s: s.run.created if s.run else "", reverse=True)
+
+    def goOnLonger(self, folder: Path, iterations: int) -> None:
+        """Let a run have so many iterations in all, and go on with it. RunError, OSError."""
+        from SIFALib.runs import RunFolder, configuration, lock
+
+        run = RunFolder(folder)
+        with lock.held(run):
+            run.change(configuration.changed(run.read().configuration, {"iterations": iterations}))
+        self.launch(folder)
+
+    def delete(self, folder: Path) -> None:
+        """Delete a run, and the copies of scans that were made for it. RunError if a process works on it, OSError."""
+        from SIFALib.runs import RunError, RunFolder, control, lock
+
+        if control.look(folder).state in ("preparing", "running", "paused"):
+            raise RunError(_("A process works on this run; stop it first."))
+        if not (folder / "run.json").is_file():
+            raise RunError(_("{folder} is no run; it was not deleted.").format(folder=folder))
+        doomed = folder.with_name(f".{folder.name}.deleted")
+        with lock.held(RunFolder(folder)):
+            own = folder / OWN_SCANS
+            scans = (
+                self.runsFolder / SCANS / own.read_text(encoding="utf-8").strip() if own.exists() else None
+            )
+        folder.rename(doomed)
+        shutil.rmtree(doomed)
+        if scans is not None and scans.parent == self.runsFolder / SCANS and scans.name:
+            shutil.rmtree(scans, ignore_errors=True)
+
+    def sweepScans(self, keep: Path | None = None) -> None:
+        """Remove copies of scans that no run uses, but `keep`."""
+        place = self.runsFolder / SCANS
+        if not place.is_dir():
+            return
+        used = {s.run.configuration.data.target for s in self.runs() if s.run is not None}
+        for folder in place.iterdir():
+            if folder != keep and str(folder) not in used:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    # Models
+
+    def exportModel(self, folder: Path, modelId: str, force: bool = False) -> ModelPackage:
+        """The run's best segmenter as a model of the store. RunError says if it is worse; ModelError, OSError."""
+        from SIFALib.runs import RunFolder, export
+
+        store = self.store()
+        taken = {p.card.version for p in store.packages() if p.card.id == modelId}
+        minor = 0
+        while f"1.{minor}.0" in taken or (store.user / f"{modelId}-1.{minor}.0").exists():
+            minor += 1
+        version = f"1.{minor}.0"
+        return export.export(
+            RunFolder(folder), store.user / f"{modelId}-{version}", modelId, version=version, force=force
+        )
+
+    @staticmethod
+    def useInSegmentation(package: ModelPackage) -> None:
+        """Choose the model in SIFA Segmentation."""
+        from SIFASegmentationLib.Logic import SIFASegmentationLogic
+
+        SIFASegmentationLogic().getParameterNode().model = package.card.key

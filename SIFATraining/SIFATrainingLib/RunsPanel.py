@@ -1,0 +1,197 @@
+"""The list of all runs: open, resume, continue longer, export the model, delete, show the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import qt
+import slicer
+from SIFASegmentationLib import Words as Common
+from slicer.i18n import tr as _
+
+from . import Words
+from .Logic import SIFATrainingLogic
+
+if TYPE_CHECKING:
+    from SIFALib.runs.control import Seen
+
+ROWS = 5  # of the table, before it scrolls
+ACTIVE = ("preparing", "running", "paused")
+
+
+class RunsPanel:
+    """onOpen(folder, None: what was open is gone) is called for a run that is to be looked at."""
+
+    def __init__(self, ui, logic: SIFATrainingLogic, onOpen: Callable[[Path | None], None]) -> None:
+        self.ui, self.logic, self.onOpen = ui, logic, onOpen
+        self.runs: list[Seen] = []
+        table = ui.runsTable
+        table.setColumnCount(4)
+        table.setHorizontalHeaderLabels([_("Run"), _("State"), _("Iteration"), _("Score")])
+        table.verticalHeader().setVisible(False)
+        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        for column in (1, 2, 3):
+            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        table.connect("itemSelectionChanged()", self._enableButtons)
+        table.connect("cellDoubleClicked(int,int)", lambda _row, _column: self.onOpenRun())
+        for button, action in (
+            (ui.openRunButton, self.onOpenRun),
+            (ui.resumeRunButton, self.onResume),
+            (ui.longerRunButton, self.onLonger),
+            (ui.exportRunButton, self.onExport),
+            (ui.deleteRunButton, self.onDelete),
+            (ui.showRunButton, self.onShowFolder),
+            (ui.refreshRunsButton, self.onRefresh),
+        ):
+            button.connect("clicked(bool)", action)
+        ui.runsFolderEdit.connect("currentPathChanged(QString)", self._onFolder)
+
+    def refresh(self) -> None:
+        """List the folder anew; the selection stays."""
+        selected = self._selected()
+        folder = str(self.logic.runsFolder)
+        if self.ui.runsFolderEdit.currentPath != folder:
+            self.ui.runsFolderEdit.currentPath = folder
+        self.runs = self.logic.runs()
+        table = self.ui.runsTable
+        table.setRowCount(len(self.runs))
+        for row, seen in enumerate(self.runs):
+            status = seen.status
+            name = seen.run.configuration.name if seen.run else seen.folder.path.name
+            done = f"{status.iteration} / {status.iterations or '?'}" if status else ""
+            score = f"{status.best_score:.3f}" if status and status.best_score is not None else ""
+            toolTip = "\n".join(
+                filter(None, (str(seen.folder.path), seen.problem, status.message if status else ""))
+            )
+            for column, text in enumerate((name, Words.stateName(seen.state), done, score)):
+                item = qt.QTableWidgetItem(text)
+                item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
+                item.setToolTip(toolTip)
+                table.setItem(row, column, item)
+        Common.fitHeight(table, min(ROWS, max(1, len(self.runs))))
+        if selected is not None:
+            paths = [seen.folder.path for seen in self.runs]
+            if selected.folder.path in paths:
+                table.selectRow(paths.index(selected.folder.path))
+        self._enableButtons()
+
+    def active(self) -> Path | None:
+        """The newest run that a process works on."""
+        return next((seen.folder.path for seen in self.runs if seen.state in ACTIVE), None)
+
+    def _selected(self) -> Seen | None:
+        row = self.ui.runsTable.currentRow()
+        return self.runs[row] if 0 <= row < len(self.runs) else None
+
+    def _enableButtons(self) -> None:
+        seen = self._selected()
+        own = seen is not None and self.logic.isOurs(seen)
+        idle = seen is not None and seen.state not in ACTIVE
+        state = seen.state if seen is not None else ""
+        ui = self.ui
+        ui.openRunButton.enabled = seen is not None and state != "broken"
+        ui.resumeRunButton.enabled = own and idle and state not in ("finished", "broken")
+        ui.longerRunButton.enabled = own and idle and state != "broken"
+        ui.exportRunButton.enabled = (
+            seen is not None and seen.status is not None and seen.status.best_score is not None
+        )
+        ui.deleteRunButton.enabled = seen is not None and idle
+        ui.showRunButton.enabled = seen is not None
+        status = seen.status if seen is not None else None
+        if status is not None:
+            ui.longerBox.value = 2 * max(status.iterations, 1)
+
+    def _try(self, work: Callable[[], str]) -> None:
+        try:
+            text = work()
+        except (ValueError, RuntimeError, OSError) as error:  # RunError, ModelError, DependencyError
+            text = str(error)
+        self.refresh()
+        self.ui.runsStatusLabel.text = text
+
+    def _onFolder(self, path: str) -> None:
+        if path and Path(path).is_dir() and Path(path) != self.logic.runsFolder:
+            self.logic.runsFolder = Path(path)
+            self.refresh()
+
+    def onRefresh(self, _checked: bool = False) -> None:
+        self.refresh()
+
+    def onOpenRun(self, _checked: bool = False) -> None:
+        seen = self._selected()
+        if seen is not None and not seen.problem:
+            self.onOpen(seen.folder.path)
+
+    def onResume(self, _checked: bool = False) -> None:
+        path = self._selected().folder.path  # type: ignore[union-attr]
+
+        def work() -> str:
+            self.logic.dependencies.ensure()
+            self.logic.launch(path)
+            self.onOpen(path)
+            return ""
+
+        self._try(work)
+
+    def onLonger(self, _checked: bool = False) -> None:
+        """Go on until there are as many iterations as the box says."""
+        seen, wanted = self._selected(), self.ui.longerBox.value
+
+        def work() -> str:
+            assert seen is not None
+            done = seen.status.iteration if seen.status else 0
+            if wanted <= done:
+                return _("It has done {done} iterations already; give more.").format(done=done)
+            self.logic.dependencies.ensure()
+            self.logic.goOnLonger(seen.folder.path, wanted)
+            self.onOpen(seen.folder.path)
+            return ""
+
+        self._try(work)
+
+    def onExport(self, _checked: bool = False) -> None:
+        """Make a model of the run's best, and a zip file of that where the person says, for another computer."""
+        seen = self._selected()
+        place = ""
+        if not slicer.app.testingEnabled():
+            place = qt.QFileDialog.getSaveFileName(None, _("Export the model"), "", _("SIFA model (*.zip)"))
+            if not place:
+                return
+
+        def work() -> str:
+            assert seen is not None and seen.run is not None
+            package = self.logic.exportModel(
+                seen.folder.path, Words.slug(seen.run.configuration.name, "site")
+            )
+            if place:
+                path = Path(place).with_suffix(".zip")
+                self.logic.store().export(package, path)
+                return _("{model} is in {path}.").format(model=Common.modelName(package.card), path=path)
+            return _("{model} is among the models now.").format(model=Common.modelName(package.card))
+
+        self._try(work)
+
+    def onDelete(self, _checked: bool = False) -> None:
+        path = self._selected().folder.path  # type: ignore[union-attr]
+        question = _(
+            "Delete the run in {folder}, with its checkpoints and prepared slices, from this computer?"
+        )
+        if not slicer.app.testingEnabled() and not slicer.util.confirmOkCancelDisplay(
+            question.format(folder=path)
+        ):
+            return
+
+        def work() -> str:
+            self.logic.delete(path)
+            self.onOpen(None)
+            return _("{folder} was deleted.").format(folder=path.name)
+
+        self._try(work)
+
+    def onShowFolder(self, _checked: bool = False) -> None:
+        path = self._selected().folder.path  # type: ignore[union-attr]
+        self.ui.runsStatusLabel.text = str(path)
+        if not slicer.app.testingEnabled():
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))

@@ -1,0 +1,314 @@
+"""Step 1, the site's own scans: volumes of the scene, a folder of images or of DICOM series; looked at in the background."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import qt
+from SIFASegmentationLib.Steps import Runner, Step
+from slicer.i18n import tr as _
+
+from . import SceneExport, Words
+from .Checking import THUMBNAIL, Check, Checked
+from .Logic import SCANS, SIFATrainingLogic
+from .Parameters import Scans, SIFATrainingParameterNode
+from .Words import State
+
+if TYPE_CHECKING:
+    from SIFALib.datasets.scans import Finding
+
+ROWS = 5  # of the table, before it scrolls
+ROW = THUMBNAIL + 6  # pixels
+HEADER = 26  # pixels
+LEAST_MANY = 5  # fewer scans are named as few
+
+
+@dataclass
+class Row:
+    """One scan. key: of its node in the scene, or its name; finding: None as long as nobody looked at it."""
+
+    key: str
+    name: str
+    finding: Finding | None = None
+    ticked: bool = True
+
+
+class ScansStep:
+    """Table of scans with checkboxes; `reason` says what keeps them from being trained on ("": nothing)."""
+
+    def __init__(self, ui, logic: SIFATrainingLogic, onChanged: Callable[[], None]) -> None:
+        self.ui, self.logic, self.onChanged = ui, logic, onChanged
+        self.parameters: SIFATrainingParameterNode | None = None
+        self.rows: list[Row] = []
+        self.checked: Checked | None = None
+        self.place = ""  # that was looked at: a folder
+        self._of: tuple = ()  # which choice that belongs to
+        self._copies: dict[str, str] = {}  # node id -> name of its copy
+        self._filling = False
+        self.check = Check("target", self._onStep, self._onChecked)
+        self.runner = Runner(self._onExportStep, self._onExported, self._onError)
+        self._makeTable()
+        ui.checkScansButton.connect("clicked(bool)", self.onCheck)
+        ui.scansPathEdit.connect("currentPathChanged(QString)", self._onPath)
+        ui.scansTable.connect("itemChanged(QTableWidgetItem*)", self._onTicked)
+
+    def _makeTable(self) -> None:
+        table = self.ui.scansTable
+        table.setColumnCount(5)
+        table.setHorizontalHeaderLabels(
+            [_("Scan"), _("Kind"), _("Spacing (mm)"), _("Field of view (mm)"), _("Verdict")]
+        )
+        table.verticalHeader().setVisible(False)
+        table.verticalHeader().setDefaultSectionSize(ROW)
+        table.horizontalHeader().setFixedHeight(HEADER)
+        table.setIconSize(qt.QSize(THUMBNAIL, THUMBNAIL))
+        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        for column in range(1, 5):
+            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+
+    @property
+    def busy(self) -> bool:
+        return self.check.running or self.runner.running
+
+    def stop(self) -> None:
+        self.runner.cancel()
+        self.check.cancel()
+        self.check.forget()
+
+    # What is shown
+
+    def show(self, parameters: SIFATrainingParameterNode | None) -> None:
+        """Bring the step up to date with the scene's choices; a folder that is new is looked at once."""
+        self.parameters = parameters
+        if parameters is None:
+            return
+        scene = parameters.scans is Scans.SCENE
+        self.ui.scansPathLabel.setVisible(not scene)
+        self.ui.scansPathEdit.setVisible(not scene)
+        if not scene and self.ui.scansPathEdit.currentPath != parameters.scansFolder:
+            self.ui.scansPathEdit.currentPath = parameters.scansFolder
+        if self._choice() != self._of:
+            self._of = self._choice()
+            self.stop()
+            self.checked, self.place, self.rows = None, "", []
+            if not scene and parameters.scansFolder and Path(parameters.scansFolder).is_dir():
+                self.onCheck()
+        if scene:
+            self._offerVolumes()
+        self._fill()
+        self._say()
+
+    def _choice(self) -> tuple:
+        assert self.parameters is not None
+        scene = self.parameters.scans is Scans.SCENE
+        return (self.parameters.scans, "" if scene else self.parameters.scansFolder)
+
+    def _offerVolumes(self) -> None:
+        known = {row.key: row for row in self.rows}
+        excluded = self._excluded()
+        self.rows = [
+            known.get(n.GetID()) or Row(n.GetID(), n.GetName(), None, n.GetID() not in excluded)
+            for n in SceneExport.sceneVolumes()
+        ]
+        for row in self.rows:
+            row.ticked = row.key not in excluded
+
+    def _excluded(self) -> list[str]:
+        return json.loads(self.parameters.excludedScans) if self.parameters is not None else []
+
+    def _fill(self) -> None:
+        table = self.ui.scansTable
+        self._filling = True
+        table.setRowCount(len(self.rows))
+        for index, row in enumerate(self.rows):
+            first = qt.QTableWidgetItem(row.name)
+            first.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable | qt.Qt.ItemIsSelectable)
+            first.setCheckState(qt.Qt.Checked if row.ticked else qt.Qt.Unchecked)
+            icon = self.checked.picture(row.finding) if self.checked and row.finding else None
+            if icon is not None:
+                first.setIcon(icon)
+            table.setItem(index, 0, first)
+            for column, text in enumerate(_texts(row), start=1):
+                item = qt.QTableWidgetItem(text)
+                if column == 4 and row.finding is not None and row.finding.problems:
+                    item.setForeground(qt.QBrush(qt.QColor(State.PROBLEM.value[1])))
+                item.setToolTip(_toolTip(row))
+                table.setItem(index, column, item)
+            first.setToolTip(_toolTip(row))
+        table.setFixedHeight(HEADER + ROW * min(ROWS, len(self.rows)) + 2 * table.frameWidth)
+        table.setVisible(bool(self.rows))
+        self._filling = False
+
+    def _say(self) -> None:
+        self.ui.scansBar.setVisible(self.busy)
+        self.ui.checkScansButton.text = _("Cancel") if self.busy else _("Check")
+        self.ui.checkScansButton.enabled = self.busy or self._canCheck()
+        if self.busy:
+            if not self.runner.running:
+                Words.show(self.ui.scansStateLabel, State.CHECKING, _("Looking at the scans"))
+            return
+        reason = self.reason
+        if not reason:
+            Words.show(self.ui.scansStateLabel, State.FINE, self._summary())
+        elif self.checked is None:
+            Words.show(self.ui.scansStateLabel, State.EMPTY, reason)
+        else:
+            Words.show(self.ui.scansStateLabel, State.PROBLEM, reason)
+
+    def _canCheck(self) -> bool:
+        assert self.parameters is not None
+        if self.parameters.scans is Scans.SCENE:
+            return any(row.ticked for row in self.rows)
+        return bool(self.parameters.scansFolder)
+
+    def _summary(self) -> str:
+        used = [row for row in self.rows if row.ticked]
+        kinds = " + ".join(sorted({row.finding.looks_like for row in used if row.finding}))
+        text = _("{count} scans ({kinds}) can be adapted to.").format(count=len(used), kinds=kinds)
+        if len(used) < LEAST_MANY:
+            text += " " + _("More would be better: 20 or so show how your scanner's images vary.")
+        return text
+
+    # Whether it can be trained on
+
+    @property
+    def reason(self) -> str:
+        """What keeps the scans from being adapted to, with the file's name; "" if nothing does."""
+        if self.parameters is None:
+            return _("The scene is being closed.")
+        scene = self.parameters.scans is Scans.SCENE
+        if self.busy:
+            return _("Your scans are being looked at.")
+        if self.checked is None:
+            if scene:
+                return _("Tick volumes and press Check.") if self.rows else _("The scene holds no volume.")
+            if not self.parameters.scansFolder:
+                return _("Choose the folder that holds your scans.")
+            if not os.path.isdir(self.parameters.scansFolder):
+                return _("There is no folder {path}.").format(path=self.parameters.scansFolder)
+            return _("Press Check.")
+        if self.checked.problems and not self.rows:
+            return self.checked.problems[0]
+        used = [row for row in self.rows if row.ticked]
+        if not used:
+            return _("Tick at least one scan.")
+        bad = [row for row in used if row.finding is not None and row.finding.problems]
+        if bad:
+            text = bad[0].finding.problems[0]  # type: ignore[union-attr]
+            more = _(" {count} more scans have problems.").format(count=len(bad) - 1) if len(bad) > 1 else ""
+            return _("{problem}{more} Mend the file, or untick it.").format(problem=text, more=more)
+        if any(row.finding is None for row in used):
+            return _("Some ticked volumes were not looked at; press Check.")
+        problems = self._ofAll(used)
+        return problems[0] if problems else ""
+
+    def _ofAll(self, used: list[Row]) -> list[str]:
+        from SIFALib.datasets import DataSettings, judgement
+
+        findings = [row.finding for row in used if row.finding is not None]
+        return judgement.of_domains(findings, DataSettings("phantom", self.place or "?"))[0]
+
+    def findings(self) -> list[Finding]:
+        """Of the scans that are used."""
+        return [row.finding for row in self.rows if row.ticked and row.finding is not None]
+
+    def excludedNames(self) -> list[str]:
+        """The scans of the place that are not used, as the library calls them."""
+        return [row.finding.name for row in self.rows if not row.ticked and row.finding is not None]
+
+    # What the person does
+
+    def choose(self, node) -> None:
+        """Take the volumes of the scene, that one ticked and no other."""
+        assert self.parameters is not None
+        others = [n.GetID() for n in SceneExport.sceneVolumes() if n is not node]
+        self.parameters.excludedScans = json.dumps(others)
+        self.parameters.scans = Scans.SCENE
+
+    def _onPath(self, path: str) -> None:
+        if self.parameters is not None and path != self.parameters.scansFolder:
+            self.parameters.scansFolder = path
+
+    def _onTicked(self, item) -> None:
+        if self._filling or item.column() != 0 or self.parameters is None:
+            return
+        row = self.rows[item.row()]
+        row.ticked = item.checkState() == qt.Qt.Checked
+        self.parameters.excludedScans = json.dumps([r.key for r in self.rows if not r.ticked])
+        self._say()
+        self.onChanged()
+
+    def onCheck(self, _checked: bool = False) -> None:
+        if self.busy:
+            self.stop()
+        elif self.parameters.scans is Scans.SCENE:
+            folder = self.logic.runsFolder / SCANS / uuid.uuid4().hex
+            ticked = {row.key for row in self.rows if row.ticked}
+            nodes = [n for n in SceneExport.sceneVolumes() if n.GetID() in ticked]
+            self.place = str(folder)
+            self.runner.start(SceneExport.exportSteps(nodes, folder))
+        else:
+            self.place = self.parameters.scansFolder
+            self._startCheck()
+        self._say()
+        self.onChanged()
+
+    def _startCheck(self) -> None:
+        try:
+            self.check.look(self.logic.dependencies.python, self.place)
+        except OSError as error:
+            self._onError(error)
+
+    # What the background says
+
+    def _onExportStep(self, step: Step) -> None:
+        Words.show(self.ui.scansStateLabel, State.CHECKING, step.stage)
+
+    def _onExported(self, names: dict[str, str]) -> None:
+        self._copies = names
+        self.logic.sweepScans(Path(self.place))
+        self._startCheck()
+        self._say()
+
+    def _onStep(self, count: int) -> None:
+        text = _("Looking at the scans; {count} done").format(count=count)
+        Words.show(self.ui.scansStateLabel, State.CHECKING, text)
+
+    def _onError(self, error: Exception) -> None:
+        self.checked = Checked((), (str(error),))
+        self._say()
+        self.onChanged()
+
+    def _onChecked(self, checked: Checked) -> None:
+        self.checked = checked
+        excluded = self._excluded()
+        if self.parameters is not None and self.parameters.scans is Scans.SCENE:
+            found = {f.name: f for f in checked.findings}
+            for row in self.rows:
+                row.finding = found.get(self._copies.get(row.key, ""))
+        else:
+            self.rows = [Row(f.name, f.name, f, f.name not in excluded) for f in checked.findings]
+        self._fill()
+        self._say()
+        self.onChanged()
+
+
+def _texts(row: Row) -> tuple[str, str, str, str]:
+    f = row.finding
+    if f is None:
+        return ("", "", "", _("not looked at"))
+    verdict = _("problem") if f.problems else _("look at it") if f.warnings else _("fine")
+    return (f.looks_like, Words.times(f.spacing_mm), Words.times(f.field_of_view_mm), verdict)
+
+
+def _toolTip(row: Row) -> str:
+    if row.finding is None:
+        return _("Press Check to look at this volume.")
+    said = [*row.finding.problems, *(f"{w}." for w in row.finding.warnings)]
+    return "\n".join([row.finding.path, *said])

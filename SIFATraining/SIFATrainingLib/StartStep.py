@@ -1,0 +1,157 @@
+"""Step 4: the name, what the run needs of this computer, Start, and the way to another computer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import qt
+import slicer
+from SIFASegmentationLib.Dependencies import DependencyError
+from SIFASegmentationLib.Steps import Runner, Step
+from slicer.i18n import tr as _
+
+from . import Words
+from .Child import Errand
+from .Logic import SIFATrainingLogic
+from .Words import State
+
+if TYPE_CHECKING:
+    from SIFALib.datasets.scans import Finding
+    from SIFALib.runs import Configuration
+
+
+class StartStep:
+    """Start is enabled when nothing speaks against it, else its tooltip says what does. onStarted(folder of the run)."""
+
+    def __init__(self, ui, logic: SIFATrainingLogic, onStarted: Callable[[Path], None]) -> None:
+        self.ui, self.logic, self.onStarted = ui, logic, onStarted
+        self.configuration: Configuration | None = None
+        self._needs = None
+        self.runner = Runner(self._onStep, self._onTried, self._onError)
+        self.errand = Errand("pack", self._onPacking, self._onPacked, self._say)
+        ui.startButton.connect("clicked(bool)", self.onStart)
+        ui.packButton.connect("clicked(bool)", self.onPack)
+        ui.copyCommandButton.connect("clicked(bool)", self.onCopy)
+        ui.commandFrame.setVisible(False)
+
+    @property
+    def busy(self) -> bool:
+        return self.runner.running or self.errand.running
+
+    def stop(self) -> None:
+        self.runner.cancel()
+        self.errand.cancel()
+
+    def show(
+        self,
+        reason: str,
+        configuration: Configuration | None,
+        findings: list[Finding],
+        timed: dict | None,
+    ) -> None:
+        """reason: what keeps the choices from being trained with, "" if nothing does."""
+        self.configuration, self._needs = configuration, None
+        text = ""
+        if not reason and configuration is not None:
+            from SIFALib.runs import needs
+
+            self._needs = needs.of(configuration, self.logic.runsFolder, findings, timed)
+            reason = self._needs.problem(self.logic.runsFolder)
+            text = reason or self._needs.sentence()
+        Words.show(self.ui.needsLabel, State.PROBLEM if reason and text else State.FINE, text)
+        ready = not reason and configuration is not None
+        self.ui.startButton.enabled = ready and not self.busy
+        self.ui.startButton.toolTip = reason or _(
+            "Adapt the model, in the background; Slicer may be closed meanwhile."
+        )
+        self.ui.packButton.enabled = ready or self.errand.running
+        self.ui.packButton.toolTip = reason or _(
+            "Write a folder with the scans, the configuration and one command line, to train on a computer with GPUs."
+        )
+
+    def name(self) -> str:
+        """What the run is called: what was typed."""
+        return self.ui.runNameEdit.text.strip() or _("My scans")
+
+    def _say(self, text: str, isError: bool = True) -> None:
+        self.ui.startStatusLabel.text = text
+        self.ui.startStatusLabel.setStyleSheet(f"color: {State.PROBLEM.value[1]}" if isError else "")
+        self.ui.startStatusLabel.setVisible(bool(text))
+        self.ui.packButton.text = _("Cancel") if self.errand.running else _("Export for another computer...")
+
+    # Start
+
+    def onStart(self, _checked: bool = False) -> None:
+        """Ask for missing packages, try them in a fresh process, then start."""
+        self._say("")
+        try:
+            self.logic.dependencies.ensure()
+        except DependencyError as error:
+            self._say(str(error))
+            return
+        self.ui.startButton.enabled = False
+        self.runner.start(self._steps())
+
+    def _steps(self):
+        yield Step(_("Checking PyTorch"))
+        yield from self.logic.dependencies.trySteps()
+
+    def _onStep(self, step: Step) -> None:
+        self._say(step.stage, isError=False)
+
+    def _onTried(self, _result) -> None:
+        import dataclasses
+
+        self._say("")
+        try:
+            assert self.configuration is not None
+            folder = self.logic.create(dataclasses.replace(self.configuration, name=self.name()[:100]))
+            self.logic.launch(folder.path)
+        except (ValueError, OSError) as error:
+            self._onError(error)
+            return
+        self.ui.runNameEdit.text = ""
+        self.onStarted(folder.path)
+
+    def _onError(self, error: Exception) -> None:
+        self._say(str(error))
+        self.ui.startButton.enabled = True
+
+    # For another computer
+
+    def onPack(self, _checked: bool = False) -> None:
+        if self.errand.running:
+            self.errand.cancel()
+            self._say(_("Cancelled."), isError=False)
+            return
+        parent = "" if slicer.app.testingEnabled() else qt.QFileDialog.getExistingDirectory()
+        if parent:
+            self.pack(Path(parent) / f"SIFA {Words.slug(self.name())}")
+
+    def pack(self, place: Path) -> None:
+        """Write all that the run needs elsewhere into a new folder."""
+        assert self.configuration is not None
+        self.ui.commandFrame.setVisible(False)
+        request = {"configuration": self.logic.text(self.configuration), "place": str(place)}
+        try:
+            self.errand.send(self.logic.dependencies.python, request, self.logic.environment)
+        except OSError as error:
+            self._say(str(error))
+            return
+        self._say(_("Copying the scans"), isError=False)
+
+    def _onPacking(self, progress: dict) -> None:
+        self._say(f"{progress['stage']} ({progress['fraction']:.0%})", isError=False)
+
+    def _onPacked(self, answer: dict) -> None:
+        self._say(
+            _("Everything is in {folder}; copy it there, and enter in it:").format(folder=answer["folder"]),
+            isError=False,
+        )
+        self.ui.commandEdit.text = answer["command"]
+        self.ui.commandFrame.setVisible(True)
+
+    def onCopy(self, _checked: bool = False) -> None:
+        slicer.app.clipboard().setText(self.ui.commandEdit.text)
