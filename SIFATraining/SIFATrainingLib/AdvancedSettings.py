@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ROWS = 9  # of the table, before it scrolls
 ROW = 28  # pixels
+WIDTHS = {1: 72, 2: 118}  # pixels, of the columns with value and range
 ELSEWHERE = {  # chosen in the steps of the panel
     "name", "device", "start_model", "data.source", "data.target", "data.classes", "data.target_labels", "cache",
     "method.classes", "method.variant", "method.width", "compile", "tensorboard",
@@ -111,10 +112,11 @@ class AdvancedSettings:
         table.setHorizontalHeaderLabels([_("Setting"), _("Value"), _("Range")])
         table.verticalHeader().setVisible(False)
         table.verticalHeader().setDefaultSectionSize(ROW)
-        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
-        table.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.Fixed)
-        table.setColumnWidth(1, 96)
-        table.horizontalHeader().setSectionResizeMode(2, qt.QHeaderView.Stretch)
+        table.setWordWrap(False)
+        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        for column, width in WIDTHS.items():
+            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.Fixed)
+            table.setColumnWidth(column, width)
         table.setFixedHeight(ROW * (ROWS + 1))
         ui.resetAdvancedButton.connect("clicked(bool)", self.onReset)
 

@@ -60,16 +60,14 @@ class ScansStep:
 
     def _makeTable(self) -> None:
         table = self.ui.scansTable
-        table.setColumnCount(5)
-        table.setHorizontalHeaderLabels(
-            [_("Scan"), _("Kind"), _("Spacing (mm)"), _("Field of view (mm)"), _("Verdict")]
-        )
+        table.setColumnCount(4)
+        table.setHorizontalHeaderLabels([_("Scan"), _("Kind"), _("Spacing, view (mm)"), _("Verdict")])
         table.verticalHeader().setVisible(False)
         table.verticalHeader().setDefaultSectionSize(ROW)
         table.horizontalHeader().setFixedHeight(HEADER)
         table.setIconSize(qt.QSize(THUMBNAIL, THUMBNAIL))
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        for column in range(1, 5):
+        for column in range(1, 4):
             table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
 
     @property
@@ -136,7 +134,7 @@ class ScansStep:
             table.setItem(index, 0, first)
             for column, text in enumerate(_texts(row), start=1):
                 item = qt.QTableWidgetItem(text)
-                if column == 4 and row.finding is not None and row.finding.problems:
+                if column == 3 and row.finding is not None and row.finding.problems:
                     item.setForeground(qt.QBrush(qt.QColor(State.PROBLEM.value[1])))
                 item.setToolTip(_toolTip(row))
                 table.setItem(index, column, item)
@@ -299,12 +297,14 @@ class ScansStep:
         self.onChanged()
 
 
-def _texts(row: Row) -> tuple[str, str, str, str]:
+def _texts(row: Row) -> tuple[str, str, str]:
+    """Kind; spacing above field of view; verdict."""
     f = row.finding
     if f is None:
-        return ("", "", "", _("not looked at"))
+        return ("", "", _("not looked at"))
     verdict = _("problem") if f.problems else _("look at it") if f.warnings else _("fine")
-    return (f.looks_like, Words.times(f.spacing_mm), Words.times(f.field_of_view_mm), verdict)
+    size = "\n".join(map(Words.times, (f.spacing_mm, f.field_of_view_mm)))
+    return (f.looks_like, size, verdict)
 
 
 def _toolTip(row: Row) -> str:

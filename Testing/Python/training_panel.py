@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import tiny_models
 import tiny_runs
 from SIFALib import models
 from SIFALib.model_card import Preprocessing
+from SIFALib.runs import Best, RunFolder, best, create, events, processes, status
 from slicer_helpers import ReadyDependencies, stage
 
 TINY = Preprocessing(
@@ -72,6 +74,33 @@ def start(panel) -> Path:
     stage.wait_until(lambda: not panel.startStep.busy)
     assert panel.runView.path is not None, panel.ui.startStatusLabel.text
     return panel.runView.path
+
+
+def judged_run(
+    path: Path, scans: Path, scores: dict[int, float], state: str = "finished", **changes: Any
+) -> RunFolder:
+    """A run as a training leaves it that began with the tiny model, with these scores by iteration; nothing is trained."""
+    started = tiny_runs.configuration(
+        scans, start_model="tiny@1.0.0", name="Site", method=tiny_runs.supervised()
+    )
+    folder = create(path, dataclasses.replace(started, **changes))
+    with events.EventLog(folder.events) as log:
+        kept = None
+        for iteration, value in scores.items():
+            judged = Best(iteration, value, {"supervised": value})
+            better = judged.beats(kept)
+            log.append("score", iteration, value=value, parts=judged.parts, vetoes=(), best=better)
+            if better:
+                kept = judged
+                best.write(folder.best, judged, tiny_models.state(seed=iteration))
+    me = processes.this_process()
+    gone = processes.Process(me.pid, "another start", me.host)
+    last = status.Status(
+        state, gone.pid, gone.started, gone.host, 6, max(scores, default=0), status.now(),
+        best_iteration=kept.iteration if kept else None, best_score=kept.value if kept else None,
+    )  # fmt: skip
+    folder.status.write_text(json.dumps(dataclasses.asdict(last)), encoding="utf-8")
+    return folder
 
 
 def wait_for(panel, *states: str) -> None:
