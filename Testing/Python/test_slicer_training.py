@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from slicer_helpers import WORLD, ReadyDependencies, add_volume, ijk_to_ras, stage
+from slicer_helpers import (
+    WORLD,
+    add_linear_transform,
+    add_volume,
+    ijk_to_ras,
+    rotation,
+    stage,
+)
 
 # the lines above set the stage on which the others can be imported
 # isort: split
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import qt
 import slicer
 import tiny_runs
-from SIFALib import runs
-from SIFALib.runs import control
+from SIFALib import models, volume
+from SIFALib.runs import control, lock
 from SIFASegmentationLib.Dependencies import DependencyError
-from training_panel import choose, made_scans, new_panel, said, start, wait_for
+from training_panel import SIX_ITERATIONS, choose, judged_run, made_scans, new_panel, said, start, wait_for
+
+TITLES = ("scans", "source", "how", "start", "run", "after", "runs")
 
 
 @pytest.fixture
@@ -43,7 +53,7 @@ def test_a_run_goes_from_start_to_the_end_in_the_background(panel, tmp_path):
     choose(panel, made_scans(tmp_path))
     assert ui.startButton.enabled, ui.startButton.toolTip
     assert [row[0] for row in cells(ui.scansTable)] == ["target0", "target1"]
-    assert cells(ui.scansTable)[0][1:] == ["MR", "4 × 4 × 8", "160 × 160 × 80", "fine"]
+    assert cells(ui.scansTable)[0][1:] == ["MR", "4 × 4 × 8\n160 × 160 × 80", "fine"]
     assert "2 labelled images" in said(ui.sourceStateLabel) and "free" in said(ui.needsLabel)
     ui.runNameEdit.text = "Our 0.55 T"
     run = start(panel)
@@ -54,3 +64,440 @@ def test_a_run_goes_from_start_to_the_end_in_the_background(panel, tmp_path):
     assert ui.runBar.value == ui.runBar.maximum == 6
     assert set(tiny_runs.losses_of(run)) == set(range(1, 7))
     assert panel.logic.dependencies.asked == 1
+
+
+def checked(panel) -> None:
+    stage.wait_until(lambda: not panel.scansStep.busy and not panel.sourceStep.busy)
+
+
+def tick(panel, row: int, on: bool) -> None:
+    panel.ui.scansTable.item(row, 0).setCheckState(qt.Qt.Checked if on else qt.Qt.Unchecked)
+
+
+# Step 1
+
+
+def test_an_empty_folder_is_named(panel, tmp_path):
+    (tmp_path / "nothing").mkdir()
+    panel.ui.scansPathEdit.currentPath = str(tmp_path / "nothing")
+    checked(panel)
+    assert said(panel.ui.scansStateLabel).startswith(f"{tmp_path / 'nothing'} holds no images")
+    assert panel.ui.startButton.toolTip == said(panel.ui.scansStateLabel) and not panel.ui.startButton.enabled
+    panel.ui.scansPathEdit.currentPath = str(tmp_path / "nowhere")
+    assert said(panel.ui.scansStateLabel) == f"There is no folder {tmp_path / 'nowhere'}."
+
+
+def test_one_corrupt_file_among_forty_is_named_and_can_be_left_out(panel, tmp_path):
+    scans = made_scans(tmp_path)
+    for number in range(2, 40):
+        image = volume.read(scans / "target" / "target0.nii.gz")
+        grey = image.array + np.float32(number)
+        volume.write(volume.Volume(grey, image.geometry), scans / "target" / f"t{number:02d}.nrrd")
+    bad = scans / "target" / "t17.nrrd"
+    bad.write_bytes(bad.read_bytes()[:400])
+    panel.ui.scansPathEdit.currentPath = str(scans / "target")
+    assert (
+        said(panel.ui.scansStateLabel).startswith("Looking at the scans") and not panel.ui.startButton.enabled
+    )
+    checked(panel)
+    assert str(bad) in said(panel.ui.scansStateLabel) and "untick it" in said(panel.ui.scansStateLabel)
+    assert not panel.ui.startButton.enabled and str(bad) in panel.ui.startButton.toolTip
+    table = cells(panel.ui.scansTable)
+    (row,) = [n for n, line in enumerate(table) if line[-1] == "problem"]
+    assert table[row][0] == "t17" and len(table) == 40
+    assert not panel.ui.scansTable.item(0, 0).icon().isNull()
+    tick(panel, row, False)
+    assert "39 scans (MR) can be adapted to" in said(panel.ui.scansStateLabel)
+    assert panel.ui.startButton.enabled
+    assert panel.howStep.configuration.data.exclude == ("target:t17",)
+    for n in range(40):
+        tick(panel, n, False)
+    assert panel.ui.startButton.toolTip == "Tick at least one scan."
+
+
+def test_a_check_can_be_cancelled(panel, tmp_path):
+    panel.ui.scansPathEdit.currentPath = str(made_scans(tmp_path) / "target")
+    assert panel.scansStep.busy and panel.ui.checkScansButton.text == "Cancel"
+    panel.ui.checkScansButton.click()
+    assert not panel.scansStep.busy and panel.ui.startButton.toolTip == "Press Check."
+
+
+def test_volumes_of_the_scene_are_copied_as_they_stand_in_the_world(panel, tmp_path):
+    rng = np.random.default_rng(0)
+    nodes = [
+        add_volume(
+            rng.integers(0, 900, (24, 40, 40)).astype(np.int16), ijk_to_ras((40, 40, 24)), f"Mueller {n}"
+        )
+        for n in range(3)
+    ]
+    turned = add_linear_transform(rotation(0, 0, 30))
+    nodes[1].SetAndObserveTransformNodeID(turned.GetID())
+    panel.ui.scansKindSelector.currentIndex = 2
+    assert [row[0] for row in cells(panel.ui.scansTable)] == ["Mueller 0", "Mueller 1", "Mueller 2"]
+    assert panel.ui.startButton.toolTip == "Tick volumes and press Check."
+    tick(panel, 2, False)
+    panel.ui.checkScansButton.click()
+    checked(panel)
+    assert said(panel.ui.scansStateLabel).startswith("2 scans (MR) can be adapted to")
+    assert panel.ui.startButton.enabled
+    copies = sorted((tmp_path / "runs" / ".scans").rglob("*.nrrd"))
+    assert len(copies) == 2 and copies[0].parent.stat().st_mode & 0o077 == 0
+    read = [volume.read(path) for path in copies]
+    assert all(
+        np.array_equal(v.array, slicer.util.arrayFromVolume(n)) for v, n in zip(read, nodes, strict=False)
+    )
+    assert abs(read[1].geometry.axes[0, 0]) == pytest.approx(np.cos(np.radians(30)))
+    tick(panel, 2, True)
+    assert "were not looked at" in panel.ui.startButton.toolTip
+
+
+def test_segmentation_panel_hands_its_scan_over(panel):
+    scan = add_volume(np.zeros((24, 40, 40), np.int16), ijk_to_ras((40, 40, 24)), name="Odd scan")
+    other = add_volume(np.zeros((24, 40, 40), np.int16), ijk_to_ras((40, 40, 24)), name="Other")
+    segmentation = stage.open_module("SIFASegmentation")
+    result = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    result.SetReferenceImageGeometryParameterFromVolumeNode(scan)
+    segmentation.resultsPanel.node = result
+    segmentation.ui.adaptButton.click()
+    assert slicer.util.selectedModule() == "SIFATraining"
+    assert [(row.name, row.ticked) for row in panel.scansStep.rows] == [("Odd scan", True), ("Other", False)]
+    assert other is not None and panel.ui.startButton.toolTip == "Tick volumes and press Check."
+
+
+# Step 2
+
+
+def test_labels_that_are_missing_are_named(panel, tmp_path):
+    scans = made_scans(tmp_path)
+    (scans / "source" / "source1_label.nii.gz").unlink()
+    choose(panel, scans)
+    assert "source1.nii.gz has no label map" in said(panel.ui.sourceStateLabel)
+    assert "source1.nii.gz has no label map" in panel.ui.startButton.toolTip
+
+
+def test_label_values_are_offered_and_those_of_mmwhs_known(panel, tmp_path):
+    scans = made_scans(tmp_path)
+    for number in range(2):
+        path = scans / "source" / f"source{number}_label.nii.gz"
+        labels = volume.read(path)
+        values = np.array([0, 205, 420, 500, 820], np.int16)[labels.array]
+        volume.write(volume.Volume(values, labels.geometry), path)
+    choose(panel, scans)
+    assert [row[0] for row in rows_of(panel.ui.labelsTable)] == ["205", "420", "500", "820"]
+    shown = [panel.ui.labelsTable.cellWidget(row, 1).currentText for row in range(4)]
+    assert shown == ["Left ventricular myocardium", "Left atrium", "Left ventricle", "Ascending aorta"]
+    assert panel.ui.startButton.enabled, panel.ui.startButton.toolTip
+    assert panel.howStep.configuration.data.label_values == {"205": 1, "420": 2, "500": 3, "820": 4}
+    panel.ui.labelsTable.cellWidget(3, 1).currentIndex = 0
+    assert panel.ui.startButton.toolTip == "Say in the table what the label value 820 means."
+    panel.ui.labelsTable.cellWidget(3, 1).currentIndex = 1  # background
+    checked(panel)
+    assert panel.howStep.configuration.data.label_values["820"] == 0
+    assert "never draw it" in said(panel.ui.sourceStateLabel)
+
+
+def rows_of(table) -> list[list[str]]:
+    return [[table.item(row, 0).text()] for row in range(table.rowCount)]
+
+
+def test_the_same_scan_in_both_domains_is_refused(panel, tmp_path):
+    scans = made_scans(tmp_path)
+    shutil.copy(scans / "source" / "source0.nii.gz", scans / "target" / "again.nii.gz")
+    choose(panel, scans)
+    assert "the target must not hold what the source teaches" in panel.ui.startButton.toolTip
+
+
+# Step 3
+
+
+def test_advanced_settings_are_those_of_the_configuration_with_their_ranges(panel, tmp_path):
+    panel.ui.advancedCollapsibleButton.collapsed = False
+    table = panel.ui.advancedTable
+    lines = {table.item(r, 0).toolTip().splitlines()[0]: r for r in range(table.rowCount)}
+    assert table.item(lines["batch"], 2).text() == "1 to 4096 slices"
+    assert table.item(lines["data.augmentation.rotation_deg"], 2).text() == "0 to 180 degrees"
+    assert table.item(lines["method.segmentation_rate"], 2).text() == "above 0 and at most 0.1"
+    assert {"iterations", "seed", "method.cycle_weight", "precision", "method.objective"} <= set(lines)
+    batch = table.cellWidget(lines["batch"], 1)
+    batch.text = "4"
+    batch.editingFinished.emit()
+    assert panel.howStep.configuration.batch == 4 and batch.font.bold()
+    batch.text = "0"
+    batch.editingFinished.emit()
+    assert "batch cannot be 0; it must be 1 to 4096" in panel.ui.advancedStatusLabel.text
+    assert batch.text == "4" and panel.howStep.configuration.batch == 4
+    objective = table.cellWidget(lines["method.objective"], 1)
+    objective.currentIndex = objective.findText("image")
+    assert panel.howStep.configuration.method.objective == "image"
+    panel.ui.resetAdvancedButton.click()
+    assert panel.howStep.configuration.batch == 8 and batch.text == "8" and not batch.font.bold()
+
+
+def test_presets_and_start_model_make_the_configuration(panel):
+    found = []
+    for index in range(3):
+        panel.ui.presetSelector.currentIndex = index
+        found.append(panel.howStep.configuration)
+    assert [c.iterations for c in found] == [60, 2000, 8000]
+    assert {(c.method.width, c.start_model, c.data.preprocessing.crop) for c in found} == {
+        (2, "tiny@1.0.0", 32)
+    }
+    panel.ui.deviceSelector.currentIndex = 1
+    assert panel.howStep.configuration.device == "cpu"
+
+
+def test_the_time_comes_from_iterations_on_this_computer(panel):
+    panel._parameterNode.advanced = json.dumps({**SIX_ITERATIONS, "iterations": 100_000})
+    assert "Measure tells" in said(panel.ui.estimateLabel)
+    panel.howStep.errand._onAnswer(
+        {"seconds": 0.5, "memory": 4 * 10**8, "checkpoint": 10**6, "phantom": 0, "device": "cpu"}
+    )
+    panel.howStep.onMeasure()
+    stage.wait_until(lambda: not panel.howStep.errand.running)
+    assert said(panel.ui.estimateLabel).startswith("About "), said(panel.ui.estimateLabel)
+    assert "100000 iterations of" in said(panel.ui.estimateLabel) and "CPU" in said(panel.ui.estimateLabel)
+    assert "Thorough" in panel.ui.presetTimesLabel.text
+    panel._parameterNode.advanced = json.dumps({**SIX_ITERATIONS, "batch": 4})
+    assert "Measure tells" in said(panel.ui.estimateLabel)  # that was of another iteration
+
+
+# Step 4
+
+
+@pytest.fixture
+def ready(panel, tmp_path):
+    """All four steps are fine."""
+    choose(panel, made_scans(tmp_path))
+    assert panel.ui.startButton.enabled, panel.ui.startButton.toolTip
+    return panel
+
+
+def runs_below(folder) -> list:
+    return list(control.runs_in(folder / "runs"))
+
+
+def test_without_torch_nothing_starts_and_the_panel_says_how_to_get_it(ready, tmp_path):
+    def ensure():
+        raise DependencyError("PyTorch is missing and was not installed. Press Start to install it.")
+
+    ready.logic.dependencies.ensure = ensure
+    ready.ui.startButton.click()
+    assert ready.ui.startStatusLabel.text.startswith("PyTorch is missing") and ready.ui.startButton.enabled
+    ready.logic.dependencies.ensure = lambda: None
+
+    def broken():
+        raise DependencyError("PyTorch 2.2 is installed but does not work.")
+        yield
+
+    ready.logic.dependencies.trySteps = broken
+    ready.ui.startButton.click()
+    stage.wait_until(lambda: not ready.startStep.busy)
+    assert "does not work" in ready.ui.startStatusLabel.text and not runs_below(tmp_path)
+
+
+def test_a_full_disk_is_told_before_the_start_with_the_numbers(ready, tmp_path, monkeypatch):
+    full = SimpleNamespace(total=10**12, used=10**12, free=10**7)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: full)
+    ready.update()
+    assert not ready.ui.startButton.enabled
+    assert "where 10 MB are free; make room" in ready.ui.startButton.toolTip
+
+
+def test_too_little_memory_is_told_before_the_start_with_the_numbers(ready, monkeypatch):
+    from SIFALib.runs import needs
+
+    monkeypatch.setattr(needs, "free_memory", lambda: 10**8)
+    ready.update()
+    assert not ready.ui.startButton.enabled
+    assert "of memory, of which 100 MB are free" in ready.ui.startButton.toolTip
+
+
+def test_a_run_is_packed_for_another_computer(ready, tmp_path):
+    ready.startStep.pack(tmp_path / "parcel")
+    stage.wait_until(lambda: not ready.startStep.errand.running)
+    assert str(tmp_path / "parcel") in ready.ui.startStatusLabel.text
+    ready.ui.copyCommandButton.click()
+    copied = WORLD.app.clipboard().text()
+    assert copied == ready.ui.commandEdit.text and "torchrun" in copied
+    assert (tmp_path / "parcel" / "target.json").exists()
+
+
+# What comes of it
+
+
+def shown(panel, run) -> None:
+    """Open a run from the list, by clicks."""
+    panel.ui.refreshRunsButton.click()
+    panel.ui.runsTable.selectRow([s.folder.path for s in panel.runsPanel.runs].index(run.path))
+    panel.ui.openRunButton.click()
+
+
+def test_a_better_model_is_offered_made_and_chosen(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52, 6: 0.5})
+    shown(panel, run)
+    assert said(panel.ui.verdictLabel) == "Better on your scans: score without labels 0.520, before 0.410."
+    assert panel.ui.useModelButton.enabled and panel.ui.modelNameEdit.placeholderText == "site"
+    panel.ui.modelNameEdit.text = "Our 0.55 T"
+    panel.ui.useModelButton.click()
+    (package,) = [p for p in panel.logic.store().packages() if p.card.id == "our-0-55-t"]
+    models.verify(package)
+    assert "is chosen in SIFA Segmentation" in panel.ui.afterStatusLabel.text
+    stored = slicer.mrmlScene.GetSingletonNode("SIFASegmentation", "vtkMRMLScriptedModuleNode")
+    assert stored.GetParameter("model") == "our-0-55-t@1.0.0"
+    panel.ui.useModelButton.click()
+    assert {p.card.version for p in panel.logic.store().packages() if p.card.id == "our-0-55-t"} == {
+        "1.0.0",
+        "1.1.0",
+    }
+
+
+def test_a_worse_model_is_not_offered_first_and_the_sentence_says_why(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.61, 3: 0.52, 6: 0.5})
+    shown(panel, run)
+    assert said(panel.ui.verdictLabel).startswith(
+        "Nothing better was found than the model that it started from"
+    )
+    assert not panel.ui.useModelButton.enabled and "0.610" in panel.ui.useModelButton.toolTip
+    panel.afterPanel.onUse()  # as if it could be pressed: the library refuses, too
+    assert (
+        "found nothing better than its starting point, which scored 0.610" in panel.ui.afterStatusLabel.text
+    )
+    assert {p.card.id for p in panel.logic.store().packages()} == {"tiny"}
+    panel.ui.useAnywayButton.click()
+    assert "site" in {p.card.id for p in panel.logic.store().packages()}
+
+
+def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52})
+    shown(panel, run)
+    panel.ui.compareButton.click()
+    assert panel.ui.compareButton.text == "Cancel"
+    stage.wait_until(lambda: not panel.afterPanel.errand.running)
+    table = cells(panel.ui.comparisonTable)
+    assert [row[0] for row in table] == ["target0", "", "", "", "target1", "", "", ""]
+    assert table[0][1] == "Left ventricular myocardium"
+    for node in panel.afterPanel.segmentations:
+        volume_node = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+        assert volume_node.GetName() in ("target0", "target1")
+        assert node.GetSegmentation().GetNumberOfSegments() == 4
+    count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+    panel.ui.compareButton.click()
+    stage.wait_until(lambda: not panel.afterPanel.errand.running)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == count  # filled anew
+
+
+# Runs
+
+
+def test_runs_are_listed_opened_and_deleted(panel, tmp_path):
+    scans = made_scans(tmp_path)
+    judged_run(tmp_path / "runs" / "a", scans, {0: 0.41, 3: 0.52})
+    judged_run(tmp_path / "runs" / "b", scans, {0: 0.41}, state="failed", name="Other")
+    (tmp_path / "runs" / "c").mkdir()
+    (tmp_path / "runs" / "c" / "run.json").write_text("{")
+    panel.ui.refreshRunsButton.click()
+    table = {row[0]: row[1:] for row in cells(panel.ui.runsTable)}
+    assert table["Site"] == ["finished", "3 / 6", "0.520"] and table["Other"][0] == "failed"
+    assert table["c"][0] == "unreadable"
+    rows = [row[0] for row in cells(panel.ui.runsTable)]
+    panel.ui.runsTable.selectRow(rows.index("c"))
+    assert not panel.ui.openRunButton.enabled and panel.ui.deleteRunButton.enabled
+    panel.ui.runsTable.selectRow(rows.index("Site"))
+    assert not panel.ui.resumeRunButton.enabled and panel.ui.longerRunButton.enabled
+    panel.ui.longerBox.value = 2
+    panel.ui.longerRunButton.click()
+    assert panel.ui.runsStatusLabel.text == "It has done 3 iterations already; give more."
+    panel.ui.exportRunButton.click()
+    assert "is among the models now" in panel.ui.runsStatusLabel.text
+    panel.ui.showRunButton.click()
+    assert panel.ui.runsStatusLabel.text == str(tmp_path / "runs" / "a")
+    panel.ui.deleteRunButton.click()
+    assert not (tmp_path / "runs" / "a").exists() and (scans / "target").exists()
+    assert sorted(row[0] for row in cells(panel.ui.runsTable)) == ["Other", "c"]
+
+
+def test_a_run_of_another_computer_can_only_be_looked_at(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52}, state="stopped")
+    status = json.loads(run.status.read_text())
+    run.status.write_text(json.dumps({**status, "host": "cluster-17"}))
+    shown(panel, run)
+    assert not panel.ui.pauseButton.enabled and not panel.ui.stopButton.enabled
+    assert "belongs to another computer" in panel.ui.readOnlyLabel.text
+    assert "on cluster-17" in said(panel.ui.runStateLabel)
+    assert not panel.ui.resumeRunButton.enabled and not panel.ui.longerRunButton.enabled
+    assert panel.ui.useModelButton.enabled  # what a cluster has learned can be used here
+
+
+def test_a_failure_arrives_as_its_sentence_and_can_be_copied(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41}, state="failed")
+    status = json.loads(run.status.read_text())
+    message = (
+        f"The disk is full; the checkpoint of iteration 4 is sound. Resume it with: sifa train {run.path}"
+    )
+    run.status.write_text(json.dumps({**status, "message": message}))
+    run.log.write_text("somewhere in the log")
+    shown(panel, run)
+    assert said(panel.ui.runStateLabel) == (
+        "The disk is full; the checkpoint of iteration 4 is sound. Then press Resume."
+    )
+    panel.ui.copyDetailsButton.click()
+    copied = WORLD.app.clipboard().text()
+    assert message in copied and "somewhere in the log" in copied and '"iterations": 6' in copied
+    panel.ui.logCollapsibleButton.collapsed = False
+    assert "somewhere in the log" in panel.ui.logText.plainText
+
+
+def test_curves_and_newest_preview_are_shown(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52})
+    from SIFALib import pictures
+
+    for iteration in (0, 3):
+        pictures.write_png(np.full((20, 60, 3), iteration, np.uint8), run.previews / f"{iteration:08d}.png")
+    with run.events.open("a") as log:
+        for n in (4, 5, 6):
+            losses = {"segmentation": n / 10, "cycle_source": 1.0, "cycle_target": 2.0, "generator": 0.25}
+            log.write(json.dumps({"kind": "losses", "iteration": n, "time": "", "losses": losses}) + "\n")
+    shown(panel, run)
+    assert panel.ui.previewLabel.toolTip == "After iteration 3"
+    panel.ui.curvesButton.click()
+    chart = panel.runView.curves.chart
+    assert chart.GetNumberOfPlotSeriesNodes() == 4
+    values = {}
+    for number in range(4):
+        series = chart.GetNthPlotSeriesNode(number)
+        table = series.GetTableNode().GetTable()
+        column = table.GetColumnByName(series.GetYColumnName())
+        values[series.GetName()] = [round(column.GetValue(n), 3) for n in range(column.GetNumberOfTuples())]
+    assert values["Segmentation"] == [0.4, 0.5, 0.6] and values["Cycle"] == [3.0, 3.0, 3.0]
+    assert values["Adversarial"] == [0.25] * 3 and values["Score without labels"] == [0.41, 0.52]
+    panel.runView.open(None)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == 0
+
+
+def test_two_slicers_do_not_fight_over_a_run(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41}, state="stopped")
+    shown(panel, run)
+    with lock.held(run):  # another Slicer's process
+        panel.ui.pauseButton.click()
+        assert panel.runView.state == "starting"
+        wait_for(panel, "lost")
+        assert "is in use: process" in said(panel.ui.runStateLabel)
+        panel.runsPanel.refresh()
+        panel.ui.runsTable.selectRow(0)
+        panel.ui.deleteRunButton.click()
+        assert run.path.exists() and "is in use" in panel.ui.runsStatusLabel.text
+
+
+def test_a_panel_that_is_thrown_away_leaves_no_process_of_its_own(panel, tmp_path):
+    panel.ui.scansPathEdit.currentPath = str(made_scans(tmp_path) / "target")
+    child = panel.scansStep.check._process
+    assert child.poll() is None
+    stage.close_module("SIFATraining")
+    assert child.poll() is not None
+
+
+def test_closing_the_scene_leaves_the_panel_usable(panel, tmp_path):
+    panel.ui.scansPathEdit.currentPath = str(made_scans(tmp_path) / "target")
+    stage.clear_scene()
+    assert not panel.scansStep.busy
+    assert panel.ui.startButton.toolTip == "Choose the folder that holds your scans."
