@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +27,15 @@ class Checked:
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     pictures: Path | None = None
+    _icons: dict[str, qt.QIcon | None] = field(default_factory=dict)
 
     def picture(self, finding: Finding) -> qt.QIcon | None:
         """The scan's middle slice, small."""
+        if finding.key not in self._icons:
+            self._icons[finding.key] = self._icon(finding)
+        return self._icons[finding.key]
+
+    def _icon(self, finding: Finding) -> qt.QIcon | None:
         if self.pictures is None:
             return None
         path = self.pictures / f"{finding.domain}-{finding.name.replace('/', '-')}.png"

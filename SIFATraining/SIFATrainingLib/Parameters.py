@@ -74,4 +74,3 @@ class SIFATrainingParameterNode:
     preset: Preset = Preset.STANDARD
     device: Device = Device.AUTOMATIC
     advanced: str = "{}"
-    runName: str = ""

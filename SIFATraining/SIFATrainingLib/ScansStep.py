@@ -51,6 +51,7 @@ class ScansStep:
         self._of: tuple = ()  # which choice that belongs to
         self._copies: dict[str, str] = {}  # node id -> name of its copy
         self._filling = False
+        self._filled: tuple | None = None  # what the table shows
         self.check = Check("target", self._onStep, self._onChecked)
         self.runner = Runner(self._onExportStep, self._onExported, self._onError)
         self._makeTable()
@@ -120,9 +121,15 @@ class ScansStep:
     def _excluded(self) -> list[str]:
         return json.loads(self.parameters.excludedScans) if self.parameters is not None else []
 
+    def _state(self) -> tuple:
+        return tuple((row.key, row.name, row.ticked, row.finding) for row in self.rows)
+
     def _fill(self) -> None:
+        """Fill the table anew, if it shows anything else: not while one of its own boxes is being ticked."""
         table = self.ui.scansTable
-        self._filling = True
+        if self._state() == self._filled:
+            return
+        self._filled, self._filling = self._state(), True
         table.setRowCount(len(self.rows))
         for index, row in enumerate(self.rows):
             first = qt.QTableWidgetItem(row.name)
@@ -238,6 +245,7 @@ class ScansStep:
             return
         row = self.rows[item.row()]
         row.ticked = item.checkState() == qt.Qt.Checked
+        self._filled = self._state()
         self.parameters.excludedScans = json.dumps([r.key for r in self.rows if not r.ticked])
         self._say()
         self.onChanged()

@@ -99,17 +99,6 @@ def test_phantom_in_the_scene_stands_where_the_library_made_it():
     assert np.allclose(slicer_helpers.world_points(node), points, atol=1e-6)
 
 
-def test_training_panel_promises_nothing_that_it_cannot_do():
-    widget = stage.open_module("SIFATraining")
-    import qt
-
-    buttons = [b.name for b in widget.parent.findChildren(qt.QPushButton)]
-    assert buttons == ["segmentationButton"]
-    assert "not in this version" in widget.ui.todayLabel.text
-    widget.ui.segmentationButton.click()
-    assert slicer.util.selectedModule() == "SIFASegmentation"
-
-
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ["SIFASegmentation", "SIFATraining"])
 def test_self_test_passes(name):
