@@ -303,6 +303,8 @@ def judge(path: Path) -> None:
     state = adaptation.start(c.method, c.seed, c.iterations, _start_weights(c.start_model))
     judged = [_judged(state, seen, labelled, test, c)]
     for file in sorted(RunFolder(path).checkpoints.glob("*.pt")):
+        if int(file.stem) % c.judge_every:
+            continue  # of a training that was stopped in between: chance decides that it is there
         state.load_state_dict(checkpoints.load(file)["state"])
         judged.append(_judged(state, seen, labelled, test, c))
     last = adaptation.averaged_segmenter(state)
