@@ -128,7 +128,9 @@ def segment_steps(
     report["volumes_ml"] = {
         s.id: v for s, v in zip(wanted, quality.volumes_ml(result, wanted).values(), strict=True)
     }
-    report["expected_dice"] = {s.id: round(expected[s.value], 3) for s in wanted}
+    report["expected_dice"] = {
+        s.id: None if math.isnan(expected[s.value]) else round(expected[s.value], 3) for s in wanted
+    }
     report["flags"] = [
         {"structure": f.structure_id, "kind": f.kind, "message": f.message}
         for f in flags
