@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import tiny_method
 import torch
 import torch.nn.functional as F
-from SIFALib import winograd
+from SIFALib import adaptation, winograd
 from SIFALib.networks import ConvNorm
 from torch import Tensor
 
@@ -74,6 +75,23 @@ def test_a_layer_computes_the_same_either_way(dilation, monkeypatch):
     monkeypatch.setattr(winograd, "suits", lambda *_: False)
     direct = layer(x)
     assert not torch.equal(fast, direct) and torch.allclose(fast, direct, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("quirks", [False, True])
+def test_what_is_to_equal_the_authors_code_is_summed_directly(quirks):
+    state = tiny_method.start(authors_quirks=quirks)
+    networks = [state.segmenter, *state.translators.values(), adaptation.averaged_segmenter(state)]
+    layers = [m for n in networks for m in n.modules() if isinstance(m, winograd.Conv2d)]
+    assert len(layers) > 60 and all(layer.direct is quirks for layer in layers)
+
+
+def test_direct_means_the_same_sum_to_the_last_digit():
+    layer = ConvNorm(128, 128, 3, 1.0)
+    x = random(1, 128, 48, 48, dtype=torch.float32)
+    fast = layer.conv(x)
+    winograd.use_direct(layer)
+    direct = F.conv2d(x, layer.conv.weight, padding=1)
+    assert torch.equal(layer.conv(x), direct) and not torch.equal(fast, direct)
 
 
 def test_a_bias_is_added():
