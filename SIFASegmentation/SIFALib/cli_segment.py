@@ -169,7 +169,7 @@ def join_frames(maps: dict[str, Volume], ids: Sequence[str]) -> sitk.Image:
 def _print(report: dict, structures: tuple[Structure, ...], output: Path) -> None:
     say(volumes_table(report["volumes_ml"], structures))
     for flag in report["flags"]:
-        say(f"Look twice: {flag['message']}")
+        say(f"{'Look twice' if flag['warns'] else 'Note'}: {flag['message']}")
     for note in report["notes"]:
         say(f"Note: {note}")
     seconds = sum(report["seconds"].values())

