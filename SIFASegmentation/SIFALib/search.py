@@ -32,8 +32,8 @@ HEART_MM = 50.0
 HEART_LIKE = (
     0.25  # mean expected Dice of the two clearest structures: below, it is an organ that reminds of a heart
 )
-SURE = 0.3  # geometric mean of the expected Dice of all structures: from here on it is a heart that lies as it is seen
-TURN_GAIN = 1.5  # by which another position must be better than the header's to be believed
+SURE = 0.35  # geometric mean of the expected Dice of all structures: from here on it is a heart that lies as it is seen
+TURN_GAIN = 2.0  # by which another position must be better than the header's to be believed
 NO_HEART = (
     "No heart was found in {}. If there is one, draw a region of interest around it, "
     "or adapt the model to scans like this one."
@@ -77,8 +77,8 @@ def find_heart(job: Job) -> Generator[Progress, None, np.ndarray]:
     if all(geometry.extent_mm[axis] <= reach for axis in job.plane.axes[:2]):
         return slices.whole_box(geometry)  # the scan shows little but the heart
     header, *others = TURNS
-    found = yield from _coarse_pass(job, header, len(TURNS))
-    if found.likeness < SURE:
+    found = yield from _coarse_pass(job, header, len(TURNS) if _shows_whole_heart(job) else 1)
+    if found.likeness < SURE and _shows_whole_heart(job):
         turned = {}
         for n, turn in enumerate(others):
             turned[turn] = yield from _coarse_pass(job, turn, len(others) - n)
@@ -109,7 +109,8 @@ def _coarse_pass(job: Job, turn: tuple[int, int, int], passes: int) -> Generator
     heart = quality.largest_component(probabilities.argmax(axis=0) > 0)
     clarity = clarity_of(probabilities, heart)
     likeness = float(np.exp(np.log(np.maximum(clarity, 1e-3)).mean()))
-    if heart.sum() * grid.voxel_ml(geometry) < least_ml(job) or not heart_like(clarity):
+    doubtful = _shows_whole_heart(job) and not heart_like(clarity)
+    if doubtful or heart.sum() * grid.voxel_ml(geometry) < least_ml(job):
         return Find(None, likeness)
     where = np.argwhere(heart)[:, ::-1]  # columns, rows, slices
     box = grid.index_box(np.stack([where.min(axis=0) - 0.5, where.max(axis=0) + 0.5]))
@@ -126,6 +127,11 @@ def clarity_of(probabilities: np.ndarray, heart: np.ndarray) -> np.ndarray:
 def heart_like(clarity: np.ndarray) -> bool:
     """Whether at least two structures stand out, or one very clearly: other organs remind the network of one at a time."""
     return bool(np.sort(clarity)[::-1][:2].sum() / 2 >= HEART_LIKE)
+
+
+def _shows_whole_heart(job: Job) -> bool:
+    """Whether the scan is thick enough to: a few slices show too little to tell how the patient lies."""
+    return job.volume.geometry.extent_mm[job.plane.axes[2]] >= HEART_MM
 
 
 def least_ml(job: Job) -> float:
