@@ -13,7 +13,7 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 import torch
-from SIFALib import engine
+from SIFALib import engine, metrics
 from SIFALib.inference import NoHeartFound
 from SIFALib.structures import STRUCTURES
 from SIFALib.volume import Geometry, Volume, check
@@ -133,7 +133,7 @@ def real(monkeypatch):
     return bench_real
 
 
-GEOMETRY = Geometry((16, 16, 5), (0.0, 0.0, 0.0), (0.5, 0.5, 2.0))
+GEOMETRY = Geometry((16, 16, 5), (0.0, 0.0, 0.0), (1.5, 1.5, 2.0))
 SLICE = {"kind": "slice", "classes": [1, 3]}
 
 
@@ -180,8 +180,9 @@ def test_a_missing_structure_counts_as_nothing_and_has_no_distance(real):
 
 def test_distances_are_in_mm_of_the_slice(real):
     truth, found = slice_case()
-    found[:, 8:14, 2:14], found[:, 8:14, 4:14] = 0, 3  # two columns of 0.5 mm narrower at one side
-    assert 0 < scored(real, found, truth)["assd_mm"]["LV"] < 1.0
+    found[:, 8:14, 2:14], found[:, 8:14, 4:14] = 0, 3  # two columns narrower at one side
+    pixels = metrics.assd_mm(found[2:3] == 3, truth[2:3] == 3, (1.0, 1.0, 1.0))
+    assert scored(real, found, truth)["assd_mm"]["LV"] == pytest.approx(1.5 * pixels) and pixels > 0
 
 
 def test_a_predictor_is_judged_by_the_order_of_the_cases(real):
