@@ -32,9 +32,7 @@ VIEWS = (
     "one, the scan's own, is faster and rougher (default: %(default)s)"
 )
 
-UNCERTAINTY = (
-    "also write an image of how unsure the model is of every voxel, from 0 (sure) to 1 (all classes are as likely)"
-)
+UNCERTAINTY = "also write an image of how unsure the model is of every voxel, from 0 (sure) to 1 (all classes are as likely)"
 
 SEED = f"another seed, another person; below {FIRST_FREE_SEED}: the model may have seen it (default: %(default)s)"
 

@@ -138,7 +138,9 @@ def _write(result, scan: Volume, structures: tuple[Structure, ...], options) -> 
         del frames
     if options.uncertainty:
         unsure = result.uncertainty
-        volume.write(Volume(unsure.array.astype(np.float32), unsure.geometry, unsure.name), options.uncertainty)
+        volume.write(
+            Volume(unsure.array.astype(np.float32), unsure.geometry, unsure.name), options.uncertainty
+        )
     if options.picture:
         from . import pictures
 
