@@ -29,9 +29,9 @@ NO_SEARCH = (
 )
 HEART_ML = 10.0  # less than this in all is no heart, in a scan at least HEART_MM thick; in proportion in a thinner one
 HEART_MM = 50.0
-HEART_LIKE = (
-    0.25  # mean expected Dice of the two clearest structures: below, it is an organ that reminds of a heart
-)
+# Mean expected Dice of the two clearest structures in the fine slices: below, it is an organ that reminds of a heart.
+# The coarse slices are not asked: they show half a heart no more clearly than a kidney.
+HEART_LIKE = 0.25
 SURE = 0.35  # geometric mean of the expected Dice of all structures: from here on it is a heart that lies as it is seen
 TURN_GAIN = 2.0  # by which another position must be better than the header's to be believed
 NO_HEART = (
@@ -109,8 +109,7 @@ def _coarse_pass(job: Job, turn: tuple[int, int, int], passes: int) -> Generator
     heart = quality.largest_component(probabilities.argmax(axis=0) > 0)
     clarity = clarity_of(probabilities, heart)
     likeness = float(np.exp(np.log(np.maximum(clarity, 1e-3)).mean()))
-    doubtful = _shows_whole_heart(job) and not heart_like(clarity)
-    if doubtful or heart.sum() * grid.voxel_ml(geometry) < least_ml(job):
+    if heart.sum() * grid.voxel_ml(geometry) < least_ml(job):
         return Find(None, likeness)
     where = np.argwhere(heart)[:, ::-1]  # columns, rows, slices
     box = grid.index_box(np.stack([where.min(axis=0) - 0.5, where.max(axis=0) + 0.5]))
