@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import engine, losses, models, slice_workers
+from . import engine, freed_memory, losses, models, slice_workers
 from .arrays import to_tensor
 from .networks import Segmenter
 from .phantom_slices import make_anatomies
@@ -279,6 +279,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     settings = replace(Settings(), **arguments)
     torch.set_num_threads(settings.threads)
+    freed_memory.keep()
     torch.set_flush_denormal(True)  # of the whole process: vanishing weights would slow it down many times
     state = train(settings, folder)
     dice = validate(state, folder / "validation", settings)

@@ -245,10 +245,6 @@ def _bring(cell: Cell, folder: Path) -> str:
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(ROOT / "SIFASegmentation"),
-        # glibc hands large blocks back to the system at once and asks for them again; a training loses much by it
-        "MALLOC_MMAP_MAX_": "0",
-        "MALLOC_TRIM_THRESHOLD_": str(2**34),
-        "MALLOC_TOP_PAD_": str(2**28),
     }
     subprocess.run([sys.executable, "-m", "SIFALib.runs", str(path)], env=environment, check=True)
     ended = status.read(RunFolder(path).status)
