@@ -115,7 +115,7 @@ def _flags(structures: Sequence[Structure], found: Sequence[_Extent], thin: bool
         if not len(extent.sizes):
             result.append(_missing(structure, partial))
             continue
-        result += _in_pieces(structure, extent.sizes) + _of_volume(structure, extent)
+        result += _in_pieces(structure, extent.sizes) + _of_volume(structure, extent, thin)
     return tuple(result)
 
 
@@ -138,15 +138,15 @@ def _in_pieces(structure: Structure, sizes: np.ndarray) -> list[Flag]:
     return [Flag(structure.id, "fragments", f"{structure.name}: drawn in {what}, {part}; check the outline.")]
 
 
-def _of_volume(structure: Structure, extent: _Extent) -> list[Flag]:
-    """Too small or too large; of a structure that is cut off, only too large can be told."""
+def _of_volume(structure: Structure, extent: _Extent, thin: bool) -> list[Flag]:
+    """Too small or too large; of what is cut off, or shown by a thin scan, only too large can be told."""
     low, high = PLAUSIBLE_ML.get(structure.id, (0.0, np.inf))
     ml = extent.volume_ml
     what = f"{structure.name}: {ml:.0f} ml is"
     if ml > high:
         message = f"{what} more than the {high:.0f} ml that can be expected of an adult; check the outline."
         return [Flag(structure.id, "volume", message)]
-    if extent.cut:
+    if extent.cut or (thin and ml < low):
         message = (
             f"{structure.name}: the edge of the scan cuts it off; {ml:.0f} ml is the volume of what is shown."
         )

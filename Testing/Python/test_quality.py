@@ -197,6 +197,9 @@ def test_a_thin_stack_of_slices_is_not_flagged_as_if_it_were_whole():
     assert {f.structure_id for f in found} == {"MYO", "LA", "LV", "AA"}
     assert not any(f.warns for f in found)
     assert "Left atrium: nothing was found; the scan shows only a part of the heart" in found[1].message
+    stack.array[:] = 0
+    stack.array[1:2, 30:33, 30:33] = 4  # 0.6 ml in the middle of the stack
+    assert not any(f.warns for f in flags(stack))
 
 
 def test_a_missing_atrium_is_an_error_where_only_the_aorta_is_cut_off():
