@@ -164,7 +164,8 @@ WALLS = (
 )
 
 # What contrast medium adds, HU: (mean, spread between people) for left blood, right heart, superior and
-# inferior vena cava, lung vessels, heart muscle, liver, spleen, kidney, slow blood (false lumen), liver vessels. Arterial: coronary CTA (Abbara et al., SCCT
+# inferior vena cava, lung vessels, heart muscle, liver, spleen, kidney, slow blood (false
+# lumen), liver vessels. Arterial: coronary CTA (Abbara et al., SCCT
 # 2016: 250 to 450 HU in the coronaries); venous: portal-venous chest CT, 70 s (Bae, Radiology 2010).
 _ENHANCEMENT: dict[str, dict[str, tuple[float, float]]] = {
     "arterial": {
