@@ -10,8 +10,8 @@ from ..volume import Geometry, Volume
 from . import abdomen, heart, lungs, thorax
 from .conditions import draw_person
 from .devices import paint_devices
-from .heart_plan import Plan, Sizes, make_plan
 from .great_vessels import aorta_course
+from .heart_plan import Plan, Sizes, make_plan
 from .heart_shapes import REACH, heart_fields, lowest_point
 from .left_ventricle import Fields
 from .neighbours import paint_neighbours

@@ -32,7 +32,9 @@ def left_atrium_body(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, 
     p, g = plan.person, sizes.la
     more = g - 1.0
     centre = plan.at(
-        -19 - 5 * more + p.whim("la x", 2.5), 18 - 4 * more + p.whim("la y", 1.5), 12 + 9 * more + p.whim("la z", 2.5)
+        -19 - 5 * more + p.whim("la x", 2.5),
+        18 - 4 * more + p.whim("la y", 1.5),
+        12 + 9 * more + p.whim("la z", 2.5),
     )
     shape = np.array([29 * g**1.1, 19.5 * g**0.85, 25 * g**1.05]) * plan.scale
     shape *= np.exp([p.whim("la width", 0.07), p.whim("la depth", 0.07), p.whim("la height", 0.08)])
@@ -71,7 +73,9 @@ def pulmonary_veins(plan: Plan, sizes: Sizes) -> list[Vein]:
         start = centre + ((np.array(at) + spread) * radii) @ axes
         d = plan.direction(*(np.array(way) + spread))
         width = radius * k * float(np.exp(p.whim(f"{name} width", 0.14)))
-        bend = np.array([0.0, 3.0 + p.whim(f"{name} bend", 4.0), (5.0 + p.whim(f"{name} rise", 4.0)) * np.sign(way[2])])
+        bend = np.array(
+            [0.0, 3.0 + p.whim(f"{name} bend", 4.0), (5.0 + p.whim(f"{name} rise", 4.0)) * np.sign(way[2])]
+        )
         points = [start - 9 * plan.scale * d, start + 8 * d, start + 26 * d + bend, start + 46 * d + 3 * bend]
         points.append(start + 62 * d + 5.5 * bend)
         veins.append(Vein(np.array(points), np.array([1.0, 1.0, 0.85, 0.6, 0.4]) * width, d))
@@ -102,7 +106,12 @@ def left_atrium(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     lobe = plan.at(*(np.array((26, 4, 18)) + stray))
     f["laa"] = np.minimum(
         tube(space, points, np.array([7.5, 8.0, 8.0, 4.5]) * a, 8),
-        tube(space, np.array([points[1], lobe, lobe + plan.scale * np.array([4, -6, -4])]), np.array([6, 6, 3.5]) * a, 8),
+        tube(
+            space,
+            np.array([points[1], lobe, lobe + plan.scale * np.array([4, -6, -4])]),
+            np.array([6, 6, 3.5]) * a,
+            8,
+        ),
     )
 
 
@@ -119,8 +128,11 @@ def right_atrium(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     k, more = sizes.ra * scale, sizes.ra - 1.0
     chamber = ellipsoid(
         space,
-        plan.at(-47 - 4 * more + p.whim("ra x", 2), -9 - 3 * more + p.whim("ra y", 2), -4 + p.whim("ra z", 2.5)),
-        np.array([21 * k, 26 * k, 31 * k]) * np.exp([p.whim("ra width", 0.06), p.whim("ra depth", 0.06), 0.0]),
+        plan.at(
+            -47 - 4 * more + p.whim("ra x", 2), -9 - 3 * more + p.whim("ra y", 2), -4 + p.whim("ra z", 2.5)
+        ),
+        np.array([21 * k, 26 * k, 31 * k])
+        * np.exp([p.whim("ra width", 0.06), p.whim("ra depth", 0.06), 0.0]),
         np.array([plan.direction(1, -0.25, 0), plan.direction(0.25, 1, 0), plan.direction(0, 0, 1)]),
     )
     ear = tube(

@@ -63,9 +63,9 @@ def afflicted(rng: np.random.Generator, p: Person, condition: str) -> Person:
         return replace(
             p,
             septum=u(0.1, 0.5) if apical else u(0.5, 1.5),
-            apical_wall=u(0.3, 0.9) if apical else u(-0.25, 0.15),
+            apical_wall=u(0.21, 0.5) if apical else u(-0.25, 0.15),
             lv_ml=p.lv_ml * u(0.65, 1.05),
-            myo_ml=p.myo_ml * u(1.3, 2.6),
+            myo_ml=p.myo_ml * u(1.25, 2.2),
             la_ml=p.la_ml * u(1.0, 3.0),
             ra_ml=p.ra_ml * u(1.0, 1.7),
             ejection=u(0.62, 0.85),
@@ -76,7 +76,7 @@ def afflicted(rng: np.random.Generator, p: Person, condition: str) -> Person:
         return replace(
             p,
             lv_ml=p.lv_ml * u(0.5, 1.0),
-            myo_ml=p.myo_ml * u(1.3, 2.6),
+            myo_ml=p.myo_ml * u(1.25, 2.2),
             apical_wall=u(-0.25, 0.1),
             la_ml=p.la_ml * u(1.0, 2.2),
             ejection=u(0.5, 0.85),
@@ -96,7 +96,9 @@ def afflicted(rng: np.random.Generator, p: Person, condition: str) -> Person:
             lv_slimness=p.lv_slimness * u(0.88, 1.02),
         )
     if condition == "large atria":
-        return replace(p, la_ml=p.la_ml * u(1.5, 4.0), ra_ml=p.ra_ml * u(1.2, 3.0), appendage=p.appendage * 1.15)
+        return replace(
+            p, la_ml=p.la_ml * u(1.5, 4.0), ra_ml=p.ra_ml * u(1.2, 3.0), appendage=p.appendage * 1.15
+        )
     if condition == "dilated aorta":
         return replace(
             p,

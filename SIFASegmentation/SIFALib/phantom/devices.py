@@ -93,9 +93,9 @@ def paint_electrodes(tissues: np.ndarray, space: Space, p: Person, rng: np.rando
         if len(points) < 3:
             continue
         course = np.array(points)
-        # the electrode lies on the skin, so the warped coordinates of its place are what counts
         paint_thread_unwarped(tissues, space, course, CABLE_MM)
-        paint_thread_unwarped(tissues, space, course[:1] + [[0, 1.0, 0], [1.5, 1.0, 0]], 3.5)
+        pad = np.stack([course[0] + [0, 1.0, 0], course[0] + [1.5, 1.0, 0]])
+        paint_thread_unwarped(tissues, space, pad, 3.5)
 
 
 def paint_thread_unwarped(tissues: np.ndarray, space: Space, points: np.ndarray, radius: float) -> None:

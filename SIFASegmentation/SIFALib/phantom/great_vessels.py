@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .atria import left_atrium_body
 from .heart_plan import Plan, Sizes
 from .left_ventricle import Fields, annulus, root_direction
 from .shapes import Space, along, cone, smooth_min, tube
@@ -26,7 +27,8 @@ def aorta_course(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, int]
     points = np.array(
         [
             valve,
-            0.6 * (valve + plan.turn @ (plan.scale * np.array([-4, -3.5, 12.0]))) + 0.4 * plan.at(-11, -11, 26),
+            0.6 * (valve + plan.turn @ (plan.scale * np.array([-4, -3.5, 12.0])))
+            + 0.4 * plan.at(-11, -11, 26),
             plan.at(-16, -14.5, 40),
             plan.at(-20, -15, 54),
             [-9 * n + side, -11, top - 22],
@@ -83,11 +85,14 @@ def aorta(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
 def pulmonary_arteries(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     """Adds `pa`: trunk of 20 to 30 mm and its branches (Truong et al., Circ Cardiovasc Imaging 2012).
 
-    A wide ascending aorta pushes the trunk to the left.
+    A wide ascending aorta pushes the trunk to the left; the right branch crosses above the left atrium's roof.
     """
     p = plan.person
     k = plan.scale * p.pulmonary
     push = np.array([0.8, 0.2, 0.1]) * max(sizes.aorta_mm - 17 * plan.scale, 0.0) * 0.8
+    centre, radii, axes = left_atrium_body(plan, sizes)
+    roof = centre[2] + float(np.sqrt(np.square(radii) @ np.square(axes[:, 2])))
+    lift = np.array([0, 0, max(roof + 10 * k + 2 - plan.at(-6, 12, 49)[2], 0.0)])
     trunk_points = [
         plan.at(9, -36, 28),
         plan.at(12, -27, 40) + 0.6 * push,
@@ -100,11 +105,11 @@ def pulmonary_arteries(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> Non
     trunk = tube(space, np.array(trunk_points), np.array([12, 13.5, 13, 11, 9.5, 7.5, 5]) * k, 12)
     trunk = np.maximum(trunk, -along(space, plan.at(9, -34, 31), plan.direction(0.15, 0.45, 0.85)))
     right_points = [
-        plan.at(13, -8, 52) + push,
-        plan.at(2, 9, 50),
-        plan.at(-18, 14, 47.5),
-        plan.at(-42, 16, 44),
-        plan.at(-58, 24, 32),
+        plan.at(13, -8, 52) + push + 0.5 * lift,
+        plan.at(2, 9, 50) + lift,
+        plan.at(-18, 14, 47.5) + lift,
+        plan.at(-42, 16, 44) + lift,
+        plan.at(-58, 24, 32) + 0.7 * lift,
         plan.at(-64, 30, 12),
     ]
     right = tube(space, np.array(right_points), np.array([11, 10.5, 10, 9, 6.5, 5]) * k, 12)

@@ -63,7 +63,9 @@ def paint_cover(tissues: np.ndarray, f: Fields, noise: Fields, plan: Plan) -> No
     inside = fat < 0.5
     for field, tissue in ((f["coronary"], Tissue.CORONARY_ARTERY), (f["sinus"], Tissue.CORONARY_VEIN)):
         tissues[(field < 0) & inside] = tissue
-    tissues[(f["coronary"] < 0) & inside & (noise["fine"] > 2.6 - 1.4 * p.calcification)] = Tissue.CALCIFICATION
+    tissues[(f["coronary"] < 0) & inside & (noise["fine"] > 2.6 - 1.4 * p.calcification)] = (
+        Tissue.CALCIFICATION
+    )
     tissues[np.minimum.reduce([f["la"], f["ra"], f["laa"]]) < 2.0] = Tissue.ATRIAL_WALL
     thick = p.rv_wall_mm >= 4.5
     tissues[f["rv"] < p.rv_wall_mm] = Tissue.RV_HYPERTROPHY if thick else Tissue.RV_WALL
@@ -77,7 +79,7 @@ def paint_vessels_and_atria(tissues: np.ndarray, f: Fields) -> None:
         (Tissue.VENA_CAVA_INFERIOR, "ivc", {"la": 2, "rv": 2}),
         (Tissue.VENA_CAVA_SUPERIOR, "svc", {"aorta": 2, "pa": 1.5, "la": 2}),
         (Tissue.PULMONARY_VEIN, "pv", {"pa": 1.5, "aorta": 1.5, "ra": 2.5, "svc": 1.5}),
-        (Tissue.PULMONARY_ARTERY, "pa", {"aorta": 2, "la": 2, "svc": 1.5}),
+        (Tissue.PULMONARY_ARTERY, "pa", {"aorta": 2, "svc": 1.5}),
         (Tissue.RA_BLOOD, "ra", {"aorta": 2.2, "la": 2.5, "myo": 1.5, "lvot": 3}),
         (Tissue.LA_APPENDAGE, "laa", {"pa": 2, "aorta": 2, "myo": 2}),
         (Tissue.LA_BLOOD, "la", {"aorta": 1.8, "lvot": 1.5, "pa": 2}),

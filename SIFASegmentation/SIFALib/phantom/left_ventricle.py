@@ -29,7 +29,9 @@ def root_direction(plan: Plan) -> np.ndarray:
     return plan.direction(-0.32, -0.3, 0.9)
 
 
-def wall_pattern(plan: Plan, axial: np.ndarray, septal: np.ndarray, upper: np.ndarray) -> np.ndarray:
+def wall_pattern(
+    plan: Plan, wall_mm: float, axial: np.ndarray, septal: np.ndarray, upper: np.ndarray
+) -> np.ndarray:
     """Thickness of the muscle relative to its mean, minus one.
 
     Thickest at the basal septum, thinnest at the apex, uneven around the circumference by some tenths
@@ -40,14 +42,28 @@ def wall_pattern(plan: Plan, axial: np.ndarray, septal: np.ndarray, upper: np.nd
     turn = np.float32(TWIST / length) * axial
     cos, sin = np.cos(turn), np.sin(turn)
     c, s = (septal * cos - upper * sin) / rho, (septal * sin + upper * cos) / rho
-    apical = np.clip((axial / np.float32(length) - 0.7) / 0.35, 0, 1)
+    apical = np.clip((axial / np.float32(length) - 0.6) / 0.4, 0, 1)
     reach = np.float32((0.6 if p.septum < 0.4 else 0.9) * length)
     basal = np.clip(1 - np.square(axial / reach), 0, 1)
-    uneven = np.float32(p.whim("wall oval", 0.07)) * (2 * c * c - 1) + np.float32(p.whim("wall lean", 0.07)) * s
+    uneven = (
+        np.float32(p.whim("wall oval", 0.07)) * (2 * c * c - 1) + np.float32(p.whim("wall lean", 0.07)) * s
+    )
     uneven += np.float32(p.whim("wall diagonal", 0.06)) * (2 * s * c)
     toward = np.clip(septal / rho + np.float32(p.whim("septum turn", 0.3)) * upper / rho, -0.35, 1)
-    pattern = np.float32(p.septum) * basal * toward + np.float32(p.apical_wall) * apical * apical
+    pattern = (
+        np.float32(p.septum) * basal * toward + np.float32(apical_change(plan, wall_mm)) * apical * apical
+    )
     return pattern + uneven * (1 - apical)
+
+
+def apical_change(plan: Plan, wall_mm: float) -> float:
+    """Relative change of the wall's thickness at the apex: thick walls spare it, but in the apical kind of
+    hypertrophy, where it is a part of the disease."""
+    p = plan.person
+    if p.apical_wall > 0.2:
+        return p.apical_wall
+    usual = 10.0 * plan.scale
+    return p.apical_wall - 0.75 * max(wall_mm - usual, 0.0) / wall_mm
 
 
 def left_ventricle(space: Space, plan: Plan, sizes: Sizes) -> Fields:
@@ -67,7 +83,7 @@ def left_ventricle(space: Space, plan: Plan, sizes: Sizes) -> Fields:
     if p.flat_septum > 0:
         inner = smooth_max(inner, septal - np.float32(r * (1 - 0.75 * p.flat_septum)), 10.0)
     wall = np.float32(sizes.wall_mm)
-    extra = wall * wall_pattern(plan, axial, septal, upper)
+    extra = wall * wall_pattern(plan, sizes.wall_mm, axial, septal, upper)
     thick = np.maximum(extra, 0)
     if p.septum > 0.4 or p.apical_wall > 0:
         inner = inner + np.float32(INWARD) * thick
