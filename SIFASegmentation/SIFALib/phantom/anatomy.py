@@ -22,7 +22,7 @@ FIELD_OF_VIEW = (384.0, 306.0, 324.0)
 """mm in x, y, z: a whole adult chest."""
 WARP_MM, WARP_WAVELENGTH_MM = 2.2, 75.0
 """Standard deviation and knot distance of the smooth deformation of everything."""
-FIT_SPACING_MM = 4.0
+FIT_SPACING_MM = 5.0
 """Grid on which the heart's parts are sized until their volumes are right."""
 SLAB_VOXELS = 600_000
 """The formulas run on slabs of about this many voxels, so that they stay in the processor's cache."""
@@ -75,9 +75,10 @@ def anatomy(seed: int, spacing_mm: float = 1.5) -> tuple[Volume, dict[str, objec
     size = (space.shape[2], space.shape[1], space.shape[0])
     origin = tuple(person.growth * first for first in space.origin)
     geometry = Geometry(size, (origin[0], origin[1], origin[2]), (float(spacing_mm),) * 3)
-    description: dict[str, object] = dict(person.described())
+    description: dict[str, object] = dict(plan.person.described())
     description["spacing_mm"] = float(spacing_mm)
     description["wall_mm"] = sizes.wall_mm * person.growth
+    description["aorta_mm"] = 2 * sizes.aorta_mm * person.growth
     description["volumes_ml"] = heart.volumes_ml(tissues, geometry.voxel_ml)
     return Volume(tissues, geometry, f"phantom {seed}"), description
 

@@ -14,6 +14,10 @@ from .shapes import Space, smooth_min
 from .thorax import chest_sizes
 from .tissues import LABEL_OF_TISSUE, Tissue
 
+MOST_BACK_MM = 9.0
+NEAR_ENOUGH = 0.02
+"""Relative difference of volumes at which the sizing of the heart ends."""
+
 
 def sac(f: Fields, p: Person) -> np.ndarray:
     """Field of the inside of the pericardium: the chambers, rounded off by the fat in their grooves."""
@@ -169,6 +173,8 @@ def fit(plan: Plan, space: Space, rounds: int = 6, sizes: Sizes | None = None) -
         tissues = np.zeros(space.shape, np.uint8)
         paint_heart(tissues, heart_fields(space, plan, sizes), {"fine": flat, "coarse": flat}, plan)
         have = volumes_ml(tissues, space.spacing**3 / 1000)
+        if all(abs(want[name] / max(have[name], 1.0) - 1) < NEAR_ENOUGH for name in want):
+            break
         ratio = {name: float(np.clip(want[name] / max(have[name], 1.0), 0.5, 2.0)) for name in want}
         sizes = replace(
             sizes,
@@ -183,14 +189,19 @@ def fit(plan: Plan, space: Space, rounds: int = 6, sizes: Sizes | None = None) -
 
 
 def settled(plan: Plan, sizes: Sizes) -> Plan:
-    """The plan with the heart moved so far back and to the right that it clears the chest wall."""
+    """The plan with the heart moved back and to the right until it clears the chest wall, and with a deeper
+    chest where the heart would be moved into the spine."""
     p = plan.person
     width, depth, middle = chest_sizes(p)
     ahead = extremes(plan, sizes, np.array([0.0, -1.0, 0.0]))
     aside = extremes(plan, sizes, np.array([1.0, 0.0, 0.0]))
     front = middle - depth * (1 - min(abs(ahead[0]) / width, 0.95) ** 2.5) ** 0.4
     flank = width * (1 - min(abs(aside[1] - middle) / depth, 0.95) ** 2.5) ** 0.4
-    back = float(np.clip(front + 7 - ahead[1], 0, 26))
-    right = float(np.clip(aside[0] - flank + 7, 0, 30))
+    missing = max(front + 4 - ahead[1], 0.0)
+    back = float(min(missing, MOST_BACK_MM))
+    right = float(np.clip(aside[0] - flank + 5, 0, 20))
     base = (p.base[0] - right, p.base[1] + back, p.base[2])
-    return replace(plan, person=replace(p, base=base)) if back + right > 0 else plan
+    deeper = p.chest_depth + (missing - back) / (81 * p.size)
+    if back + right == 0:
+        return plan
+    return replace(plan, person=replace(p, base=base, chest_depth=deeper))
