@@ -102,7 +102,7 @@ def afflicted(rng: np.random.Generator, p: Person, condition: str) -> Person:
     if condition == "dilated aorta":
         return replace(
             p,
-            aa_ml=p.aa_ml * u(1.8, 4.5),
+            aa_ml=p.aa_ml * u(1.6, 3.8),
             aorta_root=u(0.82, 1.25),
             aorta_forward_mm=p.aorta_forward_mm + u(0, 14),
             arch_top=p.arch_top + u(0, 12),
@@ -139,7 +139,7 @@ def afflicted(rng: np.random.Generator, p: Person, condition: str) -> Person:
             p,
             ventricular_defect_mm=u(5, 11),
             override_mm=u(4, 14),
-            aa_ml=p.aa_ml * u(1.1, 2.2),
+            aa_ml=p.aa_ml * u(1.1, 1.9),
             aorta_forward_mm=p.aorta_forward_mm + u(0, 10),
             pulmonary=p.pulmonary * u(0.5, 1.25),
             rv_ml=p.rv_ml * u(1.0, 2.0),

@@ -155,7 +155,7 @@ def draw_healthy(seed: int, rng: np.random.Generator) -> Person:
         la_ml=between(rng, 68, 14, 40, 100),
         rv_ml=float(np.clip(lv * between(rng, 1.2, 0.12, 0.95, 1.5), 95, 240)),
         ra_ml=between(rng, 82, 16, 50, 125),
-        aa_ml=between(rng, 42, 9, 26, 62),
+        aa_ml=between(rng, 58, 10, 37, 84),
         aorta_bulge=between(rng, 1.14, 0.05, 1.04, 1.28),
         aorta_forward_mm=between(rng, 3, 5, -6, 14),
         aorta_root=1.0,
