@@ -15,7 +15,7 @@ from .phantom.tissues import BLOOD, CONTRAST_PHASES, CT_HU, LEFT_BLOOD, MR_SIGNA
 
 T = Tissue
 IDS = 256
-PHASE_SHARES = (0.5, 0.22, 0.16, 0.12)  # of CONTRAST_PHASES
+PHASE_SHARES = (0.54, 0.23, 0.13, 0.10)  # of CONTRAST_PHASES
 # Relative signals (least, most) of MR sequences. Steady state: blood bright, fat as bright or suppressed. Gradient
 # echo with gadolinium: blood alone is bright (Pace et al., Sci Data 2024). Native gradient echo: little contrast,
 # inflow. Black blood: spin echo. Late enhancement: the muscle is nulled.
@@ -137,7 +137,7 @@ def _left_hu(rng: np.random.Generator, phase: str) -> float:
         return float(rng.uniform(30, 60))
     if phase == "venous":
         return float(rng.uniform(95, 210))
-    return float(np.clip(np.exp(rng.normal(5.9 if phase == "arterial" else 5.6, 0.32)), 150, 950))
+    return float(np.clip(np.exp(rng.normal(6.0 if phase == "arterial" else 5.7, 0.33)), 150, 1000))
 
 
 def mr_contrast(rng: np.random.Generator, amount: float = 1.0) -> Contrast:

@@ -201,7 +201,7 @@ def _grain(rng: np.random.Generator, size: int, resolution: tuple[np.ndarray, np
     """Noise of variance 1: white, soft, with few low frequencies as of a sharp kernel, or as coarse as the voxels."""
     noise = rng.standard_normal((size, size), dtype=np.float32)
     choice = rng.random()
-    if choice < 0.25:
+    if choice < 0.18:
         return noise
     if choice < 0.55:
         blur = effects.gauss(size, rng.uniform(0.4, 1.2))
@@ -237,5 +237,5 @@ def _window(
         return low * gain + offset, high * gain + offset
     seen = image[inside][::3] if amount > 0 else image[inside]
     low, high = np.percentile(seen, [rng.uniform(0, 3) * amount, 100 - rng.gamma(1.3, 1.6) * amount])
-    high += rng.uniform(-0.2, 0.45) * amount * (high - low)  # the volume's percentiles are not this slice's
+    high += rng.uniform(-0.3, 0.35) * amount * (high - low)  # the volume's percentiles are not this slice's
     return float(low), float(high)

@@ -91,15 +91,12 @@ def _frame(rng: np.random.Generator, anatomy: Anatomy, amount: float) -> tuple[s
     if rng.random() >= amount:  # as rarely as an ablation wants it
         plane = plane if plane in PLANES else "axial"
     if plane in PLANES:
-        frame = np.zeros((3, 3))
-        for row, (axis, sign) in zip(frame, PLANES[plane], strict=True):
-            row[axis] = sign
+        frame = np.array([sign * np.eye(3)[axis] for axis, sign in PLANES[plane]])
     elif plane == "oblique":
         frame = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     else:
         frame = _across_or_along(rng, anatomy.apex, plane == "short")
-    axis = rng.normal(size=3)
-    frame = frame @ turn(axis, np.radians(rng.normal(0, TILT_DEG)) * amount).T
+    frame = frame @ turn(rng.normal(size=3), np.radians(rng.normal(0, TILT_DEG)) * amount).T
     return plane, as_shown(frame)
 
 
@@ -212,11 +209,12 @@ def _smooth_borders(
 ) -> None:
     """Where tissues meet, let the eight voxels around vote with their trilinear weights, in place of the nearest one:
     else every border would run in steps as large as the map's voxels, and no scan's does."""
-    border = np.zeros(nearest.shape, bool)
+    height, width = nearest.shape
+    border = np.zeros((height, width), bool)
     across, down = nearest[:, 1:] != nearest[:, :-1], nearest[1:] != nearest[:-1]
     for shift in (0, 1):
-        border[:, shift : border.shape[1] - 1 + shift] |= across
-        border[shift : border.shape[0] - 1 + shift] |= down
+        border[:, shift : width - 1 + shift] |= across
+        border[shift : height - 1 + shift] |= down
     grown = border.copy()
     grown[1:] |= border[:-1]
     grown[:-1] |= border[1:]
