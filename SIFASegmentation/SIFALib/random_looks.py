@@ -236,6 +236,6 @@ def _window(
         gain, offset = gain**amount, offset * amount
         return low * gain + offset, high * gain + offset
     seen = image[inside][::3] if amount > 0 else image[inside]
-    low, high = np.percentile(seen, [rng.uniform(0, 3) * amount, 100 - rng.gamma(1.3, 1.6) * amount])
+    low, high = np.percentile(seen, [rng.uniform(0, 3) * amount, 100 - rng.gamma(1.3, 2.0) * amount])
     high += rng.uniform(-0.3, 0.35) * amount * (high - low)  # the volume's percentiles are not this slice's
     return float(low), float(high)
