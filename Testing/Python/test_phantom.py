@@ -23,7 +23,7 @@ SYSTOLIC_SEED = next(
     for p in map(draw_person, range(400))
     if p.condition == "normal" and p.systole > 0.6 and p.growth == 1
 )
-SPACING = 3.5
+SPACING = 3.0
 
 # ml at end-diastole: Petersen et al., J Cardiovasc Magn Reson 2017 (UK Biobank); Kawel-Boehm et al., J Cardiovasc
 # Magn Reson 2020; Fuchs et al., Eur Heart J Cardiovasc Imaging 2016. AA: 90 mm of a vessel of 24 to 37 mm (Wolak

@@ -125,6 +125,20 @@ def test_every_label_is_there_in_one_piece_inside_of_the_chest(seed):
             assert not (np.roll(outside, step, axis) & (labels > 0)).any()
 
 
+@pytest.mark.parametrize("seed", sample())
+def test_the_root_of_the_aorta_belongs_to_its_labelled_part(seed):
+    """What the left ventricle opens into is the ascending aorta, however far back the heart lies."""
+    array = anatomy(seed)[0].array
+    ventricle = np.isin(array, (Tissue.LV_BLOOD, Tissue.VALVE))
+
+    def faces(tissue: Tissue) -> int:
+        return sum(
+            int((np.roll(ventricle, s, a) & (array == tissue)).sum()) for a in range(3) for s in (-1, 1)
+        )
+
+    assert faces(Tissue.ASCENDING_AORTA) > 0 == faces(Tissue.AORTA)
+
+
 def heart_size_ml(seed: int) -> float:
     return float(np.isin(anatomy(seed)[0].array, HEART).sum()) * anatomy(seed)[0].geometry.voxel_ml
 

@@ -46,6 +46,7 @@ def aorta_course(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, int]
     bow = np.array([0, 0.2, 0.7, 1.0, 0.9, 0.5]) * (p.aorta_forward_mm + 0.5 * max(r - 17, 0))
     points[:6, 1] -= bow
     points[:6, 0] -= 0.45 * bow
+    points[4] = 0.6 * points[4] + 0.2 * (points[3] + points[5])  # the heart may have moved, the arch has not
     calm = min(r, 15.5 * n) + 0.25 * max(r - 15.5 * n, 0)  # what comes after the arch
     widths = np.array([0.85, p.aorta_bulge, 1.0, 1.02, 1.0, 0.95]) * r
     widths[:2] *= p.aorta_root
@@ -76,10 +77,11 @@ def aorta(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     end = points[ascending - 1]
     way = points[ascending] - points[ascending - 2]
     f["aorta"] = np.minimum(root_part, rest)
-    f["ascending"] = np.maximum(root_part, along(space, end, way / np.linalg.norm(way)))
-    f["ascending"] = np.maximum(
-        f["ascending"], along(space, points[ascending] + [0, 14, 0], np.array([0.0, 1.0, 0.0]))
-    )
+    beyond = along(space, end, way / np.linalg.norm(way))
+    behind = along(space, points[ascending] + [0, 14, 0], np.array([0.0, 1.0, 0.0]))  # bent back: arch, too
+    # Both planes are endless; the root, far below, may lie beyond them and is not cut.
+    aloft = along(space, points[ascending - 2], np.array([0.0, 0.0, 1.0]))
+    f["ascending"] = np.maximum(root_part, np.minimum(np.maximum(beyond, behind), aloft))
 
 
 def pulmonary_arteries(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:

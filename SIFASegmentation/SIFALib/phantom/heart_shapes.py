@@ -84,6 +84,7 @@ def heart_fields(space: Space, plan: Plan, sizes: Sizes) -> Fields:
     if p.ventricular_defect_mm > 0:
         r, wall = sizes.lv_mm, sizes.wall_mm
         d = np.array([0.14 * plan.lv_length, 0.0, 0.4 * r])
-        ends = [plan.inside(d[0], s, d[2]) for s in (0.7 * r, 1.05 * r + wall * (1.4 + p.septum))]
-        f["ventricular_defect"] = cone(space, *ends, *(2 * [p.ventricular_defect_mm * plan.scale]))
+        radius = p.ventricular_defect_mm * plan.scale
+        inside, outside = (plan.inside(d[0], s, d[2]) for s in (0.7 * r, 1.05 * r + wall * (1.4 + p.septum)))
+        f["ventricular_defect"] = cone(space, inside, outside, radius, radius)
     return f

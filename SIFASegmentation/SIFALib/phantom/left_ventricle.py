@@ -110,7 +110,8 @@ def left_ventricle(space: Space, plan: Plan, sizes: Sizes) -> Fields:
     outflow = cone(space, start, valve + 2 * root, min(0.6 * r, 1.15 * ra), ra)
     lvot = np.maximum(outflow, height)
     lv = np.minimum(smooth_max(inner, -axial, 3.0), lvot)
-    collar = np.maximum(outflow - 0.35 * min(wall, np.float32(10)), -(axial + 6))
+    sleeve = max(0.35 * min(float(wall), 10.0), 3.6 * plan.scale)
+    collar = np.maximum(outflow - np.float32(sleeve), -(axial + 6))
     myo = np.maximum(smooth_min(myo, np.maximum(collar, height + 3), 3.0), -(axial + 7))
     return {
         "axial": axial,
