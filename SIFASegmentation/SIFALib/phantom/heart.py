@@ -120,8 +120,8 @@ def paint_ventricles(tissues: np.ndarray, f: Fields, rough: np.ndarray, plan: Pl
 
 def paint_defects(tissues: np.ndarray, f: Fields) -> None:
     """Holes between the atria or the ventricles, filled with the blood of the nearer side."""
-    solid = (Tissue.ATRIAL_WALL, Tissue.EPICARDIAL_FAT, Tissue.PERICARDIUM, Tissue.MYOCARDIUM)
-    solid += (Tissue.RV_WALL, Tissue.RV_HYPERTROPHY, Tissue.VESSEL_WALL, Tissue.RV_TRABECULA)
+    solid = [Tissue.ATRIAL_WALL, Tissue.EPICARDIAL_FAT, Tissue.PERICARDIUM, Tissue.MYOCARDIUM]
+    solid += [Tissue.RV_WALL, Tissue.RV_HYPERTROPHY, Tissue.VESSEL_WALL, Tissue.RV_TRABECULA]
     for name, left, right, near, far in (
         ("atrial_defect", "la", "ra", Tissue.LA_BLOOD, Tissue.RA_BLOOD),
         ("ventricular_defect", "inner", "outer", Tissue.LV_BLOOD, Tissue.RV_BLOOD),
