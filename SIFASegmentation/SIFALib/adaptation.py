@@ -34,7 +34,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import faithful_schedule, losses, ranks, shared_schedule
+from . import faithful_schedule, losses, ranks, shared_schedule, winograd
 from .adam import ADVERSARIAL_BETA1, SEGMENTATION_BETA1, Adam
 from .datasets.batches import Batch
 from .discriminators import Discriminator
@@ -166,6 +166,9 @@ def start(
         segmenter.load_state_dict(segmenter_state)
     segmenter = segmenter.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     translators = {name: network.to(device) for name, network in translators.items()}
+    if method.authors_quirks:
+        for network in (segmenter, *translators.values()):
+            winograd.use_direct(network)
     optimizers = {"segmenter": Adam(segmenter.parameters(), SEGMENTATION_BETA1)}
     for name, network in translators.items():
         optimizers[name] = Adam(network.parameters(), ADVERSARIAL_BETA1)

@@ -27,6 +27,13 @@ BATCH_SIZE = (
     "(default: what suits the device)"
 )
 
+VIEWS = (
+    "planes to look in: auto and three average three planes across each other, except in a stack of thick slices; "
+    "one, the scan's own, is faster and rougher (default: %(default)s)"
+)
+
+UNCERTAINTY = "also write an image of how unsure the model is of every voxel, from 0 (sure) to 1 (all classes are as likely)"
+
 SEED = f"another seed, another person; below {FIRST_FREE_SEED}: the model may have seen it (default: %(default)s)"
 
 
@@ -46,6 +53,8 @@ def add_segment(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--probabilities", metavar="FILE", type=Path, help="also write a 4D image, a frame a structure"
     )
+    parser.add_argument("--views", choices=("auto", "one", "three"), default="auto", help=VIEWS)
+    parser.add_argument("--uncertainty", metavar="FILE", type=Path, help=UNCERTAINTY)
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write a JSON report")
     parser.add_argument("--picture", metavar="FILE", type=Path, help="also write a PNG with outlines")
     parser.add_argument("--quiet", action="store_true", help="no progress and no table")

@@ -51,10 +51,12 @@ def segment(options: argparse.Namespace) -> int:
     with fails_as(USAGE, VolumeError):
         check_suffix(options.output)
     check_images({"--probabilities": options.probabilities}, IMAGE_SUFFIXES)
+    check_images({"--uncertainty": options.uncertainty}, IMAGE_SUFFIXES)
     check_images({"--picture": options.picture}, (".png",))
     outputs = {
         "OUT": options.output,
         "--probabilities": options.probabilities,
+        "--uncertainty": options.uncertainty,
         "--report": options.report,
         "--picture": options.picture,
     }
@@ -109,6 +111,8 @@ def _run(scan: Volume, package: ModelPackage, roi, structures: tuple[Structure, 
         structures=tuple(s.id for s in structures) if options.structures else None,
         modality=options.modality,
         keep_probabilities=options.probabilities is not None,
+        views=options.views,
+        uncertainty=options.uncertainty is not None,
     )
     line = ProgressLine(options.quiet)
 
@@ -132,6 +136,11 @@ def _write(result, scan: Volume, structures: tuple[Structure, ...], options) -> 
         frames = join_frames(result.probabilities, [s.id for s in structures])
         volume.write_image(frames, options.probabilities)
         del frames
+    if options.uncertainty:
+        unsure = result.uncertainty
+        volume.write(
+            Volume(unsure.array.astype(np.float32), unsure.geometry, unsure.name), options.uncertainty
+        )
     if options.picture:
         from . import pictures
 
@@ -162,7 +171,7 @@ def join_frames(maps: dict[str, Volume], ids: Sequence[str]) -> sitk.Image:
 def _print(report: dict, structures: tuple[Structure, ...], output: Path) -> None:
     say(volumes_table(report["volumes_ml"], structures))
     for flag in report["flags"]:
-        say(f"Look twice: {flag['message']}")
+        say(f"{'Look twice' if flag['warns'] else 'Note'}: {flag['message']}")
     for note in report["notes"]:
         say(f"Note: {note}")
     seconds = sum(report["seconds"].values())

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import winograd
 from .networks import truncated_normal_
 
 INIT_STD = 0.02
@@ -45,7 +46,8 @@ class ConvInstance(nn.Module):
         super().__init__()
         self.after_only = stride == 2
         padding = 0 if self.after_only else kernel // 2
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=bias)
+        kind = nn.Conv2d if self.after_only else winograd.Conv2d
+        self.conv = kind(in_channels, out_channels, kernel, stride, padding, bias=bias)
         self.dropout_rate = 1.0 - keep_rate
         self.norm = InstanceNorm(out_channels)
         truncated_normal_(self.conv.weight, std)
@@ -58,7 +60,7 @@ class ConvInstance(nn.Module):
         x = self.conv(x)
         if self.dropout_rate:  # at all times: the authors' decoder never switches it off
             x = F.dropout(x, self.dropout_rate, training=True)
-        return self.norm(x)
+        return self.norm(x.contiguous())
 
 
 class UpInstance(nn.Module):

@@ -1,6 +1,7 @@
 """A volume in, its four structures out.
 
-    volume -> plane -> locate the heart (coarse slices) -> fine slices -> network -> components -> paste back
+    volume -> planes -> locate the heart (coarse slices) -> fine slices of each plane -> network -> mean on one grid
+    -> components -> paste back
 
 `segment_steps` is a generator: it yields a `Progress` between pieces of work that each take well under a second,
 so that a panel can show it, stay alive, and drop it at any point; its return value is the `Result`. `segment` runs
@@ -9,6 +10,7 @@ it to the end.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -16,39 +18,47 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import engine, quality, slices
+from . import familiarity, quality, slices, uncertainty, views
 from .job import Job, Options, Progress
+from .looks import Look, look
+from .search import LOCATE_MARGIN_MM, NO_HEART, NoHeartFound, clarity_of, find_heart, heart_like, least_ml
 from .structures import Structure, structure_by_id
+from .views import Fusion
 from .volume import Geometry, Volume, check
 
 if TYPE_CHECKING:
     from .models import ModelCard
     from .networks import Segmenter
 
-LOCATE_MARGIN_MM = 20.0  # around the heart found by the coarse pass: two of its logits
-NO_SEARCH = (
-    1.3  # a scan whose slices are at most so many times the model's crop wide and high needs no search
+__all__ = [
+    "LOCATE_MARGIN_MM",
+    "NoHeartFound",
+    "Options",
+    "Progress",
+    "Result",
+    "locate",
+    "segment",
+    "segment_steps",
+]
+
+CROSSING_STRIDE = (
+    2.0  # slices across the scan's own plane lie so many times further apart: measured, it costs nothing
 )
-HEART_ML = 10.0  # less than this in all is no heart, in a scan at least HEART_MM thick; in proportion in a thinner one
-HEART_MM = 50.0
-NO_HEART = (
-    "No heart was found in {}. If there is one, draw a region of interest around it, "
-    "or adapt the model to scans like this one."
-)
+SECOND_ZOOM, SECOND_SHIFT, SECOND_GAIN = 0.91, 4.0, 0.92  # shift: half of what the network reduces a slice by
 PASTE_COST = 0.02  # one native plane pasted back, in units of one slice through the network
 
 
 @dataclass(frozen=True)
 class Result:
-    """labels: uint8 on the grid of the input. probabilities: structure id -> float16 0..1 on that grid, if kept."""
+    """labels: uint8 on the grid of the input. probabilities: structure id -> float16 0..1 on that grid, if kept.
+
+    uncertainty: float16 0..1 on that grid, if asked for: 0 where the network is sure, 1 where all classes are as likely.
+    """
 
     labels: Volume
     probabilities: dict[str, Volume] | None
     report: dict
-
-
-class NoHeartFound(RuntimeError):
-    """Nothing in the scan could be a heart."""
+    uncertainty: Volume | None = None
 
 
 def segment(
@@ -84,47 +94,67 @@ def segment_steps(
         else tuple(structure_by_id(i, structures) for i in options.structures)
     )
     job = Job(volume, segmenter, card, options)
+    planes = views.planes(job.patient, job.plane, job.pre.spacing_mm, options.views)
+    job.rest = (
+        40 * (1 + len(planes)) + PASTE_COST * volume.geometry.size[2]
+    )  # a guess until the heart is found
     yield job.progress("Preparing", 0.0)
     with job.timed("locate"):
-        box = yield from _locate(job)
+        box = yield from find_heart(job)
     with job.timed("network"):
-        grid = slices.slice_grid(
-            volume.geometry, job.plane, box, job.pre.spacing_mm, job.pre.slice_spacing_mm, job.pre.crop
-        )
-        images = job.images(grid)
-        job.plan(grid.count[2] + PASTE_COST * volume.geometry.size[2])
-        probabilities = yield from _predict(job, "Segmenting", images)
+        fusion = yield from _look_at_heart(job, box)
+        grid, probabilities = fusion.grid, fusion.mean()
+        doubt = (yield from _doubt(job, box, fusion)) if options.uncertainty else None
         if options.roi is not None:
             _to_background(probabilities, ~grid.inside(box))
-        if (probabilities.argmax(axis=0) > 0).sum() * grid.voxel_ml(volume.geometry) < _least_ml(job):
+            if doubt is not None:
+                doubt[~grid.inside(box)] = 0.0
+        found = probabilities.argmax(axis=0) > 0
+        enough = found.sum() * grid.voxel_ml(volume.geometry) >= least_ml(job)
+        if not (enough and heart_like(clarity_of(probabilities, found))):
             raise NoHeartFound(NO_HEART.format(volume.name))
     with job.timed("paste"):
         yield job.progress("Cleaning up")
+        mass = uncertainty.mass(probabilities)
         flags = _clean(job, probabilities, grid, structures)
+        found = probabilities.argmax(axis=0)
+        familiar = familiarity.check(segmenter, card, volume, grid, job.images(grid), found, flags)
+        expected = uncertainty.expected_dice(probabilities, mass)
         yield job.progress("Cleaning up")
+        unsure = (yield from _paste_map(job, doubt, grid)) if doubt is not None else None
         if not options.keep_probabilities:
             probabilities, grid = _cropped(probabilities, grid)
         labels, kept = yield from _paste(job, probabilities, grid, structures, wanted)
     result = Volume(labels, volume.geometry, volume.name)
-    report = job.report(grid)
+    report = job.report(fusion.grid)
+    report["familiarity"] = familiar.measured
+    report["notes"] += familiar.notes
     report["volumes_ml"] = {
         s.id: v for s, v in zip(wanted, quality.volumes_ml(result, wanted).values(), strict=True)
     }
+    report["expected_dice"] = {
+        s.id: None if math.isnan(expected[s.value]) else round(expected[s.value], 3) for s in wanted
+    }
     report["flags"] = [
-        {"structure": f.structure_id, "kind": f.kind, "message": f.message}
-        for f in flags
-        if f.structure_id in {s.id for s in wanted}
+        {"structure": f.structure_id, "kind": f.kind, "warns": f.warns, "message": f.message}
+        for f in (*familiar.flags, *flags)
+        if f.structure_id in {"", *(s.id for s in wanted)}
     ]
     maps = {i: Volume(a, volume.geometry, f"{volume.name} {i}") for i, a in kept.items()}
     yield Progress("Done", 1.0, 0.0)
-    return Result(result, maps if options.keep_probabilities else None, report)
+    return Result(
+        result,
+        maps if options.keep_probabilities else None,
+        report,
+        None if unsure is None else Volume(unsure, volume.geometry, f"{volume.name} uncertainty"),
+    )
 
 
 def locate(
     volume: Volume, segmenter: Segmenter, card: ModelCard, options: Options = Options()
 ) -> np.ndarray | None:
     """[2, 3] volume indices of the box around the heart, as `segment` would find it; None if there is no heart."""
-    steps = _locate(Job(volume, segmenter, card, options))
+    steps = find_heart(Job(volume, segmenter, card, options))
     while True:
         try:
             next(steps)
@@ -134,53 +164,36 @@ def locate(
             return None
 
 
-def _locate(job: Job) -> Generator[Progress, None, np.ndarray]:
-    """[2, 3] volume indices of the box around the heart: from the ROI, or by a coarse pass over the whole volume."""
-    geometry = job.volume.geometry
-    if job.options.roi is not None:
-        return slices.box_of_roi(geometry, job.options.roi)
-    whole = slices.whole_box(geometry)
-    reach = NO_SEARCH * job.pre.crop * job.pre.spacing_mm
-    if all(geometry.extent_mm[axis] <= reach for axis in job.plane.axes[:2]):
-        return whole  # the scan shows little but the heart
-    grid = slices.slice_grid(
-        geometry, job.plane, whole, job.pre.locate_spacing_mm, job.pre.locate_slice_spacing_mm, 64
-    )
-    images = job.images(grid)
-    job.plan(images.size / job.pre.crop**2 + 80 + PASTE_COST * geometry.size[2])
-    probabilities = yield from _predict(job, "Finding the heart", images)
-    heart = quality.largest_component(probabilities.argmax(axis=0) > 0)
-    if heart.sum() * grid.voxel_ml(geometry) < _least_ml(job):
-        raise NoHeartFound(NO_HEART.format(job.volume.name))
-    where = np.argwhere(heart)[:, ::-1]  # columns, rows, slices
-    box = grid.index_box(np.stack([where.min(axis=0) - 0.5, where.max(axis=0) + 0.5]))
-    margin = LOCATE_MARGIN_MM / np.array(geometry.spacing)
-    return np.clip(np.stack([box[0] - margin, box[1] + margin]), whole[0], whole[1])
+def _look_at_heart(job: Job, box: np.ndarray) -> Generator[Progress, None, Fusion]:
+    """The network's looks at a box [2, 3] of volume indices in every plane that serves, on the grid of the scan's own."""
+    planes = views.planes(job.patient, job.plane, job.pre.spacing_mm, job.options.views)
+    looks = [Look(plane, stride=CROSSING_STRIDE if n else 1.0) for n, plane in enumerate(planes)]
+    grids = [each.grid(job, box) for each in looks]
+    again = grids[0].count[2] if job.options.uncertainty and len(looks) == 1 else 0
+    pasting = PASTE_COST * job.volume.geometry.size[2] * (2 if job.options.uncertainty else 1)
+    job.plan(sum(math.prod(g.count) for g in grids) / job.pre.crop**2 + again + pasting)
+    job.views = [plane.name for plane in planes]
+    fusion = Fusion(job.card.architecture.classes, grids[0])
+    for each, grid in zip(looks, grids, strict=True):
+        yield from look(job, "Segmenting", fusion, grid, each.images(job, grid))
+    return fusion
 
 
-def _least_ml(job: Job) -> float:
-    """How much of the structures a scan of this thickness must show to hold a heart."""
-    thickness = job.volume.geometry.extent_mm[job.plane.axes[2]]
-    return HEART_ML * min(1.0, thickness / HEART_MM)
+def _doubt(job: Job, box: np.ndarray, fusion: Fusion) -> Generator[Progress, None, np.ndarray]:
+    """Uncertainty float32 [slices, rows, columns], 0..1, of the mean of all looks.
 
-
-def _predict(job: Job, stage: str, images: np.ndarray) -> Generator[Progress, None, np.ndarray]:
-    """Class probabilities float32 [classes, slices, rows, columns] of normalised slices [slices, rows, columns]."""
-    n = len(images)
-    out = np.empty((job.card.architecture.classes, *images.shape), np.float32)
-    unit = images[0].size / job.pre.crop**2
-    done = 0
-    while done < n:
-        batch = images[done : done + job.batch_size(*images.shape[1:])]
-        try:
-            out[:, done : done + len(batch)] = job.engine.probabilities(batch).swapaxes(0, 1)
-        except engine.OutOfMemory:
-            job.retreat(len(batch))
-            continue
-        done += len(batch)
-        job.advance(unit * len(batch))
-        yield job.progress(stage)
-    return out
+    A single plane is looked at once more with other pixels: its labels stay what they are without that.
+    """
+    probabilities = fusion.mean()
+    if len(job.views) == 1:
+        both = Fusion(len(probabilities), fusion.grid)
+        both.add(probabilities.swapaxes(0, 1), 0, fusion.grid)
+        both.close(fusion.grid)
+        second = Look(fusion.grid.plane, SECOND_ZOOM, SECOND_SHIFT, SECOND_GAIN)
+        grid = second.grid(job, box)
+        yield from look(job, "Judging the result", both, grid, second.images(job, grid))
+        probabilities = both.mean()
+    return uncertainty.entropy(probabilities)
 
 
 def _clean(
@@ -189,7 +202,9 @@ def _clean(
     """Make all but the largest piece of each structure background, in place; what speaks against the result."""
     labels = probabilities.argmax(axis=0).astype(np.uint8)
     geometry = Geometry(grid.count, (0.0, 0.0, 0.0), grid.spacing_mm(job.volume.geometry))
-    kept, flags = quality.keep_largest(Volume(labels, geometry, job.volume.name), structures)
+    scan, roi = job.volume.geometry, job.options.roi
+    shown = grid.inside(slices.whole_box(scan) if roi is None else slices.box_of_roi(scan, roi))
+    kept, flags = quality.keep_largest(Volume(labels, geometry, job.volume.name), structures, shown)
     _to_background(probabilities, kept.array != labels)
     return flags
 
@@ -232,3 +247,16 @@ def _paste(
             yield job.progress("Writing into the scan's grid")
             seen = time.monotonic()
     return labels, kept
+
+
+def _paste_map(job: Job, values: np.ndarray, grid: slices.SliceGrid) -> Generator[Progress, None, np.ndarray]:
+    """A map [slices, rows, columns] on the volume's grid, float16 [k, j, i]; 0 where the grid does not reach."""
+    pasted = np.zeros(job.volume.geometry.shape, np.float16)
+    seen = time.monotonic()
+    for k, where, plane in slices.paste(values[None], grid, job.volume.geometry):
+        pasted[k][where] = plane[0]
+        job.advance(PASTE_COST)
+        if time.monotonic() - seen > 0.1:
+            yield job.progress("Writing into the scan's grid")
+            seen = time.monotonic()
+    return pasted

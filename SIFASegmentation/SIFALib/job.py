@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +38,8 @@ class Options:
     device: auto, cpu, cuda, cuda:N or mps. precision: auto, float32 or bfloat16. batch_size: slices at once.
     roi: (xmin, xmax, ymin, ymax, zmin, zmax) in LPS mm around the heart; it replaces the coarse pass.
     structures: ids to keep in the result (None: all). modality: auto, ct or mr, for the intensity rule.
+    views: auto, one or three, the planes that are looked in (see `views.planes`). keep_probabilities and
+    uncertainty: maps that the result should hold besides the labels.
     """
 
     device: str = "auto"
@@ -47,6 +49,8 @@ class Options:
     structures: tuple[str, ...] | None = None
     modality: str = "auto"
     keep_probabilities: bool = False
+    views: str = "auto"
+    uncertainty: bool = False
 
 
 @dataclass
@@ -59,13 +63,15 @@ class Job:
     options: Options
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    views: list[str] = field(default_factory=list)  # planes that were looked in
     done: float = 0.0
     total: float = 100.0
+    rest: float = 80.0  # work after the heart is found, as long as nobody knows
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()
         self.pre = self.card.preprocessing
-        self.plane = slices.choose_plane(self.volume.geometry, self.pre.plane)
+        self.lie((1, 1, 1))
         self.intensity = intensity_rule(self.volume, self.pre, self.options.modality)
         device = engine.choose_device(self.options.device)
         self.precision = engine.choose_precision(self.options.precision, device)
@@ -77,6 +83,13 @@ class Job:
             raise ValueError(f"A batch of {self.options.batch_size} slices cannot be; give 1 or more.")
         self.most = self.options.batch_size  # slices at once; None: as the engine thinks best
         self.seconds["prepare"] = time.monotonic() - self.started
+
+    def lie(self, turn: tuple[int, int, int]) -> None:
+        """Look at the scan as if the patient lay otherwise than its header says: `turn` are the signs of x, y, z."""
+        geometry = self.volume.geometry
+        axes = np.diag(turn) @ geometry.axes
+        self.patient = replace(geometry, direction=tuple(axes.ravel().tolist()))
+        self.plane = slices.choose_plane(self.patient, self.pre.plane)
 
     def images(self, grid: slices.SliceGrid) -> np.ndarray:
         """Normalised slices float32 [slices, rows, columns] in -1..1; -1 outside of the volume."""
@@ -143,6 +156,7 @@ class Job:
             "precision": str(self.precision).removeprefix("torch."),
             "intensity": self.intensity.name,
             "plane": grid.plane.name,
+            "views": list(self.views),
             "slices": grid.count[2],
             "batch_size": self.batch_size(grid.count[1], grid.count[0]),
             "seconds": {stage: round(s, 3) for stage, s in self.seconds.items()},

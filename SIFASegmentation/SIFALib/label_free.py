@@ -171,6 +171,26 @@ def _consistency(
     return agreement(masked[0], masked[1], state.method.classes, present), float(np.mean(losses))
 
 
+def self_agreement(segmenter: Segmenter, images: np.ndarray) -> float:
+    """How far a segmenter agrees with itself on slices [N, H, W] (-1..1) when they are moved and recoloured: 0 to 1.
+
+    As in the score's part `augmented`, both ways for every slice; the mean Dice over the classes that it finds anywhere,
+    NaN if it finds none.
+    """
+    batch = to_tensor(images.astype(np.float32))[:, None].repeat(1, segmenter.in_channels, 1, 1)
+    agreements = []
+    with torch.inference_mode():
+        found = _labels(segmenter(batch))
+        for sign in (1.0, -1.0):
+            changed, back, inside = _moved(batch, sign)
+            again = _labels(_undone(segmenter(_recoloured(changed, sign)), back))
+            both = [np.where(inside, labels, 0) for labels in (found, again)]
+            agreements.append(
+                agreement(both[0], both[1], segmenter.classes, tuple(np.unique(found[found > 0])))
+            )
+    return float(np.mean(agreements)) if (found > 0).any() else float("nan")
+
+
 def _pseudo_loss(logits: Tensor, labels: np.ndarray, inside: np.ndarray, present: tuple[int, ...]) -> float:
     """Cross entropy and soft Dice of logits [N, C, H, W] against pseudo-labels [N, H, W], where `inside`: 0 to 1.
 

@@ -28,7 +28,7 @@ class Method:
     alike. objective: a key of OBJECTIVES. schedule: "faithful" recomputes the forward passes before each of the
     seven updates, as the authors do; "shared" computes them once. authors_quirks: what their code does and their
     papers do not say (the table in the README): an image history without effect, one step counter for all
-    adversarial Adams, L2 decay of normalisation and unused biases.
+    adversarial Adams, L2 decay of normalisation and unused biases; and convolutions as plain sums (see `winograd`).
     keep_rate: of the dropout in encoder and heads; decoder_keep_rate: in the decoder, in training and after it.
     segmentation_rate falls by segmentation_decay every second epoch (AAAI 2019); adversarial_decay: let
     adversarial_rate fall linearly over the second half. epochs: into how many the iterations are divided.

@@ -17,6 +17,9 @@ from .records import RecordError, require
 from .structures import STRUCTURES, Structure
 
 FORMAT = 1  # of model.json; a newer one is refused with the advice to update SIFA
+FAMILIARITY = 1  # of the block `familiarity`: changes when the numbers in it mean something else
+PLACES = 11  # numbers that familiarity.places gives
+CHANNELS = 32  # of layer r4 that familiarity.features looks at, at most
 MODALITIES = ("CT", "MR", "CT/MR")
 VARIANTS = {"tmi2020": 1, "aaai2019": 3}  # of the SIFA networks: the input channels that each paper uses
 PLANES = ("axial", "coronal", "sagittal")
@@ -27,6 +30,7 @@ _NUMBER = r"(0|[1-9]\d{0,5})"
 _VERSION = re.compile(
     rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z-]{{1,20}}(?:\.[0-9A-Za-z-]{{1,20}}){{0,4}}))?"
 )
+_NUMBERS = re.compile(r"(?<=\[)\n\s*-?\d[-+.\deE,\s]*(?=\])")  # of a list of numbers in JSON with line breaks
 
 
 class ModelError(ValueError):
@@ -108,10 +112,68 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A normal distribution of F numbers and how far from it is too far; `familiarity.distances` says how it is meant.
+
+    mean, scale: of each number. directions: K unit vectors [K, F] of the numbers less mean, over scale; variances:
+    along these; rest: along any other. limit: the distance beyond which something is unlike.
+    """
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    directions: tuple[tuple[float, ...], ...]
+    variances: tuple[float, ...]
+    rest: float
+    limit: float
+
+    def __post_init__(self) -> None:
+        count, kept = len(self.mean), len(self.directions)
+        require(count > 0, "mean", [], "must hold numbers")
+        require(len(self.scale) == count, "scale", len(self.scale), f"must have {count} numbers, as mean has")
+        require(len(self.variances) == kept, "variances", len(self.variances), f"must have {kept} numbers")
+        for field in ("scale", "variances"):
+            least = min(getattr(self, field), default=1.0)
+            require(least > 0, field, least, "must be above 0")
+        for field in ("rest", "limit"):
+            require(getattr(self, field) > 0, field, getattr(self, field), "must be above 0")
+        for direction in self.directions:
+            length = sum(v * v for v in direction)
+            fits = len(direction) == count and abs(length - 1.0) < 0.01
+            require(fits, "directions", len(direction), f"must each have {count} numbers and the length 1")
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """What the model's training looked like, to tell scans that do not (familiarity.py). made_of: in words.
+
+    network: of what its layer r4 sees. places: of directions between structures and ratios of their volumes, where it is
+    known. version: of what the numbers mean; another one is not used.
+    """
+
+    made_of: str
+    network: Reference
+    places: Reference | None = None
+    version: int = FAMILIARITY
+
+    def __post_init__(self) -> None:
+        require(bool(self.made_of.strip()), "made_of", "", "must say something")
+        require(
+            self.version == FAMILIARITY,
+            "version",
+            self.version,
+            f"must be {FAMILIARITY}; update SIFA, or leave it out",
+        )
+        if self.places is not None:
+            count = len(self.places.mean)
+            require(count == PLACES, "places.mean", count, f"must have {PLACES} numbers")
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What `model.json` holds. `sha256`: of the file model.safetensors, 64 hexadecimal digits.
 
     modality: what the model was made for. created: ISO 8601. labels: in the order of the network's classes.
+    familiarity: None where nobody has measured what its training looked like.
     """
 
     id: str
@@ -128,6 +190,7 @@ class ModelCard:
     created: str
     labels: tuple[Structure, ...] = STRUCTURES
     quality: tuple[Quality, ...] = ()
+    familiarity: Familiarity | None = None
     format: int = FORMAT
 
     def __post_init__(self) -> None:
@@ -159,6 +222,10 @@ class ModelCard:
                 foreign,
                 f"must be of structures of this model ({', '.join(ids)})",
             )
+        if self.familiarity is not None:
+            found, needed = len(self.familiarity.network.mean), feature_count(self.architecture.width)
+            rule = f"must have {needed} numbers for a network of width {self.architecture.width}"
+            require(found == needed, "familiarity.network.mean", found, rule)
 
     @property
     def key(self) -> str:
@@ -166,7 +233,9 @@ class ModelCard:
         return f"{self.id}@{self.version}"
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+        """The text of model.json; a list of numbers stands in one line."""
+        text = json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False)
+        return _NUMBERS.sub(lambda found: re.sub(r"\s+", " ", found[0]), text) + "\n"
 
     @staticmethod
     def from_json(text: str | bytes, source: str = "model.json") -> ModelCard:
@@ -183,6 +252,16 @@ class ModelCard:
             return records.decode(ModelCard, data)
         except RecordError as error:
             raise ModelError(f"{source}: {error}") from None
+
+
+def channel_step(width: int) -> int:
+    """Every which of the 4 * width channels of layer r4 `familiarity.features` looks at."""
+    return -(-4 * width // CHANNELS)
+
+
+def feature_count(width: int) -> int:
+    """How many numbers `familiarity.features` gives for a slice: mean and standard deviation of each channel."""
+    return 2 * len(range(0, 4 * width, channel_step(width)))
 
 
 def version_key(version: str) -> tuple:

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import ranks
+from . import ranks, winograd
 
 REDUCTION = 8
 """How much coarser the latent grid is than the image: three max poolings."""
@@ -97,7 +97,7 @@ class ConvNorm(nn.Module):
     ) -> None:
         super().__init__()
         padding = dilation * (kernel // 2)
-        self.conv = nn.Conv2d(
+        self.conv = winograd.Conv2d(
             in_channels, out_channels, kernel, padding=padding, dilation=dilation, bias=False
         )
         if dilation > 1:

@@ -16,17 +16,18 @@ import multiprocessing
 import os
 import time
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from . import engine, losses, models, slice_workers
+from . import engine, freed_memory, losses, models, slice_workers
 from .arrays import to_tensor
 from .networks import Segmenter
 from .phantom_slices import make_anatomies
+from .randomisation import Randomisation
 from .structures import STRUCTURES
 
 log = logging.getLogger(__name__)
@@ -39,17 +40,18 @@ VALIDATION_SEED = 1_000_000
 class Settings:
     """anatomies: how many; spacing_mm: of their tissue maps; size: side of a slice in pixels; ema: decay of the average.
 
-    device, precision: as `engine` names them. workers: processes that make slices ahead; 0: none.
+    device, precision: as `engine` names them. workers: processes that make slices ahead; 0: none. randomisation: of the
+    slices trained on; those that validate are always as random as by default.
     """
 
     width: int = 8
     size: int = 128
     batch: int = 8
-    iterations: int = 2900
+    iterations: int = 6000
     learning_rate: float = 1e-3
     warm_up: int = 100
     ema: float = 0.995
-    anatomies: int = 90
+    anatomies: int = 240
     validation_anatomies: int = 6
     spacing_mm: float = 2.0
     seed: int = 1  # of the slices
@@ -58,6 +60,7 @@ class Settings:
     device: str = "auto"
     precision: str = "auto"
     workers: int = 0
+    randomisation: Randomisation = field(default_factory=Randomisation)
 
     def __post_init__(self) -> None:
         if not 0 < self.anatomies <= TRAINING_SEEDS:
@@ -136,7 +139,8 @@ def learning_rate(iteration: int, settings: Settings) -> float:
 
 
 def row_of(settings: Settings, folder: Path, seed: int) -> slice_workers.Row:
-    return slice_workers.Row(folder, settings.size, seed, settings.batch)
+    wild = settings.randomisation if seed != VALIDATION_SEED else Randomisation()
+    return slice_workers.Row(folder, settings.size, seed, settings.batch, wild)
 
 
 def tensors(images: np.ndarray, labels: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -266,19 +270,41 @@ def make_all(settings: Settings, folder: Path) -> None:
         pool.starmap(make_anatomies, jobs, chunksize=1)
 
 
+def randomisation(text: str) -> Randomisation:
+    """As written on the command line: `any=0,artefacts=0.5`. Raises argparse.ArgumentTypeError for anything else."""
+    known = [each.name for each in fields(Randomisation)]
+    try:
+        given = {name: float(value) for name, value in (part.split("=") for part in text.split(",") if part)}
+        unknown = [name for name in given if name not in known]
+        if unknown:
+            raise ValueError(f"{unknown[0]} is none of {', '.join(known)}.")
+        return Randomisation(**given)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no randomisation: {error}") from None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--version", default="0.1.0", help="of the model package")
+    parser.add_argument(
+        "--randomisation",
+        type=randomisation,
+        default=Randomisation(),
+        metavar="NAME=NUMBER,...",
+        help="what differs from the bundled model's, such as artefacts=0,texture=0.5",
+    )
     for name, value in asdict(Settings()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+        if name != "randomisation":
+            parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     arguments = vars(parser.parse_args())
     folder, version = arguments.pop("folder"), arguments.pop("version")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     settings = replace(Settings(), **arguments)
     torch.set_num_threads(settings.threads)
+    freed_memory.keep()
     torch.set_flush_denormal(True)  # of the whole process: vanishing weights would slow it down many times
     state = train(settings, folder)
     dice = validate(state, folder / "validation", settings)

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from .structures import STRUCTURES, Structure
-from .volume import Volume
+from .volume import Geometry, Volume
 
 SIZEABLE_ML = 2.0  # a second piece of at least this volume is no speck
 LARGEST_SHARE = 0.95  # of a structure's volume that its largest piece must hold
+CUT_MM2 = 100.0  # of a structure's surface on the edge of the scan: so much is no graze, the scan cuts it off
+WHOLE_MM = 60.0  # a scan that is thinner than this in any direction cannot show a whole heart
+HEART = ("MYO", "LA", "LV")  # where one of these is cut off, its neighbours may lie beyond the edge
 
 PLAUSIBLE_ML = {
     # Limits beyond which the outline is wrong more likely than the heart is odd: adults, any phase of the
@@ -29,14 +32,25 @@ PLAUSIBLE_ML = {
     "AA": (8.0, 300.0),
 }
 
+REMARKS = ("cut",)
+
 
 @dataclass(frozen=True)
 class Flag:
-    """A reason to look twice. kind: "empty", "fragments" or "volume"; message: a sentence for the user."""
+    """What a person should know of a result; message: a sentence for the user, structure_id: "" for the whole result.
+
+    kind: "empty", "fragments", "volume", and those of familiarity.py ("unfamiliar", "places", "contrast", "scale"), are
+    reasons to look twice; "cut" is none: the scan's edge cuts it off, what is shown may be right.
+    """
 
     structure_id: str
     kind: str
     message: str
+
+    @property
+    def warns(self) -> bool:
+        """Whether it speaks against the result."""
+        return self.kind not in REMARKS
 
 
 def volumes_ml(labels: Volume, structures: Sequence[Structure] = STRUCTURES) -> dict[str, float]:
@@ -49,19 +63,18 @@ def volumes_ml(labels: Volume, structures: Sequence[Structure] = STRUCTURES) -> 
 
 def flags(labels: Volume, structures: Sequence[Structure] = STRUCTURES) -> tuple[Flag, ...]:
     """What speaks against a label map: missing structures, pieces, volumes that no adult heart has."""
-    found = []
-    for structure in structures:
-        sizes = component_sizes(labels.array == structure.value) * labels.geometry.voxel_ml
-        found += _flags_of(structure, sizes, float(sizes.sum()))
-    return tuple(found)
+    masks = (labels.array == s.value for s in structures)
+    found = [_Extent.of(mask, _sizes_ml(mask, labels.geometry), labels.geometry, None) for mask in masks]
+    return _flags(structures, found, _is_thin(labels.geometry, None))
 
 
 def keep_largest(
-    labels: Volume, structures: Sequence[Structure] = STRUCTURES
+    labels: Volume, structures: Sequence[Structure] = STRUCTURES, inside: np.ndarray | None = None
 ) -> tuple[Volume, tuple[Flag, ...]]:
     """The label map with the largest piece of each structure only, and what speaks against it.
 
-    Pieces are judged as they were drawn, volumes as they are kept: flags and volumes of the result agree.
+    Pieces are judged as they were drawn, volumes as they are kept: flags and volumes of the result agree. `inside`:
+    which voxels the scan (or the region of interest) shows, where the label map reaches beyond it; None: all.
     """
     kept = np.zeros_like(labels.array)
     found = []
@@ -71,35 +84,111 @@ def keep_largest(
         if len(counts):
             kept[box][pieces == 1 + np.argmax(counts)] = structure.value
         sizes = np.sort(counts)[::-1] * labels.geometry.voxel_ml
-        found += _flags_of(structure, sizes, float(sizes[0]) if len(sizes) else 0.0)
-    return Volume(kept, labels.geometry, labels.name), tuple(found)
+        found.append(_Extent.of(kept == structure.value, sizes, labels.geometry, inside))
+    thin = _is_thin(labels.geometry, inside)
+    return Volume(kept, labels.geometry, labels.name), _flags(structures, found, thin)
 
 
-def _flags_of(structure: Structure, sizes: np.ndarray, volume_ml: float) -> list[Flag]:
-    """`sizes`: ml of the structure's pieces, largest first; `volume_ml`: what counts as its volume."""
+@dataclass(frozen=True)
+class _Extent:
+    """One structure: ml of its pieces as drawn, largest first, ml of what is kept, and whether the edge cuts it off."""
+
+    sizes: np.ndarray
+    volume_ml: float
+    cut: bool
+
+    @staticmethod
+    def of(kept: np.ndarray, sizes: np.ndarray, geometry: Geometry, inside: np.ndarray | None) -> _Extent:
+        volume_ml = float(np.count_nonzero(kept) * geometry.voxel_ml)
+        return _Extent(sizes, volume_ml, _contact_mm2(kept, geometry, inside) >= CUT_MM2)
+
+
+def _flags(structures: Sequence[Structure], found: Sequence[_Extent], thin: bool) -> tuple[Flag, ...]:
+    heart_cut = any(
+        e.cut and e.volume_ml <= PLAUSIBLE_ML[s.id][1]
+        for s, e in zip(structures, found, strict=True)
+        if s.id in HEART
+    )
+    partial = thin or heart_cut
+    result: list[Flag] = []
+    for structure, extent in zip(structures, found, strict=True):
+        if not len(extent.sizes):
+            result.append(_missing(structure, partial))
+            continue
+        result += _in_pieces(structure, extent.sizes) + _of_volume(structure, extent, thin)
+    return tuple(result)
+
+
+def _missing(structure: Structure, partial: bool) -> Flag:
+    if partial:
+        end = "the scan shows only a part of the heart and may not reach it."
+        return Flag(structure.id, "cut", f"{structure.name}: nothing was found; {end}")
+    message = f"{structure.name}: nothing was found; check that the scan covers it."
+    return Flag(structure.id, "empty", message)
+
+
+def _in_pieces(structure: Structure, sizes: np.ndarray) -> list[Flag]:
     total = float(sizes.sum())
-    if total == 0:
-        return [
-            Flag(
-                structure.id, "empty", f"{structure.name}: nothing was found; check that the scan covers it."
-            )
-        ]
-    found = []
     share = float(sizes[0]) / total
+    if (len(sizes) == 1 or sizes[1] < SIZEABLE_ML) and share >= LARGEST_SHARE:
+        return []
     pieces = int((sizes >= min(SIZEABLE_ML, (1 - LARGEST_SHARE) * total)).sum())
-    if (len(sizes) > 1 and sizes[1] >= SIZEABLE_ML) or share < LARGEST_SHARE:
-        what = f"{max(pieces, 2)} pieces" if pieces > 1 else "many small pieces"
-        part = f"the largest holds {100 * share:.0f} % of it"
-        message = f"{structure.name}: drawn in {what}, {part}; check the outline."
-        found.append(Flag(structure.id, "fragments", message))
+    what = f"{max(pieces, 2)} pieces" if pieces > 1 else "many small pieces"
+    part = f"the largest holds {100 * share:.0f} % of it"
+    return [Flag(structure.id, "fragments", f"{structure.name}: drawn in {what}, {part}; check the outline.")]
+
+
+def _of_volume(structure: Structure, extent: _Extent, thin: bool) -> list[Flag]:
+    """Too small or too large; of what is cut off, or shown by a thin scan, only too large can be told."""
     low, high = PLAUSIBLE_ML.get(structure.id, (0.0, np.inf))
-    if not low <= volume_ml <= high:
-        small = volume_ml < low
-        than = f"less than the {low:.0f} ml" if small else f"more than the {high:.0f} ml"
-        end = "check the outline, and whether the scan cuts it off." if small else "check the outline."
-        message = f"{structure.name}: {volume_ml:.0f} ml is {than} that can be expected of an adult; {end}"
-        found.append(Flag(structure.id, "volume", message))
-    return found
+    ml = extent.volume_ml
+    what = f"{structure.name}: {ml:.0f} ml is"
+    if ml > high:
+        message = f"{what} more than the {high:.0f} ml that can be expected of an adult; check the outline."
+        return [Flag(structure.id, "volume", message)]
+    if extent.cut or (thin and ml < low):
+        message = (
+            f"{structure.name}: the edge of the scan cuts it off; {ml:.0f} ml is the volume of what is shown."
+        )
+        return [Flag(structure.id, "cut", message)]
+    if ml < low:
+        message = f"{what} less than the {low:.0f} ml that can be expected of an adult; check the outline."
+        return [Flag(structure.id, "volume", message)]
+    return []
+
+
+def _contact_mm2(mask: np.ndarray, geometry: Geometry, inside: np.ndarray | None) -> float:
+    """Area of a mask's surface beyond which there is nothing: the end of the array, or what is not `inside`."""
+    box = bounding_box(mask)
+    if not mask[box].size:
+        return 0.0
+    wide = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
+    edges = [(s.start == 0, s.stop >= n) for s, n in zip(box, mask.shape, strict=True)]
+    pads = [(int(low), int(high)) for low, high in edges]
+    body = np.pad(mask[wide], pads)
+    beyond = ~np.pad(np.ones(mask[wide].shape, bool) if inside is None else inside[wide], pads)
+    area = 0.0
+    for axis in range(3):
+        low, high = [slice(None)] * 3, [slice(None)] * 3
+        low[axis], high[axis] = slice(0, -1), slice(1, None)
+        one, other = tuple(low), tuple(high)
+        faces = np.count_nonzero(body[one] & beyond[other]) + np.count_nonzero(body[other] & beyond[one])
+        spacing = geometry.spacing[2 - axis]
+        area += faces * geometry.voxel_ml * 1000.0 / spacing
+    return area
+
+
+def _is_thin(geometry: Geometry, inside: np.ndarray | None) -> bool:
+    """Whether what is shown is too thin, in some direction, for a whole heart."""
+    extent = list(geometry.extent_mm)
+    if inside is not None:
+        box = bounding_box(inside)
+        extent = [(box[2 - axis].stop - box[2 - axis].start) * geometry.spacing[axis] for axis in range(3)]
+    return min(extent) < WHOLE_MM
+
+
+def _sizes_ml(mask: np.ndarray, geometry: Geometry) -> np.ndarray:
+    return component_sizes(mask) * geometry.voxel_ml
 
 
 def component_sizes(mask: np.ndarray) -> np.ndarray:

@@ -6,13 +6,14 @@ import multiprocessing
 import os
 import queue
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
 from pathlib import Path
 
 import numpy as np
 
 from .phantom_slices import Anatomy, load_anatomies, random_slice
+from .randomisation import Randomisation
 
 AHEAD = 3  # batches that each process keeps ready
 WATCH_SECONDS = 5.0  # how often a process looks whether the others are still there
@@ -20,18 +21,22 @@ WATCH_SECONDS = 5.0  # how often a process looks whether the others are still th
 
 @dataclass(frozen=True)
 class Row:
-    """An endless row of slices: of the anatomies in `folder`, `size` pixels a side, by `seed`, `batch` at a time."""
+    """An endless row of slices: of the anatomies in `folder`, `size` pixels a side, by `seed`, `batch` at a time, as
+    random as `wild` says."""
 
     folder: Path
     size: int
     seed: int
     batch: int
+    wild: Randomisation = field(default_factory=Randomisation)
 
 
 def make(anatomies: list[Anatomy], row: Row, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Batch `number` of the row: images float32 [batch, 1, size, size] in -1..1, labels uint8 [batch, size, size]."""
     first = number * row.batch
-    pairs = [random_slice(anatomies, row.size, row.seed, n) for n in range(first, first + row.batch)]
+    pairs = [
+        random_slice(anatomies, row.size, row.seed, n, row.wild) for n in range(first, first + row.batch)
+    ]
     return np.stack([image for image, _ in pairs])[:, None], np.stack([labels for _, labels in pairs])
 
 

@@ -48,6 +48,12 @@ def choose_plane(geometry: Geometry, default: str = "axial") -> Plane:
         name = _plane_across(int(np.argmin(extent)))
     if sorted(spacing)[2] > sorted(spacing)[1] * ANISOTROPIC:
         name = _plane_across(int(np.argmax(spacing)))
+    return named_plane(geometry, name)
+
+
+def named_plane(geometry: Geometry, name: str) -> Plane:
+    """The plane of that name, or what comes nearest to it along the volume's own axes, whatever the resolution in it."""
+    index_axis = _index_axis_of_anatomical(geometry)
     wanted = PLANES[name]
     axes = tuple(index_axis[axis] for axis, _ in wanted)
     signs = tuple(sign * (1 if geometry.axes[axis, index_axis[axis]] >= 0 else -1) for axis, sign in wanted)
@@ -111,6 +117,17 @@ class SliceGrid:
         a, b, c = (start + step * low for start, step, low in zip(self.start, self.step, lows, strict=True))
         i, j, k = (block[2 - w].stop - block[2 - w].start for w in range(3))
         return SliceGrid(self.plane, (a, b, c), self.step, (i, j, k))
+
+    def shifted(self, elements: float) -> SliceGrid:
+        """The same grid, moved along rows and columns by so many elements; the slices stay where they are."""
+        columns, rows = (self.start[w] + self.step[w] * elements for w in (0, 1))
+        return SliceGrid(self.plane, (columns, rows, self.start[2]), self.step, self.count)
+
+    def reaches(self, position: np.ndarray, work_axis: int) -> np.ndarray:
+        """Bool: which positions, in elements along a work axis, the grid speaks for; see `paste`."""
+        # a stride that does not divide the slices leaves some beyond the last mean
+        reach = 1.0 if work_axis == 2 else 0.5
+        return (position > -reach) & (position < self.count[work_axis] - 1 + reach)
 
     def index_box(self, work_box: np.ndarray) -> np.ndarray:
         """[2, 3] volume indices (low, high; i, j, k) of a box [2, 3] of work indices (columns, rows, slices)."""
@@ -197,14 +214,14 @@ def sample(volume: Volume, grid: SliceGrid) -> tuple[np.ndarray, np.ndarray]:
     for axis in sorted(
         range(3), key=lambda a: len(positions[a]) / array.shape[2 - a]
     ):  # shrinking axes first
-        array = _interpolate(array, positions[axis], 2 - axis)
+        array = interpolate(array, positions[axis], 2 - axis)
     order = [2 - grid.plane.axes[w] for w in (2, 1, 0)]
     columns, rows, slices = inside_of_axis
     inside = slices[:, None, None] & rows[None, :, None] & columns[None, None, :]
     return np.ascontiguousarray(array.transpose(order)), inside
 
 
-def _interpolate(array: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
+def interpolate(array: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarray:
     """Linear interpolation along one axis at continuous indices; the ends are extended."""
     last = array.shape[axis] - 1
     position = np.clip(positions, 0, last)
@@ -236,15 +253,12 @@ def paste(
     source: list[np.ndarray] = [np.empty(0)] * 3
     for w, axis in enumerate(grid.plane.axes):
         position = (np.arange(geometry.size[axis]) - grid.start[w]) / grid.step[w]
-        reach = (
-            1.0 if w == 2 else 0.5
-        )  # a stride that does not divide the slices leaves some beyond the last mean
-        hit = np.flatnonzero((position > -reach) & (position < grid.count[w] - 1 + reach))
+        hit = np.flatnonzero(grid.reaches(position, w))
         if hit.size == 0:
             return
         covered[axis] = slice(int(hit[0]), int(hit[-1]) + 1)
         source[axis] = position[covered[axis]]
     for k, where in zip(range(covered[2].start, covered[2].stop), source[2], strict=True):
-        plane = _interpolate(aligned, np.array([where]), 1)[:, 0]
-        plane = _interpolate(plane, source[0], 2)  # columns before rows: the rows are then copied whole
-        yield k, (covered[1], covered[0]), _interpolate(plane, source[1], 1)
+        plane = interpolate(aligned, np.array([where]), 1)[:, 0]
+        plane = interpolate(plane, source[0], 2)  # columns before rows: the rows are then copied whole
+        yield k, (covered[1], covered[0]), interpolate(plane, source[1], 1)

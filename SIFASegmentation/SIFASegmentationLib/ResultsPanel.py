@@ -54,10 +54,14 @@ class ResultsPanel:
         Words.fitHeight(table, len(rows))
 
     def _flags(self, report: dict, rows) -> str:
-        lines = [("⚠", flag["message"]) for flag in report.get("flags", [])]
-        lines += [("ℹ", note) for note in report.get("notes", [])]
+        flags = report.get("flags", [])
+        lines = [("⚠", flag["message"]) for flag in flags if flag.get("warns", True)]
         if not lines:
             lines = [("✓", _("No structure is missing, in fragments, or of an implausible volume."))]
+            if (report.get("familiarity") or {}).get("unlike") is not None:
+                lines.append(("✓", _("The scan is like what the model was trained on.")))
+        lines += [("ℹ", flag["message"]) for flag in flags if not flag.get("warns", True)]
+        lines += [("ℹ", note) for note in report.get("notes", [])]
         if self._edited(report, rows):
             lines.append(
                 ("ℹ", _("Edited since: the volumes are of the edited segments, the checks are not."))

@@ -38,6 +38,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "SIFASegmentation"))
 
+import adaptation_table  # noqa: E402
+from adaptation_table import mean_dice  # noqa: E402
 from SIFALib import adaptation, label_free, metrics, models  # noqa: E402
 from SIFALib.datasets import Augmentation, DataSettings, Domains, Slices, prepare, view  # noqa: E402
 from SIFALib.method import Method  # noqa: E402
@@ -114,7 +116,6 @@ COMMON: dict[str, object] = {
 
 
 BOUNDS = ("source only", "target supervised")
-CHOICES = ("label_free", "oracle")
 
 
 @dataclass(frozen=True)
@@ -218,9 +219,18 @@ def main() -> None:
     rows = [row for cell in cells if (row := _read(folder / cell.name / "judgement.json"))]
     if not rows:
         sys.exit(f"There are no finished runs in {folder}.")
-    report(rows, scale)
+    print(f"\n{describe(scale)}")
+    for line in adaptation_table.lines(rows, [way.name for way in WAYS], BOUNDS):
+        print(line)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps({"scale": dataclasses.asdict(scale), "rows": rows}, indent=1) + "\n")
+
+
+def describe(scale: Scale) -> str:
+    return (
+        f"width {scale.width}, {scale.size} x {scale.size} pixels of {scale.spacing_mm:g} mm, batch {scale.batch}, "
+        f"{scale.iterations} iterations, {scale.phantoms} phantoms of each domain, {scale.test_phantoms} test phantoms"
+    )
 
 
 def _bring(cell: Cell, folder: Path) -> str:
@@ -235,10 +245,6 @@ def _bring(cell: Cell, folder: Path) -> str:
         **os.environ,
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(ROOT / "SIFASegmentation"),
-        # glibc hands large blocks back to the system at once and asks for them again; a training loses much by it
-        "MALLOC_MMAP_MAX_": "0",
-        "MALLOC_TRIM_THRESHOLD_": str(2**34),
-        "MALLOC_TOP_PAD_": str(2**28),
     }
     subprocess.run([sys.executable, "-m", "SIFALib.runs", str(path)], env=environment, check=True)
     ended = status.read(RunFolder(path).status)
@@ -303,6 +309,8 @@ def judge(path: Path) -> None:
     state = adaptation.start(c.method, c.seed, c.iterations, _start_weights(c.start_model))
     judged = [_judged(state, seen, labelled, test, c)]
     for file in sorted(RunFolder(path).checkpoints.glob("*.pt")):
+        if int(file.stem) % c.judge_every:
+            continue  # of a training that was stopped in between: chance decides that it is there
         state.load_state_dict(checkpoints.load(file)["state"])
         judged.append(_judged(state, seen, labelled, test, c))
     last = adaptation.averaged_segmenter(state)
@@ -316,7 +324,7 @@ def judge(path: Path) -> None:
         "hours": _hours(path),
         "label_free": max(sound, key=lambda j: j["score"])["iteration"],
         "oracle": max(judged, key=lambda j: j["validation"])["iteration"],
-        "source": _mean_dice(measure(last, test.source, c.data.size), False),
+        "source": mean_dice(measure(last, test.source, c.data.size), False),
         "checkpoints": judged,
     }
     temporary = path / ".judgement.json"
@@ -335,7 +343,7 @@ def _judged(
         "score": score.value,
         "parts": score.parts,
         "vetoes": list(score.vetoes),
-        "validation": _mean_dice(measure(segmenter, labelled.target_validation, c.data.size)),
+        "validation": mean_dice(measure(segmenter, labelled.target_validation, c.data.size)),
         "test": measure(segmenter, test.target, c.data.size),
     }
 
@@ -381,96 +389,6 @@ def measure(segmenter: Segmenter, slices: Slices, size: int) -> list[dict[str, A
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _mean_dice(scans: list[dict[str, Any]], native: bool | None = None, structure: str = "") -> float:
-    """Over scans (None: all; else those that are native, or not) and structures; NaN if there are none."""
-    chosen = [scan["dice"] for scan in scans if native is None or scan["native"] == native]
-    values = [value for dice in chosen for i, value in dice.items() if structure in ("", i)]
-    return float(np.mean(values)) if values else math.nan
-
-
-# --- the table ---------------------------------------------------------------------------------------------------
-
-
-def report(rows: list[dict], scale: Scale) -> None:
-    """Print the table of every direction, and how well the score without labels orders the checkpoints."""
-    print(
-        f"\nwidth {scale.width}, {scale.size} x {scale.size} pixels of {scale.spacing_mm:g} mm, batch {scale.batch}, "
-        f"{scale.iterations} iterations, {scale.phantoms} phantoms of each domain, {scale.test_phantoms} test phantoms"
-    )
-    for direction in DIRECTIONS:
-        own = [r for r in rows if r["direction"] == direction]
-        if not own:
-            continue
-        print(f"\n{direction}")
-        structures = " ".join(f"{s.id:>5}" for s in STRUCTURES)
-        print(
-            f"{'':24} {'':4} | Dice, chosen without labels{'':10} | Dice,        | ASSD |"
-            " gap closed by    | native | source |"
-        )
-        print(
-            f"{'':24} runs | {structures}  mean    sd | oracle    sd |   mm |"
-            " score     oracle |   Dice |   Dice | hours"
-        )
-        bounds = {choice: [_bound(own, way, choice) for way in BOUNDS] for choice in CHOICES}
-        for way in WAYS:
-            these = [r for r in own if r["way"] == way.name]
-            if these:
-                print(_line(way.name, these, bounds))
-    ranks = [(r["way"], value) for r in rows if (value := rank_correlation(r)) is not None]
-    if ranks:
-        adapting = [v for way, v in ranks if way in {w.name for w in WAYS[2:6]}]
-        print(
-            "\nSpearman's rank correlation of the score without labels with the Dice on the test phantoms, over the"
-        )
-        print(
-            f"checkpoints of a run: mean {np.mean([v for _, v in ranks]):.2f} over all {len(ranks)} runs",
-            end="",
-        )
-        print(f", {np.mean(adapting):.2f} over the {len(adapting)} that adapt." if adapting else ".")
-
-
-def _line(name: str, rows: list[dict], bounds: dict[str, list[float]]) -> str:
-    free = [_at(r, "label_free") for r in rows]
-    means = {c: [_mean_dice(_at(r, c)["test"], False) for r in rows] for c in CHOICES}
-    structures = [np.mean([_mean_dice(c["test"], False, s.id) for c in free]) for s in STRUCTURES]
-    scans = [scan for c in free for scan in c["test"] if not scan["native"]]
-    distances = [d for scan in scans for d in scan["assd_mm"].values() if d is not None]
-    closed = [(np.mean(means[c]) - low) / (high - low) for c, (low, high) in bounds.items()]
-    native = np.mean([_mean_dice(c["test"], True) for c in free])
-    cells = (
-        f"{name:24} {len(rows):4d}",
-        " ".join(f"{v:5.3f}" for v in structures)
-        + f" {np.mean(means['label_free']):5.3f} {np.std(means['label_free']):5.3f}",
-        f"{np.mean(means['oracle']):6.3f} {np.std(means['oracle']):5.3f}",
-        f"{np.mean(distances):4.1f}",
-        " ".join(f"{v:6.0%}" if math.isfinite(v) else f"{'?':>6}" for v in closed) + "    ",
-        f"{native:6.3f}" if math.isfinite(native) else f"{'-':>6}",
-        f"{np.mean([r['source'] for r in rows]):6.3f}",
-        f"{np.mean([r['hours'] for r in rows]):5.2f}",
-    )
-    return " | ".join(cells)
-
-
-def _bound(rows: list[dict], way: str, choice: str) -> float:
-    """Mean test Dice of a bound; NaN if it has not been trained."""
-    values = [_mean_dice(_at(r, choice)["test"], False) for r in rows if r["way"] == way]
-    return float(np.mean(values)) if values else math.nan
-
-
-def _at(row: dict, choice: str) -> dict:
-    return next(c for c in row["checkpoints"] if c["iteration"] == row[choice])
-
-
-def rank_correlation(row: dict) -> float | None:
-    """Spearman's rho of label-free score and test Dice over a run's checkpoints; None with fewer than three."""
-    from scipy.stats import spearmanr
-
-    pairs = [(c["score"], _mean_dice(c["test"], False)) for c in row["checkpoints"] if c["score"] is not None]
-    if len(pairs) < 3 or len({a for a, _ in pairs}) < 2:
-        return None
-    return float(spearmanr(*zip(*pairs, strict=True)).statistic)
 
 
 def _parts(name: str) -> tuple[str, str, int]:

@@ -13,10 +13,9 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from bench_real import find
+from bench_real import find, without_infinity
 from SIFALib import metrics, models, phantom, pictures
 from SIFALib.inference import NoHeartFound, segment
 from SIFALib.structures import STRUCTURES
@@ -76,15 +75,6 @@ def main() -> None:
     result = {"model": f"{package.card.id} {package.card.version}", "cases": rows, "dice": summary}
     text = json.dumps(without_infinity(result), indent=1, allow_nan=False)
     (arguments.out / "phantom.json").write_text(text + "\n", encoding="utf-8")
-
-
-def without_infinity(value: Any) -> Any:
-    """The same with None for numbers that JSON cannot say."""
-    if isinstance(value, dict):
-        return {key: without_infinity(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [without_infinity(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 if __name__ == "__main__":

@@ -191,7 +191,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(reader: Reader):
     scan, truth = drawing(GRID)
     result = segment(scan, None, CARD)
     assert dice(result.labels.array == 3, truth == 3) > 0.97
-    assert result.report["notes"] == [
+    assert result.report["notes"][:2] == [
         "Memory ran out on cpu with 4 slices at once; went on with 2.",
         "Memory ran out on cpu with 2 slices at once; went on with 1.",
     ]
@@ -209,7 +209,7 @@ def test_a_full_gpu_gives_way_to_the_cpu(monkeypatch: pytest.MonkeyPatch):
     scan, truth = drawing(GRID)
     result = segment(scan, None, CARD)
     assert result.report["device"] == "cpu"
-    assert "went on on the CPU" in result.report["notes"][-1]
+    assert any("went on on the CPU" in note for note in result.report["notes"])
     assert dice(result.labels.array == 3, truth == 3) > 0.97
 
 
@@ -226,7 +226,7 @@ def test_weights_that_do_not_fit_a_gpu_go_to_the_cpu(monkeypatch: pytest.MonkeyP
     )
     monkeypatch.setattr(engine, "choose_precision", lambda *_: torch.float32)
     report = segment(drawing(GRID)[0], None, CARD).report
-    assert report["notes"] == ["Memory ran out on cuda:0 for the weights alone; went on on the CPU."]
+    assert "Memory ran out on cuda:0 for the weights alone; went on on the CPU." in report["notes"]
     assert report["device"] == "cpu"
 
 

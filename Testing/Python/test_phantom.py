@@ -12,22 +12,29 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from SIFALib import phantom
+from SIFALib.phantom.conditions import draw_person
 from SIFALib.phantom.tissues import CONTRAST_PHASES, CT_HU, LABEL_OF_TISSUE, LEFT_BLOOD, MR_SIGNAL, Tissue
 from SIFALib.volume import Volume
 
 MYO, LA, LV, AA = 1, 2, 3, 4
 SEEDS = (0, 1, 2, 3, 4, 5)  # all at end-diastole
-SYSTOLIC_SEED = 15
+SYSTOLIC_SEED = next(
+    p.seed
+    for p in map(draw_person, range(400))
+    if p.condition == "normal" and p.systole > 0.6 and p.growth == 1
+)
 SPACING = 3.0
 
-# ml; after normal values of cardiac CT and MR
+# ml at end-diastole: Petersen et al., J Cardiovasc Magn Reson 2017 (UK Biobank); Kawel-Boehm et al., J Cardiovasc
+# Magn Reson 2020; Fuchs et al., Eur Heart J Cardiovasc Imaging 2016. AA: 90 mm of a vessel of 24 to 37 mm (Wolak
+# et al., JACC Cardiovasc Imaging 2008).
 NORMAL_ML = {
-    "LV": (80, 150),
-    "MYO": (100, 205),
-    "LA": (40, 90),
-    "AA": (25, 60),
-    "RV": (100, 195),
-    "RA": (48, 110),
+    "LV": (78, 195),
+    "MYO": (80, 195),
+    "LA": (38, 105),
+    "AA": (35, 90),
+    "RV": (90, 250),
+    "RA": (48, 130),
 }
 
 
@@ -117,7 +124,8 @@ def test_systole_empties_the_ventricle_and_keeps_its_muscle():
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_free_wall_is_seven_to_twelve_millimetres_thick(seed):
+def test_the_wall_of_the_healthy_is_as_thick_as_published(seed):
+    """5 to 12 mm at end-diastole (Kawel et al., Circ Cardiovasc Imaging 2012)."""
     tissues, _ = anatomy(seed)
     labels = labels_of(seed)
     blood = sitk.GetImageFromArray((labels == LV).astype(np.uint8))
@@ -134,8 +142,8 @@ def test_the_free_wall_is_seven_to_twelve_millimetres_thick(seed):
         for step in (1, -1):
             surface |= muscle & np.roll(outside, step, axis)
     thickness = depth[surface]
-    assert 7.0 <= float(np.median(thickness)) + SPACING / 2 <= 12.5
-    assert float(np.percentile(thickness, 95)) < 17.0
+    assert 6.0 <= float(np.median(thickness)) + SPACING / 2 <= 13.0
+    assert float(np.percentile(thickness, 95)) < 18.0
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -176,9 +184,13 @@ def test_the_heart_lies_as_a_heart_lies(seed):
 
 
 def test_every_part_of_the_thorax_is_there():
+    sometimes = {  # of diseases, of children, left by doctors: seen to in test_phantom_people
+        "PERICARDIAL_FLUID", "PLEURAL_FLUID", "COLLAPSED_LUNG", "METAL", "STENT", "FALSE_LUMEN", "THROMBUS",
+        "THYMUS", "RV_HYPERTROPHY", "CALCIFICATION", "KIDNEY", "BOWEL",
+    }  # fmt: skip
     present = set(np.unique(np.concatenate([np.unique(anatomy(seed)[0].array) for seed in SEEDS])))
     missing = {tissue.name for tissue in Tissue} - {Tissue(int(value)).name for value in present}
-    assert not missing
+    assert missing <= sometimes
 
 
 def test_blood_is_brighter_than_muscle_in_contrast_ct_and_in_mr():
@@ -241,7 +253,7 @@ def test_the_gallery_command_writes_a_picture_per_modality(tmp_path):
     command = [sys.executable, str(script), str(tmp_path), "--seeds", "1", "2", "--spacing", "6"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr
-    for modality in ("ct", "mr"):
+    for modality in ("ct", "mr", "tissues"):
         picture = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / f"phantom_{modality}.png")))
         rows, columns, channels = picture.shape
         assert rows == 2 * 256 and columns % 256 == 0 and channels == 3

@@ -13,13 +13,13 @@ from SIFALib.volume import Geometry, Volume
 
 
 def labels(spacing: tuple[float, float, float] = (4.0, 4.0, 4.0), **boxes: tuple[int, int, int]) -> Volume:
-    """A label map, 40 voxels wide, with a box of the given size (k, j, i) for each structure id."""
-    array = np.zeros((40, 40, 40), np.uint8)
+    """A label map, 42 voxels wide, with a box of the given size (k, j, i) for each structure id, none at an edge."""
+    array = np.zeros((42, 42, 42), np.uint8)
     for structure in STRUCTURES:
         k, j, i = boxes.get(structure.id, (0, 0, 0))
-        start = 10 * (structure.value - 1)
-        array[start : start + k, :j, :i] = structure.value
-    return Volume(array, Geometry((40, 40, 40), (0.0, 0.0, 0.0), spacing), "case")
+        start = 1 + 10 * (structure.value - 1)
+        array[start : start + k, 1 : 1 + j, 1 : 1 + i] = structure.value
+    return Volume(array, Geometry((42, 42, 42), (0.0, 0.0, 0.0), spacing), "case")
 
 
 SOUND = {"MYO": (10, 15, 15), "LA": (10, 10, 10), "LV": (10, 12, 12), "AA": (10, 9, 9)}  # 144, 64, 92, 52 ml
@@ -30,7 +30,7 @@ def test_volumes_are_voxels_times_voxel_volume():
 
 
 def test_volumes_are_right_on_an_oblique_grid():
-    turned = Geometry((40, 40, 40), (5.0, 6.0, 7.0), (1.0, 2.0, 2.5), (0.6, -0.8, 0, 0.8, 0.6, 0, 0, 0, 1))
+    turned = Geometry((42, 42, 42), (5.0, 6.0, 7.0), (1.0, 2.0, 2.5), (0.6, -0.8, 0, 0.8, 0.6, 0, 0, 0, 1))
     volume = Volume(labels(LV=(3, 4, 5)).array, turned, "case")
     assert volumes_ml(volume)["LV"] == pytest.approx(0.3)
 
@@ -47,7 +47,7 @@ def test_a_missing_structure_is_told_by_name():
 
 def test_a_second_sizeable_piece_is_told():
     volume = labels(**SOUND)
-    volume.array[0:3, 35:40, 35:40] = 3  # 4.8 ml, 5 % of the whole
+    volume.array[1:4, 35:40, 35:40] = 3  # 4.8 ml, 5 % of the whole
     (flag,) = flags(volume)
     assert (flag.structure_id, flag.kind) == ("LV", "fragments")
     assert (
@@ -57,7 +57,7 @@ def test_a_second_sizeable_piece_is_told():
 
 def test_many_specks_that_add_up_are_told():
     volume = labels(**SOUND)
-    volume.array[::2, 20:40:2, 20:40:2][:4] = 4  # 400 specks of 0.06 ml
+    volume.array[1::2, 20:40:2, 20:40:2][:4] = 4  # 400 specks of 0.06 ml
     (flag,) = flags(volume)
     assert (flag.structure_id, flag.kind) == ("AA", "fragments")
     assert "drawn in many small pieces, the largest holds 67 %" in flag.message
@@ -65,7 +65,7 @@ def test_many_specks_that_add_up_are_told():
 
 def test_a_speck_is_not_worth_a_word():
     volume = labels(**SOUND)
-    volume.array[0, 39, 39] = 3
+    volume.array[1, 39, 39] = 3
     assert flags(volume) == ()
 
 
@@ -73,7 +73,7 @@ def test_a_speck_is_not_worth_a_word():
     ("size", "message"),
     [
         ((10, 3, 3), "Left ventricle: 6 ml is less than the 15 ml that can be expected of an adult; "
-                     "check the outline, and whether the scan cuts it off."),
+                     "check the outline."),
         ((10, 40, 40), "Left ventricle: 1024 ml is more than the 500 ml that can be expected of an adult; "
                        "check the outline."),
     ],
@@ -93,7 +93,8 @@ def test_normal_adult_hearts_are_plausible_in_every_phase():
             n = round(volume_ml[structure.id] * 1000)
             array = np.zeros(64 * 64 * 64, np.uint8)
             array[:n] = structure.value
-            volume = Volume(array.reshape(64, 64, 64), Geometry((64, 64, 64), (0, 0, 0), (1, 1, 1)), "case")
+            array = np.pad(array.reshape(64, 64, 64), 1)
+            volume = Volume(array, Geometry((66, 66, 66), (0, 0, 0), (1, 1, 1)), "case")
             assert flags(volume, (structure,)) == (), structure.id
 
 
@@ -132,7 +133,7 @@ def test_pieces_agree_with_an_independent_count(mask):
 
 def test_only_the_largest_pieces_are_kept_and_their_volume_is_judged():
     volume = labels(**(SOUND | {"LA": (0, 0, 0)}))
-    volume.array[0:9, 20:40, 20:40] = 3  # 230 ml, more than the other piece
+    volume.array[1:10, 20:40, 20:40] = 3  # 230 ml, more than the other piece
     volume.array[32:34, 30:33, 30:33] = 4
     kept, found = keep_largest(volume)
     assert (kept.array == 3).sum() == 9 * 20 * 20 and (kept.array == 4).sum() == 10 * 9 * 9
@@ -144,8 +145,64 @@ def test_only_the_largest_pieces_are_kept_and_their_volume_is_judged():
 
 def test_a_volume_that_only_stray_pieces_make_implausible_is_not_reported():
     volume = labels(**SOUND)
-    for start in (0, 8, 16, 24, 32):
+    for start in (1, 9, 17, 25, 33):
         volume.array[start : start + 7, 24:40, 24:40] = 3  # five pieces of 115 ml
     kept, found = keep_largest(volume)
     assert volumes_ml(kept)["LV"] < 500 < volumes_ml(volume)["LV"]
     assert [f.kind for f in found] == ["fragments"]
+
+
+def cut_off(**boxes: tuple[int, int, int]) -> Volume:
+    """The sound case without its lowest nine planes: the edge of the scan goes through the myocardium."""
+    whole = labels(**(SOUND | boxes))
+    geometry = whole.geometry.part((0, 0, 9), (42, 42, 33))
+    return Volume(whole.array[9:], geometry, "case")
+
+
+def test_what_the_edge_of_the_scan_cuts_off_is_told_apart_and_not_called_too_small():
+    volume = cut_off()
+    assert volumes_ml(volume)["MYO"] < 30  # less than any whole one
+    (flag,) = flags(volume)
+    assert (flag.structure_id, flag.kind, flag.warns) == ("MYO", "cut", False)
+    assert "the edge of the scan cuts it off; 29 ml is the volume of what is shown" in flag.message
+
+
+def test_what_only_touches_the_edge_is_judged_as_whole():
+    volume = labels(**(SOUND | {"LV": (10, 3, 3)}))
+    volume.array[25, 2, 0] = 3  # one voxel reaches the edge
+    assert [(f.structure_id, f.kind) for f in flags(volume)] == [("LV", "volume")]
+
+
+def test_a_cut_structure_can_still_be_too_large():
+    volume = labels(**(SOUND | {"LV": (10, 41, 41)}))
+    assert [(f.structure_id, f.kind) for f in flags(volume)] == [("LV", "volume")]
+
+
+def test_the_edge_of_the_scan_counts_where_the_label_map_reaches_beyond_it():
+    volume = labels(**(SOUND | {"LV": (10, 6, 4)}))  # 15.4 ml
+    inside = np.ones(volume.array.shape, bool)
+    inside[:, :, :1] = False
+    volume.array[21:31, 1:7, 1:2] = 0  # 11.5 ml are left, and there would be more
+    inside[:, :, 1:2] = False
+    assert [(f.structure_id, f.kind) for f in keep_largest(volume)[1]] == [("LV", "volume")]
+    found = keep_largest(volume, inside=inside)[1]
+    assert ("LV", "cut") in {(f.structure_id, f.kind) for f in found}
+    assert not any(f.warns for f in found)
+
+
+def test_a_thin_stack_of_slices_is_not_flagged_as_if_it_were_whole():
+    whole = labels(**(SOUND | {"LA": (0, 0, 0)}))
+    stack = Volume(whole.array[3:6], whole.geometry.part((0, 0, 3), (42, 42, 3)), "three slices")
+    found = flags(stack)
+    assert {f.structure_id for f in found} == {"MYO", "LA", "LV", "AA"}
+    assert not any(f.warns for f in found)
+    assert "Left atrium: nothing was found; the scan shows only a part of the heart" in found[1].message
+    stack.array[:] = 0
+    stack.array[1:2, 30:33, 30:33] = 4  # 0.6 ml in the middle of the stack
+    assert not any(f.warns for f in flags(stack))
+
+
+def test_a_missing_atrium_is_an_error_where_only_the_aorta_is_cut_off():
+    whole = labels(**(SOUND | {"LA": (0, 0, 0)}))
+    cut = Volume(whole.array[:36], whole.geometry.part((0, 0, 0), (42, 42, 36)), "case")
+    assert {(f.structure_id, f.kind) for f in flags(cut)} == {("LA", "empty"), ("AA", "cut")}

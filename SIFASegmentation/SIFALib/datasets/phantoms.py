@@ -11,7 +11,7 @@ from .settings import TARGET_PHANTOMS, DataSettings
 
 RANDOM_SLICES = 192  # of each anatomy
 RANDOM_SPACING_MM = 2.0  # voxel size of their tissue maps, as for the bundled model
-PHANTOM_VERSION = 1  # raised when phantoms look different, so that cached ones are made anew
+PHANTOM_VERSION = 2  # raised when phantoms look different, so that cached ones are made anew
 
 
 def seeds(settings: DataSettings, domain: str) -> list[int]:

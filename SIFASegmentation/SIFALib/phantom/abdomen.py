@@ -47,7 +47,9 @@ def paint_cavity(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarra
         tissues[where][field < 0] = tissue
         return where, field
 
-    where, field = organ((62, 0, -86), (44, 46, 48), Tissue.STOMACH_WALL)
+    full = 1 + p.whim("stomach", 0.18)
+    stomach = (62 + p.whim("stomach aside", 6), p.whim("stomach depth", 8), -86 + p.whim("stomach height", 6))
+    where, field = organ(stomach, (44 * full, 46 * full, 48 * full), Tissue.STOMACH_WALL)
     if field.size:
         inner = field < -3.5
         tissues[where][inner] = Tissue.STOMACH_CONTENT
@@ -56,3 +58,9 @@ def paint_cavity(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarra
     organ((96, 60, -92), (26, 40, 48), Tissue.SPLEEN)
     organ((-58, 14, -110), (92, 96, 92), Tissue.LIVER)
     organ((22, -26, (float(rest[2]) + sink) / n - 22), (62, 44, 34), Tissue.LIVER)
+    for x in (-54, 56):
+        organ((x, 62, -148 + p.whim("kidney", 8)), (24, 22, 48), Tissue.KIDNEY)
+    if p.whim("bowel") > -0.2:
+        where, field = organ((92, -26, -104 + p.whim("bowel height", 12)), (28, 30, 22), Tissue.BOWEL)
+        if field.size:
+            tissues[where][(field < -3) & (space.y[where] < np.float32(-18 * n))] = Tissue.GAS

@@ -8,9 +8,13 @@ import numpy as np
 
 from ..volume import Geometry, Volume
 from . import abdomen, heart, lungs, thorax
+from .conditions import draw_person
+from .devices import paint_devices
+from .great_vessels import aorta_course
 from .heart_plan import Plan, Sizes, make_plan
-from .heart_shapes import REACH, Fields, aorta_course, heart_fields, lowest_point
-from .person import draw_person
+from .heart_shapes import REACH, heart_fields, lowest_point
+from .left_ventricle import Fields
+from .neighbours import paint_neighbours
 from .shapes import FAR, Slices, Space, make_space, smooth_min, smooth_noise, tube
 from .tissues import Tissue
 
@@ -18,7 +22,7 @@ FIELD_OF_VIEW = (384.0, 306.0, 324.0)
 """mm in x, y, z: a whole adult chest."""
 WARP_MM, WARP_WAVELENGTH_MM = 2.2, 75.0
 """Standard deviation and knot distance of the smooth deformation of everything."""
-FIT_SPACING_MM = 4.0
+FIT_SPACING_MM = 5.0
 """Grid on which the heart's parts are sized until their volumes are right."""
 SLAB_VOXELS = 600_000
 """The formulas run on slabs of about this many voxels, so that they stay in the processor's cache."""
@@ -38,13 +42,14 @@ def anatomy(seed: int, spacing_mm: float = 1.5) -> tuple[Volume, dict[str, objec
     plan = make_plan(person)
     rng = np.random.Generator(np.random.PCG64([int(seed), 2]))
     low = np.array([-192.0, -122.0, -152.0]) + rng.uniform(-6, 6, 3)
-    coarse = make_space([int(seed), 5], low, low + FIELD_OF_VIEW, FIT_SPACING_MM, WARP_MM, WARP_WAVELENGTH_MM)
-    reach = REACH + np.asarray(person.base)
-    sizes = heart.fit(plan, coarse.part(coarse.slices(*reach)))
-    space = make_space(
-        [int(seed), 5], low, low + FIELD_OF_VIEW, float(spacing_mm), WARP_MM, WARP_WAVELENGTH_MM
+    warp = WARP_MM * float(np.exp(person.whim("warp", 0.25)))
+    # A child is worked out at the size of an adult, on a grid as much wider as it is smaller.
+    space, coarse = (
+        make_space([int(seed), 5], low, low + FIELD_OF_VIEW, mm, warp, WARP_WAVELENGTH_MM)
+        for mm in (float(spacing_mm) / person.growth, FIT_SPACING_MM)
     )
-    near = space.slices(*reach)
+    plan, sizes = fitted(plan, coarse)
+    near = space.slices(*(REACH + np.asarray(plan.person.base)))
     noise = heart_noise(rng, space.part(near), plan)
 
     tissues = np.zeros(space.shape, np.uint8)
@@ -54,27 +59,39 @@ def anatomy(seed: int, spacing_mm: float = 1.5) -> tuple[Volume, dict[str, objec
         if z.start >= z.stop:
             paint_slab(tissues[whole], space.part(whole), plan, sizes)
             continue
-        box = (
-            slice(z.start - slab.start, z.stop - slab.start),
-            near[1],
-            near[2],
-        )  # the heart's part of this slab
+        # the heart's part of this slab
+        box = (slice(z.start - slab.start, z.stop - slab.start), near[1], near[2])
         fields = heart_fields(space.part(whole).part(box), plan, sizes)
-        paint_slab(tissues[whole], space.part(whole), plan, sizes, box, fields)
+        cavity = paint_slab(tissues[whole], space.part(whole), plan, sizes, box, fields)
         layer = slice(z.start - near[0].start, z.stop - near[0].start)
-        heart.paint_heart(
-            tissues[whole][box], fields, {name: field[layer] for name, field in noise.items()}, plan
-        )
-    lungs.paint_trees(tissues, space, plan, rng)
+        local = {name: field[layer] for name, field in noise.items()}
+        heart.paint_heart(tissues[whole][box], fields, local, plan, cavity[box] < -1)
+    paint_neighbours(tissues, space, plan, rng)
+    lungs.paint_trees(tissues, space, plan, sizes, rng)
+    paint_devices(tissues, space, plan, sizes, rng)
     if person.table:
-        thorax.paint_table(tissues, space)
+        thorax.paint_table(tissues, space, 205 / person.growth)
 
-    geometry = Geometry((space.shape[2], space.shape[1], space.shape[0]), space.origin, (space.spacing,) * 3)
-    description: dict[str, object] = dict(person.described())
+    size = (space.shape[2], space.shape[1], space.shape[0])
+    origin = tuple(person.growth * first for first in space.origin)
+    geometry = Geometry(size, (origin[0], origin[1], origin[2]), (float(spacing_mm),) * 3)
+    description: dict[str, object] = dict(plan.person.described())
     description["spacing_mm"] = float(spacing_mm)
-    description["wall_mm"] = sizes.wall_mm
+    description["wall_mm"] = sizes.wall_mm * person.growth
+    description["aorta_mm"] = 2 * sizes.aorta_mm * person.growth
     description["volumes_ml"] = heart.volumes_ml(tissues, geometry.voxel_ml)
     return Volume(tissues, geometry, f"phantom {seed}"), description
+
+
+def fitted(plan: Plan, coarse: Space) -> tuple[Plan, Sizes]:
+    """The heart with the wanted volumes, at a place within the chest where it has room."""
+    reach = REACH + np.asarray(plan.person.base)
+    sizes = heart.fit(plan, coarse.part(coarse.slices(*reach)))
+    settled = heart.settled(plan, sizes)
+    if settled is plan:
+        return plan, sizes
+    reach = REACH + np.asarray(settled.person.base)
+    return settled, heart.fit(settled, coarse.part(coarse.slices(*reach)), 3, sizes)
 
 
 def heart_noise(rng: np.random.Generator, space: Space, plan: Plan) -> dict[str, np.ndarray]:
@@ -101,8 +118,10 @@ def paint_slab(
     sizes: Sizes,
     box: Slices | None = None,
     fields: Fields | None = None,
-) -> None:
+) -> np.ndarray:
     """Everything but the heart, the branches in the lungs and the table, in one slab of the grid.
+
+    Returns the field of the pleural and abdominal cavity.
 
     box, fields: where in the slab the heart is, and its fields there, so that fat can be laid around it.
     """
@@ -135,3 +154,4 @@ def paint_slab(
     arteries = np.minimum(aorta, branches)
     block[arteries < 1.5] = Tissue.VESSEL_WALL
     block[arteries < 0] = Tissue.AORTA
+    return cavity

@@ -1,67 +1,118 @@
-"""What a balanced steady-state MR sequence makes of a tissue map: arbitrary units."""
+"""What MR sequences in which blood is bright make of a tissue map: arbitrary units."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..volume import Volume
-from .appearance_ct import noise_field
+from . import scan_effects
 from .filters import blur
-from .tissues import BLOOD, LEFT_BLOOD, MR_SIGNAL, RIGHT_BLOOD, Tissue
+from .scan_effects import noise_field
+from .tissues import BLOOD, LEFT_BLOOD, MR_SIGNAL, RIGHT_BLOOD, WALLS, Tissue
 
 FATS = (Tissue.FAT, Tissue.EPICARDIAL_FAT, Tissue.MEDIASTINAL_FAT)
+FLUIDS = (Tissue.SPINAL_CANAL, Tissue.PERICARDIAL_FLUID, Tissue.PLEURAL_FLUID, Tissue.STOMACH_CONTENT)
+SEQUENCES = ("steady state", "gadolinium", "late enhancement")
+SEQUENCE_CHANCES = (0.55, 0.33, 0.12)
+TEXTURE = {
+    Tissue.LIVER: 0.02,
+    Tissue.MUSCLE: 0.03,
+    Tissue.MARROW: 0.07,
+    Tissue.BREAST: 0.08,
+    Tissue.STOMACH_CONTENT: 0.07,
+    Tissue.BOWEL: 0.08,
+    Tissue.LUNG: 0.02,
+}
 
 
 def appearance_mr(tissues: Volume, seed: int) -> tuple[Volume, dict[str, object]]:
     """MR image (int16, arbitrary units from 0) of a tissue map, and the scan's random settings."""
     rng = np.random.Generator(np.random.PCG64([seed, 4]))
-    fat_suppressed = bool(rng.uniform() < 0.5)
-    opposed = bool(rng.uniform() < 0.5)  # fat and water of opposite phase: dark lines where they meet
-    snr = float(rng.uniform(14, 45))
+    sequence = str(rng.choice(SEQUENCES, p=SEQUENCE_CHANCES))
+    fat_suppressed = bool(rng.uniform() < 0.4) or sequence == "gadolinium"
+    opposed = sequence == "steady state" and bool(rng.uniform() < 0.5)  # dark lines where fat and water meet
+    snr = float(rng.uniform(12, 45))
     resolution_mm = float(rng.uniform(0.5, 1.0))
-    table = MR_SIGNAL * (1 + 0.08 * rng.standard_normal(len(MR_SIGNAL)).astype(np.float32))
-    for group, spread in ((LEFT_BLOOD, 0.02), (RIGHT_BLOOD, 0.03)):  # neighbouring blood is nearly equal
-        common = 1 + 0.06 * rng.standard_normal()
-        table[list(group)] = common * (1 + spread * rng.standard_normal(len(group)))
-    table[[Tissue.LV_PAPILLARY, Tissue.RV_TRABECULA]] = table[Tissue.MYOCARDIUM]
-    contrast = np.float32(rng.uniform(0.8, 1.35))
-    table[[Tissue.MYOCARDIUM, Tissue.LV_PAPILLARY, Tissue.RV_TRABECULA, Tissue.RV_WALL]] *= contrast
+    thickness_mm = float(rng.choice([0.0, rng.uniform(2.0, 6.0)], p=[0.6, 0.4]))
+    table = _signals(rng, sequence)
     if fat_suppressed:
-        table[list(FATS)] *= np.float32(rng.uniform(0.15, 0.45))
+        table[list(FATS)] *= np.float32(rng.uniform(0.12, 0.45))
         table[Tissue.MARROW] *= 0.5
     elif opposed:
         table[list(FATS)] *= -1
-    labels = tissues.array
+    labels, spacing = tissues.array, tissues.geometry.spacing[0]
     signal = table[labels]
-
     flow = np.zeros(len(table), np.float32)
-    flow[list(BLOOD)] = np.float32(rng.uniform(0.015, 0.06))
-    flow[[Tissue.LIVER, Tissue.MUSCLE, Tissue.MARROW, Tissue.BREAST, Tissue.STOMACH_CONTENT, Tissue.LUNG]] = (
-        0.02,
-        0.03,
-        0.07,
-        0.08,
-        0.07,
-        0.02,
-    )
+    flow[list(TEXTURE)] = list(TEXTURE.values())
+    flow[list(BLOOD)] = np.float32(rng.uniform(0.015, 0.08))
     signal += noise_field(rng, tissues, 9.0) * flow[labels]
-    signal = np.abs(blur(signal, resolution_mm / tissues.geometry.spacing[0]))
+    signal = np.abs(blur(signal, resolution_mm / spacing))
+    axis = int(rng.integers(3))
+    if thickness_mm > 0:
+        scan_effects.thick_slices(signal, axis, thickness_mm / spacing)
 
-    strength = float(rng.uniform(0.03, 0.2))
-    bias = noise_field(rng, tissues, 140.0) * np.float32(strength)
-    depth = np.linspace(0, 1, labels.shape[1], dtype=np.float32)[None, :, None]
-    coil = float(rng.uniform(0, 0.9))  # a surface coil on the chest sees the front better than the back
-    bias -= np.float32(coil) * depth
-    signal *= np.exp(bias, out=bias)
-    sigma = np.float32(float(signal[np.isin(labels, [Tissue.LV_BLOOD])].mean()) / snr)
+    sigma = np.float32(float(signal[labels == Tissue.LV_BLOOD].mean()) / snr)
+    limit = float(signal[labels == Tissue.LV_BLOOD].mean()) * rng.uniform(1.05, 1.5)
+    _shade(rng, signal, tissues, sequence == "steady state", axis)
     signal += sigma * rng.standard_normal(labels.shape, dtype=np.float32)
     np.hypot(signal, sigma * rng.standard_normal(labels.shape, dtype=np.float32), out=signal)
+    clipped = bool(rng.random() < 0.2)  # stored with a window that cut the brightest off
+    if clipped:
+        np.minimum(signal, np.float32(limit), out=signal)
     gain = np.float32(rng.uniform(250, 900))
     image = np.clip(np.rint(signal * gain), 0, 32000).astype(np.int16)
     settings: dict[str, object] = {
         "modality": "mr",
+        "sequence": sequence,
         "fat_suppressed": fat_suppressed,
         "snr": snr,
         "resolution_mm": resolution_mm,
+        "thickness_mm": thickness_mm,
+        "clipped": clipped,
     }
     return Volume(image, tissues.geometry, tissues.name), settings
+
+
+def _signals(rng: np.random.Generator, sequence: str) -> np.ndarray:
+    """Signals float32 [tissue] of this person in this sequence, blood about 1."""
+    table = MR_SIGNAL * (1 + 0.08 * rng.standard_normal(len(MR_SIGNAL)).astype(np.float32))
+    apart = 3.0 if rng.random() < 0.2 else 1.0
+    for group, spread in ((LEFT_BLOOD, 0.02), (RIGHT_BLOOD, 0.03)):  # neighbouring blood is nearly equal
+        common = 1 + 0.06 * rng.standard_normal()
+        table[list(group)] = common * (1 + apart * spread * rng.standard_normal(len(group)))
+    table[[Tissue.LV_PAPILLARY, Tissue.RV_TRABECULA]] = table[Tissue.MYOCARDIUM]
+    muscle = rng.uniform(0.8, 1.35)
+    if sequence == "gadolinium":  # long T1 is dark, whatever its T2
+        muscle = rng.uniform(0.45, 1.2)
+        table[list(FLUIDS)] *= np.float32(rng.uniform(0.1, 0.4))
+        table[[Tissue.LIVER, Tissue.SPLEEN, Tissue.KIDNEY]] *= np.float32(rng.uniform(1.0, 1.8))
+    if sequence == "late enhancement":  # healthy muscle is nulled
+        muscle = rng.uniform(0.08, 0.5)
+        table[list(FLUIDS)] *= np.float32(rng.uniform(0.1, 0.6))
+    table[list(WALLS)] *= np.float32(muscle)
+    return table
+
+
+def _shade(rng: np.random.Generator, signal: np.ndarray, tissues: Volume, steady: bool, axis: int) -> None:
+    """Coils, and one scan in a few each: dark bands, the border of a slab, ghosts."""
+    bias = noise_field(rng, tissues, 140.0)
+    banding, slab, ghosting = rng.random(3) < (0.3, 0.2, 0.15)
+    if banding and steady:
+        phase = bias * np.float32(rng.uniform(0.4, 1.1)) + np.float32(rng.uniform(0, 0.6))
+        signal *= scan_effects.bands(phase, rng.uniform(0.3, 0.9), rng.uniform(0.08, 0.2))
+    bias *= np.float32(rng.uniform(0.03, 0.2))
+    depth = np.linspace(0, 1, signal.shape[1], dtype=np.float32)[None, :, None]
+    bias -= np.float32(rng.uniform(0, 0.9)) * depth  # a surface coil on the chest sees the front better
+    signal *= np.exp(bias, out=bias)
+    if slab:
+        count, mm = signal.shape[axis], tissues.geometry.spacing[0]
+        profile = scan_effects.slab_profile(
+            count, mm, rng.uniform(0, 40), rng.uniform(2, 10), rng.random() < 0.5
+        )
+        shape = [1, 1, 1]
+        shape[axis] = count
+        signal *= profile.reshape(shape)
+    if ghosting:
+        along = int(rng.integers(1, 3))
+        shift = int(signal.shape[along] / rng.choice([2, 3, 4]) * rng.uniform(0.9, 1.1))
+        scan_effects.ghosts(signal, along, shift, rng.uniform(0.01, 0.06))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .atria import tricuspid
 from .heart_plan import Plan, Sizes
 from .shapes import Space, tube
 
@@ -28,7 +29,7 @@ def coronaries(space: Space, plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.n
     fork = plan.at(14, -8, 24)
     descending = [main, fork] + [groove(66 - 6 * a, a, 3.0) for a in (0.05, 0.25, 0.45, 0.65, 0.85)]
     circumflex = [fork] + [groove(angle, -0.05, 0.0) for angle in (105, 135, 165, 195, 220)]
-    valve, axis = plan.at(-27, -32, -13), plan.direction(0.78, -0.42, -0.35)
+    valve, axis = tricuspid(plan)
     first = plan.direction(0.2, -0.2, 0.9)
     first -= (first @ axis) * axis
     first /= np.linalg.norm(first)

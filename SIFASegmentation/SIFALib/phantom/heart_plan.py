@@ -69,10 +69,14 @@ class Plan:
 def make_plan(person: Person) -> Plan:
     axes = frame(person.azimuth, person.declination, person.roll)
     mean = frame(MEAN_AZIMUTH, MEAN_DECLINATION, 0.0)
-    # The atria and the great vessels follow the turn of the ventricles only by half.
-    half = frame(
-        (person.azimuth + MEAN_AZIMUTH) / 2, (person.declination + MEAN_DECLINATION) / 2, person.roll / 2
+    f = person.follow  # the atria and the great vessels follow the turn of the ventricles only in part
+    part = frame(
+        f * person.azimuth + (1 - f) * MEAN_AZIMUTH,
+        f * person.declination + (1 - f) * MEAN_DECLINATION,
+        f * person.roll,
     )
-    scale = float((person.lv_ml / MEAN_LV_ML) ** (1 / 3) * 0.6 + 0.4 * person.size)
-    contraction = 1 - 0.17 * person.systole  # longitudinal shortening about 17 % (Kawel-Boehm 2020)
-    return Plan(person, axes, half.T @ mean, scale, 84.0 * scale * person.lv_slimness * contraction)
+    scale = float((person.frame_ml / MEAN_LV_ML) ** (1 / 3) * 0.6 + 0.4 * person.size)
+    # Longitudinal shortening is about 17 % at a normal ejection fraction (Kawel-Boehm 2020).
+    contraction = 1 - 0.28 * person.ejection * person.systole
+    growth = (person.lv_ml / person.frame_ml) ** 0.22  # a sick ventricle becomes wide more than long
+    return Plan(person, axes, part.T @ mean, scale, 84.0 * scale * person.lv_slimness * growth * contraction)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .heart_plan import Plan
+from .atria import pulmonary_veins
+from .heart_plan import Plan, Sizes
 from .shapes import Space, cone, tube
 from .tissues import Tissue
 
@@ -49,9 +50,10 @@ def neck_vessels(space: Space, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
 
 
 def paint_trees(
-    tissues: np.ndarray, space: Space, plan: Plan, rng: np.random.Generator, most: int = 2200
+    tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes, rng: np.random.Generator, most: int = 2200
 ) -> None:
-    """Random trees of arteries, veins and bronchi from both hila; only lung is painted over."""
+    """Random trees of arteries and bronchi from both hila and of veins from the ends of the pulmonary veins;
+    only lung is painted over."""
     n = plan.person.size
     queue: list[tuple[np.ndarray, np.ndarray, float, bool]] = []
     hila = (plan.at(-50, 24, 34), plan.at(42, 34, 42))
@@ -64,6 +66,11 @@ def paint_trees(
             start = hilum + rng.uniform([-60, -85, -120], [60, 75, 110]) * n + [side * 25, 0, 0]
             way = (start - hilum) / np.linalg.norm(start - hilum) + 0.5 * rng.standard_normal(3)
             queue.append((start, way / np.linalg.norm(way), float(rng.uniform(0.9, 2.0)) * n, False))
+    for vein in pulmonary_veins(plan, sizes):
+        way = vein.points[-1] - vein.points[-2]
+        for _ in range(3):
+            turned = way / np.linalg.norm(way) + 0.4 * rng.standard_normal(3)
+            queue.insert(0, (vein.points[-1] - 2 * turned, turned, 0.8 * float(vein.radii[-1]), False))
     painted = 0
     while queue and painted < most:
         start, way, radius, bronchus = queue.pop(0)

@@ -1,24 +1,35 @@
-"""Who the phantom is: every random number about pose, size and habitus, drawn once per seed."""
+"""Who the phantom is: every random number about pose, size, habitus and disease, drawn once per seed."""
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
+STREAM = 1541
+"""Which stream of random numbers makes the persons: one in which the first seeds, those of examples and
+demonstrations, are healthy adults at end-diastole."""
+WIDE_POSE_SHARE = 0.22
+SYSTOLE_SHARE = 0.4
+
 
 @dataclass(frozen=True)
 class Person:
-    """Random choices for one phantom. Lengths in mm, volumes in ml, angles in degrees.
+    """Random choices for one phantom. Angles in degrees; points are LPS; x = 0 is the midline.
 
-    Points are LPS; x = 0 is the midline.
-
-    End-diastolic volumes follow normal values of CT and MR (Fuchs et al. 2016; Kawel-Boehm et al. 2020).
+    All lengths (mm) and volumes (ml) are those of the adult whom the person is drawn as; a child is such an
+    adult with a child's proportions, made smaller as a whole: its lengths are `growth` times these, its volumes
+    `growth` cubed.
     """
 
     seed: int
+    condition: str
+    """One of `conditions.CONDITIONS`."""
+    growth: float
+    """Size of the whole body: 1 for adults, 0.45 for the smallest children."""
     size: float
-    """Body size relative to an average adult (chest dimensions scale with it)."""
+    """Chest dimensions relative to an average adult (before `growth`)."""
     fat_mm: float
     muscle_mm: float
     chest_depth: float
@@ -32,8 +43,14 @@ class Person:
     declination: float
     """Angle of the long axis below the horizontal."""
     roll: float
+    follow: float
+    """How much of the ventricles' turn the atria and great vessels take part in, 0 to 1."""
     systole: float
     """0 end-diastole, 1 end-systole."""
+    ejection: float
+    """Ejection fraction of the left ventricle."""
+    frame_ml: float
+    """End-diastolic volume of this person's left ventricle in health; it sets the size of the heart's frame."""
     lv_ml: float
     myo_ml: float
     la_ml: float
@@ -42,10 +59,23 @@ class Person:
     aa_ml: float
     """Blood from the aortic annulus to the beginning of the arch."""
     aorta_bulge: float
+    aorta_forward_mm: float
+    """How far the ascending aorta bows towards the sternum."""
+    aorta_root: float
+    """Widening of the root against the tubular part, relative."""
+    pulmonary: float
+    """Width of the pulmonary arteries relative to average."""
     lv_slimness: float
     septum: float
     """Relative extra thickness of the basal septum."""
+    apical_wall: float
+    """Relative extra thickness of the apical wall (it is thinner in health)."""
+    flat_septum: float
+    """0 round, 1 pushed flat by the right ventricle."""
+    rv_wall_mm: float
     trabeculation: float
+    papillary: float
+    """Width of the papillary muscles relative to average."""
     appendage: float
     arch_top: float
     inspiration: float
@@ -56,48 +86,92 @@ class Person:
     table: bool
     calcification: float
     """Chance scale of aortic and coronary calcification, 0 to 1 (grows with age)."""
+    atrial_defect_mm: float = 0.0
+    """Radius of a hole between the atria; 0 none."""
+    ventricular_defect_mm: float = 0.0
+    override_mm: float = 0.0
+    """Shift of the aortic root over the septum."""
+    effusion_mm: float = 0.0
+    """Depth of fluid in the pericardium."""
+    operated: bool = False
+    """Wires in the sternum, hardly any fat around the heart."""
+    thymus: float = 0.0
+    """Size of the thymus relative to an infant's."""
+    pacemaker: bool = False
+    electrodes: int = 0
+    """ECG electrodes on the chest."""
+    arms_down: bool = False
+    pleural_mm: tuple[float, float] = (0.0, 0.0)
+    """Depth of pleural fluid on the right and left."""
+    dissection: bool = False
+    """A flap in the descending aorta."""
+    stent: bool = False
 
     def described(self) -> dict[str, object]:
         return asdict(self)
 
+    def whim(self, name: str, spread: float = 1.0) -> float:
+        """A small variation of this person: normal, within two standard deviations, the same at every call."""
+        rng = np.random.default_rng([self.seed, 11, zlib.crc32(name.encode())])
+        return float(np.clip(rng.standard_normal(), -2, 2)) * spread
 
-def _between(rng: np.random.Generator, mean: float, sd: float, low: float, high: float) -> float:
+
+def between(rng: np.random.Generator, mean: float, sd: float, low: float, high: float) -> float:
     return float(np.clip(rng.normal(mean, sd), low, high))
 
 
-def draw_person(seed: int) -> Person:
-    """The person of this seed. Every call draws the same numbers in the same order."""
-    rng = np.random.Generator(np.random.PCG64([seed, 1]))
-    lv = _between(rng, 115, 17, 84, 146)
-    systole = float(rng.uniform(0, 1)) if rng.uniform() < 0.35 else 0.0
+def draw_healthy(seed: int, rng: np.random.Generator) -> Person:
+    """A healthy adult.
+
+    Volumes follow reference values of cardiac MR and CT: Petersen et al., J Cardiovasc Magn Reson 2017 (UK
+    Biobank: left ventricle 166 +- 32 ml in men and 124 +- 21 in women, right ventricle 182 +- 36 and 130 +- 24),
+    Kawel-Boehm et al., J Cardiovasc Magn Reson 2020, and Fuchs et al., Eur Heart J Cardiovasc Imaging 2016;
+    they lie somewhat lower, as CT's do.
+    """
+    female = bool(rng.uniform() < 0.5)
+    lv = between(rng, 112, 17, 80, 150) if female else between(rng, 136, 23, 92, 190)
+    systole = float(rng.uniform(0, 1)) if rng.uniform() < SYSTOLE_SHARE else 0.0
+    wide = bool(rng.uniform() < WIDE_POSE_SHARE)
     return Person(
         seed=seed,
-        size=_between(rng, 1.0, 0.055, 0.88, 1.12),
+        condition="normal",
+        growth=1.0,
+        size=between(rng, 0.97 if female else 1.03, 0.05, 0.86, 1.14),
         fat_mm=float(np.clip(rng.gamma(4.0, 3.6), 4, 38)),
-        muscle_mm=_between(rng, 11, 3, 5, 18),
-        chest_depth=_between(rng, 1.0, 0.07, 0.86, 1.16),
-        female=bool(rng.uniform() < 0.5),
-        breast_mm=_between(rng, 48, 10, 28, 75),
-        base=(_between(rng, 17, 5, 7, 28), _between(rng, 14, 2.5, 8, 20), 0.0),
-        azimuth=_between(rng, 57, 8, 38, 74),
-        declination=_between(rng, 30, 7, 14, 46),
-        roll=_between(rng, 7, 8, -12, 26),
+        muscle_mm=between(rng, 11, 3, 5, 18),
+        chest_depth=between(rng, 1.0, 0.07, 0.86, 1.16),
+        female=female,
+        breast_mm=between(rng, 48, 10, 28, 75),
+        base=(between(rng, 17, 5, 7, 28), between(rng, 14, 2.5, 8, 20), 0.0),
+        azimuth=float(rng.uniform(15, 82)) if wide else between(rng, 57, 8, 38, 74),
+        declination=float(rng.uniform(2, 68)) if wide else between(rng, 32, 8, 14, 50),
+        roll=float(rng.uniform(-28, 42)) if wide else between(rng, 7, 8, -12, 26),
+        follow=float(rng.uniform(0.4, 0.8)),
         systole=systole,
+        ejection=between(rng, 0.61, 0.05, 0.5, 0.72),
+        frame_ml=lv,
         lv_ml=lv,
-        myo_ml=float(np.clip(lv * _between(rng, 1.2, 0.15, 0.85, 1.6), 106, 196)),
-        la_ml=_between(rng, 65, 11, 43, 87),
-        rv_ml=float(np.clip(lv * _between(rng, 1.27, 0.12, 1.0, 1.6), 105, 190)),
-        ra_ml=_between(rng, 78, 12, 52, 104),
-        aa_ml=_between(rng, 42, 8, 27, 58),
-        aorta_bulge=_between(rng, 1.14, 0.05, 1.04, 1.28),
-        lv_slimness=_between(rng, 1.0, 0.06, 0.86, 1.14),
-        septum=_between(rng, 0.1, 0.09, -0.05, 0.35),
-        trabeculation=_between(rng, 0.5, 0.2, 0.0, 1.0),
-        appendage=_between(rng, 1.0, 0.15, 0.65, 1.35),
-        arch_top=_between(rng, 92, 7, 78, 106),
-        inspiration=_between(rng, 0, 9, -18, 18),
-        epicardial_fat_mm=_between(rng, 5.0, 2.0, 1.5, 10),
-        kyphosis=_between(rng, 0, 6, -10, 14),
+        myo_ml=float(np.clip(lv * between(rng, 1.06, 0.14, 0.78, 1.45), 82, 190)),
+        la_ml=between(rng, 68, 14, 40, 100),
+        rv_ml=float(np.clip(lv * between(rng, 1.2, 0.12, 0.95, 1.5), 95, 240)),
+        ra_ml=between(rng, 82, 16, 50, 125),
+        aa_ml=between(rng, 58, 10, 37, 84),
+        aorta_bulge=between(rng, 1.14, 0.05, 1.04, 1.28),
+        aorta_forward_mm=between(rng, 3, 5, -6, 14),
+        aorta_root=1.0,
+        pulmonary=between(rng, 1.0, 0.07, 0.86, 1.16),
+        lv_slimness=between(rng, 1.0, 0.07, 0.85, 1.16),
+        septum=between(rng, 0.1, 0.09, -0.05, 0.35),
+        apical_wall=between(rng, -0.28, 0.08, -0.45, -0.1),
+        flat_septum=0.0,
+        rv_wall_mm=between(rng, 3.0, 0.5, 2.2, 4.0),
+        trabeculation=between(rng, 0.5, 0.25, 0.0, 1.0),
+        papillary=between(rng, 1.0, 0.15, 0.7, 1.35),
+        appendage=between(rng, 1.0, 0.18, 0.6, 1.4),
+        arch_top=between(rng, 92, 7, 78, 106),
+        inspiration=between(rng, 0, 9, -18, 18),
+        epicardial_fat_mm=between(rng, 5.0, 2.2, 1.0, 11),
+        kyphosis=between(rng, 0, 6, -10, 14),
         stomach_gas=bool(rng.uniform() < 0.6),
         table=bool(rng.uniform() < 0.85),
         calcification=float(rng.uniform() ** 2),

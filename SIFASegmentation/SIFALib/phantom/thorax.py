@@ -215,16 +215,16 @@ def airways(space: Space, p: Person) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(smooth_min(trachea, right, 3.0), left), gullet
 
 
-def paint_table(tissues: np.ndarray, space: Space) -> None:
-    """A curved CT table under the back."""
+def paint_table(tissues: np.ndarray, space: Space, half_width: float) -> None:
+    """A curved CT table under the back, 410 mm wide; half_width is in the grid's own measure."""
     xs, ys, shape = space.grid(0), space.grid(1), space.shape
     middle = tissues[shape[0] // 2]
     rows = np.flatnonzero((middle[:, shape[2] // 3 : 2 * shape[2] // 3] != Tissue.AIR).any(axis=1))
     top = float(ys[rows[-1]]) + 1.0
-    sag = ys[:, None] - (top - np.square(xs[None, :]) / 900.0)
-    width = np.abs(xs)[None, :] < 205
-    shell = (sag > 0) & (sag < 45) & width
-    foam = (sag > 2.5) & (sag < 42) & (np.abs(xs)[None, :] < 202)
+    scale = half_width / 205
+    sag = ys[:, None] - (top - np.square(xs[None, :]) / (900.0 * scale))
+    shell = (sag > 0) & (sag < 45 * scale) & (np.abs(xs)[None, :] < half_width)
+    foam = (sag > 2.5 * scale) & (sag < 42 * scale) & (np.abs(xs)[None, :] < half_width - 3 * scale)
     for mask, tissue in ((shell, Tissue.TABLE_SHELL), (foam, Tissue.TABLE_FOAM)):
         where = np.broadcast_to(mask, shape) & ((tissues == Tissue.AIR) | (tissues == Tissue.TABLE_SHELL))
         tissues[where] = tissue

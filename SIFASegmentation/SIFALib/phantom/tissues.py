@@ -56,6 +56,22 @@ class Tissue(IntEnum):
     TABLE_FOAM = 43
     CALCIFICATION = 44
     VALVE = 45
+    PERICARDIAL_FLUID = 46
+    PLEURAL_FLUID = 47
+    COLLAPSED_LUNG = 48
+    METAL = 49
+    """Pacemaker and ECG leads, electrodes, wires of the sternum."""
+    STENT = 50
+    FALSE_LUMEN = 51
+    """Blood behind the flap of a dissected descending aorta."""
+    THROMBUS = 52
+    AZYGOS_VEIN = 53
+    THYMUS = 54
+    KIDNEY = 55
+    LIVER_VESSEL = 56
+    RV_HYPERTROPHY = 57
+    """Wall of a pressure-loaded right ventricle, as thick as the left one's."""
+    BOWEL = 58
 
 
 def _label_table() -> np.ndarray:
@@ -106,6 +122,16 @@ _NATIVE_HU: dict[Tissue, tuple[float, float]] = {
     Tissue.CALCIFICATION: (750, 250),
     Tissue.TABLE_SHELL: (-120, 60),
     Tissue.TABLE_FOAM: (-930, 15),
+    Tissue.PERICARDIAL_FLUID: (12, 8),
+    Tissue.PLEURAL_FLUID: (10, 7),
+    Tissue.COLLAPSED_LUNG: (45, 15),
+    Tissue.METAL: (2800, 200),
+    Tissue.STENT: (1100, 350),
+    Tissue.THROMBUS: (45, 10),
+    Tissue.THYMUS: (40, 25),
+    Tissue.KIDNEY: (33, 5),
+    Tissue.RV_HYPERTROPHY: (44, 5),
+    Tissue.BOWEL: (35, 20),
 }
 _BLOOD = (43.0, 5.0)
 
@@ -119,11 +145,27 @@ LEFT_BLOOD = (
     Tissue.CORONARY_ARTERY,
 )
 RIGHT_BLOOD = (Tissue.RV_BLOOD, Tissue.RA_BLOOD, Tissue.PULMONARY_ARTERY, Tissue.VENA_CAVA_SUPERIOR)
-BLOOD = LEFT_BLOOD + RIGHT_BLOOD + (Tissue.VENA_CAVA_INFERIOR, Tissue.CORONARY_VEIN, Tissue.LUNG_VESSEL)
-WALLS = (Tissue.MYOCARDIUM, Tissue.LV_PAPILLARY, Tissue.RV_TRABECULA, Tissue.RV_WALL)
+BLOOD = (
+    *LEFT_BLOOD,
+    *RIGHT_BLOOD,
+    Tissue.VENA_CAVA_INFERIOR,
+    Tissue.CORONARY_VEIN,
+    Tissue.LUNG_VESSEL,
+    Tissue.FALSE_LUMEN,
+    Tissue.AZYGOS_VEIN,
+    Tissue.LIVER_VESSEL,
+)
+WALLS = (
+    Tissue.MYOCARDIUM,
+    Tissue.LV_PAPILLARY,
+    Tissue.RV_TRABECULA,
+    Tissue.RV_WALL,
+    Tissue.RV_HYPERTROPHY,
+)
 
 # What contrast medium adds, HU: (mean, spread between people) for left blood, right heart, superior and
-# inferior vena cava, lung vessels, heart muscle, liver, spleen. Arterial: coronary CTA (Abbara et al., SCCT
+# inferior vena cava, lung vessels, heart muscle, liver, spleen, kidney, slow blood (false
+# lumen), liver vessels. Arterial: coronary CTA (Abbara et al., SCCT
 # 2016: 250 to 450 HU in the coronaries); venous: portal-venous chest CT, 70 s (Bae, Radiology 2010).
 _ENHANCEMENT: dict[str, dict[str, tuple[float, float]]] = {
     "arterial": {
@@ -135,6 +177,9 @@ _ENHANCEMENT: dict[str, dict[str, tuple[float, float]]] = {
         "muscle": (58, 14),
         "liver": (12, 6),
         "spleen": (70, 20),
+        "kidney": (120, 35),
+        "slow": (200, 110),
+        "liver_vessel": (25, 15),
     },
     "mixed": {
         "left": (270, 55),
@@ -145,6 +190,9 @@ _ENHANCEMENT: dict[str, dict[str, tuple[float, float]]] = {
         "muscle": (55, 12),
         "liver": (20, 8),
         "spleen": (75, 20),
+        "kidney": (125, 35),
+        "slow": (190, 90),
+        "liver_vessel": (60, 25),
     },
     "venous": {
         "left": (125, 25),
@@ -155,6 +203,9 @@ _ENHANCEMENT: dict[str, dict[str, tuple[float, float]]] = {
         "muscle": (50, 10),
         "liver": (52, 10),
         "spleen": (70, 12),
+        "kidney": (140, 25),
+        "slow": (115, 25),
+        "liver_vessel": (110, 25),
     },
     "none": {},
 }
@@ -168,11 +219,14 @@ def _ct_table(phase: str) -> np.ndarray:
         "left": LEFT_BLOOD,
         "right": RIGHT_BLOOD[:3],
         "svc": (Tissue.VENA_CAVA_SUPERIOR,),
-        "ivc": (Tissue.VENA_CAVA_INFERIOR, Tissue.CORONARY_VEIN),
+        "ivc": (Tissue.VENA_CAVA_INFERIOR, Tissue.CORONARY_VEIN, Tissue.AZYGOS_VEIN),
         "lung": (Tissue.LUNG_VESSEL,),
         "muscle": WALLS,
         "liver": (Tissue.LIVER,),
         "spleen": (Tissue.SPLEEN,),
+        "kidney": (Tissue.KIDNEY,),
+        "slow": (Tissue.FALSE_LUMEN,),
+        "liver_vessel": (Tissue.LIVER_VESSEL,),
     }
     for name, (mean, spread) in _ENHANCEMENT[phase].items():
         members = list(groups[name])
@@ -221,6 +275,18 @@ def _mr_table() -> np.ndarray:
         Tissue.TABLE_SHELL: 0.0,
         Tissue.TABLE_FOAM: 0.0,
         Tissue.LUNG_VESSEL: 0.75,
+        Tissue.PERICARDIAL_FLUID: 1.05,
+        Tissue.PLEURAL_FLUID: 1.05,
+        Tissue.COLLAPSED_LUNG: 0.45,
+        Tissue.METAL: 0.0,
+        Tissue.STENT: 0.05,
+        Tissue.FALSE_LUMEN: 0.85,
+        Tissue.THROMBUS: 0.35,
+        Tissue.THYMUS: 0.45,
+        Tissue.KIDNEY: 0.6,
+        Tissue.LIVER_VESSEL: 0.85,
+        Tissue.RV_HYPERTROPHY: 0.37,
+        Tissue.BOWEL: 0.5,
     }
     table = np.array([signal.get(tissue, 1.0) for tissue in Tissue], np.float32)
     table.setflags(write=False)

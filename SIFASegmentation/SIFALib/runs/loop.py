@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from .. import adaptation, datasets, engine
+from .. import adaptation, datasets, engine, freed_memory
 from ..datasets import Domains, Slices
 from . import checkpoints, events, failures
 from . import together as processes
@@ -193,6 +193,7 @@ def _computing(threads: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     torch.set_flush_denormal(True)
+    freed_memory.keep()
     try:
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             yield

@@ -1,0 +1,178 @@
+"""Makes the reference by which `familiarity` tells what a model was not trained on, and puts it into the model's card.
+
+    python -m SIFALib.calibration MODEL-FOLDER --anatomies runs/default/anatomies --unseen runs/default/validation
+
+The reference follows from slices of the kind that the model was trained on; the limits from slices that it was not
+trained on, so that at most FALSE_ALARMS of them are beyond. The weights are not touched. For a model that was adapted
+to real scans, hand `reference_of` features of its own training slices, source and target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import os
+import uuid
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import familiarity, models, phantom
+from .model_archive import CARD
+from .model_card import Familiarity, Reference
+from .phantom_slices import Anatomy, load_anatomies, random_slice
+from .structures import STRUCTURES
+from .volume import Geometry
+
+if TYPE_CHECKING:
+    from .networks import Segmenter
+
+log = logging.getLogger(__name__)
+
+FALSE_ALARMS = 0.05
+NETWORK_DIRECTIONS, PLACES_DIRECTIONS = 16, 8
+FIT, UNSEEN = 400, 200  # slices
+FIT_SHAPES, UNSEEN_SHAPES = 60, 30  # phantoms
+SHAPE_MM = 5.0  # of the phantoms whose shapes are measured
+UNSEEN_SEED = 1_500_000  # of shapes: beyond training and its validation, before what benchmarks use
+SLICE_SEED = 77_001  # of the random slices
+SHOWN_PIXELS = (
+    400  # of the structures in a slice that is looked at; slices of the coarse pass mostly show less
+)
+VALUES = {s.id: s.value for s in STRUCTURES}
+PLACES_MARGIN = 2.5
+"""The reference is made of true shapes; what a network draws of real ones differs more. Room for it there is: exchange
+left and right, front and back or head and feet in a phantom, and the distance is 16 to 70, against 1.5 at most before."""
+
+
+def calibrate(
+    segmenter: Segmenter,
+    crop: int,
+    anatomies: Sequence[Anatomy],
+    unseen: Sequence[Anatomy],
+    fit: int = FIT,
+    held_out: int = UNSEEN,
+    shapes: tuple[int, int] = (FIT_SHAPES, UNSEEN_SHAPES),
+) -> Familiarity:
+    """The reference of a model that was trained on slices of phantoms.
+
+    anatomies: that it was trained on; unseen: others. crop: side of its slices in pixels. Some minutes on one core.
+    """
+    known = slice_features(segmenter, crop, anatomies, SLICE_SEED, fit)
+    others = slice_features(segmenter, crop, unseen, SLICE_SEED + 1, held_out)
+    log.info("measured %d and %d slices", len(known), len(others))
+    true, new = shape_features(range(shapes[0])), shape_features(range(UNSEEN_SEED, UNSEEN_SEED + shapes[1]))
+    return Familiarity(
+        made_of=f"{len(known)} random slices of {len(anatomies)} phantoms and the shapes of {len(true)}",
+        network=reference_of(known, others, NETWORK_DIRECTIONS),
+        places=reference_of(true, new, PLACES_DIRECTIONS, PLACES_MARGIN),
+    )
+
+
+def slice_features(
+    segmenter: Segmenter, crop: int, anatomies: Sequence[Anatomy], seed: int, count: int
+) -> np.ndarray:
+    """`familiarity.features` of random training slices that show the heart, outlined by the network itself."""
+    import torch
+
+    from . import arrays
+
+    rows: list[np.ndarray] = []
+    for number in range(100 * count):
+        image, labels = random_slice(anatomies, crop, seed, number)
+        if np.count_nonzero(labels) < SHOWN_PIXELS:
+            continue
+        with torch.inference_mode():
+            x = arrays.to_tensor(image)[None, None].expand(-1, segmenter.in_channels, -1, -1)
+            found = arrays.to_numpy(segmenter(x).argmax(1).to(torch.uint8))
+        rows += list(familiarity.features(segmenter, image[None], found > 0))
+        if len(rows) == count:
+            return np.array(rows)
+    raise ValueError(f"The model found hearts in only {len(rows)} slices; it cannot be calibrated.")
+
+
+def shape_features(seeds: Sequence[int]) -> np.ndarray:
+    """`familiarity.places` of the true shapes of phantoms."""
+    rows = []
+    for seed in seeds:
+        tissues, _ = phantom.anatomy(seed, SHAPE_MM)
+        labels = phantom.tissues.LABEL_OF_TISSUE[tissues.array]
+        found = familiarity.places(labels, VALUES, partial(_point, tissues.geometry))
+        if found is not None:
+            rows.append(found)
+    return np.array(rows)
+
+
+def _point(geometry: Geometry, where: np.ndarray) -> np.ndarray:
+    return geometry.point(where[None, ::-1])[0]
+
+
+def reference_of(known: np.ndarray, unseen: np.ndarray, directions: int, margin: float = 1.0) -> Reference:
+    """The distribution of known [N, F], and a limit beyond which at most FALSE_ALARMS of unseen [M, F] lie.
+
+    `directions` (at most F - 1) keep their own variance; the others share one. Raises ValueError for too few rows.
+    """
+    count = known.shape[1]
+    directions = min(directions, count - 1)
+    if len(known) <= directions + 1 or not len(unseen):
+        raise ValueError(
+            f"{len(known)} and {len(unseen)} examples are too few for a reference of {count} numbers."
+        )
+    scale = known.std(axis=0) + 1e-6
+    z = (known - known.mean(axis=0)) / scale
+    variances, axes = np.linalg.eigh(np.cov(z.T))
+    variances, axes = variances[::-1], axes[:, ::-1].T
+    made = Reference(
+        mean=_rounded(known.mean(axis=0)),
+        scale=_rounded(scale),
+        directions=tuple(_rounded(a) for a in axes[:directions]),
+        variances=_rounded(np.maximum(variances[:directions], 1e-3)),
+        rest=_rounded(np.maximum(variances[directions:].mean(keepdims=True), 1e-3))[0],
+        limit=1.0,
+    )
+    limit = float(np.quantile(familiarity.distances(made, unseen), 1.0 - FALSE_ALARMS))
+    return dataclasses.replace(made, limit=_rounded(np.array([limit * margin]))[0])
+
+
+def write(package: models.ModelPackage, made: Familiarity) -> models.ModelPackage:
+    """The package with the reference in its card; the file is the former one or the new one at every instant."""
+    card = dataclasses.replace(package.card, familiarity=made)
+    path = package.folder / CARD
+    temporary = path.with_name(f".{uuid.uuid4().hex}")
+    try:
+        temporary.write_text(card.to_json(), encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return models.read_package(package.folder)
+
+
+def _rounded(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(f"{v:.4g}") for v in values)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path, help="folder of a model package; its model.json is written anew")
+    parser.add_argument(
+        "--anatomies", type=Path, required=True, help="tissue maps that the model was trained on"
+    )
+    parser.add_argument("--unseen", type=Path, required=True, help="tissue maps that it was not trained on")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    package = models.read_package(arguments.model)
+    segmenter = models.load_segmenter(package)
+    known, unseen = load_anatomies(arguments.anatomies), load_anatomies(arguments.unseen)
+    made = calibrate(segmenter, package.card.preprocessing.crop, known, unseen)
+    write(package, made)
+    log.info("limits: %s and %s", made.network.limit, made.places.limit if made.places else None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,229 @@
+"""Is this scan like what the model was trained on? If not, its outlines mean little, however sure the network is.
+
+Four questions, each with a flag of its own:
+
+- `unfamiliar`: does the network see, where it drew the heart, what it saw in training? Mean and standard deviation of
+  the channels of an early layer (r4: edges, texture, contrast) over the outlined pixels of at most 8 slices, and their
+  Mahalanobis distance from those of training slices (Lee et al., "A simple unified framework for detecting
+  out-of-distribution samples", NeurIPS 2018, there with the network's classes).
+- `places`: do the structures lie and compare in size as in a heart? Directions from one to the other and ratios of
+  volumes; a header that says left for right, or feet first, shows here.
+- `contrast`: can blood be told from muscle? Their grey values' difference over their spread.
+- `scale`: are these a scanner's grey values at all, or those of a picture of 8 bits?
+
+The first two compare with a reference in the model card, which `calibration` makes; without one they say so. Both
+references are normal distributions with few free directions, the others sharing one variance (probabilistic PCA:
+Tipping and Bishop, J R Stat Soc B 61:611 (1999)), so that some hundred examples determine them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .model_card import channel_step, feature_count
+from .quality import HEART, Flag
+from .slices import SliceGrid
+from .volume import Geometry, Volume
+
+if TYPE_CHECKING:
+    from .model_card import ModelCard, Reference
+    from .networks import Segmenter
+
+SLICES = 8  # that are looked at: evenly through what was found
+LEAST_PIXELS = 1000  # of a slice that must be outlined to be looked at: 10 cm2, more than an aorta alone
+LEAST_OF_EACH = 60  # pixels of blood and of muscle that are compared
+SEPARATION = 1.75
+"""Difference of the medians of blood and muscle over their spread. At 2 the best threshold errs in one pixel of six, and
+no threshold, eye or network draws the wall. Contrast-enhanced phantoms have 3.7 and more, sharp scans 2.1 and more,
+a chest CT without contrast 0.4 to 0.7."""
+PAIRS = (("LV", "MYO"), ("LV", "LA"), ("LV", "AA"))  # whose directions and volumes are compared
+
+NOT_CALIBRATED = (
+    "Whether the scan is like what the model was trained on was not checked: "
+    "the model's card holds no reference for it. Check every outline."
+)
+UNFAMILIAR = (
+    "The scan looks unlike what the model was trained on; check every outline, "
+    "and adapt the model to scans like this one if you have several."
+)
+PLACES = (
+    "The structures do not lie, or compare in size, as in a heart; check every outline, "
+    "and whether the scan is stored the right way round (left and right, head and feet)."
+)
+CONTRAST = (
+    "Blood and heart muscle can hardly be told apart in this scan (no contrast agent, or much noise); "
+    "check every outline: most of what is drawn is a guess."
+)
+SCALE = (
+    "The grey values are whole numbers from 0 to 255, as in a picture. If this is a CT, it has lost its Hounsfield "
+    "units: load the original, and check every outline."
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Flags and notes for a person, and for the report what was measured.
+
+    measured: `unlike`, the largest of the distances over their limits (above 1: flagged; None: none could be
+    measured), `network` and `places`, these distances, and `separation`, blood from muscle.
+    """
+
+    flags: tuple[Flag, ...] = ()
+    notes: tuple[str, ...] = ()
+    measured: dict[str, Any] = field(default_factory=dict)
+
+
+def check(
+    segmenter: Segmenter,
+    card: ModelCard,
+    volume: Volume,
+    grid: SliceGrid,
+    images: np.ndarray,
+    labels: np.ndarray,
+    known: Sequence[Flag] = (),
+) -> Finding:
+    """Compare what was found with the reference of the model card.
+
+    images: normalised slices float32 [slices, rows, columns] of the grid, -1..1. labels: uint8 of that shape, cleaned.
+    known: what `quality` has said of them; structures that are cut off or missing are not compared with whole ones.
+    """
+    values, reference = {s.id: s.value for s in card.labels}, card.familiarity
+    flags, ratios = [], {}
+    chosen = slices_of(labels > 0)
+    apart = separation(images[chosen], labels[chosen], values)
+    if apart is not None and apart < SEPARATION:
+        flags.append(Flag("", "contrast", CONTRAST))
+    if is_picture(volume.array):
+        flags.append(Flag("", "scale", SCALE))
+    if reference is not None:
+        measured = features(segmenter, images[chosen], labels[chosen] > 0)
+        if len(measured):
+            ratios["network"] = (
+                float(np.median(distances(reference.network, measured))) / reference.network.limit
+            )
+        whole = not any(f.kind in ("cut", "empty") and f.structure_id in HEART for f in known)
+        shape = places(labels, values, lps_of(grid, volume.geometry)) if whole and reference.places else None
+        if shape is not None and reference.places:
+            ratios["places"] = float(distances(reference.places, shape[None])[0]) / reference.places.limit
+    for name, kind, message in (("network", "unfamiliar", UNFAMILIAR), ("places", "places", PLACES)):
+        if ratios.get(name, 0.0) > 1.0:
+            flags.append(Flag("", kind, message))
+    told: dict[str, Any] = {"calibrated": reference is not None, "unlike": max(ratios.values(), default=None)}
+    told |= {name: ratios.get(name) for name in ("network", "places")} | {"separation": apart}
+    rounded = {k: round(v, 3) if isinstance(v, float) else v for k, v in told.items()}
+    return Finding(tuple(flags), () if reference is not None else (NOT_CALIBRATED,), rounded)
+
+
+def slices_of(found: np.ndarray, count: int = SLICES) -> np.ndarray:
+    """Indices of at most `count` slices of a mask [slices, rows, columns]: evenly through its area, none nearly empty."""
+    area = found.sum(axis=(1, 2))
+    area = np.where(area >= LEAST_PIXELS, area, 0)
+    if not area.any():
+        return np.zeros(0, int)
+    shares = (np.cumsum(area) - area / 2) / area.sum()
+    wanted = (np.arange(count) + 0.5) / count
+    filled = np.flatnonzero(area)
+    return np.unique(filled[np.abs(shares[filled][None] - wanted[:, None]).argmin(axis=1)])
+
+
+def features(segmenter: Segmenter, images: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """What layer r4 sees in slices [N, H, W] (-1..1) where something was `found` (mask of that shape).
+
+    float64 [N, 2 C]: mean and standard deviation of C channels, evenly chosen (model_card.channel_step). Slices with
+    less than LEAST_PIXELS found are left out. H and W are multiples of 8.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    from . import arrays
+
+    encoder = segmenter.encoder
+    device = next(encoder.parameters()).device
+    result = []
+    with torch.inference_mode():
+        for image, mask in zip(images, found, strict=True):
+            if np.count_nonzero(mask) < LEAST_PIXELS:
+                continue
+            x = arrays.to_tensor(np.ascontiguousarray(image, np.float32))[None, None].to(device)
+            x = F.relu(encoder.c1(x.expand(-1, segmenter.in_channels, -1, -1)))
+            x = F.max_pool2d(encoder.r1(x), 2)
+            x = encoder.r4(encoder.r3(F.max_pool2d(encoder.r2(x), 2)))[0]
+            seen = arrays.to_numpy(x.float().cpu()).astype(np.float64)[:: channel_step(segmenter.width)]
+            height, width = seen.shape[1:]
+            weight = mask.reshape(height, 4, width, 4).mean(axis=(1, 3))
+            weight = weight / weight.sum()
+            mean = (seen * weight).sum(axis=(1, 2))
+            variance = (seen**2 * weight).sum(axis=(1, 2)) - mean**2
+            result.append(np.concatenate([mean, np.sqrt(np.maximum(variance, 0.0))]))
+    return np.array(result).reshape(len(result), feature_count(segmenter.width))
+
+
+def places(
+    labels: np.ndarray, values: dict[str, int], to_lps: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray | None:
+    """Directions (unit vectors in LPS) and logarithms of the volume ratios of PAIRS in a label array of 3 axes.
+
+    values: label of each structure id. to_lps: continuous array indices [3] to mm. float64 [4 x pairs], less one: the
+    aorta's volume hangs on where the scan ends. None if a structure is missing.
+    """
+    names = {name for pair in PAIRS for name in pair}
+    where = {name: np.argwhere(labels == values[name]) for name in names & values.keys()}
+    if len(where) < len(names) or any(not len(points) for points in where.values()):
+        return None
+    centres = {name: to_lps(points.mean(axis=0)) for name, points in where.items()}
+    numbers: list[float] = []
+    for one, other in PAIRS:
+        way = centres[other] - centres[one]
+        numbers += list(way / max(float(np.linalg.norm(way)), 1e-6))
+        if other != "AA":
+            numbers.append(float(np.log(len(where[other]) / len(where[one]))))
+    return np.array(numbers)
+
+
+def lps_of(grid: SliceGrid, geometry: Geometry) -> Callable[[np.ndarray], np.ndarray]:
+    """Continuous (slice, row, column) of a grid over a volume of that geometry to LPS mm."""
+
+    def point(where: np.ndarray) -> np.ndarray:
+        index = np.empty(3)
+        for work, axis in enumerate(grid.plane.axes):
+            index[axis] = grid.start[work] + grid.step[work] * where[2 - work]
+        return geometry.point(index[None])[0]
+
+    return point
+
+
+def separation(images: np.ndarray, labels: np.ndarray, values: dict[str, int]) -> float | None:
+    """How far the grey values of ventricular blood and muscle differ, in units of their spread; None where one is missing.
+
+    The median over slices [N, H, W] of |median - median| over the root of the mean variance.
+    """
+    found = []
+    if not {"LV", "MYO"} <= values.keys():
+        return None
+    for image, label in zip(images, labels, strict=True):
+        muscle, blood = image[label == values["MYO"]], image[label == values["LV"]]
+        if min(len(muscle), len(blood)) >= LEAST_OF_EACH:
+            spread = np.sqrt((float(muscle.var()) + float(blood.var())) / 2 + 1e-6)
+            found.append(abs(float(np.median(blood)) - float(np.median(muscle))) / spread)
+    return float(np.median(found)) if found else None
+
+
+def is_picture(array: np.ndarray) -> bool:
+    """Whether a volume holds whole numbers of 0 to 255 only, up to 200 at least: a scan that was saved as pictures."""
+    sample = array.ravel()[:: max(1, array.size // 500_000)]
+    if sample.min() < 0 or not 200 <= sample.max() <= 255 or array.max() > 255:
+        return False
+    return array.dtype.kind in "ub" or bool((sample == np.rint(sample)).all())
+
+
+def distances(reference: Reference, measured: np.ndarray) -> np.ndarray:
+    """Mahalanobis distance of each row of measured [N, F], over the root of F: about 1 for what made the reference."""
+    z = (measured - np.array(reference.mean)) / np.array(reference.scale)
+    along = z @ np.array(reference.directions).T
+    rest = (z**2).sum(axis=1) - (along**2).sum(axis=1)
+    squared = (along**2 / np.array(reference.variances)).sum(axis=1) + np.maximum(rest, 0.0) / reference.rest
+    return np.sqrt(squared / z.shape[1])

@@ -1,0 +1,206 @@
+"""What the phantom's persons suffer from: diseases of the heart, children, traces of treatment.
+
+Shares are of all persons. They are far above the population's: the persons stand for those who are scanned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from .person import STREAM, Person, draw_healthy
+
+CONDITIONS: dict[str, float] = {
+    "normal": 0.53,
+    "septal hypertrophy": 0.07,
+    "concentric hypertrophy": 0.06,
+    "dilated": 0.06,
+    "large atria": 0.07,
+    "dilated aorta": 0.05,
+    "right load": 0.06,
+    "septal defect": 0.05,
+    "fallot": 0.05,
+}
+"""Condition -> share of persons."""
+CHILD_SHARE: dict[str, float] = {
+    "normal": 0.14,
+    "septal hypertrophy": 0.1,
+    "concentric hypertrophy": 0.1,
+    "dilated": 0.15,
+    "right load": 0.2,
+    "septal defect": 0.6,
+    "fallot": 0.7,
+}
+"""Condition -> share of children among those who have it."""
+EFFUSION_SHARE, OPERATED_SHARE, PACEMAKER_SHARE, PLEURAL_SHARE = 0.07, 0.08, 0.05, 0.07
+ELECTRODES_SHARE, ARMS_DOWN_SHARE, DISSECTION_SHARE, STENT_SHARE = 0.35, 0.25, 0.03, 0.03
+
+
+def draw_person(seed: int) -> Person:
+    """The person of this seed. Every call draws the same numbers in the same order."""
+    rng = np.random.Generator(np.random.PCG64([seed, STREAM]))
+    person = draw_healthy(seed, rng)
+    condition = str(rng.choice(list(CONDITIONS), p=list(CONDITIONS.values())))
+    child = bool(rng.uniform() < CHILD_SHARE.get(condition, 0.0))
+    person = treated(np.random.Generator(np.random.PCG64([seed, STREAM, 1])), person, condition)
+    person = afflicted(np.random.Generator(np.random.PCG64([seed, STREAM, 2])), person, condition)
+    return grown(np.random.Generator(np.random.PCG64([seed, STREAM, 3])), person) if child else person
+
+
+def afflicted(rng: np.random.Generator, p: Person, condition: str) -> Person:
+    """The healthy person with a disease.
+
+    Ranges of sizes: hypertrophic cardiomyopathy, walls of 15 to 30 mm (Maron and Maron, Lancet 2013); dilated
+    ventricles of up to 3 times the volume and large atria of up to 4 times (Kawel-Boehm et al. 2020, above the
+    reference limits); aneurysms of 45 to 65 mm (Isselbacher et al., Circulation 2022); wall of a loaded right
+    ventricle above 5 mm (Rudski et al., J Am Soc Echocardiogr 2010).
+    """
+    u = rng.uniform
+    p = replace(p, condition=condition)
+    if condition == "septal hypertrophy":
+        apical = bool(u() < 0.15)
+        return replace(
+            p,
+            septum=u(0.1, 0.5) if apical else u(0.5, 1.5),
+            apical_wall=u(0.21, 0.5) if apical else u(-0.25, 0.15),
+            lv_ml=p.lv_ml * u(0.65, 1.05),
+            myo_ml=p.myo_ml * u(1.25, 2.2),
+            la_ml=p.la_ml * u(1.0, 3.0),
+            ra_ml=p.ra_ml * u(1.0, 1.7),
+            ejection=u(0.62, 0.85),
+            papillary=p.papillary * u(1.1, 1.5),
+            rv_wall_mm=u(3.0, 6.0),
+        )
+    if condition == "concentric hypertrophy":
+        return replace(
+            p,
+            lv_ml=p.lv_ml * u(0.5, 1.0),
+            myo_ml=p.myo_ml * u(1.25, 2.2),
+            apical_wall=u(-0.25, 0.1),
+            la_ml=p.la_ml * u(1.0, 2.2),
+            ejection=u(0.5, 0.85),
+            papillary=p.papillary * u(1.0, 1.5),
+            rv_wall_mm=u(3.0, 6.0),
+            aorta_root=u(0.95, 1.1),
+        )
+    if condition == "dilated":
+        return replace(
+            p,
+            lv_ml=p.lv_ml * u(1.5, 3.0),
+            myo_ml=p.myo_ml * u(1.1, 1.8),
+            la_ml=p.la_ml * u(1.1, 2.4),
+            rv_ml=p.rv_ml * u(1.0, 1.7),
+            ra_ml=p.ra_ml * u(1.0, 2.0),
+            ejection=u(0.15, 0.45),
+            lv_slimness=p.lv_slimness * u(0.88, 1.02),
+        )
+    if condition == "large atria":
+        return replace(
+            p, la_ml=p.la_ml * u(1.5, 4.0), ra_ml=p.ra_ml * u(1.2, 3.0), appendage=p.appendage * 1.15
+        )
+    if condition == "dilated aorta":
+        return replace(
+            p,
+            aa_ml=p.aa_ml * u(1.6, 3.8),
+            aorta_root=u(0.82, 1.25),
+            aorta_forward_mm=p.aorta_forward_mm + u(0, 14),
+            arch_top=p.arch_top + u(0, 12),
+            lv_ml=p.lv_ml * u(1.0, 1.7),
+            myo_ml=p.myo_ml * u(1.0, 1.5),
+        )
+    if condition == "right load":
+        return replace(
+            p,
+            rv_ml=p.rv_ml * u(1.2, 2.4),
+            ra_ml=p.ra_ml * u(1.2, 2.6),
+            pulmonary=p.pulmonary * u(1.1, 1.6),
+            rv_wall_mm=u(4, 10),
+            flat_septum=u(0.2, 1.0),
+            lv_ml=p.lv_ml * u(0.65, 1.0),
+        )
+    if condition == "septal defect":
+        atrial = bool(u() < 0.5)
+        return replace(
+            p,
+            atrial_defect_mm=u(5, 12) if atrial else 0.0,
+            ventricular_defect_mm=0.0 if atrial else u(4, 10),
+            rv_ml=p.rv_ml * u(1.1, 2.0),
+            ra_ml=p.ra_ml * (u(1.2, 2.2) if atrial else u(0.9, 1.4)),
+            la_ml=p.la_ml * (u(0.8, 1.3) if atrial else u(1.1, 2.2)),
+            lv_ml=p.lv_ml * (u(0.75, 1.0) if atrial else u(1.0, 1.7)),
+            myo_ml=p.myo_ml * u(0.9, 1.5),
+            pulmonary=p.pulmonary * u(1.05, 1.5),
+            rv_wall_mm=u(3, 7),
+            flat_septum=u(0.0, 0.6),
+        )
+    if condition == "fallot":
+        return replace(
+            p,
+            ventricular_defect_mm=u(5, 11),
+            override_mm=u(4, 14),
+            aa_ml=p.aa_ml * u(1.1, 1.9),
+            aorta_forward_mm=p.aorta_forward_mm + u(0, 10),
+            pulmonary=p.pulmonary * u(0.5, 1.25),
+            rv_ml=p.rv_ml * u(1.0, 2.0),
+            ra_ml=p.ra_ml * u(1.0, 1.8),
+            lv_ml=p.lv_ml * u(0.7, 1.05),
+            rv_wall_mm=u(5, 11),
+            flat_septum=u(0.0, 0.8),
+            roll=p.roll + u(-10, 15),
+        )
+    return p
+
+
+def treated(rng: np.random.Generator, p: Person, condition: str) -> Person:
+    """The person with what is found beside the heart's disease, and with what doctors left in and on it."""
+    u = rng.uniform
+    inborn = condition in ("septal defect", "fallot")
+    operated = bool(u() < (0.5 if inborn else OPERATED_SHARE))
+    effusion = u() < (0.2 if operated else EFFUSION_SHARE)
+    p = replace(
+        p,
+        effusion_mm=u(4, 24) if effusion else u(0.0, 1.2),
+        operated=operated,
+        pacemaker=bool(u() < (0.3 if condition == "dilated" else PACEMAKER_SHARE)),
+        electrodes=int(rng.integers(1, 7)) if u() < ELECTRODES_SHARE else 0,
+        arms_down=bool(u() < ARMS_DOWN_SHARE),
+        pleural_mm=(u(4, 50) * (u() < 0.75), u(4, 50) * (u() < 0.75)) if u() < PLEURAL_SHARE else (0.0, 0.0),
+        dissection=bool(u() < (0.2 if condition == "dilated aorta" else DISSECTION_SHARE)),
+        stent=bool(u() < STENT_SHARE),
+    )
+    return replace(p, epicardial_fat_mm=u(0.2, 1.8), fat_mm=min(p.fat_mm, 18.0)) if operated else p
+
+
+def grown(rng: np.random.Generator, p: Person) -> Person:
+    """A child: small as a whole, lean, with a round chest, a large heart and right ventricle, and a thymus.
+
+    The cardiothoracic ratio falls from about 0.55 in infants to 0.45 in adults (Edwards et al., Arch Dis Child
+    1981); the heart's volumes grow with nearly the body's mass (Buechel et al., J Cardiovasc Magn Reson 2009).
+    """
+    growth = float(rng.uniform(0.45, 0.9))
+    young = (0.9 - growth) / 0.45
+    heart = float(1 + rng.uniform(0.0, 0.35) * (0.3 + 0.7 * young))
+    return replace(
+        p,
+        growth=growth,
+        female=False,
+        fat_mm=p.fat_mm * 0.45 + 2,
+        muscle_mm=p.muscle_mm * 0.7,
+        chest_depth=p.chest_depth * float(1 + 0.2 * young * rng.uniform(0.3, 1)),
+        frame_ml=p.frame_ml * heart,
+        lv_ml=p.lv_ml * heart,
+        myo_ml=p.myo_ml * heart,
+        la_ml=p.la_ml * heart,
+        rv_ml=p.rv_ml * heart * float(1 + 0.15 * young),
+        ra_ml=p.ra_ml * heart * float(1 + 0.15 * young),
+        aa_ml=p.aa_ml * heart,
+        rv_wall_mm=p.rv_wall_mm * float(1 + 0.4 * young),
+        epicardial_fat_mm=p.epicardial_fat_mm * float(rng.uniform(0.05, 0.5)),
+        calcification=0.0,
+        kyphosis=0.0,
+        thymus=float(np.clip(rng.normal(0.35 + 0.6 * young, 0.25), 0, 1.2)),
+        pacemaker=False,
+        dissection=False,
+        stent=False,
+    )

@@ -1,0 +1,260 @@
+"""Where a random training slice lies, and the tissues there: any plane, any zoom, smoothly bent.
+
+A slice is shown as inference shows it (`slices.PLANES`): however oblique it is, its columns and rows run as in the
+anatomical plane that lies nearest.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from .phantom.shapes import bspline_matrix
+from .phantom.tissues import LABEL_OF_TISSUE, Tissue
+from .randomisation import Randomisation
+from .slices import PLANES
+from .volume import Geometry, Volume
+
+FINE_MM, COARSE_MM = (
+    (0.68, 1.75),
+    (1.9, 3.4),
+)  # pixel sizes; a small heart at 1 mm looks like a large one at 1.7
+FAR_SHARE = (0.12, 0.4)  # fine, coarse: slices from anywhere ...
+FAR_MM = (95.0, 190.0)  # ... up to so far from the heart
+FRAME_SHARES = {"axial": 0.42, "sagittal": 0.22, "coronal": 0.14, "short": 0.1, "long": 0.06, "oblique": 0.06}
+TILT_DEG = 11.0  # standard deviation of the turn about a random axis
+THICKNESS_MM = ((0.8, 4.0), (4.0, 10.0))  # thin two times in three
+LAYERS = (-0.3, 0.0, 0.3)  # of the thickness
+
+
+@dataclass(frozen=True, eq=False)
+class Anatomy:
+    """A tissue map with the LPS position of its heart: `centre` of the labelled structures and `spread` (mm, per axis),
+    `apex`: the unit vector from the left atrium to the apex."""
+
+    tissues: np.ndarray
+    geometry: Geometry
+    centre: np.ndarray
+    spread: np.ndarray
+    apex: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """tissues: uint8 [3, n, n], layers of a slice whose middle one is labelled. inside: bool [n, n], what the scan shows.
+    pixel_mm: its pixel size. plane: a key of FRAME_SHARES."""
+
+    tissues: np.ndarray
+    inside: np.ndarray
+    pixel_mm: float
+    plane: str
+
+    @property
+    def labels(self) -> np.ndarray:
+        """uint8 [n, n], 0..4."""
+        return np.where(self.inside, LABEL_OF_TISSUE[self.tissues[1]], 0).astype(np.uint8)
+
+
+def anatomy_of(tissues: Volume) -> Anatomy:
+    labels = LABEL_OF_TISSUE[tissues.array]
+    points = tissues.geometry.point(np.argwhere(labels > 0)[:, ::-1])
+    middle = {v: tissues.geometry.point(np.argwhere(labels == v).mean(axis=0)[::-1]) for v in (2, 3)}
+    apex = middle[3] - middle[2]
+    return Anatomy(
+        tissues.array,
+        tissues.geometry,
+        points.mean(axis=0),
+        points.std(axis=0),
+        apex / np.linalg.norm(apex),
+    )
+
+
+def random_cut(rng: np.random.Generator, anatomy: Anatomy, size: int, wild: Randomisation) -> Cut:
+    """A slice somewhere through the anatomy, `size` pixels wide and high."""
+    coarse = bool(rng.random() < wild.coarse)
+    low, high = np.log(COARSE_MM if coarse else FINE_MM)
+    zoom = wild.amount("zoom")
+    pixel_mm = float(np.exp((low + high) / 2 + zoom * (rng.uniform(low, high) - (low + high) / 2)))
+    plane, (columns, rows, across) = _frame(rng, anatomy, wild.amount("planes"))
+    centre = _centre(rng, anatomy, columns, rows, across, coarse, plane)
+    u, v = _bent(rng, size, pixel_mm, wild.amount("bend"))
+    thickness = rng.uniform(*THICKNESS_MM[int(rng.random() < 0.35)]) * min(1.0, wild.amount("resolution"))
+    tissues, there = _read(anatomy, centre, u, v, columns, rows, across * thickness)
+    return Cut(tissues, _field_of_view(rng, size, there, coarse), pixel_mm, plane)
+
+
+def _frame(rng: np.random.Generator, anatomy: Anatomy, amount: float) -> tuple[str, np.ndarray]:
+    """Name and unit vectors [3, 3] (columns, rows, across) of a random plane, LPS."""
+    plane = str(rng.choice(list(FRAME_SHARES), p=list(FRAME_SHARES.values())))
+    if rng.random() >= amount:  # as rarely as an ablation wants it
+        plane = plane if plane in PLANES else "axial"
+    if plane in PLANES:
+        frame = np.array([sign * np.eye(3)[axis] for axis, sign in PLANES[plane]])
+    elif plane == "oblique":
+        frame = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    else:
+        frame = _across_or_along(rng, anatomy.apex, plane == "short")
+    frame = frame @ turn(rng.normal(size=3), np.radians(rng.normal(0, TILT_DEG)) * amount).T
+    return plane, as_shown(frame)
+
+
+def _across_or_along(rng: np.random.Generator, apex: np.ndarray, short: bool) -> np.ndarray:
+    """Frame of a plane across the heart's long axis (short), or through it, turned anyhow about that axis or in itself."""
+    other = np.cross(apex, rng.normal(size=3))
+    other /= np.linalg.norm(other)
+    third = np.cross(apex, other)
+    if short:
+        return np.stack([other, third, apex])
+    angle = rng.uniform(0, 2 * np.pi)
+    return np.stack(
+        [np.cos(angle) * apex + np.sin(angle) * other, np.cos(angle) * other - np.sin(angle) * apex, third]
+    )
+
+
+def turn(axis: np.ndarray, angle: float) -> np.ndarray:
+    """Rotation matrix [3, 3] by `angle` (radians) about `axis` of any length (Rodrigues)."""
+    x, y, z = np.asarray(axis) / np.linalg.norm(axis)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+
+
+def as_shown(frame: np.ndarray) -> np.ndarray:
+    """The same plane with columns, rows and across as `slices.choose_plane` lays them: frame [3, 3], rows unit vectors."""
+    permutations = list(itertools.permutations(range(3)))
+    best = permutations[int(np.argmax([sum(abs(frame[p[a], a]) for a in range(3)) for p in permutations]))]
+    name = next(n for n, axes in PLANES.items() if best[axes[2][0]] == 2)
+    return np.stack([frame[best[a]] * sign * np.copysign(1.0, frame[best[a], a]) for a, sign in PLANES[name]])
+
+
+def _centre(
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    across: np.ndarray,
+    coarse: bool,
+    plane: str,
+) -> np.ndarray:
+    """LPS mm of the middle of the slice: near the heart in the plane; across it through the heart, or far away."""
+    centre = anatomy.centre + rng.normal(0, 0.6, 3) * anatomy.spread
+    centre -= across * np.dot(centre - anatomy.centre, across)
+    spread = float(np.sqrt((across**2 * anatomy.spread**2).sum()))
+    if rng.random() < FAR_SHARE[coarse]:
+        centre += across * rng.uniform(-1, 1) * FAR_MM[coarse]
+    else:
+        centre += across * rng.normal(0, 0.5 if plane == "long" else 1.35) * spread
+    return centre + (columns * rng.normal(0, 1) + rows * rng.normal(0, 1)) * (35.0 if coarse else 12.0)
+
+
+def _bent(
+    rng: np.random.Generator, size: int, pixel_mm: float, amount: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (mm) along columns and rows, float32 [size, size], about the middle: stretched, sheared, bent."""
+    pixel = ((np.arange(size) - (size - 1) / 2) * pixel_mm).astype(np.float32)
+    stretch = np.exp(rng.normal(0, 0.09, 2) * amount).astype(np.float32)
+    shear = np.float32(rng.normal(0, 0.07) * amount)
+    knots = int(rng.integers(3, 7))
+    bend = rng.uniform(0, 4.2) * max(pixel_mm, 1.0) * min(1.0, 4.0 / knots) * amount  # mm
+    u, v = smooth(rng, size, knots, bend), smooth(rng, size, knots, bend)
+    u += (pixel * stretch[0])[None, :] + (pixel * shear)[:, None]
+    v += (pixel * stretch[1])[:, None]
+    return u, v
+
+
+def smooth(rng: np.random.Generator, size: int, knots: int, amplitude: float = 1.0) -> np.ndarray:
+    """Smooth random field float32 [size, size], mean 0 and about that standard deviation, with `knots` bumps a side."""
+    spline = bspline_matrix(np.linspace(0, knots - 1, size), knots + 2)
+    values = rng.standard_normal((knots + 2, knots + 2), dtype=np.float32)
+    return (spline @ values @ spline.T) * np.float32(2.08 * amplitude)  # the weights shrink it by 0.48
+
+
+def _read(
+    anatomy: Anatomy,
+    centre: np.ndarray,
+    u: np.ndarray,
+    v: np.ndarray,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    step: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tissues uint8 [3, n, n] and where the map holds any, bool [n, n]; `step` is the thickness as a vector."""
+    g = anatomy.geometry
+    inverse = (np.linalg.inv(g.axes) / np.asarray(g.spacing)[:, None]).astype(np.float32)
+    start = g.index(centre).astype(np.float32)
+    du, dv, across = (inverse @ np.asarray(d, np.float32) for d in (columns, rows, step))
+    index = [start[a] + du[a] * u + dv[a] * v for a in range(3)]  # i, j, k of the middle layer
+    flat, (ni, nj, nk) = anatomy.tissues.ravel(), g.size
+    layers = []
+    for part in LAYERS:
+        i, j, k = (
+            np.clip((x + (across[a] * part + 0.5)).astype(np.int32), 0, n - 1)
+            for a, (x, n) in enumerate(zip(index, g.size, strict=True))
+        )
+        layers.append(flat.take((k * nj + j) * ni + i))
+    there = np.ones(u.shape, bool)
+    for x, n in zip(index, g.size, strict=True):
+        there &= (x >= -0.5) & (x <= n - 0.5)
+    nearest = layers[1].copy()
+    _smooth_borders(layers[1], flat, index, (ni, nj, nk))
+    tissues = np.stack([np.where(layer == nearest, layers[1], layer) for layer in layers])
+    tissues[1] = layers[1]
+    tissues[:, ~there] = Tissue.AIR
+    return tissues, there
+
+
+def _smooth_borders(
+    nearest: np.ndarray, flat: np.ndarray, index: list[np.ndarray], size: tuple[int, int, int]
+) -> None:
+    """Where tissues meet, let the eight voxels around vote with their trilinear weights, in place of the nearest one:
+    else every border would run in steps as large as the map's voxels, and no scan's does."""
+    height, width = nearest.shape
+    border = np.zeros((height, width), bool)
+    across, down = nearest[:, 1:] != nearest[:, :-1], nearest[1:] != nearest[:-1]
+    for shift in (0, 1):
+        border[:, shift : width - 1 + shift] |= across
+        border[shift : height - 1 + shift] |= down
+    grown = border.copy()
+    grown[1:] |= border[:-1]
+    grown[:-1] |= border[1:]
+    grown[:, 1:] |= border[:, :-1]
+    grown[:, :-1] |= border[:, 1:]
+    where = np.flatnonzero(grown)
+    if where.size == 0:
+        return
+    low, weight = [], []
+    for x, n in zip(index, size, strict=True):
+        position = np.clip(x.ravel()[where], 0, n - 1.001)
+        low.append(position.astype(np.int32))
+        weight.append(position - low[-1])
+    corners, votes = [], []
+    for a, b, c in itertools.product((0, 1), repeat=3):
+        corners.append(flat.take(((low[2] + c) * size[1] + low[1] + b) * size[0] + low[0] + a))
+        share = [w if side else 1 - w for w, side in zip(weight, (a, b, c), strict=True)]
+        votes.append(share[0] * share[1] * share[2])
+    best, most = corners[0].copy(), np.zeros(where.size, np.float32)
+    for tissue in corners:
+        total = np.zeros(where.size, np.float32)
+        for other, vote in zip(corners, votes, strict=True):
+            total += vote * (other == tissue)
+        better = total > most
+        best[better], most[better] = tissue[better], total[better]
+    nearest.ravel()[where] = best
+
+
+def _field_of_view(rng: np.random.Generator, size: int, there: np.ndarray, coarse: bool) -> np.ndarray:
+    """Bool [size, size]: sometimes the scan ends inside of the slice, straight or as CT's circle."""
+    inside = there.copy()
+    chance = rng.random()
+    if chance < 0.3:
+        for axis, end in itertools.product((0, 1), (0, 1)):
+            if rng.random() < 0.5:
+                cut = int(rng.uniform(0, 0.25) * size)
+                edge = slice(0, cut) if end == 0 else slice(size - cut, size)
+                inside[(edge, slice(None)) if axis == 0 else (slice(None), edge)] = False
+    elif chance < (0.5 if coarse else 0.36):
+        y, x = np.ogrid[:size, :size]
+        middle = (size - 1) / 2 + rng.normal(0, 0.05, 2) * size
+        inside &= (x - middle[0]) ** 2 + (y - middle[1]) ** 2 < (rng.uniform(0.42, 0.66) * size) ** 2
+    return inside if inside.mean() > 0.2 else there

@@ -1,0 +1,72 @@
+"""How wild the random training slices are: what an ablation switches off, one number at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+KINDS = ("ct", "mr", "any")
+AMOUNTS = (
+    "contrast",
+    "texture",
+    "artefacts",
+    "resolution",
+    "noise",
+    "window",
+    "zoom",
+    "bend",
+    "planes",
+)
+
+
+@dataclass(frozen=True)
+class Randomisation:
+    """Shares and amounts of everything that is random about a slice besides the anatomy.
+
+    ct, mr, any: shares of the three kinds of contrast (any sum). coarse: share of slices as the coarse pass sees them.
+    The rest are amounts, 0 none, 1 as the bundled model was trained, all multiplied by `strength`: contrast (how far
+    tissues leave the tables of `phantom.tissues`; `any` has none to leave), texture (grain, mixing, trabeculae, lung
+    vessels, patches), artefacts (streaks, metal, banding, ghosts, shading, flow voids, slab borders), resolution (blur,
+    kernels, thick slices, coarse voxels, motion), noise, window (gain, clipping, percentiles, gamma), zoom (pixel
+    sizes), bend (smooth warps, aspect), planes (tilts, short and long axis, any oblique plane).
+
+        Randomisation(any=0)          CT and MR alone
+        Randomisation(artefacts=0)    an ablation
+        Randomisation(strength=0)     plain slices: the middle of the tables, no blur, no noise
+
+    Raises ValueError for a negative number and for shares that are all zero.
+    """
+
+    ct: float = 0.42
+    mr: float = 0.34
+    any: float = 0.24
+    coarse: float = 0.3
+    strength: float = 1.0
+    contrast: float = 1.0
+    texture: float = 1.0
+    artefacts: float = 1.0
+    resolution: float = 1.0
+    noise: float = 1.0
+    window: float = 1.0
+    zoom: float = 1.0
+    bend: float = 1.0
+    planes: float = 1.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if not getattr(self, field.name) >= 0:
+                raise ValueError(
+                    f"{field.name} of the randomisation is {getattr(self, field.name)}; it must be 0 or more."
+                )
+        if self.coarse > 1:
+            raise ValueError(f"coarse of the randomisation is {self.coarse}; it is a share, at most 1.")
+        if not sum(self.shares) > 0:
+            raise ValueError("Of ct, mr and any of the randomisation at least one must be more than 0.")
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Of `KINDS`, as given."""
+        return (self.ct, self.mr, self.any)
+
+    def amount(self, name: str) -> float:
+        """An amount (one of AMOUNTS) times the strength."""
+        return float(getattr(self, name)) * self.strength

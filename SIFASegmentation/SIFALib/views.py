@@ -1,0 +1,116 @@
+"""The planes in which a scan is looked at, and what the network says in all of them, averaged on one grid.
+
+One slice at a time the network knows nothing of the slices beside it, and the outlines of neighbours jump against each
+other. Slices of another plane run across them. So the same network looks at the heart three times, in slices along
+each of the volume's own axes, and the mean of the class probabilities counts (Prasoon et al., MICCAI 2013; Roth et al.,
+MICCAI 2014, for classifying patches; as "view aggregation" for whole volumes Roy et al., NeuroImage 186:713 (2019)).
+
+A stack of thick slices shows nothing in the other planes that the network knows, and is looked at in its own alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .slices import PLANES, Plane, SliceGrid, interpolate, named_plane
+from .volume import Geometry
+
+VIEWS = ("auto", "one", "three")
+THICK = 2.5  # distance of the slices over that of the pixels which the network sees
+THIN_MM = 50.0  # a scan that is thinner shows no whole heart in slices across
+
+
+def planes(geometry: Geometry, own: Plane, pixel_mm: float, views: str = "auto") -> tuple[Plane, ...]:
+    """The planes to look in, the scan's own one first; `pixel_mm`: of the network's slices.
+
+    auto and three: all three, unless `stack_of_slices` speaks against it. ValueError for an unknown word.
+    """
+    if views not in VIEWS:
+        raise ValueError(f"There is no choice of views {views!r}; choose {', '.join(VIEWS)}.")
+    if views == "one" or stack_of_slices(geometry, own, pixel_mm):
+        return (own,)
+    return (own, *(named_plane(geometry, name) for name in PLANES if name != own.name))
+
+
+def stack_of_slices(geometry: Geometry, own: Plane, pixel_mm: float) -> bool:
+    """Whether the volume is a stack of slices that only their own plane shows well: too far apart, or too few.
+
+    Too far: their distance is more than THICK times the pixel size, of the volume or of the network, whichever is
+    larger. Too few: all of them together are less than THIN_MM thick.
+    """
+    a, b, across = own.axes
+    pixel = max(pixel_mm, geometry.spacing[a], geometry.spacing[b])
+    return geometry.spacing[across] > THICK * pixel or geometry.extent_mm[across] < THIN_MM
+
+
+class Fusion:
+    """Mean class probabilities of several looks on one grid, added up slice by slice as they come.
+
+    Only the sum is kept: float32 [classes, slices, rows, columns] of `grid`, and how many looks reached each element.
+    A look whose slices lie on the very same grid is taken as it is, to the last bit.
+    """
+
+    def __init__(self, classes: int, grid: SliceGrid) -> None:
+        self.grid = grid
+        self.sum = np.zeros((classes, *grid.shape), np.float32)
+        self.looks = np.zeros(grid.shape, np.uint8)
+
+    def add(self, batch: np.ndarray, first: int, grid: SliceGrid) -> None:
+        """Slices `first`, `first` + 1, ... of a look: probabilities [N, classes, rows, columns] on `grid`.
+
+        Between the look's pixels and slices linear; as far beyond them as `slices.paste` goes.
+        """
+        if grid == self.grid:
+            self.sum[:, first : first + len(batch)] += batch.swapaxes(0, 1)
+            return
+        columns, rows, across = (self._positions(grid, w) for w in range(3))
+        total = self._aligned(grid)
+        place = (slice(None), _block(rows[0]), _block(columns[0]))
+        for n, probabilities in enumerate(batch, start=first):
+            weights = _weights(across[1], n, grid.count[2])
+            touched = np.flatnonzero(weights)
+            if not touched.size or not rows[1].size or not columns[1].size:
+                continue
+            values = interpolate(interpolate(probabilities, columns[1], 2), rows[1], 1)
+            for here in touched:
+                weight = np.float32(weights[here])
+                total[:, across[0][here]][place] += values if weight == 1 else values * weight
+
+    def close(self, grid: SliceGrid) -> None:
+        """A look is complete: all slices of `grid` were added."""
+        reached = [np.zeros(n, bool) for n in self.grid.shape]
+        for w in range(3):
+            axis = self.grid.plane.axes.index(grid.plane.axes[w])
+            reached[2 - axis][self._positions(grid, w)[0]] = True
+        self.looks += reached[0][:, None, None] & reached[1][None, :, None] & reached[2][None, None, :]
+
+    def mean(self) -> np.ndarray:
+        """The mean over the looks, float32 [classes, slices, rows, columns], in place of their sum; certain background
+        where none reached. It ends the adding; asked again, it is the same array.
+        """
+        if self.looks.max() > 1:
+            self.sum /= np.maximum(self.looks, 1)
+        self.sum[0][self.looks == 0] = 1.0
+        self.looks[...] = 1
+        return self.sum
+
+    def _positions(self, grid: SliceGrid, work_axis: int) -> tuple[np.ndarray, np.ndarray]:
+        """Which elements of our axis along this axis of `grid` it reaches, and where in elements of `grid` they lie."""
+        ours = self.grid.plane.axes.index(grid.plane.axes[work_axis])
+        position = (self.grid.positions(ours) - grid.start[work_axis]) / grid.step[work_axis]
+        hit = np.flatnonzero(grid.reaches(position, work_axis))
+        return hit, position[hit]
+
+    def _aligned(self, grid: SliceGrid) -> np.ndarray:
+        """The sum seen as [classes, slices, rows, columns] of `grid`'s axes."""
+        order = (2 - self.grid.plane.axes.index(grid.plane.axes[w]) for w in (2, 1, 0))
+        return self.sum.transpose(0, *(1 + n for n in order))
+
+
+def _block(indices: np.ndarray) -> slice:
+    return slice(int(indices[0]), int(indices[-1]) + 1) if indices.size else slice(0, 0)
+
+
+def _weights(position: np.ndarray, n: int, count: int) -> np.ndarray:
+    """What slice n of `count` counts at these positions: 1 at its own, falling to 0 at its neighbours'."""
+    return np.maximum(0.0, 1.0 - np.abs(np.clip(position, 0, count - 1) - n))

@@ -1,0 +1,172 @@
+"""How often the heart is found: phantoms cut, turned, mixed up in every way, and real scans.
+
+    python Testing/Benchmarks/bench_heart.py [--cases 200] [--anatomies 25] [--data FOLDER] [--model ID or folder]
+
+The cases are drawn at random, by their number alone, from phantoms of 3 mm in both modalities; their tissue maps are made
+once and kept in `--cache`. A scenario's case is a success if
+
+- a heart is there: the box that inference would segment holds at least 98 % of the labelled heart that the scan shows, and
+  is at most 4 times as large as the smallest box around that; in the scenario with a wrong header, and only there, the
+  report must say that the patient seems to lie otherwise;
+- no heart is there: the answer is that none was found; for a coarse find the fine pass has the last word, as in use.
+
+Of real scans only whether a heart is found counts: all of the open ones show one. Results are added to the JSON file as
+they come: stopped, the benchmark goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from bench_real import find
+from heart_scenarios import SCENARIOS, SPACING_MM, Case, draw
+from SIFALib import inference, models, volume
+from SIFALib.job import Job, Options
+from SIFALib.phantom_slices import make_anatomies
+from SIFALib.search import NoHeartFound, find_heart
+from SIFALib.volume import Volume
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "Testing" / "Benchmarks" / "results"
+FIRST_SEED = 2_000_000  # training and its validation stay below
+HELD, LARGEST = 0.98, 4.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--cases", type=int, default=200, help="over all scenarios")
+    parser.add_argument("--anatomies", type=int, default=25)
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="real scans")
+    parser.add_argument("--model", help="id or folder of a model package (default: the bundled one)")
+    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "bench-heart")
+    parser.add_argument("--out", type=Path, default=RESULTS / "heart.json")
+    options = parser.parse_args()
+    package = find(options.model)
+    segmenter = models.load_segmenter(package)
+    rows = earlier(options.out, package.card.sha256)
+    seeds = range(FIRST_SEED, FIRST_SEED + options.anatomies)
+    for number in range(options.cases):
+        name = list(SCENARIOS)[number % len(SCENARIOS)]
+        if not any(r["number"] == number for r in rows):
+            make_anatomies(options.cache, [seeds[number // len(SCENARIOS) % len(seeds)]], SPACING_MM)
+            case = draw(number, name, options.cache, seeds)
+            rows.append({"number": number, "scenario": name} | judge(case, segmenter, package.card))
+            write(options.out, package.card, rows)
+    for path in real_scans(options.data):
+        if not any(r["number"] == path.stem for r in rows):
+            rows.append({"number": path.stem, "scenario": "real scans"} | real(path, segmenter, package.card))
+            write(options.out, package.card, rows)
+    print(table(rows))
+
+
+def earlier(path: Path, sha256: str) -> list[dict]:
+    """What an earlier start found with this model."""
+    if not path.is_file():
+        return []
+    known = json.loads(path.read_text(encoding="utf-8"))
+    return known["cases"] if known["sha256"] == sha256 else []
+
+
+def write(path: Path, card: models.ModelCard, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result = {"model": card.key, "sha256": card.sha256, "summary": summary(rows), "cases": rows}
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def judge(case: Case, segmenter, card) -> dict:
+    """What was found, and whether that is right."""
+    started = time.process_time()
+    job = Job(case.image, segmenter, card, Options())
+    box = run(find_heart(job))
+    row: dict = {"name": case.image.name, "found": box is not None, "notes": list(job.notes)}
+    if case.heart and box is not None:
+        row |= held(case.labels, box)
+    if not case.heart and box is not None:
+        row["found"] = segmented(case.image, segmenter, card)
+    row["cpu_seconds"] = round(time.process_time() - started, 1)
+    right = row.get("held", 0) >= HELD and row["times"] <= LARGEST and bool(job.notes) == case.lies
+    row["success"] = bool(right) if case.heart else not row["found"]
+    return row
+
+
+def run(steps) -> np.ndarray | None:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+        except NoHeartFound:
+            return None
+
+
+def segmented(scan: Volume, segmenter, card) -> bool:
+    """Whether a segmentation comes of it; one view decides as three would, in a third of the time."""
+    try:
+        inference.segment(scan, segmenter, card, Options(views="one"))
+    except NoHeartFound:
+        return False
+    return True
+
+
+def held(labels: Volume, box: np.ndarray) -> dict:
+    """Share of the labelled heart within the box; how many times the smallest box around it this one is."""
+    where = np.argwhere(labels.array > 0)[:, ::-1]
+    inside = ((where >= box[0] - 0.5) & (where <= box[1] + 0.5)).all(axis=1)
+    smallest = np.prod(where.max(axis=0) - where.min(axis=0) + 1)
+    times = float(np.prod(box[1] - box[0] + 1) / smallest)
+    return {"held": round(float(inside.mean()), 4), "times": round(times, 2)}
+
+
+def real_scans(folder: Path) -> list[Path]:
+    return sorted((folder / "images").glob("*.nii.gz")) if folder.is_dir() else []
+
+
+def real(path: Path, segmenter, card) -> dict:
+    started = time.process_time()
+    scan = volume.read(path)
+    job = Job(scan, segmenter, card, Options())
+    box = run(find_heart(job))
+    found = (box is not None and (box[1] - box[0] + 1 < scan.geometry.size).any()) or segmented(
+        scan, segmenter, card
+    )
+    return {
+        "name": path.stem,
+        "found": bool(found),
+        "notes": list(job.notes),
+        "success": bool(found) and not job.notes,
+        "cpu_seconds": round(time.process_time() - started, 1),
+    }
+
+
+def summary(rows: list[dict]) -> dict[str, dict]:
+    found = {}
+    for name in (*SCENARIOS, "real scans"):
+        mine = [r for r in rows if r["scenario"] == name]
+        if mine:
+            seconds = float(np.mean([r["cpu_seconds"] for r in mine]))
+            found[name] = {
+                "cases": len(mine),
+                "right": sum(r["success"] for r in mine),
+                "cpu_seconds": seconds,
+            }
+    return found
+
+
+def table(rows: list[dict]) -> str:
+    lines = [f"{'scenario':28} {'cases':>6} {'right':>6} {'rate':>6} {'CPU s':>6}"]
+    for name, v in summary(rows).items():
+        lines.append(
+            f"{name:28} {v['cases']:6d} {v['right']:6d} {v['right'] / v['cases']:6.2f} {v['cpu_seconds']:6.1f}"
+        )
+    right, cases = (sum(v[k] for v in summary(rows).values()) for k in ("right", "cases"))
+    return "\n".join([*lines, f"{'all':28} {cases:6d} {right:6d} {right / max(cases, 1):6.2f}"])
+
+
+if __name__ == "__main__":
+    main()

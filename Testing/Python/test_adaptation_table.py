@@ -1,0 +1,69 @@
+"""The table of bench_adaptation says what its rules say: gaps, choices, missing structures, rank correlation."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Benchmarks"))
+import adaptation_table
+from SIFALib.structures import STRUCTURES
+
+WAYS = ("source only", "adapted", "target supervised")
+BOUNDS = ("source only", "target supervised")
+
+
+def scan(dice: float, native: bool = False) -> dict:
+    """A test scan whose structures all have this Dice."""
+    return {
+        "native": native,
+        "dice": {s.id: dice for s in STRUCTURES},
+        "assd_mm": {s.id: None if dice == 0 else 2.0 for s in STRUCTURES},
+    }
+
+
+def row(way: str, seed: int, dice: list[float], scores: list[float], choices: tuple[int, int]) -> dict:
+    """A judgement with one checkpoint for each Dice and score; `choices`: by score, by labels."""
+    checkpoints = [
+        {"iteration": n, "score": s, "test": [scan(d), scan(0.1, native=True)]}
+        for n, (d, s) in enumerate(zip(dice, scores, strict=True))
+    ]
+    return {
+        "direction": "MR to CT", "way": way, "seed": seed, "hours": 1.0, "source": 0.9, "checkpoints": checkpoints,
+        "label_free": choices[0], "oracle": choices[1],
+    }  # fmt: skip
+
+
+def test_the_gap_is_that_of_the_same_repetitions():
+    rows = [row("source only", s, [0.4 + 0.2 * s], [0.0], (0, 0)) for s in (0, 1)]
+    rows += [row("target supervised", s, [0.8], [0.0], (0, 0)) for s in (0, 1)]
+    rows.append(row("adapted", 0, [0.5, 0.7, 0.6], [0.1, 0.3, 0.2], (1, 2)))
+    table = list(adaptation_table.lines(rows, WAYS, BOUNDS))
+    line = next(text for text in table if text.startswith("adapted  "))
+    assert (
+        "0.700" in line and "0.600" in line
+    )  # by score, by oracle; native scans count nowhere but in their column
+    assert "75%" in line and "50%" in line
+    assert line.split("|")[4].strip() == "0.100"
+
+
+def test_a_structure_that_was_not_found_has_no_distance_and_is_counted():
+    rows = [row("adapted", 0, [0.0], [0.0], (0, 0)), row("adapted", 1, [0.5], [0.0], (0, 0))]
+    table = list(adaptation_table.lines(rows, WAYS, BOUNDS))
+    line = next(text for text in table if text.startswith("adapted") and "score" in text)
+    assert line.count("0.250") == 4 and line.count("2.0") == 4 and line.endswith(" 4")
+    alone = list(adaptation_table.lines(rows[:1], WAYS, BOUNDS))
+    assert any("-     -     -     -" in text for text in alone)
+
+
+@pytest.mark.parametrize(("scores", "rho"), [([0.1, 0.2, 0.3], 1.0), ([0.3, 0.2, 0.1], -1.0)])
+def test_the_rank_correlation_is_that_of_score_and_dice(scores, rho):
+    assert adaptation_table.rank_correlation(
+        row("adapted", 0, [0.4, 0.5, 0.6], scores, (0, 0))
+    ) == pytest.approx(rho)
+
+
+def test_two_checkpoints_have_no_rank_correlation():
+    assert adaptation_table.rank_correlation(row("adapted", 0, [0.4, 0.5], [0.1, 0.2], (0, 0))) is None

@@ -1,0 +1,218 @@
+"""The phantom's persons: how many are sick, that the healthy are normal, and that each disease is there to see."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from SIFALib import phantom
+from SIFALib.phantom.conditions import CHILD_SHARE, CONDITIONS, draw_person
+from SIFALib.phantom.person import Person
+from SIFALib.phantom.tissues import LABEL_OF_TISSUE, Tissue
+from SIFALib.volume import Volume
+
+SPACING = 6.0
+MANY = 1500
+HEART = [Tissue.LV_BLOOD, Tissue.MYOCARDIUM, Tissue.RV_BLOOD, Tissue.RA_BLOOD, Tissue.LA_BLOOD]
+
+
+@cache
+def people() -> tuple[Person, ...]:
+    return tuple(draw_person(seed) for seed in range(MANY))
+
+
+def healthy_adults() -> list[Person]:
+    return [p for p in people() if p.condition == "normal" and p.growth == 1]
+
+
+def first(condition: str, *, child: bool = False, relaxed: bool = True) -> int:
+    """The first person with this condition, at end-diastole if `relaxed`."""
+    return next(
+        p.seed
+        for p in people()
+        if p.condition == condition and (p.growth < 1) == child and (p.systole < 0.1 or not relaxed)
+    )
+
+
+@cache
+def anatomy(seed: int) -> tuple[Volume, dict]:
+    return phantom.anatomy(seed, SPACING)
+
+
+def sample() -> list[int]:
+    """One of each condition, children, and persons with fluid, leads and wires."""
+    seeds = [first(condition) for condition in CONDITIONS]
+    seeds += [first(condition, child=True) for condition in ("normal", "septal defect", "fallot")]
+    seeds.append(first("septal hypertrophy", relaxed=False))
+    seeds.append(next(p.seed for p in people() if p.pacemaker and p.operated))
+    seeds.append(next(p.seed for p in people() if p.effusion_mm > 10 and min(p.pleural_mm) == 0))
+    return sorted(set(seeds))
+
+
+def test_most_persons_are_healthy_and_every_condition_has_its_share():
+    assert sum(CONDITIONS.values()) == pytest.approx(1.0)
+    assert CONDITIONS["normal"] > 0.5
+    for condition, share in CONDITIONS.items():
+        found = sum(p.condition == condition for p in people()) / MANY
+        assert found == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / MANY)), condition
+    children = sum(p.growth < 1 for p in people()) / MANY
+    wanted = sum(share * CHILD_SHARE.get(condition, 0.0) for condition, share in CONDITIONS.items())
+    assert children == pytest.approx(wanted, abs=0.035)
+    assert {"pacemaker", "operated", "dissection", "stent", "arms_down"} <= {
+        name for p in people() for name, value in p.described().items() if value is True
+    }
+    assert 0.03 < np.mean([p.effusion_mm > 3 for p in people()]) < 0.15
+
+
+def test_healthy_adults_have_published_volumes():
+    """Means of Petersen et al., JCMR 2017 (UK Biobank), less what CT measures smaller (Fuchs et al. 2016)."""
+    adults = healthy_adults()
+
+    def mean(name: str, female: bool) -> float:
+        return float(np.mean([getattr(p, name) for p in adults if p.female == female]))
+
+    assert 100 <= mean("lv_ml", True) <= 124 and 120 <= mean("lv_ml", False) <= 166
+    assert 115 <= mean("rv_ml", True) <= 145 and 145 <= mean("rv_ml", False) <= 182
+    assert 55 <= np.mean([p.la_ml for p in adults]) <= 80  # Kawel-Boehm et al. 2020: about 70 ml
+    assert 0.56 <= np.mean([p.ejection for p in adults]) <= 0.64
+    for p in adults:
+        assert 80 <= p.lv_ml <= 190 and 95 <= p.rv_ml <= 240 and 40 <= p.la_ml <= 100
+        assert 82 <= p.myo_ml <= 190 and 37 <= p.aa_ml <= 84
+        assert p.rv_wall_mm <= 5.0  # Rudski et al., J Am Soc Echocardiogr 2010
+
+
+def test_poses_reach_from_lying_to_hanging_hearts():
+    azimuths, declinations = ([getattr(p, n) for p in people()] for n in ("azimuth", "declination"))
+    assert 45 <= np.median(azimuths) <= 62 and 25 <= np.median(declinations) <= 40
+    assert min(azimuths) < 20 and max(azimuths) > 78
+    assert min(declinations) < 8 and max(declinations) > 62
+
+
+def test_a_person_is_drawn_the_same_every_time():
+    assert draw_person(4) == draw_person(4)
+    assert draw_person(4).whim("anything") == draw_person(4).whim("anything") != draw_person(4).whim("else")
+    assert abs(np.mean([p.whim("la x") for p in people()])) < 0.1
+
+
+@pytest.mark.parametrize("seed", sample())
+def test_volumes_are_those_that_the_person_should_have(seed):
+    _, said = anatomy(seed)
+    cube, systole = said["growth"] ** 3, said["systole"]
+    wanted = {
+        "LV": said["lv_ml"] * (1 - said["ejection"] * systole),
+        "MYO": said["myo_ml"],
+        "LA": said["la_ml"] * (1 + 0.2 * systole),
+        "RV": said["rv_ml"] * (1 - 0.5 * systole),
+        "AA": said["aa_ml"],
+    }
+    for name, volume in wanted.items():
+        assert said["volumes_ml"][name] == pytest.approx(volume * cube, rel=0.15, abs=1.5), name
+
+
+@pytest.mark.parametrize("seed", sample())
+def test_every_label_is_there_in_one_piece_inside_of_the_chest(seed):
+    tissues, _ = anatomy(seed)
+    labels = LABEL_OF_TISSUE[tissues.array]
+    for value in (1, 2, 3, 4):
+        parts = sitk.ConnectedComponent(sitk.GetImageFromArray((labels == value).astype(np.uint8)), True)
+        sizes = np.bincount(sitk.GetArrayFromImage(parts).ravel())[1:]
+        assert sizes.max() > 0.93 * sizes.sum(), f"label {value}"
+    outside = np.isin(tissues.array, (Tissue.AIR, Tissue.SKIN))
+    for axis in range(3):
+        for step in (-1, 1):
+            assert not (np.roll(outside, step, axis) & (labels > 0)).any()
+
+
+@pytest.mark.parametrize("seed", sample())
+def test_the_root_of_the_aorta_belongs_to_its_labelled_part(seed):
+    """What the left ventricle opens into is the ascending aorta, however far back the heart lies."""
+    array = anatomy(seed)[0].array
+    ventricle = np.isin(array, (Tissue.LV_BLOOD, Tissue.VALVE))
+
+    def faces(tissue: Tissue) -> int:
+        return sum(
+            int((np.roll(ventricle, s, a) & (array == tissue)).sum()) for a in range(3) for s in (-1, 1)
+        )
+
+    assert faces(Tissue.ASCENDING_AORTA) > 0 == faces(Tissue.AORTA)
+
+
+def heart_size_ml(seed: int) -> float:
+    return float(np.isin(anatomy(seed)[0].array, HEART).sum()) * anatomy(seed)[0].geometry.voxel_ml
+
+
+def count(seed: int, tissue: Tissue) -> int:
+    return int((anatomy(seed)[0].array == tissue).sum())
+
+
+def test_walls_are_thin_in_health_and_thick_in_hypertrophy():
+    """End-diastole: 5 to 12 mm in health (Kawel et al., Circ Cardiovasc Imaging 2012), 15 to 30 mm at the
+    thickest place in hypertrophy (Maron and Maron, Lancet 2013)."""
+    assert 5 <= anatomy(first("normal"))[1]["wall_mm"] <= 12
+    for condition in ("septal hypertrophy", "concentric hypertrophy"):
+        _, said = anatomy(first(condition))
+        thickest = said["wall_mm"] * (1 + max(said["septum"], said["apical_wall"], 0.0))
+        assert 13 <= thickest <= 36, condition
+    assert anatomy(first("dilated"))[1]["wall_mm"] < 12
+
+
+def test_diseases_change_what_they_are_named_after():
+    health = anatomy(first("normal"))[1]
+    ratio = {
+        condition: {
+            name: volume / health["volumes_ml"][name]
+            for name, volume in anatomy(first(condition))[1]["volumes_ml"].items()
+        }
+        for condition in CONDITIONS
+    }
+    assert ratio["dilated"]["LV"] > 1.2
+    assert ratio["large atria"]["LA"] > 1.3 and ratio["large atria"]["RA"] > 1.1
+    assert ratio["dilated aorta"]["AA"] > 1.4
+    assert ratio["right load"]["RV"] / ratio["right load"]["LV"] > 1.2
+    assert 24 <= health["aorta_mm"] <= 39  # Wolak et al., JACC Cardiovasc Imaging 2008
+    assert 38 <= anatomy(first("dilated aorta"))[1]["aorta_mm"] <= 72
+    assert count(first("fallot"), Tissue.RV_HYPERTROPHY) > 0 == count(first("normal"), Tissue.RV_HYPERTROPHY)
+
+
+def test_a_defect_joins_the_ventricles():
+    seed = first("fallot")
+    array = anatomy(seed)[0].array
+    left, right = (np.isin(array, t) for t in ((Tissue.LV_BLOOD, Tissue.VALVE), (Tissue.RV_BLOOD,)))
+    joined = sum(int((np.roll(left, s, a) & right).sum()) for a in range(3) for s in (-1, 1))
+    health = anatomy(first("normal"))[0].array
+    left, right = health == Tissue.LV_BLOOD, health == Tissue.RV_BLOOD
+    apart = sum(int((np.roll(left, s, a) & right).sum()) for a in range(3) for s in (-1, 1))
+    assert joined > 0 and joined > 3 * apart
+
+
+def test_children_are_small_with_large_right_ventricles():
+    child, adult = anatomy(first("normal", child=True))[1], anatomy(first("normal"))[1]
+    assert 0.45 <= child["growth"] <= 0.9
+    extent = np.array(anatomy(child["seed"])[0].geometry.extent_mm)
+    assert extent == pytest.approx(np.array([384, 306, 324]) * child["growth"], abs=SPACING)
+    assert heart_size_ml(child["seed"]) < heart_size_ml(adult["seed"])
+    young = [p for p in people() if p.growth < 0.6 and p.condition == "normal"]
+    relation = np.mean([p.rv_ml / p.lv_ml for p in young])
+    assert relation > 1.03 * np.mean([p.rv_ml / p.lv_ml for p in healthy_adults()])
+    smallest = min(p.growth * (p.lv_ml / 115) ** (1 / 3) for p in people())
+    assert 0.38 < smallest < 0.6
+
+
+def test_fluid_leads_and_wires_are_where_the_person_has_them():
+    fluid = next(p.seed for p in people() if p.effusion_mm > 10 and min(p.pleural_mm) == 0)
+    voxel = anatomy(fluid)[0].geometry.voxel_ml
+    assert count(fluid, Tissue.PERICARDIAL_FLUID) * voxel > 60 * anatomy(fluid)[1]["growth"] ** 3
+    assert count(first("normal"), Tissue.PERICARDIAL_FLUID) == 0
+    device = next(p.seed for p in people() if p.pacemaker and p.operated)
+    assert count(device, Tissue.METAL) > 30
+
+
+def test_pulmonary_veins_reach_the_lungs():
+    array = anatomy(first("normal"))[0].array
+    vein, lung = array == Tissue.PULMONARY_VEIN, np.isin(array, (Tissue.LUNG, Tissue.LUNG_VESSEL))
+    middle = array.shape[2] // 2
+    for side in (slice(0, middle), slice(middle, None)):
+        touching = sum((np.roll(vein, 2 * s, a) & lung)[:, :, side].sum() for a in range(3) for s in (-1, 1))
+        assert touching > 5

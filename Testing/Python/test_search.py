@@ -1,0 +1,180 @@
+"""The heart is found the way the patient really lies, a wrong header is told, and no heart is no heart."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from SIFALib import engine, models, search, slices
+from SIFALib.inference import NoHeartFound, Options, locate, segment
+from SIFALib.job import Job
+from SIFALib.volume import Geometry, Volume
+from test_inference import CARD, Reader, dice
+from test_slices import tilted
+
+PRE = models.Preprocessing(
+    crop=64, spacing_mm=3.0, slice_spacing_mm=6.0, locate_spacing_mm=4.0, locate_slice_spacing_mm=8.0
+)
+COARSE = dataclasses.replace(CARD, preprocessing=PRE)
+GREY = {1: 60.0, 2: 140.0, 3: 220.0, 4: 300.0}  # HU of the structures; the spine has 500, the liver -120
+SPINE, LIVER, AIR = 500.0, -120.0, -900.0
+BODY = Geometry((72, 66, 50), (-90.0, -80.0, 20.0), (4.0, 4.0, 4.0))
+
+
+class Anatomist(Reader):
+    """Knows the structures by their grey values, but only where spine and liver lie as they do in axial slices."""
+
+    def probabilities(self, batch: np.ndarray) -> np.ndarray:
+        hu = (batch + 1) * 400 - 200
+        out = np.zeros((len(batch), 5, *batch.shape[1:]), np.float32)
+        out[:, 0] = 1
+        for n, image in enumerate(hu):
+            spine, liver = (np.argwhere(np.abs(image - value) < 20) for value in (SPINE, LIVER))
+            inside = np.argwhere(image > -150)
+            lies_well = (
+                len(spine) > 4
+                and len(liver) > 4
+                and spine[:, 0].mean() > inside[:, 0].mean() + 5
+                and liver[:, 1].mean() < inside[:, 1].mean() - 4
+            )
+            for value, grey in GREY.items() if lies_well else ():
+                mask = np.abs(image - grey) < 30
+                out[n, value][mask], out[n, 0][mask] = 1, 0
+        return out
+
+
+@pytest.fixture
+def anatomist(monkeypatch: pytest.MonkeyPatch) -> Anatomist:
+    made = Anatomist()
+    monkeypatch.setattr(engine, "prepare", lambda *_: made)
+    return made
+
+
+def patient(geometry: Geometry = BODY) -> tuple[Volume, np.ndarray]:
+    """Four structures as blocks, to the left and front; liver to the right, spine behind, all along the body."""
+    shape = geometry.shape
+    labels = np.zeros(shape, np.uint8)
+    for value, (j, i) in {1: (23, 39), 2: (31, 39), 3: (23, 47), 4: (31, 31)}.items():
+        labels[16:36, j : j + 8, i : i + 8] = value
+    image = np.array([0.0, *GREY.values()])[labels]
+    image[:, 47:55, 33:37] = SPINE
+    image[:, 19:45, 11:21] = LIVER
+    image[:, :4], image[:, -4:] = AIR, AIR
+    return Volume(image.astype(np.int16), geometry, "patient"), labels
+
+
+def lying(scan: Volume, turn: tuple[int, int, int]) -> Volume:
+    """The same voxels under a header that says the patient lies otherwise."""
+    axes = np.diag(turn) @ scan.geometry.axes
+    return Volume(scan.array, dataclasses.replace(scan.geometry, direction=tuple(axes.ravel())), scan.name)
+
+
+@pytest.mark.parametrize("turn", list(search.TURNS))
+def test_a_header_with_a_wrong_patient_position_is_found_out_and_told(anatomist, turn):
+    scan, truth = patient()
+    right, result = (segment(s, None, COARSE, Options(views="one")) for s in (scan, lying(scan, turn)))
+    assert result.labels.geometry == lying(scan, turn).geometry  # the grid stays what the file says
+    for value in GREY:
+        assert dice(result.labels.array == value, right.labels.array == value) > 0.98
+        assert (
+            dice(result.labels.array == value, truth == value) > 0.7
+        )  # between greys at edges lie other greys
+    told = [note for note in result.report["notes"] if "patient position" in note]
+    assert len(told) == (turn != (1, 1, 1)) and all(
+        search.TURNS[turn] + " exchanged" in note for note in told
+    )
+
+
+@pytest.mark.parametrize(
+    ("order", "signs"), [((0, 1, 2), (1, 1, 1)), ((2, 0, 1), (-1, -1, 1)), ((1, 2, 0), (1, -1, -1))]
+)
+def test_a_header_that_is_right_is_believed_however_the_voxels_are_stored(anatomist, order, signs):
+    scan, truth = patient()
+    array, labels = (a.transpose([2 - order[2 - n] for n in range(3)]) for a in (scan.array, truth))
+    flip = tuple(slice(None, None, signs[2 - n]) for n in range(3))
+    array, labels = np.ascontiguousarray(array[flip]), labels[flip]
+    axes = np.array(tilted((0, 1, 2), (1, 1, 1), 8.0)).reshape(3, 3)[:, list(order)] * np.array(signs)
+    stored = Volume(
+        array, Geometry(array.shape[::-1], (0.0,) * 3, (4.0,) * 3, tuple(axes.ravel())), "stored otherwise"
+    )
+    job = Job(stored, None, COARSE, Options())
+    box = finish(search.find_heart(job))
+    where = np.argwhere(labels > 0)[:, ::-1]
+    assert job.notes == [] and ((where >= box[0] - 0.5) & (where <= box[1] + 0.5)).all()
+
+
+def finish(steps) -> np.ndarray:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def test_the_box_holds_the_heart_with_a_margin_and_little_else(anatomist):
+    scan, truth = patient()
+    box = locate(scan, None, COARSE)
+    where = np.argwhere(truth > 0)[:, ::-1]
+    margin = search.LOCATE_MARGIN_MM / 4.0
+    assert np.all(box[0] <= where.min(axis=0)) and np.all(box[1] >= where.max(axis=0))
+    assert np.all(box[0] > where.min(axis=0) - margin - 3) and np.all(box[1] < where.max(axis=0) + margin + 3)
+
+
+def test_a_few_slices_do_not_make_anyone_doubt_how_the_patient_lies(anatomist):
+    scan, _ = patient()
+    slab = Volume(scan.array[20:26], BODY.part((0, 0, 20), (72, 66, 6)), "slab")
+    assert locate(slab, None, COARSE) is not None
+    for turn in list(search.TURNS)[1:]:
+        job = Job(lying(slab, turn), None, COARSE, Options())
+        with pytest.raises(NoHeartFound):
+            finish(search.find_heart(job))
+        assert job.notes == []
+
+
+def test_no_heart_is_the_answer_after_all_positions_were_tried(anatomist):
+    scan, truth = patient()
+    empty = Volume(np.where(truth > 0, 0, scan.array).astype(np.int16), BODY, "abdomen.nrrd")
+    with pytest.raises(NoHeartFound, match=r"No heart was found in abdomen\.nrrd"):
+        segment(empty, None, COARSE)
+    assert locate(empty, None, COARSE) is None
+
+
+def test_one_organ_that_reminds_of_one_structure_is_no_heart():
+    assert not search.heart_like(np.array([0.02, 0.0, 0.36, 0.0]))  # an abdomen in MR, as measured
+    assert search.heart_like(np.array([0.24, 0.47, 0.48, 0.39]))  # a thorax in MR, as measured
+    assert search.heart_like(np.array([0.5, 0.0, 0.4, 0.0]))  # only the apex is in the scan
+    assert search.heart_like(np.array([0.0, 0.9, 0.0, 0.0]))
+
+
+def test_a_small_scan_without_a_heart_has_none_either(anatomist):
+    """It is not searched, but what comes of its slices must look like a heart."""
+    small = Geometry((30, 28, 20), (0.0,) * 3, (4.0, 4.0, 4.0))
+    rng = np.random.default_rng(0)
+    image = rng.normal(0, 5, small.shape)
+    image[:, 20:24, 12:16], image[:, 6:18, 2:7], image[:, :2] = SPINE, LIVER, AIR
+    scan = Volume(image.astype(np.int16), small, "small abdomen")
+    job = Job(scan, None, COARSE, Options())
+    assert np.array_equal(finish(search.find_heart(job)), slices.whole_box(small))
+    with pytest.raises(NoHeartFound):
+        segment(scan, None, COARSE)
+
+
+def test_scenarios_of_the_benchmark_keep_labels_where_they_were_in_the_patient():
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Benchmarks"))
+    import heart_scenarios
+
+    scan, truth = patient()
+    labels = Volume(truth, BODY, "labels")
+    point = BODY.point(np.argwhere(truth == 4)[:, ::-1]).mean(axis=0)
+    stored = heart_scenarios.restored(labels, np.array([2, 0, 1]), np.array([-1, 1, -1]), np.eye(3))
+    found = stored.geometry.point(np.argwhere(stored.array == 4)[:, ::-1]).mean(axis=0)
+    assert stored.array.shape != truth.shape and np.allclose(found, point)
+    case = heart_scenarios.Case(scan, labels)
+    for name, scenario in heart_scenarios.SCENARIOS.items():
+        first, again = (scenario(np.random.default_rng(5), case) for _ in range(2))
+        assert np.array_equal(first.image.array, again.image.array)
+        assert (first.labels.array > 0).any() == first.heart == (not name.startswith("no heart"))
+        assert first.image.geometry == first.labels.geometry and first.lies == (name == "wrong header")

@@ -1,0 +1,120 @@
+"""How unsure the model is: 0 to 1, in the right place, on the grid of the scan, and never a change of labels."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import tiny_models
+from SIFALib import engine, uncertainty
+from SIFALib.cli import main
+from SIFALib.inference import Options, segment
+from SIFALib.volume import Geometry
+from test_inference import Reader, dice, drawing, reader  # noqa: F401  (reader is a fixture)
+from test_views import BALL, SMALL, smooth
+
+
+def test_entropy_is_0_where_one_class_is_certain_and_1_where_all_are_as_likely():
+    p = np.array([[1.0, 0.2, 0.5], [0.0, 0.2, 0.5], [0.0, 0.2, 0.0], [0.0, 0.2, 0.0], [0.0, 0.2, 0.0]])
+    found = uncertainty.entropy(p.astype(np.float32))
+    assert found == pytest.approx([0.0, 1.0, np.log(2) / np.log(5)], abs=1e-4)
+    assert found.dtype == np.float32 and found.min() >= 0 and found.max() <= 1
+
+
+def test_expected_dice_is_the_mean_dice_with_truths_drawn_from_the_probabilities():
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0, 1, (30, 30)) ** np.linspace(0.2, 4, 30)
+    probabilities = np.stack([1 - p, p])
+    expected = uncertainty.expected_dice(probabilities, uncertainty.mass(probabilities))
+    drawn = [dice(p > 0.5, rng.uniform(0, 1, p.shape) < p) for _ in range(300)]
+    assert expected[1] == pytest.approx(np.mean(drawn), abs=0.003)
+
+
+def test_expected_dice_of_certain_classes_is_1_and_of_missing_ones_unknown():
+    probabilities = np.zeros((3, 4, 4))
+    probabilities[0, :2], probabilities[1, 2:] = 1, 1
+    expected = uncertainty.expected_dice(probabilities, uncertainty.mass(probabilities))
+    assert expected[1] == 1 and np.isnan(expected[2])
+
+
+def test_what_was_cleaned_away_counts_against_a_structure():
+    probabilities = np.zeros((2, 10))
+    probabilities[0], probabilities[1, :8] = 1, 0
+    probabilities[:, :6] = [[0], [1]]
+    before = uncertainty.mass(probabilities)
+    probabilities[:, 4:6] = [[1], [0]]  # a stray piece
+    assert uncertainty.expected_dice(probabilities, before)[1] == pytest.approx(2 * 4 / (4 + 6))
+
+
+THICK = Geometry((16, 80, 76), (0.0,) * 3, (8.0, 1.8, 1.8))
+
+
+@pytest.mark.parametrize("geometry", [BALL, THICK], ids=["three views", "a stack of thick slices"])
+def test_the_map_lies_on_the_scan_is_high_at_its_edges_and_changes_no_label(reader, geometry):  # noqa: F811
+    scan, _ = drawing(geometry)
+    scan = dataclasses.replace(scan, array=smooth(scan.array))
+    plain, asked = (segment(scan, None, SMALL, Options(uncertainty=u)) for u in (False, True))
+    assert plain.uncertainty is None and np.array_equal(plain.labels.array, asked.labels.array)
+    found = asked.uncertainty
+    assert found.geometry == geometry and found.array.dtype == np.float16
+    assert found.array.min() >= 0 and found.array.max() <= 1
+    sure = (scan.array > 295) | (scan.array < -150)
+    torn = np.abs(scan.array - 150) < 30
+    assert np.mean(found.array[torn].astype(float)) > 0.3 > 0.1 > np.mean(found.array[sure].astype(float))
+    json.dumps(asked.report, allow_nan=False)
+    assert asked.report["expected_dice"]["AA"] in (None, 0.0) and asked.report["expected_dice"]["LV"] > 0.6
+
+
+class Blurred(Reader):
+    """Less and less sure of what it reads."""
+
+    def __init__(self, doubt: float) -> None:
+        super().__init__()
+        self.doubt = doubt
+
+    def probabilities(self, batch: np.ndarray) -> np.ndarray:
+        return (1 - self.doubt) * super().probabilities(batch) + np.float32(self.doubt / 5)
+
+
+def test_a_model_that_doubts_expects_a_lower_dice(monkeypatch):
+    scan, _ = drawing(BALL)
+    found = []
+    for doubt in (0.0, 0.02, 0.06):
+        monkeypatch.setattr(engine, "prepare", lambda *_, d=doubt: Blurred(d))
+        found.append(segment(scan, None, SMALL, Options(views="one")).report["expected_dice"]["LV"])
+    assert found[0] > found[1] > found[2]
+
+
+def test_the_map_is_empty_outside_of_the_region_of_interest(reader):  # noqa: F811
+    scan, _ = drawing(BALL)
+    middle = BALL.point((np.array(BALL.size) - 1) / 2)
+    roi = tuple(float(x) for c in middle for x in (c - 40, c + 40))
+    result = segment(scan, None, SMALL, Options(roi=roi, uncertainty=True))
+    where = BALL.point(np.argwhere(result.uncertainty.array > 0)[:, ::-1])
+    assert (
+        len(where) > 1000 and np.abs(where - middle).max() < 40 + 2 * 2.0 + 2.0
+    )  # a slice distance to spare
+
+
+def test_the_command_writes_the_map_on_the_grid_of_the_scan(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    image = sitk.GetImageFromArray(rng.normal(0, 300, (20, 44, 40)).astype(np.int16))
+    image.SetSpacing((4.0, 4.5, 6.0))
+    image.SetDirection((0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0))
+    sitk.WriteImage(image, str(tmp_path / "scan.nrrd"))
+    tiny_models.write_constant(tmp_path / "models" / "tiny-1.0.0", 3)
+    monkeypatch.setenv("SIFA_MODELS", str(tmp_path / "models"))
+    scan, out, report = tmp_path / "scan.nrrd", tmp_path / "out.nrrd", tmp_path / "report.json"
+    arguments = ["segment", str(scan), str(out), "--model", "tiny", "--report", str(report)]
+    assert main([*arguments, "--views", "one", "--uncertainty", str(tmp_path / "unsure.nii.gz")]) == 0
+    written = sitk.ReadImage(str(tmp_path / "unsure.nii.gz"))
+    assert written.GetSize() == image.GetSize() and written.GetPixelID() == sitk.sitkFloat32
+    assert np.allclose(written.GetDirection(), image.GetDirection(), atol=1e-6)
+    values = sitk.GetArrayFromImage(written)
+    assert values.min() >= 0 and 0.05 < values.max() <= 1
+    said = json.loads(report.read_text())
+    assert said["views"] == ["axial"] and 0 < said["expected_dice"]["LV"] <= 1
+    assert main([*arguments, "--uncertainty", str(tmp_path / "unsure.png")]) == 2
