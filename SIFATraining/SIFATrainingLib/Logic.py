@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import subprocess
+import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 SETTING = "SIFA/RunsFolder"
 SCANS = ".scans"  # below the folder of runs: copies of volumes of scenes, one folder a check
+DELETED = ".deleted"  # what the name of a run ends in while it is being removed
+DAY_SECONDS = 86_400.0
 OWN_SCANS = "own-scans.txt"  # in a run folder: the name of the folder of copies that belongs to it
 
 
@@ -48,6 +52,7 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         self.dependencies = dependencies or Dependencies(button=_("Start"))
         self._store = store
         self._launched: dict[Path, Launched] = {}
+        self._copies: set[Path] = set()  # folders of scans that this program made
 
     def getParameterNode(self) -> SIFATrainingParameterNode:
         return SIFATrainingParameterNode(super().getParameterNode())
@@ -201,25 +206,33 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
             raise RunError(_("A process works on this run; stop it first."))
         if not (folder / "run.json").is_file():
             raise RunError(_("{folder} is no run; it was not deleted.").format(folder=folder))
-        doomed = folder.with_name(f".{folder.name}.deleted")
         with lock.held(RunFolder(folder)):
-            own = folder / OWN_SCANS
-            scans = (
-                self.runsFolder / SCANS / own.read_text(encoding="utf-8").strip() if own.exists() else None
-            )
+            scans = _ownScans(folder)
+        doomed = folder.with_name(f".{uuid.uuid4().hex}{DELETED}")
         folder.rename(doomed)
         shutil.rmtree(doomed)
-        if scans is not None and scans.parent == self.runsFolder / SCANS and scans.name:
-            shutil.rmtree(scans, ignore_errors=True)
+        if scans:
+            shutil.rmtree(self.runsFolder / SCANS / scans, ignore_errors=True)
 
-    def sweepScans(self, keep: Path | None = None) -> None:
-        """Remove copies of scans that no run uses, but `keep`."""
-        place = self.runsFolder / SCANS
-        if not place.is_dir():
-            return
-        used = {s.run.configuration.data.target for s in self.runs() if s.run is not None}
-        for folder in place.iterdir():
-            if folder != keep and str(folder) not in used:
+    def copies(self) -> Path:
+        """A folder to be made, for copies of scans."""
+        folder = self.runsFolder / SCANS / uuid.uuid4().hex
+        self._copies.add(folder)
+        return folder
+
+    def sweep(self, keep: Path | None = None) -> None:
+        """Remove copies of scans that no run uses, but `keep`, and what is left of deleted runs.
+
+        Copies that another program made may be on their way into a run, so they must be a day old.
+        """
+        used = {_ownScans(run) for run in _folders(self.runsFolder)}
+        yesterday = time.time() - DAY_SECONDS
+        for folder in _folders(self.runsFolder / SCANS):
+            mine = folder in self._copies
+            if folder != keep and folder.name not in used and (mine or folder.stat().st_mtime < yesterday):
+                shutil.rmtree(folder, ignore_errors=True)
+        for folder in _folders(self.runsFolder):
+            if folder.name.startswith(".") and folder.name.endswith(DELETED):
                 shutil.rmtree(folder, ignore_errors=True)
 
     # Models
@@ -244,3 +257,20 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         from SIFASegmentationLib.Logic import SIFASegmentationLogic
 
         SIFASegmentationLogic().getParameterNode().model = package.card.key
+
+
+def _ownScans(run: Path) -> str:
+    """The name of the folder of copies that belongs to a run; "" if there is none."""
+    try:
+        name = (run / OWN_SCANS).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+    return name if name == Path(name).name else ""
+
+
+def _folders(place: Path) -> list[Path]:
+    """The folders in there; none if it cannot be read."""
+    try:
+        return [path for path in place.iterdir() if path.is_dir()]
+    except OSError:
+        return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,17 +127,13 @@ class RunReader:
         return found
 
     def log(self, lines: int = 200) -> str:
-        """The end of log.txt, and what its process printed."""
-        from SIFALib.runs import launch
+        """The end of log.txt, and what its process printed besides: why it crashed, for instance."""
+        from SIFALib.runs import files, launch
 
-        parts = []
-        for name in (launch.OUTPUT, "log.txt"):
-            try:
-                text = (self.path / name).read_bytes()[-100_000:].decode("utf-8", "replace")
-            except OSError:
-                continue
-            parts += text.splitlines()[-lines:]
-        return "\n".join(parts[-lines:])
+        logged = files.tail(self.path / "log.txt").splitlines()
+        same = {re.sub(r"^(\S+ \S+) [A-Z]+ ", r"\1 ", line) for line in logged}
+        printed = [n for n in files.tail(self.path / launch.OUTPUT).splitlines() if n not in same]
+        return "\n".join([*logged, *printed][-lines:])
 
     def details(self) -> str:
         """Everything that helps who is asked for help: configuration, status, log."""

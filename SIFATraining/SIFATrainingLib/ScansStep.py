@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import qt
 from SIFASegmentationLib.Steps import Runner, Step
 from slicer.i18n import tr as _
 
 from . import SceneExport, Words
-from .Checking import THUMBNAIL, Check, Checked
-from .Logic import SCANS, SIFATrainingLogic
+from .Checking import Check, Checked
+from .Logic import SIFATrainingLogic
 from .Parameters import Scans, SIFATrainingParameterNode
+from .ScansTable import Row, ScansTable
 from .Words import State
 
 if TYPE_CHECKING:
     from SIFALib.datasets.scans import Finding
 
-ROWS = 5  # of the table, before it scrolls
-ROW = THUMBNAIL + 6  # pixels
-HEADER = 26  # pixels
 LEAST_MANY = 5  # fewer scans are named as few
-
-
-@dataclass
-class Row:
-    """One scan. key: of its node in the scene, or its name; finding: None as long as nobody looked at it."""
-
-    key: str
-    name: str
-    finding: Finding | None = None
-    ticked: bool = True
 
 
 class ScansStep:
@@ -50,26 +35,11 @@ class ScansStep:
         self.place = ""  # that was looked at: a folder
         self._of: tuple = ()  # which choice that belongs to
         self._copies: dict[str, str] = {}  # node id -> name of its copy
-        self._filling = False
-        self._filled: tuple | None = None  # what the table shows
         self.check = Check("target", self._onStep, self._onChecked)
         self.runner = Runner(self._onExportStep, self._onExported, self._onError)
-        self._makeTable()
+        self.table = ScansTable(ui.scansTable, self._onTicked)
         ui.checkScansButton.connect("clicked(bool)", self.onCheck)
         ui.scansPathEdit.connect("currentPathChanged(QString)", self._onPath)
-        ui.scansTable.connect("itemChanged(QTableWidgetItem*)", self._onTicked)
-
-    def _makeTable(self) -> None:
-        table = self.ui.scansTable
-        table.setColumnCount(4)
-        table.setHorizontalHeaderLabels([_("Scan"), _("Kind"), _("Spacing, view (mm)"), _("Verdict")])
-        table.verticalHeader().setVisible(False)
-        table.verticalHeader().setDefaultSectionSize(ROW)
-        table.horizontalHeader().setFixedHeight(HEADER)
-        table.setIconSize(qt.QSize(THUMBNAIL, THUMBNAIL))
-        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        for column in range(1, 4):
-            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
 
     @property
     def busy(self) -> bool:
@@ -100,7 +70,7 @@ class ScansStep:
                 self.onCheck()
         if scene:
             self._offerVolumes()
-        self._fill()
+        self.table.show(self.rows, self.checked)
         self._say()
 
     def _choice(self) -> tuple:
@@ -120,35 +90,6 @@ class ScansStep:
 
     def _excluded(self) -> list[str]:
         return json.loads(self.parameters.excludedScans) if self.parameters is not None else []
-
-    def _state(self) -> tuple:
-        return tuple((row.key, row.name, row.ticked, row.finding) for row in self.rows)
-
-    def _fill(self) -> None:
-        """Fill the table anew, if it shows anything else: not while one of its own boxes is being ticked."""
-        table = self.ui.scansTable
-        if self._state() == self._filled:
-            return
-        self._filled, self._filling = self._state(), True
-        table.setRowCount(len(self.rows))
-        for index, row in enumerate(self.rows):
-            first = qt.QTableWidgetItem(row.name)
-            first.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable | qt.Qt.ItemIsSelectable)
-            first.setCheckState(qt.Qt.Checked if row.ticked else qt.Qt.Unchecked)
-            icon = self.checked.picture(row.finding) if self.checked and row.finding else None
-            if icon is not None:
-                first.setIcon(icon)
-            table.setItem(index, 0, first)
-            for column, text in enumerate(_texts(row), start=1):
-                item = qt.QTableWidgetItem(text)
-                if column == 3 and row.finding is not None and row.finding.problems:
-                    item.setForeground(qt.QBrush(qt.QColor(State.PROBLEM.value[1])))
-                item.setToolTip(_toolTip(row))
-                table.setItem(index, column, item)
-            first.setToolTip(_toolTip(row))
-        table.setFixedHeight(HEADER + ROW * min(ROWS, len(self.rows)) + 2 * table.frameWidth)
-        table.setVisible(bool(self.rows))
-        self._filling = False
 
     def _say(self) -> None:
         self.ui.scansBar.setVisible(self.busy)
@@ -225,7 +166,8 @@ class ScansStep:
 
     def excludedNames(self) -> list[str]:
         """The scans of the place that are not used, as the library calls them."""
-        return [row.finding.name for row in self.rows if not row.ticked and row.finding is not None]
+        used = {finding.name for finding in self.findings()}
+        return [f.name for f in self.checked.findings if f.name not in used] if self.checked else []
 
     # What the person does
 
@@ -240,12 +182,9 @@ class ScansStep:
         if self.parameters is not None and path != self.parameters.scansFolder:
             self.parameters.scansFolder = path
 
-    def _onTicked(self, item) -> None:
-        if self._filling or item.column() != 0 or self.parameters is None:
+    def _onTicked(self) -> None:
+        if self.parameters is None:
             return
-        row = self.rows[item.row()]
-        row.ticked = item.checkState() == qt.Qt.Checked
-        self._filled = self._state()
         self.parameters.excludedScans = json.dumps([r.key for r in self.rows if not r.ticked])
         self._say()
         self.onChanged()
@@ -254,7 +193,7 @@ class ScansStep:
         if self.busy:
             self.stop()
         elif self.parameters.scans is Scans.SCENE:
-            folder = self.logic.runsFolder / SCANS / uuid.uuid4().hex
+            folder = self.logic.copies()
             ticked = {row.key for row in self.rows if row.ticked}
             nodes = [n for n in SceneExport.sceneVolumes() if n.GetID() in ticked]
             self.place = str(folder)
@@ -278,7 +217,7 @@ class ScansStep:
 
     def _onExported(self, names: dict[str, str]) -> None:
         self._copies = names
-        self.logic.sweepScans(Path(self.place))
+        self.logic.sweep(Path(self.place))
         self._startCheck()
         self._say()
 
@@ -300,23 +239,6 @@ class ScansStep:
                 row.finding = found.get(self._copies.get(row.key, ""))
         else:
             self.rows = [Row(f.name, f.name, f, f.name not in excluded) for f in checked.findings]
-        self._fill()
+        self.table.show(self.rows, self.checked)
         self._say()
         self.onChanged()
-
-
-def _texts(row: Row) -> tuple[str, str, str]:
-    """Kind; spacing above field of view; verdict."""
-    f = row.finding
-    if f is None:
-        return ("", "", _("not looked at"))
-    verdict = _("problem") if f.problems else _("look at it") if f.warnings else _("fine")
-    size = "\n".join(map(Words.times, (f.spacing_mm, f.field_of_view_mm)))
-    return (f.looks_like, size, verdict)
-
-
-def _toolTip(row: Row) -> str:
-    if row.finding is None:
-        return _("Press Check to look at this volume.")
-    said = [*row.finding.problems, *(f"{w}." for w in row.finding.warnings)]
-    return "\n".join([row.finding.path, *said])

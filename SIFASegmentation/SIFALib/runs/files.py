@@ -36,6 +36,18 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
+def tail(path: Path, longest: int = 100_000) -> str:
+    """The last bytes of a UTF-8 text, from the start of a line if it is longer; "" if there is none."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - longest))
+            text = file.read()
+    except OSError:
+        return ""
+    return (text if size <= longest else text[text.find(b"\n") + 1 :]).decode("utf-8", "replace")
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a loss of power; Windows does so by itself."""
     if sys.platform == "win32":

@@ -10,11 +10,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from . import processes
+from . import files, processes
 from .processes import Process
 
 LIBRARY = Path(__file__).resolve().parents[2]  # the folder that SIFALib lies in
@@ -25,7 +25,6 @@ _BOOTSTRAP = (
 )
 _WINDOWS_FLAGS = 0x00000200 | 0x08000000  # CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW
 _BREAKAWAY = 0x01000000  # CREATE_BREAKAWAY_FROM_JOB: a job would end us with the program that started us
-_GRACE_SECONDS = 5.0  # between asking a process to end and ending it
 
 
 def start(
@@ -57,9 +56,9 @@ def train(folder: Path, python: str, environment: Mapping[str, str] | None = Non
 
 
 def end(process: Process) -> bool:
-    """End a process that `start` started, and all that it started; False if it is not this one any more.
+    """End a process at once, with all that it started; False if it is not this one any more.
 
-    A recycled number is left alone.
+    A recycled number is left alone, and so is whatever started the process.
     """
     if not process.is_alive():
         return False
@@ -67,12 +66,10 @@ def end(process: Process) -> bool:
         command = ["taskkill", "/PID", str(process.pid), "/T", "/F"]
         subprocess.run(command, capture_output=True, check=False, creationflags=_WINDOWS_FLAGS)
         return True
-    group = _group(process.pid)
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        _send(process.pid, group, number)
-        until = time.monotonic() + _GRACE_SECONDS
-        while number == signal.SIGTERM and process.is_alive() and time.monotonic() < until:
-            time.sleep(0.02)
+    # Not by its group alone: Slicer's launcher leads that, or a script of which it is a part.
+    for pid in (process.pid, *processes.descendants(process.pid)):
+        with suppress(OSError):  # it has ended by itself
+            os.kill(pid, signal.SIGKILL)
     return True
 
 
@@ -82,33 +79,12 @@ def kill(child: subprocess.Popen) -> None:
         if sys.platform == "win32":
             end(Process(child.pid, processes.started(child.pid), processes.this_process().host))
         else:
-            _send(child.pid, _group(child.pid), signal.SIGKILL)
+            with suppress(OSError):
+                os.killpg(child.pid, signal.SIGKILL)  # it leads a group since its start
     child.wait()
-
-
-def _group(pid: int) -> int:
-    """The group that a process leads, or 0: then it shares one with others, who must live."""
-    try:
-        return pid if os.getpgid(pid) == pid else 0
-    except OSError:
-        return 0
-
-
-def _send(pid: int, group: int, number: int) -> None:
-    try:
-        if group:
-            os.killpg(group, number)
-        else:
-            os.kill(pid, number)
-    except OSError:
-        pass  # it has ended by itself
 
 
 def last_words(output: Path, characters: int = 400) -> str:
     """The last line that a process printed: for one that ended before it could say more. "" if there is none."""
-    try:
-        text = output.read_bytes()[-20_000:].decode("utf-8", "replace")
-    except OSError:
-        return ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in files.tail(output).splitlines() if line.strip()]
     return lines[-1][:characters] if lines else ""

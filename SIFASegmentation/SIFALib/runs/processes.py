@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,35 @@ def _exists(pid: int) -> bool:
     except PermissionError:
         return True
     return False  # ours, and gone a moment ago
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes that a process started, and those that they started; not on Windows, where taskkill finds them."""
+    children: dict[int, list[int]] = {}
+    for child, parent in _parents():
+        children.setdefault(parent, []).append(child)
+    found, open_ = [], [pid]
+    while open_:
+        born = children.pop(open_.pop(), [])
+        found += born
+        open_ += born
+    return found
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    """Number of each process and of the one that started it."""
+    if not Path("/proc/self/stat").exists():
+        answer = subprocess.run(["/bin/ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=False)
+        pairs = (line.split() for line in answer.stdout.splitlines())
+        yield from ((int(pid), int(parent)) for pid, parent in pairs)
+        return
+    for place in Path("/proc").iterdir():
+        if place.name.isdecimal():
+            try:
+                text = (place / "stat").read_text(encoding="utf-8", errors="replace")
+            except OSError:  # it has ended meanwhile
+                continue
+            yield int(place.name), int(text.rpartition(")")[2].split()[1])
 
 
 def _started_on_windows(pid: int) -> str:

@@ -1,0 +1,104 @@
+"""The table of scans: a box to tick, a thumbnail, and what was found about each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import qt
+from slicer.i18n import tr as _
+
+from . import Words
+from .Checking import THUMBNAIL, Checked
+from .Words import State
+
+if TYPE_CHECKING:
+    from SIFALib.datasets.scans import Finding
+
+ROWS = 5  # before it scrolls
+ROW = THUMBNAIL + 6  # pixels
+HEADER = 26  # pixels
+
+
+@dataclass
+class Row:
+    """One scan. key: of its node in the scene, or its name; finding: None as long as nobody looked at it."""
+
+    key: str
+    name: str
+    finding: Finding | None = None
+    ticked: bool = True
+
+
+class ScansTable:
+    """Shows rows; `onTicked` is called after the person ticked or unticked one of them."""
+
+    def __init__(self, table, onTicked: Callable[[], None]) -> None:
+        self.table, self.onTicked = table, onTicked
+        self._rows: Sequence[Row] = ()
+        self._shown: tuple | None = None
+        self._filling = False
+        table.setColumnCount(4)
+        table.setHorizontalHeaderLabels([_("Scan"), _("Kind"), _("Spacing, view (mm)"), _("Verdict")])
+        table.verticalHeader().setVisible(False)
+        table.verticalHeader().setDefaultSectionSize(ROW)
+        table.horizontalHeader().setFixedHeight(HEADER)
+        table.setIconSize(qt.QSize(THUMBNAIL, THUMBNAIL))
+        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        for column in range(1, 4):
+            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        table.connect("itemChanged(QTableWidgetItem*)", self._onItem)
+
+    def show(self, rows: Sequence[Row], checked: Checked | None) -> None:
+        """Fill the table anew, if it shows anything else: not while one of its own boxes is being ticked."""
+        self._rows = rows
+        if _state(rows) == self._shown:
+            return
+        self._shown, self._filling = _state(rows), True
+        self.table.setRowCount(len(rows))
+        for number, row in enumerate(rows):
+            self._fill(number, row, checked.picture(row.finding) if checked and row.finding else None)
+        self.table.setFixedHeight(HEADER + ROW * min(ROWS, len(rows)) + 2 * self.table.frameWidth)
+        self.table.setVisible(bool(rows))
+        self._filling = False
+
+    def _fill(self, number: int, row: Row, picture: qt.QIcon | None) -> None:
+        first = qt.QTableWidgetItem(row.name)
+        first.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable | qt.Qt.ItemIsSelectable)
+        first.setCheckState(qt.Qt.Checked if row.ticked else qt.Qt.Unchecked)
+        if picture is not None:
+            first.setIcon(picture)
+        items = [first, *(qt.QTableWidgetItem(text) for text in _texts(row))]
+        if row.finding is not None and row.finding.problems:
+            items[-1].setForeground(qt.QBrush(qt.QColor(State.PROBLEM.value[1])))
+        for column, item in enumerate(items):
+            item.setToolTip(_toolTip(row))
+            self.table.setItem(number, column, item)
+
+    def _onItem(self, item) -> None:
+        if self._filling or item.column() != 0:
+            return
+        self._rows[item.row()].ticked = item.checkState() == qt.Qt.Checked
+        self._shown = _state(self._rows)
+        self.onTicked()
+
+
+def _state(rows: Sequence[Row]) -> tuple:
+    return tuple((row.key, row.name, row.ticked, row.finding) for row in rows)
+
+
+def _texts(row: Row) -> tuple[str, str, str]:
+    """Kind; spacing above field of view; verdict."""
+    f = row.finding
+    if f is None:
+        return ("", "", _("not looked at"))
+    verdict = _("problem") if f.problems else _("look at it") if f.warnings else _("fine")
+    return (f.looks_like, "\n".join(map(Words.times, (f.spacing_mm, f.field_of_view_mm))), verdict)
+
+
+def _toolTip(row: Row) -> str:
+    if row.finding is None:
+        return _("Press Check to look at this volume.")
+    said = [*row.finding.problems, *(f"{w}." for w in row.finding.warnings)]
+    return "\n".join([row.finding.path, *said])
