@@ -10,7 +10,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from . import Words
+from . import Tables, Words
 from .Logic import SIFASegmentationLogic
 
 ROWS = 4  # of the table, before it scrolls
@@ -23,12 +23,7 @@ class ModelsPanel:
         self.ui, self.logic, self.onChanged = ui, logic, onChanged
         self.packages: list = []
         table = ui.modelsTable
-        table.setColumnCount(3)
-        table.setHorizontalHeaderLabels([_("Model"), _("For"), _("State")])
-        table.verticalHeader().setVisible(False)
-        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        for column in (1, 2):
-            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        Tables.prepare(table, [_("Model"), _("For"), _("State")])
         table.connect("itemSelectionChanged()", self._enableButtons)
         ui.importPathEdit.connect("currentPathChanged(QString)", lambda _path: self._enableButtons())
         ui.importModelButton.connect("clicked(bool)", self.onImport)
@@ -49,7 +44,7 @@ class ModelsPanel:
             self._line(row, Words.modelName(card), card.modality, state, Words.modelToolTip(card))
         for row, package in enumerate(broken, start=len(usable)):
             self._line(row, package.folder.name, "", _("unusable"), package.reason)
-        Words.fitHeight(self.ui.modelsTable, min(ROWS, len(self.packages)))
+        Tables.fitHeight(self.ui.modelsTable, min(ROWS, len(self.packages)))
         self._enableButtons()
 
     def _line(self, row: int, name: str, modality: str, state: str, toolTip: str) -> None:

@@ -8,7 +8,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from . import Words
+from . import Tables, Words
 from .Logic import SIFASegmentationLogic
 
 
@@ -18,12 +18,7 @@ class ResultsPanel:
     def __init__(self, ui, logic: SIFASegmentationLogic) -> None:
         self.ui, self.logic = ui, logic
         self.node = None
-        table = ui.resultsTable
-        table.setColumnCount(2)
-        table.setHorizontalHeaderLabels([_("Structure"), _("Volume (ml)")])
-        table.verticalHeader().setVisible(False)
-        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        table.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.ResizeToContents)
+        Tables.prepare(ui.resultsTable, [_("Structure"), _("Volume (ml)")])
         ui.editButton.connect("clicked(bool)", self.onEdit)
         ui.adaptButton.connect("clicked(bool)", self.onAdapt)
         self.show(None)
@@ -51,7 +46,7 @@ class ResultsPanel:
             volume = qt.QTableWidgetItem(f"{row.volumeMl:.1f}")
             volume.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
             table.setItem(index, 1, volume)
-        Words.fitHeight(table, len(rows))
+        Tables.fitHeight(table, len(rows))
 
     def _flags(self, report: dict, rows) -> str:
         flags = report.get("flags", [])

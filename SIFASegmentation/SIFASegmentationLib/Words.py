@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 BRIEF = 60  # characters on what a model was trained on; the rest is in the tooltip
 SWATCH = 12  # pixels
-ROW = 26  # pixels, height of a row of a table and of its header
 
 
 def timeLeft(seconds: float | None) -> str:
@@ -21,9 +20,20 @@ def timeLeft(seconds: float | None) -> str:
         return ""
     if seconds < 5:
         return _("a few seconds left")
+    return _("{time} left").format(time=duration(seconds))
+
+
+def duration(seconds: float) -> str:
+    """ "about 3 h 20 min"."""
     if seconds < 90:
-        return _("about {seconds} s left").format(seconds=5 * round(seconds / 5))
-    return _("about {minutes} min left").format(minutes=round(seconds / 60))
+        return _("about {count} s").format(count=max(5, 5 * round(seconds / 5)))
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return _("about {count} min").format(count=minutes)
+    hours, minutes = divmod(10 * round(minutes / 10), 60)
+    if hours >= 24 or not minutes:
+        return _("about {count} h").format(count=hours + round(minutes / 60))
+    return _("about {hours} h {minutes} min").format(hours=hours, minutes=minutes)
 
 
 def modelName(card: ModelCard) -> str:
@@ -68,10 +78,3 @@ def swatch(color: tuple[int, int, int]) -> qt.QIcon:
     pixmap = qt.QPixmap(SWATCH, SWATCH)
     pixmap.fill(qt.QColor(*color))
     return qt.QIcon(pixmap)
-
-
-def fitHeight(table, rows: int) -> None:
-    """Make a table as high as its header and that many rows."""
-    header = table.verticalHeader()
-    header.setDefaultSectionSize(ROW)
-    table.setFixedHeight(ROW * (rows + 1) + 2 * table.frameWidth)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import qt
+from SIFASegmentationLib import Tables
 from slicer.i18n import tr as _
 
 from .Parameters import SIFATrainingParameterNode
@@ -24,7 +25,7 @@ ELSEWHERE = {  # chosen in the steps of the panel
     "name", "device", "start_model", "data.source", "data.target", "data.classes", "data.target_labels", "cache",
     "method.classes", "method.variant", "method.width", "compile", "tensorboard",
 }  # fmt: skip
-UNITS = (("_mm", "mm"), ("_deg", "°"), ("_every", "iterations"), ("_share", "0 to 1"))
+UNITS = (("_mm", "mm"), ("_deg", "degrees"), ("_every", "iterations"), ("_share", "0 to 1"))
 EXACT_UNITS = {
     "data.size": "pixels",
     "batch": "slices",
@@ -108,12 +109,9 @@ class AdvancedSettings:
         self._configuration: Configuration | None = None
         self._filling = False
         table = ui.advancedTable
-        table.setColumnCount(3)
-        table.setHorizontalHeaderLabels([_("Setting"), _("Value"), _("Range")])
-        table.verticalHeader().setVisible(False)
+        Tables.prepare(table, [_("Setting"), _("Value"), _("Range")])
         table.verticalHeader().setDefaultSectionSize(ROW)
         table.setWordWrap(False)
-        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         for column, width in WIDTHS.items():
             table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.Fixed)
             table.setColumnWidth(column, width)
@@ -123,6 +121,7 @@ class AdvancedSettings:
     def show(self, parameters: SIFATrainingParameterNode, configuration: Configuration | None) -> None:
         """The values of that configuration; the table is made once it is looked at."""
         self.parameters, self._configuration = parameters, configuration or self._configuration
+        self.ui.resetAdvancedButton.enabled = parameters.advanced != "{}"
         if self.ui.advancedCollapsibleButton.collapsed or self._configuration is None:
             return
         if not self._editors:
@@ -134,7 +133,6 @@ class AdvancedSettings:
             font = editor.font
             font.setBold(key in changed)
             editor.setFont(font)
-        self.ui.resetAdvancedButton.enabled = bool(changed)
         self._filling = False
 
     def _build(self, configuration: Configuration) -> None:

@@ -94,7 +94,7 @@ class HowStep:
                 device=self.timed["device"].upper(),
             )
             text = _("{time} on this computer: {each}, and a little to look at your scans.").format(
-                time=Words.duration(seconds).capitalize(), each=each
+                time=Common.duration(seconds).capitalize(), each=each
             )
             Words.show(label, State.FINE, text)
         else:
@@ -106,7 +106,7 @@ class HowStep:
     def _compare(self) -> None:
         """How long each preset takes, once that can be told."""
         known = self.timed is not None and not self.reason
-        times = [f"{p.label()} {Words.duration(Presets.of(p, self.timed))}" for p in Preset] if known else []
+        times = [f"{p.label()} {Common.duration(Presets.of(p, self.timed))}" for p in Preset] if known else []
         self.ui.presetTimesLabel.text = f"<small>{html.escape(' · '.join(times))}</small>"
         self.ui.presetTimesLabel.setVisible(known)
 

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from . import Presets, Words
 from .Parameters import SIFATrainingParameterNode, Source
+from .ScanCopies import ScanCopies
 
 if TYPE_CHECKING:
     from SIFALib.models import ModelPackage, ModelStore
@@ -30,10 +30,7 @@ if TYPE_CHECKING:
     from SIFALib.runs.processes import Process
 
 SETTING = "SIFA/RunsFolder"
-SCANS = ".scans"  # below the folder of runs: copies of volumes of scenes, one folder a check
-DELETED = ".deleted"  # what the name of a run ends in while it is being removed
-DAY_SECONDS = 86_400.0
-OWN_SCANS = "own-scans.txt"  # in a run folder: the name of the folder of copies that belongs to it
+WATCHED = "SIFA/WatchedRun"
 
 
 @dataclass(frozen=True)
@@ -52,7 +49,7 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         self.dependencies = dependencies or Dependencies(button=_("Start"))
         self._store = store
         self._launched: dict[Path, Launched] = {}
-        self._copies: set[Path] = set()  # folders of scans that this program made
+        self.copies = ScanCopies()
 
     def getParameterNode(self) -> SIFATrainingParameterNode:
         return SIFATrainingParameterNode(super().getParameterNode())
@@ -79,6 +76,23 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
     @runsFolder.setter
     def runsFolder(self, folder: Path) -> None:
         qt.QSettings().setValue(SETTING, str(folder))
+
+    def remember(self, folder: Path, state: str) -> None:
+        """Keep in mind, also after this program's end, which run was looked at last and how it was."""
+        qt.QSettings().setValue(WATCHED, json.dumps([str(folder), state]))
+
+    def changedMeanwhile(self) -> Path | None:
+        """The run that was looked at last, if it is not as it was then."""
+        from SIFALib.runs import control
+
+        try:
+            path, state = json.loads(qt.QSettings().value(WATCHED, ""))
+        except (ValueError, TypeError):
+            return None
+        folder = Path(path)
+        if folder.parent != self.runsFolder or not (folder / "run.json").is_file():
+            return None
+        return folder if control.look(folder).state != state else None
 
     # Configurations
 
@@ -137,9 +151,7 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         while path.exists():
             path, number = self.runsFolder / f"{stem} {number}", number + 1
         folder = runs.create(path, configuration)
-        scans = Path(configuration.data.target)
-        if scans.parent == self.runsFolder / SCANS:
-            (folder.path / OWN_SCANS).write_text(scans.name, encoding="utf-8")
+        self.copies.give(Path(configuration.data.target), folder.path)
         return folder
 
     def launch(self, folder: Path) -> None:
@@ -156,6 +168,31 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         before = seen.status.process if seen.status is not None else None
         child = launch.train(folder, self.dependencies.python, self.environment)
         self._launched[folder] = Launched(child, before)
+
+    def goOn(self, folder: Path) -> None:
+        """Go on with a run, with less memory if it ran out of that. RunError, OSError."""
+        from SIFALib.runs import control, lock
+
+        seen = control.look(folder)
+        less = self.withLessMemory(seen)
+        if less is not None:
+            with lock.held(seen.folder):
+                seen.folder.change(less)
+        self.launch(folder)
+
+    @staticmethod
+    def withLessMemory(seen: Seen) -> Configuration | None:
+        """What a run that ran out of memory should go on with: a batch in more parts, then the CPU; None for others."""
+        from SIFALib.runs import status
+
+        failed = seen.run is not None and seen.status is not None and seen.state == "failed"
+        if not failed or not seen.status.message.startswith(status.OUT_OF_MEMORY):
+            return None
+        c = seen.run.configuration
+        parts = next((n for n in range(c.accumulate + 1, c.batch + 1) if c.batch % n == 0), None)
+        if parts is not None:
+            return dataclasses.replace(c, accumulate=parts)
+        return dataclasses.replace(c, device="cpu") if c.device != "cpu" else None
 
     def launched(self, folder: Path) -> Launched | None:
         """The process that this program started for the run last; None if another one did."""
@@ -207,33 +244,12 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         if not (folder / "run.json").is_file():
             raise RunError(_("{folder} is no run; it was not deleted.").format(folder=folder))
         with lock.held(RunFolder(folder)):
-            scans = _ownScans(folder)
-        doomed = folder.with_name(f".{uuid.uuid4().hex}{DELETED}")
+            scans = self.copies.of(folder)
+        doomed = folder.with_name(f".{uuid.uuid4().hex}{ScanCopies.DELETED}")
         folder.rename(doomed)
         shutil.rmtree(doomed)
-        if scans:
-            shutil.rmtree(self.runsFolder / SCANS / scans, ignore_errors=True)
-
-    def copies(self) -> Path:
-        """A folder to be made, for copies of scans."""
-        folder = self.runsFolder / SCANS / uuid.uuid4().hex
-        self._copies.add(folder)
-        return folder
-
-    def sweep(self, keep: Path | None = None) -> None:
-        """Remove copies of scans that no run uses, but `keep`, and what is left of deleted runs.
-
-        Copies that another program made may be on their way into a run, so they must be a day old.
-        """
-        used = {_ownScans(run) for run in _folders(self.runsFolder)}
-        yesterday = time.time() - DAY_SECONDS
-        for folder in _folders(self.runsFolder / SCANS):
-            mine = folder in self._copies
-            if folder != keep and folder.name not in used and (mine or folder.stat().st_mtime < yesterday):
-                shutil.rmtree(folder, ignore_errors=True)
-        for folder in _folders(self.runsFolder):
-            if folder.name.startswith(".") and folder.name.endswith(DELETED):
-                shutil.rmtree(folder, ignore_errors=True)
+        if scans is not None:
+            shutil.rmtree(scans, ignore_errors=True)
 
     # Models
 
@@ -257,20 +273,3 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         from SIFASegmentationLib.Logic import SIFASegmentationLogic
 
         SIFASegmentationLogic().getParameterNode().model = package.card.key
-
-
-def _ownScans(run: Path) -> str:
-    """The name of the folder of copies that belongs to a run; "" if there is none."""
-    try:
-        name = (run / OWN_SCANS).read_text(encoding="utf-8").strip()
-    except OSError:
-        return ""
-    return name if name == Path(name).name else ""
-
-
-def _folders(place: Path) -> list[Path]:
-    """The folders in there; none if it cannot be read."""
-    try:
-        return [path for path in place.iterdir() if path.is_dir()]
-    except OSError:
-        return []

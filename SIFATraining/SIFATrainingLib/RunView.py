@@ -8,6 +8,7 @@ from pathlib import Path
 
 import qt
 import slicer
+from SIFASegmentationLib import Words as Common
 from slicer.i18n import tr as _
 
 from . import Words
@@ -58,9 +59,14 @@ class RunView:
         self.refresh()
         self._timer.start()
 
+    def close(self) -> None:
+        """Stop looking, for good."""
+        self._timer.stop()
+        self.curves.close()
+
     def watch(self, watching: bool) -> None:
-        """Look at it now and then, or not, because nobody sees it."""
-        if watching and self.reader is not None:
+        """Look at it now and then, or not, because nobody sees it: the curves may be seen from other modules."""
+        if self.reader is not None and (watching or self.curves.shown):
             self._timer.start()
         else:
             self._timer.stop()
@@ -120,7 +126,7 @@ class RunView:
                 done=done, total=total, each=status.seconds_per_iteration
             )
             if status.seconds_left:
-                line += _(" · {time} left").format(time=Words.duration(status.seconds_left))
+                line += f" · {Common.timeLeft(status.seconds_left)}"
         elif total and state not in ("preparing", "starting", "new"):
             line = _("Iteration {done} of {total}").format(done=done, total=total)
         ui.runTimeLabel.text = line
@@ -140,7 +146,7 @@ class RunView:
             said = launch.last_words(seen.folder.path / launch.OUTPUT)
             return State.PROBLEM, said or _("The process ended before the training began.")
         if state == "failed":
-            return State.PROBLEM, _inWords(message, seen.folder.path)
+            return State.PROBLEM, self._failure(message)
         if state == "interrupted":
             return State.PROBLEM, _(
                 "The process ended without a word: the computer was shut down, perhaps. Press Resume; it goes on from "
@@ -150,7 +156,7 @@ class RunView:
             return State.CHECKING, _("Stopping; it saves first")
         if status is not None and state in ACTIVE and status.silence() > SILENT_SECONDS:
             return State.PROBLEM, _("The process has not been heard of for {time}.").format(
-                time=Words.duration(status.silence())
+                time=Common.duration(status.silence())
             )
         texts = {
             "starting": (State.CHECKING, _("Starting")),
@@ -163,6 +169,16 @@ class RunView:
         }
         kind, text = texts[state]
         return kind, text + where
+
+    def _failure(self, message: str) -> str:
+        assert self.reader is not None and self.reader.seen is not None
+        less = self.logic.withLessMemory(self.reader.seen)
+        if less is None:
+            return Words.forPanel(message)
+        how = _("on the CPU") if less.device == "cpu" else _("in {count} parts").format(count=less.accumulate)
+        return _(
+            "Memory ran out. Press Resume: it goes on with each batch {how}, which takes less memory and more time."
+        ).format(how=how)
 
     def _showButtons(self, state: str) -> None:
         assert self.reader is not None and self.reader.seen is not None
@@ -245,7 +261,7 @@ class RunView:
     def resume(self, path: Path) -> None:
         """Start the run's process again. RunError, DependencyError, OSError."""
         self.logic.dependencies.ensure()
-        self.logic.launch(path)
+        self.logic.goOn(path)
 
     def onStop(self, _checked: bool = False) -> None:
         """Ask it to stop; the second time, end it with everything that it started."""
@@ -281,8 +297,3 @@ class RunView:
             "Copied: configuration, status and log. They name the folders of your scans."
         )
         self.ui.runStatusLabel.setVisible(True)
-
-
-def _inWords(message: str, folder: Path) -> str:
-    """A sentence that names the command line, for somebody who has a button."""
-    return message.replace(f"Resume it with: sifa train {folder}", _("Then press Resume."))

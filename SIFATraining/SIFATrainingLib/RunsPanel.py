@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import qt
 import slicer
+from SIFASegmentationLib import Tables
 from SIFASegmentationLib import Words as Common
 from slicer.i18n import tr as _
 
@@ -28,12 +29,7 @@ class RunsPanel:
         self.ui, self.logic, self.onOpen = ui, logic, onOpen
         self.runs: list[Seen] = []
         table = ui.runsTable
-        table.setColumnCount(4)
-        table.setHorizontalHeaderLabels([_("Run"), _("State"), _("Iteration"), _("Score")])
-        table.verticalHeader().setVisible(False)
-        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        for column in (1, 2, 3):
-            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
+        Tables.prepare(table, [_("Run"), _("State"), _("Iteration"), _("Score")])
         table.connect("itemSelectionChanged()", self._enableButtons)
         table.connect("cellDoubleClicked(int,int)", lambda _row, _column: self.onOpenRun())
         for button, action in (
@@ -70,16 +66,16 @@ class RunsPanel:
                 item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
                 item.setToolTip(toolTip)
                 table.setItem(row, column, item)
-        Common.fitHeight(table, min(ROWS, max(1, len(self.runs))))
+        Tables.fitHeight(table, min(ROWS, max(1, len(self.runs))))
         if selected is not None:
             paths = [seen.folder.path for seen in self.runs]
             if selected.folder.path in paths:
                 table.selectRow(paths.index(selected.folder.path))
         self._enableButtons()
 
-    def active(self) -> Path | None:
-        """The newest run that a process works on."""
-        return next((seen.folder.path for seen in self.runs if seen.state in ACTIVE), None)
+    def active(self) -> Seen | None:
+        """The newest run that a process works on, as of the last look."""
+        return next((seen for seen in self.runs if seen.state in ACTIVE), None)
 
     def _selected(self) -> Seen | None:
         row = self.ui.runsTable.currentRow()
@@ -107,14 +103,20 @@ class RunsPanel:
         try:
             text = work()
         except (ValueError, RuntimeError, OSError) as error:  # RunError, ModelError, DependencyError
-            text = str(error)
+            text = Words.forPanel(str(error))
         self.refresh()
         self.ui.runsStatusLabel.text = text
 
     def _onFolder(self, path: str) -> None:
-        if path and Path(path).is_dir() and Path(path) != self.logic.runsFolder:
-            self.logic.runsFolder = Path(path)
-            self.refresh()
+        """Another folder of runs; or one run, which is only looked at."""
+        folder = Path(path)
+        if not path or folder == self.logic.runsFolder:
+            return
+        if (folder / "run.json").is_file():
+            self.onOpen(folder)
+        elif folder.is_dir():
+            self.logic.runsFolder = folder
+        self.refresh()
 
     def onRefresh(self, _checked: bool = False) -> None:
         self.refresh()
@@ -129,7 +131,7 @@ class RunsPanel:
 
         def work() -> str:
             self.logic.dependencies.ensure()
-            self.logic.launch(path)
+            self.logic.goOn(path)
             self.onOpen(path)
             return ""
 

@@ -81,10 +81,7 @@ class ScansStep:
     def _offerVolumes(self) -> None:
         known = {row.key: row for row in self.rows}
         excluded = self._excluded()
-        self.rows = [
-            known.get(n.GetID()) or Row(n.GetID(), n.GetName(), None, n.GetID() not in excluded)
-            for n in SceneExport.sceneVolumes()
-        ]
+        self.rows = [known.get(n.GetID()) or Row(n.GetID(), n.GetName()) for n in SceneExport.sceneVolumes()]
         for row in self.rows:
             row.ticked = row.key not in excluded
 
@@ -131,15 +128,15 @@ class ScansStep:
         scene = self.parameters.scans is Scans.SCENE
         if self.busy:
             return _("Your scans are being looked at.")
+        if scene and not self.rows:
+            return _("The scene holds no volume.")
+        if not scene and not self.parameters.scansFolder:
+            return _("Choose the folder that holds your scans.")
+        if not scene and not os.path.isdir(self.parameters.scansFolder):
+            return _("There is no folder {path}.").format(path=self.parameters.scansFolder)
         if self.checked is None:
-            if scene:
-                return _("Tick volumes and press Check.") if self.rows else _("The scene holds no volume.")
-            if not self.parameters.scansFolder:
-                return _("Choose the folder that holds your scans.")
-            if not os.path.isdir(self.parameters.scansFolder):
-                return _("There is no folder {path}.").format(path=self.parameters.scansFolder)
-            return _("Press Check.")
-        if self.checked.problems and not self.rows:
+            return _("Tick volumes and press Check.") if scene else _("Press Check.")
+        if self.checked.problems and not self.checked.findings:
             return self.checked.problems[0]
         used = [row for row in self.rows if row.ticked]
         if not used:
@@ -193,7 +190,7 @@ class ScansStep:
         if self.busy:
             self.stop()
         elif self.parameters.scans is Scans.SCENE:
-            folder = self.logic.copies()
+            folder = self.logic.copies.folder(self.logic.runsFolder)
             ticked = {row.key for row in self.rows if row.ticked}
             nodes = [n for n in SceneExport.sceneVolumes() if n.GetID() in ticked]
             self.place = str(folder)
@@ -217,7 +214,7 @@ class ScansStep:
 
     def _onExported(self, names: dict[str, str]) -> None:
         self._copies = names
-        self.logic.sweep(Path(self.place))
+        self.logic.copies.sweep(self.logic.runsFolder, Path(self.place))
         self._startCheck()
         self._say()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import qt
+from SIFASegmentationLib import Tables
 from slicer.i18n import tr as _
 
 from . import Words
@@ -39,15 +40,10 @@ class ScansTable:
         self._rows: Sequence[Row] = ()
         self._shown: tuple | None = None
         self._filling = False
-        table.setColumnCount(4)
-        table.setHorizontalHeaderLabels([_("Scan"), _("Kind"), _("Spacing, view (mm)"), _("Verdict")])
-        table.verticalHeader().setVisible(False)
+        Tables.prepare(table, [_("Scan"), _("Kind"), _("Spacing, view (mm)"), _("Verdict")])
         table.verticalHeader().setDefaultSectionSize(ROW)
         table.horizontalHeader().setFixedHeight(HEADER)
         table.setIconSize(qt.QSize(THUMBNAIL, THUMBNAIL))
-        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        for column in range(1, 4):
-            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         table.connect("itemChanged(QTableWidgetItem*)", self._onItem)
 
     def show(self, rows: Sequence[Row], checked: Checked | None) -> None:

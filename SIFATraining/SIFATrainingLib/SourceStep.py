@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import qt
+from SIFASegmentationLib import Tables
 from SIFASegmentationLib import Words as Common
 from slicer.i18n import tr as _
 
@@ -36,12 +37,8 @@ class SourceStep:
         self._boxes: dict[int, qt.QComboBox] = {}
         self._filling = False
         self.check = Check("source", self._onStep, self._onChecked)
-        table = ui.labelsTable
-        table.setColumnCount(2)
-        table.setHorizontalHeaderLabels([_("Value in the label maps"), _("Means")])
-        table.verticalHeader().setVisible(False)
-        for column in (0, 1):
-            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.Stretch)
+        Tables.prepare(ui.labelsTable, [_("Value in the label maps"), _("Means")])
+        ui.labelsTable.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
         ui.sourcePathEdit.connect("currentPathChanged(QString)", self._onPath)
         ui.checkSourceButton.connect("clicked(bool)", self.onCheck)
 
@@ -112,7 +109,7 @@ class SourceStep:
             box.connect("currentIndexChanged(int)", self._onMeaning)
             table.setCellWidget(row, 1, box)
             self._boxes[value] = box
-        Common.fitHeight(table, min(ROWS, len(values)))
+        Tables.fitHeight(table, min(ROWS, len(values)))
         self._select()
 
     def _select(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,12 +25,20 @@ if TYPE_CHECKING:
 
 
 class StartStep:
-    """Start is enabled when nothing speaks against it, else its tooltip says what does. onStarted(folder of the run)."""
+    """Start is enabled when nothing speaks against it, else its tooltip says what does.
 
-    def __init__(self, ui, logic: SIFATrainingLogic, onStarted: Callable[[Path], None]) -> None:
-        self.ui, self.logic, self.onStarted = ui, logic, onStarted
+    onAsked() looks once more whether something does, before it starts; onStarted(folder of the run) is called after.
+    """
+
+    def __init__(
+        self,
+        ui,
+        logic: SIFATrainingLogic,
+        onAsked: Callable[[], None],
+        onStarted: Callable[[Path], None],
+    ) -> None:
+        self.ui, self.logic, self.onAsked, self.onStarted = ui, logic, onAsked, onStarted
         self.configuration: Configuration | None = None
-        self._needs = None
         self.runner = Runner(self._onStep, self._onTried, self._onError)
         self.errand = Errand("pack", self._onPacking, self._onPacked, self._say)
         ui.startButton.connect("clicked(bool)", self.onStart)
@@ -50,16 +60,18 @@ class StartStep:
         configuration: Configuration | None,
         findings: list[Finding],
         timed: dict | None,
+        beside: str,
     ) -> None:
-        """reason: what keeps the choices from being trained with, "" if nothing does."""
-        self.configuration, self._needs = configuration, None
+        """reason: what keeps the choices from being trained with, "" if nothing does; beside: a run that is going on."""
+        self.configuration = configuration
         text = ""
         if not reason and configuration is not None:
-            from SIFALib.runs import needs
-
-            self._needs = needs.of(configuration, self.logic.runsFolder, findings, timed)
-            reason = self._needs.problem(self.logic.runsFolder)
-            text = reason or self._needs.sentence()
+            reason, needed = self._lacks(configuration, findings, timed)
+            text = reason or needed
+            if beside:
+                text += " " + _("“{name}” is being trained now; two at once slow each other down.").format(
+                    name=beside
+                )
         Words.show(self.ui.needsLabel, State.PROBLEM if reason and text else State.FINE, text)
         ready = not reason and configuration is not None
         self.ui.startButton.enabled = ready and not self.busy
@@ -70,6 +82,21 @@ class StartStep:
         self.ui.packButton.toolTip = reason or _(
             "Write a folder with the scans, the configuration and one command line, to train on a computer with GPUs."
         )
+
+    def _lacks(
+        self, configuration: Configuration, findings: list[Finding], timed: dict | None
+    ) -> tuple[str, str]:
+        """What this computer lacks for the run, "" if nothing; and what the run needs."""
+        from SIFALib.runs import needs
+
+        place = self.logic.runsFolder
+        if place.exists() and not os.access(place, os.W_OK):
+            return _("{folder} cannot be written to; choose another folder of runs.").format(folder=place), ""
+        try:
+            found = needs.of(configuration, place, findings, timed)
+        except OSError as error:
+            return str(error), ""
+        return found.problem(place), found.sentence()
 
     def name(self) -> str:
         """What the run is called: what was typed."""
@@ -86,6 +113,10 @@ class StartStep:
     def onStart(self, _checked: bool = False) -> None:
         """Ask for missing packages, try them in a fresh process, then start."""
         self._say("")
+        self.onAsked()
+        if not self.ui.startButton.enabled:  # a folder has vanished, or the disk has filled up
+            self._say(self.ui.startButton.toolTip)
+            return
         try:
             self.logic.dependencies.ensure()
         except DependencyError as error:
@@ -102,8 +133,6 @@ class StartStep:
         self._say(step.stage, isError=False)
 
     def _onTried(self, _result) -> None:
-        import dataclasses
-
         self._say("")
         try:
             assert self.configuration is not None

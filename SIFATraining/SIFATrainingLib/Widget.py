@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import ctk
+import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
@@ -31,6 +32,10 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = None
         self._guiTag = None
         self._updating = False
+        self._nodesTimer = qt.QTimer()
+        self._nodesTimer.setSingleShot(True)
+        self._nodesTimer.setInterval(0)
+        self._nodesTimer.connect("timeout()", self.update)
         super().__init__(parent)
 
     # Life of the panel
@@ -57,8 +62,8 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.scansStep = ScansStep(self.ui, logic, self.update)
         self.sourceStep = SourceStep(self.ui, logic, self.update)
         self.howStep = HowStep(self.ui, logic, self.update)
-        self.startStep = StartStep(self.ui, logic, self.openRun)
-        self.afterPanel = AfterPanel(self.ui, logic, lambda _package: None)
+        self.startStep = StartStep(self.ui, logic, self.update, self.openRun)
+        self.afterPanel = AfterPanel(self.ui, logic, self._onUsed)
         self.runView = RunView(self.ui, logic, self._onRunState)
         self.runsPanel = RunsPanel(self.ui, logic, self.openRun)
         self.howStep.refreshModels()
@@ -68,7 +73,9 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The panel is thrown away; a training goes on."""
         for part in (self.scansStep, self.sourceStep, self.howStep, self.startStep, self.afterPanel):
             part.stop()
-        self.runView.watch(False)
+        self.runView.close()
+        self._nodesTimer.stop()
+        self.logic.copies.sweep(self.logic.runsFolder)
         self._observe(None)
         self.removeObservers()
 
@@ -116,7 +123,7 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _onNodes(self, caller=None, event=None) -> None:
         if self.parent.isEntered and self._parameterNode is not None:
-            self.update()
+            self._nodesTimer.start()  # once for all the nodes of a scene that is being loaded
 
     def update(self) -> None:
         """Bring all steps up to date with what is chosen and found."""
@@ -130,7 +137,11 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.howStep.show(node, self.scansStep.place, self.scansStep.excludedNames())
             findings = [*self.scansStep.findings(), *self.sourceStep.findings()]
             timed, configuration = self.howStep.timed, self.howStep.configuration
-            self.startStep.show(self.reason(), configuration if node is not None else None, findings, timed)
+            active = self.runsPanel.active()
+            beside = active.run.configuration.name if active is not None and active.run is not None else ""
+            self.startStep.show(
+                self.reason(), configuration if node is not None else None, findings, timed, beside
+            )
         finally:
             self._updating = False
 
@@ -162,14 +173,23 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.update()
 
     def findRun(self) -> None:
-        """After a start of Slicer: a run that is still going is shown at once."""
+        """After a start of Slicer: a run that is still going, or has ended meanwhile, is shown at once."""
         active = self.runsPanel.active()
-        if active is not None:
-            self.openRun(active)
+        path = active.folder.path if active is not None else self.logic.changedMeanwhile()
+        if path is not None:
+            self.openRun(path)
 
     def _onRunState(self, state: str) -> None:
+        assert self.runView.path is not None
+        self.logic.remember(self.runView.path, state)
         self.afterPanel.show(self.runView.reader, state)
         self.runsPanel.refresh()
+        self.update()
+
+    def _onUsed(self) -> None:
+        """A new model is there: it can be started from, too."""
+        self.howStep.refreshModels()
+        self.update()
 
     # From SIFA Segmentation
 

@@ -32,17 +32,14 @@ def plain(label) -> str:
     return text.lstrip("○…✓✗ ")
 
 
-def duration(seconds: float) -> str:
-    """ "about 3 h 20 min"."""
-    if seconds < 90:
-        return _("about {count} s").format(count=max(5, 5 * round(seconds / 5)))
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return _("about {count} min").format(count=minutes)
-    hours, minutes = divmod(10 * round(minutes / 10), 60)
-    if hours >= 24 or not minutes:
-        return _("about {count} h").format(count=hours + round(minutes / 60))
-    return _("about {hours} h {minutes} min").format(hours=hours, minutes=minutes)
+def forPanel(message: str) -> str:
+    """A sentence of the library that names its command line, for somebody who has buttons."""
+    message = re.sub(r"Resume it with: sifa train .*", _("Then press Resume."), message)
+    for command in ("use --force to export it nevertheless", "use the start model itself, or --force"):
+        message = re.sub(
+            f"{command}\\.", _("open it to see both beside each other."), message, flags=re.IGNORECASE
+        )
+    return message
 
 
 def slug(name: str, otherwise: str = "run") -> str:

@@ -10,6 +10,7 @@ import enum
 import pathlib
 import types
 import typing
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -144,6 +145,11 @@ def _bind(parameter: Parameter, widget) -> _Binding:
     )
 
 
+def _update(wrapper: _Wrapper | None) -> None:
+    if wrapper is not None:
+        wrapper._update_gui()
+
+
 class _Wrapper:
     """What a class gets from @parameterNodeWrapper."""
 
@@ -154,7 +160,9 @@ class _Wrapper:
         for parameter in self.allParameters.values():
             if not parameterNode.HasParameter(parameter.name):
                 parameter.write(parameterNode, parameter.default)
-        parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._update_gui())
+        # Weakly: node, observer and wrapper would be a circle, which Python clears while the scene still has the node.
+        me = weakref.ref(self)
+        parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: _update(me()))
 
     def __getattr__(self, name):
         if name in type(self).allParameters:

@@ -38,6 +38,29 @@ def gone(pid: int) -> bool:
     return processes.started(pid) == ""
 
 
+LAUNCHER = """
+import pathlib, subprocess, sys
+parent = subprocess.Popen([sys.executable, *sys.argv[2:]])
+pathlib.Path(sys.argv[1]).write_text(str(parent.pid))
+parent.wait()
+"""
+
+
+def test_a_process_is_ended_with_its_own_when_a_launcher_leads_their_group(tmp_path: Path):
+    (tmp_path / "family.py").write_text(FAMILY)
+    (tmp_path / "launcher.py").write_text(LAUNCHER)
+    number, program = tmp_path / "number", tmp_path / "program"
+    arguments = [str(program), str(tmp_path / "family.py"), str(number)]
+    environment = {"PYTHONPATH": str(tmp_path)}
+    launcher = launch.start(sys.executable, "launcher", arguments, tmp_path / "said.txt", environment)
+    tiny_runs.wait_until(lambda: number.exists() and number.read_text(), launcher)
+    pids = [int(path.read_text()) for path in (program, number)]
+    assert set(processes.descendants(launcher.pid)) == set(pids) and not any(map(gone, pids))
+    assert launch.end(identity(pids[0]))
+    launcher.wait()
+    tiny_runs.wait_until(lambda: all(map(gone, pids)))
+
+
 @pytest.mark.parametrize("way", ["kill", "end"])
 def test_a_process_is_ended_with_all_that_it_started(tmp_path: Path, way: str):
     parent, child = family(tmp_path)

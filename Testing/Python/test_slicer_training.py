@@ -1,4 +1,4 @@
-"""SIFATraining's panel, driven by clicks: four steps, the run in the background, what comes of it, the list of runs."""
+"""SIFATraining's panel, driven by clicks: its four steps, and what each says of what is missing or wrong."""
 
 from __future__ import annotations
 
@@ -22,29 +22,16 @@ import pytest
 import qt
 import slicer
 import tiny_runs
-from SIFALib import models, volume
-from SIFALib.runs import control, lock
+from SIFALib import volume
+from SIFALib.runs import control
 from SIFASegmentationLib.Dependencies import DependencyError
-from training_panel import SIX_ITERATIONS, choose, judged_run, made_scans, new_panel, said, start, wait_for
-
-TITLES = ("scans", "source", "how", "start", "run", "after", "runs")
+from training_panel import SIX_ITERATIONS, cells, choose, made_scans, opened, said, start, wait_for
 
 
 @pytest.fixture
 def panel(tmp_path):
-    """The panel of a Slicer that was just started, in an empty scene."""
-    stage.clear_scene()
-    made = new_panel(tmp_path)
-    yield made
-    if made.runView.path is not None:
-        made.logic.kill(made.runView.path)
-    stage.close_module("SIFATraining")
-    stage.clear_scene()
-
-
-def cells(table) -> list[list[str]]:
-    rows, columns = range(table.rowCount), range(table.columnCount)
-    return [[table.item(row, column).text() for column in columns] for row in rows]
+    with opened(tmp_path) as made:
+        yield made
 
 
 def test_a_run_goes_from_start_to_the_end_in_the_background(panel, tmp_path):
@@ -162,6 +149,28 @@ def test_segmentation_panel_hands_its_scan_over(panel):
     assert slicer.util.selectedModule() == "SIFATraining"
     assert [(row.name, row.ticked) for row in panel.scansStep.rows] == [("Odd scan", True), ("Other", False)]
     assert other is not None and panel.ui.startButton.toolTip == "Tick volumes and press Check."
+
+
+def test_scans_that_vanish_after_the_check_are_told_before_anything_starts(panel, tmp_path):
+    scans = made_scans(tmp_path)
+    choose(panel, scans)
+    assert panel.ui.startButton.enabled
+    (scans / "target").rename(tmp_path / "unplugged")
+    panel.ui.startButton.click()
+    assert panel.ui.startStatusLabel.text == f"There is no folder {scans / 'target'}."
+    assert not runs_below(tmp_path) and not panel.ui.startButton.enabled
+
+
+def test_a_disk_that_is_full_while_volumes_are_copied_is_told(panel, monkeypatch):
+    def full(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    add_volume(np.zeros((24, 40, 40), np.int16), ijk_to_ras((40, 40, 24)), name="Scan")
+    panel.ui.scansKindSelector.currentIndex = 2
+    monkeypatch.setattr(volume, "write", full)
+    panel.ui.checkScansButton.click()
+    checked(panel)
+    assert "No space left on device" in said(panel.ui.scansStateLabel)
 
 
 # Step 2
@@ -320,172 +329,6 @@ def test_a_run_is_packed_for_another_computer(ready, tmp_path):
     copied = WORLD.app.clipboard().text()
     assert copied == ready.ui.commandEdit.text and "torchrun" in copied
     assert (tmp_path / "parcel" / "target.json").exists()
-
-
-# What comes of it
-
-
-def shown(panel, run) -> None:
-    """Open a run from the list, by clicks."""
-    panel.ui.refreshRunsButton.click()
-    panel.ui.runsTable.selectRow([s.folder.path for s in panel.runsPanel.runs].index(run.path))
-    panel.ui.openRunButton.click()
-
-
-def test_a_better_model_is_offered_made_and_chosen(panel, tmp_path):
-    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52, 6: 0.5})
-    shown(panel, run)
-    assert said(panel.ui.verdictLabel) == "Better on your scans: score without labels 0.520, before 0.410."
-    assert panel.ui.useModelButton.enabled and panel.ui.modelNameEdit.placeholderText == "site"
-    panel.ui.modelNameEdit.text = "Our 0.55 T"
-    panel.ui.useModelButton.click()
-    (package,) = [p for p in panel.logic.store().packages() if p.card.id == "our-0-55-t"]
-    models.verify(package)
-    assert "is chosen in SIFA Segmentation" in panel.ui.afterStatusLabel.text
-    stored = slicer.mrmlScene.GetSingletonNode("SIFASegmentation", "vtkMRMLScriptedModuleNode")
-    assert stored.GetParameter("model") == "our-0-55-t@1.0.0"
-    panel.ui.useModelButton.click()
-    assert {p.card.version for p in panel.logic.store().packages() if p.card.id == "our-0-55-t"} == {
-        "1.0.0",
-        "1.1.0",
-    }
-
-
-def test_a_worse_model_is_not_offered_first_and_the_sentence_says_why(panel, tmp_path):
-    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.61, 3: 0.52, 6: 0.5})
-    shown(panel, run)
-    assert said(panel.ui.verdictLabel).startswith(
-        "Nothing better was found than the model that it started from"
-    )
-    assert not panel.ui.useModelButton.enabled and "0.610" in panel.ui.useModelButton.toolTip
-    panel.afterPanel.onUse()  # as if it could be pressed: the library refuses, too
-    assert (
-        "found nothing better than its starting point, which scored 0.610" in panel.ui.afterStatusLabel.text
-    )
-    assert {p.card.id for p in panel.logic.store().packages()} == {"tiny"}
-    panel.ui.useAnywayButton.click()
-    assert "site" in {p.card.id for p in panel.logic.store().packages()}
-
-
-def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
-    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52})
-    shown(panel, run)
-    panel.ui.compareButton.click()
-    assert panel.ui.compareButton.text == "Cancel"
-    stage.wait_until(lambda: not panel.afterPanel.errand.running)
-    table = cells(panel.ui.comparisonTable)
-    assert [row[0] for row in table] == ["target0", "", "", "", "target1", "", "", ""]
-    assert table[0][1] == "Left ventricular myocardium"
-    for node in panel.afterPanel.segmentations:
-        volume_node = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
-        assert volume_node.GetName() in ("target0", "target1")
-        assert node.GetSegmentation().GetNumberOfSegments() == 4
-    count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
-    panel.ui.compareButton.click()
-    stage.wait_until(lambda: not panel.afterPanel.errand.running)
-    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == count  # filled anew
-
-
-# Runs
-
-
-def test_runs_are_listed_opened_and_deleted(panel, tmp_path):
-    scans = made_scans(tmp_path)
-    judged_run(tmp_path / "runs" / "a", scans, {0: 0.41, 3: 0.52})
-    judged_run(tmp_path / "runs" / "b", scans, {0: 0.41}, state="failed", name="Other")
-    (tmp_path / "runs" / "c").mkdir()
-    (tmp_path / "runs" / "c" / "run.json").write_text("{")
-    panel.ui.refreshRunsButton.click()
-    table = {row[0]: row[1:] for row in cells(panel.ui.runsTable)}
-    assert table["Site"] == ["finished", "3 / 6", "0.520"] and table["Other"][0] == "failed"
-    assert table["c"][0] == "unreadable"
-    rows = [row[0] for row in cells(panel.ui.runsTable)]
-    panel.ui.runsTable.selectRow(rows.index("c"))
-    assert not panel.ui.openRunButton.enabled and panel.ui.deleteRunButton.enabled
-    panel.ui.runsTable.selectRow(rows.index("Site"))
-    assert not panel.ui.resumeRunButton.enabled and panel.ui.longerRunButton.enabled
-    panel.ui.longerBox.value = 2
-    panel.ui.longerRunButton.click()
-    assert panel.ui.runsStatusLabel.text == "It has done 3 iterations already; give more."
-    panel.ui.exportRunButton.click()
-    assert "is among the models now" in panel.ui.runsStatusLabel.text
-    panel.ui.showRunButton.click()
-    assert panel.ui.runsStatusLabel.text == str(tmp_path / "runs" / "a")
-    panel.ui.deleteRunButton.click()
-    assert not (tmp_path / "runs" / "a").exists() and (scans / "target").exists()
-    assert sorted(row[0] for row in cells(panel.ui.runsTable)) == ["Other", "c"]
-
-
-def test_a_run_of_another_computer_can_only_be_looked_at(panel, tmp_path):
-    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52}, state="stopped")
-    status = json.loads(run.status.read_text())
-    run.status.write_text(json.dumps({**status, "host": "cluster-17"}))
-    shown(panel, run)
-    assert not panel.ui.pauseButton.enabled and not panel.ui.stopButton.enabled
-    assert "belongs to another computer" in panel.ui.readOnlyLabel.text
-    assert "on cluster-17" in said(panel.ui.runStateLabel)
-    assert not panel.ui.resumeRunButton.enabled and not panel.ui.longerRunButton.enabled
-    assert panel.ui.useModelButton.enabled  # what a cluster has learned can be used here
-
-
-def test_a_failure_arrives_as_its_sentence_and_can_be_copied(panel, tmp_path):
-    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41}, state="failed")
-    status = json.loads(run.status.read_text())
-    message = (
-        f"The disk is full; the checkpoint of iteration 4 is sound. Resume it with: sifa train {run.path}"
-    )
-    run.status.write_text(json.dumps({**status, "message": message}))
-    run.log.write_text("somewhere in the log")
-    shown(panel, run)
-    assert said(panel.ui.runStateLabel) == (
-        "The disk is full; the checkpoint of iteration 4 is sound. Then press Resume."
-    )
-    panel.ui.copyDetailsButton.click()
-    copied = WORLD.app.clipboard().text()
-    assert message in copied and "somewhere in the log" in copied and '"iterations": 6' in copied
-    panel.ui.logCollapsibleButton.collapsed = False
-    assert "somewhere in the log" in panel.ui.logText.plainText
-
-
-def test_curves_and_newest_preview_are_shown(panel, tmp_path):
-    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52})
-    from SIFALib import pictures
-
-    for iteration in (0, 3):
-        pictures.write_png(np.full((20, 60, 3), iteration, np.uint8), run.previews / f"{iteration:08d}.png")
-    with run.events.open("a") as log:
-        for n in (4, 5, 6):
-            losses = {"segmentation": n / 10, "cycle_source": 1.0, "cycle_target": 2.0, "generator": 0.25}
-            log.write(json.dumps({"kind": "losses", "iteration": n, "time": "", "losses": losses}) + "\n")
-    shown(panel, run)
-    assert panel.ui.previewLabel.toolTip == "After iteration 3"
-    panel.ui.curvesButton.click()
-    chart = panel.runView.curves.chart
-    assert chart.GetNumberOfPlotSeriesNodes() == 4
-    values = {}
-    for number in range(4):
-        series = chart.GetNthPlotSeriesNode(number)
-        table = series.GetTableNode().GetTable()
-        column = table.GetColumnByName(series.GetYColumnName())
-        values[series.GetName()] = [round(column.GetValue(n), 3) for n in range(column.GetNumberOfTuples())]
-    assert values["Segmentation"] == [0.4, 0.5, 0.6] and values["Cycle"] == [3.0, 3.0, 3.0]
-    assert values["Adversarial"] == [0.25] * 3 and values["Score without labels"] == [0.41, 0.52]
-    panel.runView.open(None)
-    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == 0
-
-
-def test_two_slicers_do_not_fight_over_a_run(panel, tmp_path):
-    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41}, state="stopped")
-    shown(panel, run)
-    with lock.held(run):  # another Slicer's process
-        panel.ui.pauseButton.click()
-        assert panel.runView.state == "starting"
-        wait_for(panel, "lost")
-        assert "is in use: process" in said(panel.ui.runStateLabel)
-        panel.runsPanel.refresh()
-        panel.ui.runsTable.selectRow(0)
-        panel.ui.deleteRunButton.click()
-        assert run.path.exists() and "is in use" in panel.ui.runsStatusLabel.text
 
 
 def test_a_panel_that_is_thrown_away_leaves_no_process_of_its_own(panel, tmp_path):

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from SIFALib.method import Method
 from SIFALib.model_card import ModelError
+from SIFASegmentationLib import Words as Common
 from SIFATrainingLib import AdvancedSettings, Presets, SceneExport, Words
 from SIFATrainingLib.Parameters import Preset
 from SIFATrainingLib.RunReader import GROUPS, MOST_POINTS, RunReader
@@ -110,7 +111,7 @@ def test_scores_choose_the_best_as_the_run_does(run):
      (100_000, "about 28 h")],
 )  # fmt: skip
 def test_durations_read_well(seconds, text):
-    assert Words.duration(seconds) == text
+    assert Common.duration(seconds) == text
 
 
 @given(st.text(max_size=80))

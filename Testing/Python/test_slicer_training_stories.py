@@ -77,10 +77,7 @@ def test_a_run_survives_slicer_and_a_crash_and_ends_as_if_nothing_had_happened(f
     stage.close_module("SIFATraining")
 
     panel = new_panel(folder)
-    assert panel.runView.path is None
-    panel.ui.runsTable.selectRow(0)
-    assert panel.runsPanel.runs[0].state == "interrupted"
-    panel.ui.openRunButton.click()
+    assert panel.runView.path == run and panel.runsPanel.runs[0].state == "interrupted"
     assert "ended without a word" in said(panel.ui.runStateLabel) and panel.ui.pauseButton.text == "Resume"
     panel.ui.pauseButton.click()
     wait_for(panel, "finished", "failed", "lost")

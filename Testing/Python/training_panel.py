@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,8 @@ SIX_ITERATIONS = {
 
 def new_panel(folder: Path, dependencies: Any = None, module: str = "SIFATraining"):
     """The panel as a Slicer shows it that was just started: models and runs are in `folder`."""
-    from SIFATrainingLib import Widget
-    from SIFATrainingLib.Logic import SIFATrainingLogic
+    import qt
+    from SIFATrainingLib import Logic, Widget
 
     dependencies = dependencies or ReadyDependencies()
     store = models.ModelStore(folder / "bundled", folder / "models")
@@ -37,14 +39,13 @@ def new_panel(folder: Path, dependencies: Any = None, module: str = "SIFATrainin
             tiny_models.state(),
             **tiny_models.card_fields(preprocessing=TINY),
         )
+    (folder / "runs").mkdir(exist_ok=True)
+    qt.QSettings().setValue(Logic.SETTING, str(folder / "runs"))
     original = Widget.SIFATrainingLogic
-    Widget.SIFATrainingLogic = lambda: SIFATrainingLogic(dependencies, store)
+    Widget.SIFATrainingLogic = lambda: Logic.SIFATrainingLogic(dependencies, store)
     try:
         stage.close_module(module)
         panel = stage.open_module(module)
-        (folder / "runs").mkdir(exist_ok=True)
-        panel.logic.runsFolder = folder / "runs"
-        panel.enter()
     finally:
         Widget.SIFATrainingLogic = original
     panel.runView._timer.setInterval(50)
@@ -101,6 +102,24 @@ def judged_run(
     )  # fmt: skip
     folder.status.write_text(json.dumps(dataclasses.asdict(last)), encoding="utf-8")
     return folder
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Any]:
+    """The panel of a Slicer that was just started, in an empty scene; it is thrown away at the end, with its run."""
+    stage.clear_scene()
+    panel = new_panel(folder)
+    yield panel
+    if panel.runView.path is not None:
+        panel.logic.kill(panel.runView.path)
+    stage.close_module("SIFATraining")
+    stage.clear_scene()
+
+
+def cells(table) -> list[list[str]]:
+    """What a table shows."""
+    rows, columns = range(table.rowCount), range(table.columnCount)
+    return [[table.item(row, column).text() for column in columns] for row in rows]
 
 
 def wait_for(panel, *states: str) -> None:

@@ -10,6 +10,7 @@ import torch
 from ..cli_run import sentence as plain
 from . import checkpoints
 from .run_folder import RunFolder
+from .status import OUT_OF_MEMORY
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LONGEST = 400  # characters of an error that was written for programmers
@@ -33,7 +34,7 @@ def sentence(error: Exception, folder: RunFolder, world: int = 1) -> str:
     if type(error).__module__.startswith(_COMPILER):
         return f"torch.compile does not work here. Go on without it: sifa train {folder.path} --set compile=false"
     if out_of_memory(error):
-        return f"Memory ran out; set accumulate higher or size lower, or close other programs. {resume}"
+        return f"{OUT_OF_MEMORY}; set accumulate higher or size lower, or close other programs. {resume}"
     if foreseen(error):
         return plain(error)
     return f"Unexpected {type(error).__name__}: {plain(error)[:LONGEST]} log.txt says where; report it."

@@ -22,6 +22,7 @@ from .processes import Process
 ACTIVE = ("preparing", "running", "paused")
 STATES = (*ACTIVE, "stopped", "finished", "failed")
 INTERRUPTED = "interrupted"  # shown, never written: an active state whose process is gone
+OUT_OF_MEMORY = "Memory ran out"  # the first words about a run that failed so
 HEARTBEAT_SECONDS = 3.0
 LONGEST_MESSAGE = 2000  # characters; what is longer, or no plain text, could not be read again
 SILENCE_SECONDS = 600.0  # after so long without a heartbeat, a process on another computer counts as gone

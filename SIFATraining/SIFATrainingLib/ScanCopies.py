@@ -1,0 +1,65 @@
+"""Copies of the scene's volumes, as files that a training reads: one folder a check, kept as long as a run needs it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from pathlib import Path
+
+SCANS = ".scans"  # below the folder of runs
+OWNED = "own-scans.txt"  # in a run folder: the name of the folder of copies that belongs to it
+DAY_SECONDS = 86_400.0
+
+
+class ScanCopies:
+    """Knows which folders of copies this program made."""
+
+    DELETED = ".deleted"  # what the name of a run ends in while it is being removed
+
+    def __init__(self) -> None:
+        self._made: set[Path] = set()
+
+    def folder(self, runs: Path) -> Path:
+        """A folder to be made, for copies, beside the runs."""
+        folder = runs / SCANS / uuid.uuid4().hex
+        self._made.add(folder)
+        return folder
+
+    @staticmethod
+    def give(scans: Path, run: Path) -> None:
+        """Let the copies live as long as the run, if they are copies. OSError."""
+        if scans.parent == run.parent / SCANS:
+            (run / OWNED).write_text(scans.name, encoding="utf-8")
+
+    @staticmethod
+    def of(run: Path) -> Path | None:
+        """The copies that belong to a run."""
+        try:
+            name = (run / OWNED).read_text(encoding="utf-8").strip()
+        except OSError:
+            return None
+        return run.parent / SCANS / name if name and name == Path(name).name else None
+
+    def sweep(self, runs: Path, keep: Path | None = None) -> None:
+        """Remove copies that no run uses, but `keep`, and what is left of deleted runs.
+
+        Copies that another program made may be on their way into a run, so they must be a day old.
+        """
+        used = {self.of(run) for run in _folders(runs)}
+        yesterday = time.time() - DAY_SECONDS
+        for folder in _folders(runs / SCANS):
+            old = folder in self._made or folder.stat().st_mtime < yesterday
+            if old and folder != keep and folder not in used:
+                shutil.rmtree(folder, ignore_errors=True)
+        for folder in _folders(runs):
+            if folder.name.startswith(".") and folder.name.endswith(self.DELETED):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folders(place: Path) -> list[Path]:
+    """The folders in there; none if it cannot be read."""
+    try:
+        return [path for path in place.iterdir() if path.is_dir()]
+    except OSError:
+        return []

@@ -1,0 +1,36 @@
+"""One scan twice beside each other in the slice views: segmented by the model before, and by the one after."""
+
+from __future__ import annotations
+
+import slicer
+
+VIEWS = ("Red", "Yellow")  # of Slicer's layout "Side by side"
+
+
+def show(volumeNode, before, after) -> None:
+    """Show the volume in the slice views; before and after: segmentation nodes or None, each in a view of its own."""
+    layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    if layout is not None:
+        layout.SetViewArrangement(layout.SlicerLayoutSideBySideView)
+    for name, node in zip(VIEWS, (before, after), strict=True):
+        view = slicer.mrmlScene.GetNodeByID(f"vtkMRMLSliceNode{name}")
+        if view is not None:
+            view.SetOrientationToAxial()
+        if node is not None:
+            node.CreateDefaultDisplayNodes()
+            node.GetDisplayNode().SetViewNodeIDs([f"vtkMRMLSliceNode{name}"])
+            node.SetDisplayVisibility(True)
+    application = slicer.app.applicationLogic()
+    application.GetSelectionNode().SetActiveVolumeID(volumeNode.GetID())
+    application.PropagateVolumeSelection(1)  # 1: fit the views to it
+    center = next(filter(None, (n.GetSegmentCenterRAS("LV") for n in (after, before) if n is not None)), None)
+    if center is not None:
+        slicer.vtkMRMLSliceNode.JumpAllSlices(
+            slicer.mrmlScene, *center, slicer.vtkMRMLSliceNode.CenteredJumpSlice
+        )
+
+
+def hide(node) -> None:
+    """Take a segmentation out of all views."""
+    if node is not None:
+        node.SetDisplayVisibility(False)

@@ -1,0 +1,344 @@
+"""Runs in SIFATraining's panel, driven by clicks: looked at, gone on with, compared, exported, deleted, never lost."""
+
+from __future__ import annotations
+
+from slicer_helpers import WORLD, add_volume, ijk_to_ras, stage
+
+# the lines above set the stage on which the others can be imported
+# isort: split
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+import slicer
+from SIFALib import models, pictures
+from SIFALib.runs import RunFolder, failures, launch, lock, processes, status
+from training_panel import cells, choose, judged_run, made_scans, new_panel, opened, said, wait_for
+
+
+@pytest.fixture
+def panel(tmp_path):
+    with opened(tmp_path) as made:
+        yield made
+
+
+# What comes of it
+
+
+def shown(panel, run) -> None:
+    """Open a run from the list, by clicks."""
+    panel.ui.refreshRunsButton.click()
+    panel.ui.runsTable.selectRow([s.folder.path for s in panel.runsPanel.runs].index(run.path))
+    panel.ui.openRunButton.click()
+
+
+def test_a_better_model_is_offered_made_and_chosen(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52, 6: 0.5})
+    shown(panel, run)
+    assert said(panel.ui.verdictLabel) == "Better on your scans: score without labels 0.520, before 0.410."
+    assert panel.ui.useModelButton.enabled and panel.ui.modelNameEdit.placeholderText == "site"
+    panel.ui.modelNameEdit.text = "Our 0.55 T"
+    panel.ui.useModelButton.click()
+    (package,) = [p for p in panel.logic.store().packages() if p.card.id == "our-0-55-t"]
+    models.verify(package)
+    assert "is chosen in SIFA Segmentation" in panel.ui.afterStatusLabel.text
+    stored = slicer.mrmlScene.GetSingletonNode("SIFASegmentation", "vtkMRMLScriptedModuleNode")
+    assert stored.GetParameter("model") == "our-0-55-t@1.0.0"
+    panel.ui.useModelButton.click()
+    assert {p.card.version for p in panel.logic.store().packages() if p.card.id == "our-0-55-t"} == {
+        "1.0.0",
+        "1.1.0",
+    }
+
+
+def test_a_worse_model_is_not_offered_first_and_the_sentence_says_why(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.61, 3: 0.52, 6: 0.5})
+    shown(panel, run)
+    assert said(panel.ui.verdictLabel).startswith(
+        "Nothing better was found than the model that it started from"
+    )
+    assert not panel.ui.useModelButton.enabled and "0.610" in panel.ui.useModelButton.toolTip
+    panel.afterPanel.onUse()  # as if it could be pressed: the library refuses, too
+    assert (
+        "found nothing better than its starting point, which scored 0.610" in panel.ui.afterStatusLabel.text
+    )
+    assert {p.card.id for p in panel.logic.store().packages()} == {"tiny"}
+    panel.ui.useAnywayButton.click()
+    assert "site" in {p.card.id for p in panel.logic.store().packages()}
+
+
+def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52})
+    shown(panel, run)
+    panel.ui.compareButton.click()
+    assert panel.ui.compareButton.text == "Cancel"
+    stage.wait_until(lambda: not panel.afterPanel.comparison.errand.running)
+    table = cells(panel.ui.comparisonTable)
+    assert [row[0] for row in table] == ["target0", "", "", "", "target1", "", "", ""]
+    assert table[0][1] == "Left ventricular myocardium"
+    for compared in panel.afterPanel.comparison.scans:
+        for node in (compared.before, compared.after):
+            assert node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is compared.volume
+            assert node.GetSegmentation().GetNumberOfSegments() == 4
+    count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
+    panel.ui.compareButton.click()
+    stage.wait_until(lambda: not panel.afterPanel.comparison.errand.running)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == count  # filled anew
+
+
+def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right(panel, tmp_path):
+    layout = slicer.mrmlScene.AddNode(slicer.vtkMRMLLayoutNode())
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52})
+    shown(panel, run)
+    panel.ui.compareButton.click()
+    stage.wait_until(lambda: not panel.afterPanel.comparison.errand.running)
+    first, second = panel.afterPanel.comparison.scans
+
+    def seen() -> list[tuple[str, ...]]:
+        nodes = [n for c in (first, second) for n in (c.before, c.after)]
+        return [
+            (n.GetName(), *n.GetDisplayNode().GetViewNodeIDs()) for n in nodes if n.GetDisplayVisibility()
+        ]
+
+    left, right = "vtkMRMLSliceNodeRed", "vtkMRMLSliceNodeYellow"
+    assert seen() == [("target0 before", left), ("target0 after", right)]
+    assert layout.GetViewArrangement() == layout.SlicerLayoutSideBySideView
+    panel.ui.comparisonTable.cellClicked.emit(5, 0)  # a row of the second scan
+    assert seen() == [("target1 before", left), ("target1 after", right)]
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    assert selection.GetActiveVolumeID() == second.volume.GetID()
+    slicer.mrmlScene.RemoveNode(first.volume)
+    panel.ui.comparisonTable.cellClicked.emit(0, 0)  # what was taken out of the scene is not shown
+    assert seen() == []
+
+
+# Runs
+
+
+def test_runs_are_listed_opened_and_deleted(panel, tmp_path):
+    scans = made_scans(tmp_path)
+    judged_run(tmp_path / "runs" / "a", scans, {0: 0.41, 3: 0.52})
+    judged_run(tmp_path / "runs" / "b", scans, {0: 0.41}, state="failed", name="Other")
+    (tmp_path / "runs" / "c").mkdir()
+    (tmp_path / "runs" / "c" / "run.json").write_text("{")
+    panel.ui.refreshRunsButton.click()
+    table = {row[0]: row[1:] for row in cells(panel.ui.runsTable)}
+    assert table["Site"] == ["finished", "3 / 6", "0.520"] and table["Other"][0] == "failed"
+    assert table["c"][0] == "unreadable"
+    rows = [row[0] for row in cells(panel.ui.runsTable)]
+    panel.ui.runsTable.selectRow(rows.index("c"))
+    assert not panel.ui.openRunButton.enabled and panel.ui.deleteRunButton.enabled
+    panel.ui.runsTable.selectRow(rows.index("Site"))
+    assert not panel.ui.resumeRunButton.enabled and panel.ui.longerRunButton.enabled
+    panel.ui.longerBox.value = 2
+    panel.ui.longerRunButton.click()
+    assert panel.ui.runsStatusLabel.text == "It has done 3 iterations already; give more."
+    panel.ui.exportRunButton.click()
+    assert "is among the models now" in panel.ui.runsStatusLabel.text
+    panel.ui.showRunButton.click()
+    assert panel.ui.runsStatusLabel.text == str(tmp_path / "runs" / "a")
+    panel.ui.deleteRunButton.click()
+    assert not (tmp_path / "runs" / "a").exists() and (scans / "target").exists()
+    assert sorted(row[0] for row in cells(panel.ui.runsTable)) == ["Other", "c"]
+
+
+def test_a_run_of_another_computer_can_only_be_looked_at(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52}, state="stopped")
+    status = json.loads(run.status.read_text())
+    run.status.write_text(json.dumps({**status, "host": "cluster-17"}))
+    shown(panel, run)
+    assert not panel.ui.pauseButton.enabled and not panel.ui.stopButton.enabled
+    assert "belongs to another computer" in panel.ui.readOnlyLabel.text
+    assert "on cluster-17" in said(panel.ui.runStateLabel)
+    assert not panel.ui.resumeRunButton.enabled and not panel.ui.longerRunButton.enabled
+    assert panel.ui.useModelButton.enabled  # what a cluster has learned can be used here
+
+
+def test_a_failure_arrives_as_its_sentence_and_can_be_copied(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41}, state="failed")
+    status = json.loads(run.status.read_text())
+    message = (
+        f"The disk is full; the checkpoint of iteration 4 is sound. Resume it with: sifa train {run.path}"
+    )
+    run.status.write_text(json.dumps({**status, "message": message}))
+    run.log.write_text("somewhere in the log")
+    shown(panel, run)
+    assert said(panel.ui.runStateLabel) == (
+        "The disk is full; the checkpoint of iteration 4 is sound. Then press Resume."
+    )
+    panel.ui.copyDetailsButton.click()
+    copied = WORLD.app.clipboard().text()
+    assert message in copied and "somewhere in the log" in copied and '"iterations": 6' in copied
+    panel.ui.logCollapsibleButton.collapsed = False
+    assert "somewhere in the log" in panel.ui.logText.plainText
+
+
+def test_curves_and_newest_preview_are_shown(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52})
+    for iteration in (0, 3):
+        pictures.write_png(np.full((20, 60, 3), iteration, np.uint8), run.previews / f"{iteration:08d}.png")
+    with run.events.open("a") as log:
+        for n in (4, 5, 6):
+            losses = {"segmentation": n / 10, "cycle_source": 1.0, "cycle_target": 2.0, "generator": 0.25}
+            log.write(json.dumps({"kind": "losses", "iteration": n, "time": "", "losses": losses}) + "\n")
+    shown(panel, run)
+    assert panel.ui.previewLabel.toolTip == "After iteration 3"
+    panel.ui.curvesButton.click()
+    chart = panel.runView.curves.chart
+    assert chart.GetNumberOfPlotSeriesNodes() == 4
+    values = {}
+    for number in range(4):
+        series = chart.GetNthPlotSeriesNode(number)
+        table = series.GetTableNode().GetTable()
+        column = table.GetColumnByName(series.GetYColumnName())
+        values[series.GetName()] = [round(column.GetValue(n), 3) for n in range(column.GetNumberOfTuples())]
+    assert values["Segmentation"] == [0.4, 0.5, 0.6] and values["Cycle"] == [3.0, 3.0, 3.0]
+    assert values["Adversarial"] == [0.25] * 3 and values["Score without labels"] == [0.41, 0.52]
+    panel.runView.open(None)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLPlotSeriesNode") == 0
+
+
+def test_two_slicers_do_not_fight_over_a_run(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41}, state="stopped")
+    shown(panel, run)
+    with lock.held(run):  # another Slicer's process
+        panel.ui.pauseButton.click()
+        assert panel.runView.state == "starting"
+        wait_for(panel, "lost")
+        assert "is in use: process" in said(panel.ui.runStateLabel)
+        panel.runsPanel.refresh()
+        panel.ui.runsTable.selectRow(0)
+        panel.ui.deleteRunButton.click()
+        assert run.path.exists() and "is in use" in panel.ui.runsStatusLabel.text
+
+
+# Nothing is lost
+
+
+def set_status(run: RunFolder, **fields) -> None:
+    known = status.read(run.status)
+    run.status.write_text(json.dumps(dataclasses.asdict(dataclasses.replace(known, **fields))))
+
+
+def somebody_works_on(run: RunFolder) -> None:
+    me = processes.this_process()
+    set_status(run, pid=me.pid, process_started=me.started)
+
+
+def test_a_run_that_ended_while_slicer_was_closed_is_shown_at_the_next_start_and_only_then(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52}, state="running")
+    somebody_works_on(run)
+    shown(panel, run)
+    assert panel.runView.state == "running"
+    stage.close_module("SIFATraining")
+    set_status(run, state="finished")
+    found = new_panel(tmp_path)
+    assert found.runView.path == run.path and said(found.ui.verdictLabel).startswith("Better on your scans")
+    stage.close_module("SIFATraining")
+    again = new_panel(tmp_path)
+    assert again.runView.path is None
+
+
+def test_a_run_that_ran_out_of_memory_goes_on_with_less(panel, tmp_path, monkeypatch):
+    scans = made_scans(tmp_path)
+    run = judged_run(tmp_path / "runs" / "a", scans, {0: 0.41}, state="failed", batch=4, device="cuda")
+    message = failures.sentence(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), run)
+    set_status(run, message=message)
+    started = []
+    monkeypatch.setattr(panel.logic, "launch", started.append)
+    shown(panel, run)
+    for parts, device, how in (
+        (2, "cuda", "in 2 parts"),
+        (4, "cuda", "in 4 parts"),
+        (4, "cpu", "on the CPU"),
+    ):
+        sentence = said(panel.ui.runStateLabel)
+        assert sentence.startswith("Memory ran out. Press Resume") and how in sentence
+        panel.ui.pauseButton.click()
+        configuration = run.read().configuration
+        assert (configuration.accumulate, configuration.device) == (parts, device)
+    assert started == [run.path] * 3
+    assert "close other programs. Then press Resume." in said(
+        panel.ui.runStateLabel
+    )  # nothing is left to be tried
+    set_status(run, message="The scans were moved.")
+    panel.ui.pauseButton.click()
+    assert len(started) == 4 and run.read().configuration == configuration
+
+
+def test_a_run_folder_that_vanishes_is_told_and_one_that_comes_back_is_shown(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52})
+    shown(panel, run)
+    run.path.rename(tmp_path / "elsewhere")
+    panel.runView.refresh()
+    assert said(panel.ui.runStateLabel) == f"{run.path} is no folder; it is no run."
+    assert cells(panel.ui.runsTable) == [] and panel.ui.afterCollapsibleButton.isHidden()
+    (tmp_path / "elsewhere").rename(run.path)
+    panel.runView.refresh()
+    assert said(panel.ui.runStateLabel) == "Finished" and len(cells(panel.ui.runsTable)) == 1
+
+
+def test_one_run_from_elsewhere_is_looked_at_without_moving_the_folder_of_runs(panel, tmp_path):
+    run = judged_run(tmp_path / "from the cluster" / "run", made_scans(tmp_path), {0: 0.41, 3: 0.52})
+    set_status(run, host="cluster-17")
+    panel.ui.runsFolderEdit.currentPath = str(run.path)
+    assert panel.runView.path == run.path and "on cluster-17" in said(panel.ui.runStateLabel)
+    assert panel.logic.runsFolder == tmp_path / "runs"
+    assert panel.ui.runsFolderEdit.currentPath == str(tmp_path / "runs")
+
+
+def test_who_starts_a_second_run_is_told_that_the_first_is_going_on(panel, tmp_path):
+    scans = made_scans(tmp_path)
+    run = judged_run(tmp_path / "runs" / "a", scans, {0: 0.41}, state="paused", name="By night")
+    somebody_works_on(run)
+    panel.ui.refreshRunsButton.click()
+    choose(panel, scans)
+    assert panel.ui.startButton.enabled
+    assert "“By night” is being trained now" in said(panel.ui.needsLabel)
+
+
+def copied(panel, tmp_path):
+    """Two volumes of the scene, looked at; the folder of their copies."""
+    array = np.random.default_rng(0).integers(0, 900, (24, 40, 40)).astype(np.int16)
+    nodes = [add_volume(array + n, ijk_to_ras((40, 40, 24)), name=f"Scan {n}") for n in range(2)]
+    panel.ui.scansKindSelector.currentIndex = 2
+    panel.ui.checkScansButton.click()
+    stage.wait_until(lambda: not panel.scansStep.busy)
+    (folder,) = (tmp_path / "runs" / ".scans").iterdir()
+    return nodes, folder
+
+
+def test_copies_of_scans_live_as_long_as_their_run(panel, tmp_path):
+    _, folder = copied(panel, tmp_path)
+    run = panel.logic.create(panel.howStep.configuration)
+    strangers = folder.with_name("another-slicer-just-made-it")
+    strangers.mkdir()
+    panel.ui.checkScansButton.click()  # makes copies anew
+    stage.wait_until(lambda: not panel.scansStep.busy)
+    assert folder.exists() and strangers.exists() and len(list(folder.parent.iterdir())) == 3
+    stage.close_module("SIFATraining")
+    assert folder.exists() and strangers.exists() and len(list(folder.parent.iterdir())) == 2
+    os.utime(strangers, (0, 0))
+    panel.logic.copies.sweep(tmp_path / "runs")
+    assert folder.exists() and not strangers.exists()
+    panel.logic.delete(run.path)
+    assert [p.name for p in (tmp_path / "runs").rglob("*")] == [".scans"]
+
+
+def test_a_volume_that_was_taken_out_of_the_scene_is_not_trained_on(panel, tmp_path):
+    nodes, _ = copied(panel, tmp_path)
+    assert panel.howStep.configuration.data.exclude == ()
+    slicer.mrmlScene.RemoveNode(nodes[0])
+    stage.wait_until(lambda: panel.ui.scansTable.rowCount == 1)
+    assert panel.howStep.configuration.data.exclude == ("target:Scan 0 scan",)
+
+
+def test_the_log_says_each_line_once_and_why_a_process_crashed(panel, tmp_path):
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41})
+    run.log.write_text("2026-01-02 03:04:05,678 INFO Saved 2.pt\n")
+    (run.path / launch.OUTPUT).write_text("2026-01-02 03:04:05,678 Saved 2.pt\nSegmentation fault\n")
+    shown(panel, run)
+    saved, crashed = panel.runView.reader.log().splitlines()
+    assert saved == "2026-01-02 03:04:05,678 INFO Saved 2.pt" and crashed == "Segmentation fault"
