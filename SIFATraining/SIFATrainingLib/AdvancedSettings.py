@@ -13,6 +13,7 @@ import qt
 from SIFASegmentationLib import Tables
 from slicer.i18n import tr as _
 
+from . import Words
 from .Parameters import SIFATrainingParameterNode
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ class AdvancedSettings:
             table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.Fixed)
             table.setColumnWidth(column, width)
         table.setFixedHeight(ROW * (ROWS + 1))
+        Words.say(ui.advancedStatusLabel, "")
         ui.resetAdvancedButton.connect("clicked(bool)", self.onReset)
 
     def show(self, parameters: SIFATrainingParameterNode, configuration: Configuration | None) -> None:
@@ -185,21 +187,22 @@ class AdvancedSettings:
         if _refusal(self._configuration, setting.key, value):
             self._refuse(setting, str(value))
             return
-        self.ui.advancedStatusLabel.text = ""
+        Words.say(self.ui.advancedStatusLabel, "")
         self.parameters.advanced = json.dumps({**json.loads(self.parameters.advanced), setting.key: value})
         self.onChanged()
 
     def _refuse(self, setting: Setting, text: str) -> None:
-        self.ui.advancedStatusLabel.text = _("{name} cannot be {value}; it must be {rule}.").format(
+        said = _("{name} cannot be {value}; it must be {rule}.").format(
             name=setting.key, value=text, rule=setting.rule or _("another value")
         )
+        Words.say(self.ui.advancedStatusLabel, said, isError=True)
         self._filling = True
         _put(self._editors[setting.key], _value(self._configuration, setting.key))
         self._filling = False
 
     def onReset(self, _checked: bool = False) -> None:
         """Back to the preset's values."""
-        self.ui.advancedStatusLabel.text = ""
+        Words.say(self.ui.advancedStatusLabel, "")
         if self.parameters is not None:
             self.parameters.advanced = "{}"
         self.onChanged()

@@ -37,9 +37,9 @@ class AfterPanel:
             self.comparison.show(reader)
             self._say("")
         ended = state in ("finished", "stopped", "failed", "interrupted")
-        best = reader.best() if reader is not None else None
-        self.ui.afterCollapsibleButton.setVisible(ended and best is not None)
-        if reader is None or best is None or not ended:
+        judged = reader is not None and any(score.iteration for score in reader.scores)
+        self.ui.afterCollapsibleButton.setVisible(ended and judged)
+        if not ended or not judged:
             return
         self.ui.modelNameEdit.placeholderText = self._modelId()
         good, text = self.verdict()
@@ -75,8 +75,7 @@ class AfterPanel:
         return Words.slug(run.configuration.name if run else "", "site")
 
     def _say(self, text: str) -> None:
-        self.ui.afterStatusLabel.text = text
-        self.ui.afterStatusLabel.setVisible(bool(text))
+        Words.say(self.ui.afterStatusLabel, text)
 
     # The new model
 

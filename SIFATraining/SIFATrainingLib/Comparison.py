@@ -11,7 +11,7 @@ from SIFASegmentationLib import Tables
 from SIFASegmentationLib import Words as Common
 from slicer.i18n import tr as _
 
-from . import SideBySide
+from . import SideBySide, Words
 from .Child import Errand
 from .Logic import SIFATrainingLogic
 from .RunReader import RunReader
@@ -57,8 +57,7 @@ class Comparison:
         self.say("")
 
     def say(self, text: str) -> None:
-        self.ui.comparisonLabel.text = text
-        self.ui.comparisonLabel.setVisible(bool(text))
+        Words.say(self.ui.comparisonLabel, text)
         self.ui.comparisonBar.setVisible(self.errand.running)
         self.ui.compareButton.text = (
             _("Cancel") if self.errand.running else _("Compare on {count} of my scans").format(count=SCANS)

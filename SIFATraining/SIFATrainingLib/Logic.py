@@ -237,9 +237,9 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
 
     def delete(self, folder: Path) -> None:
         """Delete a run, and the copies of scans that were made for it. RunError if a process works on it, OSError."""
-        from SIFALib.runs import RunError, RunFolder, control, lock
+        from SIFALib.runs import RunError, RunFolder, control, lock, status
 
-        if control.look(folder).state in ("preparing", "running", "paused"):
+        if control.look(folder).state in status.ACTIVE:
             raise RunError(_("A process works on this run; stop it first."))
         if not (folder / "run.json").is_file():
             raise RunError(_("{folder} is no run; it was not deleted.").format(folder=folder))

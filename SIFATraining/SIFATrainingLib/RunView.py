@@ -11,15 +11,13 @@ import slicer
 from SIFASegmentationLib import Words as Common
 from slicer.i18n import tr as _
 
-from . import Words
+from . import RunSentence, Words
 from .Curves import Curves
 from .Logic import SIFATrainingLogic
 from .RunReader import RunReader
-from .Words import State
+from .RunSentence import ACTIVE
 
 POLL_MS = 1000
-SILENT_SECONDS = 120.0  # without a heartbeat, of a process that is there: it hangs, or its disk does
-ACTIVE = ("preparing", "running", "paused")
 
 
 class RunView:
@@ -79,6 +77,8 @@ class RunView:
         state = self._actual()
         if state not in ACTIVE:
             self._stopping = False
+        if state != self.state:
+            Words.say(self.ui.runStatusLabel, "")  # it was about another state
         self._showState(state)
         self._showButtons(state)
         self._showScore()
@@ -117,7 +117,7 @@ class RunView:
         ui.runBar.maximum = max(1, total)
         ui.runBar.value = done
         ui.runBar.setVisible(state not in ("broken", "new", "lost"))
-        kind, text = self._sentence(state)
+        kind, text = RunSentence.of(reader.seen, state, self._stopping, self.logic)
         Words.show(ui.runStateLabel, kind, text)
         ui.copyDetailsButton.setVisible(state in ("failed", "interrupted", "lost", "broken"))
         line = ""
@@ -131,54 +131,6 @@ class RunView:
             line = _("Iteration {done} of {total}").format(done=done, total=total)
         ui.runTimeLabel.text = line
         ui.runTimeLabel.setVisible(bool(line))
-
-    def _sentence(self, state: str) -> tuple[State, str]:
-        assert self.reader is not None and self.reader.seen is not None
-        seen = self.reader.seen
-        status, own = seen.status, self.logic.isOurs(seen)
-        message = status.message if status else ""
-        where = _(" on {host}").format(host=status.host) if status and not own else ""
-        if state == "broken":
-            return State.PROBLEM, seen.problem
-        if state == "lost":
-            from SIFALib.runs import launch
-
-            said = launch.last_words(seen.folder.path / launch.OUTPUT)
-            return State.PROBLEM, said or _("The process ended before the training began.")
-        if state == "failed":
-            return State.PROBLEM, self._failure(message)
-        if state == "interrupted":
-            return State.PROBLEM, _(
-                "The process ended without a word: the computer was shut down, perhaps. Press Resume; it goes on from "
-                "its last checkpoint."
-            )
-        if self._stopping and state in ACTIVE:
-            return State.CHECKING, _("Stopping; it saves first")
-        if status is not None and state in ACTIVE and status.silence() > SILENT_SECONDS:
-            return State.PROBLEM, _("The process has not been heard of for {time}.").format(
-                time=Common.duration(status.silence())
-            )
-        texts = {
-            "starting": (State.CHECKING, _("Starting")),
-            "preparing": (State.CHECKING, message or _("Preparing")),
-            "running": (State.CHECKING, _("Adapting the model")),
-            "paused": (State.EMPTY, _("Paused")),
-            "stopped": (State.EMPTY, _("Stopped; it can go on at any time.")),
-            "finished": (State.FINE, _("Finished")),
-            "new": (State.EMPTY, _("Not started yet")),
-        }
-        kind, text = texts[state]
-        return kind, text + where
-
-    def _failure(self, message: str) -> str:
-        assert self.reader is not None and self.reader.seen is not None
-        less = self.logic.withLessMemory(self.reader.seen)
-        if less is None:
-            return Words.forPanel(message)
-        how = _("on the CPU") if less.device == "cpu" else _("in {count} parts").format(count=less.accumulate)
-        return _(
-            "Memory ran out. Press Resume: it goes on with each batch {how}, which takes less memory and more time."
-        ).format(how=how)
 
     def _showButtons(self, state: str) -> None:
         assert self.reader is not None and self.reader.seen is not None
@@ -206,12 +158,14 @@ class RunView:
         assert self.reader is not None
         start, best = self.reader.start(), self.reader.best()
         text = ""
-        if best is not None:
+        if best is not None and best.iteration:
             text = _("Score without labels: {value:.3f} at iteration {iteration}").format(
                 value=best.value, iteration=best.iteration
             )
             if start is not None:
-                text += _(" · {value:.3f} at the start").format(value=start.value)
+                text += _(", {value:.3f} at the start").format(value=start.value)
+        elif start is not None:
+            text = _("Score without labels: {value:.3f} at the start").format(value=start.value)
         self.ui.runScoreLabel.text = text
         self.ui.runScoreLabel.setVisible(bool(text))
 
@@ -268,11 +222,15 @@ class RunView:
         from SIFALib.runs import control
 
         assert self.path is not None
+
+        def ask() -> None:
+            control.stop(self.path)
+            self._stopping = True
+
         if self._stopping or self.state == "starting":
             self._try(lambda: self.logic.kill(self.path))
         else:
-            self._stopping = True
-            self._try(lambda: control.stop(self.path))
+            self._try(ask)
 
     def _try(self, work: Callable[[], None]) -> None:
         text = ""
@@ -280,9 +238,8 @@ class RunView:
             work()
         except (ValueError, RuntimeError, OSError) as error:  # RunError, DependencyError
             text = str(error)
-        self.ui.runStatusLabel.text = text
-        self.ui.runStatusLabel.setVisible(bool(text))
         self.refresh()
+        Words.say(self.ui.runStatusLabel, Words.forPanel(text))
 
     def onCurves(self, _checked: bool = False) -> None:
         """Show the curves in Slicer's plot view."""
@@ -293,7 +250,5 @@ class RunView:
     def onCopy(self, _checked: bool = False) -> None:
         assert self.reader is not None
         slicer.app.clipboard().setText(self.reader.details())
-        self.ui.runStatusLabel.text = _(
-            "Copied: configuration, status and log. They name the folders of your scans."
-        )
-        self.ui.runStatusLabel.setVisible(True)
+        text = _("Copied: configuration, status and log. They name the folders of your scans.")
+        Words.say(self.ui.runStatusLabel, text)

@@ -14,12 +14,12 @@ from slicer.i18n import tr as _
 
 from . import Words
 from .Logic import SIFATrainingLogic
+from .RunSentence import ACTIVE
 
 if TYPE_CHECKING:
     from SIFALib.runs.control import Seen
 
 ROWS = 5  # of the table, before it scrolls
-ACTIVE = ("preparing", "running", "paused")
 
 
 class RunsPanel:
@@ -42,6 +42,7 @@ class RunsPanel:
             (ui.refreshRunsButton, self.onRefresh),
         ):
             button.connect("clicked(bool)", action)
+        Words.say(ui.runsStatusLabel, "")
         ui.runsFolderEdit.connect("currentPathChanged(QString)", self._onFolder)
 
     def refresh(self) -> None:
@@ -105,7 +106,7 @@ class RunsPanel:
         except (ValueError, RuntimeError, OSError) as error:  # RunError, ModelError, DependencyError
             text = Words.forPanel(str(error))
         self.refresh()
-        self.ui.runsStatusLabel.text = text
+        Words.say(self.ui.runsStatusLabel, text)
 
     def _onFolder(self, path: str) -> None:
         """Another folder of runs; or one run, which is only looked at."""
@@ -194,6 +195,6 @@ class RunsPanel:
 
     def onShowFolder(self, _checked: bool = False) -> None:
         path = self._selected().folder.path  # type: ignore[union-attr]
-        self.ui.runsStatusLabel.text = str(path)
+        Words.say(self.ui.runsStatusLabel, str(path))
         if not slicer.app.testingEnabled():
             qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))

@@ -40,9 +40,12 @@ class ScansTable:
         self._rows: Sequence[Row] = ()
         self._shown: tuple | None = None
         self._filling = False
-        Tables.prepare(table, [_("Scan"), _("Kind"), _("Spacing, view (mm)"), _("Verdict")])
+        Tables.prepare(table, [_("Scan"), _("Kind"), _("Size (mm)"), _("Verdict")])
         table.verticalHeader().setDefaultSectionSize(ROW)
         table.horizontalHeader().setFixedHeight(HEADER)
+        table.setWordWrap(False)
+        table.setTextElideMode(qt.Qt.ElideMiddle)
+        table.horizontalHeaderItem(2).setToolTip(_("Spacing of the voxels, and field of view"))
         table.setIconSize(qt.QSize(THUMBNAIL, THUMBNAIL))
         table.connect("itemChanged(QTableWidgetItem*)", self._onItem)
 

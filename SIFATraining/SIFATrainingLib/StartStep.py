@@ -40,11 +40,12 @@ class StartStep:
         self.ui, self.logic, self.onAsked, self.onStarted = ui, logic, onAsked, onStarted
         self.configuration: Configuration | None = None
         self.runner = Runner(self._onStep, self._onTried, self._onError)
-        self.errand = Errand("pack", self._onPacking, self._onPacked, self._say)
+        self.errand = Errand("pack", self._onPacking, self._onPacked, self.say)
         ui.startButton.connect("clicked(bool)", self.onStart)
         ui.packButton.connect("clicked(bool)", self.onPack)
         ui.copyCommandButton.connect("clicked(bool)", self.onCopy)
         ui.commandFrame.setVisible(False)
+        self.say("")
 
     @property
     def busy(self) -> bool:
@@ -102,25 +103,24 @@ class StartStep:
         """What the run is called: what was typed."""
         return self.ui.runNameEdit.text.strip() or _("My scans")
 
-    def _say(self, text: str, isError: bool = True) -> None:
-        self.ui.startStatusLabel.text = text
-        self.ui.startStatusLabel.setStyleSheet(f"color: {State.PROBLEM.value[1]}" if isError else "")
-        self.ui.startStatusLabel.setVisible(bool(text))
+    def say(self, text: str, isError: bool = True) -> None:
+        """A sentence below Start."""
+        Words.say(self.ui.startStatusLabel, text, isError)
         self.ui.packButton.text = _("Cancel") if self.errand.running else _("Export for another computer...")
 
     # Start
 
     def onStart(self, _checked: bool = False) -> None:
         """Ask for missing packages, try them in a fresh process, then start."""
-        self._say("")
+        self.say("")
         self.onAsked()
         if not self.ui.startButton.enabled:  # a folder has vanished, or the disk has filled up
-            self._say(self.ui.startButton.toolTip)
+            self.say(self.ui.startButton.toolTip)
             return
         try:
             self.logic.dependencies.ensure()
         except DependencyError as error:
-            self._say(str(error))
+            self.say(str(error))
             return
         self.ui.startButton.enabled = False
         self.runner.start(self._steps())
@@ -130,10 +130,10 @@ class StartStep:
         yield from self.logic.dependencies.trySteps()
 
     def _onStep(self, step: Step) -> None:
-        self._say(step.stage, isError=False)
+        self.say(step.stage, isError=False)
 
     def _onTried(self, _result) -> None:
-        self._say("")
+        self.say("")
         try:
             assert self.configuration is not None
             folder = self.logic.create(dataclasses.replace(self.configuration, name=self.name()[:100]))
@@ -145,7 +145,7 @@ class StartStep:
         self.onStarted(folder.path)
 
     def _onError(self, error: Exception) -> None:
-        self._say(str(error))
+        self.say(str(error))
         self.ui.startButton.enabled = True
 
     # For another computer
@@ -153,7 +153,7 @@ class StartStep:
     def onPack(self, _checked: bool = False) -> None:
         if self.errand.running:
             self.errand.cancel()
-            self._say(_("Cancelled."), isError=False)
+            self.say(_("Cancelled."), isError=False)
             return
         parent = "" if slicer.app.testingEnabled() else qt.QFileDialog.getExistingDirectory()
         if parent:
@@ -167,15 +167,15 @@ class StartStep:
         try:
             self.errand.send(self.logic.dependencies.python, request, self.logic.environment)
         except OSError as error:
-            self._say(str(error))
+            self.say(str(error))
             return
-        self._say(_("Copying the scans"), isError=False)
+        self.say(_("Copying the scans"), isError=False)
 
     def _onPacking(self, progress: dict) -> None:
-        self._say(f"{progress['stage']} ({progress['fraction']:.0%})", isError=False)
+        self.say(f"{progress['stage']} ({progress['fraction']:.0%})", isError=False)
 
     def _onPacked(self, answer: dict) -> None:
-        self._say(
+        self.say(
             _("Everything is in {folder}; copy it there, and enter in it:").format(folder=answer["folder"]),
             isError=False,
         )

@@ -200,7 +200,6 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             getattr(self.ui, name).collapsed = False
         self.scansStep.choose(volumeNode)
         self.update()
-        self.ui.startStatusLabel.text = _(
-            "Add more scans of the same scanner: load them, or choose a folder."
+        self.startStep.say(
+            _("Add more scans of the same scanner: load them, or choose a folder."), isError=False
         )
-        self.ui.startStatusLabel.setVisible(True)

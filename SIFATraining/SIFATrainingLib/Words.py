@@ -26,6 +26,13 @@ def show(label, state: State, text: str) -> None:
     label.setVisible(bool(text))
 
 
+def say(label, text: str, isError: bool = False) -> None:
+    """A sentence below what it is about; no room is taken without one."""
+    label.text = text
+    label.setStyleSheet(f"color: {State.PROBLEM.value[1]}" if isError else "")
+    label.setVisible(bool(text))
+
+
 def plain(label) -> str:
     """What such a label says, without its sign."""
     text = html.unescape(re.sub(r"<[^>]+>", "", label.text)).replace("\xa0", " ")

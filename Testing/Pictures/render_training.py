@@ -1,12 +1,13 @@
 """Makes the pictures of SIFATraining: each state of its panel, on phantom scans of a simulated scanner.
 
-    python Testing/Pictures/render_training.py [folder]
+    python Testing/Pictures/render_training.py [folder] [--states]
 
-A real training of some minutes runs behind them. Look at them before they are committed.
+A real, short training runs behind those of the story. Look at them before they are committed.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import tempfile
@@ -15,12 +16,14 @@ from pathlib import Path
 import numpy as np
 import render_panels
 from HeadlessSlicer import stage
-from render_panels import ROOT, above, grab, save
+from render_panels import ROOT, grab, save
+
+sys.path.insert(0, str(ROOT / "Testing" / "Python"))
 
 SCREENSHOTS = ROOT / "SIFATraining" / "Resources" / "Screenshots"
-SCANS = 6
-SPACING_MM = 2.5
-SHORT = {"iterations": 40, "batch": 2, "data.size": 96, "judge_every": 10, "preview_every": 5, "save_every": 10,
+SCANS = 5
+SPACING_MM = 3.0
+SHORT = {"iterations": 12, "batch": 2, "data.size": 64, "judge_every": 4, "preview_every": 2, "save_every": 4,
          "threads": 1, "workers": 0, "data.phantoms": 2}  # fmt: skip
 
 
@@ -90,58 +93,96 @@ def fold(panel, *unfolded: str) -> None:
         getattr(panel.ui, f"{name}CollapsibleButton").collapsed = name not in unfolded
 
 
-def render(folder: Path, work: Path) -> None:
-    sys.path.insert(0, str(ROOT / "Testing" / "Python"))
+def render_states(folder: Path, work: Path) -> None:
+    """What the panel says when something is missing or wrong: nothing is trained for these."""
+    import training_panel as tests
+    from SIFALib import pictures, volume
+    from SIFALib.runs import failures
+
+    scans = tests.made_scans(work)
+    panel = tests.new_panel(work)
+    fold(panel, "scans", "source", "how", "start")
+    save(folder / "panel-start.png", grab(panel))
+    image = volume.read(scans / "target" / "target0.nii.gz")
+    for number in range(8):
+        brighter = volume.Volume(image.array + np.float32(number), image.geometry)
+        volume.write(brighter, scans / "target" / f"patient {number:02d}.nii.gz")
+    (scans / "target" / "patient 03.nii.gz").write_bytes(b"torn")
+    tests.choose(panel, scans)
+    save(folder / "panel-problem.png", grab(panel))
+    judged = tests.judged_run(work / "runs" / "a", scans, {0: 0.61, 3: 0.52}, name="Not better")
+    failed = tests.judged_run(
+        work / "runs" / "b", scans, {0: 0.41}, state="failed", name="Out of memory", batch=8
+    )
+    message = failures.sentence(MemoryError(), failed)
+    remote = tests.judged_run(
+        work / "runs" / "c", scans, {0: 0.41, 3: 0.52}, state="stopped", name="On the cluster"
+    )
+    for run, fields in ((failed, {"message": message}), (remote, {"host": "cluster-17"})):
+        run.status.write_text(json.dumps({**json.loads(run.status.read_text()), **fields}))
+    pictures.write_png(np.full((96, 480, 3), 90, np.uint8), remote.previews / "00000003.png")
+    for run, name in ((judged, "worse"), (failed, "failed"), (remote, "remote")):
+        panel.openRun(run.path)
+        fold(panel, "run", "after")
+        save(folder / f"panel-{name}.png", grab(panel))
+    fold(panel, "runs")
+    panel.ui.runsTable.selectRow(0)
+    save(folder / "panel-runs.png", grab(panel))
+    stage.close_module("SIFATraining")
+
+
+def render_story(folder: Path, work: Path) -> None:
+    """A training from the scans to the new model."""
     from SIFALib.models import default_store
-    from training_panel import new_panel, start, wait_for
+    from training_panel import new_panel, start
 
     panel = new_panel(work)
     panel.logic._store = type(default_store())(default_store().bundled, work / "models")
     panel.howStep.refreshModels()
-    fold(panel, "scans", "source", "how", "start")
-    save(folder / "panel-start.png", grab(panel))
-    if not (work / "scans").exists():
-        make_scans(work / "scans")
-    panel._parameterNode.startModel = "heart-phantom"
     panel._parameterNode.startModel = default_store().default().card.key
-    panel.ui.scansPathEdit.currentPath = str(work / "scans")
+    fold(panel, "scans", "source", "how", "start")
+    make_scans(work / "scanner")
+    panel.ui.scansPathEdit.currentPath = str(work / "scanner")
     save(folder / "panel-checking.png", grab(panel))
     stage.wait_until(lambda: not panel.scansStep.busy, 600)
     panel._parameterNode.advanced = json.dumps(SHORT)
     panel.ui.measureButton.click()
     stage.wait_until(lambda: not panel.howStep.errand.running, 600)
+    panel.ui.runNameEdit.text = "Our low-field scanner"
     save(folder / "panel-ready.png", grab(panel))
     panel.ui.advancedCollapsibleButton.collapsed = False
     fold(panel, "how")
     save(folder / "panel-advanced.png", grab(panel))
     panel.ui.advancedCollapsibleButton.collapsed = True
-    panel.ui.runNameEdit.text = "Our low-field scanner"
     start(panel)
     panel.ui.curvesButton.click()
     fold(panel, "run")
     stage.wait_until(lambda: panel.runView.state not in ("starting",), 600)
     save(folder / "panel-preparing.png", grab(panel))
-    stage.wait_until(lambda: len(panel.runView.reader.losses) > 22 or panel.runView.state == "failed", 3000)
-    panel.runView.refresh()
-    save(folder / "panel-running.png", grab(panel))
-    wait_for(panel, "finished", "failed")
-    panel.runView.refresh()
+    enough = SHORT["iterations"] // 2
+    stage.wait_until(
+        lambda: len(panel.runView.reader.losses) > enough or panel.runView.state == "failed", 3000
+    )
+    save(folder / "panel-training.png", grab(panel))
+    stage.wait_until(lambda: panel.runView.state in ("finished", "failed"), 3000)
     save(folder / "curves.png", curves_picture(panel.runView.curves.chart))
     panel.ui.compareButton.click()
-    stage.wait_until(lambda: not panel.afterPanel.errand.running, 3000)
+    stage.wait_until(lambda: not panel.afterPanel.comparison.errand.running, 3000)
     fold(panel, "run", "after")
     save(folder / "panel-after.png", grab(panel))
-    fold(panel, "runs")
-    panel.ui.runsTable.selectRow(0)
-    save(folder / "panel-runs.png", grab(panel))
-    save(folder / "overview.png", above(grab(panel)))
+    stage.close_module("SIFATraining")
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else SCREENSHOTS
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=SCREENSHOTS)
+    parser.add_argument("--states", action="store_true", help="only those states that need no training")
+    options = parser.parse_args()
     stage.load_modules()
     with tempfile.TemporaryDirectory() as work:
-        render(folder, Path(sys.argv[2]) if len(sys.argv) > 2 else Path(work))
+        render_states(options.folder, Path(work) / "states")
+        if not options.states:
+            render_story(options.folder, Path(work) / "story")
 
 
 if __name__ == "__main__":

@@ -9,13 +9,15 @@ from slicer_helpers import WORLD, add_volume, ijk_to_ras, stage
 import dataclasses
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
 import slicer
+import tiny_models
 from SIFALib import models, pictures
-from SIFALib.runs import RunFolder, failures, launch, lock, processes, status
-from training_panel import cells, choose, judged_run, made_scans, new_panel, opened, said, wait_for
+from SIFALib.runs import Best, RunFolder, best, failures, launch, lock, processes, status
+from training_panel import TINY, cells, choose, judged_run, made_scans, new_panel, opened, said, wait_for
 
 
 @pytest.fixture
@@ -69,15 +71,25 @@ def test_a_worse_model_is_not_offered_first_and_the_sentence_says_why(panel, tmp
     assert "site" in {p.card.id for p in panel.logic.store().packages()}
 
 
-def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
+def shown_with_models(panel, tmp_path, before: int, after: int) -> None:
+    """Open a run whose models see one structure everywhere, or with 0 no heart."""
     run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52})
+    shutil.rmtree(tmp_path / "models" / "tiny-1.0.0")
+    tiny_models.write_constant(tmp_path / "models" / "tiny-1.0.0", before, preprocessing=TINY)
+    best.write(run.best, Best(3, 0.52), tiny_models.constant(after))
     shown(panel, run)
+
+
+def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
+    shown_with_models(panel, tmp_path, 1, 3)
     panel.ui.compareButton.click()
     assert panel.ui.compareButton.text == "Cancel"
     stage.wait_until(lambda: not panel.afterPanel.comparison.errand.running)
     table = cells(panel.ui.comparisonTable)
     assert [row[0] for row in table] == ["target0", "", "", "", "target1", "", "", ""]
-    assert table[0][1] == "Left ventricular myocardium"
+    name, before, after, agreement = table[0][1:]
+    assert name == "Left ventricular myocardium" and float(before) > 0 == float(after) == float(agreement)
+    assert float(table[2][2]) == 0 < float(table[2][3])  # left ventricle
     for compared in panel.afterPanel.comparison.scans:
         for node in (compared.before, compared.after):
             assert node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is compared.volume
@@ -90,8 +102,7 @@ def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
 
 def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right(panel, tmp_path):
     layout = slicer.mrmlScene.AddNode(slicer.vtkMRMLLayoutNode())
-    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52})
-    shown(panel, run)
+    shown_with_models(panel, tmp_path, 3, 3)
     panel.ui.compareButton.click()
     stage.wait_until(lambda: not panel.afterPanel.comparison.errand.running)
     first, second = panel.afterPanel.comparison.scans
@@ -112,6 +123,15 @@ def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right
     slicer.mrmlScene.RemoveNode(first.volume)
     panel.ui.comparisonTable.cellClicked.emit(0, 0)  # what was taken out of the scene is not shown
     assert seen() == []
+
+
+def test_a_scan_on_which_one_model_finds_nothing_is_told(panel, tmp_path):
+    shown_with_models(panel, tmp_path, 0, 3)
+    panel.ui.compareButton.click()
+    stage.wait_until(lambda: not panel.afterPanel.comparison.errand.running)
+    assert [(c.before, c.after is None) for c in panel.afterPanel.comparison.scans] == [(None, False)] * 2
+    assert "before: No heart was found" in panel.ui.comparisonLabel.text
+    assert cells(panel.ui.comparisonTable)[2][2] == "-" == cells(panel.ui.comparisonTable)[2][4]
 
 
 # Runs

@@ -44,14 +44,19 @@ def write(folder: Path, **changed: Any) -> models.ModelPackage:
     return models.write_package(folder, state(fields["architecture"]), **fields)
 
 
-def write_constant(folder: Path, structure_value: int, **changed: Any) -> models.ModelPackage:
-    """A package whose network says the same everywhere: that structure, or for 0 the background."""
-    fields = card_fields(**changed)
-    weights = state(fields["architecture"])
+def constant(structure_value: int, architecture: models.Architecture = ARCHITECTURE) -> dict[str, np.ndarray]:
+    """Weights that say the same everywhere: that structure, or for 0 the background."""
+    weights = state(architecture)
     for name, array in weights.items():
         if name.endswith("c8.weight"):
             array[:] = 0
             array[structure_value] = (
                 1  # features are never negative, so this class wins wherever there is one
             )
-    return models.write_package(folder, weights, **fields)
+    return weights
+
+
+def write_constant(folder: Path, structure_value: int, **changed: Any) -> models.ModelPackage:
+    """A package with `constant` weights."""
+    fields = card_fields(**changed)
+    return models.write_package(folder, constant(structure_value, fields["architecture"]), **fields)
