@@ -32,6 +32,7 @@ setup: $(READY)
 pictures: $(READY)
 	$(RUN) Testing/Pictures/draw_icon.py
 	$(RUN) Testing/Pictures/render_panels.py
+	$(RUN) Testing/Pictures/render_training.py
 
 $(READY): pyproject.toml constraints.txt Testing/setup.sh
 	bash Testing/setup.sh $(PYTHON) $(VENV)

@@ -30,6 +30,10 @@ class AfterPanel:
         """Drop what is being done in the background."""
         self.comparison.stop()
 
+    def forget(self) -> None:
+        """The scans that were compared leave with their scene."""
+        self.comparison.show(self.reader)
+
     def show(self, reader: RunReader | None, state: str) -> None:
         """The results of a run that is not being worked on; hidden for others."""
         if reader is not self.reader:

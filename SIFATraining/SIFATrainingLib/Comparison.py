@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import qt
 import slicer
 from SIFASegmentationLib import Tables
 from SIFASegmentationLib import Words as Common
+from SIFASegmentationLib.Steps import Runner, Step
 from slicer.i18n import tr as _
 
 from . import SideBySide, Words
@@ -38,7 +40,9 @@ class Comparison:
         self.reader: RunReader | None = None
         self.scans: list[Compared] = []
         self._shown: list[int] = []  # for each row of the table: the number of its scan
+        self._answer: dict = {}
         self.errand = Errand("compare", self._onProgress, self._onCompared, self.say)
+        self.runner = Runner(lambda step: self.say(step.stage), self._onTaken, self._onError)
         titles = [_("Scan"), _("Structure"), _("Before (ml)"), _("After (ml)"), _("Agreement")]
         Tables.prepare(ui.comparisonTable, titles)
         ui.comparisonTable.connect(
@@ -46,40 +50,34 @@ class Comparison:
         )
         ui.compareButton.connect("clicked(bool)", self.onCompare)
 
+    @property
+    def busy(self) -> bool:
+        return self.errand.running or self.runner.running
+
     def stop(self) -> None:
+        """Drop what is being done in the background."""
         self.errand.cancel()
+        self.runner.cancel()
+        self.errand.forget()
 
     def show(self, reader: RunReader | None) -> None:
         """Begin anew, for another run."""
         self.stop()
         self.reader, self.scans = reader, []
-        self._fill([])
+        self._fill([], [])
         self.say("")
 
     def say(self, text: str) -> None:
         Words.say(self.ui.comparisonLabel, text)
-        self.ui.comparisonBar.setVisible(self.errand.running)
+        self.ui.comparisonBar.setVisible(self.busy)
         self.ui.compareButton.text = (
-            _("Cancel") if self.errand.running else _("Compare on {count} of my scans").format(count=SCANS)
+            _("Cancel") if self.busy else _("Compare on {count} of my scans").format(count=SCANS)
         )
-
-    def chosen(self) -> list[Path]:
-        """Some of the run's own scans, from the first to the last. DataError if they are gone."""
-        from SIFALib.datasets import PHANTOMS, DataError, sources
-
-        assert self.reader is not None and self.reader.seen is not None and self.reader.seen.run is not None
-        data = self.reader.seen.run.configuration.data
-        if data.target in PHANTOMS:
-            raise DataError(_("This run adapted to phantoms; there are no scans to compare on."))
-        found = sources.find(data.target, False, data.excluded("target")).scans
-        last = len(found) - 1
-        numbers = sorted({round(n * last / max(1, SCANS - 1)) for n in range(SCANS)})
-        return [found[n].image for n in numbers]
 
     def onCompare(self, _checked: bool = False) -> None:
         """Segment by both models; a second press stops that."""
-        if self.errand.running:
-            self.errand.cancel()
+        if self.busy:
+            self.stop()
             self.say(_("Cancelled."))
             return
         assert self.reader is not None and self.reader.seen is not None and self.reader.seen.run is not None
@@ -89,11 +87,11 @@ class Comparison:
             request = {
                 "run": str(self.reader.path),
                 "model": str(self.logic.package(run.start_model).folder),
-                "scans": [str(path) for path in self.chosen()],
+                "count": SCANS,
                 "device": run.device,
             }
             self.errand.send(self.logic.dependencies.python, request, self.logic.environment)
-        except (ValueError, RuntimeError, OSError) as error:  # ModelError, DataError, DependencyError
+        except (ValueError, RuntimeError, OSError) as error:  # ModelError, DependencyError
             self.say(str(error))
             return
         self.ui.comparisonBar.value = 0
@@ -106,28 +104,30 @@ class Comparison:
         self.say(progress["stage"])
 
     def _onCompared(self, answer: dict) -> None:
-        notes = [
-            f"{title}: {scan[which]['note']}"
-            for scan in answer["scans"]
-            for which, title in (("before", _("before")), ("after", _("after")))
-            if "note" in scan[which]
-        ]
-        self.scans = [self._taken(scan) for scan in answer["scans"]]
+        self._answer = answer
+        self.errand.keep()
+        self.runner.start(_steps(answer))
+        self.say(_("Loading the scans"))
+
+    def _onTaken(self, scans: list[Compared]) -> None:
+        self.errand.forget()
+        self.scans, found = scans, self._answer["scans"]
         self._fill(
-            [(c.volume.GetName(), s) for c, s in zip(self.scans, answer["scans"], strict=True)], answer
+            [(c.volume.GetName(), s) for c, s in zip(scans, found, strict=True)], self._answer["structures"]
         )
         self.showScan(0)
+        notes = [
+            f"{title}: {scan[which]['note']}"
+            for scan in found
+            for which, title in _titles()
+            if "note" in scan[which]
+        ]
         said = _("In the scene now: click a row to see its scan, before on the left, after on the right.")
         self.say(" ".join([said, *notes]))
 
-    def _taken(self, scan: dict) -> Compared:
-        """What was found about one scan, as nodes of the scene; those of an earlier comparison are filled anew."""
-        volumeNode = _volume(Path(scan["path"]))
-        nodes = [
-            _segmentation(volumeNode, scan[which].get("file"), title)
-            for which, title in (("before", _("before")), ("after", _("after")))
-        ]
-        return Compared(volumeNode, *nodes)
+    def _onError(self, error: Exception) -> None:
+        self.errand.forget()
+        self.say(str(error))
 
     def showScan(self, number: int) -> None:
         """Show that scan in the slice views, and none of the others' segmentations."""
@@ -141,8 +141,7 @@ class Comparison:
         ):  # not taken out of the scene since
             SideBySide.show(*nodes)
 
-    def _fill(self, scans: list[tuple[str, dict]], answer: dict | None = None) -> None:
-        structures = answer["structures"] if answer else []
+    def _fill(self, scans: list[tuple[str, dict]], structures: list[dict]) -> None:
         table = self.ui.comparisonTable
         table.setRowCount(len(scans) * len(structures))
         self._shown = []
@@ -160,6 +159,24 @@ class Comparison:
                     table.setItem(row, column, item)
         table.setVisible(table.rowCount > 0)
         Tables.fitHeight(table, min(ROWS, table.rowCount))
+
+
+def _titles() -> tuple[tuple[str, str], ...]:
+    return (("before", _("before")), ("after", _("after")))
+
+
+def _steps(answer: dict) -> Generator[Step, None, list[Compared]]:
+    """Put the scans and their segmentations into the scene; those of an earlier comparison are filled anew."""
+    found = []
+    for scan in answer["scans"]:
+        path = Path(scan["path"])
+        yield Step(_("Loading {name}").format(name=path.name))
+        volumeNode, nodes = _volume(path), []
+        for which, title in _titles():
+            yield Step(_("Loading {name}, {title}").format(name=path.name, title=title))
+            nodes.append(_segmentation(volumeNode, scan[which].get("file"), title))
+        found.append(Compared(volumeNode, *nodes))
+    return found
 
 
 def _numbers(scan: dict, structureId: str) -> tuple[str, str, str]:

@@ -94,6 +94,7 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller, event) -> None:
         self.scansStep.stop()
+        self.afterPanel.forget()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller, event) -> None:

@@ -129,7 +129,6 @@ def main() -> None:
     widget.ui.advancedCollapsibleButton.collapsed = False
     widget.ui.modelsCollapsibleButton.collapsed = False
     save(folder / "panel-all.png", grab(widget))
-    save(folder / "panel-training.png", grab(stage.open_module("SIFATraining")))
 
 
 if __name__ == "__main__":

@@ -167,7 +167,7 @@ def render_story(folder: Path, work: Path) -> None:
     stage.wait_until(lambda: panel.runView.state in ("finished", "failed"), 3000)
     save(folder / "curves.png", curves_picture(panel.runView.curves.chart))
     panel.ui.compareButton.click()
-    stage.wait_until(lambda: not panel.afterPanel.comparison.errand.running, 3000)
+    stage.wait_until(lambda: not panel.afterPanel.comparison.busy, 3000)
     fold(panel, "run", "after")
     save(folder / "panel-after.png", grab(panel))
     stage.close_module("SIFATraining")

@@ -13,6 +13,7 @@ import SimpleITK as sitk
 import tiny_models
 import tiny_runs
 from SIFALib import cli, models, volume
+from SIFALib.datasets import DataError, DataSettings
 from SIFALib.runs import Best, RunError, RunFolder, best, create, errands, needs
 from SIFALib.runs.configuration import new_run_file
 from SIFALib.runs.needs import GIB, Needs
@@ -51,7 +52,7 @@ def test_two_models_are_compared_scan_by_scan(scans: Path, tmp_path: Path):
     run = create(tmp_path / "run", tiny_runs.configuration(scans))
     best.write(run.best, Best(6, 0.7), models_state(before))
     paths = [str(scans / "target" / f"target{n}.nii.gz") for n in (0, 1)]
-    answer = done("compare", tmp_path / "e", run=str(run.path), model=str(before.folder), scans=paths)
+    answer = done("compare", tmp_path / "e", run=str(run.path), model=str(before.folder), count=3)
     assert [s["path"] for s in answer["scans"]] == paths
     for found in answer["scans"]:
         assert found["agreement"] == {"LV": 1.0}  # both say left ventricle everywhere
@@ -60,10 +61,16 @@ def test_two_models_are_compared_scan_by_scan(scans: Path, tmp_path: Path):
         assert labels.geometry == volume.read(found["path"]).geometry
         assert set(np.unique(labels.array)) <= {0, 3} and (labels.array == 3).any()
     nothing = tiny_models.write_constant(tmp_path / "nothing", 0, preprocessing=pre)
-    answer = done("compare", tmp_path / "e2", run=str(run.path), model=str(nothing.folder), scans=paths[:1])
+    answer = done("compare", tmp_path / "e2", run=str(run.path), model=str(nothing.folder), count=1)
     (found,) = answer["scans"]
     assert "No heart was found" in found["before"]["note"] and "file" in found["after"]
     assert "agreement" not in found
+    phantoms = create(
+        tmp_path / "phantoms", tiny_runs.configuration(scans, data=DataSettings("phantom", "phantom"))
+    )
+    best.write(phantoms.best, Best(6, 0.7), models_state(before))
+    with pytest.raises(DataError, match="there are no scans to compare on"):
+        done("compare", tmp_path / "e3", run=str(phantoms.path), model=str(before.folder), count=3)
 
 
 def models_state(package: models.ModelPackage) -> dict[str, np.ndarray]:

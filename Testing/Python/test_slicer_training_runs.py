@@ -10,6 +10,8 @@ import dataclasses
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -84,7 +86,7 @@ def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
     shown_with_models(panel, tmp_path, 1, 3)
     panel.ui.compareButton.click()
     assert panel.ui.compareButton.text == "Cancel"
-    stage.wait_until(lambda: not panel.afterPanel.comparison.errand.running)
+    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
     table = cells(panel.ui.comparisonTable)
     assert [row[0] for row in table] == ["target0", "", "", "", "target1", "", "", ""]
     name, before, after, agreement = table[0][1:]
@@ -96,7 +98,7 @@ def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
             assert node.GetSegmentation().GetNumberOfSegments() == 4
     count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
     panel.ui.compareButton.click()
-    stage.wait_until(lambda: not panel.afterPanel.comparison.errand.running)
+    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == count  # filled anew
 
 
@@ -104,7 +106,7 @@ def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right
     layout = slicer.mrmlScene.AddNode(slicer.vtkMRMLLayoutNode())
     shown_with_models(panel, tmp_path, 3, 3)
     panel.ui.compareButton.click()
-    stage.wait_until(lambda: not panel.afterPanel.comparison.errand.running)
+    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
     first, second = panel.afterPanel.comparison.scans
 
     def seen() -> list[tuple[str, ...]]:
@@ -128,7 +130,7 @@ def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right
 def test_a_scan_on_which_one_model_finds_nothing_is_told(panel, tmp_path):
     shown_with_models(panel, tmp_path, 0, 3)
     panel.ui.compareButton.click()
-    stage.wait_until(lambda: not panel.afterPanel.comparison.errand.running)
+    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
     assert [(c.before, c.after is None) for c in panel.afterPanel.comparison.scans] == [(None, False)] * 2
     assert "before: No heart was found" in panel.ui.comparisonLabel.text
     assert cells(panel.ui.comparisonTable)[2][2] == "-" == cells(panel.ui.comparisonTable)[2][4]
@@ -242,14 +244,22 @@ def set_status(run: RunFolder, **fields) -> None:
     run.status.write_text(json.dumps(dataclasses.asdict(dataclasses.replace(known, **fields))))
 
 
-def somebody_works_on(run: RunFolder) -> None:
-    me = processes.this_process()
-    set_status(run, pid=me.pid, process_started=me.started)
+@pytest.fixture
+def worker():
+    """A process that lives, and may be ended with its run."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    yield process
+    process.kill()
+    process.wait()
 
 
-def test_a_run_that_ended_while_slicer_was_closed_is_shown_at_the_next_start_and_only_then(panel, tmp_path):
+def works_on(run: RunFolder, worker: subprocess.Popen) -> None:
+    set_status(run, pid=worker.pid, process_started=processes.started(worker.pid))
+
+
+def test_a_run_that_ended_meanwhile_is_shown_at_the_next_start_and_only_then(panel, tmp_path, worker):
     run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52}, state="running")
-    somebody_works_on(run)
+    works_on(run, worker)
     shown(panel, run)
     assert panel.runView.state == "running"
     stage.close_module("SIFATraining")
@@ -309,10 +319,10 @@ def test_one_run_from_elsewhere_is_looked_at_without_moving_the_folder_of_runs(p
     assert panel.ui.runsFolderEdit.currentPath == str(tmp_path / "runs")
 
 
-def test_who_starts_a_second_run_is_told_that_the_first_is_going_on(panel, tmp_path):
+def test_who_starts_a_second_run_is_told_that_the_first_is_going_on(panel, tmp_path, worker):
     scans = made_scans(tmp_path)
     run = judged_run(tmp_path / "runs" / "a", scans, {0: 0.41}, state="paused", name="By night")
-    somebody_works_on(run)
+    works_on(run, worker)
     panel.ui.refreshRunsButton.click()
     choose(panel, scans)
     assert panel.ui.startButton.enabled

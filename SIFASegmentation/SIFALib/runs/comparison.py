@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import inference, metrics, models, volume
+from ..datasets import PHANTOMS, DataError, sources
 from ..inference import NoHeartFound, Options, Result
 from ..job import Progress
 from . import export
@@ -18,20 +19,21 @@ WHICH = ("before", "after")
 
 
 def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, dict[str, Any]]:
-    """The errand "compare". request: run (folder), model (folder of the model before), scans (paths), device.
+    """The errand "compare". request: run (folder), model (folder of the model before), count (of scans), device.
 
-    Writes FOLDER/N-before.nrrd and N-after.nrrd for the Nth scan. Answers {"scans": [...]}, each with path, and for
-    "before" and "after": file, volumes_ml by structure id, or note: why there is no result; and agreement (Dice by id; a
-    structure that both lack is left out). ValueError, OSError.
+    Writes FOLDER/N-before.nrrd and N-after.nrrd for the Nth of so many of the run's own scans. Answers
+    {"scans": [...]}, each with path, and for "before" and "after": file, volumes_ml by structure id, or note: why there
+    is no result; and agreement (Dice by id; a structure that both lack is left out). ValueError, OSError.
     """
+    paths = _some_scans(RunFolder(Path(request["run"])), request["count"])
     before = models.read_package(request["model"])
     after = export.export(RunFolder(Path(request["run"])), folder / "after", "after", force=True)
     packages = dict(zip(WHICH, (before, after), strict=True))
     networks = {which: models.load_segmenter(package) for which, package in packages.items()}
-    scans, total = [], 2.0 * len(request["scans"])
-    for number, path in enumerate(request["scans"]):
+    scans, total = [], 2.0 * len(paths)
+    for number, path in enumerate(paths):
         scan = volume.read(path)
-        found: dict[str, Any] = {"path": path}
+        found: dict[str, Any] = {"path": str(path)}
         results: dict[str, Result | None] = {}
         for place, which in enumerate(WHICH):
             work = inference.segment_steps(
@@ -48,6 +50,16 @@ def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, di
     labels = [{"id": s.id, "name": s.name, "color": s.color} for s in before.card.labels]
     card = {k: v for k, v in asdict(after.card).items() if k in ("id", "version")}
     return {"scans": scans, "structures": labels, "after": card}
+
+
+def _some_scans(run: RunFolder, count: int) -> list[Path]:
+    """Scans that the run adapts to, from the first to the last. DataError if they are gone or were phantoms."""
+    data = run.read().configuration.data
+    if data.target in PHANTOMS:
+        raise DataError("This run adapted to phantoms; there are no scans to compare on.")
+    found = sources.find(data.target, False, data.excluded("target")).scans
+    last, steps = len(found) - 1, max(1, count - 1)
+    return [found[n].image for n in sorted({round(n * last / steps) for n in range(count)})]
 
 
 def _watched(
