@@ -105,7 +105,7 @@ class Dependencies:
                 yield Step(_("Checking PyTorch"))
                 time.sleep(CHECK_INTERVAL)
             if process.poll() is None:
-                raise _broken(_("it did not answer within three minutes"))
+                raise self._broken(_("it did not answer within three minutes"))
             # As bytes: its text layer follows the locale, which may not know the letters of a path.
             output = process.stdout.buffer.read().decode("utf-8", "replace").strip()
         finally:
@@ -116,31 +116,28 @@ class Dependencies:
         self._judge(process.returncode, output)
         self._tried = True
 
-    @staticmethod
-    def _judge(returnCode: int, output: str) -> None:
+    def _judge(self, returnCode: int, output: str) -> None:
         last = output.splitlines()[-1] if output else _("it ended with code {code}").format(code=returnCode)
         if returnCode != 0 or not last.startswith(MARK):
-            raise _broken(last)
+            raise self._broken(last)
         found = json.loads(last.removeprefix(MARK))
         if "device" not in found:
             raise DependencyError(
                 _("PyTorch {version} is too old, SIFA needs {needed}. {repair}").format(
-                    version=found["version"], needed=TORCH, repair=_repair()
+                    version=found["version"], needed=TORCH, repair=self._repair()
                 )
             )
 
+    def _broken(self, reason: str) -> DependencyError:
+        try:
+            version = importlib.metadata.version("torch")
+        except importlib.metadata.PackageNotFoundError:
+            version = ""
+        text = _("PyTorch {version} is installed but does not work ({reason}). {repair}")
+        return DependencyError(text.format(version=version, reason=reason, repair=self._repair()))
 
-def _broken(reason: str) -> DependencyError:
-    try:
-        version = importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        version = ""
-    text = _("PyTorch {version} is installed but does not work ({reason}). {repair}")
-    return DependencyError(text.format(version=version, reason=reason, repair=_repair()))
-
-
-def _repair() -> str:
-    return _(
-        "To repair it, open the module PyTorch Utils, press Uninstall PyTorch, restart Slicer, and press "
-        "Apply here again: it is then installed in the build that fits this computer."
-    )
+    def _repair(self) -> str:
+        return _(
+            "To repair it, open the module PyTorch Utils, press Uninstall PyTorch, restart Slicer, and press "
+            "{button} here again: it is then installed in the build that fits this computer."
+        ).format(button=self.button)

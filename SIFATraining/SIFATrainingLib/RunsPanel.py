@@ -23,10 +23,16 @@ ROWS = 5  # of the table, before it scrolls
 
 
 class RunsPanel:
-    """onOpen(folder, None: what was open is gone) is called for a run that is to be looked at."""
+    """onOpen(folder) is called for a run that is to be looked at, onDeleted(folder) for one that is gone."""
 
-    def __init__(self, ui, logic: SIFATrainingLogic, onOpen: Callable[[Path | None], None]) -> None:
-        self.ui, self.logic, self.onOpen = ui, logic, onOpen
+    def __init__(
+        self,
+        ui,
+        logic: SIFATrainingLogic,
+        onOpen: Callable[[Path], None],
+        onDeleted: Callable[[Path], None],
+    ) -> None:
+        self.ui, self.logic, self.onOpen, self.onDeleted = ui, logic, onOpen, onDeleted
         self.runs: list[Seen] = []
         table = ui.runsTable
         Tables.prepare(table, [_("Run"), _("State"), _("Iteration"), _("Score")])
@@ -188,7 +194,7 @@ class RunsPanel:
 
         def work() -> str:
             self.logic.delete(path)
-            self.onOpen(None)
+            self.onDeleted(path)
             return _("{folder} was deleted.").format(folder=path.name)
 
         self._try(work)

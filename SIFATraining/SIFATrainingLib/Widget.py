@@ -65,7 +65,7 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.startStep = StartStep(self.ui, logic, self.update, self.openRun)
         self.afterPanel = AfterPanel(self.ui, logic, self._onUsed)
         self.runView = RunView(self.ui, logic, self._onRunState)
-        self.runsPanel = RunsPanel(self.ui, logic, self.openRun)
+        self.runsPanel = RunsPanel(self.ui, logic, self.openRun, self._onDeleted)
         self.howStep.refreshModels()
         self.runsPanel.refresh()
 
@@ -186,6 +186,10 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.afterPanel.show(self.runView.reader, state)
         self.runsPanel.refresh()
         self.update()
+
+    def _onDeleted(self, path: Path) -> None:
+        if self.runView.path == path:
+            self.openRun(None)
 
     def _onUsed(self) -> None:
         """A new model is there: it can be started from, too."""

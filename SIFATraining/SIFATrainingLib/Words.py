@@ -42,11 +42,8 @@ def plain(label) -> str:
 def forPanel(message: str) -> str:
     """A sentence of the library that names its command line, for somebody who has buttons."""
     message = re.sub(r"Resume it with: sifa train .*", _("Then press Resume."), message)
-    for command in ("use --force to export it nevertheless", "use the start model itself, or --force"):
-        message = re.sub(
-            f"{command}\\.", _("open it to see both beside each other."), message, flags=re.IGNORECASE
-        )
-    return message
+    message = re.sub(r" Use --force to .*", " " + _("Open it to see both models beside each other."), message)
+    return message.replace("use the start model itself, or --force", _("use the start model itself"))
 
 
 def slug(name: str, otherwise: str = "run") -> str:

@@ -7,10 +7,14 @@ from slicer_helpers import add_volume, ijk_to_ras, stage
 # the lines above set the stage on which the others can be imported
 # isort: split
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import slicer
+import tiny_runs
 from hypothesis import given
 from hypothesis import strategies as st
 from SIFALib.method import Method
@@ -168,3 +172,37 @@ def test_a_start_model_that_is_gone_is_named(tmp_path):
     with pytest.raises(ModelError):
         panel.logic.package("elsewhere@3.0.0")
     stage.close_module("SIFATraining")
+
+
+WITHOUT_TORCH = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from HeadlessSlicer import stage
+stage.start()
+stage.load_modules()
+panel = stage.open_module("SIFATraining")
+panel.ui.advancedCollapsibleButton.collapsed = False
+panel.ui.scansPathEdit.currentPath = sys.argv[2]
+stage.wait_until(lambda: not panel.scansStep.busy)
+print(panel.ui.scansStateLabel.text)
+assert panel.ui.startButton.enabled, panel.ui.startButton.toolTip
+panel.ui.startButton.click()
+stage.wait_until(lambda: not panel.startStep.busy)
+print(panel.ui.startStatusLabel.text)
+"""
+
+
+def test_before_torch_is_there_scans_can_be_looked_at_and_start_tells_what_is_missing(tmp_path):
+    tiny_runs.make_scans(tmp_path)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "torch.py").write_text("raise ImportError('no torch here')")
+    paths = [str(tmp_path / "broken"), str(tiny_runs.ROOT / "SIFASegmentation")]
+    environment = {
+        **os.environ, "PYTHONPATH": os.pathsep.join(paths), "SIFA_MODELS": str(tmp_path / "models")
+    }  # fmt: skip
+    command = [sys.executable, "-c", WITHOUT_TORCH, str(tiny_runs.ROOT / "Testing"), str(tmp_path / "target")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    looked, started = done.stdout.splitlines()[-2:]
+    assert "2 scans (MR) can be adapted to" in looked
+    assert "no torch here" in started and "press Start here again" in started

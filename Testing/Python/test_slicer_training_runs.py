@@ -68,6 +68,10 @@ def test_a_worse_model_is_not_offered_first_and_the_sentence_says_why(panel, tmp
     assert (
         "found nothing better than its starting point, which scored 0.610" in panel.ui.afterStatusLabel.text
     )
+    assert "--" not in panel.ui.afterStatusLabel.text  # that is for the command line
+    panel.ui.runsTable.selectRow(0)
+    panel.ui.exportRunButton.click()
+    assert panel.ui.runsStatusLabel.text.endswith("which scored 0.610; use the start model itself.")
     assert {p.card.id for p in panel.logic.store().packages()} == {"tiny"}
     panel.ui.useAnywayButton.click()
     assert "site" in {p.card.id for p in panel.logic.store().packages()}
@@ -161,7 +165,9 @@ def test_runs_are_listed_opened_and_deleted(panel, tmp_path):
     assert "is among the models now" in panel.ui.runsStatusLabel.text
     panel.ui.showRunButton.click()
     assert panel.ui.runsStatusLabel.text == str(tmp_path / "runs" / "a")
+    panel.openRun(tmp_path / "runs" / "b")
     panel.ui.deleteRunButton.click()
+    assert panel.runView.path == tmp_path / "runs" / "b"  # the one that is looked at stays
     assert not (tmp_path / "runs" / "a").exists() and (scans / "target").exists()
     assert sorted(row[0] for row in cells(panel.ui.runsTable)) == ["Other", "c"]
 

@@ -47,9 +47,11 @@ sys.addaudithook(watch)
 def folder(tmp_path):
     """Where this site's scans, runs and models are; the panel is thrown away at the end."""
     stage.clear_scene()
-    yield tmp_path
+    site = tmp_path / "Klinik Süd, 3. Stock"
+    site.mkdir()
+    yield site
     stage.close_module("SIFATraining")
-    for seen in control.runs_in(tmp_path / "runs"):
+    for seen in control.runs_in(site / "runs"):
         if seen.status is not None:
             launch.end(seen.status.process)
     stage.clear_scene()
