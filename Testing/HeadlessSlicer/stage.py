@@ -89,4 +89,4 @@ def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
         if time.monotonic() > end:
             raise TimeoutError(f"{condition} did not become true within {seconds} s")
         app.processEvents()
-        time.sleep(0.001)
+        time.sleep(0.005)

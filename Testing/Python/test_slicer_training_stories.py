@@ -257,7 +257,7 @@ def mean_dice(package: models.ModelPackage, persons: range) -> float:
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_another_scanner_is_adapted_to_and_the_new_model_is_better_on_scans_that_nobody_showed_it(folder):
     before = start_model(folder)
     for seed in range(12_000, 12_006):

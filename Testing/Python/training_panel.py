@@ -123,7 +123,16 @@ def cells(table) -> list[list[str]]:
 
 
 def wait_for(panel, *states: str) -> None:
-    stage.wait_until(lambda: panel.runView.state in states, tiny_runs.PATIENCE)
+    """Until the run is in one of these states; patience begins anew whenever it has done something."""
+    view = panel.runView
+
+    def done() -> tuple:
+        log = RunFolder(view.path).log
+        return view.state, len(view.reader.losses), log.stat().st_size if log.exists() else 0
+
+    while view.state not in states:
+        before = done()
+        stage.wait_until(lambda before=before: view.state in states or done() != before, tiny_runs.PATIENCE)
 
 
 def said(label) -> str:
