@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from SIFALib.datasets.scans import Finding
 
 REPORT, PICTURES = "report.json", "pictures"
-THUMBNAIL = 44  # pixels
+THUMBNAIL = 36  # pixels
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,7 @@ class ScansStep:
         bad = [row for row in used if row.finding is not None and row.finding.problems]
         if bad:
             text = bad[0].finding.problems[0]  # type: ignore[union-attr]
-            more = _(" {count} more scans have problems.").format(count=len(bad) - 1) if len(bad) > 1 else ""
+            more = _(" Others with problems: {count}.").format(count=len(bad) - 1) if len(bad) > 1 else ""
             return _("{problem}{more} Mend the file, or untick it.").format(problem=text, more=more)
         if any(row.finding is None for row in used):
             return _("Some ticked volumes were not looked at; press Check.")

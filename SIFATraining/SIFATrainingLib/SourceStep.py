@@ -163,7 +163,7 @@ class SourceStep:
             return _("Say in the table what the label value {value} means.").format(value=open_[0])
         bad = [f for f in self.checked.findings if f.problems]
         if bad:
-            more = _(" {count} more have problems.").format(count=len(bad) - 1) if len(bad) > 1 else ""
+            more = _(" Others with problems: {count}.").format(count=len(bad) - 1) if len(bad) > 1 else ""
             return f"{bad[0].problems[0]}{more}"
         return self.checked.problems[0] if self.checked.problems else ""
 

@@ -105,7 +105,7 @@ def render_states(folder: Path, work: Path) -> None:
     save(folder / "panel-start.png", grab(panel))
     image = volume.read(scans / "target" / "target0.nii.gz")
     for number in range(8):
-        brighter = volume.Volume(image.array + np.float32(number), image.geometry)
+        brighter = volume.Volume(image.array + np.float32(number + 1), image.geometry)
         volume.write(brighter, scans / "target" / f"patient {number:02d}.nii.gz")
     (scans / "target" / "patient 03.nii.gz").write_bytes(b"torn")
     tests.choose(panel, scans)
