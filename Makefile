@@ -9,7 +9,7 @@ GOLDEN ?= ../shared/method/golden
 SOURCES := SIFASegmentation SIFATraining Testing
 
 .PHONY: demo test lint format setup pictures train-default clean bench-inference bench-parity bench-real bench-phantom bench-training \
-  bench-adaptation bench-kill
+  bench-adaptation bench-kill bench-heart bench-trust bench-uncertainty bench-realism gallery
 
 demo: $(READY)
 	$(RUN) Testing/demo.py demo
@@ -46,6 +46,21 @@ bench-real: $(READY)
 	$(RUN) Testing/Benchmarks/bench_real.py --data $(DATA)
 bench-phantom: $(READY)
 	$(RUN) Testing/Benchmarks/bench_phantom.py
+# Is the heart found: 200 phantoms whole, tight, cut off, turned and without one, and every real scan?
+bench-heart: $(READY)
+	$(RUN) Testing/Benchmarks/bench_heart.py --data $(DATA)
+# Do flags and familiarity warn of the scans that they should warn of, and of no others?
+bench-trust: $(READY)
+	$(RUN) Testing/Benchmarks/bench_trust.py --data $(DATA)
+# Does the uncertainty know the errors?
+bench-uncertainty: $(READY)
+	$(RUN) Testing/Benchmarks/bench_uncertainty.py --data $(DATA)
+# Do real slices look like just another random one?
+bench-realism: $(READY)
+	$(RUN) Testing/Benchmarks/bench_realism.py --data $(DATA)
+# Pictures of phantoms: tissues, CT and MR.
+gallery: $(READY)
+	$(RUN) Testing/Benchmarks/phantom_gallery.py build/gallery
 
 # Seconds and memory of an iteration, both schedules.
 bench-training: $(READY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 from SIFALib import losses, phantom_slices, pretraining, slice_workers
 from SIFALib.pretraining import Settings
+from SIFALib.randomisation import Randomisation
 
 SETTINGS = Settings(
     width=2,
@@ -30,26 +32,6 @@ def anatomies(tmp_path_factory: pytest.TempPathFactory) -> list[phantom_slices.A
     folder = tmp_path_factory.mktemp("anatomies")
     phantom_slices.make_anatomies(folder, [3, 4], 4.0)
     return phantom_slices.load_anatomies(folder)
-
-
-def test_a_slice_depends_on_its_seed_and_number_alone(anatomies):
-    for number in (0, 5, 17):
-        image, labels = phantom_slices.random_slice(anatomies, 64, 1, number)
-        again, labels_again = phantom_slices.random_slice(anatomies, 64, 1, number)
-        other, _ = phantom_slices.random_slice(anatomies, 64, 2, number)
-        assert np.array_equal(image, again) and np.array_equal(labels, labels_again)
-        assert not np.array_equal(image, other)
-
-
-def test_slices_are_in_range_and_show_every_structure_and_none(anatomies):
-    seen, empty = np.zeros(5), 0
-    for number in range(200):
-        image, labels = phantom_slices.random_slice(anatomies, 64, 9, number)
-        assert image.dtype == np.float32 and image.shape == (64, 64) and labels.dtype == np.uint8
-        assert image.min() >= -1 and image.max() <= 1 and np.isfinite(image).all()
-        seen += np.bincount(labels.ravel(), minlength=5)[:5]
-        empty += not labels.any()
-    assert np.all(seen > 2000) and 0 < empty < 120
 
 
 def test_stopped_and_resumed_equals_never_stopped(tmp_path: Path):
@@ -95,6 +77,26 @@ def test_nothing_is_left_running_when_the_slices_are_no_longer_wanted(tmp_path: 
     assert len(multiprocessing.active_children()) == 2
     made.close()
     assert not multiprocessing.active_children()
+
+
+def test_the_slices_trained_on_are_as_random_as_asked_for_those_that_validate_as_ever(tmp_path: Path):
+    plain = replace(SETTINGS, randomisation=Randomisation(strength=0))
+    trained, wild = (pretraining.row_of(s, tmp_path, s.seed) for s in (plain, SETTINGS))
+    assert trained.wild == plain.randomisation != wild.wild
+    judge = pretraining.VALIDATION_SEED
+    assert pretraining.row_of(plain, tmp_path, judge) == pretraining.row_of(SETTINGS, tmp_path, judge)
+
+
+def test_a_randomisation_is_read_as_it_is_written_and_a_wrong_one_refused_by_name():
+    assert pretraining.randomisation("any=0,artefacts=0.5") == Randomisation(any=0, artefacts=0.5)
+    assert pretraining.randomisation("") == Randomisation()
+    for wrong, says in (
+        ("artefact=1", "artefact is none of"),
+        ("any", "no randomisation"),
+        ("any=-1", "0 or more"),
+    ):
+        with pytest.raises(argparse.ArgumentTypeError, match=says):
+            pretraining.randomisation(wrong)
 
 
 def test_a_training_does_not_go_on_with_other_settings(tmp_path: Path):
