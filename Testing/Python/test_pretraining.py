@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from SIFALib import losses, phantom_slices, pretraining, slice_workers
+from SIFALib import losses, models, phantom_slices, pretraining, slice_workers
 from SIFALib.pretraining import Settings
 from SIFALib.randomisation import Randomisation
 
@@ -104,6 +104,30 @@ def test_a_training_does_not_go_on_with_other_settings(tmp_path: Path):
     assert pretraining.load(replace(SETTINGS, iterations=9), tmp_path).iteration == 0
     with pytest.raises(ValueError, match=r"other settings \(learning_rate 0\.001\)"):
         pretraining.load(replace(SETTINGS, learning_rate=0.1), tmp_path)
+
+
+def test_a_training_can_start_from_a_models_weights_and_its_card_says_so(tmp_path: Path):
+    first = pretraining.start(SETTINGS)
+    package = pretraining.write_model(first, SETTINGS, [0.5] * 4, tmp_path / "first model", "0.0.1")
+    settings = replace(SETTINGS, seed=9, start_model=str(package.folder))
+    second = pretraining.load(settings, tmp_path)
+    for key, value in first.average.items():
+        halved = value.half().float()  # as packages keep them
+        assert torch.equal(second.average[key], halved) and torch.equal(
+            second.segmenter.state_dict()[key], halved
+        )
+    said = pretraining.write_model(second, settings, [0.5] * 4, tmp_path / "second", "0.0.2").card.trained_on
+    assert "heart-phantom" in said and "0.0.1" in said
+    with pytest.raises(ValueError, match="width 2, the training 4"):
+        pretraining.load(replace(settings, width=4), tmp_path)
+
+
+def test_a_training_that_goes_on_needs_its_first_weights_no_more(tmp_path: Path):
+    settings = replace(SETTINGS, start_model=str(tmp_path / "gone"))
+    with pytest.raises(models.ModelError):
+        pretraining.load(settings, tmp_path)
+    pretraining.save(pretraining.start(SETTINGS), settings, tmp_path)
+    assert pretraining.load(settings, tmp_path).iteration == 0
 
 
 def test_it_learns(anatomies):
