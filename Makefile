@@ -8,7 +8,7 @@ SCALE ?= small
 GOLDEN ?= ../shared/method/golden
 SOURCES := SIFASegmentation SIFATraining Testing
 
-.PHONY: demo test lint format setup pictures train-default clean bench-inference bench-parity bench-real bench-phantom bench-training \
+.PHONY: demo test lint format setup pictures pictures-real train-default clean bench-inference bench-parity bench-real bench-phantom bench-training \
   bench-adaptation bench-kill bench-heart bench-trust bench-uncertainty bench-realism gallery
 
 demo: $(READY)
@@ -32,6 +32,10 @@ setup: $(READY)
 pictures: $(READY)
 	$(RUN) Testing/Pictures/draw_icon.py
 	$(RUN) Testing/Pictures/render_panels.py
+
+# The README's picture of real scans.
+pictures-real: $(READY)
+	$(RUN) Testing/Pictures/render_real.py --data $(DATA)
 
 $(READY): pyproject.toml constraints.txt Testing/setup.sh
 	bash Testing/setup.sh $(PYTHON) $(VENV)
