@@ -8,8 +8,9 @@ SCALE ?= small
 GOLDEN ?= ../shared/method/golden
 SOURCES := SIFASegmentation SIFATraining Testing
 
-.PHONY: demo test lint format setup pictures train-default clean bench-inference bench-parity bench-real bench-phantom bench-training \
-  bench-adaptation bench-kill
+.PHONY: demo test lint format setup pictures pictures-real train-default clean bench-inference bench-parity bench-real bench-phantom bench-training \
+  bench-adaptation bench-kill bench-heart bench-trust bench-uncertainty bench-realism \
+  bench-ablation gallery
 
 demo: $(READY)
 	$(RUN) Testing/demo.py demo
@@ -34,6 +35,10 @@ pictures: $(READY)
 	$(RUN) Testing/Pictures/render_panels.py
 	$(RUN) Testing/Pictures/render_training.py
 
+# The README's picture of real scans.
+pictures-real: $(READY)
+	$(RUN) Testing/Pictures/render_real.py --data $(DATA)
+
 $(READY): pyproject.toml constraints.txt Testing/setup.sh
 	bash Testing/setup.sh $(PYTHON) $(VENV)
 	touch $@
@@ -47,6 +52,24 @@ bench-real: $(READY)
 	$(RUN) Testing/Benchmarks/bench_real.py --data $(DATA)
 bench-phantom: $(READY)
 	$(RUN) Testing/Benchmarks/bench_phantom.py
+# Is the heart found: 200 phantoms whole, tight, cut off, turned and without one, and every real scan?
+bench-heart: $(READY)
+	$(RUN) Testing/Benchmarks/bench_heart.py --data $(DATA)
+# Do flags and familiarity warn of the scans that they should warn of, and of no others?
+bench-trust: $(READY)
+	$(RUN) Testing/Benchmarks/bench_trust.py --data $(DATA)
+# Does the uncertainty know the errors?
+bench-uncertainty: $(READY)
+	$(RUN) Testing/Benchmarks/bench_uncertainty.py --data $(DATA)
+# Do real slices look like just another random one?
+bench-realism: $(READY)
+	$(RUN) Testing/Benchmarks/bench_realism.py --data $(DATA)
+# What each ingredient of the bundled model brings: hours; stop it and go on whenever you like.
+bench-ablation: $(READY)
+	$(RUN) Testing/Benchmarks/bench_ablation.py --data $(DATA)
+# Pictures of phantoms: tissues, CT and MR.
+gallery: $(READY)
+	$(RUN) Testing/Benchmarks/phantom_gallery.py build/gallery
 
 # Seconds and memory of an iteration, both schedules.
 bench-training: $(READY)

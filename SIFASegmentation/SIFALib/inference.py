@@ -199,12 +199,12 @@ def _doubt(job: Job, box: np.ndarray, fusion: Fusion) -> Generator[Progress, Non
 def _clean(
     job: Job, probabilities: np.ndarray, grid: slices.SliceGrid, structures: tuple[Structure, ...]
 ) -> tuple[quality.Flag, ...]:
-    """Make all but the largest piece of each structure background, in place; what speaks against the result."""
+    """Make stray pieces background, in place; what speaks against the result."""
     labels = probabilities.argmax(axis=0).astype(np.uint8)
     geometry = Geometry(grid.count, (0.0, 0.0, 0.0), grid.spacing_mm(job.volume.geometry))
     scan, roi = job.volume.geometry, job.options.roi
     shown = grid.inside(slices.whole_box(scan) if roi is None else slices.box_of_roi(scan, roi))
-    kept, flags = quality.keep_largest(Volume(labels, geometry, job.volume.name), structures, shown)
+    kept, flags = quality.without_strays(Volume(labels, geometry, job.volume.name), structures, shown)
     _to_background(probabilities, kept.array != labels)
     return flags
 

@@ -41,7 +41,8 @@ class Settings:
     """anatomies: how many; spacing_mm: of their tissue maps; size: side of a slice in pixels; ema: decay of the average.
 
     device, precision: as `engine` names them. workers: processes that make slices ahead; 0: none. randomisation: of the
-    slices trained on; those that validate are always as random as by default.
+    slices trained on; those that validate are always as random as by default. start_model: folder of a model package
+    whose weights are the first ones; none: they are drawn at random.
     """
 
     width: int = 8
@@ -60,6 +61,7 @@ class Settings:
     device: str = "auto"
     precision: str = "auto"
     workers: int = 0
+    start_model: str = ""
     randomisation: Randomisation = field(default_factory=Randomisation)
 
     def __post_init__(self) -> None:
@@ -93,11 +95,22 @@ class State:
 
 
 def start(settings: Settings) -> State:
-    """A new training. Raises ValueError for a device or precision that this computer does not have."""
+    """A new training.
+
+    Raises ValueError for a device or precision that this computer does not have, ModelError for an unusable start.
+    """
     device = engine.choose_device(settings.device)
     precision = engine.choose_precision(settings.precision, device)
     torch.manual_seed(settings.seed)
     segmenter = channels_last(Segmenter("tmi2020", settings.width)).to(device)
+    if settings.start_model:
+        package = models.read_package(Path(settings.start_model))
+        width = package.card.architecture.width
+        if width != settings.width:
+            raise ValueError(
+                f"{package.folder} has width {width}, the training {settings.width}; they must be the same."
+            )
+        segmenter.load_state_dict(models.load_segmenter(package).state_dict())
     optimizer = torch.optim.Adam(segmenter.parameters(), lr=settings.learning_rate)
     return State(segmenter, {k: v.clone() for k, v in segmenter.state_dict().items()}, optimizer, precision)
 
@@ -186,8 +199,8 @@ def save(state: State, settings: Settings, folder: Path) -> None:
 
 def load(settings: Settings, folder: Path) -> State:
     """The state in `folder`, or a new one. Raises ValueError if it was trained with other settings."""
-    state = start(settings)
     path = folder / "checkpoint.pt"
+    state = start(replace(settings, start_model="") if path.exists() else settings)
     if path.exists():
         saved = torch.load(path, weights_only=True, map_location=state.device)
         fixed = {k: v for k, v in asdict(settings).items() if k not in FREE_TO_CHANGE}
@@ -234,9 +247,12 @@ def write_model(
     """The averaged weights as a model package in `folder`; `dice` as from `validate`. Raises ModelError if it exists."""
     trained_on = (
         f"No patient: {state.iteration * settings.batch:,} random slices of {settings.anatomies} digital phantoms, "
-        "in every plane, with CT-like, MR-like and random contrast. First version, meant to show that the way works: "
-        "expect rough outlines on real scans, and check every one."
+        "adults and children, healthy and ill, in every plane, with CT-like, MR-like and random contrast"
     )
+    if settings.start_model:
+        card = models.read_package(Path(settings.start_model)).card
+        trained_on += f", starting from the weights of {card.key} (trained on: {card.trained_on.rstrip('.')})"
+    trained_on += ". Check every outline."
     quality = models.Quality(
         data=f"random slices of {settings.validation_anatomies} phantoms that were not trained on",
         measure="Dice",

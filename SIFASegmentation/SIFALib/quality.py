@@ -11,7 +11,8 @@ from .structures import STRUCTURES, Structure
 from .volume import Geometry, Volume
 
 SIZEABLE_ML = 2.0  # a second piece of at least this volume is no speck
-LARGEST_SHARE = 0.95  # of a structure's volume that its largest piece must hold
+LARGEST_SHARE = 0.95  # of a structure's volume that what is kept of it must hold
+PIECE_SHARE = 0.1  # of the largest piece, that another must have to be kept in a thin scan
 CUT_MM2 = 100.0  # of a structure's surface on the edge of the scan: so much is no graze, the scan cuts it off
 WHOLE_MM = 60.0  # a scan that is thinner than this in any direction cannot show a whole heart
 HEART = ("MYO", "LA", "LV")  # where one of these is cut off, its neighbours may lie beyond the edge
@@ -64,34 +65,55 @@ def volumes_ml(labels: Volume, structures: Sequence[Structure] = STRUCTURES) -> 
 def flags(labels: Volume, structures: Sequence[Structure] = STRUCTURES) -> tuple[Flag, ...]:
     """What speaks against a label map: missing structures, pieces, volumes that no adult heart has."""
     masks = (labels.array == s.value for s in structures)
-    found = [_Extent.of(mask, _sizes_ml(mask, labels.geometry), labels.geometry, None) for mask in masks]
-    return _flags(structures, found, _is_thin(labels.geometry, None))
+    thin = _is_thin(labels.geometry, None)
+    found = [
+        _Extent.of(mask, _sizes_ml(mask, labels.geometry, thin), labels.geometry, None) for mask in masks
+    ]
+    return _flags(structures, found, thin)
 
 
-def keep_largest(
+def without_strays(
     labels: Volume, structures: Sequence[Structure] = STRUCTURES, inside: np.ndarray | None = None
 ) -> tuple[Volume, tuple[Flag, ...]]:
-    """The label map with the largest piece of each structure only, and what speaks against it.
+    """The label map without stray pieces, and what speaks against it.
 
-    Pieces are judged as they were drawn, volumes as they are kept: flags and volumes of the result agree. `inside`:
-    which voxels the scan (or the region of interest) shows, where the label map reaches beyond it; None: all.
+    Of each structure the largest piece is kept; a scan too thin for a whole heart may cut one structure into several
+    (the myocardium at the base, an atrium and its veins), and there every piece that is at least PIECE_SHARE of the
+    largest. Pieces are judged as they were drawn, volumes as they are kept: flags and volumes of the result agree.
+    `inside`: which voxels the scan (or the region of interest) shows, where the label map reaches beyond it; None: all.
     """
     kept = np.zeros_like(labels.array)
     found = []
+    thin = _is_thin(labels.geometry, inside)
     for structure in structures:
         pieces, box = _components(labels.array == structure.value)
         counts = np.bincount(pieces.ravel(), minlength=1)[1:]
         if len(counts):
-            kept[box][pieces == 1 + np.argmax(counts)] = structure.value
-        sizes = np.sort(counts)[::-1] * labels.geometry.voxel_ml
+            chosen = _chosen(counts, thin)
+            kept[box][np.concatenate([[False], chosen])[pieces]] = structure.value
+        sizes = _kept_first(counts, thin) * labels.geometry.voxel_ml
         found.append(_Extent.of(kept == structure.value, sizes, labels.geometry, inside))
-    thin = _is_thin(labels.geometry, inside)
     return Volume(kept, labels.geometry, labels.name), _flags(structures, found, thin)
+
+
+def _chosen(counts: np.ndarray, thin: bool) -> np.ndarray:
+    """Which pieces of these sizes are no strays, bool [pieces]; of several as large the first."""
+    if thin:
+        return counts >= PIECE_SHARE * counts.max()
+    return np.arange(len(counts)) == np.argmax(counts)
+
+
+def _kept_first(counts: np.ndarray, thin: bool) -> np.ndarray:
+    """What is kept of pieces of these sizes as one, then the strays, largest first."""
+    if not len(counts):
+        return counts
+    chosen = _chosen(counts, thin)
+    return np.concatenate([[counts[chosen].sum()], np.sort(counts[~chosen])[::-1]])
 
 
 @dataclass(frozen=True)
 class _Extent:
-    """One structure: ml of its pieces as drawn, largest first, ml of what is kept, and whether the edge cuts it off."""
+    """One structure: ml of its pieces as drawn, what is kept first, ml of what is kept, and whether the edge cuts it off."""
 
     sizes: np.ndarray
     volume_ml: float
@@ -187,8 +209,8 @@ def _is_thin(geometry: Geometry, inside: np.ndarray | None) -> bool:
     return min(extent) < WHOLE_MM
 
 
-def _sizes_ml(mask: np.ndarray, geometry: Geometry) -> np.ndarray:
-    return component_sizes(mask) * geometry.voxel_ml
+def _sizes_ml(mask: np.ndarray, geometry: Geometry, thin: bool) -> np.ndarray:
+    return _kept_first(component_sizes(mask), thin) * geometry.voxel_ml
 
 
 def component_sizes(mask: np.ndarray) -> np.ndarray:

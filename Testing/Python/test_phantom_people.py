@@ -148,13 +148,13 @@ def count(seed: int, tissue: Tissue) -> int:
 
 
 def test_walls_are_thin_in_health_and_thick_in_hypertrophy():
-    """End-diastole: 5 to 12 mm in health (Kawel et al., Circ Cardiovasc Imaging 2012), 15 to 30 mm at the
-    thickest place in hypertrophy (Maron and Maron, Lancet 2013)."""
+    """End-diastole: 5 to 12 mm in health (Kawel et al., Circ Cardiovasc Imaging 2012), from 15 mm at the
+    thickest place in hypertrophy (Maron and Maron, Lancet 2013), over 30 mm in one of ten (Spirito et al., NEJM 2000)."""
     assert 5 <= anatomy(first("normal"))[1]["wall_mm"] <= 12
     for condition in ("septal hypertrophy", "concentric hypertrophy"):
         _, said = anatomy(first(condition))
         thickest = said["wall_mm"] * (1 + max(said["septum"], said["apical_wall"], 0.0))
-        assert 13 <= thickest <= 36, condition
+        assert 13 <= thickest <= 40, condition
     assert anatomy(first("dilated"))[1]["wall_mm"] < 12
 
 

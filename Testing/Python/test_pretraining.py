@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from SIFALib import losses, phantom_slices, pretraining, slice_workers
+from SIFALib import losses, models, phantom_slices, pretraining, slice_workers
 from SIFALib.pretraining import Settings
+from SIFALib.randomisation import Randomisation
 
 SETTINGS = Settings(
     width=2,
@@ -30,26 +32,6 @@ def anatomies(tmp_path_factory: pytest.TempPathFactory) -> list[phantom_slices.A
     folder = tmp_path_factory.mktemp("anatomies")
     phantom_slices.make_anatomies(folder, [3, 4], 4.0)
     return phantom_slices.load_anatomies(folder)
-
-
-def test_a_slice_depends_on_its_seed_and_number_alone(anatomies):
-    for number in (0, 5, 17):
-        image, labels = phantom_slices.random_slice(anatomies, 64, 1, number)
-        again, labels_again = phantom_slices.random_slice(anatomies, 64, 1, number)
-        other, _ = phantom_slices.random_slice(anatomies, 64, 2, number)
-        assert np.array_equal(image, again) and np.array_equal(labels, labels_again)
-        assert not np.array_equal(image, other)
-
-
-def test_slices_are_in_range_and_show_every_structure_and_none(anatomies):
-    seen, empty = np.zeros(5), 0
-    for number in range(200):
-        image, labels = phantom_slices.random_slice(anatomies, 64, 9, number)
-        assert image.dtype == np.float32 and image.shape == (64, 64) and labels.dtype == np.uint8
-        assert image.min() >= -1 and image.max() <= 1 and np.isfinite(image).all()
-        seen += np.bincount(labels.ravel(), minlength=5)[:5]
-        empty += not labels.any()
-    assert np.all(seen > 2000) and 0 < empty < 120
 
 
 def test_stopped_and_resumed_equals_never_stopped(tmp_path: Path):
@@ -97,11 +79,55 @@ def test_nothing_is_left_running_when_the_slices_are_no_longer_wanted(tmp_path: 
     assert not multiprocessing.active_children()
 
 
+def test_the_slices_trained_on_are_as_random_as_asked_for_those_that_validate_as_ever(tmp_path: Path):
+    plain = replace(SETTINGS, randomisation=Randomisation(strength=0))
+    trained, wild = (pretraining.row_of(s, tmp_path, s.seed) for s in (plain, SETTINGS))
+    assert trained.wild == plain.randomisation != wild.wild
+    judge = pretraining.VALIDATION_SEED
+    assert pretraining.row_of(plain, tmp_path, judge) == pretraining.row_of(SETTINGS, tmp_path, judge)
+
+
+def test_a_randomisation_is_read_as_it_is_written_and_a_wrong_one_refused_by_name():
+    assert pretraining.randomisation("any=0,artefacts=0.5") == Randomisation(any=0, artefacts=0.5)
+    assert pretraining.randomisation("") == Randomisation()
+    for wrong, says in (
+        ("artefact=1", "artefact is none of"),
+        ("any", "no randomisation"),
+        ("any=-1", "0 or more"),
+    ):
+        with pytest.raises(argparse.ArgumentTypeError, match=says):
+            pretraining.randomisation(wrong)
+
+
 def test_a_training_does_not_go_on_with_other_settings(tmp_path: Path):
     pretraining.save(pretraining.start(SETTINGS), SETTINGS, tmp_path)
     assert pretraining.load(replace(SETTINGS, iterations=9), tmp_path).iteration == 0
     with pytest.raises(ValueError, match=r"other settings \(learning_rate 0\.001\)"):
         pretraining.load(replace(SETTINGS, learning_rate=0.1), tmp_path)
+
+
+def test_a_training_can_start_from_a_models_weights_and_its_card_says_so(tmp_path: Path):
+    first = pretraining.start(SETTINGS)
+    package = pretraining.write_model(first, SETTINGS, [0.5] * 4, tmp_path / "first model", "0.0.1")
+    settings = replace(SETTINGS, seed=9, start_model=str(package.folder))
+    second = pretraining.load(settings, tmp_path)
+    for key, value in first.average.items():
+        halved = value.half().float()  # as packages keep them
+        assert torch.equal(second.average[key], halved) and torch.equal(
+            second.segmenter.state_dict()[key], halved
+        )
+    said = pretraining.write_model(second, settings, [0.5] * 4, tmp_path / "second", "0.0.2").card.trained_on
+    assert "heart-phantom" in said and "0.0.1" in said
+    with pytest.raises(ValueError, match="width 2, the training 4"):
+        pretraining.load(replace(settings, width=4), tmp_path)
+
+
+def test_a_training_that_goes_on_needs_its_first_weights_no_more(tmp_path: Path):
+    settings = replace(SETTINGS, start_model=str(tmp_path / "gone"))
+    with pytest.raises(models.ModelError):
+        pretraining.load(settings, tmp_path)
+    pretraining.save(pretraining.start(SETTINGS), settings, tmp_path)
+    assert pretraining.load(settings, tmp_path).iteration == 0
 
 
 def test_it_learns(anatomies):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from SIFALib.quality import component_sizes, flags, keep_largest, largest_component, volumes_ml
+from SIFALib.quality import component_sizes, flags, largest_component, volumes_ml, without_strays
 from SIFALib.structures import STRUCTURES
 from SIFALib.volume import Geometry, Volume
 
@@ -135,7 +135,7 @@ def test_only_the_largest_pieces_are_kept_and_their_volume_is_judged():
     volume = labels(**(SOUND | {"LA": (0, 0, 0)}))
     volume.array[1:10, 20:40, 20:40] = 3  # 230 ml, more than the other piece
     volume.array[32:34, 30:33, 30:33] = 4
-    kept, found = keep_largest(volume)
+    kept, found = without_strays(volume)
     assert (kept.array == 3).sum() == 9 * 20 * 20 and (kept.array == 4).sum() == 10 * 9 * 9
     assert ((kept.array == volume.array) | (kept.array == 0)).all()
     assert [(f.structure_id, f.kind) for f in found] == [("LA", "empty"), ("LV", "fragments")]
@@ -147,7 +147,7 @@ def test_a_volume_that_only_stray_pieces_make_implausible_is_not_reported():
     volume = labels(**SOUND)
     for start in (1, 9, 17, 25, 33):
         volume.array[start : start + 7, 24:40, 24:40] = 3  # five pieces of 115 ml
-    kept, found = keep_largest(volume)
+    kept, found = without_strays(volume)
     assert volumes_ml(kept)["LV"] < 500 < volumes_ml(volume)["LV"]
     assert [f.kind for f in found] == ["fragments"]
 
@@ -184,8 +184,8 @@ def test_the_edge_of_the_scan_counts_where_the_label_map_reaches_beyond_it():
     inside[:, :, :1] = False
     volume.array[21:31, 1:7, 1:2] = 0  # 11.5 ml are left, and there would be more
     inside[:, :, 1:2] = False
-    assert [(f.structure_id, f.kind) for f in keep_largest(volume)[1]] == [("LV", "volume")]
-    found = keep_largest(volume, inside=inside)[1]
+    assert [(f.structure_id, f.kind) for f in without_strays(volume)[1]] == [("LV", "volume")]
+    found = without_strays(volume, inside=inside)[1]
     assert ("LV", "cut") in {(f.structure_id, f.kind) for f in found}
     assert not any(f.warns for f in found)
 
@@ -200,6 +200,23 @@ def test_a_thin_stack_of_slices_is_not_flagged_as_if_it_were_whole():
     stack.array[:] = 0
     stack.array[1:2, 30:33, 30:33] = 4  # 0.6 ml in the middle of the stack
     assert not any(f.warns for f in flags(stack))
+
+
+def test_a_thin_stack_may_cut_one_structure_into_several_pieces():
+    whole = labels(**SOUND)
+    stack = Volume(
+        np.zeros_like(whole.array[3:6]), whole.geometry.part((0, 0, 3), (42, 42, 3)), "three slices"
+    )
+    stack.array[:, 5:15, 5:15] = 1
+    stack.array[:, 25:35, 5:9] = 1  # 40 % of the first
+    stack.array[:, 39:41, 30:32] = 1  # 4 %: a stray piece
+    kept, found = without_strays(stack)
+    assert (kept.array[:, 5:15, 5:15] == 1).all() and (kept.array[:, 25:35, 5:9] == 1).all()
+    assert not kept.array[:, 36:].any()
+    assert not any(f.kind == "fragments" for f in found)
+    assert [f.kind for f in without_strays(Volume(kept.array, kept.geometry, "again"))[1]] == [
+        f.kind for f in found
+    ]
 
 
 def test_a_missing_atrium_is_an_error_where_only_the_aorta_is_cut_off():
