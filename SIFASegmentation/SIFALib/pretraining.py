@@ -251,7 +251,7 @@ def write_model(
     )
     if settings.start_model:
         card = models.read_package(Path(settings.start_model)).card
-        trained_on += f", starting from the weights of {card.key} (trained on: {card.trained_on.rstrip('.')})"
+        trained_on += f"; its first weights were those of {card.id} {card.version}"
     trained_on += ". Check every outline."
     quality = models.Quality(
         data=f"random slices of {settings.validation_anatomies} phantoms that were not trained on",
