@@ -108,7 +108,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="where the PNG files go")
-    parser.add_argument("--seeds", type=int, nargs="+", default=one_of_each())
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=one_of_each(), help="a row each (default: see above)"
+    )
     parser.add_argument("--modalities", nargs="+", choices=["ct", "mr"], default=["ct", "mr"])
     parser.add_argument("--spacing", type=float, default=1.5, help="mm")
     arguments = parser.parse_args()
