@@ -9,7 +9,8 @@ GOLDEN ?= ../shared/method/golden
 SOURCES := SIFASegmentation SIFATraining Testing
 
 .PHONY: demo test lint format setup pictures pictures-real train-default clean bench-inference bench-parity bench-real bench-phantom bench-training \
-  bench-adaptation bench-kill bench-heart bench-trust bench-uncertainty bench-realism gallery
+  bench-adaptation bench-kill bench-heart bench-trust bench-uncertainty bench-realism \
+  bench-ablation gallery
 
 demo: $(READY)
 	$(RUN) Testing/demo.py demo
@@ -62,6 +63,9 @@ bench-uncertainty: $(READY)
 # Do real slices look like just another random one?
 bench-realism: $(READY)
 	$(RUN) Testing/Benchmarks/bench_realism.py --data $(DATA)
+# What each ingredient of the bundled model brings: hours; stop it and go on whenever you like.
+bench-ablation: $(READY)
+	$(RUN) Testing/Benchmarks/bench_ablation.py --data $(DATA)
 # Pictures of phantoms: tissues, CT and MR.
 gallery: $(READY)
 	$(RUN) Testing/Benchmarks/phantom_gallery.py build/gallery

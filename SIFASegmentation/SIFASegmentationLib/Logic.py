@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from SIFALib.models import ModelPackage
 
 REPORT = "SIFA.Report"  # attribute of a segmentation node: JSON, saved with the scene
+UNCERTAINTY = "SIFA.Uncertainty"  # role of the reference from a segmentation node to its map
 
 
 class NodeGone(RuntimeError):
@@ -28,12 +29,13 @@ class NodeGone(RuntimeError):
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the results table; color: RGB 0..255."""
+    """One line of the results table; color: RGB 0..255; sure: 0..1, None: not known, or edited since."""
 
     structureId: str
     name: str
     color: tuple[int, int, int]
     volumeMl: float
+    sure: float | None = None
 
 
 class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
@@ -72,12 +74,16 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         precision: str = "auto",
         roi=None,
         structures: Sequence[str] | None = None,
+        views: str = "auto",
+        uncertainty: bool = False,
     ) -> Generator[Step, None, object]:
         """Segment in short steps; the generator's return value is the segmentation node.
 
         The scene is changed only at the very end, so dropping the generator leaves nothing behind.
         outputSegmentation: None makes a new one, named after the volume. model: `id@version`, empty for the
         default. roi: a Markups ROI node that holds the heart. structures: ids such as "LV", None for all.
+        views: auto, one or three, the planes that are looked in. uncertainty: also make a volume of how unsure the
+        model is of every voxel, 0 to 1; `uncertainty` finds it.
         Raises DependencyError, NodeGone, and what SIFALib's `inference.segment_steps` and `models` raise.
         """
         from . import SceneConversion
@@ -95,17 +101,22 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
             precision=precision,
             roi=SceneConversion.roiBox(roi) if roi is not None else None,
             structures=tuple(structures) if structures is not None else None,
+            views=views,
+            uncertainty=uncertainty,
         )
         work = self.backend.steps(volume, package, options)
         result = yield from _watched(work, volumeNode)
-        labels = yield from _converted(
-            SceneConversion.labelSteps(result.labels, placement),
-            _("Taking the result back into the volume's grid"),
-        )
+        back = _("Taking the result back into the volume's grid")
+        labels = yield from _converted(SceneConversion.labelSteps(result.labels, placement), back)
+        unsure = None
+        if result.uncertainty is not None:
+            unsure = yield from _converted(SceneConversion.mapSteps(result.uncertainty, placement), back)
         self._raiseIfGone(volumeNode)
         wanted = tuple(s for s in package.card.labels if structures is None or s.id in structures)
         report = {**result.report, "voxel_ml": placement.voxelMl}
-        return self._show(volumeNode, outputSegmentation, labels, wanted, report)
+        node = self._show(volumeNode, outputSegmentation, labels, wanted, report)
+        self._showUncertainty(volumeNode, node, unsure)
+        return node
 
     def package(self, model: str = "") -> ModelPackage:
         """The model `id@version`, or the default one; raises SIFALib.models.ModelError."""
@@ -132,6 +143,28 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         node.SetAttribute(REPORT, json.dumps({**report, "voxels": voxels}))
         return node
 
+    def _showUncertainty(self, volumeNode, segmentationNode, unsure) -> None:
+        """Put the map into the segmentation's volume of it, new or former; without a map there is none any more."""
+        from . import SceneConversion
+
+        node = self.uncertainty(segmentationNode)
+        if unsure is None:
+            if node is not None:
+                slicer.mrmlScene.RemoveNode(node)
+            return
+        if node is None:
+            name = _("{volume} uncertainty").format(volume=volumeNode.GetName())
+            name = slicer.mrmlScene.GenerateUniqueName(name)
+            node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
+            SceneConversion.placeBeside(node, volumeNode)
+            segmentationNode.SetNodeReferenceID(UNCERTAINTY, node.GetID())
+        SceneConversion.fillMap(node, volumeNode, unsure)
+
+    @staticmethod
+    def uncertainty(segmentationNode):
+        """The volume of how unsure the model was of every voxel, 0 to 1, if it was asked for; else None."""
+        return segmentationNode.GetNodeReference(UNCERTAINTY) if segmentationNode is not None else None
+
     @staticmethod
     def report(segmentationNode) -> dict | None:
         """Model, device, seconds, volumes, flags of a segmentation that SIFA made; None for any other."""
@@ -151,7 +184,8 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
             color = tuple(round(255 * c) for c in segment.GetColor())
             now = SceneConversion.voxelCount(segmentationNode, structureId)
             voxelMl = report["volumes_ml"][structureId] / before if before else report["voxel_ml"]
-            rows.append(Row(structureId, segment.GetName(), color, now * voxelMl))
+            sure = (report.get("expected_dice") or {}).get(structureId) if now == before else None
+            rows.append(Row(structureId, segment.GetName(), color, now * voxelMl, sure))
         return rows
 
 

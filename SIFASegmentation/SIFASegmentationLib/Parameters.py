@@ -41,6 +41,21 @@ class Precision(enum.Enum):
         }[self.value]
 
 
+class Views(enum.Enum):
+    """The planes in which the network looks at the heart; the value is the library's word for it."""
+
+    AUTOMATIC = "auto"
+    ONE = "one"
+    THREE = "three"
+
+    def label(self) -> str:
+        return {
+            "auto": _("Automatic"),
+            "one": _("The scan's own, in half the time"),
+            "three": _("Three, averaged"),
+        }[self.value]
+
+
 @parameterNodeWrapper
 class SIFASegmentationParameterNode:
     """model: `id@version`, or empty for the default one. excludedStructures: ids, divided by spaces."""
@@ -51,4 +66,6 @@ class SIFASegmentationParameterNode:
     model: str = ""
     device: Device = Device.AUTOMATIC
     precision: Precision = Precision.AUTOMATIC
+    views: Views = Views.AUTOMATIC
+    uncertainty: bool = False
     excludedStructures: str = ""

@@ -1,4 +1,4 @@
-"""The section Results: volumes, quality flags, Show 3D, Edit."""
+"""The section Results: volumes, how sure the model is, quality flags, Show 3D, Edit, Show uncertainty."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ from slicer.i18n import tr as _
 from . import Words
 from .Logic import SIFASegmentationLogic
 
+MAP_OPACITY = 0.6
+
+
+def sureToolTip() -> str:
+    return _(
+        "How sure the model is of the structure as a whole. It tells better results from worse ones; "
+        "it is not the overlap with the truth to be expected."
+    )
+
 
 class ResultsPanel:
     """Shows what is known of one segmentation node; hidden for one that SIFA did not make."""
@@ -19,12 +28,15 @@ class ResultsPanel:
         self.ui, self.logic = ui, logic
         self.node = None
         table = ui.resultsTable
-        table.setColumnCount(2)
-        table.setHorizontalHeaderLabels([_("Structure"), _("Volume (ml)")])
+        table.setColumnCount(3)
+        table.setHorizontalHeaderLabels([_("Structure"), _("Volume (ml)"), _("Sure")])
+        table.horizontalHeaderItem(2).setToolTip(sureToolTip())
         table.verticalHeader().setVisible(False)
         table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        table.horizontalHeader().setSectionResizeMode(1, qt.QHeaderView.ResizeToContents)
+        for column in (1, 2):
+            table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         ui.editButton.connect("clicked(bool)", self.onEdit)
+        ui.showUncertaintyButton.connect("toggled(bool)", self.onShowUncertainty)
         self.show(None)
 
     def show(self, segmentationNode) -> None:
@@ -33,6 +45,7 @@ class ResultsPanel:
         self.node = segmentationNode if report else None
         self.ui.resultsCollapsibleButton.setVisible(report is not None)
         self.ui.show3DButton.setSegmentationNode(self.node)
+        self._offerUncertainty()
         rows = self.logic.results(self.node) if report else []
         self._fill(rows)
         self.ui.flagsLabel.text = self._flags(report, rows) if report else ""
@@ -47,9 +60,12 @@ class ResultsPanel:
             name = qt.QTableWidgetItem(row.name)
             name.setIcon(Words.swatch(row.color))
             table.setItem(index, 0, name)
-            volume = qt.QTableWidgetItem(f"{row.volumeMl:.1f}")
-            volume.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-            table.setItem(index, 1, volume)
+            sure = "" if row.sure is None else f"{100 * row.sure:.0f} %"
+            for column, text in ((1, f"{row.volumeMl:.1f}"), (2, sure)):
+                cell = qt.QTableWidgetItem(text)
+                cell.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+                table.setItem(index, column, cell)
+            table.item(index, 2).setToolTip(sureToolTip())
         Words.fitHeight(table, len(rows))
 
     def _flags(self, report: dict, rows) -> str:
@@ -70,6 +86,27 @@ class ResultsPanel:
     @staticmethod
     def _edited(report: dict, rows) -> bool:
         return any(abs(row.volumeMl - report["volumes_ml"][row.structureId]) > 1e-3 for row in rows)
+
+    def _offerUncertainty(self) -> None:
+        """The button is there if there is a map, and pressed if the views show it."""
+        found = self.logic.uncertainty(self.node)
+        button = self.ui.showUncertaintyButton
+        button.setVisible(found is not None)
+        wasBlocked = button.blockSignals(True)
+        button.checked = found is not None and any(
+            view.GetForegroundVolumeID() == found.GetID() and view.GetForegroundOpacity() > 0
+            for view in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+        )
+        button.blockSignals(wasBlocked)
+
+    def onShowUncertainty(self, shown: bool) -> None:
+        """Lay the map over the scan in the slice views, or take it away."""
+        found = self.logic.uncertainty(self.node)
+        if found is None:
+            return
+        slicer.util.setSliceViewerLayers(
+            foreground=found if shown else None, foregroundOpacity=MAP_OPACITY if shown else 0.0
+        )
 
     def onEdit(self, _checked: bool = False) -> None:
         """Open the Segment Editor with the segmentation and its volume chosen."""

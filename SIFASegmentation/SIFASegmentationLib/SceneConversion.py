@@ -1,4 +1,4 @@
-"""Volume nodes into the library's volumes, and labels back into segmentation nodes.
+"""Volume nodes into the library's volumes, and labels and maps back into nodes.
 
 Slicer's world is RAS, the library's LPS; both in mm. The library always gets the volume where it stands in
 the world, under its parent transforms, since it finds the heart by anatomical direction. A grid whose axes
@@ -25,6 +25,8 @@ RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SKEW_TOLERANCE = 1e-4  # cosine between two axes; moves a corner of a 500 mm volume by 0.05 mm
 FINEST_COPY_MM = 0.8  # spacing of a resampled copy; the networks look at 1 mm
 LARGEST_COPY = 2.0e8  # voxels
+MAP_COLORS = "Inferno"  # one of Slicer's colour tables
+MAP_SHOWN = 0.1  # below it, a map lets the scan through
 
 
 @dataclass(frozen=True)
@@ -147,14 +149,23 @@ def volumeSteps(volumeNode, placement: Placement) -> Generator[float, None, Volu
 
 def labelSteps(labels: Volume, placement: Placement) -> Generator[float, None, np.ndarray]:
     """Labels in the node's own grid, uint8 [k, j, i]; yields 0..1 while it resamples."""
+    return _backSteps(labels, placement, GridResampling.nearest, np.uint8)
+
+
+def mapSteps(values: Volume, placement: Placement) -> Generator[float, None, np.ndarray]:
+    """A map of numbers in the node's own grid, float32 [k, j, i], 0 outside; yields 0..1 while it resamples."""
+    return _backSteps(values, placement, GridResampling.linear, np.float32)
+
+
+def _backSteps(values: Volume, placement: Placement, rule, kind) -> Generator[float, None, np.ndarray]:
     if placement.geometry() is not None:
-        return labels.array
-    own = np.zeros(placement.size[::-1], np.uint8)
+        return values.array.astype(kind, copy=False)
+    own = np.zeros(placement.size[::-1], kind)
     back = GridResampling.sourceIndexPlanes(
-        placement.size, lambda index: labels.geometry.index(placement.worldPoints(index))
+        placement.size, lambda index: values.geometry.index(placement.worldPoints(index))
     )
     for k, plane in enumerate(back):
-        own[k] = GridResampling.nearest(labels.array, plane, 0)
+        own[k] = rule(values.array, plane, 0)
         yield (k + 1) / len(own)
     return own
 
@@ -203,6 +214,27 @@ def fillSegmentation(
         segmentationNode.CreateDefaultDisplayNodes()
 
 
+def fillMap(mapNode, volumeNode, values: np.ndarray) -> None:
+    """Put `values` (float32 [k, j, i] in the volume's own grid, 0..1) into a scalar volume node, shown in colours."""
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    wasModifying = mapNode.StartModify()
+    mapNode.SetIJKToRASMatrix(matrix)
+    slicer.util.updateVolumeFromArray(mapNode, values)
+    mapNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    mapNode.EndModify(wasModifying)
+    if mapNode.GetDisplayNode() is None:
+        mapNode.CreateDefaultDisplayNodes()
+    display = mapNode.GetDisplayNode()
+    colors = slicer.mrmlScene.GetFirstNodeByName(MAP_COLORS)
+    if colors is not None:
+        display.SetAndObserveColorNodeID(colors.GetID())
+    display.SetAutoWindowLevel(False)
+    display.SetWindowLevelMinMax(0.0, 1.0)
+    display.SetLowerThreshold(MAP_SHOWN)
+    display.SetApplyThreshold(True)
+
+
 def voxelCount(segmentationNode, segmentId: str) -> int:
     """Voxels of a segment, as it is now; 0 if there is none of that id."""
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
@@ -212,11 +244,11 @@ def voxelCount(segmentationNode, segmentId: str) -> int:
     return 0 if array is None else int(np.count_nonzero(array == segment.GetLabelValue()))
 
 
-def placeBeside(segmentationNode, volumeNode) -> None:
-    """Put the segmentation where the volume is in the subject hierarchy: same study, same folder."""
+def placeBeside(node, volumeNode) -> None:
+    """Put a node where the volume is in the subject hierarchy: same study, same folder."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     if hierarchy is None:
         return
-    item, beside = (hierarchy.GetItemByDataNode(node) for node in (segmentationNode, volumeNode))
+    item, beside = (hierarchy.GetItemByDataNode(each) for each in (node, volumeNode))
     if hierarchy.GetInvalidItemID() not in (item, beside):
         hierarchy.SetItemParent(item, hierarchy.GetItemParent(beside))

@@ -238,6 +238,8 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 precision=node.precision.value,
                 roi=node.roi,
                 structures=self._structures(),
+                views=node.views.value,
+                uncertainty=node.uncertainty,
             )
         )
         self._showRunning(True)

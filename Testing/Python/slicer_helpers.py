@@ -94,8 +94,12 @@ class FakeBackend:
             "volumes_ml": {s.id: float((labels == s.value).sum() * voxel) for s in wanted},
             "flags": [flag] if "LA" in {s.id for s in wanted} else [],
             "notes": [],
+            "expected_dice": {s.id: 0.9 - 0.1 * s.value for s in wanted},
         }
-        return Result(Volume(labels, volume.geometry, volume.name), None, report)
+        unsure = None
+        if options.uncertainty:
+            unsure = Volume((labels > 0).astype(np.float16) / 2, volume.geometry, "uncertainty")
+        return Result(Volume(labels, volume.geometry, volume.name), None, report, unsure)
 
 
 class ReadyDependencies:

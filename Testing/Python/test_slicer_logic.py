@@ -141,6 +141,52 @@ def test_choices_reach_the_library(logic, scan):
     assert (given.device, given.precision, given.structures, given.roi) == ("cpu", "float32", ("LV",), None)
 
 
+def test_uncertainty_comes_as_a_volume_of_its_own_in_the_grid_of_the_scan(logic, scan):
+    node = logic.segment(scan)
+    assert logic.uncertainty(node) is None
+    logic.segment(scan, outputSegmentation=node, uncertainty=True)
+    found = logic.uncertainty(node)
+    labels = slicer.util.arrayFromSegmentBinaryLabelmap(node, "LV", scan)
+    values = slicer.util.arrayFromVolume(found)
+    assert values.shape == slicer.util.arrayFromVolume(scan).shape and values.dtype == np.float32
+    assert np.all(values[labels > 0] == 0.5) and values.min() == 0
+    assert matrix_of(found) == matrix_of(scan)
+    assert found.GetTransformNodeID() == scan.GetTransformNodeID()
+    logic.segment(scan, outputSegmentation=node, uncertainty=True)
+    assert logic.uncertainty(node) is found, "the former map is filled anew"
+    logic.segment(scan, outputSegmentation=node)
+    assert logic.uncertainty(node) is None and found.GetScene() is None, (
+        "an old map of a new result would lie"
+    )
+
+
+def matrix_of(node) -> list[list[float]]:
+    import vtk
+
+    matrix = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(matrix)
+    return slicer.util.arrayFromVTKMatrix(matrix).tolist()
+
+
+def test_uncertainty_of_a_sheared_scan_is_taken_back_into_its_grid(logic, scan):
+    import vtk
+
+    transform = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTransformNode", "Shear")
+    shear = np.eye(4)
+    shear[0, 1] = 0.3
+    matrix = vtk.vtkMatrix4x4()
+    slicer.util.updateVTKMatrixFromArray(matrix, shear)
+    transform.SetMatrixTransformToParent(matrix)
+    scan.SetAndObserveTransformNodeID(transform.GetID())
+    node = logic.segment(scan, uncertainty=True)
+    found = logic.uncertainty(node)
+    values = slicer.util.arrayFromVolume(found)
+    labels = slicer.util.arrayFromSegmentBinaryLabelmap(node, "MYO", scan)
+    assert found.GetTransformNodeID() == transform.GetID()
+    assert values.shape == labels.shape and labels.any()
+    assert values[labels > 0].mean() > 0.35 and values.mean() < 0.25
+
+
 def test_structure_that_was_not_found_is_an_empty_segment(logic, scan):
     logic.backend.rule = lambda volume: np.where(by_place(volume) == 2, 0, by_place(volume)).astype(np.uint8)
     node = logic.segment(scan)

@@ -109,7 +109,7 @@ def test_apply_makes_the_segmentation_and_shows_it(panel):
     assert node.GetName() == "Patient 7 segmentation"
     assert panel.ui.show3DButton.segmentationNode() is node
     table = cells(panel.ui.resultsTable)
-    expected = [[row.name, f"{row.volumeMl:.1f}"] for row in panel.logic.results(node)]
+    expected = [[r.name, f"{r.volumeMl:.1f}", f"{100 * r.sure:.0f} %"] for r in panel.logic.results(node)]
     assert table == expected and len(table) == 4 and float(table[0][1]) == pytest.approx(3.0, rel=0.1)
     assert "Left atrium is in 2 pieces; check it." in panel.ui.flagsLabel.text
     assert "tiny 1.0.0 · axial slices · CPU, float32" in panel.ui.provenanceLabel.text
@@ -279,6 +279,29 @@ def test_show_3d_makes_surfaces(panel):
     assert segmentation.ContainsRepresentation("Closed surface")
 
 
+def shown_maps() -> list[tuple[str, float]]:
+    views = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    return [(view.GetForegroundVolumeID(), view.GetForegroundOpacity()) for view in views]
+
+
+def test_uncertainty_is_laid_over_the_slices_and_taken_away_again(panel):
+    for _ in range(2):
+        slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    run(panel)
+    assert panel.ui.showUncertaintyButton.isHidden()
+    panel.ui.uncertaintyCheckBox.click()
+    run(panel)
+    found = panel.logic.uncertainty(panel.ui.outputSelector.currentNode())
+    assert not panel.ui.showUncertaintyButton.isHidden() and not panel.ui.showUncertaintyButton.checked
+    panel.ui.showUncertaintyButton.click()
+    assert shown_maps() and all(shown[0] == found.GetID() and shown[1] > 0.3 for shown in shown_maps())
+    panel.enter()
+    assert panel.ui.showUncertaintyButton.checked
+    panel.ui.showUncertaintyButton.click()
+    assert not any(shown[0] and shown[1] > 0 for shown in shown_maps())
+
+
 def test_edit_opens_the_segment_editor_with_both_nodes(panel):
     scan = add_scan()
     panel.ui.inputSelector.setCurrentNode(scan)
@@ -296,10 +319,13 @@ def test_choices_of_the_panel_reach_the_library_and_stay_in_the_scene(panel):
     panel.ui.roiSelector.setCurrentNode(roi)
     panel.ui.deviceSelector.currentIndex = 1
     panel.ui.precisionSelector.currentIndex = 1
+    panel.ui.viewsSelector.currentIndex = 2
+    panel.ui.uncertaintyCheckBox.click()
     panel.ui.structuresFrame.findChildren(qt.QCheckBox)[1].click()
     run(panel)
     given = panel.logic.backend.given
     assert (given.device, given.precision) == ("cpu", "float32")
+    assert (given.views, given.uncertainty) == ("three", True)
     assert given.structures == ("MYO", "LV", "AA")
     assert given.roi == pytest.approx((-30, 30, -30, 30, -30, 30))
     stored = slicer.mrmlScene.GetSingletonNode("SIFASegmentation", "vtkMRMLScriptedModuleNode")
@@ -387,6 +413,12 @@ def test_edits_are_noticed_when_the_panel_is_opened_again(panel):
     before = cells(panel.ui.resultsTable)
     panel.enter()
     assert cells(panel.ui.resultsTable)[2][1] != before[2][1]
+    assert before[2][2] == "60 %" and [row[2] for row in cells(panel.ui.resultsTable)] == [
+        "80 %",
+        "70 %",
+        "",
+        "50 %",
+    ]
     assert "Edited since" in panel.ui.flagsLabel.text
 
 

@@ -1,0 +1,218 @@
+"""What each ingredient of the bundled model brings: the same short training with one of them left out, and more of it.
+
+    python Testing/Benchmarks/bench_ablation.py --data ../shared/data [--iterations 1000] [--only NAME ...]
+
+Every row but the last trains from nothing on as many slices, with the same numbers of random ones where it has them, and
+is scored on the labelled slices of real scans (rules: bench_real.py; the mean over data sets and structures), and by Dice
+on 64 random slices of phantoms that none was trained on. "adapted" goes on from "everything" with SIFA on the real images
+of one modality, unlabelled, for a quarter of the iterations, and is scored on that modality. The last table compares one
+plane with three, on whole phantoms, with the model of "everything". About twenty minutes a row on two cores; a row
+that is finished is kept in --folder, an unfinished one goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from bench_real import judge, mean_of, summarise
+from SIFALib import freed_memory, metrics, models, phantom, pretraining
+from SIFALib.cli import main as sifa
+from SIFALib.inference import NoHeartFound, Options, segment
+from SIFALib.phantom.conditions import draw_person
+from SIFALib.phantom_slices import make_anatomies
+from SIFALib.pretraining import Settings
+from SIFALib.randomisation import Randomisation
+
+ROOT = Path(__file__).resolve().parents[2]
+ANATOMIES = 60
+FIRST_SEED = 2_000_000  # of whole phantoms; training and its validation stay below
+EVERYTHING, ADAPTED = "everything", "adapted"
+MODALITIES = ("CT", "MR")
+
+
+@dataclass(frozen=True)
+class Row:
+    """randomisation: of the slices. healthy: only anatomies of healthy adults."""
+
+    randomisation: Randomisation = field(default_factory=Randomisation)
+    healthy: bool = False
+
+
+ROWS = {
+    EVERYTHING: Row(),
+    "CT and MR alone, no random contrast": Row(Randomisation(any=0)),
+    "random contrast alone": Row(Randomisation(ct=0, mr=0)),
+    "no artefacts": Row(Randomisation(artefacts=0)),
+    "sharp and without noise": Row(Randomisation(resolution=0, noise=0)),
+    "plain: the middle of every range": Row(Randomisation(strength=0)),
+    "healthy adults alone": Row(healthy=True),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "ablation", help="what was trained")
+    parser.add_argument("--iterations", type=int, default=1000)
+    parser.add_argument("--only", nargs="+", choices=[*ROWS, ADAPTED], default=[*ROWS, ADAPTED])
+    parser.add_argument("--phantoms", type=int, default=2, help="whole ones of each modality")
+    parser.add_argument(
+        "--out", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "ablation.json"
+    )
+    options = parser.parse_args()
+    manifest = options.data / "manifest.json"
+    if not manifest.is_file():
+        raise SystemExit(f"{manifest} does not exist; give the folder of the real scans with --data.")
+    facts = json.loads(manifest.read_text(encoding="utf-8"))
+    freed_memory.keep()
+    torch.set_flush_denormal(True)
+    found = earlier(options.out, options.iterations)
+    for name in options.only:
+        if name not in found["rows"]:
+            found["rows"][name] = (
+                adapted(options, facts) if name == ADAPTED else trained(name, options, facts)
+            )
+            save(found, options.out)
+        print(line(name, found["rows"][name]), flush=True)
+    if "planes" not in found and EVERYTHING in found["rows"]:
+        found["planes"] = planes(place_of(options, EVERYTHING) / "model", options.phantoms)
+        save(found, options.out)
+    for views, dice in found.get("planes", {}).items():
+        print(f"{EVERYTHING}, {views}: mean Dice {dice:.3f} on whole phantoms")
+
+
+def earlier(path: Path, iterations: int) -> dict:
+    """What was found with as many iterations."""
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["iterations"] == iterations:
+            return found
+    return {"iterations": iterations, "rows": {}}
+
+
+def save(found: dict, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def place_of(options: argparse.Namespace, name: str) -> Path:
+    return options.folder / f"{options.iterations} {name.replace(':', '').replace(',', '')}"
+
+
+def trained(name: str, options: argparse.Namespace, facts: dict) -> dict:
+    """Train one row's model, or read it, and score it."""
+    row, folder = ROWS[name], place_of(options, name)
+    settings = Settings(iterations=options.iterations, anatomies=ANATOMIES, randomisation=row.randomisation)
+    torch.set_num_threads(settings.threads)
+    lend_anatomies(options.folder, folder, row.healthy, settings)
+    state = pretraining.train(settings, folder)
+    dice = pretraining.validate(state, folder / "validation", settings)
+    if not (folder / "model").exists():
+        pretraining.write_model(state, settings, dice, folder / "model", "0.0.1")
+    return on_real(folder / "model", options.data, facts) | {"phantom slices": float(np.mean(dice))}
+
+
+def lend_anatomies(place: Path, folder: Path, healthy: bool, settings: Settings) -> None:
+    """Let a training use tissue maps that all rows share: of anybody, or the first healthy adults."""
+    shared = place / ("healthy" if healthy else "anybody")
+    seeds = healthy_adults(settings.anatomies) if healthy else range(settings.anatomies)
+    make_anatomies(shared, list(seeds), settings.spacing_mm)
+    (folder / "anatomies").mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds):
+        link = folder / "anatomies" / f"{number}.nrrd"
+        if not link.exists():
+            link.symlink_to((shared / f"{seed}.nrrd").resolve())
+
+
+def healthy_adults(count: int) -> list[int]:
+    """The first seeds of training whose persons are healthy and grown up."""
+    people = (draw_person(seed) for seed in range(pretraining.TRAINING_SEEDS))
+    return [p.seed for p in people if p.condition == "normal" and p.growth == 1][:count]
+
+
+def on_real(model: Path, data: Path, facts: dict, modalities: tuple[str, ...] = MODALITIES) -> dict:
+    """Mean Dice over data sets and structures, by modality."""
+    package = models.read_package(model)
+    segmenter = models.load_segmenter(package)
+    pictures = model.parent / "pictures"
+    pictures.mkdir(exist_ok=True)
+    found = {}
+    for modality in modalities:
+        cases = [c for c, f in facts.items() if f["modality"] == modality and f.get("labels")]
+        rows = [judge(c, facts[c], data, pictures, segmenter, package.card) for c in cases]
+        summary = summarise(rows)
+        found[f"real {modality}"] = float(np.mean([mean_of(v) for v in summary.values()]))
+    return found
+
+
+def adapted(options: argparse.Namespace, facts: dict) -> dict:
+    """Adapt the model of "everything" to the real images of each modality, and score it there."""
+    start, found = place_of(options, EVERYTHING) / "model", {}
+    if not start.is_dir():
+        raise SystemExit(f'"{ADAPTED}" goes on from "{EVERYTHING}": train that first.')
+    for modality in MODALITIES:
+        run = options.folder / f"{options.iterations} {ADAPTED} {modality}"
+        listed = options.folder / f"{modality}.json"
+        images = [
+            str((options.data / "images" / f"{c}.nii.gz").resolve())
+            for c, f in facts.items()
+            if f["modality"] == modality
+        ]
+        listed.write_text(json.dumps({"images": images}), encoding="utf-8")
+        more = [
+            *("--source", f"phantom:{modality.lower()}", "--target", str(listed)),
+            *("--start-model", str(start), "--iterations", str(options.iterations // 4)),
+        ]
+        done(["train", str(run), *([] if run.exists() else more), "--quiet"])
+        name = f"adapted-{modality.lower()}"
+        store = options.folder / f"{options.iterations} models"
+        if not (store / f"{name}-1.0.0").exists():
+            done(["export", str(run), name, "--models-folder", str(store), "--force"])
+        found |= on_real(store / f"{name}-1.0.0", options.data, facts, (modality,))
+    return found
+
+
+def done(arguments: list[str]) -> None:
+    """Run a `sifa` command; SystemExit with what it said if it fails."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = sifa(arguments)
+    if code:
+        raise SystemExit(f"sifa {' '.join(arguments)} ended with {code}:\n{said.getvalue()}")
+
+
+def planes(model: Path, count: int) -> dict[str, float]:
+    """Mean Dice on whole phantoms, looked at in one plane and in three."""
+    package = models.read_package(model)
+    segmenter = models.load_segmenter(package)
+    found = {}
+    for views in ("one", "three"):
+        dice = []
+        for modality in MODALITIES:
+            for seed in range(FIRST_SEED, FIRST_SEED + count):
+                case = phantom.make(seed, modality.lower(), 2.0)
+                try:
+                    labels = segment(case.image, segmenter, package.card, Options(views=views)).labels
+                    dice += list(metrics.dice_per_structure(labels, case.labels).values())
+                except NoHeartFound:
+                    dice += [0.0] * 4
+        found["one plane" if views == "one" else "three planes"] = float(np.mean(dice))
+    return found
+
+
+def line(name: str, row: dict) -> str:
+    cells = [f"{key} {value:.3f}" for key, value in row.items()]
+    return f"{name:38} " + "   ".join(cells)
+
+
+if __name__ == "__main__":
+    main()
