@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "SIFASegmentation"))
 
 from SIFALib import phantom
 from SIFALib.phantom.conditions import CONDITIONS, draw_person
 from SIFALib.phantom.tissues import Tissue
+from SIFALib.pictures import write_png
 from SIFALib.structures import STRUCTURES
 
 HALF_WIDTH_MM = 95.0  # of each picture around the centre of the left ventricle, times the person's growth
@@ -130,7 +130,7 @@ def main() -> None:
             tissue_rows.append(row(case, colours[case.tissues.array]))
         for name, pictures in ((modality, rows), ("tissues", tissue_rows)):
             path = arguments.folder / f"phantom_{name}.png"
-            sitk.WriteImage(sitk.GetImageFromArray(np.vstack(pictures), isVector=True), str(path))
+            write_png(np.vstack(pictures), path)
             print(path)
 
 

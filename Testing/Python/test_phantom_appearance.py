@@ -51,7 +51,7 @@ def test_every_tissue_is_painted_as_the_table_of_its_phase_says():
     layers = np.stack([plain, np.where(kinds == Tissue.METAL, kinds, int(Tissue.AIR))]).astype(np.uint8)
     cubes = layers.repeat(5, axis=0).repeat(5, axis=1).repeat(5, axis=2)
     tissues = Volume(cubes, Geometry((40, 40, 10), (0.0, 0.0, 0.0), (4.0,) * 3), "all")
-    scans = [appearance_ct(tissues, seed) for seed in range(40)]
+    scans = [appearance_ct(tissues, seed) for seed in range(60)]
     native = [s for s in scans if s[1]["contrast_phase"] == "none" and s[1]["field_radius_mm"] is None]
     assert len(native) > 2
     for image, _ in native:
@@ -59,7 +59,8 @@ def test_every_tissue_is_painted_as_the_table_of_its_phase_says():
             k, j, i = (5 * int(n) for n in np.argwhere(layers == tissue)[0])
             seen = float(np.median(image.array[k + 1 : k + 4, j + 1 : j + 4, i + 1 : i + 4]))
             mean, spread = (float(v) for v in CT_HU["none"][tissue])
-            assert abs(seen - mean) < 2.2 * spread + 100, tissue.name
+            streaks = 1000 if tissue == Tissue.METAL else 0
+            assert abs(seen - mean) < 2.2 * spread + 100 + streaks, tissue.name
     for seed in range(6):
         assert appearance_mr(tissues, seed)[0].array.max() > 0
 

@@ -84,8 +84,9 @@ def test_ghosts_are_faint_copies_along_one_axis():
         image[32, 32] = 1
         random_effects.ghosts(rng, image, 1.0)
         copies = np.argwhere((image > 0) & (image < 1))
-        assert len(copies) == 2 and image[32, 32] == 1 and image.max() == 1
-        assert (copies == 32).any(axis=1).all() and 0.02 <= image[tuple(copies[0])] <= 0.16
+        assert image[32, 32] == 1 and 1 <= len(copies) <= 2  # half the image away both are in one place
+        assert (copies[:, 0] == 32).all() or (copies[:, 1] == 32).all()
+        assert 0.039 < image.sum() - 1 < 0.321
 
 
 def test_streaks_start_at_the_dense_point_and_fade():
