@@ -73,6 +73,7 @@ class Plan:
 
 
 def make_plan(person: Person) -> Plan:
+    """The heart of this person as it is meant; `heart.settled` may move it."""
     axes = frame(person.azimuth, person.declination, person.roll)
     mean = frame(MEAN_AZIMUTH, MEAN_DECLINATION, 0.0)
     f = person.follow  # the atria and the great vessels follow the turn of the ventricles only in part

@@ -47,9 +47,8 @@ def streaks(
     along = bspline_matrix(height, len(knots))
     profile = np.repeat(along @ knots.astype(np.float32), 8, axis=1)  # [K, angles of half a turn]
     profile += np.roll(profile, 2, axis=1) + np.roll(profile, 4, axis=1) + np.roll(profile, 6, axis=1)
-    profile *= np.float32(
-        strength / 2.8
-    )  # four times 0.69, by which the spline weights shrink the knots' deviation
+    # 2.8: a sum of four, each shrunk to 0.69 of the knots' deviation by the spline weights
+    profile *= np.float32(strength / 2.8)
     y, x = np.ogrid[-reach : reach + 1, -reach : reach + 1]
     fade = np.exp(-np.hypot(y, x) * spacing / (0.35 * STREAK_REACH_MM)).astype(np.float32)
     fade *= np.hypot(y, x) < reach
