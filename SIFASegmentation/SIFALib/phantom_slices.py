@@ -20,17 +20,28 @@ import SimpleITK as sitk
 
 from . import phantom
 from .random_looks import random_look
-from .random_planes import Anatomy, Cut, anatomy_of, random_cut
+from .random_planes import LEAST_SHOWN, Anatomy, Cut, anatomy_of, random_cut
 from .randomisation import Randomisation
 from .volume import Volume
 
-__all__ = ["Anatomy", "Randomisation", "anatomy_of", "load_anatomies", "make_anatomies", "random_slice"]
+__all__ = [
+    "Anatomy",
+    "Randomisation",
+    "anatomy_of",
+    "describe_slice",
+    "load_anatomies",
+    "make_anatomies",
+    "random_slice",
+]
 
-LEAST_SHOWN = 0.2  # of a slice that must show anything
+MOST_TRIES = 100  # to find a slice that shows enough: ordinary ones are found in one or two
 
 
 def make_anatomies(folder: Path, seeds: Sequence[int], spacing_mm: float) -> None:
-    """Write the tissue maps of `seeds` that `folder` does not hold yet (a file appears complete or not at all)."""
+    """Write the tissue maps of `seeds` that `folder` does not hold yet (a file appears complete or not at all).
+
+    What it holds is kept, also from other spacings and older phantoms: take a new folder for new ones.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         path = folder / f"{seed}.nrrd"
@@ -55,7 +66,10 @@ def random_slice(
     number: int,
     wild: Randomisation = Randomisation(),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Slice `number` of the endless row `seed`: image float32 [size, size] in -1..1, labels uint8 [size, size] 0..4."""
+    """Slice `number` of the endless row `seed`: image float32 [size, size] in -1..1, labels uint8 [size, size] 0..4.
+
+    seed, number: 0 or more. anatomies: one at least; one of them is drawn for each slice.
+    """
     rng, cut = _cut(anatomies, size, seed, number, wild)
     return random_look(rng, cut, wild)[0], cut.labels
 
@@ -67,7 +81,7 @@ def describe_slice(
     number: int,
     wild: Randomisation = Randomisation(),
 ) -> dict[str, object]:
-    """What that slice is: kind of contrast (ct, mr, any), plane, pixel_mm."""
+    """What `random_slice` shows: `kind` of contrast (ct, mr, any), `plane` (see `random_planes`), `pixel_mm`."""
     rng, cut = _cut(anatomies, size, seed, number, wild)
     return {"kind": random_look(rng, cut, wild)[1], "plane": cut.plane, "pixel_mm": cut.pixel_mm}
 
@@ -75,9 +89,13 @@ def describe_slice(
 def _cut(
     anatomies: Sequence[Anatomy], size: int, seed: int, number: int, wild: Randomisation
 ) -> tuple[np.random.Generator, Cut]:
+    """The generator as it is once the cut is drawn, and the cut. A far or tilted slice may miss the thorax: then another
+    is drawn. Where none shows enough, as with slices much larger than a child, it is the one that shows most."""
     rng = np.random.default_rng([seed, number])
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
     cut = random_cut(rng, anatomy, size, wild)
-    while cut.inside.mean() < LEAST_SHOWN:  # a far or tilted slice may miss the thorax
-        cut = random_cut(rng, anatomy, size, wild)
+    for _ in range(MOST_TRIES):
+        if cut.inside.mean() >= LEAST_SHOWN:
+            break
+        cut = max(cut, random_cut(rng, anatomy, size, wild), key=lambda c: c.inside.mean())
     return rng, cut

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 KINDS = ("ct", "mr", "any")
@@ -22,7 +23,8 @@ AMOUNTS = (
 class Randomisation:
     """Shares and amounts of everything that is random about a slice besides the anatomy.
 
-    ct, mr, any: shares of the three kinds of contrast (any sum). coarse: share of slices as the coarse pass sees them.
+    ct, mr, any: shares of the three kinds of contrast (any sum). coarse: share of slices as the coarse pass sees them, 0
+    to 1; a little less of small children, whom such slices may hardly show.
     The rest are amounts, 0 none, 1 as the bundled model was trained, all multiplied by `strength`: contrast (how far
     tissues leave the tables of `phantom.tissues`; `any` has none to leave), texture (grain, mixing, trabeculae, lung
     vessels, patches), artefacts (streaks, metal, banding, ghosts, shading, flow voids, slab borders), resolution (blur,
@@ -33,7 +35,7 @@ class Randomisation:
         Randomisation(artefacts=0)    an ablation
         Randomisation(strength=0)     plain slices: the middle of the tables, no blur, no noise
 
-    Raises ValueError for a negative number and for shares that are all zero.
+    Raises ValueError for a number that is negative or not finite, for `coarse` above 1, and for ct, mr and any all zero.
     """
 
     ct: float = 0.42
@@ -53,9 +55,10 @@ class Randomisation:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if not getattr(self, field.name) >= 0:
+            value = getattr(self, field.name)
+            if not 0 <= value < math.inf:
                 raise ValueError(
-                    f"{field.name} of the randomisation is {getattr(self, field.name)}; it must be 0 or more."
+                    f"{field.name} of the randomisation is {value}; it must be a number from 0 on."
                 )
         if self.coarse > 1:
             raise ValueError(f"coarse of the randomisation is {self.coarse}; it is a share, at most 1.")
