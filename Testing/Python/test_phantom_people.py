@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,7 +12,11 @@ import SimpleITK as sitk
 from phantom_helpers import faces_between
 from SIFALib import phantom
 from SIFALib.phantom.conditions import CHILD_SHARE, CONDITIONS, draw_person
+from SIFALib.phantom.heart import paint_heart
+from SIFALib.phantom.heart_plan import Sizes, make_plan
+from SIFALib.phantom.heart_shapes import heart_fields
 from SIFALib.phantom.person import Person
+from SIFALib.phantom.shapes import make_space
 from SIFALib.phantom.tissues import LABEL_OF_TISSUE, Tissue
 from SIFALib.volume import Volume
 
@@ -188,17 +193,31 @@ def test_diseases_change_what_they_are_named_after():
 
 
 @pytest.mark.parametrize(
-    "has, left, right",
+    "has",
     [
-        (lambda p: p.condition == "fallot" and p.growth == 1, Tissue.LV_BLOOD, Tissue.RV_BLOOD),
-        (lambda p: p.ventricular_defect_mm > 6 and p.override_mm == 0, Tissue.LV_BLOOD, Tissue.RV_BLOOD),
-        (lambda p: p.atrial_defect_mm > 6, Tissue.LA_BLOOD, Tissue.RA_BLOOD),
+        lambda p: p.condition == "fallot" and p.growth == 1,
+        lambda p: p.ventricular_defect_mm > 6 and p.override_mm == 0,
     ],
-    ids=["fallot", "ventricular", "atrial"],
+    ids=["fallot", "alone"],
 )
-def test_a_defect_joins_both_sides_of_the_heart(has, left, right):
-    joined, apart = faces(somebody(has), left, right), faces(somebody(is_plain), left, right)
+def test_a_defect_joins_the_ventricles(has):
+    joined, apart = (faces(somebody(who), Tissue.LV_BLOOD, Tissue.RV_BLOOD) for who in (has, is_plain))
     assert joined > 0 and joined > 3 * apart
+
+
+def test_a_defect_joins_the_atria():
+    """In voxels smaller than the wall: the same heart with its hole and without."""
+
+    def joined(person: Person) -> int:
+        plan = make_plan(person)
+        middle = plan.at(-32, 2, 3)
+        space = make_space([1], middle - 25, middle + 25, 1.5, 0.0, 75.0)
+        tissues, flat = np.zeros(space.shape, np.uint8), np.zeros(space.shape, np.float32)
+        paint_heart(tissues, heart_fields(space, plan, Sizes()), {"fine": flat, "coarse": flat}, plan)
+        return faces_between(tissues, Tissue.LA_BLOOD, Tissue.RA_BLOOD)
+
+    sick = draw_person(somebody(lambda p: p.atrial_defect_mm > 6))
+    assert joined(sick) > 50 > 0 == joined(replace(sick, atrial_defect_mm=0.0))
 
 
 def test_children_are_small_with_large_right_ventricles():
