@@ -117,9 +117,8 @@ def segment_steps(
             _to_background(probabilities, ~grid.inside(box))
             if doubt is not None:
                 doubt[~grid.inside(box)] = 0.0
-        found = probabilities.argmax(axis=0) > 0
-        enough = found.sum() * grid.voxel_ml(volume.geometry) >= least_ml(job)
-        if not (enough and heart_like(clarity_of(probabilities, found), shows_whole_heart(job))):
+        found = np.count_nonzero(probabilities.argmax(axis=0))
+        if found * grid.voxel_ml(volume.geometry) < least_ml(job):
             raise NoHeartFound(NO_HEART.format(volume.name))
     with job.timed("paste"):
         yield job.progress("Cleaning up")
@@ -185,9 +184,22 @@ def _look_at_heart(job: Job, box: np.ndarray) -> Generator[Progress, None, Fusio
     job.plan(sum(math.prod(g.count) for g in grids) / job.pre.crop**2 + again + pasting)
     job.views = [plane.name for plane in planes]
     fusion = Fusion(job.card.architecture.classes, grids[0])
-    for each, grid in zip(looks, grids, strict=True):
+    for n, (each, grid) in enumerate(zip(looks, grids, strict=True)):
         yield from look(job, "Segmenting", fusion, grid, each.images(job, grid))
+        if n == 0:
+            _insist_on_heart(job, box, fusion)
     return fusion
+
+
+def _insist_on_heart(job: Job, box: np.ndarray, fusion: Fusion) -> None:
+    """Raise NoHeartFound if what the first look shows is none; later ones, averaged with it, would blur the answer."""
+    probabilities = fusion.sum
+    if job.options.roi is not None:
+        probabilities = probabilities.copy()
+        _to_background(probabilities, ~fusion.grid.inside(box))
+    clarity = clarity_of(probabilities, probabilities.argmax(axis=0) > 0)
+    if not heart_like(clarity, shows_whole_heart(job)):
+        raise NoHeartFound(NO_HEART.format(job.volume.name))
 
 
 def _doubt(job: Job, box: np.ndarray, fusion: Fusion) -> Generator[Progress, None, np.ndarray]:
