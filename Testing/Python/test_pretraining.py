@@ -93,7 +93,7 @@ def test_a_randomisation_is_read_as_it_is_written_and_a_wrong_one_refused_by_nam
     for wrong, says in (
         ("artefact=1", "artefact is none of"),
         ("any", "no randomisation"),
-        ("any=-1", "0 or more"),
+        ("any=-1", "from 0 on"),
     ):
         with pytest.raises(argparse.ArgumentTypeError, match=says):
             pretraining.randomisation(wrong)
