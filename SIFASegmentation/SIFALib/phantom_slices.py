@@ -19,6 +19,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from . import phantom
+from .random_bodies import random_body
 from .random_looks import random_look
 from .random_planes import LEAST_SHOWN, Anatomy, Cut, anatomy_of, random_cut
 from .randomisation import Randomisation
@@ -81,7 +82,7 @@ def describe_slice(
     number: int,
     wild: Randomisation = Randomisation(),
 ) -> dict[str, object]:
-    """What `random_slice` shows: `kind` of contrast (ct, mr, any), `plane` (see `random_planes`), `pixel_mm`."""
+    """What `random_slice` shows: `kind` of contrast (ct, mr, any), `plane` (see `random_planes` and `random_bodies`), `pixel_mm`."""
     rng, cut = _cut(anatomies, size, seed, number, wild)
     return {"kind": random_look(rng, cut, wild)[1], "plane": cut.plane, "pixel_mm": cut.pixel_mm}
 
@@ -92,6 +93,8 @@ def _cut(
     """The generator as it is once the cut is drawn, and the cut. A far or tilted slice may miss the thorax: then another
     is drawn. Where none shows enough, as with slices much larger than a child, it is the one that shows most."""
     rng = np.random.default_rng([seed, number])
+    if rng.random() < wild.no_heart:
+        return rng, random_body(rng, size, wild)
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
     cut = random_cut(rng, anatomy, size, wild)
     for _ in range(MOST_TRIES):

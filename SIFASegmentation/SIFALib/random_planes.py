@@ -45,7 +45,8 @@ class Anatomy:
 @dataclass(frozen=True, eq=False)
 class Cut:
     """tissues: uint8 [3, n, n], layers of a slice whose middle one is labelled. inside: bool [n, n], what the scan shows.
-    pixel_mm: its pixel size. plane: a key of FRAME_SHARES."""
+    pixel_mm: its pixel size. plane: a key of FRAME_SHARES, or
+    a body without a heart (`random_bodies`)."""
 
     tissues: np.ndarray
     inside: np.ndarray
@@ -75,16 +76,21 @@ def anatomy_of(tissues: Volume) -> Anatomy:
 
 def random_cut(rng: np.random.Generator, anatomy: Anatomy, size: int, wild: Randomisation) -> Cut:
     """A slice somewhere through the anatomy, `size` pixels wide and high."""
-    coarse = bool(rng.random() < wild.coarse)
-    low, high = np.log(COARSE_MM if coarse else FINE_MM)
-    zoom = wild.amount("zoom")
-    pixel_mm = float(np.exp((low + high) / 2 + zoom * (rng.uniform(low, high) - (low + high) / 2)))
+    coarse, pixel_mm = random_pixel_mm(rng, wild)
     plane, (columns, rows, across) = _frame(rng, anatomy, wild.amount("planes"))
     centre = _centre(rng, anatomy, columns, rows, across, coarse, plane)
-    u, v = _bent(rng, size, pixel_mm, wild.amount("bend"))
+    u, v = bent(rng, size, pixel_mm, wild.amount("bend"))
     thickness = rng.uniform(*THICKNESS_MM[int(rng.random() < 0.35)]) * min(1.0, wild.amount("resolution"))
     tissues, there = _read(anatomy, centre, u, v, columns, rows, across * thickness)
-    return Cut(tissues, _field_of_view(rng, size, there, coarse), pixel_mm, plane)
+    return Cut(tissues, field_of_view(rng, size, there, coarse), pixel_mm, plane)
+
+
+def random_pixel_mm(rng: np.random.Generator, wild: Randomisation) -> tuple[bool, float]:
+    """Whether the slice is as the coarse pass sees it, and its pixel size."""
+    coarse = bool(rng.random() < wild.coarse)
+    low, high = np.log(COARSE_MM if coarse else FINE_MM)
+    middle, zoom = (low + high) / 2, wild.amount("zoom")
+    return coarse, float(np.exp(middle + zoom * (rng.uniform(low, high) - middle)))
 
 
 def _frame(rng: np.random.Generator, anatomy: Anatomy, amount: float) -> tuple[str, np.ndarray]:
@@ -150,7 +156,7 @@ def _centre(
     return centre + (columns * rng.normal(0, 1) + rows * rng.normal(0, 1)) * OFF_CENTRE_MM[coarse]
 
 
-def _bent(
+def bent(
     rng: np.random.Generator, size: int, pixel_mm: float, amount: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions (mm) along columns and rows, float32 [size, size], about the middle: stretched, sheared, bent."""
@@ -244,7 +250,7 @@ def _smooth_borders(
     nearest.ravel()[where] = best
 
 
-def _field_of_view(rng: np.random.Generator, size: int, there: np.ndarray, coarse: bool) -> np.ndarray:
+def field_of_view(rng: np.random.Generator, size: int, there: np.ndarray, coarse: bool) -> np.ndarray:
     """Bool [size, size]: where the map holds tissues and the scan shows them; sometimes that ends inside of the slice,
     straight or as CT's circle."""
     inside = there.copy()

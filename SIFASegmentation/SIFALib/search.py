@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 LOCATE_MARGIN_MM = 20.0  # around the heart found by the coarse pass: two of its logits
 LOCATE_SIZE = 64  # least side of the coarse slices, pixels
-NO_SEARCH = (
-    1.3  # a scan whose slices are at most so many times the model's crop wide and high needs no search
-)
+# A scan whose slices are at most so many times the model's crop wide and high may show little but the heart: it is
+# looked at whole where the search is not sure. A child's whole chest is as small.
+SMALL = 1.3
 HEART_ML = 10.0  # less than this in all is no heart, in a scan at least HEART_MM thick; in proportion in a thinner one
 HEART_MM = 50.0
 # Mean expected Dice of the clearest structures in the fine slices, three of them, or two in a scan too thin for a whole
@@ -75,9 +75,10 @@ def find_heart(job: Job) -> Generator[Progress, None, np.ndarray]:
     geometry = job.volume.geometry
     if job.options.roi is not None:
         return slices.box_of_roi(geometry, job.options.roi)
-    reach = NO_SEARCH * job.pre.crop * job.pre.spacing_mm
-    if all(geometry.extent_mm[axis] <= reach for axis in job.plane.axes[:2]):
-        return slices.whole_box(geometry)  # the scan shows little but the heart
+    reach = SMALL * job.pre.crop * job.pre.spacing_mm
+    small = all(geometry.extent_mm[axis] <= reach for axis in job.plane.axes[:2])
+    if small and not shows_whole_heart(job):
+        return slices.whole_box(geometry)
     header, *others = TURNS
     found = yield from _coarse_pass(job, header, len(TURNS) if shows_whole_heart(job) else 1)
     if found.likeness < SURE and shows_whole_heart(job):
@@ -91,6 +92,8 @@ def find_heart(job: Job) -> Generator[Progress, None, np.ndarray]:
             found = turned[best]
             job.notes.append(TURNED.format(TURNS[best]))
             log.warning(job.notes[-1])
+    if small and found.likeness < SURE:
+        return slices.whole_box(geometry)
     if found.box is None:
         raise NoHeartFound(NO_HEART.format(job.volume.name))
     return found.box

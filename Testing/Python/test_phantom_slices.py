@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from SIFALib import phantom, phantom_slices, random_effects, random_planes
+from SIFALib import phantom, phantom_slices, random_bodies, random_effects, random_planes
 from SIFALib.phantom.tissues import CT_HU, LABEL_OF_TISSUE, Tissue
 from SIFALib.random_contrast import CONTRASTS, Contrast
 from SIFALib.randomisation import AMOUNTS, Randomisation
@@ -102,8 +102,29 @@ def test_every_kind_and_plane_occurs_with_its_share(anatomies):
     assert pixels.min() < 0.8 and pixels.max() > 3.1
 
 
+def test_some_slices_are_of_bodies_without_a_heart_and_hold_no_label(anatomies):
+    usual = [phantom_slices.describe_slice(anatomies, 32, 5, n)["plane"] for n in range(400)]
+    assert sum(p in ("head", "limb") for p in usual) / 400 == pytest.approx(0.04, abs=0.03)
+    alone = Randomisation(no_heart=1)
+    assert {phantom_slices.describe_slice(anatomies, 32, 5, n, alone)["plane"] for n in range(40)} == {"head", "limb"}
+    for number in range(40):
+        image, labels = phantom_slices.random_slice(anatomies, SIZE, 5, number, alone)
+        assert not labels.any() and np.isfinite(image).all() and image.std() > 0.01
+
+
+def test_a_head_is_skin_skull_and_brain_from_outside_in():
+    rng = np.random.default_rng(3)
+    u, v = np.meshgrid(np.arange(-128.0, 128.0), np.arange(-128.0, 128.0))
+    for _ in range(5):
+        tissues = random_bodies.head(rng, u.astype(np.float32), v.astype(np.float32))
+        along = list(dict.fromkeys(tissues[128, 255:128:-1]))
+        known = [t for t in along if t in (Tissue.AIR, Tissue.SKIN, Tissue.CORTICAL_BONE, Tissue.LIVER)]
+        assert known == [Tissue.AIR, Tissue.SKIN, Tissue.CORTICAL_BONE, Tissue.LIVER]
+        assert 60 < np.sqrt((tissues > 0).sum() / np.pi) < 115  # mm
+
+
 def test_kinds_that_are_switched_off_do_not_occur(anatomies):
-    wild = Randomisation(ct=0, any=0, planes=0, coarse=0)
+    wild = Randomisation(ct=0, any=0, planes=0, coarse=0, no_heart=0)
     said = [phantom_slices.describe_slice(anatomies, 32, 5, n, wild) for n in range(40)]
     assert {s["kind"] for s in said} == {"mr"} and {s["plane"] for s in said} <= set(PLANES)
     assert max(s["pixel_mm"] for s in said) <= random_planes.FINE_MM[1]
@@ -128,6 +149,7 @@ def test_amounts_change_the_image_one_by_one(anatomies):
         ({"noise": -1.0}, "noise of the randomisation is -1"),
         ({"ct": 0, "mr": 0, "any": 0}, "at least one"),
         ({"coarse": 1.5}, "coarse"),
+        ({"no_heart": 1.5}, "no_heart"),
         ({"zoom": float("nan")}, "zoom"),
         ({"strength": float("inf")}, "strength of the randomisation is inf"),
     ],
@@ -154,7 +176,7 @@ def test_a_slice_much_larger_than_the_scan_is_drawn_all_the_same(anatomies):
     x, y, z = (float(mm) for mm in whole.geometry.point([i, j, k]))
     small = phantom_slices.anatomy_of(Volume(part, Geometry((24, 24, 24), (x, y, z), (4.0,) * 3), "part"))
     for number in range(3):
-        image, _ = phantom_slices.random_slice([small], 128, 1, number, Randomisation(coarse=1, zoom=0))
+        image, _ = phantom_slices.random_slice([small], 128, 1, number, Randomisation(coarse=1, zoom=0, no_heart=0))
         assert np.isfinite(image).all() and 0 < (image > -1).mean() < random_planes.LEAST_SHOWN
 
 

@@ -158,7 +158,7 @@ def test_of_a_few_slices_two_structures_are_enough():
 
 
 def test_a_small_scan_without_a_heart_has_none_either(anatomist):
-    """It is not searched, but what comes of its slices must look like a heart."""
+    """Nothing is found in it, so it is looked at whole, and what comes of its slices must look like a heart."""
     small = Geometry((30, 28, 20), (0.0,) * 3, (4.0, 4.0, 4.0))
     rng = np.random.default_rng(0)
     image = rng.normal(0, 5, small.shape)
@@ -168,6 +168,21 @@ def test_a_small_scan_without_a_heart_has_none_either(anatomist):
     assert np.array_equal(finish(search.find_heart(job)), slices.whole_box(small))
     with pytest.raises(NoHeartFound):
         segment(scan, None, COARSE)
+
+
+def test_a_long_scan_of_a_small_patient_is_searched_and_a_small_one_without_a_clear_heart_taken_whole(
+    anatomist, monkeypatch
+):
+    """A child's chest is no wider than a field of view around an adult's heart."""
+    scan, truth = patient(dataclasses.replace(BODY, spacing=(3.0, 3.0, 3.0)))
+    assert max(scan.geometry.extent_mm[:2]) <= search.SMALL * PRE.crop * PRE.spacing_mm
+    job = Job(scan, None, COARSE, Options())
+    box = finish(search.find_heart(job))
+    where = np.argwhere(truth > 0)[:, ::-1]
+    assert np.all(box[0] <= where.min(axis=0)) and np.all(box[1] >= where.max(axis=0))
+    assert np.prod(box[1] - box[0] + 1) < 0.5 * truth.size
+    monkeypatch.setattr(search, "SURE", 1.1)
+    assert np.array_equal(finish(search.find_heart(job)), slices.whole_box(scan.geometry))
 
 
 def test_scenarios_of_the_benchmark_keep_labels_where_they_were_in_the_patient():
