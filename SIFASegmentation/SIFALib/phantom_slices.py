@@ -26,6 +26,7 @@ from .randomisation import Randomisation
 from .volume import Volume
 
 __all__ = [
+    "SLICES_VERSION",
     "Anatomy",
     "Randomisation",
     "anatomy_of",
@@ -35,23 +36,42 @@ __all__ = [
     "random_slice",
 ]
 
+SLICES_VERSION = 2  # raised when a slice of the same numbers looks different, though the phantoms do not
+VERSION_KEY = "SIFAPhantom"  # under which a file of tissues says the phantom's version
 MOST_TRIES = 100  # to find a slice that shows enough: ordinary ones are found in one or two
 
 
 def make_anatomies(folder: Path, seeds: Sequence[int], spacing_mm: float) -> None:
     """Write the tissue maps of `seeds` that `folder` does not hold yet (a file appears complete or not at all).
 
-    What it holds is kept, also from other spacings and older phantoms: take a new folder for new ones.
+    What it holds is kept, also from other spacings: take a new folder for new ones. Raises ValueError for a file of
+    another version of the phantom.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         path = folder / f"{seed}.nrrd"
         if path.exists():
+            _insist_on_version(path)
             continue
         temporary = path.with_name(f".{os.getpid()}-{seed}.nrrd")
         tissues, _ = phantom.anatomy(seed, spacing_mm)
-        sitk.WriteImage(tissues.image(), str(temporary), True)
+        image = tissues.image()
+        image.SetMetaData(VERSION_KEY, str(phantom.VERSION))
+        sitk.WriteImage(image, str(temporary), True)
         os.replace(temporary, path)
+
+
+def _insist_on_version(path: Path) -> None:
+    """Raise ValueError if the file's tissues are of another version of the phantom."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    version = reader.GetMetaData(VERSION_KEY) if reader.HasMetaDataKey(VERSION_KEY) else "an older one"
+    if version != str(phantom.VERSION):
+        raise ValueError(
+            f"The phantom in {path} is of another version ({version}) than this program makes ({phantom.VERSION}). "
+            "Delete the folder, or name a new one."
+        )
 
 
 def load_anatomies(folder: Path) -> list[Anatomy]:
@@ -82,7 +102,8 @@ def describe_slice(
     number: int,
     wild: Randomisation = Randomisation(),
 ) -> dict[str, object]:
-    """What `random_slice` shows: `kind` of contrast (ct, mr, any), `plane` (see `random_planes` and `random_bodies`), `pixel_mm`."""
+    """What `random_slice` shows: `kind` of contrast (ct, mr, any), `plane` (see `random_planes`, `random_bodies`) and
+    `pixel_mm`."""
     rng, cut = _cut(anatomies, size, seed, number, wild)
     return {"kind": random_look(rng, cut, wild)[1], "plane": cut.plane, "pixel_mm": cut.pixel_mm}
 

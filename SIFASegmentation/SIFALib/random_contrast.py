@@ -88,8 +88,8 @@ def _groups() -> dict[str, list[int]]:
     named = {t for members in groups.values() for t in members}
     for tissue in (t for t in T if int(t) not in named):
         hu, signal = float(CT_HU["none"][tissue, 0]), float(MR_SIGNAL[tissue])
-        without_signal = hu < -60 and signal == 0  # the table's shell is as dark as fat in CT, and unseen in MR
-        hollow = hu < -300 or without_signal
+        # The table's shell is as dark as fat in CT, and not seen in MR.
+        hollow = hu < -300 or (hu < -60 and signal == 0)
         kind = "hollow" if hollow else "fat" if hu < -60 else "bone" if hu > 140 else "organ"
         if kind == "organ" and hu < 40 and signal > 0.9:
             kind = "fluid"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from SIFALib import phantom, phantom_slices, random_bodies, random_effects, random_planes
 from SIFALib.phantom.tissues import CT_HU, LABEL_OF_TISSUE, Tissue
 from SIFALib.random_contrast import CONTRASTS, Contrast
@@ -35,6 +36,22 @@ def test_a_slice_depends_on_its_seed_its_number_and_the_randomisation_alone(anat
             phantom_slices.random_slice(anatomies, SIZE, 1, number, Randomisation(noise=0.5)),
         ):
             assert not np.array_equal(image, other[0])
+
+
+def test_tissues_of_another_version_of_the_phantom_are_refused_and_of_this_one_kept(tmp_path, monkeypatch):
+    phantom_slices.make_anatomies(tmp_path, [3], 8.0)
+    before = (tmp_path / "3.nrrd").read_bytes()
+    phantom_slices.make_anatomies(tmp_path, [3], 4.0)
+    assert (tmp_path / "3.nrrd").read_bytes() == before
+    with monkeypatch.context() as patch:
+        patch.setattr(phantom, "VERSION", 1)
+        with pytest.raises(ValueError, match=r"3\.nrrd is of another version \(2\).* \(1\)"):
+            phantom_slices.make_anatomies(tmp_path, [3], 8.0)
+    older = sitk.ReadImage(str(tmp_path / "3.nrrd"))
+    older.EraseMetaData(phantom_slices.VERSION_KEY)
+    sitk.WriteImage(older, str(tmp_path / "3.nrrd"))
+    with pytest.raises(ValueError, match="an older one"):
+        phantom_slices.make_anatomies(tmp_path, [3], 8.0)
 
 
 def test_slices_are_float32_from_minus_one_to_one_and_labels_0_to_4(anatomies):
@@ -106,7 +123,10 @@ def test_some_slices_are_of_bodies_without_a_heart_and_hold_no_label(anatomies):
     usual = [phantom_slices.describe_slice(anatomies, 32, 5, n)["plane"] for n in range(400)]
     assert sum(p in ("head", "limb") for p in usual) / 400 == pytest.approx(0.04, abs=0.03)
     alone = Randomisation(no_heart=1)
-    assert {phantom_slices.describe_slice(anatomies, 32, 5, n, alone)["plane"] for n in range(40)} == {"head", "limb"}
+    assert {phantom_slices.describe_slice(anatomies, 32, 5, n, alone)["plane"] for n in range(40)} == {
+        "head",
+        "limb",
+    }
     for number in range(40):
         image, labels = phantom_slices.random_slice(anatomies, SIZE, 5, number, alone)
         assert not labels.any() and np.isfinite(image).all() and image.std() > 0.01
@@ -176,7 +196,9 @@ def test_a_slice_much_larger_than_the_scan_is_drawn_all_the_same(anatomies):
     x, y, z = (float(mm) for mm in whole.geometry.point([i, j, k]))
     small = phantom_slices.anatomy_of(Volume(part, Geometry((24, 24, 24), (x, y, z), (4.0,) * 3), "part"))
     for number in range(3):
-        image, _ = phantom_slices.random_slice([small], 128, 1, number, Randomisation(coarse=1, zoom=0, no_heart=0))
+        image, _ = phantom_slices.random_slice(
+            [small], 128, 1, number, Randomisation(coarse=1, zoom=0, no_heart=0)
+        )
         assert np.isfinite(image).all() and 0 < (image > -1).mean() < random_planes.LEAST_SHOWN
 
 

@@ -20,7 +20,9 @@ from .anatomy import anatomy
 from .appearance_ct import appearance_ct
 from .appearance_mr import appearance_mr
 
-__all__ = ["Modality", "Phantom", "anatomy", "appearance", "make", "tissues"]
+__all__ = ["VERSION", "Modality", "Phantom", "anatomy", "appearance", "make", "tissues"]
+
+VERSION = 2  # raised when the phantom of a seed looks different, so that what was kept of it is made anew
 
 Modality = Literal["ct", "mr"]
 
