@@ -21,7 +21,16 @@ import numpy as np
 from . import familiarity, quality, slices, uncertainty, views
 from .job import Job, Options, Progress
 from .looks import Look, look
-from .search import LOCATE_MARGIN_MM, NO_HEART, NoHeartFound, clarity_of, find_heart, heart_like, least_ml
+from .search import (
+    LOCATE_MARGIN_MM,
+    NO_HEART,
+    NoHeartFound,
+    clarity_of,
+    find_heart,
+    heart_like,
+    least_ml,
+    shows_whole_heart,
+)
 from .structures import Structure, structure_by_id
 from .views import Fusion
 from .volume import Geometry, Volume, check
@@ -44,6 +53,7 @@ __all__ = [
 CROSSING_STRIDE = (
     2.0  # slices across the scan's own plane lie so many times further apart: measured, it costs nothing
 )
+STACK_ZOOMS = (0.85, 1.18)  # of two more looks at a stack of slices, which has no other planes
 SECOND_ZOOM, SECOND_SHIFT, SECOND_GAIN = 0.91, 4.0, 0.92  # shift: half of what the network reduces a slice by
 PASTE_COST = 0.02  # one native plane pasted back, in units of one slice through the network
 
@@ -94,10 +104,8 @@ def segment_steps(
         else tuple(structure_by_id(i, structures) for i in options.structures)
     )
     job = Job(volume, segmenter, card, options)
-    planes = views.planes(job.patient, job.plane, job.pre.spacing_mm, options.views)
-    job.rest = (
-        40 * (1 + len(planes)) + PASTE_COST * volume.geometry.size[2]
-    )  # a guess until the heart is found
+    count = 1 if options.views == "one" else 3  # of looks
+    job.rest = 40 * (1 + count) + PASTE_COST * volume.geometry.size[2]  # a guess until the heart is found
     yield job.progress("Preparing", 0.0)
     with job.timed("locate"):
         box = yield from find_heart(job)
@@ -109,9 +117,8 @@ def segment_steps(
             _to_background(probabilities, ~grid.inside(box))
             if doubt is not None:
                 doubt[~grid.inside(box)] = 0.0
-        found = probabilities.argmax(axis=0) > 0
-        enough = found.sum() * grid.voxel_ml(volume.geometry) >= least_ml(job)
-        if not (enough and heart_like(clarity_of(probabilities, found))):
+        found = np.count_nonzero(probabilities.argmax(axis=0))
+        if found * grid.voxel_ml(volume.geometry) < least_ml(job):
             raise NoHeartFound(NO_HEART.format(volume.name))
     with job.timed("paste"):
         yield job.progress("Cleaning up")
@@ -165,27 +172,43 @@ def locate(
 
 
 def _look_at_heart(job: Job, box: np.ndarray) -> Generator[Progress, None, Fusion]:
-    """The network's looks at a box [2, 3] of volume indices in every plane that serves, on the grid of the scan's own."""
+    """The network's looks at a box [2, 3] of volume indices, on the grid of the scan's own plane: in every plane that
+    serves, or with other pixel sizes where only one does."""
     planes = views.planes(job.patient, job.plane, job.pre.spacing_mm, job.options.views)
     looks = [Look(plane, stride=CROSSING_STRIDE if n else 1.0) for n, plane in enumerate(planes)]
+    if len(planes) == 1 and job.options.views != "one":
+        looks += [Look(job.plane, zoom) for zoom in STACK_ZOOMS]
     grids = [each.grid(job, box) for each in looks]
     again = grids[0].count[2] if job.options.uncertainty and len(looks) == 1 else 0
     pasting = PASTE_COST * job.volume.geometry.size[2] * (2 if job.options.uncertainty else 1)
     job.plan(sum(math.prod(g.count) for g in grids) / job.pre.crop**2 + again + pasting)
     job.views = [plane.name for plane in planes]
     fusion = Fusion(job.card.architecture.classes, grids[0])
-    for each, grid in zip(looks, grids, strict=True):
+    for n, (each, grid) in enumerate(zip(looks, grids, strict=True)):
         yield from look(job, "Segmenting", fusion, grid, each.images(job, grid))
+        if n == 0:
+            _insist_on_heart(job, box, fusion)
     return fusion
+
+
+def _insist_on_heart(job: Job, box: np.ndarray, fusion: Fusion) -> None:
+    """Raise NoHeartFound if what the first look shows is none; later ones, averaged with it, would blur the answer."""
+    probabilities = fusion.sum
+    if job.options.roi is not None:
+        probabilities = probabilities.copy()
+        _to_background(probabilities, ~fusion.grid.inside(box))
+    clarity = clarity_of(probabilities, probabilities.argmax(axis=0) > 0)
+    if not heart_like(clarity, shows_whole_heart(job)):
+        raise NoHeartFound(NO_HEART.format(job.volume.name))
 
 
 def _doubt(job: Job, box: np.ndarray, fusion: Fusion) -> Generator[Progress, None, np.ndarray]:
     """Uncertainty float32 [slices, rows, columns], 0..1, of the mean of all looks.
 
-    A single plane is looked at once more with other pixels: its labels stay what they are without that.
+    After a single look follows another with other pixels: the labels stay what they are without that.
     """
     probabilities = fusion.mean()
-    if len(job.views) == 1:
+    if job.options.views == "one":
         both = Fusion(len(probabilities), fusion.grid)
         both.add(probabilities.swapaxes(0, 1), 0, fusion.grid)
         both.close(fusion.grid)

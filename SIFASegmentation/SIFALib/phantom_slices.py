@@ -19,27 +19,59 @@ import numpy as np
 import SimpleITK as sitk
 
 from . import phantom
+from .random_bodies import random_body
 from .random_looks import random_look
-from .random_planes import Anatomy, Cut, anatomy_of, random_cut
+from .random_planes import LEAST_SHOWN, Anatomy, Cut, anatomy_of, random_cut
 from .randomisation import Randomisation
 from .volume import Volume
 
-__all__ = ["Anatomy", "Randomisation", "anatomy_of", "load_anatomies", "make_anatomies", "random_slice"]
+__all__ = [
+    "SLICES_VERSION",
+    "Anatomy",
+    "Randomisation",
+    "anatomy_of",
+    "describe_slice",
+    "load_anatomies",
+    "make_anatomies",
+    "random_slice",
+]
 
-LEAST_SHOWN = 0.2  # of a slice that must show anything
+SLICES_VERSION = 2  # raised when a slice of the same numbers looks different, though the phantoms do not
+VERSION_KEY = "SIFAPhantom"  # under which a file of tissues says the phantom's version
+MOST_TRIES = 100  # to find a slice that shows enough: ordinary ones are found in one or two
 
 
 def make_anatomies(folder: Path, seeds: Sequence[int], spacing_mm: float) -> None:
-    """Write the tissue maps of `seeds` that `folder` does not hold yet (a file appears complete or not at all)."""
+    """Write the tissue maps of `seeds` that `folder` does not hold yet (a file appears complete or not at all).
+
+    What it holds is kept, also from other spacings: take a new folder for new ones. Raises ValueError for a file of
+    another version of the phantom.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         path = folder / f"{seed}.nrrd"
         if path.exists():
+            _insist_on_version(path)
             continue
         temporary = path.with_name(f".{os.getpid()}-{seed}.nrrd")
         tissues, _ = phantom.anatomy(seed, spacing_mm)
-        sitk.WriteImage(tissues.image(), str(temporary), True)
+        image = tissues.image()
+        image.SetMetaData(VERSION_KEY, str(phantom.VERSION))
+        sitk.WriteImage(image, str(temporary), True)
         os.replace(temporary, path)
+
+
+def _insist_on_version(path: Path) -> None:
+    """Raise ValueError if the file's tissues are of another version of the phantom."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    version = reader.GetMetaData(VERSION_KEY) if reader.HasMetaDataKey(VERSION_KEY) else "an older one"
+    if version != str(phantom.VERSION):
+        raise ValueError(
+            f"The phantom in {path} is of another version ({version}) than this program makes ({phantom.VERSION}). "
+            "Delete the folder, or name a new one."
+        )
 
 
 def load_anatomies(folder: Path) -> list[Anatomy]:
@@ -55,7 +87,10 @@ def random_slice(
     number: int,
     wild: Randomisation = Randomisation(),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Slice `number` of the endless row `seed`: image float32 [size, size] in -1..1, labels uint8 [size, size] 0..4."""
+    """Slice `number` of the endless row `seed`: image float32 [size, size] in -1..1, labels uint8 [size, size] 0..4.
+
+    seed, number: 0 or more. anatomies: one at least; one of them is drawn for each slice.
+    """
     rng, cut = _cut(anatomies, size, seed, number, wild)
     return random_look(rng, cut, wild)[0], cut.labels
 
@@ -67,7 +102,8 @@ def describe_slice(
     number: int,
     wild: Randomisation = Randomisation(),
 ) -> dict[str, object]:
-    """What that slice is: kind of contrast (ct, mr, any), plane, pixel_mm."""
+    """What `random_slice` shows: `kind` of contrast (ct, mr, any), `plane` (see `random_planes`, `random_bodies`) and
+    `pixel_mm`."""
     rng, cut = _cut(anatomies, size, seed, number, wild)
     return {"kind": random_look(rng, cut, wild)[1], "plane": cut.plane, "pixel_mm": cut.pixel_mm}
 
@@ -75,9 +111,15 @@ def describe_slice(
 def _cut(
     anatomies: Sequence[Anatomy], size: int, seed: int, number: int, wild: Randomisation
 ) -> tuple[np.random.Generator, Cut]:
+    """The generator as it is once the cut is drawn, and the cut. A far or tilted slice may miss the thorax: then another
+    is drawn. Where none shows enough, as with slices much larger than a child, it is the one that shows most."""
     rng = np.random.default_rng([seed, number])
+    if rng.random() < wild.no_heart:
+        return rng, random_body(rng, size, wild)
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
     cut = random_cut(rng, anatomy, size, wild)
-    while cut.inside.mean() < LEAST_SHOWN:  # a far or tilted slice may miss the thorax
-        cut = random_cut(rng, anatomy, size, wild)
+    for _ in range(MOST_TRIES):
+        if cut.inside.mean() >= LEAST_SHOWN:
+            break
+        cut = max(cut, random_cut(rng, anatomy, size, wild), key=lambda c: c.inside.mean())
     return rng, cut

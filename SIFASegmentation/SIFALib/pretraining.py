@@ -88,6 +88,7 @@ class State:
     optimizer: torch.optim.Optimizer
     precision: torch.dtype = torch.float32
     iteration: int = 0
+    first_weights: str = ""  # name and version of the model that they were of
 
     @property
     def device(self) -> torch.device:
@@ -103,6 +104,7 @@ def start(settings: Settings) -> State:
     precision = engine.choose_precision(settings.precision, device)
     torch.manual_seed(settings.seed)
     segmenter = channels_last(Segmenter("tmi2020", settings.width)).to(device)
+    first_weights = ""
     if settings.start_model:
         package = models.read_package(Path(settings.start_model))
         width = package.card.architecture.width
@@ -111,8 +113,10 @@ def start(settings: Settings) -> State:
                 f"{package.folder} has width {width}, the training {settings.width}; they must be the same."
             )
         segmenter.load_state_dict(models.load_segmenter(package).state_dict())
+        first_weights = f"{package.card.id} {package.card.version}"
     optimizer = torch.optim.Adam(segmenter.parameters(), lr=settings.learning_rate)
-    return State(segmenter, {k: v.clone() for k, v in segmenter.state_dict().items()}, optimizer, precision)
+    average = {k: v.clone() for k, v in segmenter.state_dict().items()}
+    return State(segmenter, average, optimizer, precision, first_weights=first_weights)
 
 
 def channels_last(segmenter: Segmenter) -> Segmenter:
@@ -189,6 +193,7 @@ def save(state: State, settings: Settings, folder: Path) -> None:
                 "segmenter": state.segmenter.state_dict(),
                 "average": state.average,
                 "optimizer": state.optimizer.state_dict(),
+                "first_weights": state.first_weights,
             },
             file,
         )
@@ -212,6 +217,7 @@ def load(settings: Settings, folder: Path) -> State:
         state.average = saved["average"]
         state.optimizer.load_state_dict(saved["optimizer"])
         state.iteration = saved["iteration"]
+        state.first_weights = saved["first_weights"]
     return state
 
 
@@ -249,9 +255,8 @@ def write_model(
         f"No patient: {state.iteration * settings.batch:,} random slices of {settings.anatomies} digital phantoms, "
         "adults and children, healthy and ill, in every plane, with CT-like, MR-like and random contrast"
     )
-    if settings.start_model:
-        card = models.read_package(Path(settings.start_model)).card
-        trained_on += f", starting from the weights of {card.key} (trained on: {card.trained_on.rstrip('.')})"
+    if state.first_weights:
+        trained_on += f"; its first weights were those of {state.first_weights}"
     trained_on += ". Check every outline."
     quality = models.Quality(
         data=f"random slices of {settings.validation_anatomies} phantoms that were not trained on",
@@ -322,9 +327,12 @@ def main() -> None:
     torch.set_num_threads(settings.threads)
     freed_memory.keep()
     torch.set_flush_denormal(True)  # of the whole process: vanishing weights would slow it down many times
-    state = train(settings, folder)
-    dice = validate(state, folder / "validation", settings)
-    package = write_model(state, settings, dice, folder / "model", version)
+    try:
+        state = train(settings, folder)
+        dice = validate(state, folder / "validation", settings)
+        package = write_model(state, settings, dice, folder / "model", version)
+    except (ValueError, models.ModelError) as error:
+        raise SystemExit(str(error)) from None
     log.info("The model is in %s", package.folder)
 
 

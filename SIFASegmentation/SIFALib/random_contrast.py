@@ -14,7 +14,7 @@ import numpy as np
 from .phantom.tissues import BLOOD, CONTRAST_PHASES, CT_HU, LEFT_BLOOD, MR_SIGNAL, RIGHT_BLOOD, WALLS, Tissue
 
 T = Tissue
-IDS = 256
+IDS = 256  # that a tissue map may hold
 PHASE_SHARES = (0.54, 0.23, 0.13, 0.10)  # of CONTRAST_PHASES
 # Relative signals (least, most) of MR sequences. Steady state: blood bright, fat as bright or suppressed. Gradient
 # echo with gadolinium: blood alone is bright (Pace et al., Sci Data 2024). Native gradient echo: little contrast,
@@ -57,15 +57,17 @@ SEQUENCES: dict[str, dict[str, tuple[float, float]]] = {
     },
 }
 SEQUENCE_SHARES = (0.38, 0.38, 0.09, 0.07, 0.08)
-LEAST_STEP = (
-    0.13  # of the range, between blood and its wall in `any`: what cannot be told apart teaches nothing
-)
+# Of the range, between blood and its wall in `any`: what cannot be told apart teaches nothing.
+LEAST_STEP = 0.13
 
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """float32 [256] over tissue ids, in HU (ct) or relative signals: `mean`, and the amplitudes of its fine `texture`
-    and of its slow variations, `flow` (mixing contrast medium, turbulent blood)."""
+    """What every tissue looks like. kind: ct, mr or any. name: the phase of contrast medium, the sequence, or any.
+
+    float32 [256] over tissue ids, in HU (ct) or relative signals: `mean`, and the standard deviations of its fine
+    `texture` and of its slow variations, `flow` (mixing contrast medium, turbulent blood).
+    """
 
     kind: str
     name: str
@@ -75,7 +77,10 @@ class Contrast:
 
 
 def _groups() -> dict[str, list[int]]:
-    """Tissue ids by kind; every tissue is in exactly one, by name or by its native HU."""
+    """Tissue ids by kind; every tissue is in exactly one, by name or by its native HU and its MR signal.
+
+    "right" is all blood that is not left: also of veins, of the lungs' vessels and of a false lumen.
+    """
     left = [int(t) for t in LEFT_BLOOD]
     right = [int(t) for t in dict.fromkeys((*RIGHT_BLOOD, *BLOOD)) if t not in LEFT_BLOOD]
     groups: dict[str, list[int]] = {"left": left, "right": right, "muscle": [*map(int, WALLS), T.ATRIAL_WALL]}
@@ -83,7 +88,9 @@ def _groups() -> dict[str, list[int]]:
     named = {t for members in groups.values() for t in members}
     for tissue in (t for t in T if int(t) not in named):
         hu, signal = float(CT_HU["none"][tissue, 0]), float(MR_SIGNAL[tissue])
-        kind = "hollow" if hu < -300 else "fat" if hu < -60 else "bone" if hu > 140 else "organ"
+        # The table's shell is as dark as fat in CT, and not seen in MR.
+        hollow = hu < -300 or (hu < -60 and signal == 0)
+        kind = "hollow" if hollow else "fat" if hu < -60 else "bone" if hu > 140 else "organ"
         if kind == "organ" and hu < 40 and signal > 0.9:
             kind = "fluid"
         groups[kind].append(int(tissue))
@@ -99,7 +106,7 @@ def group_of(tissue: int) -> list[int]:
 
 
 def ct_contrast(rng: np.random.Generator, amount: float = 1.0) -> Contrast:
-    """HU in a random phase of contrast medium; `amount` 0 gives the arterial table itself."""
+    """HU in a random phase of contrast medium; with `amount` 0, `mean` is the arterial table itself."""
     phase = str(rng.choice(CONTRAST_PHASES, p=PHASE_SHARES))
     table = CT_HU[phase]
     plain, mean = np.full(IDS, 40.0), np.full(IDS, 40.0)
@@ -132,7 +139,7 @@ def ct_contrast(rng: np.random.Generator, amount: float = 1.0) -> Contrast:
 
 
 def _left_hu(rng: np.random.Generator, phase: str) -> float:
-    """HU of left blood; at 80 kV and in children far more than the usual 250 to 450 (Abbara et al., SCCT 2016)."""
+    """HU of left blood; at 80 kV and in children far more than the usual 250 to 450."""
     if phase == "none":
         return float(rng.uniform(30, 60))
     if phase == "venous":
@@ -141,7 +148,7 @@ def _left_hu(rng: np.random.Generator, phase: str) -> float:
 
 
 def mr_contrast(rng: np.random.Generator, amount: float = 1.0) -> Contrast:
-    """Relative signals of a random sequence; `amount` 0 gives the table of the steady state itself."""
+    """Relative signals of a random sequence; with `amount` 0, `mean` is the table of the steady state itself."""
     name = str(rng.choice(list(SEQUENCES), p=SEQUENCE_SHARES))
     ranges = SEQUENCES[name]
     plain, mean = np.full(IDS, 0.4), np.full(IDS, 0.4)
@@ -173,7 +180,8 @@ def mr_contrast(rng: np.random.Generator, amount: float = 1.0) -> Contrast:
 
 
 def any_contrast(rng: np.random.Generator, amount: float = 1.0) -> Contrast:
-    """Any brightness, 0..1, for any tissue; mostly kinds of tissue keep together, and some kinds cannot be told apart."""
+    """Any brightness, about 0..1, for any tissue; mostly kinds of tissue keep together, and some kinds cannot be told
+    apart. There is no table that `amount` could lead back to."""
     mean = rng.uniform(0, 1, IDS)
     for name, members in GROUPS.items():
         together = {"organ": 0.25, "bone": 0.4}.get(name, 0.85)
@@ -201,6 +209,7 @@ def _contrast(kind: str, name: str, mean: np.ndarray, texture: np.ndarray, flow:
 def _set(
     rng: np.random.Generator, table: np.ndarray, tissues: Sequence[int], value: float, spread: float
 ) -> None:
+    """Value and a random difference (standard deviation `spread`) for each of the tissues, in place."""
     members = list(tissues)
     table[members] = value + rng.normal(0, abs(spread), len(members))
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from .phantom import scan_effects
 from .random_planes import smooth
 
 
 def gauss(size: int, sigma: float) -> np.ndarray:
-    """[n, n] blur of `sigma` pixels (0: none); at the ends the weights that are left count."""
+    """[n, n] Gaussian blur of `sigma` pixels (below 0.05 none); at the ends the weights that are left count."""
     if sigma < 0.05:
         return np.eye(size, dtype=np.float32)
     kernel = np.exp(-0.5 * (np.arange(1 - size, size) / sigma) ** 2).astype(np.float32)
@@ -21,7 +22,8 @@ def gauss(size: int, sigma: float) -> np.ndarray:
 
 
 def coarse_voxels(size: int, pitch: float, phase: float) -> np.ndarray:
-    """[n, n]: mean over voxels of `pitch` pixels, then linear interpolation between them; phase 0..1 shifts them."""
+    """[n, n]: mean over voxels of `pitch` pixels (1 or more), then linear interpolation between them; phase 0..1 shifts
+    them."""
     count = int(np.ceil(size / pitch)) + 2
     edges = (np.arange(count + 1) - 1 + phase) * pitch
     pixel = np.arange(size)
@@ -37,7 +39,8 @@ def coarse_voxels(size: int, pitch: float, phase: float) -> np.ndarray:
 
 
 def band_limit(size: int, share: float, soft: bool) -> np.ndarray:
-    """[n, n]: only the lowest `share` of the frequencies, cut off (Gibbs ringing) or faded out; as zero filling does."""
+    """[n, n], n even: only the lowest `share` of the frequencies, cut off (Gibbs ringing) or faded out (`soft`), as zero
+    filling does."""
     frequency = np.arange(size // 2 + 1) / (size / 2)
     keep = np.clip((share - frequency) * 5 + 0.5, 0, 1) if soft else (frequency <= share).astype(float)
     columns = np.fft.irfft(np.fft.rfft(np.eye(size), axis=0) * keep[:, None], size, axis=0)
@@ -45,12 +48,13 @@ def band_limit(size: int, share: float, soft: bool) -> np.ndarray:
 
 
 def sharp_kernel(size: int, sigma: float, boost: float) -> np.ndarray:
-    """[n, n] blur that overshoots at edges, as a sharp reconstruction kernel of CT does."""
+    """[n, n] blur of `sigma` pixels that overshoots at edges, as a sharp reconstruction kernel of CT does; boost 0: not at
+    all."""
     return (1 + boost) * gauss(size, sigma) - boost * gauss(size, sigma + 1.3)
 
 
 def moved(size: int, shift: float, share: float) -> np.ndarray:
-    """[n, n]: a `share` of the image was taken when it lay `shift` pixels further on."""
+    """[n, n]: a `share` (0 to 1) of the image was taken `shift` pixels (of either sign) further on."""
     where = np.clip(np.arange(size) + shift, 0, size - 1.001)
     low = where.astype(int)
     matrix = np.zeros((size, size), np.float32)
@@ -62,7 +66,7 @@ def moved(size: int, shift: float, share: float) -> np.ndarray:
 
 
 def polar(size: int, row: float, column: float) -> tuple[np.ndarray, np.ndarray]:
-    """Distance (pixels) and angle (-1..1 for a full turn) of every pixel from a point."""
+    """Distance (pixels) and angle (-1..1 for a full turn) of every pixel from a point, each float32 [n, n]."""
     y, x = np.ogrid[:size, :size]
     dy, dx = (y - row).astype(np.float32), (x - column).astype(np.float32)
     return np.sqrt(dy * dy + dx * dx), np.arctan2(dy, dx) * np.float32(1 / np.pi)
@@ -91,22 +95,22 @@ def blob(rng: np.random.Generator, size: int, row: float, column: float, radius:
 
 
 def bands(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Factor 0..1: dark lines where steady-state MR is off resonance, along the contours of a smooth field."""
+    """Factor 0..1, float32 [n, n]: dark lines where steady-state MR is off resonance, along the contours of a smooth
+    field."""
     phase = smooth(rng, size, 2, rng.uniform(0.5, 2.0)) + np.float32(rng.uniform(-2, 2))
-    line = np.exp(-((np.cos(phase) / np.float32(rng.uniform(0.08, 0.3))) ** 2))
-    return 1 - np.float32(rng.uniform(0.3, 0.95)) * line
+    width, depth = rng.uniform(0.08, 0.3), rng.uniform(0.3, 0.95)
+    return scan_effects.bands(phase, depth, width)
 
 
-def ghosts(rng: np.random.Generator, image: np.ndarray, amount: float) -> np.ndarray:
-    """Faint copies of what moves or flows, shifted along the phase-encoding axis, around the edge."""
-    size, axis = len(image), int(rng.integers(2))
-    shift = int(size / rng.choice([2, 3, 4, 5]) * rng.uniform(0.85, 1.15))
-    copies = np.roll(image, shift, axis) + np.roll(image, -shift, axis)
-    return image + np.float32(rng.uniform(0.02, 0.16) * amount) * copies
+def ghosts(rng: np.random.Generator, image: np.ndarray, amount: float) -> None:
+    """Faint copies of what moves or flows, shifted along the phase-encoding axis, around the edge; in place."""
+    axis = int(rng.integers(2))
+    shift = int(len(image) / rng.choice([2, 3, 4, 5]) * rng.uniform(0.85, 1.15))
+    scan_effects.ghosts(image, axis, shift, rng.uniform(0.02, 0.16) * amount)
 
 
 def shading(rng: np.random.Generator, size: int, amount: float) -> np.ndarray:
-    """Factor about 1: sensitivity of MR coils, smooth, and falling off away from a coil on one side."""
+    """Factor about 1, float32 [n, n]: sensitivity of MR coils, smooth, and falling off away from a coil on one side."""
     field = smooth(rng, size, 2, rng.uniform(0, 0.3) * amount)
     angle, slope = rng.uniform(0, 2 * np.pi), rng.gamma(1.5, 0.35) * amount
     y, x = np.ogrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]

@@ -9,16 +9,18 @@ from __future__ import annotations
 import numpy as np
 
 from . import random_effects as effects
+from .model_card import Preprocessing
 from .phantom.tissues import Tissue
 from .random_contrast import CONTRASTS, GROUPS, Contrast, group_of
 from .random_planes import Cut, smooth
 from .randomisation import KINDS, Randomisation
 
-WINDOW_HU = (-200.0, 600.0)  # of the bundled model's card
+WINDOW_HU = Preprocessing().ct_window_hu  # as inference has it
 AIR = Tissue.AIR
 
 
 def _mask(*groups: list[int]) -> np.ndarray:
+    """Bool [256]: which tissue ids are in any of the groups."""
     table = np.zeros(256, bool)
     table[[tissue for group in groups for tissue in group]] = True
     return table
@@ -93,7 +95,7 @@ def _patch(rng: np.random.Generator, image: np.ndarray, middle: np.ndarray, mean
 
 
 def _ct_artefacts(rng: np.random.Generator, image: np.ndarray, cut: Cut, amount: float) -> np.ndarray:
-    """Streaks from dense contrast medium and metal, beam hardening, scatter (HU)."""
+    """Streaks from dense contrast medium and metal, beam hardening, scatter (HU); `image` is changed and returned."""
     size = len(image)
     if rng.random() < 0.5 * amount:
         image += smooth(rng, size, int(rng.integers(2, 6)), rng.gamma(1.5, 8.0))
@@ -122,7 +124,8 @@ def _ct_artefacts(rng: np.random.Generator, image: np.ndarray, cut: Cut, amount:
 def _mr_artefacts(
     rng: np.random.Generator, image: np.ndarray, cut: Cut, contrast: Contrast, amount: float
 ) -> np.ndarray:
-    """Flow voids, banding, dark fat-water borders, coil shading, slab borders, ghosts (relative signals)."""
+    """Flow voids, banding, dark fat-water borders, coil shading, slab borders, ghosts (relative signals); `image` is
+    changed and returned."""
     size, middle = len(image), cut.tissues[1]
     if contrast.name == "steady state" and rng.random() < 0.3 * amount:
         image *= np.where(_mask(GROUPS["fat"])[middle], np.float32(-1), np.float32(1))  # of opposite phase
@@ -139,7 +142,7 @@ def _mr_artefacts(
     if rng.random() < 0.12 * amount:
         image *= effects.slab_border(rng, size)
     if rng.random() < 0.15 * amount:
-        image = effects.ghosts(rng, image, amount)
+        effects.ghosts(rng, image, amount)
     return image
 
 
@@ -236,6 +239,7 @@ def _window(
         gain, offset = gain**amount, offset * amount
         return low * gain + offset, high * gain + offset
     seen = image[inside][::3] if amount > 0 else image[inside]
-    low, high = np.percentile(seen, [rng.uniform(0, 3) * amount, 100 - rng.gamma(1.3, 2.0) * amount])
+    below, above = rng.uniform(0, 3) * amount, rng.gamma(1.3, 2.0) * amount  # percent
+    low, high = np.percentile(seen, [min(below, 45.0), 100 - min(above, 45.0)])
     high += rng.uniform(-0.3, 0.35) * amount * (high - low)  # the volume's percentiles are not this slice's
     return float(low), float(high)

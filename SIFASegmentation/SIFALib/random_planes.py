@@ -14,25 +14,26 @@ import numpy as np
 from .phantom.shapes import bspline_matrix
 from .phantom.tissues import LABEL_OF_TISSUE, Tissue
 from .randomisation import Randomisation
-from .slices import PLANES
+from .slices import PLANES, choose_plane
 from .volume import Geometry, Volume
 
-FINE_MM, COARSE_MM = (
-    (0.68, 1.75),
-    (1.9, 3.4),
-)  # pixel sizes; a small heart at 1 mm looks like a large one at 1.7
+# All shares and ranges are ours.
+FINE_MM = (0.68, 1.75)  # pixel sizes, least and most; a small heart at 1 mm looks like a large one at 1.7
+COARSE_MM = (1.9, 3.4)
 FAR_SHARE = (0.12, 0.4)  # fine, coarse: slices from anywhere ...
 FAR_MM = (95.0, 190.0)  # ... up to so far from the heart
+OFF_CENTRE_MM = (12.0, 35.0)  # fine, coarse: how far the heart is from a slice's middle, standard deviation
 FRAME_SHARES = {"axial": 0.42, "sagittal": 0.22, "coronal": 0.14, "short": 0.1, "long": 0.06, "oblique": 0.06}
 TILT_DEG = 11.0  # standard deviation of the turn about a random axis
-THICKNESS_MM = ((0.8, 4.0), (4.0, 10.0))  # thin two times in three
-LAYERS = (-0.3, 0.0, 0.3)  # of the thickness
+THICKNESS_MM = ((0.8, 4.0), (4.0, 10.0))  # of thin slices, two times in three, and of thick ones
+LAYERS = (-0.3, 0.0, 0.3)  # of the thickness: where across a slice it is looked at
+LEAST_SHOWN = 0.2  # of a slice must lie within the scan
 
 
 @dataclass(frozen=True, eq=False)
 class Anatomy:
-    """A tissue map with the LPS position of its heart: `centre` of the labelled structures and `spread` (mm, per axis),
-    `apex`: the unit vector from the left atrium to the apex."""
+    """A tissue map (uint8 [k, j, i]) with the place of its heart: `centre` (LPS mm) and standard deviation `spread` (mm
+    along x, y, z) of the labelled voxels, `apex`: the unit vector from the left atrium's centre to the left ventricle's."""
 
     tissues: np.ndarray
     geometry: Geometry
@@ -44,7 +45,8 @@ class Anatomy:
 @dataclass(frozen=True, eq=False)
 class Cut:
     """tissues: uint8 [3, n, n], layers of a slice whose middle one is labelled. inside: bool [n, n], what the scan shows.
-    pixel_mm: its pixel size. plane: a key of FRAME_SHARES."""
+    pixel_mm: its pixel size. plane: a key of FRAME_SHARES, or
+    a body without a heart (`random_bodies`)."""
 
     tissues: np.ndarray
     inside: np.ndarray
@@ -58,6 +60,7 @@ class Cut:
 
 
 def anatomy_of(tissues: Volume) -> Anatomy:
+    """A tissue map that holds left atrium and left ventricle, with where they are."""
     labels = LABEL_OF_TISSUE[tissues.array]
     points = tissues.geometry.point(np.argwhere(labels > 0)[:, ::-1])
     middle = {v: tissues.geometry.point(np.argwhere(labels == v).mean(axis=0)[::-1]) for v in (2, 3)}
@@ -73,16 +76,21 @@ def anatomy_of(tissues: Volume) -> Anatomy:
 
 def random_cut(rng: np.random.Generator, anatomy: Anatomy, size: int, wild: Randomisation) -> Cut:
     """A slice somewhere through the anatomy, `size` pixels wide and high."""
-    coarse = bool(rng.random() < wild.coarse)
-    low, high = np.log(COARSE_MM if coarse else FINE_MM)
-    zoom = wild.amount("zoom")
-    pixel_mm = float(np.exp((low + high) / 2 + zoom * (rng.uniform(low, high) - (low + high) / 2)))
+    coarse, pixel_mm = random_pixel_mm(rng, wild)
     plane, (columns, rows, across) = _frame(rng, anatomy, wild.amount("planes"))
     centre = _centre(rng, anatomy, columns, rows, across, coarse, plane)
-    u, v = _bent(rng, size, pixel_mm, wild.amount("bend"))
+    u, v = bent(rng, size, pixel_mm, wild.amount("bend"))
     thickness = rng.uniform(*THICKNESS_MM[int(rng.random() < 0.35)]) * min(1.0, wild.amount("resolution"))
     tissues, there = _read(anatomy, centre, u, v, columns, rows, across * thickness)
-    return Cut(tissues, _field_of_view(rng, size, there, coarse), pixel_mm, plane)
+    return Cut(tissues, field_of_view(rng, size, there, coarse), pixel_mm, plane)
+
+
+def random_pixel_mm(rng: np.random.Generator, wild: Randomisation) -> tuple[bool, float]:
+    """Whether the slice is as the coarse pass sees it, and its pixel size."""
+    coarse = bool(rng.random() < wild.coarse)
+    low, high = np.log(COARSE_MM if coarse else FINE_MM)
+    middle, zoom = (low + high) / 2, wild.amount("zoom")
+    return coarse, float(np.exp(middle + zoom * (rng.uniform(low, high) - middle)))
 
 
 def _frame(rng: np.random.Generator, anatomy: Anatomy, amount: float) -> tuple[str, np.ndarray]:
@@ -101,7 +109,8 @@ def _frame(rng: np.random.Generator, anatomy: Anatomy, amount: float) -> tuple[s
 
 
 def _across_or_along(rng: np.random.Generator, apex: np.ndarray, short: bool) -> np.ndarray:
-    """Frame of a plane across the heart's long axis (short), or through it, turned anyhow about that axis or in itself."""
+    """Frame [3, 3] of a plane across the heart's long axis `apex` (short), or through it, turned anyhow about that axis and
+    in itself."""
     other = np.cross(apex, rng.normal(size=3))
     other /= np.linalg.norm(other)
     third = np.cross(apex, other)
@@ -122,10 +131,9 @@ def turn(axis: np.ndarray, angle: float) -> np.ndarray:
 
 def as_shown(frame: np.ndarray) -> np.ndarray:
     """The same plane with columns, rows and across as `slices.choose_plane` lays them: frame [3, 3], rows unit vectors."""
-    permutations = list(itertools.permutations(range(3)))
-    best = permutations[int(np.argmax([sum(abs(frame[p[a], a]) for a in range(3)) for p in permutations]))]
-    name = next(n for n, axes in PLANES.items() if best[axes[2][0]] == 2)
-    return np.stack([frame[best[a]] * sign * np.copysign(1.0, frame[best[a], a]) for a, sign in PLANES[name]])
+    stack = Geometry((1, 1, 1), (0.0, 0.0, 0.0), (1.0, 1.0, 2.0), tuple(frame.T.ravel()))  # coarser across
+    plane = choose_plane(stack)
+    return np.stack([frame[axis] * sign for axis, sign in zip(plane.axes, plane.signs, strict=True)])
 
 
 def _centre(
@@ -145,10 +153,10 @@ def _centre(
         centre += across * rng.uniform(-1, 1) * FAR_MM[coarse]
     else:
         centre += across * rng.normal(0, 0.5 if plane == "long" else 1.35) * spread
-    return centre + (columns * rng.normal(0, 1) + rows * rng.normal(0, 1)) * (35.0 if coarse else 12.0)
+    return centre + (columns * rng.normal(0, 1) + rows * rng.normal(0, 1)) * OFF_CENTRE_MM[coarse]
 
 
-def _bent(
+def bent(
     rng: np.random.Generator, size: int, pixel_mm: float, amount: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions (mm) along columns and rows, float32 [size, size], about the middle: stretched, sheared, bent."""
@@ -199,7 +207,6 @@ def _read(
     nearest = layers[1].copy()
     _smooth_borders(layers[1], flat, index, (ni, nj, nk))
     tissues = np.stack([np.where(layer == nearest, layers[1], layer) for layer in layers])
-    tissues[1] = layers[1]
     tissues[:, ~there] = Tissue.AIR
     return tissues, there
 
@@ -243,8 +250,9 @@ def _smooth_borders(
     nearest.ravel()[where] = best
 
 
-def _field_of_view(rng: np.random.Generator, size: int, there: np.ndarray, coarse: bool) -> np.ndarray:
-    """Bool [size, size]: sometimes the scan ends inside of the slice, straight or as CT's circle."""
+def field_of_view(rng: np.random.Generator, size: int, there: np.ndarray, coarse: bool) -> np.ndarray:
+    """Bool [size, size]: where the map holds tissues and the scan shows them; sometimes that ends inside of the slice,
+    straight or as CT's circle."""
     inside = there.copy()
     chance = rng.random()
     if chance < 0.3:
@@ -257,4 +265,4 @@ def _field_of_view(rng: np.random.Generator, size: int, there: np.ndarray, coars
         y, x = np.ogrid[:size, :size]
         middle = (size - 1) / 2 + rng.normal(0, 0.05, 2) * size
         inside &= (x - middle[0]) ** 2 + (y - middle[1]) ** 2 < (rng.uniform(0.42, 0.66) * size) ** 2
-    return inside if inside.mean() > 0.2 else there
+    return inside if inside.mean() > LEAST_SHOWN else there

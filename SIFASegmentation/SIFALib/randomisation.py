@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 KINDS = ("ct", "mr", "any")
@@ -22,7 +23,9 @@ AMOUNTS = (
 class Randomisation:
     """Shares and amounts of everything that is random about a slice besides the anatomy.
 
-    ct, mr, any: shares of the three kinds of contrast (any sum). coarse: share of slices as the coarse pass sees them.
+    ct, mr, any: shares of the three kinds of contrast (any sum). coarse: share of slices as the coarse pass sees them, 0
+    to 1; a little less of small children, whom such slices may hardly show. no_heart: share of slices of heads and limbs,
+    0 to 1 (see `random_bodies`).
     The rest are amounts, 0 none, 1 as the bundled model was trained, all multiplied by `strength`: contrast (how far
     tissues leave the tables of `phantom.tissues`; `any` has none to leave), texture (grain, mixing, trabeculae, lung
     vessels, patches), artefacts (streaks, metal, banding, ghosts, shading, flow voids, slab borders), resolution (blur,
@@ -33,13 +36,15 @@ class Randomisation:
         Randomisation(artefacts=0)    an ablation
         Randomisation(strength=0)     plain slices: the middle of the tables, no blur, no noise
 
-    Raises ValueError for a negative number and for shares that are all zero.
+    Raises ValueError for a number that is negative or not finite, for `coarse` or `no_heart` above 1, and for ct, mr and
+    any all zero.
     """
 
-    ct: float = 0.42
-    mr: float = 0.34
-    any: float = 0.24
+    ct: float = 0.38
+    mr: float = 0.4
+    any: float = 0.22
     coarse: float = 0.3
+    no_heart: float = 0.04
     strength: float = 1.0
     contrast: float = 1.0
     texture: float = 1.0
@@ -53,12 +58,16 @@ class Randomisation:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if not getattr(self, field.name) >= 0:
+            value = getattr(self, field.name)
+            if not 0 <= value < math.inf:
                 raise ValueError(
-                    f"{field.name} of the randomisation is {getattr(self, field.name)}; it must be 0 or more."
+                    f"{field.name} of the randomisation is {value}; it must be a number from 0 on."
                 )
-        if self.coarse > 1:
-            raise ValueError(f"coarse of the randomisation is {self.coarse}; it is a share, at most 1.")
+        for name in ("coarse", "no_heart"):
+            if getattr(self, name) > 1:
+                raise ValueError(
+                    f"{name} of the randomisation is {getattr(self, name)}; it is a share, at most 1."
+                )
         if not sum(self.shares) > 0:
             raise ValueError("Of ct, mr and any of the randomisation at least one must be more than 0.")
 

@@ -5,7 +5,8 @@ other. Slices of another plane run across them. So the same network looks at the
 each of the volume's own axes, and the mean of the class probabilities counts (Prasoon et al., MICCAI 2013; Roth et al.,
 MICCAI 2014, for classifying patches; as "view aggregation" for whole volumes Roy et al., NeuroImage 186:713 (2019)).
 
-A stack of thick slices shows nothing in the other planes that the network knows, and is looked at in its own alone.
+A stack of thick slices shows nothing in the other planes that the network knows, and is looked at in its own alone, with
+other pixel sizes instead.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ MAP_OPACITY = 0.6
 
 def sureToolTip() -> str:
     return _(
-        "How sure the model is of the structure as a whole. It tells better results from worse ones; "
-        "it is not the overlap with the truth to be expected."
+        "How sure the model is of the structure as a whole: a hint where to look twice. "
+        "It is not the overlap with the truth to be expected, and a model can be sure and wrong."
     )
 
 

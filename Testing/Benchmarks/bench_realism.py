@@ -2,8 +2,8 @@
 
     python Testing/Benchmarks/bench_realism.py --data ../shared/data [--slices 300] [--anatomies FOLDER] [--out FOLDER]
 
-Both are cut at the network's grid and brought to -1..1 as inference does it. Per slice and labelled region: mean and
-spread of the grey values, noise (standard deviation of what a blur of 1.5 pixels takes away), its grain (correlation
+Both are cut at the network's grid and brought to -1..1 as inference does it. Per slice and labelled region: mean of
+the grey values, noise (standard deviation of what a blur of 1.5 pixels takes away), its grain (correlation
 of neighbouring pixels), slow variation, contrast to noise between blood and muscle, width of edges (10 to 90 %, in
 pixels of about 1 mm) between blood and muscle and where anything labelled meets something much darker, and how much
 of the slice is black and white. The table says how many of the real values lie within the 5 to 95 % range of the
@@ -121,7 +121,7 @@ def middle(image: np.ndarray) -> np.ndarray:
 
 
 def measures(image: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Named numbers of a slice; what it does not show is left out."""
+    """Named numbers of a slice (image -1..1, labels 0..4 and 255, [n, n]); what it does not show is left out."""
     said = {"black": float((image <= -0.98).mean()), "white": float((image >= 0.98).mean())}
     blur, wide = gauss(len(image), 1.5), gauss(len(image), 4.0)
     residue, slow = image - blur @ image @ blur.T, wide @ image @ wide.T
@@ -149,6 +149,7 @@ def measures(image: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def eroded(mask: np.ndarray, steps: int) -> np.ndarray:
+    """Bool [n, n] without what lies within `steps` pixels of its border or of the image's."""
     for _ in range(steps):
         inner = mask.copy()
         inner[1:] &= mask[:-1]
@@ -192,6 +193,7 @@ def edge_width(image: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
 
 
 def bilinear(image: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Values between the pixels, at rows y and columns x of any one shape; beyond the image those of its border."""
     y, x = (np.clip(c, 0, len(image) - 1.001) for c in (y, x))
     j, i = y.astype(int), x.astype(int)
     v, u = y - j, x - i
@@ -200,7 +202,8 @@ def bilinear(image: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def compare(real: list[dict], own: list[dict], every: list[dict]) -> dict[str, dict]:
-    """Per measure: values of the real slices, 5, 50 and 95 % of the phantom's, and the share of the real ones within."""
+    """Per measure: values of the real slices, 5, 50 and 95 % of the phantom's of their `own` kind, and the share of the
+    real ones within those and within those of `every` kind."""
     result = {}
     for name in dict.fromkeys(k for row in real for k in row):
         values = np.array([row[name] for row in real if name in row])
@@ -216,6 +219,7 @@ def compare(real: list[dict], own: list[dict], every: list[dict]) -> dict[str, d
 
 
 def table(rows: dict[str, dict]) -> str:
+    """What `compare` found, for people."""
     lines = [
         f"{'':18} {'real: least  median  most':>26}   {'phantom: 5 %   50 %   95 %':>26} {'within':>7} {'any':>5}  n"
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation
 from SIFALib import phantom, volume
-from SIFALib.search import NO_SEARCH, TURNS
+from SIFALib.search import SMALL, TURNS
 from SIFALib.volume import Geometry, Volume
 
 SPACING_MM = 3.0
@@ -155,11 +155,11 @@ def abdomen_alone(rng: np.random.Generator, case: Case) -> Case:
 
 
 def abdomen_tight(rng: np.random.Generator, case: Case) -> Case:
-    """A field of view in the abdomen that is too small to be searched."""
+    """A field of view in the abdomen as small as one around a heart."""
     low, high = box_of(case)
     middle = (low + high) / 2
     top = low[0] - 4
-    half = 0.5 * rng.uniform(0.6, 0.95) * NO_SEARCH * CROP_MM / SPACING_MM
+    half = 0.5 * rng.uniform(0.6, 0.95) * SMALL * CROP_MM / SPACING_MM
     ends = (
         np.array([0, middle[1] - half, middle[2] - half]),
         np.array([top, middle[1] + half, middle[2] + half]),

@@ -12,13 +12,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-import SimpleITK as sitk
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "SIFASegmentation"))
 
 from SIFALib import phantom
 from SIFALib.phantom.conditions import CONDITIONS, draw_person
 from SIFALib.phantom.tissues import Tissue
+from SIFALib.pictures import write_png
 from SIFALib.structures import STRUCTURES
 
 HALF_WIDTH_MM = 95.0  # of each picture around the centre of the left ventricle, times the person's growth
@@ -108,7 +108,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="where the PNG files go")
-    parser.add_argument("--seeds", type=int, nargs="+", default=one_of_each())
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=one_of_each(), help="a row each (default: see above)"
+    )
     parser.add_argument("--modalities", nargs="+", choices=["ct", "mr"], default=["ct", "mr"])
     parser.add_argument("--spacing", type=float, default=1.5, help="mm")
     arguments = parser.parse_args()
@@ -128,7 +130,7 @@ def main() -> None:
             tissue_rows.append(row(case, colours[case.tissues.array]))
         for name, pictures in ((modality, rows), ("tissues", tissue_rows)):
             path = arguments.folder / f"phantom_{name}.png"
-            sitk.WriteImage(sitk.GetImageFromArray(np.vstack(pictures), isVector=True), str(path))
+            write_png(np.vstack(pictures), path)
             print(path)
 
 

@@ -20,7 +20,8 @@ from SIFALib.inference import segment
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "SIFASegmentation" / "Resources" / "Screenshots" / "real-scans.png"
 CASES = ("cta_chest", "hvsmr2_10002_s024", "hvsmr2_10004_s053")
-SIZE = 240  # pixels of each view
+SIZE = 200  # pixels of each view
+SHADES = 8  # grey values and colours are rounded to multiples of it: the file is half as large
 
 
 def main() -> None:
@@ -45,7 +46,7 @@ def main() -> None:
             path = Path(folder) / f"{case}.png"
             pictures.overlay(scan, result.labels, path, size=SIZE)
             columns.append(sitk.GetArrayFromImage(sitk.ReadImage(str(path))))
-        pictures.write_png(np.concatenate(columns, axis=1), PICTURE)
+        pictures.write_png(np.concatenate(columns, axis=1) // SHADES * SHADES, PICTURE)
     print(PICTURE)
 
 

@@ -19,8 +19,8 @@ from SIFALib.model_card import Preprocessing
 from torch import Tensor
 
 SIZE = 64
-START, ADAPT, BATCH = 250, 120, 4  # iterations on the source alone, of SIFA, and slices of each
-HELPS = 0.05  # of mean Dice on the target; it is about 0.15
+START, ADAPT, BATCH = 350, 120, 4  # iterations on the source alone, of SIFA, and slices of each
+HELPS = 0.05  # of mean Dice on the target; it is about 0.1
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ def test_adapting_to_unlabelled_ct_improves_what_was_learned_on_mr(tmp_path: Pat
         coarse_share=0.0,
         validation_share=0.3,
         phantoms=8,
-        phantom_seed=11_000,
+        phantom_seed=13_906,  # 14 of these 16 persons are healthy adults: the smallest size is no place for rare diseases
         phantom_spacing_mm=3.0,
     )
     domains = domains_of(settings, tmp_path)

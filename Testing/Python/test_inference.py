@@ -272,7 +272,7 @@ def test_batch_size_and_threads_change_no_label():
         for module in network.modules():
             if isinstance(module, torch.nn.Conv2d):
                 torch.nn.init.kaiming_normal_(module.weight)
-    scan, _ = drawing(Geometry((90, 80, 24), (0.0,) * 3, (1.5, 1.5, 4.0)), 18.0)
+    scan, _ = drawing(Geometry((90, 80, 24), (0.0,) * 3, (1.5, 1.5, 2.0)), 18.0)
     middle = scan.geometry.point((np.array(scan.geometry.size) - 1) / 2)
     roi = tuple(float(x) for c in middle for x in (c - 45, c + 45))
     before = torch.get_num_threads()

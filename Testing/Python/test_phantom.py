@@ -11,9 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from phantom_helpers import faces_between, wall_depths_mm
 from SIFALib import phantom
 from SIFALib.phantom.conditions import draw_person
-from SIFALib.phantom.tissues import CONTRAST_PHASES, CT_HU, LABEL_OF_TISSUE, LEFT_BLOOD, MR_SIGNAL, Tissue
+from SIFALib.phantom.tissues import (
+    BLOOD,
+    CONTRAST_PHASES,
+    CT_HU,
+    LABEL_OF_TISSUE,
+    LEFT_BLOOD,
+    MR_SIGNAL,
+    Tissue,
+)
 from SIFALib.volume import Volume
 
 MYO, LA, LV, AA = 1, 2, 3, 4
@@ -45,18 +54,6 @@ def anatomy(seed: int) -> tuple[Volume, dict]:
 
 def labels_of(seed: int) -> np.ndarray:
     return LABEL_OF_TISSUE[anatomy(seed)[0].array]
-
-
-def faces_between(labels: np.ndarray, first: int, second: int) -> int:
-    """How many voxel faces lie between two labels."""
-    count = 0
-    for axis in range(3):
-        view = np.moveaxis(labels, axis, 0)
-        lower, upper = view[:-1], view[1:]
-        count += int(
-            ((lower == first) & (upper == second)).sum() + ((lower == second) & (upper == first)).sum()
-        )
-    return count
 
 
 def largest_share(mask: np.ndarray) -> float:
@@ -125,25 +122,25 @@ def test_systole_empties_the_ventricle_and_keeps_its_muscle():
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_wall_of_the_healthy_is_as_thick_as_published(seed):
-    """5 to 12 mm at end-diastole (Kawel et al., Circ Cardiovasc Imaging 2012)."""
-    tissues, _ = anatomy(seed)
-    labels = labels_of(seed)
-    blood = sitk.GetImageFromArray((labels == LV).astype(np.uint8))
-    blood.SetSpacing(tissues.geometry.spacing)
-    depth = sitk.GetArrayFromImage(
-        sitk.SignedMaurerDistanceMap(blood, squaredDistance=False, useImageSpacing=True)
-    )
-    muscle = labels == MYO
-    surface = np.zeros_like(
-        muscle
-    )  # muscle next to something that is neither muscle nor left-ventricular blood
-    outside = ~np.isin(labels, (MYO, LV))
-    for axis in range(3):
-        for step in (1, -1):
-            surface |= muscle & np.roll(outside, step, axis)
-    thickness = depth[surface]
+    """5 to 12 mm at end-diastole (Kawel et al., Circ Cardiovasc Imaging 2012); the voxels here make it up to a mm more, and
+    at the valves the distance to the blood is no thickness."""
+    thickness = wall_depths_mm(anatomy(seed)[0])
     assert 6.0 <= float(np.median(thickness)) + SPACING / 2 <= 13.0
     assert float(np.percentile(thickness, 95)) < 18.0
+
+
+@pytest.mark.parametrize("condition", ["septal hypertrophy", "concentric hypertrophy"])
+def test_the_wall_of_hypertrophy_is_thick_as_it_stands_in_the_map(condition):
+    """15 mm and more where it is thickest (Maron and Maron, Lancet 2013)."""
+    sick = next(
+        p.seed
+        for p in map(draw_person, range(400))
+        if p.condition == condition and p.growth == 1 and p.systole == 0 and p.myo_ml > 180
+    )
+    thick, usual = (
+        float(np.percentile(wall_depths_mm(anatomy(seed)[0]), 95)) + SPACING / 2 for seed in (sick, 0)
+    )
+    assert thick > 15 and thick > 1.2 * usual
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -218,6 +215,8 @@ def test_blood_is_brighter_than_muscle_in_contrast_ct_and_in_mr():
 
 
 def test_tables_speak_of_every_tissue():
+    solid = set(Tissue) - set(BLOOD)  # what the tables leave out is blood
+    assert set(phantom.tissues._NATIVE_HU) == solid <= set(phantom.tissues._SIGNAL)
     assert set(CT_HU) == set(CONTRAST_PHASES)
     for phase, table in CT_HU.items():
         assert table.shape == (len(Tissue), 2) and np.isfinite(table).all() and (table[:, 1] > 0).all(), phase

@@ -93,7 +93,7 @@ def test_a_randomisation_is_read_as_it_is_written_and_a_wrong_one_refused_by_nam
     for wrong, says in (
         ("artefact=1", "artefact is none of"),
         ("any", "no randomisation"),
-        ("any=-1", "0 or more"),
+        ("any=-1", "from 0 on"),
     ):
         with pytest.raises(argparse.ArgumentTypeError, match=says):
             pretraining.randomisation(wrong)
@@ -117,7 +117,16 @@ def test_a_training_can_start_from_a_models_weights_and_its_card_says_so(tmp_pat
             second.segmenter.state_dict()[key], halved
         )
     said = pretraining.write_model(second, settings, [0.5] * 4, tmp_path / "second", "0.0.2").card.trained_on
-    assert "heart-phantom" in said and "0.0.1" in said
+    assert "heart-phantom 0.0.1" in said
+    pretraining.save(second, settings, tmp_path)
+    package.folder.rename(tmp_path / "moved away")
+    later = pretraining.load(settings, tmp_path)
+    assert (
+        pretraining.write_model(later, settings, [0.5] * 4, tmp_path / "third", "0.0.3").card.trained_on
+        == said
+    )
+    (tmp_path / "checkpoint.pt").unlink()
+    (tmp_path / "moved away").rename(package.folder)
     with pytest.raises(ValueError, match="width 2, the training 4"):
         pretraining.load(replace(settings, width=4), tmp_path)
 

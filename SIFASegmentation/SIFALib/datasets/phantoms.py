@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from .. import phantom
-from ..phantom_slices import anatomy_of, random_slice
+from ..phantom_slices import SLICES_VERSION, anatomy_of, random_slice
 from .cutting import Cut, border_size, cut
 from .settings import TARGET_PHANTOMS, DataSettings
 
 RANDOM_SLICES = 192  # of each anatomy
 RANDOM_SPACING_MM = 2.0  # voxel size of their tissue maps, as for the bundled model
-PHANTOM_VERSION = 2  # raised when phantoms look different, so that cached ones are made anew
 
 
 def seeds(settings: DataSettings, domain: str) -> list[int]:
@@ -22,9 +21,10 @@ def seeds(settings: DataSettings, domain: str) -> list[int]:
 
 def key(kind: str, seed: int, settings: DataSettings) -> dict:
     """What a phantom's slices depend on, besides the settings of all slices."""
-    spacing = RANDOM_SPACING_MM if kind == "phantom" else settings.phantom_spacing_mm
-    count = RANDOM_SLICES if kind == "phantom" else 0
-    return {"phantom": kind, "seed": seed, "spacing": spacing, "count": count, "version": PHANTOM_VERSION}
+    known = {"phantom": kind, "seed": seed, "version": phantom.VERSION}
+    if kind == "phantom":
+        return known | {"spacing": RANDOM_SPACING_MM, "count": RANDOM_SLICES, "slices": SLICES_VERSION}
+    return known | {"spacing": settings.phantom_spacing_mm}
 
 
 def slices_of(kind: str, seed: int, settings: DataSettings, domain: str) -> Cut:

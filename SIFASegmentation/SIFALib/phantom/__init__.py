@@ -1,7 +1,8 @@
 """A digital thorax made of implicit surfaces: random anatomy, exact labels, CT and MR appearance.
 
-Only numpy and SimpleITK are needed, so that it runs inside a bare 3D Slicer. The same seed gives the same
-phantom.
+Adults and children, healthy and ill (`conditions`), in many poses and moments of the heart's cycle, with what doctors
+left in and on them. The same seed gives the same phantom; `conditions.draw_person` tells who that is without making it.
+Only numpy and SimpleITK are needed, so that it runs inside a bare 3D Slicer.
 
     from SIFALib import phantom
     case = phantom.make(seed=1, modality="ct", spacing_mm=1.5)
@@ -19,7 +20,9 @@ from .anatomy import anatomy
 from .appearance_ct import appearance_ct
 from .appearance_mr import appearance_mr
 
-__all__ = ["Modality", "Phantom", "anatomy", "appearance", "make", "tissues"]
+__all__ = ["VERSION", "Modality", "Phantom", "anatomy", "appearance", "make", "tissues"]
+
+VERSION = 2  # raised when the phantom of a seed looks different, so that what was kept of it is made anew
 
 Modality = Literal["ct", "mr"]
 
@@ -29,7 +32,8 @@ class Phantom:
     """One made-up scan.
 
     image: int16, HU (CT) or arbitrary units from 0 (MR). labels: uint8, 0 background, 1 MYO, 2 LA, 3 LV,
-    4 AA. tissues: uint8, `tissues.Tissue`. description: seed, person, scan settings, `volumes_ml`.
+    4 AA. tissues: uint8, `tissues.Tissue`. description: that of `anatomy` (person, sizes, `volumes_ml`) and the scan's
+    settings, ready for JSON.
     """
 
     image: Volume
@@ -47,7 +51,10 @@ def _paint(tissue_map: Volume, seed: int, modality: str) -> tuple[Volume, dict[s
 
 
 def appearance(tissues: Volume, seed: int, modality: Modality = "ct") -> Volume:
-    """Image (int16) of a tissue map; another seed gives another scan of the same anatomy."""
+    """Image (int16, HU or arbitrary units from 0) of a tissue map; another seed gives another scan of the same anatomy.
+
+    Raises ValueError for an unknown modality.
+    """
     return _paint(tissues, seed, modality)[0]
 
 

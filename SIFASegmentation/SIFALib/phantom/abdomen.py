@@ -23,12 +23,19 @@ def diaphragm(space: Space, p: Person, rest: np.ndarray) -> np.ndarray:
 
 
 def paint_cavity(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray, rest: np.ndarray) -> None:
-    """Lungs above the diaphragm; liver, stomach, spleen below."""
+    """Lungs above the diaphragm, the organs of the upper abdomen below. cavity: field of both."""
     above = diaphragm(space, p, rest)
     inside = cavity < 0
     tissues[inside & (cavity < -1) & (above > 0)] = Tissue.LUNG
     tissues[inside & (above < 0)] = Tissue.FAT
     tissues[inside & (above < 0) & (above > -3)] = Tissue.MUSCLE
+    paint_organs(tissues, space, p, cavity, above, rest)
+
+
+def paint_organs(
+    tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray, above: np.ndarray, rest: np.ndarray
+) -> None:
+    """Stomach, spleen, liver, kidneys and in most a loop of bowel, all below the diaphragm (`above` < 0)."""
     n, sink = p.size, p.inspiration
     bottom = np.array([0, 0, -sink])
 

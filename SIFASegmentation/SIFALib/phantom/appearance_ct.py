@@ -10,7 +10,7 @@ from .filters import blur, correlated_noise
 from .scan_effects import noise_field
 from .tissues import CONTRAST_PHASES, CT_HU, LABEL_OF_TISSUE, LEFT_BLOOD, RIGHT_BLOOD, Tissue
 
-PHASE_CHANCES = (0.5, 0.2, 0.17, 0.13)
+PHASE_CHANCES = (0.5, 0.2, 0.17, 0.13)  # of CONTRAST_PHASES
 STREAKING_HU = 350.0  # contrast medium denser than this casts streaks
 LEAST_RADIUS_MM = 120.0  # of a field of view that is cut, about the heart
 MIXING = {  # of the contrast medium in the arterial phases: how far each part of the blood varies
@@ -22,7 +22,7 @@ MIXING = {  # of the contrast medium in the arterial phases: how far each part o
     Tissue.LA_APPENDAGE: 0.12,
     Tissue.FALSE_LUMEN: 0.2,
 }
-TEXTURE = {  # HU
+TEXTURE = {  # HU, standard deviation of what is uneven within a tissue
     Tissue.LUNG: 14,
     Tissue.MARROW: 32,
     Tissue.MUSCLE: 9,
@@ -36,7 +36,7 @@ TEXTURE = {  # HU
 
 
 def appearance_ct(tissues: Volume, seed: int) -> tuple[Volume, dict[str, object]]:
-    """CT image (int16 HU) of a tissue map, and the scan's random settings."""
+    """CT image (int16, -1024 to 3071 HU) of a tissue map, and the scan's random settings (kernel_mm: sigma of its blur)."""
     rng = np.random.Generator(np.random.PCG64([seed, 3]))
     phase = str(rng.choice(CONTRAST_PHASES, p=PHASE_CHANCES))
     noise_hu = float(np.clip(rng.gamma(4.0, 5.0), 5, 45))
@@ -78,7 +78,7 @@ def appearance_ct(tissues: Volume, seed: int) -> tuple[Volume, dict[str, object]
 
 
 def _levels(rng: np.random.Generator, phase: str) -> np.ndarray:
-    """HU float32 [tissue] of this person in this phase."""
+    """HU float32 [tissue] of this person in this phase: at most 2.2 spreads from the table's mean."""
     table = CT_HU[phase]
     level = rng.standard_normal(len(table)).astype(np.float32)
     # Neighbouring blood is mostly nearly equal: what tells its parts apart must be their shape. Not so where blood of
@@ -93,7 +93,8 @@ def _levels(rng: np.random.Generator, phase: str) -> np.ndarray:
 
 
 def _vary(rng: np.random.Generator, image: np.ndarray, tissues: Volume, hu: np.ndarray, phase: str) -> None:
-    """Add what is uneven within a tissue: mixing contrast medium, grain, the lung's density, its small vessels."""
+    """Add, in place, what is uneven within a tissue: mixing contrast medium, grain, the lung's density, its small
+    vessels."""
     labels, count = tissues.array, len(hu)
     if phase in ("arterial", "mixed"):
         strength = np.zeros(count, np.float32)
@@ -118,7 +119,7 @@ def _vary(rng: np.random.Generator, image: np.ndarray, tissues: Volume, hu: np.n
 
 
 def _streaks(rng: np.random.Generator, image: np.ndarray, tissues: Volume, hu: np.ndarray) -> None:
-    """From metal always, from the superior vena cava if its blood is dense enough."""
+    """Add streaks, in place: from metal always, from the superior vena cava if its blood is dense enough."""
     cava = float(hu[Tissue.VENA_CAVA_SUPERIOR])
     for tissue, strength in (
         (Tissue.METAL, rng.uniform(80, 300)),
@@ -130,7 +131,8 @@ def _streaks(rng: np.random.Generator, image: np.ndarray, tissues: Volume, hu: n
 
 
 def _cut_field(rng: np.random.Generator, image: np.ndarray, tissues: Volume) -> float | None:
-    """One scan in five is reconstructed in a circle about the heart that cuts the body's sides off; its radius, mm."""
+    """One scan in five is reconstructed in a circle about the heart that cuts the body's sides off, in place; its radius
+    (mm), or None."""
     radius_mm = float(rng.uniform(LEAST_RADIUS_MM, 190.0))
     if rng.random() >= 0.2:
         return None

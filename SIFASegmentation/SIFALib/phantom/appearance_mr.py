@@ -13,8 +13,8 @@ from .tissues import BLOOD, LEFT_BLOOD, MR_SIGNAL, RIGHT_BLOOD, WALLS, Tissue
 FATS = (Tissue.FAT, Tissue.EPICARDIAL_FAT, Tissue.MEDIASTINAL_FAT)
 FLUIDS = (Tissue.SPINAL_CANAL, Tissue.PERICARDIAL_FLUID, Tissue.PLEURAL_FLUID, Tissue.STOMACH_CONTENT)
 SEQUENCES = ("steady state", "gadolinium", "late enhancement")
-SEQUENCE_CHANCES = (0.55, 0.33, 0.12)
-TEXTURE = {
+SEQUENCE_CHANCES = (0.55, 0.33, 0.12)  # of SEQUENCES
+TEXTURE = {  # relative to blood, standard deviation of what is uneven within a tissue
     Tissue.LIVER: 0.02,
     Tissue.MUSCLE: 0.03,
     Tissue.MARROW: 0.07,
@@ -26,7 +26,8 @@ TEXTURE = {
 
 
 def appearance_mr(tissues: Volume, seed: int) -> tuple[Volume, dict[str, object]]:
-    """MR image (int16, arbitrary units from 0) of a tissue map, and the scan's random settings."""
+    """MR image (int16, arbitrary units, 0 to 32000) of a tissue map that holds a left ventricle, and the scan's random
+    settings; `resolution_mm` is the standard deviation of its blur, `snr` that of blood in the left ventricle."""
     rng = np.random.Generator(np.random.PCG64([seed, 4]))
     sequence = str(rng.choice(SEQUENCES, p=SEQUENCE_CHANCES))
     fat_suppressed = bool(rng.uniform() < 0.4) or sequence == "gadolinium"
@@ -35,18 +36,9 @@ def appearance_mr(tissues: Volume, seed: int) -> tuple[Volume, dict[str, object]
     resolution_mm = float(rng.uniform(0.5, 1.0))
     thickness_mm = float(rng.choice([0.0, rng.uniform(2.0, 6.0)], p=[0.6, 0.4]))
     table = _signals(rng, sequence)
-    if fat_suppressed:
-        table[list(FATS)] *= np.float32(rng.uniform(0.12, 0.45))
-        table[Tissue.MARROW] *= 0.5
-    elif opposed:
-        table[list(FATS)] *= -1
+    _treat_fat(rng, table, fat_suppressed, opposed)
     labels, spacing = tissues.array, tissues.geometry.spacing[0]
-    signal = table[labels]
-    flow = np.zeros(len(table), np.float32)
-    flow[list(TEXTURE)] = list(TEXTURE.values())
-    flow[list(BLOOD)] = np.float32(rng.uniform(0.015, 0.08))
-    signal += noise_field(rng, tissues, 9.0) * flow[labels]
-    signal = np.abs(blur(signal, resolution_mm / spacing))
+    signal = np.abs(blur(_uneven(rng, table, tissues), resolution_mm / spacing))
     axis = int(rng.integers(3))
     if thickness_mm > 0:
         scan_effects.thick_slices(signal, axis, thickness_mm / spacing)
@@ -93,8 +85,28 @@ def _signals(rng: np.random.Generator, sequence: str) -> np.ndarray:
     return table
 
 
+def _treat_fat(rng: np.random.Generator, table: np.ndarray, suppressed: bool, opposed: bool) -> None:
+    """Fat dark, or of the opposite sign, in place."""
+    if suppressed:
+        table[list(FATS)] *= np.float32(rng.uniform(0.12, 0.45))
+        table[Tissue.MARROW] *= 0.5
+    elif opposed:
+        table[list(FATS)] *= -1
+
+
+def _uneven(rng: np.random.Generator, table: np.ndarray, tissues: Volume) -> np.ndarray:
+    """Signals float32 [K, J, I] of the table, with what is uneven within a tissue: grain, flowing blood."""
+    flow = np.zeros(len(table), np.float32)
+    flow[list(TEXTURE)] = list(TEXTURE.values())
+    flow[list(BLOOD)] = np.float32(rng.uniform(0.015, 0.08))
+    signal = table[tissues.array]
+    signal += noise_field(rng, tissues, 9.0) * flow[tissues.array]
+    return signal
+
+
 def _shade(rng: np.random.Generator, signal: np.ndarray, tissues: Volume, steady: bool, axis: int) -> None:
-    """Coils, and one scan in a few each: dark bands, the border of a slab, ghosts."""
+    """Coils, and one scan in a few each: dark bands (in `steady` state), the border of a slab along `axis`, ghosts; in
+    place."""
     bias = noise_field(rng, tissues, 140.0)
     banding, slab, ghosting = rng.random(3) < (0.3, 0.2, 0.15)
     if banding and steady:

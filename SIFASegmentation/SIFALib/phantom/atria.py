@@ -11,6 +11,8 @@ from .left_ventricle import Fields
 from .shapes import Space, along, cone, ellipsoid, smooth_max, smooth_min, tube
 from .thorax import spine_centre
 
+VEIN_ROOT_MM = 9.0
+"""How deep in the left atrium a pulmonary vein begins, in an average heart."""
 LABELLED_VEIN_MM = 8.0
 """How far the left atrium's label goes into the pulmonary veins, from their mouths."""
 
@@ -76,7 +78,12 @@ def pulmonary_veins(plan: Plan, sizes: Sizes) -> list[Vein]:
         bend = np.array(
             [0.0, 3.0 + p.whim(f"{name} bend", 4.0), (5.0 + p.whim(f"{name} rise", 4.0)) * np.sign(way[2])]
         )
-        points = [start - 9 * plan.scale * d, start + 8 * d, start + 26 * d + bend, start + 46 * d + 3 * bend]
+        points = [
+            start - VEIN_ROOT_MM * plan.scale * d,
+            start + 8 * d,
+            start + 26 * d + bend,
+            start + 46 * d + 3 * bend,
+        ]
         points.append(start + 62 * d + 5.5 * bend)
         veins.append(Vein(np.array(points), np.array([1.0, 1.0, 0.85, 0.6, 0.4]) * width, d))
     return veins
@@ -89,7 +96,7 @@ def left_atrium(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     la = ellipsoid(space, centre, radii, axes)
     veins = pulmonary_veins(plan, sizes)
     for vein in veins:
-        mouth = vein.points[0] + 9 * plan.scale * vein.direction
+        mouth = vein.points[0] + VEIN_ROOT_MM * plan.scale * vein.direction
         end = mouth + LABELLED_VEIN_MM * vein.direction
         stem = cone(space, vein.points[0], end + 4 * vein.direction, 1.3 * vein.radii[0], vein.radii[0])
         la = smooth_min(la, smooth_max(stem, along(space, end, vein.direction), 1.0), 6.0)
@@ -116,7 +123,7 @@ def left_atrium(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
 
 
 def spine_distance(space: Space, plan: Plan) -> np.ndarray:
-    """About how far (mm) a voxel is from the front of the vertebral bodies."""
+    """About how far (mm) every voxel is from the vertebral bodies; negative inside, a field."""
     n = plan.person.size
     y = space.y - spine_centre(plan.person, space.z)
     return np.hypot(space.x, y * np.float32(1.15)) - np.float32(18 * n)

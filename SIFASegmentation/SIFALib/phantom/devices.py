@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .atria import tricuspid
-from .great_vessels import aorta_course
+from .great_vessels import DESCENDING, aorta_course
 from .heart_plan import Plan, Sizes
 from .heart_shapes import right_ventricle
 from .neighbours import around
@@ -15,13 +15,11 @@ from .thorax import chest_sizes
 from .tissues import Tissue
 
 LEAD_MM, WIRE_MM, CABLE_MM = 1.1, 0.8, 1.2
-"""Radii of pacemaker leads, sternal wires and ECG cables."""
+"""Radii of pacemaker leads (7 French), sternal wires and ECG cables."""
 
 
-def paint_thread(
-    tissues: np.ndarray, space: Space, points: np.ndarray, radius: float, over: tuple[Tissue, ...] = ()
-) -> None:
-    """A metal thread through `points`; `over`: the only tissues that it replaces (all but air if none).
+def paint_thread(tissues: np.ndarray, space: Space, points: np.ndarray, radius: float) -> None:
+    """A metal thread of `radius` mm through `points` (LPS mm, [n, 3]), within the body: in no air.
 
     It stays at least two thirds of a voxel thick, so that it does not fall apart on coarse grids.
     """
@@ -30,8 +28,7 @@ def paint_thread(
     block = tissues[where]
     if block.size:
         field = tube(space.part(where), points, np.full(len(points), radius), 1)
-        free = np.isin(block, over) if over else block != Tissue.AIR
-        block[free & (field < 0)] = Tissue.METAL
+        block[(block != Tissue.AIR) & (field < 0)] = Tissue.METAL
 
 
 def paint_pacemaker(tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes) -> None:
@@ -113,10 +110,10 @@ def paint_thread_unwarped(tissues: np.ndarray, space: Space, points: np.ndarray,
 
 
 def paint_descending_aorta(tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes) -> None:
-    """A dissection with flap, false lumen and clot, or a stent, in the descending aorta."""
+    """A dissection with flap, false lumen and perhaps clot, a stent, or both, in the descending aorta."""
     p = plan.person
     points, radii, _ = aorta_course(plan, sizes)
-    course, widths = points[8:13], radii[8:13]
+    course, widths = points[DESCENDING], radii[DESCENDING]
     where = around(space, course, float(widths.max()) + 3)
     block, part = tissues[where], space.part(where)
     if not block.size:

@@ -6,20 +6,26 @@ import numpy as np
 
 
 def blur(array: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian-like blur of a float32 array of sigma voxels, made of passes of the kernel (w, 1 - 2 w, w)."""
+    """Gaussian-like blur of sigma voxels, made of passes of the kernel (w, 1 - 2 w, w): a new float32 array, or the same
+    one where sigma is 0."""
     if sigma <= 0:
         return array
+    result = array.astype(np.float32, copy=True)
+    blur_along(result, tuple(range(result.ndim)), sigma)
+    return result
+
+
+def blur_along(array: np.ndarray, axes: tuple[int, ...], sigma: float) -> None:
+    """The same along some axes only, of a float32 array in place; what lies beyond its ends counts as the ends do."""
     passes = max(1, int(np.ceil(sigma**2 / 0.5)))
     w = np.float32(sigma**2 / (2 * passes))  # one pass has the variance 2 w
-    result = array.astype(np.float32, copy=True)
     for _ in range(passes):
-        for axis in range(result.ndim):
-            view = np.moveaxis(result, axis, 0)
+        for axis in axes:
+            view = np.moveaxis(array, axis, 0)
             step = np.diff(view, axis=0)
             step *= w
             view[:-1] += step
             view[1:] -= step
-    return result
 
 
 def correlated_noise(

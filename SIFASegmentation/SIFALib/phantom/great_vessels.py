@@ -11,14 +11,13 @@ from .shapes import Space, along, cone, smooth_min, tube
 
 ASCENDING = 6
 """How many points of the aorta's course belong to the ascending part."""
+DESCENDING = slice(8, 13)
+"""Those of the descending part that is dissected or stented."""
 
 
 def aorta_course(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, int]:
-    """Centre line of the whole aorta, radii, and how many of its points belong to the ascending part.
-
-    Normal widths: root 31 to 37 mm, ascending 27 to 37 mm, descending 20 to 28 mm (Wolak et al., JACC
-    Cardiovasc Imaging 2008); the descending part does not widen with an aneurysm of the ascending one.
-    """
+    """Centre line of the whole aorta (LPS mm, [14, 3]), radii (mm, [14]), and how many of its points belong to the
+    ascending part."""
     p = plan.person
     r, n = sizes.aorta_mm, p.size
     top = p.arch_top * n
@@ -47,13 +46,24 @@ def aorta_course(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, int]
     points[:6, 1] -= bow
     points[:6, 0] -= 0.45 * bow
     points[4] = 0.6 * points[4] + 0.2 * (points[3] + points[5])  # the heart may have moved, the arch has not
+    return points, aorta_radii(plan, sizes), ASCENDING
+
+
+def aorta_radii(plan: Plan, sizes: Sizes) -> np.ndarray:
+    """Radii (mm) along `aorta_course`.
+
+    Normal diameters: sinuses 30 +- 5 mm, ascending 31 +- 4 mm, at the diaphragm 24 +- 4 mm (Hager et al., J Thorac
+    Cardiovasc Surg 2002); ascending 33 +- 4 mm, descending 24 +- 3 mm (Wolak et al., JACC Cardiovasc Imaging 2008). The
+    descending part hardly widens with an aneurysm of the ascending one.
+    """
+    p, r, n = plan.person, sizes.aorta_mm, plan.person.size
     calm = min(r, 15.5 * n) + 0.25 * max(r - 15.5 * n, 0)  # what comes after the arch
     widths = np.array([0.85, p.aorta_bulge, 1.0, 1.02, 1.0, 0.95]) * r
     widths[:2] *= p.aorta_root
     widths[0] = min(widths[0], 15 * plan.scale)
     rest = np.array([0.9, 0.86, 0.84, 0.83, 0.8, 0.76, 0.72, 0.7]) * calm
     widths[5] = 0.5 * widths[5] + 0.5 * 0.95 * calm
-    return points, np.concatenate([widths, rest]), ASCENDING
+    return np.concatenate([widths, rest])
 
 
 def aorta(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
@@ -85,7 +95,7 @@ def aorta(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
 
 
 def pulmonary_arteries(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
-    """Adds `pa`: trunk of 20 to 30 mm and its branches (Truong et al., Circ Cardiovasc Imaging 2012).
+    """Adds `pa`: trunk of 20 to 30 mm in health and its branches (Truong et al., Circ Cardiovasc Imaging 2012).
 
     A wide ascending aorta pushes the trunk to the left; the right branch crosses above the left atrium's roof.
     """

@@ -11,16 +11,19 @@ from .heart_shapes import extremes, heart_fields
 from .left_ventricle import Fields, trabeculae
 from .person import Person
 from .shapes import Space, smooth_min
-from .thorax import chest_sizes
+from .thorax import HALF_DEPTH_MM, chest_sizes
 from .tissues import LABEL_OF_TISSUE, Tissue
 
 MOST_BACK_MM = 9.0
+"""How far a heart without room is moved back; from then on the chest becomes deeper."""
+THICK_RV_WALL_MM = 4.5
+"""A right ventricle's wall from which on it is painted as RV_HYPERTROPHY."""
 NEAR_ENOUGH = 0.02
 """Relative difference of volumes at which the sizing of the heart ends."""
 
 
 def sac(f: Fields, p: Person) -> np.ndarray:
-    """Field of the inside of the pericardium: the chambers, rounded off by the fat in their grooves."""
+    """Field (mm) of the inside of the pericardium: the chambers, rounded off by the fat in their grooves."""
     wall = np.float32(p.rv_wall_mm)
     ventricular = smooth_min(f["outer"], f["rv"] - wall, 16.0)
     atrial = smooth_min(f["ra"] - 2, f["la"] - 2, 10.0)
@@ -43,8 +46,8 @@ def paint_heart(
 ) -> None:
     """Paints the heart over what is there, outermost first, so that blood always has a wall around it.
 
-    noise: `fine` and `coarse` smooth unit noise on the same grid as the fields. allowed: where a heart may be
-    at all (bool); None for everywhere.
+    tissues: uint8, changed in place. noise: `fine` and `coarse` smooth unit noise. allowed: where a heart may be at all
+    (bool); None for everywhere. All are on the grid of the fields.
     """
     before = None if allowed is None else tissues[~allowed]
     paint_cover(tissues, f, noise, plan)
@@ -71,7 +74,7 @@ def paint_cover(tissues: np.ndarray, f: Fields, noise: Fields, plan: Plan) -> No
         Tissue.CALCIFICATION
     )
     tissues[np.minimum.reduce([f["la"], f["ra"], f["laa"]]) < 2.0] = Tissue.ATRIAL_WALL
-    thick = p.rv_wall_mm >= 4.5
+    thick = p.rv_wall_mm >= THICK_RV_WALL_MM
     tissues[f["rv"] < p.rv_wall_mm] = Tissue.RV_HYPERTROPHY if thick else Tissue.RV_WALL
     tissues[np.minimum(f["aorta"], f["pa"]) < 1.6] = Tissue.VESSEL_WALL
     tissues[np.minimum.reduce([f["svc"], f["ivc"], f["pv"]]) < 1.0] = Tissue.VESSEL_WALL
@@ -119,21 +122,23 @@ def paint_ventricles(tissues: np.ndarray, f: Fields, rough: np.ndarray, plan: Pl
 
 
 def paint_defects(tissues: np.ndarray, f: Fields) -> None:
-    """Holes between the atria or the ventricles, filled with the blood of the nearer side."""
+    """Holes between the atria or the ventricles, filled with the blood of the nearer side.
+
+    Between the ventricles the nearer side is told by the inner and the outer surface of the left one's wall.
+    """
     solid = [Tissue.ATRIAL_WALL, Tissue.EPICARDIAL_FAT, Tissue.PERICARDIUM, Tissue.MYOCARDIUM]
     solid += [Tissue.RV_WALL, Tissue.RV_HYPERTROPHY, Tissue.VESSEL_WALL, Tissue.RV_TRABECULA]
-    for name, left, right, near, far in (
-        ("atrial_defect", "la", "ra", Tissue.LA_BLOOD, Tissue.RA_BLOOD),
-        ("ventricular_defect", "inner", "outer", Tissue.LV_BLOOD, Tissue.RV_BLOOD),
+    for name, to_left, to_right, left, right in (
+        ("atrial_defect", f["la"], f["ra"], Tissue.LA_BLOOD, Tissue.RA_BLOOD),
+        ("ventricular_defect", f["inner"], -f["outer"], Tissue.LV_BLOOD, Tissue.RV_BLOOD),
     ):
         if name in f:
             hole = (f[name] < 0) & np.isin(tissues, solid)
-            side = -f["outer"] if right == "outer" else f["ra"]
-            tissues[hole] = np.where(f[left] < side, near, far)[hole]
+            tissues[hole] = np.where(to_left < to_right, left, right)[hole]
 
 
 def volumes_ml(tissues: np.ndarray, voxel_ml: float) -> dict[str, float]:
-    """Volumes (ml) of the heart's parts in a tissue map; MYO, LA, LV, AA as labelled."""
+    """Volumes (ml) of the heart's parts in a tissue map (uint8); MYO, LA, LV, AA as labelled."""
     counts = np.bincount(tissues.ravel(), minlength=256)
     labels = np.bincount(LABEL_OF_TISSUE, weights=counts, minlength=5)
     parts = {
@@ -151,8 +156,8 @@ def volumes_ml(tissues: np.ndarray, voxel_ml: float) -> dict[str, float]:
 def targets_ml(plan: Plan) -> dict[str, float]:
     """Volumes wanted at the person's moment of the cardiac cycle.
 
-    The left ventricle ejects its ejection fraction (60 % in health), the right 50 %, the atria gain 20 %
-    (Kawel-Boehm et al. 2020).
+    The left ventricle ejects its ejection fraction (60 % in health), the right 50 % and the atria gain 20 %. The last two
+    are ours, and less than what is measured (Kawel-Boehm et al., J Cardiovasc Magn Reson 2020).
     """
     p = plan.person
     return {
@@ -166,7 +171,11 @@ def targets_ml(plan: Plan) -> dict[str, float]:
 
 
 def fit(plan: Plan, space: Space, rounds: int = 6, sizes: Sizes | None = None) -> Sizes:
-    """Sizes with which the heart has the wanted volumes on this (coarse, warped) space around it."""
+    """Sizes with which the heart has the wanted volumes on this (coarse, warped) space around it.
+
+    Begins at `sizes` (by default the average heart's) and corrects them at most `rounds` times, each by a power of the
+    ratio of wanted and present volume.
+    """
     sizes, want = sizes or Sizes(), targets_ml(plan)
     flat = np.zeros(space.shape, np.float32)
     for _ in range(rounds):
@@ -189,8 +198,8 @@ def fit(plan: Plan, space: Space, rounds: int = 6, sizes: Sizes | None = None) -
 
 
 def settled(plan: Plan, sizes: Sizes) -> Plan:
-    """The plan with the heart moved back and to the right until it clears the chest wall, and with a deeper
-    chest where the heart would be moved into the spine."""
+    """The plan with the heart moved back and to the right until it clears the chest wall by 4 or 5 mm, and with a deeper
+    chest where the heart would be moved into the spine; the very same plan if there is nothing to do."""
     p = plan.person
     width, depth, middle = chest_sizes(p)
     ahead = extremes(plan, sizes, np.array([0.0, -1.0, 0.0]))
@@ -201,7 +210,7 @@ def settled(plan: Plan, sizes: Sizes) -> Plan:
     back = float(min(missing, MOST_BACK_MM))
     right = float(np.clip(aside[0] - flank + 5, 0, 20))
     base = (p.base[0] - right, p.base[1] + back, p.base[2])
-    deeper = p.chest_depth + (missing - back) / (81 * p.size)
+    deeper = p.chest_depth + (missing - back) / (HALF_DEPTH_MM * p.size)
     if back + right == 0:
         return plan
     return replace(plan, person=replace(p, base=base, chest_depth=deeper))

@@ -18,7 +18,8 @@ MEAN_LV_ML = 115.0
 
 
 def frame(azimuth: float, declination: float, roll: float) -> np.ndarray:
-    """Rows: unit vectors from base to apex, towards the right ventricle, and up along the anterior wall."""
+    """[3, 3] for angles in degrees; rows: unit vectors (LPS) from base to apex, towards the right ventricle, and up
+    along the anterior wall."""
     az, dec, ro = np.radians([azimuth, declination, roll])
     apex = np.array([np.cos(dec) * np.sin(az), -np.cos(dec) * np.cos(az), -np.sin(dec)])
     septal = np.array([-np.cos(az), -np.sin(az), 0.0])
@@ -49,9 +50,13 @@ class Plan:
 
     person: Person
     axes: np.ndarray
+    """[3, 3], rows: unit vectors of the ventricles, as from `frame`."""
     turn: np.ndarray
+    """[3, 3]: how the atria and great vessels are turned against the average heart's."""
     scale: float
+    """Lengths relative to the average heart."""
     lv_length: float
+    """Of the left ventricle's cavity from base to apex, mm."""
 
     def at(self, x: float, y: float, z: float) -> np.ndarray:
         """A landmark of the average heart, moved with this heart (turned, scaled)."""
@@ -62,11 +67,13 @@ class Plan:
         return np.asarray(self.person.base) + np.array([along, septal, upper]) @ self.axes
 
     def direction(self, x: float, y: float, z: float) -> np.ndarray:
+        """A direction in the average heart, turned with this one: a unit vector."""
         v = self.turn @ np.array([x, y, z], float)
         return v / np.linalg.norm(v)
 
 
 def make_plan(person: Person) -> Plan:
+    """The heart of this person as it is meant; `heart.settled` may move it."""
     axes = frame(person.azimuth, person.declination, person.roll)
     mean = frame(MEAN_AZIMUTH, MEAN_DECLINATION, 0.0)
     f = person.follow  # the atria and the great vessels follow the turn of the ventricles only in part
@@ -78,5 +85,5 @@ def make_plan(person: Person) -> Plan:
     scale = float((person.frame_ml / MEAN_LV_ML) ** (1 / 3) * 0.6 + 0.4 * person.size)
     # Longitudinal shortening is about 17 % at a normal ejection fraction (Kawel-Boehm 2020).
     contraction = 1 - 0.28 * person.ejection * person.systole
-    growth = (person.lv_ml / person.frame_ml) ** 0.22  # a sick ventricle becomes wide more than long
-    return Plan(person, axes, part.T @ mean, scale, 84.0 * scale * person.lv_slimness * growth * contraction)
+    longer = (person.lv_ml / person.frame_ml) ** 0.22  # a sick ventricle becomes wide more than long
+    return Plan(person, axes, part.T @ mean, scale, 84.0 * scale * person.lv_slimness * longer * contraction)

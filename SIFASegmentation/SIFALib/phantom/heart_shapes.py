@@ -16,7 +16,7 @@ REACH = np.array([[-118.0, -95.0, -105.0], [122.0, 80.0, 75.0]])
 
 
 def right_ventricle(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
-    """Centre and radii (along the heart's axes) of the ellipsoid of the right ventricle's body."""
+    """Centre (LPS mm) and radii (mm, along the ventricles' axes) of the ellipsoid of the right ventricle's body."""
     p, k = plan.person, sizes.rv * plan.scale
     aside = 0.4 * 29 * plan.scale + 0.6 * (sizes.lv_mm + (0.65 + 0.3 * p.septum) * sizes.wall_mm - 2)
     centre = plan.inside(
@@ -72,7 +72,7 @@ def right_heart(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
 
 
 def heart_fields(space: Space, plan: Plan, sizes: Sizes) -> Fields:
-    """All fields of the heart over a (small) space."""
+    """All fields of the heart over a space; some only in some persons: `atrial_defect`, `ventricular_defect`."""
     f = left_ventricle(space, plan, sizes)
     right_heart(space, plan, sizes, f)
     atria(space, plan, sizes, f)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from .heart_plan import Plan, Sizes
+from .person import APICAL_KIND, THICK_SEPTUM
 from .shapes import Space, along, cone, ellipsoid, smooth_max, smooth_min
 
 Fields = dict[str, np.ndarray]
+"""Name of a part -> its field (see `shapes`), float32 [K, J, I], all on the same grid."""
 
 EQUATOR = 0.28
 """Where along the ventricle (fraction of its length from the base) it is widest."""
 INWARD = 0.35
-"""Part of a local thickening that grows into the cavity; the rest grows outwards."""
+"""Part of a sick wall's local thickening that grows into the cavity; the rest, and all in health, grows outwards."""
 TWIST = 0.7
 """Turn (radians) of the muscle's pattern from base to apex: fibres and trabeculae wind around the cavity."""
 
@@ -32,7 +34,7 @@ def root_direction(plan: Plan) -> np.ndarray:
 def wall_pattern(
     plan: Plan, wall_mm: float, axial: np.ndarray, septal: np.ndarray, upper: np.ndarray
 ) -> np.ndarray:
-    """Thickness of the muscle relative to its mean, minus one.
+    """Thickness of the muscle relative to `wall_mm`, minus one; the coordinates (mm) and the result are fields.
 
     Thickest at the basal septum, thinnest at the apex, uneven around the circumference by some tenths
     (Kawel et al., Circ Cardiovasc Imaging 2012).
@@ -43,7 +45,7 @@ def wall_pattern(
     cos, sin = np.cos(turn), np.sin(turn)
     c, s = (septal * cos - upper * sin) / rho, (septal * sin + upper * cos) / rho
     apical = np.clip((axial / np.float32(length) - 0.6) / 0.4, 0, 1)
-    reach = np.float32((0.6 if p.septum < 0.4 else 0.9) * length)
+    reach = np.float32((0.6 if p.septum < THICK_SEPTUM else 0.9) * length)
     basal = np.clip(1 - np.square(axial / reach), 0, 1)
     uneven = (
         np.float32(p.whim("wall oval", 0.07)) * (2 * c * c - 1) + np.float32(p.whim("wall lean", 0.07)) * s
@@ -60,15 +62,23 @@ def apical_change(plan: Plan, wall_mm: float) -> float:
     """Relative change of the wall's thickness at the apex: thick walls spare it, but in the apical kind of
     hypertrophy, where it is a part of the disease."""
     p = plan.person
-    if p.apical_wall > 0.2:
+    if p.apical_wall > APICAL_KIND:
         return p.apical_wall
     usual = 10.0 * plan.scale
     return p.apical_wall - 0.75 * max(wall_mm - usual, 0.0) / wall_mm
 
 
 def left_ventricle(space: Space, plan: Plan, sizes: Sizes) -> Fields:
-    """`lv` (blood), `inner` (its smooth wall), `myo`, `outer`, `lvot`, `orifice`, `funnel`, `leaflets`, `height`
-    (mm above the aortic valve) and the ventricle's coordinates `axial`, `septal`, `upper` (mm)."""
+    """All that belongs to the left ventricle but its papillary muscles: see `chamber`, `mitral_valve`, `outflow`."""
+    f = chamber(space, plan, sizes)
+    mitral_valve(space, plan, sizes, f)
+    outflow(space, plan, sizes, f)
+    return f
+
+
+def chamber(space: Space, plan: Plan, sizes: Sizes) -> Fields:
+    """The ventricle's coordinates `axial`, `septal`, `upper` (mm from the centre of its base), `inner` (the smooth inside
+    of its wall), `outer`, and `myo` (what lies within `outer`, closed at the base)."""
     p, length = plan.person, plan.lv_length
     base = np.asarray(p.base)
     axial, septal, upper = (along(space, base, axis) for axis in plan.axes)
@@ -85,52 +95,51 @@ def left_ventricle(space: Space, plan: Plan, sizes: Sizes) -> Fields:
     wall = np.float32(sizes.wall_mm)
     extra = wall * wall_pattern(plan, sizes.wall_mm, axial, septal, upper)
     thick = np.maximum(extra, 0)
-    if p.septum > 0.4 or p.apical_wall > 0:
+    if p.septum > THICK_SEPTUM or p.apical_wall > 0:
         inner = inner + np.float32(INWARD) * thick
         extra = extra - np.float32(INWARD) * thick
     outer = inner - np.maximum(wall + extra, np.float32(2.5))
     myo = smooth_max(outer, -(axial + np.float32(3.0)), 5.0)
+    return {"axial": axial, "septal": septal, "upper": upper, "inner": inner, "outer": outer, "myo": myo}
 
+
+def mitral_valve(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
+    """Adds `funnel` (from the valve into the atrium), `orifice` (its hole in the muscle) and `leaflets`."""
+    p, r, axial = plan.person, sizes.lv_mm, f["axial"]
     ring = 0.62 * r / (1 - 0.25 * p.systole) * (plan.scale * 25 / r) ** 0.4
     mitral = plan.inside(0, -0.24 * r, -0.17 * r)
     la_centre = plan.at(-19, 18, 12)
-    funnel = cone(space, mitral - 3 * plan.axes[0], mitral + 0.75 * (la_centre - mitral), ring, ring * 1.15)
-    orifice = np.maximum(
+    f["funnel"] = cone(
+        space, mitral - 3 * plan.axes[0], mitral + 0.75 * (la_centre - mitral), ring, ring * 1.15
+    )
+    f["orifice"] = np.maximum(
         cone(space, mitral - 4 * plan.axes[0], mitral + 4 * plan.axes[0], ring, ring) + 0.3, np.abs(axial) - 5
     )
     # The leaflets hang open into the ventricle in diastole and nearly close its mouth in systole.
     hang, gap = (15.0 * plan.scale, 0.6) if p.systole < 0.3 else (6.0 * plan.scale, 0.12)
     leaflets = np.abs(cone(space, mitral, mitral + hang * plan.axes[0], ring - 1, gap * ring)) - 0.8
-    leaflets = np.maximum(leaflets, np.abs(axial - np.float32(hang / 2)) - np.float32(hang / 2))
+    f["leaflets"] = np.maximum(leaflets, np.abs(axial - np.float32(hang / 2)) - np.float32(hang / 2))
 
+
+def outflow(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
+    """Adds `height` (mm above the aortic valve), `lvot` (the way to it) and `lv` (all of the ventricle's blood), and lays
+    a sleeve of muscle around the way out, into `myo`."""
+    r, axial = sizes.lv_mm, f["axial"]
     valve, root = annulus(plan), root_direction(plan)
-    ra = 0.83 * min(sizes.aorta_mm, 18.0 * plan.scale)
+    valve_mm = 0.83 * min(sizes.aorta_mm, 18.0 * plan.scale)  # radius
     height = along(space, valve, root)
-    start = plan.inside(0.26 * length, 0.12 * r, 0.12 * r)
-    outflow = cone(space, start, valve + 2 * root, min(0.6 * r, 1.15 * ra), ra)
-    lvot = np.maximum(outflow, height)
-    lv = np.minimum(smooth_max(inner, -axial, 3.0), lvot)
-    sleeve = max(0.35 * min(float(wall), 10.0), 3.6 * plan.scale)
-    collar = np.maximum(outflow - np.float32(sleeve), -(axial + 6))
-    myo = np.maximum(smooth_min(myo, np.maximum(collar, height + 3), 3.0), -(axial + 7))
-    return {
-        "axial": axial,
-        "septal": septal,
-        "upper": upper,
-        "inner": inner,
-        "outer": outer,
-        "lv": lv,
-        "myo": myo,
-        "funnel": funnel,
-        "orifice": orifice,
-        "leaflets": leaflets,
-        "lvot": lvot,
-        "height": height,
-    }
+    start = plan.inside(0.26 * plan.lv_length, 0.12 * r, 0.12 * r)
+    channel = cone(space, start, valve + 2 * root, min(0.6 * r, 1.15 * valve_mm), valve_mm)
+    lvot = np.maximum(channel, height)
+    sleeve = max(0.35 * min(float(np.float32(sizes.wall_mm)), 10.0), 3.6 * plan.scale)
+    collar = np.maximum(channel - np.float32(sleeve), -(axial + 6))
+    f["height"], f["lvot"] = height, lvot
+    f["lv"] = np.minimum(smooth_max(f["inner"], -axial, 3.0), lvot)
+    f["myo"] = np.maximum(smooth_min(f["myo"], np.maximum(collar, height + 3), 3.0), -(axial + 7))
 
 
 def papillary(space: Space, plan: Plan, sizes: Sizes) -> np.ndarray:
-    """Field of the two papillary muscles (anterolateral, posteromedial), each with two heads."""
+    """Field of the two papillary muscles, anterolateral (`front`) and posteromedial (`back`), each with two heads."""
     p, r, length = plan.person, sizes.lv_mm, plan.lv_length
     k = plan.scale * p.papillary * min(r / (20 * plan.scale), 1.0)
     fields = []
@@ -147,9 +156,9 @@ def papillary(space: Space, plan: Plan, sizes: Sizes) -> np.ndarray:
 
 
 def trabeculae(f: Fields, plan: Plan, rough: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Bool, for the voxels `where`: muscle strands on the inside of the wall, winding from mid-ventricle to apex.
+    """Muscle strands on the inside of the wall, winding from mid-ventricle to apex: bool [n], for the n voxels `where`.
 
-    rough: unit noise on the grid; it frays the strands.
+    rough: unit noise on the grid; it frays the strands. where: bool on the grid.
     """
     p, length = plan.person, plan.lv_length
     axial, septal, upper = f["axial"][where], f["septal"][where], f["upper"][where]

@@ -9,6 +9,9 @@ from .heart_plan import Plan, Sizes
 from .shapes import Space, cone, tube
 from .tissues import Tissue
 
+Twig = tuple[np.ndarray, np.ndarray, float, bool]
+"""Start (LPS mm), direction, radius (mm), and whether it is a bronchus."""
+
 
 def neck_vessels(space: Space, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     """Fields of the arteries from the arch and of the brachiocephalic veins (with the upper vena cava)."""
@@ -49,13 +52,10 @@ def neck_vessels(space: Space, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum.reduce(arteries), np.minimum.reduce(veins)
 
 
-def paint_trees(
-    tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes, rng: np.random.Generator, most: int = 2200
-) -> None:
-    """Random trees of arteries and bronchi from both hila and of veins from the ends of the pulmonary veins;
-    only lung is painted over."""
+def stems(plan: Plan, sizes: Sizes, rng: np.random.Generator) -> list[Twig]:
+    """Where the trees of both lungs begin: arteries and bronchi at the hila, veins at the ends of the pulmonary veins."""
     n = plan.person.size
-    queue: list[tuple[np.ndarray, np.ndarray, float, bool]] = []
+    queue: list[Twig] = []
     hila = (plan.at(-50, 24, 34), plan.at(42, 34, 42))
     for side, hilum in zip((-1.0, 1.0), hila, strict=True):
         for root in range(18):
@@ -71,6 +71,14 @@ def paint_trees(
         for _ in range(3):
             turned = way / np.linalg.norm(way) + 0.4 * rng.standard_normal(3)
             queue.insert(0, (vein.points[-1] - 2 * turned, turned, 0.8 * float(vein.radii[-1]), False))
+    return queue
+
+
+def paint_trees(
+    tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes, rng: np.random.Generator, most: int = 2200
+) -> None:
+    """Random trees of vessels and bronchi, at most `most` twigs, stems before branches; only lung is painted over."""
+    queue = stems(plan, sizes, rng)
     painted = 0
     while queue and painted < most:
         start, way, radius, bronchus = queue.pop(0)

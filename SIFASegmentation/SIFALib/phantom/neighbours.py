@@ -1,4 +1,4 @@
-"""What lies around the heart and is not in everybody: azygos vein, thymus, pleural fluid, arms, liver vessels."""
+"""What lies around the heart, in everybody (azygos vein, vessels of the liver) or in some: thymus, pleural fluid, arms."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .tissues import Tissue
 
 
 def around(space: Space, points: np.ndarray, margin: float) -> Slices:
-    """Where the box around `points` (LPS mm) is."""
+    """Where the box around `points` (LPS mm, [n, 3]) with `margin` mm on all sides is."""
     return space.slices(points.min(axis=0) - margin, points.max(axis=0) + margin)
 
 
@@ -52,7 +52,7 @@ def paint_thymus(tissues: np.ndarray, space: Space, p: Person) -> None:
 
 
 def paint_pleural_fluid(tissues: np.ndarray, space: Space, p: Person) -> None:
-    """Fluid at the back of the pleural spaces of a person lying down, and the lung that collapses before it."""
+    """Fluid at the back of the pleural spaces of a person lying down, and the lung that collapses in front of it."""
     if max(p.pleural_mm) <= 0:
         return
     width, depth, middle = chest_sizes(p)

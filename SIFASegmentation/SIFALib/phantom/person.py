@@ -8,19 +8,25 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 STREAM = 1541
-"""Which stream of random numbers makes the persons: one in which the first seeds, those of examples and
-demonstrations, are healthy adults at end-diastole."""
+"""Which stream of random numbers makes the persons: one in which seeds 0 to 5 are healthy adults at end-diastole, for
+examples and tests."""
 WIDE_POSE_SHARE = 0.22
+"""Of persons whose heart may lie or hang as far as hearts do; the others' are near the average."""
 SYSTOLE_SHARE = 0.4
+"""Of persons who are not at end-diastole."""
+APICAL_KIND = 0.2
+"""`apical_wall` from which on it is the apical kind of hypertrophy."""
+THICK_SEPTUM = 0.4
+"""`septum` from which on it is asymmetric hypertrophy; healthy ones stay below."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Random choices for one phantom. Angles in degrees; points are LPS; x = 0 is the midline.
+    """Random choices for one phantom. Angles in degrees; points are LPS mm; x = 0 is the midline.
 
     All lengths (mm) and volumes (ml) are those of the adult whom the person is drawn as; a child is such an
     adult with a child's proportions, made smaller as a whole: its lengths are `growth` times these, its volumes
-    `growth` cubed.
+    `growth` cubed. Where nothing else is said a number is relative to an average adult's, 1.
     """
 
     seed: int
@@ -31,11 +37,15 @@ class Person:
     size: float
     """Chest dimensions relative to an average adult (before `growth`)."""
     fat_mm: float
+    """Thickness of the fat under the skin."""
     muscle_mm: float
+    """Thickness of the muscle on the chest."""
     chest_depth: float
     """Depth over width of the chest relative to average; a barrel chest is above 1."""
     female: bool
+    """Has breasts; children have none, whatever their sex."""
     breast_mm: float
+    """Size of the breasts, if there are any: about half their height."""
     base: tuple[float, float, float]
     """Centre of the left-ventricular base."""
     azimuth: float
@@ -43,6 +53,7 @@ class Person:
     declination: float
     """Angle of the long axis below the horizontal."""
     roll: float
+    """Turn of the ventricles about their long axis; above 0 the right one goes up."""
     follow: float
     """How much of the ventricles' turn the atria and great vessels take part in, 0 to 1."""
     systole: float
@@ -52,6 +63,7 @@ class Person:
     frame_ml: float
     """End-diastolic volume of this person's left ventricle in health; it sets the size of the heart's frame."""
     lv_ml: float
+    """At end-diastole, as all volumes; `heart.targets_ml` says what they are at other moments."""
     myo_ml: float
     la_ml: float
     rv_ml: float
@@ -59,6 +71,7 @@ class Person:
     aa_ml: float
     """Blood from the aortic annulus to the beginning of the arch."""
     aorta_bulge: float
+    """Width of the aortic sinuses relative to the tubular part."""
     aorta_forward_mm: float
     """How far the ascending aorta bows towards the sternum."""
     aorta_root: float
@@ -66,38 +79,45 @@ class Person:
     pulmonary: float
     """Width of the pulmonary arteries relative to average."""
     lv_slimness: float
+    """Length of the left ventricle."""
     septum: float
-    """Relative extra thickness of the basal septum."""
+    """Relative extra thickness of the basal septum; see THICK_SEPTUM."""
     apical_wall: float
-    """Relative extra thickness of the apical wall (it is thinner in health)."""
+    """Relative extra thickness of the apical wall (it is thinner in health); see APICAL_KIND."""
     flat_septum: float
     """0 round, 1 pushed flat by the right ventricle."""
     rv_wall_mm: float
     trabeculation: float
+    """0 smooth walls of the ventricles, 1 as many muscle strands as there may be."""
     papillary: float
     """Width of the papillary muscles relative to average."""
     appendage: float
     arch_top: float
+    """Height (z) of the top of the aortic arch, mm for a person of `size` 1."""
     inspiration: float
     """Descent of the diaphragm relative to the average, mm."""
     epicardial_fat_mm: float
     kyphosis: float
+    """How far the spine is bent, mm."""
     stomach_gas: bool
     table: bool
+    """Lies on a CT table."""
     calcification: float
-    """Chance scale of aortic and coronary calcification, 0 to 1 (grows with age)."""
+    """How much of the aorta and the coronary arteries is calcified, 0 to 1; mostly little."""
     atrial_defect_mm: float = 0.0
     """Radius of a hole between the atria; 0 none."""
     ventricular_defect_mm: float = 0.0
+    """Radius of a hole between the ventricles; 0 none."""
     override_mm: float = 0.0
     """Shift of the aortic root over the septum."""
     effusion_mm: float = 0.0
-    """Depth of fluid in the pericardium."""
+    """Depth of fluid in the pericardium; 1 or less is not shown."""
     operated: bool = False
     """Wires in the sternum, hardly any fat around the heart."""
     thymus: float = 0.0
     """Size of the thymus relative to an infant's."""
     pacemaker: bool = False
+    """With leads to the right ventricle and mostly to the right atrium."""
     electrodes: int = 0
     """ECG electrodes on the chest."""
     arms_down: bool = False
@@ -106,22 +126,25 @@ class Person:
     dissection: bool = False
     """A flap in the descending aorta."""
     stent: bool = False
+    """In the descending aorta."""
 
     def described(self) -> dict[str, object]:
         return asdict(self)
 
     def whim(self, name: str, spread: float = 1.0) -> float:
-        """A small variation of this person: normal, within two standard deviations, the same at every call."""
+        """A variation that has no field: normal with that standard deviation, within two of them, and the same at every
+        call with this name."""
         rng = np.random.default_rng([self.seed, 11, zlib.crc32(name.encode())])
         return float(np.clip(rng.standard_normal(), -2, 2)) * spread
 
 
 def between(rng: np.random.Generator, mean: float, sd: float, low: float, high: float) -> float:
+    """A normal random number, cut at low and high."""
     return float(np.clip(rng.normal(mean, sd), low, high))
 
 
 def draw_healthy(seed: int, rng: np.random.Generator) -> Person:
-    """A healthy adult.
+    """A healthy adult. What is not a volume (angles, fat and the like) is ours.
 
     Volumes follow reference values of cardiac MR and CT: Petersen et al., J Cardiovasc Magn Reson 2017 (UK
     Biobank: left ventricle 166 +- 32 ml in men and 124 +- 21 in women, right ventricle 182 +- 36 and 130 +- 24),

@@ -10,6 +10,10 @@ from .tissues import Tissue
 
 RIB_PITCH = 27.0
 """Distance between neighbouring ribs at the side of the chest, and of thoracic vertebrae, mm."""
+HALF_WIDTH_MM, HALF_DEPTH_MM = 129, 81
+"""Of the average pleural cavity at the height of the heart."""
+TABLE_HALF_WIDTH_MM = 205
+"""Of a CT table; its thickness and curvature below go with it."""
 
 
 def oval(x: np.ndarray, y: np.ndarray, half_width: np.ndarray, half_depth: np.ndarray) -> np.ndarray:
@@ -25,7 +29,7 @@ def oval(x: np.ndarray, y: np.ndarray, half_width: np.ndarray, half_depth: np.nd
 
 def chest_sizes(p: Person) -> tuple[float, float, float]:
     """Half width and half depth of the pleural cavity at heart level, and its centre in y (mm)."""
-    return 129 * p.size, 81 * p.size * p.chest_depth, 20 * p.size
+    return HALF_WIDTH_MM * p.size, HALF_DEPTH_MM * p.size * p.chest_depth, 20 * p.size
 
 
 def paint_wall(tissues: np.ndarray, space: Space, p: Person) -> np.ndarray:
@@ -215,13 +219,14 @@ def airways(space: Space, p: Person) -> tuple[np.ndarray, np.ndarray]:
     return np.minimum(smooth_min(trachea, right, 3.0), left), gullet
 
 
-def paint_table(tissues: np.ndarray, space: Space, half_width: float) -> None:
-    """A curved CT table under the back, 410 mm wide; half_width is in the grid's own measure."""
+def paint_table(tissues: np.ndarray, space: Space, growth: float) -> None:
+    """A curved CT table under the back: as large for a child, on whose grid a mm is only `growth` mm."""
     xs, ys, shape = space.grid(0), space.grid(1), space.shape
     middle = tissues[shape[0] // 2]
     rows = np.flatnonzero((middle[:, shape[2] // 3 : 2 * shape[2] // 3] != Tissue.AIR).any(axis=1))
     top = float(ys[rows[-1]]) + 1.0
-    scale = half_width / 205
+    half_width = TABLE_HALF_WIDTH_MM / growth
+    scale = half_width / TABLE_HALF_WIDTH_MM
     sag = ys[:, None] - (top - np.square(xs[None, :]) / (900.0 * scale))
     shell = (sag > 0) & (sag < 45 * scale) & (np.abs(xs)[None, :] < half_width)
     foam = (sag > 2.5 * scale) & (sag < 42 * scale) & (np.abs(xs)[None, :] < half_width - 3 * scale)

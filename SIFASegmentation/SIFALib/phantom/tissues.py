@@ -60,7 +60,7 @@ class Tissue(IntEnum):
     PLEURAL_FLUID = 47
     COLLAPSED_LUNG = 48
     METAL = 49
-    """Pacemaker and ECG leads, electrodes, wires of the sternum."""
+    """Pacemakers and their leads, ECG electrodes and cables, wires of the sternum."""
     STENT = 50
     FALSE_LUMEN = 51
     """Blood behind the flap of a dissected descending aorta."""
@@ -70,7 +70,7 @@ class Tissue(IntEnum):
     KIDNEY = 55
     LIVER_VESSEL = 56
     RV_HYPERTROPHY = 57
-    """Wall of a pressure-loaded right ventricle, as thick as the left one's."""
+    """Wall of a right ventricle that is thick (`heart.THICK_RV_WALL_MM`), as under pressure."""
     BOWEL = 58
 
 
@@ -85,10 +85,12 @@ def _label_table() -> np.ndarray:
 
 
 LABEL_OF_TISSUE: np.ndarray = _label_table()
-"""uint8 [256]: tissue id -> label (MYO 1, LA 2, LV 3, AA 4, otherwise 0). Papillary muscles are LV."""
+"""uint8 [256]: tissue id -> label (MYO 1, LA 2, LV 3, AA 4, otherwise 0). Papillary muscles and mitral leaflets are LV."""
 
 CONTRAST_PHASES = ("arterial", "mixed", "venous", "none")
 
+# Without contrast medium, HU at about 120 kV: (mean, spread between people), in round numbers of our own. What is
+# missing is blood.
 _NATIVE_HU: dict[Tissue, tuple[float, float]] = {
     Tissue.AIR: (-1000, 3),
     Tissue.LUNG: (-850, 30),
@@ -163,10 +165,10 @@ WALLS = (
     Tissue.RV_HYPERTROPHY,
 )
 
-# What contrast medium adds, HU: (mean, spread between people) for left blood, right heart, superior and
-# inferior vena cava, lung vessels, heart muscle, liver, spleen, kidney, slow blood (false
-# lumen), liver vessels. Arterial: coronary CTA (Abbara et al., SCCT
-# 2016: 250 to 450 HU in the coronaries); venous: portal-venous chest CT, 70 s (Bae, Radiology 2010).
+# What contrast medium adds, HU: (mean, spread between people) for left blood, right heart, superior and inferior vena
+# cava, lung vessels, heart muscle, liver, spleen, kidney, slow blood (false lumen), liver vessels. Arterial: as in coronary
+# CTA (Abbara et al., J Cardiovasc Comput Tomogr 2016); venous: as 70 s after the injection (Bae, Radiology 2010). The
+# numbers are ours.
 _ENHANCEMENT: dict[str, dict[str, tuple[float, float]]] = {
     "arterial": {
         "left": (340, 75),
@@ -240,59 +242,62 @@ CT_HU: dict[str, np.ndarray] = {phase: _ct_table(phase) for phase in CONTRAST_PH
 """Contrast phase -> float32 [tissue, 2]: mean HU and its standard deviation between people."""
 
 
+# Relative to blood, as are those that are missing.
+_SIGNAL: dict[Tissue, float] = {
+    Tissue.AIR: 0.0,
+    Tissue.LUNG: 0.07,
+    Tissue.AIRWAY: 0.01,
+    Tissue.AIRWAY_WALL: 0.25,
+    Tissue.GAS: 0.0,
+    Tissue.FAT: 0.85,
+    Tissue.EPICARDIAL_FAT: 0.8,
+    Tissue.MEDIASTINAL_FAT: 0.8,
+    Tissue.PERICARDIUM: 0.22,
+    Tissue.MUSCLE: 0.3,
+    Tissue.SKIN: 0.35,
+    Tissue.BREAST: 0.5,
+    Tissue.CORTICAL_BONE: 0.06,
+    Tissue.MARROW: 0.5,
+    Tissue.DISC: 0.45,
+    Tissue.SPINAL_CANAL: 1.0,
+    Tissue.CARTILAGE: 0.4,
+    Tissue.LIVER: 0.38,
+    Tissue.SPLEEN: 0.5,
+    Tissue.STOMACH_WALL: 0.4,
+    Tissue.STOMACH_CONTENT: 0.75,
+    Tissue.OESOPHAGUS: 0.4,
+    Tissue.MYOCARDIUM: 0.36,
+    Tissue.LV_PAPILLARY: 0.36,
+    Tissue.RV_TRABECULA: 0.38,
+    Tissue.RV_WALL: 0.38,
+    Tissue.ATRIAL_WALL: 0.35,
+    Tissue.VESSEL_WALL: 0.3,
+    Tissue.VALVE: 0.3,
+    Tissue.CALCIFICATION: 0.02,
+    Tissue.TABLE_SHELL: 0.0,
+    Tissue.TABLE_FOAM: 0.0,
+    Tissue.LUNG_VESSEL: 0.75,
+    Tissue.PERICARDIAL_FLUID: 1.05,
+    Tissue.PLEURAL_FLUID: 1.05,
+    Tissue.COLLAPSED_LUNG: 0.45,
+    Tissue.METAL: 0.0,
+    Tissue.STENT: 0.05,
+    Tissue.FALSE_LUMEN: 0.85,
+    Tissue.THROMBUS: 0.35,
+    Tissue.THYMUS: 0.45,
+    Tissue.KIDNEY: 0.6,
+    Tissue.LIVER_VESSEL: 0.85,
+    Tissue.RV_HYPERTROPHY: 0.37,
+    Tissue.BOWEL: 0.5,
+}
+
+
 def _mr_table() -> np.ndarray:
-    signal = {
-        Tissue.AIR: 0.0,
-        Tissue.LUNG: 0.07,
-        Tissue.AIRWAY: 0.01,
-        Tissue.AIRWAY_WALL: 0.25,
-        Tissue.GAS: 0.0,
-        Tissue.FAT: 0.85,
-        Tissue.EPICARDIAL_FAT: 0.8,
-        Tissue.MEDIASTINAL_FAT: 0.8,
-        Tissue.PERICARDIUM: 0.22,
-        Tissue.MUSCLE: 0.3,
-        Tissue.SKIN: 0.35,
-        Tissue.BREAST: 0.5,
-        Tissue.CORTICAL_BONE: 0.06,
-        Tissue.MARROW: 0.5,
-        Tissue.DISC: 0.45,
-        Tissue.SPINAL_CANAL: 1.0,
-        Tissue.CARTILAGE: 0.4,
-        Tissue.LIVER: 0.38,
-        Tissue.SPLEEN: 0.5,
-        Tissue.STOMACH_WALL: 0.4,
-        Tissue.STOMACH_CONTENT: 0.75,
-        Tissue.OESOPHAGUS: 0.4,
-        Tissue.MYOCARDIUM: 0.36,
-        Tissue.LV_PAPILLARY: 0.36,
-        Tissue.RV_TRABECULA: 0.38,
-        Tissue.RV_WALL: 0.38,
-        Tissue.ATRIAL_WALL: 0.35,
-        Tissue.VESSEL_WALL: 0.3,
-        Tissue.VALVE: 0.3,
-        Tissue.CALCIFICATION: 0.02,
-        Tissue.TABLE_SHELL: 0.0,
-        Tissue.TABLE_FOAM: 0.0,
-        Tissue.LUNG_VESSEL: 0.75,
-        Tissue.PERICARDIAL_FLUID: 1.05,
-        Tissue.PLEURAL_FLUID: 1.05,
-        Tissue.COLLAPSED_LUNG: 0.45,
-        Tissue.METAL: 0.0,
-        Tissue.STENT: 0.05,
-        Tissue.FALSE_LUMEN: 0.85,
-        Tissue.THROMBUS: 0.35,
-        Tissue.THYMUS: 0.45,
-        Tissue.KIDNEY: 0.6,
-        Tissue.LIVER_VESSEL: 0.85,
-        Tissue.RV_HYPERTROPHY: 0.37,
-        Tissue.BOWEL: 0.5,
-    }
-    table = np.array([signal.get(tissue, 1.0) for tissue in Tissue], np.float32)
+    table = np.array([_SIGNAL.get(tissue, 1.0) for tissue in Tissue], np.float32)
     table.setflags(write=False)
     return table
 
 
 MR_SIGNAL: np.ndarray = _mr_table()
-"""float32 [tissue]: signal relative to blood in a balanced steady-state sequence at 1.5 T (T2/T1 weighted:
-blood and fluids bright, muscle at about a third; after Scheffler and Lehnhardt, Eur Radiol 2003)."""
+"""float32 [tissue]: signal relative to blood in a balanced steady-state sequence at 1.5 T (T2/T1 weighted: blood and
+fluids bright, muscle at about a third; after Scheffler and Lehnhardt, Eur Radiol 2003)."""

@@ -1,0 +1,108 @@
+"""What random slices look like: contrasts of every kind, and what scanners do to them, each on its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from SIFALib import random_contrast, random_effects, random_looks
+from SIFALib.phantom.tissues import CT_HU, MR_SIGNAL, Tissue
+from SIFALib.random_contrast import CONTRASTS, GROUPS
+
+
+@pytest.mark.parametrize(
+    "kind, table", [("ct", CT_HU["arterial"][:, 0]), ("mr", MR_SIGNAL)], ids=["ct", "mr"]
+)
+def test_contrast_without_randomness_is_the_table_and_with_it_is_not(kind, table):
+    for seed in range(5):
+        plain, wild = (CONTRASTS[kind](np.random.default_rng(seed), amount) for amount in (0.0, 1.0))
+        assert plain.mean[: len(Tissue)] == pytest.approx(table, rel=1e-6)
+        assert not np.allclose(wild.mean[: len(Tissue)], table, rtol=0.05)
+
+
+def test_every_tissue_belongs_to_one_kind():
+    members = [t for group in GROUPS.values() for t in group]
+    assert sorted(members) == sorted(int(t) for t in Tissue)
+
+
+@pytest.mark.parametrize("kind", list(CONTRASTS))
+def test_every_id_has_a_finite_grey_value_also_ids_that_no_tissue_has(kind):
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        contrast = CONTRASTS[kind](rng)
+        for table in (contrast.mean, contrast.texture, contrast.flow):
+            assert table.shape == (256,) and table.dtype == np.float32 and np.isfinite(table).all()
+        assert (contrast.texture >= 0).all() and (contrast.flow >= 0).all()
+
+
+def test_blood_is_brighter_than_muscle_darker_and_hardly_different():
+    """The contrasts that scanners make, all of them: contrast CT, native CT, black blood."""
+    rng = np.random.default_rng(2)
+    steps: dict[str, list[float]] = {}
+    for _ in range(300):
+        for kind in ("ct", "mr", "any"):
+            c = CONTRASTS[kind](rng)
+            step = float(c.mean[Tissue.LV_BLOOD] - c.mean[Tissue.MYOCARDIUM])
+            steps.setdefault(c.name, []).append(step)
+            if kind == "any":
+                assert abs(step) > 0.999 * random_contrast.LEAST_STEP
+    assert np.median(steps["arterial"]) > 150 and abs(np.median(steps["none"])) < 25
+    assert np.median(steps["black blood"]) < -0.2 and np.median(steps["late enhancement"]) > 0.3
+    assert np.mean(np.array(steps["any"]) > 0) == pytest.approx(0.5, abs=0.15)
+
+
+def test_blurs_keep_flat_images_flat():
+    flat = np.full((48, 48), 7.0, np.float32)
+    for matrix in (
+        random_effects.gauss(48, 1.3),
+        random_effects.coarse_voxels(48, 3.7, 0.4),
+        random_effects.band_limit(48, 0.5, soft=False),
+        random_effects.sharp_kernel(48, 0.6, 0.5),
+        random_effects.moved(48, -2.5, 0.3),
+    ):
+        assert matrix.dtype == np.float32
+        assert matrix @ flat @ matrix.T == pytest.approx(flat, abs=1e-3)
+
+
+def test_factors_of_coils_slabs_and_bands_dim_the_signal_and_never_turn_its_sign():
+    rng = np.random.default_rng(7)
+    lines, borders, coils = [], [], []
+    for _ in range(30):
+        lines.append(random_effects.bands(rng, 48))
+        borders.append(random_effects.slab_border(rng, 48) * np.ones((48, 48), np.float32))
+        coils.append(random_effects.shading(rng, 48, 1.0))
+    for factors in (lines, borders):
+        assert (
+            np.min(factors) >= 0 and np.max(factors) <= 1 and np.min(factors) < 0.5 < 0.99 < np.max(factors)
+        )
+    assert np.min(coils) > 0.1 and np.mean([c.std() for c in coils]) > 0.05
+
+
+def test_ghosts_are_faint_copies_along_one_axis():
+    rng = np.random.default_rng(8)
+    for _ in range(10):
+        image = np.zeros((64, 64), np.float32)
+        image[32, 32] = 1
+        random_effects.ghosts(rng, image, 1.0)
+        copies = np.argwhere((image > 0) & (image < 1))
+        assert image[32, 32] == 1 and 1 <= len(copies) <= 2  # half the image away both are in one place
+        assert (copies[:, 0] == 32).all() or (copies[:, 1] == 32).all()
+        assert 0.039 < image.sum() - 1 < 0.321
+
+
+def test_streaks_start_at_the_dense_point_and_fade():
+    rng = np.random.default_rng(4)
+    rays = random_effects.streaks(rng, 65, 32.0, 32.0, 12.0, 16)
+    radius, _ = random_effects.polar(65, 32.0, 32.0)
+    assert rays[radius < 8].std() > 3 * rays[radius > 28].std() > 0
+    assert rays[32, 40] == pytest.approx(rays[32, 24], abs=0.3)  # both ways
+
+
+def test_noise_has_unit_variance_and_several_grains():
+    rng = np.random.default_rng(5)
+    eye = np.eye(64, dtype=np.float32)
+    lags = []
+    for _ in range(40):
+        noise = random_looks._grain(rng, 64, (eye, eye))
+        assert noise.std() == pytest.approx(1, abs=0.2)
+        lags.append(float((noise[:, 1:] * noise[:, :-1]).mean()))
+    assert min(lags) < 0.1 and max(lags) > 0.4
