@@ -32,7 +32,7 @@ def trained(world: int, folder: Path, settings: dict) -> list[dict]:
         for rank in range(world)
     ]
     processes = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
         for command in commands
     ]
     try:

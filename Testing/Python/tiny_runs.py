@@ -84,7 +84,7 @@ def whole(**changes: Any):
 def start(*arguments: str, **options: Any) -> subprocess.Popen:
     """A Python process that finds the library."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "SIFASegmentation"), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, *arguments], env=environment, text=True, **options)
+    return subprocess.Popen([sys.executable, *arguments], env=environment, encoding="utf-8", **options)
 
 
 def wait_until(what: Callable[[], Any], process: subprocess.Popen | None = None) -> Any:
