@@ -4,11 +4,11 @@
 
 Every row but the last trains from nothing on as many slices, with the same numbers of random ones where it has them, and
 is scored on the labelled slices of real scans (rules: bench_real.py; the mean over data sets and structures), and by Dice
-on 64 random slices of phantoms that none was trained on. "adapted" goes on from "everything" with SIFA on the real images
-of one modality, unlabelled, for a quarter of the iterations, and is scored on that modality. The last lines compare one
-plane with three, on whole phantoms, with the model of "everything". The network is half as wide as the bundled one, so
-that a row takes some minutes on two cores; a row that is finished is kept in --folder, an unfinished one goes on where it
-was stopped.
+on 64 random slices of phantoms that none was trained on. "adapted" goes on from "everything" (or --start-model) with SIFA
+on the real images of one modality, unlabelled, for a quarter of the iterations, and is scored on that modality. The last
+lines compare one plane with three, on whole phantoms, with the model of "everything". The network is half as wide as the
+bundled one, so that a row takes some minutes on two cores; a row that is finished is kept in --folder, an unfinished one
+goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_real import judge, mean_of, summarise
+from bench_real import find, judge, mean_of, summarise
 from SIFALib import freed_memory, metrics, models, phantom, pretraining
 from SIFALib.cli import main as sifa
 from SIFALib.inference import NoHeartFound, Options, segment
@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "ablation", help="what was trained")
     parser.add_argument("--iterations", type=int, default=1000)
     parser.add_argument("--width", type=int, default=4, help="channels of the networks' first layer")
+    parser.add_argument("--start-model", help='id or folder that "adapted" starts from, not "everything"')
     parser.add_argument("--only", nargs="+", choices=[*ROWS, ADAPTED], default=[*ROWS, ADAPTED])
     parser.add_argument("--phantoms", type=int, default=2, help="whole ones of each modality")
     parser.add_argument(
@@ -169,8 +170,11 @@ def on_real(model: Path, data: Path, facts: dict, modalities: tuple[str, ...] = 
 def adapted(options: argparse.Namespace, facts: dict) -> dict:
     """Adapt the model of "everything" to the real images of each modality, and score it there."""
     start, found = place_of(options, EVERYTHING) / "model", {}
-    if not start.is_dir():
-        raise SystemExit(f'"{ADAPTED}" goes on from "{EVERYTHING}": train that first.')
+    if options.start_model is None and not start.is_dir():
+        raise SystemExit(
+            f'"{ADAPTED}" goes on from "{EVERYTHING}": train that first, or name a --start-model.'
+        )
+    package = find(options.start_model) if options.start_model else models.read_package(start)
     for modality in MODALITIES:
         run = options.folder / f"{run_name(options)} {ADAPTED} {modality}"
         listed = options.folder / f"{modality}.json"
@@ -181,9 +185,9 @@ def adapted(options: argparse.Namespace, facts: dict) -> dict:
         ]
         listed.write_text(json.dumps({"images": images}), encoding="utf-8")
         more = [
-            *("--source", f"phantom:{modality.lower()}", "--target", str(listed)),
-            *("--start-model", str(start), "--iterations", str(options.iterations // 4)),
-            *("--width", str(options.width)),
+            *("--source", "phantom", "--target", str(listed)),
+            *("--start-model", str(package.folder), "--iterations", str(options.iterations // 4)),
+            *("--width", str(package.card.architecture.width)),
         ]
         done(["train", str(run), *([] if run.exists() else more), "--quiet"])
         name = f"adapted-{modality.lower()}"
