@@ -1,10 +1,12 @@
-"""Makes the reference by which `familiarity` tells what a model was not trained on, and puts it into the model's card.
+"""Makes what a model's card says of its limits: the reference by which `familiarity` tells what it was not trained on,
+and the curve by which `uncertainty` tells what Dice its certainty comes with.
 
     python -m SIFALib.calibration MODEL-FOLDER --anatomies runs/default/anatomies --unseen runs/default/validation
 
 The reference follows from slices of the kind that the model was trained on; the limits from slices that it was not
 trained on, so that at most FALSE_ALARMS of them are beyond. The weights are not touched. For a model that was adapted
-to real scans, hand `reference_of` features of its own training slices, source and target.
+to real scans, hand `reference_of` features of its own training slices, source and target. The curve follows from whole
+phantoms that no training uses, segmented as a user would, every other pair of them with much noise.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import familiarity, models, phantom
+from . import familiarity, metrics, models, phantom, uncertainty
+from .inference import NoHeartFound, segment
 from .model_archive import CARD
-from .model_card import Familiarity, Reference
+from .model_card import DiceCurve, Familiarity, Reference
 from .phantom_slices import Anatomy, load_anatomies, random_slice
 from .structures import STRUCTURES
 from .volume import Geometry
@@ -43,6 +46,9 @@ SLICE_SEED = 77_001  # of the random slices
 SHOWN_PIXELS = (
     400  # of the structures in a slice that is looked at; slices of the coarse pass mostly show less
 )
+CURVE_SEED = 1_600_000  # of the whole phantoms that the curve is made of
+CURVE_MM = 2.0
+NOISE = {"ct": 80.0, "mr": 80.0}  # standard deviation, HU or the phantom's units: of the noisy ones
 VALUES = {s.id: s.value for s in STRUCTURES}
 PLACES_MARGIN = 2.5
 """The reference is made of true shapes; what a network draws of real ones differs more. Room for it there is: exchange
@@ -71,6 +77,33 @@ def calibrate(
         network=reference_of(known, others, NETWORK_DIRECTIONS),
         places=reference_of(true, new, PLACES_DIRECTIONS, PLACES_MARGIN),
     )
+
+
+def curve(package: models.ModelPackage, scans: int) -> DiceCurve:
+    """What Dice the model's certainty comes with, from as many phantoms; half a minute each on one core.
+
+    Raises ValueError as `uncertainty.dice_curve` does.
+    """
+    segmenter = models.load_segmenter(package)
+    card = dataclasses.replace(package.card, dice_curve=None)
+    pairs: list[tuple[float, float]] = []
+    for number in range(scans):
+        modality: phantom.Modality = ("ct", "mr")[number % 2]
+        made = phantom.make(CURVE_SEED + number, modality, CURVE_MM)
+        scan = made.image
+        if number // 2 % 2:
+            noise = np.random.default_rng(number).normal(0, NOISE[modality], scan.array.shape)
+            scan = dataclasses.replace(scan, array=(scan.array + noise).astype(np.int16))
+        try:
+            result = segment(scan, segmenter, card)
+        except NoHeartFound:
+            continue
+        truth = metrics.dice_per_structure(result.labels, made.labels)
+        said = result.report["expected_dice"]
+        pairs += [(said[i], truth[i]) for i in truth if said[i] is not None and np.isfinite(truth[i])]
+        log.info("phantom %d: %s", CURVE_SEED + number, pairs[-len(truth) :])
+    offset, slope = uncertainty.dice_curve(*np.array(pairs).reshape(-1, 2).T)
+    return DiceCurve(f"{len(pairs)} structures of {scans} phantoms", *_rounded(np.array([offset, slope])))
 
 
 def slice_features(
@@ -138,9 +171,9 @@ def reference_of(known: np.ndarray, unseen: np.ndarray, directions: int, margin:
     return dataclasses.replace(made, limit=_rounded(np.array([limit * margin]))[0])
 
 
-def write(package: models.ModelPackage, made: Familiarity) -> models.ModelPackage:
-    """The package with the reference in its card; the file is the former one or the new one at every instant."""
-    card = dataclasses.replace(package.card, familiarity=made)
+def write(package: models.ModelPackage, made: Familiarity, sure: DiceCurve | None) -> models.ModelPackage:
+    """The package with both in its card; the file is the former one or the new one at every instant."""
+    card = dataclasses.replace(package.card, familiarity=made, dice_curve=sure)
     path = package.folder / CARD
     temporary = path.with_name(f".{uuid.uuid4().hex}")
     try:
@@ -164,14 +197,17 @@ def main() -> None:
         "--anatomies", type=Path, required=True, help="tissue maps that the model was trained on"
     )
     parser.add_argument("--unseen", type=Path, required=True, help="tissue maps that it was not trained on")
+    parser.add_argument("--scans", type=int, default=12, help="whole phantoms that the curve is made of")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     package = models.read_package(arguments.model)
     segmenter = models.load_segmenter(package)
     known, unseen = load_anatomies(arguments.anatomies), load_anatomies(arguments.unseen)
     made = calibrate(segmenter, package.card.preprocessing.crop, known, unseen)
-    write(package, made)
     log.info("limits: %s and %s", made.network.limit, made.places.limit if made.places else None)
+    sure = curve(package, arguments.scans)
+    log.info("curve: %s", sure)
+    write(package, made, sure)
 
 
 if __name__ == "__main__":

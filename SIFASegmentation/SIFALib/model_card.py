@@ -169,11 +169,28 @@ class Familiarity:
 
 
 @dataclass(frozen=True)
+class DiceCurve:
+    """What Dice an expected Dice e of this model came with: 1 / (1 + exp(-(offset + slope log(e / (1 - e))))).
+
+    Fitted on scans whose truth is known; made_of: in words.
+    """
+
+    made_of: str
+    offset: float
+    slope: float
+
+    def __post_init__(self) -> None:
+        require(bool(self.made_of.strip()), "made_of", "", "must say something")
+        require(0 < self.slope <= 10, "slope", self.slope, "must be above 0, and at most 10")
+        require(abs(self.offset) <= 20, "offset", self.offset, "must be from -20 to 20")
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What `model.json` holds. `sha256`: of the file model.safetensors, 64 hexadecimal digits.
 
     modality: what the model was made for. created: ISO 8601. labels: in the order of the network's classes.
-    familiarity: None where nobody has measured what its training looked like.
+    familiarity, dice_curve: None where nobody has measured what its training looked like, and how sure it is of what.
     """
 
     id: str
@@ -191,6 +208,7 @@ class ModelCard:
     labels: tuple[Structure, ...] = STRUCTURES
     quality: tuple[Quality, ...] = ()
     familiarity: Familiarity | None = None
+    dice_curve: DiceCurve | None = None
     format: int = FORMAT
 
     def __post_init__(self) -> None:

@@ -48,7 +48,7 @@ class Settings:
     width: int = 8
     size: int = 128
     batch: int = 8
-    iterations: int = 6000
+    iterations: int = 10_000
     learning_rate: float = 1e-3
     warm_up: int = 100
     ema: float = 0.995

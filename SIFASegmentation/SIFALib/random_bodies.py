@@ -37,7 +37,7 @@ def head(rng: np.random.Generator, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     half = rng.uniform((60, 70), (85, 108))
     depth = _depth(rng, u, v, half)
     tissues = np.full(u.shape, T.AIR, np.uint8)
-    layers = [
+    layers: list[tuple[Tissue, float | np.ndarray]] = [
         (T.SKIN, rng.uniform(1.5, 3)),
         (T.FAT, rng.uniform(1, 9)),
         (T.MUSCLE, rng.uniform(0, 6) * (smooth(rng, len(u), 3) > 0)),
@@ -50,7 +50,7 @@ def head(rng: np.random.Generator, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     below = _paint_layers(tissues, depth, layers)
     tissues[below > 0] = T.LIVER  # of white matter
     folds = (np.abs(smooth(rng, len(u), int(rng.integers(9, 16)))) < 0.25) & (below > -8) & (below < 14)
-    tissues[folds & (below > -8)] = T.PERICARDIAL_FLUID
+    tissues[folds] = T.PERICARDIAL_FLUID
     middle, wide = rng.normal(0, 12), rng.uniform(2, 16)
     for side in (-1, 1):
         long = rng.uniform(6, 35)
@@ -109,5 +109,5 @@ def _paint_layers(
 
 
 def _vessel(rng: np.random.Generator) -> Tissue:
-    """With contrast medium in the arteries, in the veins, or in neither."""
+    """An artery or a vein: which of them holds contrast medium, the contrast says."""
     return T(rng.choice([T.AORTA, T.AZYGOS_VEIN]))

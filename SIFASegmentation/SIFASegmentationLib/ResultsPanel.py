@@ -14,10 +14,15 @@ from .Logic import SIFASegmentationLogic
 MAP_OPACITY = 0.6
 
 
-def sureToolTip() -> str:
+def sureToolTip(calibrated: bool) -> str:
+    if not calibrated:
+        return _(
+            "How sure the model is of the structure as a whole. What overlap with the truth that comes with was not "
+            "measured for this model; take it as a hint where to look twice."
+        )
     return _(
-        "How sure the model is of the structure as a whole: a hint where to look twice. "
-        "It is not the overlap with the truth to be expected, and a model can be sure and wrong."
+        "The overlap (Dice) with the true structure that the model expects in scans like those it was trained on: "
+        "a hint where to look twice. A model can be sure and wrong, above all in scans that it was not trained on."
     )
 
 
@@ -28,7 +33,6 @@ class ResultsPanel:
         self.ui, self.logic = ui, logic
         self.node = None
         Tables.prepare(ui.resultsTable, [_("Structure"), _("Volume (ml)"), _("Sure")])
-        ui.resultsTable.horizontalHeaderItem(2).setToolTip(sureToolTip())
         ui.editButton.connect("clicked(bool)", self.onEdit)
         ui.adaptButton.connect("clicked(bool)", self.onAdapt)
         ui.showUncertaintyButton.connect("toggled(bool)", self.onShowUncertainty)
@@ -42,14 +46,15 @@ class ResultsPanel:
         self.ui.show3DButton.setSegmentationNode(self.node)
         self._offerUncertainty()
         rows = self.logic.results(self.node) if report else []
-        self._fill(rows)
+        self._fill(rows, bool(report and report.get("dice_calibrated")))
         self.ui.flagsLabel.text = self._flags(report, rows) if report else ""
         self.ui.provenanceLabel.text = (
             f"<small>{html.escape(Words.provenance(report))}</small>" if report else ""
         )
 
-    def _fill(self, rows) -> None:
+    def _fill(self, rows, calibrated: bool) -> None:
         table = self.ui.resultsTable
+        table.horizontalHeaderItem(2).setToolTip(sureToolTip(calibrated))
         table.setRowCount(len(rows))
         for index, row in enumerate(rows):
             name = qt.QTableWidgetItem(row.name)
@@ -60,7 +65,7 @@ class ResultsPanel:
                 cell = qt.QTableWidgetItem(text)
                 cell.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
                 table.setItem(index, column, cell)
-            table.item(index, 2).setToolTip(sureToolTip())
+            table.item(index, 2).setToolTip(sureToolTip(calibrated))
         Tables.fitHeight(table, len(rows))
 
     def _flags(self, report: dict, rows) -> str:

@@ -1,13 +1,14 @@
 """What each ingredient of the bundled model brings: the same short training with one of them left out, and more of it.
 
-    python Testing/Benchmarks/bench_ablation.py --data ../shared/data [--iterations 1000] [--only NAME ...]
+    python Testing/Benchmarks/bench_ablation.py --data ../shared/data [--iterations 1000] [--width 4] [--only NAME ...]
 
 Every row but the last trains from nothing on as many slices, with the same numbers of random ones where it has them, and
 is scored on the labelled slices of real scans (rules: bench_real.py; the mean over data sets and structures), and by Dice
-on 64 random slices of phantoms that none was trained on. "adapted" goes on from "everything" with SIFA on the real images
-of one modality, unlabelled, for a quarter of the iterations, and is scored on that modality. The last table compares one
-plane with three, on whole phantoms, with the model of "everything". About twenty minutes a row on two cores; a row
-that is finished is kept in --folder, an unfinished one goes on where it was stopped.
+on 64 random slices of phantoms that none was trained on. "adapted" goes on from "everything" (or --start-model) with SIFA
+on the real images of one modality, unlabelled, for a quarter of the iterations, and is scored on that modality. The last
+lines compare one plane with three, on whole phantoms, with the model of "everything". The network is half as wide as the
+bundled one, so that a row takes some minutes on two cores; a row that is finished is kept in --folder, an unfinished one
+goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_real import judge, mean_of, summarise
+from bench_real import find, judge, mean_of, summarise
 from SIFALib import freed_memory, metrics, models, phantom, pretraining
 from SIFALib.cli import main as sifa
 from SIFALib.inference import NoHeartFound, Options, segment
@@ -63,6 +64,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "ablation", help="what was trained")
     parser.add_argument("--iterations", type=int, default=1000)
+    parser.add_argument("--width", type=int, default=4, help="channels of the networks' first layer")
+    parser.add_argument("--start-model", help='id or folder that "adapted" starts from, not "everything"')
     parser.add_argument("--only", nargs="+", choices=[*ROWS, ADAPTED], default=[*ROWS, ADAPTED])
     parser.add_argument("--phantoms", type=int, default=2, help="whole ones of each modality")
     parser.add_argument(
@@ -75,7 +78,7 @@ def main() -> None:
     facts = json.loads(manifest.read_text(encoding="utf-8"))
     freed_memory.keep()
     torch.set_flush_denormal(True)
-    found = earlier(options.out, options.iterations)
+    found = earlier(options.out, options.iterations, options.width)
     for name in options.only:
         if name not in found["rows"]:
             found["rows"][name] = (
@@ -90,13 +93,14 @@ def main() -> None:
         print(f"{EVERYTHING}, {views}: mean Dice {dice:.3f} on whole phantoms")
 
 
-def earlier(path: Path, iterations: int) -> dict:
-    """What was found with as many iterations."""
+def earlier(path: Path, iterations: int, width: int) -> dict:
+    """What was found with as many iterations of networks of this width."""
+    asked = {"iterations": iterations, "width": width}
     if path.is_file():
         found = json.loads(path.read_text(encoding="utf-8"))
-        if found["iterations"] == iterations:
+        if {key: found.get(key) for key in asked} == asked:
             return found
-    return {"iterations": iterations, "rows": {}}
+    return asked | {"rows": {}}
 
 
 def save(found: dict, path: Path) -> None:
@@ -105,13 +109,22 @@ def save(found: dict, path: Path) -> None:
 
 
 def place_of(options: argparse.Namespace, name: str) -> Path:
-    return options.folder / f"{options.iterations} {name.replace(':', '').replace(',', '')}"
+    return options.folder / f"{run_name(options)} {name.replace(':', '').replace(',', '')}"
+
+
+def run_name(options: argparse.Namespace) -> str:
+    return f"{options.iterations}x{options.width}"
 
 
 def trained(name: str, options: argparse.Namespace, facts: dict) -> dict:
     """Train one row's model, or read it, and score it."""
     row, folder = ROWS[name], place_of(options, name)
-    settings = Settings(iterations=options.iterations, anatomies=ANATOMIES, randomisation=row.randomisation)
+    settings = Settings(
+        width=options.width,
+        iterations=options.iterations,
+        anatomies=ANATOMIES,
+        randomisation=row.randomisation,
+    )
     torch.set_num_threads(settings.threads)
     lend_anatomies(options.folder, folder, row.healthy, settings)
     state = pretraining.train(settings, folder)
@@ -157,10 +170,13 @@ def on_real(model: Path, data: Path, facts: dict, modalities: tuple[str, ...] = 
 def adapted(options: argparse.Namespace, facts: dict) -> dict:
     """Adapt the model of "everything" to the real images of each modality, and score it there."""
     start, found = place_of(options, EVERYTHING) / "model", {}
-    if not start.is_dir():
-        raise SystemExit(f'"{ADAPTED}" goes on from "{EVERYTHING}": train that first.')
+    if options.start_model is None and not start.is_dir():
+        raise SystemExit(
+            f'"{ADAPTED}" goes on from "{EVERYTHING}": train that first, or name a --start-model.'
+        )
+    package = find(options.start_model) if options.start_model else models.read_package(start)
     for modality in MODALITIES:
-        run = options.folder / f"{options.iterations} {ADAPTED} {modality}"
+        run = options.folder / f"{run_name(options)} {ADAPTED} {modality}"
         listed = options.folder / f"{modality}.json"
         images = [
             str((options.data / "images" / f"{c}.nii.gz").resolve())
@@ -169,12 +185,13 @@ def adapted(options: argparse.Namespace, facts: dict) -> dict:
         ]
         listed.write_text(json.dumps({"images": images}), encoding="utf-8")
         more = [
-            *("--source", f"phantom:{modality.lower()}", "--target", str(listed)),
-            *("--start-model", str(start), "--iterations", str(options.iterations // 4)),
+            *("--source", "phantom", "--target", str(listed)),
+            *("--start-model", str(package.folder), "--iterations", str(options.iterations // 4)),
+            *("--width", str(package.card.architecture.width)),
         ]
         done(["train", str(run), *([] if run.exists() else more), "--quiet"])
         name = f"adapted-{modality.lower()}"
-        store = options.folder / f"{options.iterations} models"
+        store = options.folder / f"{run_name(options)} models"
         if not (store / f"{name}-1.0.0").exists():
             done(["export", str(run), name, "--models-folder", str(store), "--force"])
         found |= on_real(store / f"{name}-1.0.0", options.data, facts, (modality,))

@@ -1,12 +1,9 @@
-"""Promises of the command `sifa`: what it writes, what it prints, and what Ctrl-C leaves behind."""
+"""Promises of the command `sifa`: what it writes and what it prints."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from SIFALib import __version__
+from cli_helpers import case, scan
 from SIFALib.cli import main
 from SIFALib.cli_run import ProgressLine, table
 from SIFALib.cli_segment import join_frames, parse_roi
@@ -23,27 +20,7 @@ from SIFALib.segmentation_file import read_seg_nrrd
 from SIFALib.structures import STRUCTURES
 from SIFALib.volume import Geometry, Volume
 
-LIBRARY = Path(__file__).resolve().parents[2] / "SIFASegmentation"
-TURN = (0.8, -0.6, 0.0, 0.6, 0.8, 0.0, 0.0, 0.0, 1.0)
-
-
-def scan() -> sitk.Image:
-    """Noise on an oblique, anisotropic grid."""
-    noise = np.random.default_rng(0).normal(0, 300, (20, 44, 40)).astype(np.int16)
-    image = sitk.GetImageFromArray(noise)
-    image.SetSpacing((4.0, 4.5, 6.0))
-    image.SetOrigin((-71.3, -82.1, 33.7))
-    image.SetDirection(TURN)
-    return image
-
-
-@pytest.fixture(scope="module")
-def case(tmp_path_factory) -> Path:
-    """A folder with scan.nrrd and the store "models", whose only model finds the left ventricle anywhere."""
-    folder = tmp_path_factory.mktemp("case")
-    sitk.WriteImage(scan(), str(folder / "scan.nrrd"))
-    tiny_models.write_constant(folder / "models" / "tiny-1.0.0", 3)
-    return folder
+__all__ = ["case"]  # the fixture
 
 
 @pytest.fixture
@@ -211,143 +188,6 @@ def test_a_model_is_found_by_id_by_version_and_by_folder(sifa, case, tmp_path):
         command = ["segment", case / "scan.nrrd", tmp_path / "out.nrrd", "--model", name, "--report", report]
         assert sifa(*command, "--quiet")[0] == 0
         assert json.loads(report.read_text())["model"]["version"] == "1.0.0"
-
-
-# What only a process of its own can show
-
-
-def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "SIFALib", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        cwd=LIBRARY,
-        env=os.environ | environment,
-        # a test run in the background of a shell ignores Ctrl-C, and would hand that down
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-MEMORY = """
-import resource, sys
-import numpy as np
-from SIFALib.cli_segment import join_frames
-from SIFALib.volume import Geometry, Volume
-
-def peak():  # Linux counts what the parent took before this process began; its own status does not
-    if sys.platform == "linux":
-        return 1024 * int(open("/proc/self/status").read().partition("VmHWM:")[2].split()[0])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-grid = Geometry((256, 256, 100), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-maps = {name: Volume(np.full(grid.shape, 0.5, np.float32), grid) for name in "abcd"}
-before = peak()
-image = join_frames(maps, list("abcd"))
-print((peak() - before) / (4 * image.GetNumberOfPixels()))
-"""
-
-
-def test_joining_the_probabilities_takes_the_memory_of_the_joined_image_and_no_copy_more():
-    printed = subprocess.run(
-        [sys.executable, "-c", MEMORY],
-        cwd=LIBRARY,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=True,
-    ).stdout
-    assert 0.5 < float(printed) < 1.25
-
-
-def test_the_version_is_told():
-    printed, _ = start("--version").communicate()
-    assert printed == f"sifa {__version__}\n"
-
-
-def test_ctrl_c_ends_with_130_and_leaves_nothing_half_written(case, tmp_path):
-    big = sitk.Resample(
-        scan(), (120, 120, 120), sitk.Transform(), sitk.sitkLinear, scan().GetOrigin(), (1.3, 1.6, 1.0), TURN
-    )
-    sitk.WriteImage(big, str(tmp_path / "big.nrrd"))
-    model = tiny_models.write(tmp_path / "slow", architecture=tiny_models.models.Architecture(width=8)).folder
-    process = start(
-        "segment", tmp_path / "big.nrrd", tmp_path / "out.seg.nrrd", "--model", model, OMP_NUM_THREADS="1"
-    )
-    assert process.stderr is not None
-    line = ""
-    while not line.startswith("Finding the heart"):
-        line = process.stderr.readline()
-        assert line, "it ended before it could be interrupted"
-    process.send_signal(signal.SIGINT)
-    printed, complaint = process.communicate()
-    assert process.returncode == 130
-    assert complaint.splitlines()[-1] == "sifa: interrupted; nothing half-written is left behind."
-    assert printed == "" and "Traceback" not in complaint
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["big.nrrd", "slow"]
-
-
-def test_without_torch_models_work_and_segment_says_what_to_install(case, tmp_path):
-    (tmp_path / "torch").mkdir()
-    (tmp_path / "torch" / "__init__.py").write_text("raise ModuleNotFoundError(\"No module named 'torch'\")")
-    without = {"PYTHONPATH": str(tmp_path), "SIFA_MODELS": str(case / "models")}
-    listing = start("models", "verify", "tiny", **without)
-    assert listing.communicate()[0] == "tiny@1.0.0 is sound.\n"
-    process = start("segment", case / "scan.nrrd", tmp_path / "out.nrrd", "--model", "tiny", **without)
-    _, complaint = process.communicate()
-    assert process.returncode == 1
-    assert "PyTorch cannot be used (No module named 'torch'). Install it" in complaint
-
-
-def without_packages(folder: Path, *names: str) -> dict[str, str]:
-    """The environment of a Python in which these packages are not installed."""
-    for name in names:
-        message = f"No module named {name!r}"
-        (folder / f"{name}.py").write_text(f"raise ModuleNotFoundError({message!r}, name={name!r})")
-    return {"PYTHONPATH": str(folder)}
-
-
-@pytest.mark.parametrize("missing", [("SimpleITK", "skimage", "safetensors", "torch"), ("numpy",)])
-def test_doctor_help_and_version_need_no_package_and_doctor_names_each_that_is_missing(tmp_path, missing):
-    without = without_packages(tmp_path, *missing)
-    for option in ("--version", "--help"):
-        process = start(option, **without)
-        assert process.communicate()[1] == "" and process.returncode == 0
-    process = start("doctor", **without)
-    printed, complaint = process.communicate()
-    assert (process.returncode, complaint) == (1, "")
-    pip_names = {"skimage": "scikit-image", "torch": "PyTorch"}
-    for name in missing:
-        line = printed.partition(f"REPAIR  {pip_names.get(name, name)}: ")[2]
-        assert (
-            line.splitlines()[1]
-            .strip()
-            .startswith(
-                "Install PyTorch"
-                if name == "torch"
-                else f"Run `pip install --upgrade {pip_names.get(name, name)}`."
-            )
-        )
-    if missing == ("numpy",):
-        assert "REPAIR  PyTorch: cannot be tried without numpy\n" in printed
-        assert "REPAIR  Models: cannot be checked (No module named 'numpy')\n" in printed
-
-
-@pytest.mark.parametrize("missing", ["SimpleITK", "numpy", "skimage"])
-def test_a_missing_package_is_said_in_a_sentence_before_the_work(case, tmp_path, missing):
-    without = without_packages(tmp_path, missing) | {"SIFA_MODELS": str(case / "models")}
-    commands = [("segment", case / "scan.nrrd", tmp_path / "out.nrrd", "--model", "tiny")]
-    if missing != "skimage":  # a phantom does without
-        commands.append(("phantom", tmp_path / "out.nrrd"))
-    for command in commands:
-        process = start(*command, **without)
-        _, complaint = process.communicate()
-        assert process.returncode == 1
-        assert complaint == (
-            f"sifa: The Python package {missing} cannot be used: No module named '{missing}'. "
-            "`sifa doctor` tells how to repair it.\n"
-        )
 
 
 # models

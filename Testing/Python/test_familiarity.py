@@ -11,7 +11,7 @@ import tiny_models
 import torch
 from SIFALib import calibration, familiarity, models
 from SIFALib.calibration import reference_of
-from SIFALib.model_card import Familiarity, ModelCard, ModelError, feature_count
+from SIFALib.model_card import DiceCurve, Familiarity, ModelCard, ModelError, feature_count
 from SIFALib.networks import Segmenter
 from SIFALib.quality import Flag
 from SIFALib.slices import choose_plane, slice_grid, whole_box
@@ -244,8 +244,10 @@ def test_one_call_gives_a_model_its_reference_and_leaves_its_weights_alone(tmp_p
     made = calibration.calibrate(
         models.load_segmenter(package), 64, anatomies, anatomies, fit=20, held_out=4, shapes=(12, 2)
     )
-    after = calibration.write(package, made)
-    assert after.card.familiarity == made and after.weights.read_bytes() == before
-    assert dataclasses.replace(after.card, familiarity=None) == package.card
+    curve = DiceCurve("4 structures", 0.5, 2.0)
+    after = calibration.write(package, made, curve)
+    assert after.card.familiarity == made and after.card.dice_curve == curve
+    assert after.weights.read_bytes() == before
+    assert dataclasses.replace(after.card, familiarity=None, dice_curve=None) == package.card
     models.verify(after)
     assert sorted(p.name for p in after.folder.iterdir()) == ["model.json", "model.safetensors"]

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from slicer_helpers import (
-    WORLD,
-    FakeBackend,
-    ReadyDependencies,
-    add_volume,
-    by_place,
-    ijk_to_ras,
-    stage,
-)
+from segmentation_panel import add_scan, cells, panel, run
+from slicer_helpers import WORLD, ReadyDependencies, stage
 
 # the lines above set the stage on which the others can be imported
 # isort: split
@@ -21,41 +14,11 @@ import numpy as np
 import pytest
 import qt
 import slicer
-import tiny_models
-from SIFALib import models
 from SIFALib.inference import NoHeartFound
 from SIFASegmentationLib.Dependencies import DependencyError
 
-SHAPE = (48, 56, 64)
+__all__ = ["panel"]  # the fixture
 SEGMENTATION = "vtkMRMLSegmentationNode"
-
-
-@pytest.fixture
-def panel(tmp_path):
-    """The panel in an empty scene, on a segmenter that can be predicted."""
-    stage.clear_scene()
-    widget = stage.open_module("SIFASegmentation")
-    widget.runner.cancel()
-    widget.logic.backend = FakeBackend(tmp_path, by_place)
-    widget.logic.dependencies = ReadyDependencies()
-    widget.enter()
-    yield widget
-    widget.runner.cancel()
-    stage.clear_scene()
-
-
-def add_scan(name: str = "Patient 7"):
-    return add_volume(np.zeros(SHAPE, np.int16), ijk_to_ras(), name=name)
-
-
-def run(panel) -> None:
-    panel.ui.applyButton.click()
-    stage.wait_until(lambda: not panel.runner.running)
-
-
-def cells(table) -> list[list[str]]:
-    rows, columns = range(table.rowCount), range(table.columnCount)
-    return [[table.item(row, column).text() for column in columns] for row in rows]
 
 
 def test_apply_says_why_it_cannot_be_pressed(panel):
@@ -110,6 +73,7 @@ def test_apply_makes_the_segmentation_and_shows_it(panel):
     assert panel.ui.show3DButton.segmentationNode() is node
     table = cells(panel.ui.resultsTable)
     expected = [[r.name, f"{r.volumeMl:.1f}", f"{100 * r.sure:.0f} %"] for r in panel.logic.results(node)]
+    assert "not measured for this model" in panel.ui.resultsTable.item(0, 2).toolTip()
     assert table == expected and len(table) == 4 and float(table[0][1]) == pytest.approx(3.0, rel=0.1)
     assert "Left atrium is in 2 pieces; check it." in panel.ui.flagsLabel.text
     assert "tiny 1.0.0 · axial slices · CPU, float32" in panel.ui.provenanceLabel.text
@@ -330,76 +294,6 @@ def test_choices_of_the_panel_reach_the_library_and_stay_in_the_scene(panel):
     assert given.roi == pytest.approx((-30, 30, -30, 30, -30, 30))
     stored = slicer.mrmlScene.GetSingletonNode("SIFASegmentation", "vtkMRMLScriptedModuleNode")
     assert stored.GetParameter("device") == "CPU" and stored.GetParameter("excludedStructures") == "LA"
-
-
-def test_model_is_described_and_can_be_chosen(panel, tmp_path):
-    state, fields = (
-        tiny_models.state(),
-        tiny_models.card_fields(id="other", name="Other model", modality="MR"),
-    )
-    models.write_package(tmp_path / "user" / "other", state, **fields)
-    panel.ui.inputSelector.setCurrentNode(add_scan())
-    panel.enter()
-    texts = [panel.ui.modelSelector.itemText(n) for n in range(panel.ui.modelSelector.count)]
-    assert texts == ["Tiny model 1.0.0", "Other model 1.0.0"]
-    assert (
-        "CT and MR · version 1.0.0 · Apache-2.0 · trained on: Nothing: random weights"
-        in panel.ui.modelInfoLabel.text
-    )
-    panel.ui.modelSelector.currentIndex = 1
-    assert panel.ui.modelInfoLabel.text.startswith("<small>MR · version 1.0.0")
-    run(panel)
-    assert "other 1.0.0" in panel.ui.provenanceLabel.text
-
-
-def test_models_are_imported_verified_and_deleted(panel, tmp_path):
-    source = models.write_package(
-        tmp_path / "elsewhere" / "gift",
-        tiny_models.state(),
-        **tiny_models.card_fields(id="gift", name="Gift"),
-    )
-    ui = panel.ui
-    assert not ui.importModelButton.enabled and not ui.verifyModelButton.enabled
-    ui.importPathEdit.currentPath = str(source.folder / "model.json")
-    ui.importModelButton.click()
-    assert ui.modelsStatusLabel.text == "Gift 1.0.0 was imported."
-    assert cells(ui.modelsTable) == [
-        ["Tiny model 1.0.0", "CT/MR", "bundled"],
-        ["Gift 1.0.0", "CT/MR", "imported"],
-    ]
-    assert ui.modelSelector.count == 2
-    ui.modelsTable.selectRow(1)
-    assert ui.verifyModelButton.enabled and ui.deleteModelButton.enabled
-    ui.verifyModelButton.click()
-    assert "is intact" in ui.modelsStatusLabel.text
-    weights = tmp_path / "user" / "gift-1.0.0" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
-    ui.verifyModelButton.click()
-    assert "model.safetensors" in ui.modelsStatusLabel.text
-    ui.deleteModelButton.click()
-    assert not weights.exists() and ui.modelSelector.count == 1
-    ui.modelsTable.selectRow(0)
-    assert not ui.deleteModelButton.enabled
-
-
-def test_refused_model_is_explained_and_leaves_nothing(panel, tmp_path):
-    (tmp_path / "bad.zip").write_bytes(b"no zip at all")
-    panel.ui.importPathEdit.currentPath = str(tmp_path / "bad.zip")
-    panel.ui.importModelButton.click()
-    assert "bad.zip" in panel.ui.modelsStatusLabel.text
-    assert panel.ui.modelsTable.rowCount == 1
-    assert not [p for p in (tmp_path / "user").glob("*") if not p.name.startswith(".")]
-
-
-def test_broken_folder_is_listed_with_its_reason_and_can_be_deleted(panel, tmp_path):
-    (tmp_path / "user" / "junk").mkdir(parents=True)
-    panel.enter()
-    table = panel.ui.modelsTable
-    assert cells(table)[1] == ["junk", "", "unusable"] and "no model.json" in table.item(1, 0).toolTip()
-    table.selectRow(1)
-    assert not panel.ui.verifyModelButton.enabled
-    panel.ui.deleteModelButton.click()
-    assert not (tmp_path / "user" / "junk").exists()
 
 
 def test_edits_are_noticed_when_the_panel_is_opened_again(panel):

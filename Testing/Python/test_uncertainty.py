@@ -12,6 +12,8 @@ import tiny_models
 from SIFALib import engine, uncertainty
 from SIFALib.cli import main
 from SIFALib.inference import Options, segment
+from SIFALib.model_card import DiceCurve
+from SIFALib.records import RecordError
 from SIFALib.volume import Geometry
 from test_inference import Reader, dice, drawing, reader  # noqa: F401  (reader is a fixture)
 from test_views import BALL, SMALL, smooth
@@ -47,6 +49,46 @@ def test_what_was_cleaned_away_counts_against_a_structure():
     before = uncertainty.mass(probabilities)
     probabilities[:, 4:6] = [[1], [0]]  # a stray piece
     assert uncertainty.expected_dice(probabilities, before)[1] == pytest.approx(2 * 4 / (4 + 6))
+
+
+def test_a_curve_gives_back_the_dice_that_certainty_came_with():
+    rng = np.random.default_rng(1)
+    expected = rng.uniform(0.2, 0.9, 60)
+    dice = 1 / (1 + np.exp(-(1.5 + 1.2 * uncertainty.logit(expected))))
+    curve = DiceCurve("60 structures", *uncertainty.dice_curve(expected, dice))
+    assert (curve.offset, curve.slope) == pytest.approx((1.5, 1.2), abs=0.02)
+    assert uncertainty.calibrated(0.5, curve) == pytest.approx(1 / (1 + np.exp(-1.5)), abs=0.005)
+    assert np.isnan(uncertainty.calibrated(float("nan"), curve))
+    assert 0 < uncertainty.calibrated(0.0, curve) < 0.05 and 0.99 < uncertainty.calibrated(1.0, curve) < 1
+    noisy = np.clip(dice + rng.normal(0, 0.08, 60), 0, 1)
+    fitted = DiceCurve("noisy ones", *uncertainty.dice_curve(expected, noisy))
+    said = [uncertainty.calibrated(e, fitted) for e in expected]
+    assert np.mean(said) == pytest.approx(noisy.mean(), abs=0.01)
+
+
+def test_certainty_that_tells_nothing_makes_no_curve():
+    sure = np.linspace(0.2, 0.9, 20)
+    with pytest.raises(ValueError, match="More certainty does not come with more Dice"):
+        uncertainty.dice_curve(sure, 1 - sure)
+    with pytest.raises(ValueError, match="7 structures are too few"):
+        uncertainty.dice_curve(sure[:7], sure[:7])
+    with pytest.raises(RecordError, match="slope is 0"):
+        DiceCurve("nothing", 0.0, 0.0)
+
+
+def test_with_a_curve_in_the_card_the_report_says_the_dice_of_the_curve(reader):  # noqa: F811
+    scan, _ = drawing(BALL)
+    curve = DiceCurve("two structures", -1.0, 0.5)
+    plain, curved = (
+        segment(scan, None, dataclasses.replace(SMALL, dice_curve=c), Options(views="one")).report
+        for c in (None, curve)
+    )
+    assert (plain["dice_calibrated"], curved["dice_calibrated"]) == (False, True)
+    for name, said in plain["expected_dice"].items():
+        if said is not None:
+            assert curved["expected_dice"][name] == pytest.approx(
+                uncertainty.calibrated(said, curve), abs=2e-3
+            )
 
 
 THICK = Geometry((16, 80, 76), (0.0,) * 3, (8.0, 1.8, 1.8))
