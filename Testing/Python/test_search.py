@@ -181,7 +181,7 @@ def test_a_long_scan_of_a_small_patient_is_searched_and_a_small_one_without_a_cl
     where = np.argwhere(truth > 0)[:, ::-1]
     assert np.all(box[0] <= where.min(axis=0)) and np.all(box[1] >= where.max(axis=0))
     assert np.prod(box[1] - box[0] + 1) < 0.5 * truth.size
-    monkeypatch.setattr(search, "SURE", 1.1)
+    monkeypatch.setattr(search, "CREDIBLE", 1.1)
     assert np.array_equal(finish(search.find_heart(job)), slices.whole_box(scan.geometry))
 
 
