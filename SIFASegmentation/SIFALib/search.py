@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 LOCATE_MARGIN_MM = 20.0  # around the heart found by the coarse pass: two of its logits
 LOCATE_SIZE = 64  # least side of the coarse slices, pixels
 # A scan whose slices are at most so many times the model's crop wide and high may show little but the heart: it is
-# looked at whole where the search finds nothing that it could believe. A child's whole chest is as small.
-SMALL, CREDIBLE = 1.3, 0.25
+# looked at whole where the search finds nothing. A child's whole chest is as small.
+SMALL = 1.3
 HEART_ML = 10.0  # less than this in all is no heart, in a scan at least HEART_MM thick; in proportion in a thinner one
 HEART_MM = 50.0
 # Mean expected Dice of the clearest structures in the fine slices, three of them, or two in a scan too thin for a whole
@@ -92,7 +92,7 @@ def find_heart(job: Job) -> Generator[Progress, None, np.ndarray]:
             found = turned[best]
             job.notes.append(TURNED.format(TURNS[best]))
             log.warning(job.notes[-1])
-    if small and found.likeness < CREDIBLE:
+    if found.box is None and small:
         return slices.whole_box(geometry)
     if found.box is None:
         raise NoHeartFound(NO_HEART.format(job.volume.name))
