@@ -127,8 +127,11 @@ def segment_steps(
         found = probabilities.argmax(axis=0)
         familiar = familiarity.check(segmenter, card, volume, grid, job.images(grid), found, flags)
         expected = uncertainty.expected_dice(probabilities, mass)
-        if card.dice_curve is not None:
-            expected = {v: uncertainty.calibrated(e, card.dice_curve) for v, e in expected.items()}
+        # The mean of three planes is less sure than it is right; a single plane's is not, and of a scan unlike those of
+        # the curve nobody knows.
+        curve = card.dice_curve if len(job.views) > 1 and not familiar.flags else None
+        if curve is not None:
+            expected = {v: uncertainty.calibrated(e, curve) for v, e in expected.items()}
         yield job.progress("Cleaning up")
         unsure = (yield from _paste_map(job, doubt, grid)) if doubt is not None else None
         if not options.keep_probabilities:
@@ -141,7 +144,7 @@ def segment_steps(
     report["volumes_ml"] = {
         s.id: v for s, v in zip(wanted, quality.volumes_ml(result, wanted).values(), strict=True)
     }
-    report["dice_calibrated"] = card.dice_curve is not None
+    report["dice_calibrated"] = curve is not None
     report["expected_dice"] = {
         s.id: None if math.isnan(expected[s.value]) else round(expected[s.value], 3) for s in wanted
     }

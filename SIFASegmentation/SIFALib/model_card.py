@@ -170,7 +170,7 @@ class Familiarity:
 
 @dataclass(frozen=True)
 class DiceCurve:
-    """What Dice an expected Dice e of this model came with: 1 / (1 + exp(-(offset + slope log(e / (1 - e))))).
+    """What Dice an expected Dice e came with, of results in three planes: 1 / (1 + exp(-(offset + slope log(e / (1 - e))))).
 
     Fitted on scans whose truth is known; made_of: in words.
     """

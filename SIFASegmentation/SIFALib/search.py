@@ -24,9 +24,9 @@ log = logging.getLogger(__name__)
 
 LOCATE_MARGIN_MM = 20.0  # around the heart found by the coarse pass: two of its logits
 LOCATE_SIZE = 64  # least side of the coarse slices, pixels
-# A scan whose slices are at most so many times the model's crop wide and high may show little but the heart: it is
-# looked at whole where the search finds nothing. A child's whole chest is as small.
-SMALL = 1.3
+# A scan whose slices are at most so many times the model's crop wide and high may show little but the heart (or a child's
+# whole chest): it is looked at whole where the search finds nothing, or is not sure and has found the better half of it.
+SMALL, LITTLE_MORE = 1.3, 2.0
 HEART_ML = 10.0  # less than this in all is no heart, in a scan at least HEART_MM thick; in proportion in a thinner one
 HEART_MM = 50.0
 # Mean expected Dice of the clearest structures in the fine slices, three of them, or two in a scan too thin for a whole
@@ -92,11 +92,17 @@ def find_heart(job: Job) -> Generator[Progress, None, np.ndarray]:
             found = turned[best]
             job.notes.append(TURNED.format(TURNS[best]))
             log.warning(job.notes[-1])
-    if found.box is None and small:
-        return slices.whole_box(geometry)
+    whole = slices.whole_box(geometry)
+    if small and (found.box is None or (found.likeness < SURE and _times(whole, found.box) <= LITTLE_MORE)):
+        return whole
     if found.box is None:
         raise NoHeartFound(NO_HEART.format(job.volume.name))
     return found.box
+
+
+def _times(one: np.ndarray, other: np.ndarray) -> float:
+    """How many times as large as the other a box [2, 3] is."""
+    return float(np.prod((one[1] - one[0] + 1) / (other[1] - other[0] + 1)))
 
 
 def _coarse_pass(job: Job, turn: tuple[int, int, int], passes: int) -> Generator[Progress, None, Find]:

@@ -17,8 +17,8 @@ MAP_OPACITY = 0.6
 def sureToolTip(calibrated: bool) -> str:
     if not calibrated:
         return _(
-            "How sure the model is of the structure as a whole. What overlap with the truth that comes with was not "
-            "measured for this model; take it as a hint where to look twice."
+            "How sure the model is of the structure as a whole, as a hint where to look twice. What overlap with the truth "
+            "that comes with is not known for this scan and model."
         )
     return _(
         "The overlap (Dice) with the true structure that the model expects in scans like those it was trained on: "

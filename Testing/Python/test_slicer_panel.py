@@ -73,7 +73,7 @@ def test_apply_makes_the_segmentation_and_shows_it(panel):
     assert panel.ui.show3DButton.segmentationNode() is node
     table = cells(panel.ui.resultsTable)
     expected = [[r.name, f"{r.volumeMl:.1f}", f"{100 * r.sure:.0f} %"] for r in panel.logic.results(node)]
-    assert "not measured for this model" in panel.ui.resultsTable.item(0, 2).toolTip()
+    assert "not known for this scan and model" in panel.ui.resultsTable.item(0, 2).toolTip()
     assert table == expected and len(table) == 4 and float(table[0][1]) == pytest.approx(3.0, rel=0.1)
     assert "Left atrium is in 2 pieces; check it." in panel.ui.flagsLabel.text
     assert "tiny 1.0.0 · axial slices · CPU, float32" in panel.ui.provenanceLabel.text

@@ -76,13 +76,15 @@ def test_certainty_that_tells_nothing_makes_no_curve():
         DiceCurve("nothing", 0.0, 0.0)
 
 
-def test_with_a_curve_in_the_card_the_report_says_the_dice_of_the_curve(reader):  # noqa: F811
+def test_with_a_curve_in_the_card_the_report_of_three_planes_says_the_dice_of_the_curve(reader):  # noqa: F811
     scan, _ = drawing(BALL)
     curve = DiceCurve("two structures", -1.0, 0.5)
     plain, curved = (
-        segment(scan, None, dataclasses.replace(SMALL, dice_curve=c), Options(views="one")).report
+        segment(scan, None, dataclasses.replace(SMALL, dice_curve=c), Options(views="three")).report
         for c in (None, curve)
     )
+    alone = segment(scan, None, dataclasses.replace(SMALL, dice_curve=curve), Options(views="one")).report
+    assert not alone["dice_calibrated"]  # one plane is as sure as it is right
     assert (plain["dice_calibrated"], curved["dice_calibrated"]) == (False, True)
     for name, said in plain["expected_dice"].items():
         if said is not None:
