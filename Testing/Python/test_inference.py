@@ -126,11 +126,17 @@ def test_nothing_is_drawn_outside_of_the_region_of_interest(reader: Reader):
         assert len(points) > 1000 and np.all(points.max(axis=0) < ball + 6 + 2.5)  # a slice distance to spare
 
 
-def test_a_scan_of_little_but_the_heart_is_not_searched(reader: Reader):
+def test_a_scan_of_little_but_the_heart_loses_nothing_of_it(reader: Reader):
     small = Geometry((120, 110, 100), (0.0,) * 3, (1.2, 1.2, 1.2))
     scan, truth = drawing(small)
+    assert dice(segment(scan, None, CARD).labels.array == 3, truth == 3) > 0.97
+
+
+def test_a_thin_scan_of_little_but_the_heart_is_not_searched(reader: Reader):
+    thin = Geometry((120, 110, 10), (0.0,) * 3, (1.2, 1.2, 3.0))
+    scan, truth = drawing(thin)
     stages = [p.stage for p in segment_steps(scan, None, CARD)]
-    assert "Finding the heart" not in stages
+    assert "Finding the heart" not in stages and "Segmenting" in stages
     assert dice(segment(scan, None, CARD).labels.array == 3, truth == 3) > 0.97
 
 
