@@ -136,12 +136,18 @@ def trained(name: str, options: argparse.Namespace, facts: dict) -> dict:
 
 def lend_anatomies(place: Path, folder: Path, healthy: bool, settings: Settings) -> None:
     """Let a training use tissue maps that all rows share: of anybody, or the first healthy adults."""
-    shared = place / ("healthy" if healthy else "anybody")
-    seeds = healthy_adults(settings.anatomies) if healthy else range(settings.anatomies)
-    make_anatomies(shared, list(seeds), settings.spacing_mm)
-    (folder / "anatomies").mkdir(parents=True, exist_ok=True)
-    for number, seed in enumerate(seeds):
-        link = folder / "anatomies" / f"{number}.nrrd"
+    seeds = healthy_adults(settings.anatomies) if healthy else list(range(settings.anatomies))
+    lend(place / ("healthy" if healthy else "anybody"), seeds, folder / "anatomies", settings.spacing_mm)
+    unseen = [pretraining.VALIDATION_SEED + n for n in range(settings.validation_anatomies)]
+    lend(place / "validation", unseen, folder / "validation", settings.spacing_mm, unseen[0])
+
+
+def lend(shared: Path, seeds: list[int], folder: Path, spacing_mm: float, first: int = 0) -> None:
+    """Links in `folder`, numbered from `first`, to tissue maps in `shared`, which are made if they are missing."""
+    make_anatomies(shared, seeds, spacing_mm)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds, first):
+        link = folder / f"{number}.nrrd"
         if not link.exists():
             link.symlink_to((shared / f"{seed}.nrrd").resolve())
 
