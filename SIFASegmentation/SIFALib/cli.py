@@ -1,4 +1,4 @@
-"""The command line: `sifa segment`, `sifa models`, `sifa train`, `sifa runs`, `sifa phantom`, `sifa doctor`, and more.
+"""The command line: `sifa segment`, `sifa batch`, `sifa models`, `sifa train`, `sifa runs`, `sifa doctor`, and more.
 
 Thin: it turns text into arguments, results into text, and every foreseeable failure into one sentence on
 stderr and an exit code. Data goes to stdout, progress and errors to stderr. Nothing here needs a package
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from . import __version__
 from .cli_data_options import add_check_data, add_evaluate, add_export, add_import_tf
-from .cli_options import add_doctor, add_models, add_phantom, add_segment
+from .cli_options import add_batch, add_doctor, add_models, add_phantom, add_segment
 from .cli_parsers import EXIT_CODES
 from .cli_run import INTERRUPTED, OTHER, USAGE, Failure, complain, sentence
 from .cli_train_options import add_runs, add_train
@@ -76,6 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.set_defaults(debug=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     add_segment(commands, [common, store])
+    add_batch(commands, [common, store])
     add_models(commands, [common, store])
     add_import_tf(commands, [common, store])
     add_check_data(commands, [common])

@@ -1,4 +1,4 @@
-"""The options of the commands that use models: `sifa segment`, `models`, `phantom`, `doctor`. Python's own packages only."""
+"""The options of `sifa segment`, `batch`, `models`, `phantom`, `doctor`. Python's own packages only."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ OUT is a Slicer segmentation with names, colours and terminology (.seg.nrrd), or
 (.nii.gz, .nii, .nrrd, .mha; 1 myocardium, 2 left atrium, 3 left ventricle, 4 ascending aorta),
 on exactly the grid of IN. Volumes in ml are printed as a table."""
 
+BATCH = """Segment the heart in every scan of a folder.
+
+FOLDER and the folders in it hold NIfTI, NRRD or MetaImage files, or DICOM series, each in a folder of its own.
+OUT gets NAME.seg.nrrd and NAME.sifa.json (the report) of each scan, and volumes.csv with a row for each.
+What is done already is left as it is: stopped, the same command goes on. A scan that cannot be segmented
+is told in its row, and the others are done."""
+
 ROI = (
     "box around the heart, which otherwise is searched: in mm as 3D Slicer shows them (R to the right, A to "
     "the front, S to the head), as R0,R1,A0,A1,S0,S1 or as centre and size R,A,S/DR,DA,DS"
@@ -26,6 +33,8 @@ BATCH_SIZE = (
     "slices at once; on the CPU it changes not a single label, on a GPU at most what rounding decides "
     "(default: what suits the device)"
 )
+
+MODEL = "model: id, id@version, or a folder (default: the bundled one)"
 
 VIEWS = (
     "planes to look in: auto and three average three planes across each other, except in a stack of thick slices; "
@@ -43,9 +52,7 @@ def add_segment(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("input", metavar="IN", type=Path)
     parser.add_argument("output", metavar="OUT", type=Path)
-    parser.add_argument(
-        "--model", metavar="ID", help="model: id, id@version, or a folder (default: the bundled one)"
-    )
+    parser.add_argument("--model", metavar="ID", help=MODEL)
     add_device(parser)
     parser.add_argument("--batch-size", type=int, metavar="N", help=BATCH_SIZE)
     parser.add_argument("--roi", metavar="BOX", help=ROI)
@@ -58,6 +65,19 @@ def add_segment(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write a JSON report")
     parser.add_argument("--picture", metavar="FILE", type=Path, help="also write a PNG with outlines")
     parser.add_argument("--quiet", action="store_true", help="no progress and no table")
+
+
+def add_batch(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = add_command(
+        commands, "batch", parents, "cli_batch.run", "segment the heart in every scan of a folder", BATCH
+    )
+    parser.add_argument("input", metavar="FOLDER", type=Path)
+    parser.add_argument("output", metavar="OUT", type=Path, help="made if it is missing")
+    parser.add_argument("--model", metavar="ID", help=MODEL)
+    add_device(parser)
+    parser.add_argument("--structures", metavar="IDS", help="only these, for example LV,MYO")
+    parser.add_argument("--views", choices=("auto", "one", "three"), default="auto", help=VIEWS)
+    parser.add_argument("--quiet", action="store_true", help="no progress and no rows")
 
 
 def add_models(commands: Any, parents: list[argparse.ArgumentParser]) -> None:

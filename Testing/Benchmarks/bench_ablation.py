@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "ablation", help="what was trained")
     parser.add_argument("--iterations", type=int, default=1000)
     parser.add_argument("--width", type=int, default=4, help="channels of the networks' first layer")
+    parser.add_argument("--threads", type=int, default=Settings().threads)
     parser.add_argument("--start-model", help='id or folder that "adapted" starts from, not "everything"')
     parser.add_argument("--only", nargs="+", choices=[*ROWS, ADAPTED], default=[*ROWS, ADAPTED])
     parser.add_argument("--phantoms", type=int, default=2, help="whole ones of each modality")
@@ -124,6 +125,7 @@ def trained(name: str, options: argparse.Namespace, facts: dict) -> dict:
         iterations=options.iterations,
         anatomies=ANATOMIES,
         randomisation=row.randomisation,
+        threads=options.threads,
     )
     torch.set_num_threads(settings.threads)
     lend_anatomies(options.folder, folder, row.healthy, settings)
@@ -194,6 +196,7 @@ def adapted(options: argparse.Namespace, facts: dict) -> dict:
             *("--source", "phantom", "--target", str(listed)),
             *("--start-model", str(package.folder), "--iterations", str(options.iterations // 4)),
             *("--width", str(package.card.architecture.width)),
+            *("--threads", str(options.threads)),
         ]
         done(["train", str(run), *([] if run.exists() else more), "--quiet"])
         name = f"adapted-{modality.lower()}"

@@ -1,0 +1,83 @@
+"""The scans of a batch: where they lie, how their results are called, and whether they changed since."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .datasets import sources
+from .volume import Volume, read
+
+LONGEST_NAME = 80  # characters of a file's name: paths in Windows are short
+
+
+class BatchError(ValueError):
+    """The batch cannot begin or go on; the message is a sentence."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan. name: of its files, unlike all others'. source: what a person calls it, a path or a volume's name.
+
+    read: gives the scan, yielding 0..1 meanwhile; raises VolumeError or OSError. fingerprint: a text that changes when
+    the scan does; raises OSError.
+    """
+
+    name: str
+    source: str
+    read: Callable[[], Generator[float, None, Volume]]
+    fingerprint: Callable[[], str]
+
+
+def find_cases(folder: str | os.PathLike) -> list[Case]:
+    """The scans in a folder and below: NIfTI, NRRD, MetaImage files, and folders with one DICOM series each.
+
+    Label maps and segmentations are left out. Raises BatchError if there is no such folder, or no scan in it.
+    """
+    if not Path(folder).is_dir():
+        raise BatchError(f"There is no folder {folder}; give the one that holds your scans.")
+    try:
+        found = sources.find(str(folder), labelled=False).scans
+    except ValueError as error:
+        raise BatchError(str(error)) from None
+    scans = [scan for scan in found if scan.kind not in ("TFRecord", "npz")]
+    if not scans:
+        raise BatchError(f"{folder} holds no scans; those are NIfTI, NRRD, MetaImage files and DICOM series.")
+    names = file_names([scan.name for scan in scans])
+    return [_case_of(name, scan.image) for name, scan in zip(names, scans, strict=True)]
+
+
+def _case_of(name: str, path: Path) -> Case:
+    def steps() -> Generator[float, None, Volume]:
+        yield 0.0
+        return read(path)
+
+    return Case(name, str(path), steps, lambda: _state_of(path))
+
+
+def _state_of(path: Path) -> str:
+    """Sizes and times of change of a file, or of all files in a folder."""
+    members = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for member in members:
+        stat = member.stat()
+        digest.update(f"{member.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def file_names(names: Sequence[str]) -> list[str]:
+    """Names that every system takes for a file, no two alike in any case, in the same order."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        stem = re.sub(r"[^\w\-. ]+", "_", name).strip(" ._")[:LONGEST_NAME].strip(" ._") or "scan"
+        free, number = stem, 2
+        while free.lower() in taken:
+            free, number = f"{stem} {number}", number + 1
+        taken.add(free.lower())
+        result.append(free)
+    return result

@@ -1,0 +1,276 @@
+"""A folder of scans in, a folder of results out: restartable, nothing of a person's lost, no scan holds up another."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import tiny_models
+from SIFALib import batch, segmentation_file, volume
+from SIFALib.cli import main
+from SIFALib.inference import NoHeartFound, Options, Progress, Result
+from SIFALib.models import ModelCard
+from SIFALib.volume import Geometry, Volume
+
+
+def card_of(sha256: str) -> ModelCard:
+    return ModelCard(
+        sha256=sha256,
+        sifa_version="0.1.0",
+        created="2026-01-01T00:00:00+00:00",
+        **tiny_models.card_fields(),
+    )
+
+
+CARD = card_of("0" * 64)
+GRID = Geometry((40, 44, 20), (1.0, 2.0, 3.0), (4.0, 4.5, 6.0))
+FIRST_SLICE_ML = 40 * 44 * 4.0 * 4.5 * 6.0 / 1000
+
+
+def scan(seed: int = 0) -> Volume:
+    return Volume(np.random.default_rng(seed).normal(0, 99, GRID.shape).astype(np.int16), GRID, "scan")
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    """Three scans: beside each other, in a folder with an accent and a blank, and a broken one."""
+    scans = tmp_path / "scans"
+    (scans / "é b").mkdir(parents=True)
+    volume.write(scan(1), scans / "one.nrrd")
+    volume.write(scan(2), scans / "é b" / "two.nii.gz")
+    (scans / "broken.nii.gz").write_bytes(b"no image")
+    return scans
+
+
+class Segmenter:
+    """Left ventricle in the first slice; counts what it was given."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.given: list[Volume] = []
+        self.error = error
+
+    def __call__(self, given: Volume):
+        self.given.append(given)
+        yield Progress("Segmenting", 0.5, 3.0)
+        if self.error is not None:
+            raise self.error
+        labels = np.zeros(given.geometry.shape, np.uint8)
+        labels[0] = 3
+        flags = [{"structure": "LA", "kind": "missing", "warns": True, "message": "Left atrium is missing."}]
+        ml = {"LV": float((labels == 3).sum() * given.geometry.voxel_ml)}
+        yield Progress("Segmenting", 1.0, 0.0)
+        return Result(Volume(labels, given.geometry), None, {"volumes_ml": ml, "flags": flags})
+
+
+def finish(steps):
+    events = []
+    while True:
+        try:
+            events.append(next(steps))
+        except StopIteration as end:
+            return end.value, events
+
+
+def run(place: Path, out: Path, segmenter: Segmenter | None = None, card=CARD, options=Options()):
+    cases = batch.find_cases(place)
+    return finish(batch.run(cases, batch.prepare_folder(out), segmenter or Segmenter(), card, options))
+
+
+def table(out: Path) -> list[dict]:
+    return list(csv.DictReader((out / batch.TABLE).read_text(encoding="utf-8").splitlines()))
+
+
+def states(rows) -> dict[str, str]:
+    return {row.name: row.state for row in rows}
+
+
+def test_every_scan_gets_a_segmentation_a_report_and_a_row(place, tmp_path):
+    rows, events = run(place, tmp_path / "out")
+    assert states(rows) == {"broken": batch.FAILED, "one": batch.DONE, "é b_two": batch.DONE}
+    for name, seed in (("one", 1), ("é b_two", 2)):
+        labels, structures = segmentation_file.read_seg_nrrd(tmp_path / "out" / f"{name}.seg.nrrd")
+        assert [s.id for s in structures] == ["MYO", "LA", "LV", "AA"]
+        assert labels.geometry == scan(seed).geometry and (labels.array[0] == 3).all()
+        assert json.loads((tmp_path / "out" / f"{name}.sifa.json").read_text())["volumes_ml"]["LV"] > 0
+    written = {row["scan"]: row for row in table(tmp_path / "out")}
+    assert float(written["one"]["LV (ml)"]) == pytest.approx(FIRST_SLICE_ML, abs=0.01)
+    assert written["one"]["look twice"] == "Left atrium is missing."
+    assert "broken.nii.gz" in written["broken"]["message"] and written["broken"]["LV (ml)"] == ""
+    fractions = [event.fraction for event in events]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+    assert not [p for p in (tmp_path / "out").iterdir() if p.name.startswith(".")]
+
+
+def test_what_is_done_is_not_done_again_and_what_changed_is(place, tmp_path):
+    run(place, tmp_path / "out")
+    again = Segmenter()
+    rows, _ = run(place, tmp_path / "out", again)
+    assert not again.given
+    assert states(rows) == {"broken": batch.FAILED, "one": batch.KEPT, "é b_two": batch.KEPT}
+    assert [row.volumes_ml.get("LV") for row in rows if row.state == batch.KEPT] == [
+        pytest.approx(FIRST_SLICE_ML)
+    ] * 2
+    volume.write(scan(7), place / "one.nrrd")
+    rows, _ = run(place, tmp_path / "out", again)
+    assert states(rows)["one"] == batch.DONE and len(again.given) == 1
+
+
+@pytest.mark.parametrize("what", ["model", "options"])
+def test_another_model_or_other_options_do_everything_again(place, tmp_path, what):
+    run(place, tmp_path / "out")
+    again = Segmenter()
+    if what == "model":
+        run(place, tmp_path / "out", again, card=card_of("1" * 64))
+    else:
+        run(place, tmp_path / "out", again, options=Options(structures=("LV",)))
+    assert len(again.given) == 2
+
+
+def test_the_device_decides_nothing_about_what_is_done(place, tmp_path):
+    run(place, tmp_path / "out")
+    again = Segmenter()
+    run(place, tmp_path / "out", again, options=Options(device="cuda", batch_size=3))
+    assert not again.given
+
+
+def test_a_segmentation_that_somebody_corrected_is_never_written_over(place, tmp_path):
+    run(place, tmp_path / "out")
+    edited = Volume(np.ones(GRID.shape, np.uint8), GRID)
+    segmentation_file.write_seg_nrrd(edited, tmp_path / "out" / "one.seg.nrrd")
+    rows, _ = run(place, tmp_path / "out")
+    assert states(rows)["one"] == batch.KEPT  # with the same settings nothing is to be done
+    rows, _ = run(place, tmp_path / "out", options=Options(views="one"))
+    row = next(row for row in rows if row.name == "one")
+    assert row.state == batch.FAILED and "not written over" in row.message and "one.seg.nrrd" in row.message
+    assert (segmentation_file.read_seg_nrrd(tmp_path / "out" / "one.seg.nrrd")[0].array == 1).all()
+
+
+def test_results_may_lie_among_the_scans_and_are_no_scans(place):
+    (place / "one.json").write_text("what the scanner said")
+    run(place, place)
+    assert (place / "one.json").read_text() == "what the scanner said"
+    rows, _ = run(place, place)
+    assert len(rows) == 3
+
+
+@pytest.mark.parametrize(
+    "error, said",
+    [
+        (NoHeartFound("No heart was found in one."), "No heart was found in one."),
+        (MemoryError("Not enough memory for 9 slices."), "Not enough memory for 9 slices."),
+        (RuntimeError("odd"), "Something went wrong (RuntimeError): odd."),
+    ],
+)
+def test_a_scan_that_fails_is_told_and_holds_up_no_other(place, tmp_path, error, said):
+    rows, _ = run(place, tmp_path / "out", Segmenter(error))
+    assert [row.message for row in rows if row.name == "one"] == [said]
+    assert len(rows) == 3 and len(table(tmp_path / "out")) == 3
+
+
+def test_a_full_disk_ends_the_batch_with_a_sentence_and_keeps_what_is_done(place, tmp_path, monkeypatch):
+    run(place, tmp_path / "out")
+    before = (tmp_path / "out" / "one.seg.nrrd").read_bytes()
+    volume.write(scan(9), place / "one.nrrd")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "out"))
+
+    monkeypatch.setattr(batch, "write_seg_nrrd", full)
+    with pytest.raises(batch.BatchError, match=r"the disk is full\..*What is finished stays"):
+        run(place, tmp_path / "out")
+    monkeypatch.undo()
+    assert (tmp_path / "out" / "one.seg.nrrd").read_bytes() == before
+    rows, _ = run(place, tmp_path / "out")
+    assert states(rows)["one"] == batch.DONE
+
+
+@pytest.mark.parametrize("moment", ["reading", "write_seg_nrrd", "files.write_text", "os.replace"])
+@pytest.mark.parametrize("again", [False, True], ids=["first time", "replacing"])
+def test_killed_at_any_moment_the_batch_goes_on(place, tmp_path, monkeypatch, moment, again):
+    """A kill is an exception that nobody catches; nothing is cleaned up but what Python's own `finally` does."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    out = tmp_path / "out"
+    if again:
+        run(place, out)
+        volume.write(scan(9), place / "one.nrrd")
+    with monkeypatch.context() as patch:
+        if moment == "reading":
+            patch.setattr(batch, "check", kill)
+        else:
+            owner, _, name = moment.rpartition(".")
+            patch.setattr(getattr(batch, owner) if owner else batch, name, kill)
+        with pytest.raises(Killed):
+            run(place, out)
+    (out / f".{'0a' * 16}.nrrd").write_bytes(b"half")
+    (out / ".volumes.csv.1.tmp").write_bytes(b"half")
+    rows, _ = run(place, out)
+    assert states(rows)["one"] == batch.DONE and states(rows)["é b_two"] in (batch.DONE, batch.KEPT)
+    assert states(run(place, out)[0]) == {"broken": batch.FAILED, "one": batch.KEPT, "é b_two": batch.KEPT}
+    assert not [p for p in out.iterdir() if p.name.startswith(".")]
+
+
+def test_time_left_counts_the_scans_that_wait(place, tmp_path):
+    _, events = run(place, tmp_path / "out")
+    first = next(e for e in events if e.row.name == "one" and e.stage == "Segmenting")
+    assert first.seconds_left >= 6.0  # 3 s of this one and as many of the other
+
+
+def test_no_folder_and_no_scan_are_named(tmp_path):
+    with pytest.raises(batch.BatchError, match="There is no folder"):
+        batch.find_cases(tmp_path / "nowhere")
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(batch.BatchError, match="holds no"):
+        batch.find_cases(tmp_path)
+
+
+def test_results_need_a_folder_that_can_be_written_to(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(batch.BatchError, match="cannot be written to"):
+        batch.prepare_folder(tmp_path / "file" / "out")
+
+
+def test_names_of_files_differ_on_every_system():
+    names = batch.file_names(["a/b", "a b", "A_B", "..", "x" * 300, "x" * 300, "a:b"])
+    assert len({n.lower() for n in names}) == len(names)
+    assert all(n and len(n) <= 90 and not set(n) & set('/\\:*?"<>|') for n in names)
+    assert names[0] == "a_b" and names[1] == "a b"
+
+
+def test_the_command_says_what_became_of_each_scan_and_fails_if_one_did(place, tmp_path, capsys):
+    tiny_models.write_constant(tmp_path / "models" / "tiny-1.0.0", 3)
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    store = ("--model", "tiny", "--models-folder", str(tmp_path / "models"))
+    command = ["batch", str(place), str(tmp_path / "out"), *store]
+    assert main(command) == 3
+    shown = capsys.readouterr()
+    assert "2 of 3 scans are done" in shown.out and "one  done  MYO 0.0 ml" in shown.out
+    assert "broken  failed" in shown.out and "broken.nii.gz" in shown.out
+    (place / "broken.nii.gz").unlink()
+    assert main([*command, "--quiet"]) == 0
+    assert capsys.readouterr().out == ""
+    assert {row["state"] for row in table(tmp_path / "out")} == {batch.KEPT}
+
+
+def test_the_command_refuses_what_cannot_be_before_it_begins(place, tmp_path, capsys):
+    assert main(["batch", str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 3
+    assert main(["batch", str(place), str(tmp_path / "out"), "--structures", "RV"]) == 2
+    assert main(["batch", str(place), str(tmp_path / "out"), "--device", "quantum"]) == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_odd_report_counts_as_none(tmp_path):
+    for text in ("[1]", "{", "\udc00"):
+        (tmp_path / "one.sifa.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+        assert batch.report_of(tmp_path, "one") == {}
