@@ -56,9 +56,22 @@ class Views(enum.Enum):
         }[self.value]
 
 
+class BatchSource(enum.Enum):
+    """Where the scans of a batch come from."""
+
+    FOLDER = "folder"
+    SCENE = "scene"
+
+    def label(self) -> str:
+        return {"folder": _("A folder"), "scene": _("Volumes of this scene")}[self.value]
+
+
 @parameterNodeWrapper
 class SIFASegmentationParameterNode:
-    """model: `id@version`, or empty for the default one. excludedStructures: ids, divided by spaces."""
+    """model: `id@version`, or empty for the default one. excludedStructures: ids, divided by spaces.
+
+    batchFolder, batchOutput: paths, or empty.
+    """
 
     inputVolume: vtkMRMLScalarVolumeNode
     outputSegmentation: vtkMRMLSegmentationNode
@@ -69,3 +82,6 @@ class SIFASegmentationParameterNode:
     views: Views = Views.AUTOMATIC
     uncertainty: bool = False
     excludedStructures: str = ""
+    batchSource: BatchSource = BatchSource.FOLDER
+    batchFolder: str = ""
+    batchOutput: str = ""

@@ -12,17 +12,13 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
-from . import Words
+from . import Volumes, Words
+from .BatchPanel import BatchPanel
 from .Dependencies import DependencyError
 from .Logic import NodeGone, SIFASegmentationLogic
 from .ModelsPanel import ModelsPanel
 from .ResultsPanel import ResultsPanel
 from .Steps import Runner, Step
-
-
-def _isPlainVolume(node) -> bool:
-    """One that the selector of the input offers: no label map, no colours, not hidden."""
-    return node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetHideFromEditors()
 
 
 class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -50,6 +46,9 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.runner = Runner(self.onStep, self.onDone, self.onError)
         self.resultsPanel = ResultsPanel(self.ui, self.logic)
         self.modelsPanel = ModelsPanel(self.ui, self.logic, self.refreshModels)
+        self.batchPanel = BatchPanel(
+            self.ui, self.logic, self._choices, self._whyNoBatch, self._showBatchRunning
+        )
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
@@ -60,6 +59,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         self.runner.cancel()
+        self.batchPanel.stop()
         self.removeObservers()
 
     def enter(self) -> None:
@@ -73,6 +73,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller, event) -> None:
         self.runner.cancel()
+        self.batchPanel.stop()
         self._showRunning(False)
         self._showStatus("")
         self.resultsPanel.show(None)
@@ -86,7 +87,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Observe the scene's parameter node; take the first volume if none is chosen."""
         self.setParameterNode(self.logic.getParameterNode())
         if not self._parameterNode.inputVolume:
-            volumes = filter(_isPlainVolume, slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
+            volumes = filter(Volumes.isPlain, slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
             first = next(volumes, None)
             if first is not None:
                 self._parameterNode.inputVolume = first
@@ -119,6 +120,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
                 if output is not self.resultsPanel.node:
                     self.resultsPanel.show(output)
             self._checkCanApply()
+            self.batchPanel.show(self._parameterNode)
         finally:
             self._updating = False
 
@@ -146,11 +148,20 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         node = self._parameterNode
         if node is None:
             return _("The scene is being closed.")
+        if self.batchPanel.running:
+            return _("A batch is running; wait for its end, or cancel it under Batch.")
         if node.inputVolume is None:
             return _("Select an input volume.")
         if node.inputVolume.GetImageData() is None:
             return _("{name} holds no image; load it again.").format(name=node.inputVolume.GetName())
-        card = self._card()
+        return self._whyNoModel()
+
+    def _whyNoBatch(self) -> str:
+        return _("A segmentation is running.") if self.runner.running else self._whyNoModel()
+
+    def _whyNoModel(self) -> str:
+        """What keeps the chosen model from drawing anything; "" if nothing does."""
+        node, card = self._parameterNode, self._card()
         if card is None and node.model:
             return _("The model {model} is not installed; select another, or import it under Models.").format(
                 model=node.model
@@ -233,17 +244,24 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.logic.segmentSteps(
                 node.inputVolume,
                 outputSegmentation=node.outputSegmentation,
-                model=self._card().key,
-                device=node.device.value,
-                precision=node.precision.value,
                 roi=node.roi,
-                structures=self._structures(),
-                views=node.views.value,
                 uncertainty=node.uncertainty,
+                **self._choices(),
             )
         )
         self._showRunning(True)
         self.onStep(Step(_("Starting")))
+
+    def _choices(self) -> dict:
+        """What holds for one scan and for a batch."""
+        node = self._parameterNode
+        return {
+            "model": self._card().key,
+            "device": node.device.value,
+            "precision": node.precision.value,
+            "structures": self._structures(),
+            "views": node.views.value,
+        }
 
     # What the runner says
 
@@ -271,13 +289,23 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _showRunning(self, running: bool) -> None:
         self.ui.progressFrame.setVisible(running)
+        self.ui.batchCollapsibleButton.enabled = not running
+        self._showBusy(running)
+
+    def _showBatchRunning(self, running: bool) -> None:
+        self.ui.resultsCollapsibleButton.enabled = not running
+        self._showBusy(running)
+
+    def _showBusy(self, busy: bool) -> None:
+        """Lock what a segmentation that is going on depends on."""
         for part in (self.ui.inputsFrame, self.ui.advancedCollapsibleButton, self.ui.modelsCollapsibleButton):
-            part.enabled = not running
+            part.enabled = not busy
         self._checkCanApply()
+        self.batchPanel.show(self._parameterNode)
 
     def _showStatus(self, text: str, isError: bool = False) -> None:
         self.ui.statusLabel.text = text
-        self.ui.statusLabel.setStyleSheet("color: #c0392b" if isError else "")
+        self.ui.statusLabel.setStyleSheet(f"color: {Words.BAD}" if isError else "")
         self.ui.statusLabel.setVisible(bool(text))
         if not self.runner.running:
             self.ui.progressFrame.setVisible(False)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 BRIEF = 60  # characters on what a model was trained on; the rest is in the tooltip
 SWATCH = 12  # pixels
+BAD = "#c0392b"  # what is wrong is written in this colour
 
 
 def timeLeft(seconds: float | None) -> str:
@@ -71,6 +72,21 @@ def provenance(report: dict) -> str:
         precision=report.get("precision", "?"),
         seconds=seconds,
     )
+
+
+def batchState(state: str) -> str:
+    """What became of a scan of a batch, as the person reads it; the library's word for it otherwise."""
+    return {
+        "waiting": _("waiting"),
+        "working": _("being segmented"),
+        "done": _("done"),
+        "finished before": _("finished before"),
+        "failed": _("failed"),
+    }.get(state, state)
+
+
+def ml(structureId: str, volume: float) -> str:
+    return f"{structureId}: {volume:.1f} ml"
 
 
 def swatch(color: tuple[int, int, int]) -> qt.QIcon:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from SIFASegmentationLib import Volumes
 from SIFASegmentationLib.Steps import Runner, Step
 from slicer.i18n import tr as _
 
@@ -81,7 +82,7 @@ class ScansStep:
     def _offerVolumes(self) -> None:
         known = {row.key: row for row in self.rows}
         excluded = self._excluded()
-        self.rows = [known.get(n.GetID()) or Row(n.GetID(), n.GetName()) for n in SceneExport.sceneVolumes()]
+        self.rows = [known.get(n.GetID()) or Row(n.GetID(), n.GetName()) for n in Volumes.inScene()]
         for row in self.rows:
             row.ticked = row.key not in excluded
 
@@ -171,7 +172,7 @@ class ScansStep:
     def choose(self, node) -> None:
         """Take the volumes of the scene, that one ticked and no other."""
         assert self.parameters is not None
-        others = [n.GetID() for n in SceneExport.sceneVolumes() if n is not node]
+        others = [n.GetID() for n in Volumes.inScene() if n is not node]
         self.parameters.excludedScans = json.dumps(others)
         self.parameters.scans = Scans.SCENE
 
@@ -192,7 +193,7 @@ class ScansStep:
         elif self.parameters.scans is Scans.SCENE:
             folder = self.logic.copies.folder(self.logic.runsFolder)
             ticked = {row.key for row in self.rows if row.ticked}
-            nodes = [n for n in SceneExport.sceneVolumes() if n.GetID() in ticked]
+            nodes = [n for n in Volumes.inScene() if n.GetID() in ticked]
             self.place = str(folder)
             self.runner.start(SceneExport.exportSteps(nodes, folder))
         else:

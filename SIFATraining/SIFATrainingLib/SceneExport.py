@@ -6,21 +6,8 @@ import re
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-import slicer
 from SIFASegmentationLib.Steps import Step
 from slicer.i18n import tr as _
-
-
-def sceneVolumes() -> list:
-    """The grey volumes of the scene that a person sees."""
-    nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
-    return [
-        n
-        for n in nodes
-        if n.GetClassName() == "vtkMRMLScalarVolumeNode"
-        and not n.GetHideFromEditors()
-        and n.GetImageData() is not None
-    ]
 
 
 def fileNames(nodes: Sequence) -> dict[str, str]:

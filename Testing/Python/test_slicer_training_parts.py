@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from SIFALib.method import Method
 from SIFALib.model_card import ModelError
+from SIFASegmentationLib import Volumes
 from SIFASegmentationLib import Words as Common
 from SIFATrainingLib import AdvancedSettings, Presets, SceneExport, Words
 from SIFATrainingLib.Parameters import Preset
@@ -142,10 +143,10 @@ def test_volumes_get_file_names_that_no_two_share():
     assert len({name.lower() for name in found}) == len(names)
     assert not any(set(name) & set('/\\:*?"<>|') for name in found)
     assert all(name.endswith("scan") for name in found)  # none is taken for a label map
-    assert [n.GetName() for n in SceneExport.sceneVolumes()] == [n.GetName() for n in nodes]
+    assert [n.GetName() for n in Volumes.inScene()] == [n.GetName() for n in nodes]
     nodes[0].SetHideFromEditors(True)
     slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty")
-    assert len(SceneExport.sceneVolumes()) == len(names) - 1
+    assert len(Volumes.inScene()) == len(names) - 1
     stage.clear_scene()
 
 

@@ -1,0 +1,226 @@
+"""The section Batch: a folder or the scene in, a folder out, a row for each scan."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ctk
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from . import BatchLogic, Tables, Volumes, Words
+from .Dependencies import DependencyError
+from .Logic import SIFASegmentationLogic
+from .Parameters import BatchSource, SIFASegmentationParameterNode
+from .Steps import Runner, Step
+
+if TYPE_CHECKING:
+    from SIFALib.batch import Event, Row
+
+ROWS = 8  # of the table, before it scrolls
+SIGNS = {"done": "✓", "finished before": "✓", "failed": "✗", "working": "…", "waiting": ""}
+
+
+class BatchPanel:
+    """choices: what the rest of the panel says of model, device, planes and structures, as `batchSteps` takes it.
+
+    otherReason: what else keeps a batch from starting ("": nothing). onRunning: called when a batch begins or ends.
+    """
+
+    def __init__(
+        self,
+        ui,
+        logic: SIFASegmentationLogic,
+        choices: Callable[[], dict],
+        otherReason: Callable[[], str],
+        onRunning: Callable[[bool], None],
+    ) -> None:
+        self.ui, self.logic = ui, logic
+        self._choices, self._otherReason, self._onRunning = choices, otherReason, onRunning
+        self.parameters: SIFASegmentationParameterNode | None = None
+        self.rows: dict[int, Row] = {}
+        self.runner = Runner(self._onStep, self._onDone, self._onError)
+        for edit in (ui.batchFolderEdit, ui.batchOutputEdit):
+            edit.filters = ctk.ctkPathLineEdit.Dirs
+        Tables.prepare(ui.batchTable, [_("Scan"), _("State")])
+        ui.batchButton.connect("clicked(bool)", self.onButton)
+        ui.batchOpenFolderButton.connect("clicked(bool)", self.onOpenFolder)
+        ui.batchFolderEdit.connect("currentPathChanged(QString)", self._onFolder)
+        ui.batchOutputEdit.connect("currentPathChanged(QString)", self._onOutput)
+        self._fill()
+        self._say("")
+        self._show()
+
+    @property
+    def running(self) -> bool:
+        return self.runner.running
+
+    def stop(self) -> None:
+        """End a batch; what is finished stays, and the next one goes on from there."""
+        if self.running:
+            self.runner.cancel()
+            self._end(_("Stopped; what is finished stays. The same batch goes on from there."))
+
+    # What is shown
+
+    def show(self, parameters: SIFASegmentationParameterNode | None) -> None:
+        """Bring the section up to date with the scene's choices."""
+        self.parameters = parameters
+        if parameters is None:
+            return
+        for edit, path in (
+            (self.ui.batchFolderEdit, parameters.batchFolder),
+            (self.ui.batchOutputEdit, parameters.batchOutput),
+        ):
+            if edit.currentPath != path:
+                edit.currentPath = path
+        folder = parameters.batchSource is BatchSource.FOLDER
+        self.ui.batchFolderLabel.setVisible(folder)
+        self.ui.batchFolderEdit.setVisible(folder)
+        self._show()
+
+    def _show(self) -> None:
+        reason = self._whyNot()
+        self.ui.batchButton.enabled = self.running or not reason
+        self.ui.batchButton.text = _("Cancel") if self.running else _("Segment all")
+        stop = _("Stop; what is finished stays, and the same batch goes on from there.")
+        start = _("Segment the heart in each scan. What is done already is left as it is.")
+        self.ui.batchButton.toolTip = stop if self.running else reason or start
+        self.ui.batchBar.setVisible(self.running)
+        self.ui.batchOpenFolderButton.enabled = bool(
+            self.parameters and os.path.isdir(self.parameters.batchOutput)
+        )
+
+    def _whyNot(self) -> str:
+        if self.parameters is None:
+            return _("The scene is being closed.")
+        parameters = self.parameters
+        if parameters.batchSource is BatchSource.FOLDER:
+            if not parameters.batchFolder:
+                return _("Choose the folder that holds your scans.")
+            if not os.path.isdir(parameters.batchFolder):
+                return _("There is no folder {path}.").format(path=parameters.batchFolder)
+        elif not Volumes.inScene():
+            return _("The scene holds no volume.")
+        if not parameters.batchOutput:
+            return _("Choose the folder for the results.")
+        return self._otherReason()
+
+    def _fill(self) -> None:
+        table = self.ui.batchTable
+        table.setVisible(bool(self.rows))
+        table.setRowCount(len(self.rows))
+        for line, number in enumerate(sorted(self.rows)):
+            self._line(line, self.rows[number])
+        Tables.fitHeight(table, min(ROWS, len(self.rows)))
+        table.scrollToBottom()
+
+    def _line(self, line: int, row: Row) -> None:
+        state = Words.batchState(row.state)
+        cells = (row.name, f"{SIGNS[row.state]} {state}".strip())
+        tip = [row.source, *(Words.ml(i, v) for i, v in row.volumes_ml.items()), *row.flags, row.message]
+        for column, text in enumerate(cells):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip("\n".join(filter(None, tip)))
+            if row.state == "failed":
+                item.setForeground(qt.QBrush(qt.QColor(Words.BAD)))
+            self.ui.batchTable.setItem(line, column, item)
+
+    def _say(self, text: str, isError: bool = False) -> None:
+        self.ui.batchLabel.text = text
+        self.ui.batchLabel.setStyleSheet(f"color: {Words.BAD}" if isError else "")
+        self.ui.batchLabel.setVisible(bool(text))
+
+    # What the person does
+
+    def _onFolder(self, path: str) -> None:
+        if self.parameters is not None and path != self.parameters.batchFolder:
+            self.parameters.batchFolder = path
+
+    def _onOutput(self, path: str) -> None:
+        if self.parameters is not None and path != self.parameters.batchOutput:
+            self.parameters.batchOutput = path
+
+    def onButton(self, _checked: bool = False) -> None:
+        if self.running:
+            self.stop()
+            return
+        try:
+            self.logic.dependencies.ensure()
+        except DependencyError as error:
+            self._say(str(error), isError=True)
+            return
+        parameters = self.parameters
+        assert parameters is not None  # else the button is not enabled
+        self.rows = {}
+        self._fill()
+        self.runner.start(
+            self._steps(
+                BatchLogic.batchSteps(
+                    self.logic,
+                    parameters.batchSource,
+                    parameters.batchFolder,
+                    parameters.batchOutput,
+                    **self._choices(),
+                )
+            )
+        )
+        self._say(_("Starting"))
+        self._onRunning(True)
+        self._show()
+
+    def onOpenFolder(self, _checked: bool = False) -> None:
+        assert self.parameters is not None
+        if not slicer.app.testingEnabled():
+            qt.QDesktopServices.openUrl(
+                qt.QUrl.fromLocalFile(str(Path(self.parameters.batchOutput).resolve()))
+            )
+
+    # What the runner says
+
+    def _steps(self, steps: Generator[Step | Event, None, list[Row]]) -> Generator[Step, None, list[Row]]:
+        """The batch's steps; rows are shown as they change, however briefly."""
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                return end.value
+            if not isinstance(step, Step):
+                known, self.rows[step.number] = self.rows.get(step.number), step.row
+                if known != step.row:
+                    self._fill()
+                stage = _("{name}: {stage}").format(name=step.row.name, stage=_(step.stage))
+                step = Step(stage, step.fraction, step.seconds_left)
+            yield step
+
+    def _onStep(self, step: Step) -> None:
+        self.ui.batchBar.value = round(1000 * step.fraction)
+        left = Words.timeLeft(step.seconds_left)
+        self._say(f"{step.stage} · {left}" if left else step.stage)
+
+    def _onDone(self, rows: list[Row]) -> None:
+        failed = sum(row.state == "failed" for row in rows)
+        text = _("{count} of {all} scans are done; volumes.csv in the folder lists them.")
+        text = text.format(count=len(rows) - failed, all=len(rows))
+        if failed:
+            text += " " + _("The tooltip of a row says why it failed.")
+        self._end(text)
+
+    def _onError(self, error: Exception) -> None:
+        if isinstance(error, (ValueError, DependencyError)):
+            logging.error("SIFA: %s", error)
+            text = str(error)
+        else:
+            logging.error("SIFA: the batch failed", exc_info=error)
+            text = _("Something went wrong: {error}. The error log has the details.").format(error=error)
+        self._end(text, isError=True)
+
+    def _end(self, text: str, isError: bool = False) -> None:
+        self._say(text, isError)
+        self._onRunning(False)
+        self._show()
