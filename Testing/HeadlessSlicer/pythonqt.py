@@ -17,6 +17,9 @@ from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 QT_MODULES = (QtCore, QtGui, QtWidgets, QtUiTools)
 # PythonQt keeps the first two callable; the others are virtual: PySide6 looks for overrides of that name
 _METHODS_ANYWAY = {"parent", "singleShot", "sizeHint", "minimumSizeHint"}
+_VIRTUAL_GETTERS = {
+    ("QProgressBar", "text")
+}  # reading the property calls the method, which would look for itself
 _read, _write = QtCore.QObject.property, QtCore.QObject.setProperty
 _connect_statically = QtCore.QObject.connect
 _connections: dict[tuple[int, str], list[tuple[Callable, Callable]]] = {}
@@ -50,7 +53,9 @@ def _own_properties(cls: type) -> list[str]:
 
 def show_properties_as_attributes(cls: type) -> None:
     for name in _own_properties(cls):
-        if name in _METHODS_ANYWAY or isinstance(inspect.getattr_static(cls, name, None), QtCore.Signal):
+        if name in _METHODS_ANYWAY or (cls.__name__, name) in _VIRTUAL_GETTERS:
+            continue
+        if isinstance(inspect.getattr_static(cls, name, None), QtCore.Signal):
             continue
         setattr(cls, name, _Attribute(name))
 

@@ -8,6 +8,7 @@ Without a folder they go where the README shows them. Look at them before they a
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,38 @@ def main() -> None:
     widget.ui.advancedCollapsibleButton.collapsed = False
     widget.ui.modelsCollapsibleButton.collapsed = False
     save(folder / "panel-all.png", grab(widget))
+    widget.ui.advancedCollapsibleButton.collapsed = widget.ui.modelsCollapsibleButton.collapsed = True
+    with tempfile.TemporaryDirectory() as work:
+        render_batch(folder, widget, Path(work))
+
+
+def render_batch(folder: Path, widget, work: Path) -> None:
+    """The section Batch in the middle of five scans, of which one is torn."""
+    from SIFALib import phantom
+    from SIFALib import volume as volumes
+
+    scans = work / "Scans of May"
+    scans.mkdir()
+    for number in range(4):
+        made = phantom.make(2003 + number, "ct", 3.0).image
+        volumes.write(made, scans / f"patient {number + 1:02d}.nrrd")
+    (scans / "patient 02b.nii.gz").write_bytes(b"torn")
+    widget.ui.resultsCollapsibleButton.collapsed = True
+    widget.ui.batchCollapsibleButton.collapsed = False
+    widget.ui.batchFolderEdit.currentPath, widget.ui.batchOutputEdit.currentPath = (
+        str(scans), str(work / "Hearts of May"),
+    )  # fmt: skip
+    widget.ui.batchButton.click()
+    stage.wait_until(lambda: widget.ui.batchBar.value > 700 or not widget.batchPanel.running, 1800)
+    for edit, shown in (
+        (widget.ui.batchFolderEdit, scans),
+        (widget.ui.batchOutputEdit, work / "Hearts of May"),
+    ):
+        edit.blockSignals(True)  # shown as if it lay elsewhere than in a temporary folder
+        edit.currentPath = f"D:/{shown.name}"
+        edit.blockSignals(False)
+    save(folder / "panel-batch.png", grab(widget))
+    widget.batchPanel.stop()
 
 
 if __name__ == "__main__":
