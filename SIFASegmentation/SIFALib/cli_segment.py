@@ -81,7 +81,7 @@ def segment(options: argparse.Namespace) -> int:
     report = result.report
     report["input"]["path"] = str(options.input)
     start = time.perf_counter()
-    with fails_as(NO_HEART, dicom_seg.NothingFound), fails_as(OUTPUT, OSError, VolumeError, RuntimeError):
+    with fails_as(OUTPUT, OSError, VolumeError, RuntimeError), fails_as(NO_HEART, dicom_seg.NothingFound):
         _write(result, scan, structures, reference, options)
     report["seconds"] |= {"read": round(read_seconds, 3), "write": round(time.perf_counter() - start, 3)}
     if options.report:

@@ -69,13 +69,19 @@ def points(path: Path) -> dict[int, np.ndarray]:
     ):
         rows, columns = np.nonzero(frame)
         origin = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, float)
-        number = groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        number = _segment(seg, groups)
         found.setdefault(number, []).append(
             origin
             + np.outer(columns * between_columns, along_row)
             + np.outer(rows * between_rows, along_column)
         )
     return {number: np.concatenate(each) for number, each in found.items()}
+
+
+def _segment(seg: Dataset, groups: Dataset) -> int:
+    """The segment's number that a frame is of; with a single one it is said once for all frames."""
+    said = groups if "SegmentIdentificationSequence" in groups else seg.SharedFunctionalGroupsSequence[0]
+    return said.SegmentIdentificationSequence[0].ReferencedSegmentNumber
 
 
 def references(path: Path) -> list[tuple[int, np.ndarray, str, int]]:
@@ -86,7 +92,7 @@ def references(path: Path) -> list[tuple[int, np.ndarray, str, int]]:
         np.atleast_3d(seg.pixel_array), seg.PerFrameFunctionalGroupsSequence, strict=True
     ):
         (source,) = groups.DerivationImageSequence[0].SourceImageSequence
-        number = groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        number = _segment(seg, groups)
         made.append(
             (number, frame, source.ReferencedSOPInstanceUID, source.get("ReferencedFrameNumber") or 1)
         )

@@ -171,7 +171,7 @@ def test_headers_that_cannot_be_referred_to_are_told_before_the_work(tmp_path):
     geometry = GEOMETRIES["axial"]
     headers = dicom_series.slices(truth(geometry), geometry, PatientSex="X")
     folder = dicom_series.write(tmp_path / "s", headers)
-    with pytest.raises(VolumeError, match="No DICOM SEG can be made for the series in .*PatientSex"):
+    with pytest.raises(VolumeError, match=r"No DICOM SEG can be made for the series in .*PatientSex"):
         dicom_seg.prepare(folder, volume.read(folder).geometry, STRUCTURES, card())
 
 
