@@ -27,7 +27,7 @@ def slices(array: np.ndarray, geometry: Geometry, **changed: object) -> list[Dat
         header = Dataset()
         header.file_meta = meta
         fields: dict[str, object] = {
-            "SOPClassUID": CTImageStorage, "SOPInstanceUID": meta.MediaStorageSOPInstanceUID, "Modality": "CT", "Manufacturer": "none",
+            "SOPClassUID": CTImageStorage, "SOPInstanceUID": meta.MediaStorageSOPInstanceUID, "Modality": "CT",
             "SpecificCharacterSet": "ISO_IR 100", "PatientName": "Müller^Jörg", "PatientID": "P-4711",
             "PatientBirthDate": "19500102", "PatientSex": "M", "AccessionNumber": "", "StudyID": "1",
             "StudyDate": "20260102", "StudyTime": "101112", "StudyInstanceUID": STUDY, "SeriesInstanceUID": SERIES,
