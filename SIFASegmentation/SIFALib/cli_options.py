@@ -13,9 +13,10 @@ FIRST_FREE_SEED = 1000  # of phantoms; those below are for training the bundled 
 SEGMENT = """Segment the heart in a CT or MR volume.
 
 IN is a NIfTI, NRRD or MetaImage file, or a folder with one DICOM series.
-OUT is a Slicer segmentation with names, colours and terminology (.seg.nrrd), or a label map
+OUT is a Slicer segmentation with names, colours and terminology (.seg.nrrd), a label map
 (.nii.gz, .nii, .nrrd, .mha; 1 myocardium, 2 left atrium, 3 left ventricle, 4 ascending aorta),
-on exactly the grid of IN. Volumes in ml are printed as a table."""
+or, where IN is a DICOM series, DICOM SEG (.dcm; needs the package highdicom), on exactly the
+grid of IN. Volumes in ml are printed as a table."""
 
 BATCH = """Segment the heart in every scan of a folder.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from . import models, volume
+from . import dicom_seg, models, volume
 from .cli_run import (
     BAD_INPUT,
     MODEL,
@@ -49,7 +49,9 @@ def segment(options: argparse.Namespace) -> int:
     quiet_itk(options.debug)
     roi = parse_roi(options.roi) if options.roi else None
     with fails_as(USAGE, VolumeError):
-        check_suffix(options.output)
+        check_suffix(options.output, (dicom_seg.SUFFIX, "DICOM SEG"))
+    if dicom_seg.is_dicom(options.output):
+        check_dicom(options.input, options.output)
     check_images({"--probabilities": options.probabilities}, IMAGE_SUFFIXES)
     check_images({"--uncertainty": options.uncertainty}, IMAGE_SUFFIXES)
     check_images({"--picture": options.picture}, (".png",))
@@ -70,14 +72,17 @@ def segment(options: argparse.Namespace) -> int:
     with fails_as(BAD_INPUT, VolumeError, OSError):
         scan = volume.read(options.input)
         volume.check(scan)
+        reference = None
+        if dicom_seg.is_dicom(options.output):
+            reference = dicom_seg.prepare(options.input, scan.geometry, structures, package.card)
     read_seconds = time.perf_counter() - start
     result = _run(scan, package, roi, structures, options)
 
     report = result.report
     report["input"]["path"] = str(options.input)
     start = time.perf_counter()
-    with fails_as(OUTPUT, OSError, VolumeError, RuntimeError):
-        _write(result, scan, structures, options)
+    with fails_as(OUTPUT, OSError, VolumeError, RuntimeError), fails_as(NO_HEART, dicom_seg.NothingFound):
+        _write(result, scan, structures, reference, options)
     report["seconds"] |= {"read": round(read_seconds, 3), "write": round(time.perf_counter() - start, 3)}
     if options.report:
         with fails_as(OUTPUT, OSError):
@@ -130,8 +135,18 @@ def _run(scan: Volume, package: ModelPackage, roi, structures: tuple[Structure, 
         line.end()
 
 
-def _write(result, scan: Volume, structures: tuple[Structure, ...], options) -> None:
-    write_labels(result.labels, options.output, structures)
+def _write(
+    result,
+    scan: Volume,
+    structures: tuple[Structure, ...],
+    reference: dicom_seg.Reference | None,
+    options: argparse.Namespace,
+) -> None:
+    if reference is not None:
+        dicom_seg.write(result.labels, reference, options.output)
+    else:
+        made_by = result.report["model"]
+        write_labels(result.labels, options.output, structures, f"{made_by['id']}@{made_by['version']}")
     if options.probabilities:
         frames = join_frames(result.probabilities, [s.id for s in structures])
         volume.write_image(frames, options.probabilities)
@@ -176,6 +191,23 @@ def _print(report: dict, structures: tuple[Structure, ...], output: Path) -> Non
         say(f"Note: {note}")
     seconds = sum(report["seconds"].values())
     complain(f"wrote {output} in {seconds:.1f} s ({report['device']}, {report['precision']}).")
+
+
+def check_dicom(source: Path, output: Path) -> None:
+    """Failure unless a DICOM SEG can be written for this input: its package is there, and the input may be a series."""
+    if source.exists() and not source.is_dir():
+        raise Failure(
+            USAGE,
+            f"{source} is no DICOM series, and DICOM SEG ({output}) needs one as its input; give the folder of the "
+            "series, or let OUT end in .seg.nrrd.",
+        )
+    if output.resolve().parent == source.resolve():
+        raise Failure(
+            USAGE,
+            f"{output} would lie among the files of the scan, as a second series; choose another folder.",
+        )
+    with fails_as(OTHER, ImportError):
+        dicom_seg.check_library()
 
 
 def check_images(paths: dict[str, Path | None], suffixes: tuple[str, ...]) -> None:

@@ -22,23 +22,25 @@ LABEL_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 def write_labels(
-    labels: Volume, path: str | os.PathLike, structures: Sequence[Structure] = STRUCTURES
+    labels: Volume, path: str | os.PathLike, structures: Sequence[Structure] = STRUCTURES, model: str = ""
 ) -> None:
     """Write labels as the ending of `path` asks: .seg.nrrd with `structures`, or an image (.nii.gz ...).
 
+    model: id@version of the one that made them, for the segments' tags; "" for none.
     Raises VolumeError for another ending, OSError (a sentence) when the file cannot be written.
     """
     check_suffix(path)
     if is_segmentation(path):
-        write_seg_nrrd(labels, path, structures)
+        write_seg_nrrd(labels, path, structures, model)
     else:
         write(Volume(labels.array.astype(np.uint8, copy=False), labels.geometry, labels.name), path)
 
 
-def check_suffix(path: str | os.PathLike) -> None:
-    """VolumeError unless label maps can be written to a file of this name."""
-    if not Path(path).name.lower().endswith((SUFFIX, *LABEL_SUFFIXES)):
+def check_suffix(path: str | os.PathLike, *others: tuple[str, str]) -> None:
+    """VolumeError unless label maps can be written to a file of this name; `others`: further (ending, for what)."""
+    if not Path(path).name.lower().endswith((SUFFIX, *LABEL_SUFFIXES, *(ending for ending, _ in others))):
         endings = f"{SUFFIX} for a segmentation, or {', '.join(LABEL_SUFFIXES)} for a label map"
+        endings = ", or ".join([endings, *(f"{ending} for {what}" for ending, what in others)])
         raise VolumeError(f"{path} has no ending that labels can be written to; use {endings}.")
 
 
@@ -47,11 +49,11 @@ def is_segmentation(path: str | os.PathLike) -> bool:
 
 
 def write_seg_nrrd(
-    labels: Volume, path: str | os.PathLike, structures: Sequence[Structure] = STRUCTURES
+    labels: Volume, path: str | os.PathLike, structures: Sequence[Structure] = STRUCTURES, model: str = ""
 ) -> None:
     """Write labels as a Slicer segmentation, one segment for each structure, empty ones included."""
     image = labels.geometry.to_image(labels.array.astype(np.uint8, copy=False))
-    for key, value in _header(labels, structures).items():
+    for key, value in _header(labels, structures, model).items():
         image.SetMetaData(key, value)
     write_image(image, path)
 
@@ -71,7 +73,7 @@ def read_seg_nrrd(path: str | os.PathLike) -> tuple[Volume, tuple[Structure, ...
     return labels, tuple(structures)
 
 
-def _header(labels: Volume, structures: Sequence[Structure]) -> dict[str, str]:
+def _header(labels: Volume, structures: Sequence[Structure], model: str) -> dict[str, str]:
     """The header fields of a segmentation, as Slicer 5 writes them."""
     box = bounding_box(labels.array != 0)[::-1]
     extent = " ".join(f"{side.start} {side.stop - 1}" for side in box)
@@ -93,7 +95,7 @@ def _header(labels: Volume, structures: Sequence[Structure]) -> dict[str, str]:
             "LabelValue": str(structure.value),
             "Layer": "0",
             "Extent": extent,  # of the layer, not of the segment, as in Slicer's own files
-            "Tags": f"TerminologyEntry:{structure.terminology_tag()}|",
+            "Tags": "".join(f"{name}:{value}|" for name, value in structure.tags(model).items()),
         }
         fields |= {f"Segment{number}_{key}": value for key, value in segment.items()}
     return fields

@@ -20,6 +20,7 @@ class Code:
         return f"{self.scheme}^{self.value}^{self.meaning}"
 
 
+LONGEST_NAME = 64  # characters that DICOM allows for a name (PS3.5, VR LO)
 ANATOMICAL_STRUCTURE = Code("SCT", "123037004", "Anatomical Structure")
 
 
@@ -41,10 +42,28 @@ class Structure:
             "~Anatomic codes - DICOM master list~^^~^^"
         )
 
+    def tags(self, model: str = "") -> dict[str, str]:
+        """Slicer's tags of the segment, in its order: the codes, and that `model` (id@version) made it.
 
-# SNOMED CT: 87878005, 82471001 and 54247002 as in DICOM PS3.16 (CID 7152, 4031); 74281007 |Myocardium structure|.
+        Slicer's DICOM export takes a segment that does not say how it was made for drawn by hand.
+        """
+        made_by = {
+            "DICOM.SegmentAlgorithmName": f"SIFA {model}"[:LONGEST_NAME],
+            "DICOM.SegmentAlgorithmType": "AUTOMATIC",
+        }
+        return (made_by if model else {}) | {"TerminologyEntry": self.terminology_tag()}
+
+
+# SNOMED CT as in DICOM PS3.16: 82471001, 87878005 and 54247002 of CID 7192 (and Slicer's master list), 49848007 of
+# CID 12305; no type modifier belongs to any of them, each is of one side already.
 STRUCTURES = (
-    Structure(1, "MYO", "Left ventricular myocardium", (192, 104, 88), Code("SCT", "74281007", "Myocardium")),
+    Structure(
+        1,
+        "MYO",
+        "Left ventricular myocardium",
+        (192, 104, 88),
+        Code("SCT", "49848007", "Left ventricle myocardium"),
+    ),
     Structure(2, "LA", "Left atrium", (84, 178, 120), Code("SCT", "82471001", "Left atrium")),
     Structure(3, "LV", "Left ventricle", (74, 122, 214), Code("SCT", "87878005", "Left ventricle")),
     Structure(4, "AA", "Ascending aorta", (236, 190, 64), Code("SCT", "54247002", "Ascending aorta")),

@@ -178,7 +178,8 @@ def _check_header(path: Path, dimension: int, size: Sequence[int], components: i
         )
 
 
-def _read_dicom(folder: Path) -> Volume:
+def dicom_files(folder: str | os.PathLike) -> tuple[str, ...]:
+    """The files of the one DICOM series in a folder, in the order in which `read` stacks them along k. VolumeError."""
     series = [s for s in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)) if s]
     if not series:
         raise VolumeError(f"{folder} holds no DICOM series; give the folder that the DICOM files lie in.")
@@ -186,7 +187,11 @@ def _read_dicom(folder: Path) -> Volume:
         raise VolumeError(
             f"{folder} holds {len(series)} DICOM series; put the files of the one that you want into a folder of their own."
         )
-    files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
+    return sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
+
+
+def _read_dicom(folder: Path) -> Volume:
+    files = dicom_files(folder)
     if len(files) > 1:
         _check_slices(folder, files)
     try:

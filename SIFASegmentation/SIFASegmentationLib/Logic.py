@@ -138,7 +138,8 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
             )
             node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
             SceneConversion.placeBeside(node, volumeNode)
-        SceneConversion.fillSegmentation(node, volumeNode, labels, structures)
+        model = "{id}@{version}".format(**report["model"])
+        SceneConversion.fillSegmentation(node, volumeNode, labels, structures, model)
         voxels = {s.id: SceneConversion.voxelCount(node, s.id) for s in structures}
         node.SetAttribute(REPORT, json.dumps({**report, "voxels": voxels}))
         return node

@@ -178,12 +178,13 @@ def roiBox(roiNode) -> tuple[float, ...]:
 
 
 def fillSegmentation(
-    segmentationNode, volumeNode, labels: np.ndarray, structures: tuple[Structure, ...]
+    segmentationNode, volumeNode, labels: np.ndarray, structures: tuple[Structure, ...], model: str = ""
 ) -> None:
     """Put `labels` (uint8 [k, j, i] in the volume's own grid) into the node, one segment a structure.
 
-    Segment ids are the structures' ids; segments of other ids stay. The segments share one layer. The node
-    gets the volume as reference geometry and stands under the volume's parent transform.
+    model: id@version of the one that made them, for the segments' tags. Segment ids are the structures' ids;
+    segments of other ids stay. The segments share one layer. The node gets the volume as reference geometry and
+    stands under the volume's parent transform.
     """
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
@@ -203,7 +204,8 @@ def fillSegmentation(
         segment = slicer.vtkSegment()
         segment.SetName(structure.name)
         segment.SetColor(*(c / 255.0 for c in structure.color))
-        segment.SetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), structure.terminology_tag())
+        for tag, value in structure.tags(model).items():
+            segment.SetTag(tag, value)
         segment.SetLabelValue(structure.value)
         segment.AddRepresentation(representation, image)
         segmentation.AddSegment(segment, structure.id)

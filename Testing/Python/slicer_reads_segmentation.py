@@ -33,6 +33,9 @@ def describe(scene: Any, path: Path, target: Path) -> None:
         segment = segmentation.GetNthSegment(n)
         tag = vtk.reference("")
         segment.GetTag(slicer.vtkSegment.GetTerminologyEntryTagName(), tag)
+        made_by = [vtk.reference(""), vtk.reference("")]
+        for name, value in zip(("Type", "Name"), made_by, strict=True):
+            segment.GetTag(f"DICOM.SegmentAlgorithm{name}", value)
         segments.append(
             {
                 "id": segmentation.GetNthSegmentID(n),
@@ -40,6 +43,7 @@ def describe(scene: Any, path: Path, target: Path) -> None:
                 "color": list(segment.GetColor()),
                 "value": segment.GetLabelValue(),
                 "terminology": str(tag),
+                "made by": [str(value) for value in made_by],
             }
         )
     export = scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "exported")

@@ -59,7 +59,7 @@ def seen(tmp_path_factory) -> dict[str, SimpleNamespace]:
     paths = []
     for n, case in enumerate(CASES.values()):
         paths.append(folder / f"Étude {n}.seg.nrrd")
-        write_seg_nrrd(case, paths[-1])
+        write_seg_nrrd(case, paths[-1], model="tiny@1.0.0")
     run = subprocess.run(
         [sys.executable, str(READER), str(folder), *map(str, paths)],
         capture_output=True,
@@ -85,6 +85,7 @@ def test_slicer_reads_names_colours_values_and_codes(seen, name):
     assert [s["name"] for s in segments] == [s.name for s in STRUCTURES]
     assert [s["id"] for s in segments] == [s.id for s in STRUCTURES]
     assert [s["terminology"] for s in segments] == [s.terminology_tag() for s in STRUCTURES]
+    assert {tuple(s["made by"]) for s in segments} == {("AUTOMATIC", "SIFA tiny@1.0.0")}
     np.testing.assert_allclose(
         [s["color"] for s in segments], np.array([s.color for s in STRUCTURES]) / 255, atol=1e-5
     )
