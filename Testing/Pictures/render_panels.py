@@ -110,6 +110,8 @@ def main() -> None:
     stage.load_modules()
     from SIFASegmentationLib import PhantomSamples
 
+    (scan,) = PhantomSamples.loadLowField(PhantomSamples.LOW_FIELD_SEEDS[:1])
+    thumbnail(scan, icons / "SIFALowField.png")
     for modality in ("mr", "ct"):
         stage.clear_scene()
         volume = PhantomSamples.loadPhantom(modality)
