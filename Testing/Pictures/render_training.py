@@ -3,7 +3,7 @@
     python Testing/Pictures/render_training.py [folder] [--states] [--work FOLDER]
 
 The tutorial is done as it is told: the sample data, the preset "Quick look", every other setting as it stands. That
-takes five minutes on two cores. Look at the pictures before they are committed.
+takes ten minutes on two cores. Look at the pictures before they are committed.
 """
 
 from __future__ import annotations
