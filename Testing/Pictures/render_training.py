@@ -78,7 +78,7 @@ def render_states(folder: Path, work: Path) -> None:
     scans = tests.made_scans(work)
     panel = tests.new_panel(work)
     fold(panel, "scans", "source", "how", "start")
-    save(folder / "panel-start.png", grab(panel))
+    save(folder / "panel-empty.png", grab(panel))
     image = volume.read(scans / "target" / "target0.nii.gz")
     for number in range(8):
         brighter = volume.Volume(image.array + np.float32(number + 1), image.geometry)
