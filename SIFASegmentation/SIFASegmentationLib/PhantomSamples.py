@@ -1,4 +1,4 @@
-"""Sample data made on this computer, not downloaded: the digital thorax as CT and MR, and six on a scanner of its own."""
+"""Sample data made on this computer, not downloaded: the digital thorax as a CT and as an MR volume."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ HOMEPAGE = "https://github.com/SIFA-Slicer/SlicerSIFA"
 SAMPLES = {"SIFA phantom CT": "ct", "SIFA phantom MR": "mr"}
 SEED = 1023
 SPACING_MM = 1.5
-LOW_FIELD = "SIFA low-field phantoms"  # what SIFA Training can adapt to
-LOW_FIELD_SEEDS = range(2001, 2007)
-LOW_FIELD_SPACING_MM = 3.0
 
 
 def register() -> None:
@@ -23,15 +20,14 @@ def register() -> None:
     import SampleData
 
     icons = Path(__file__).parents[1] / "Resources" / "Icons"
-    files = {name: f"SIFAPhantom{modality.upper()}" for name, modality in SAMPLES.items()}
-    for name, file in {**files, LOW_FIELD: "SIFALowField"}.items():
+    for name, modality in SAMPLES.items():
         SampleData.SampleDataLogic.registerCustomSampleDataSource(
             category=CATEGORY,
             sampleName=name,
             uris=HOMEPAGE,
-            fileNames=f"{file}.nrrd",
+            fileNames=f"SIFAPhantom{modality.upper()}.nrrd",
             nodeNames=name,
-            thumbnailFileName=str(icons / f"{file}.png"),
+            thumbnailFileName=str(icons / f"SIFAPhantom{modality.upper()}.png"),
             customDownloader=makeSample,
         )
 
@@ -40,8 +36,6 @@ def makeSample(source):
     """What Sample Data calls when its button is pressed; returns the nodes."""
     with slicer.util.tryWithErrorDisplay(_("The phantom could not be made."), waitCursor=True):
         slicer.util.showStatusMessage(_("Making the phantom on this computer..."))
-        if source.sampleName == LOW_FIELD:
-            return loadLowField()
         return [loadPhantom(SAMPLES[source.sampleName], name=source.sampleName)]
 
 
@@ -55,28 +49,10 @@ def loadPhantom(modality: str = "ct", seed: int = SEED, spacingMm: float = SPACI
     if modality == "ct":
         node.GetDisplayNode().SetAutoWindowLevel(False)
         node.GetDisplayNode().SetWindowLevel(900, 200)  # shows contrast agent, muscle and lung at once
-    _show(node)
-    return node
-
-
-def loadLowField(seeds=LOW_FIELD_SEEDS, spacingMm: float = LOW_FIELD_SPACING_MM) -> list:
-    """Make one scan of each person on a simulated scanner and show the first; returns the volume nodes."""
-    from SIFALib import phantom
-    from SIFALib.phantom.low_field import low_field
-
-    nodes = []
-    for number, seed in enumerate(seeds, start=1):
-        name = slicer.mrmlScene.GenerateUniqueName(f"Low field {number}")
-        nodes.append(addVolume(low_field(phantom.make(seed, "ct", spacingMm).image, seed), name))
-        nodes[-1].CreateDefaultDisplayNodes()
-    _show(nodes[0])
-    return nodes
-
-
-def _show(node) -> None:
     selection = slicer.app.applicationLogic().GetSelectionNode()
     selection.SetActiveVolumeID(node.GetID())
     slicer.app.applicationLogic().PropagateVolumeSelection(1)
+    return node
 
 
 def addVolume(volume, name: str, nodeClassName: str = "vtkMRMLScalarVolumeNode"):

@@ -108,9 +108,9 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else SCREENSHOTS
     icons = Path(sys.argv[1]) if len(sys.argv) > 1 else ICONS
     stage.load_modules()
-    from SIFASegmentationLib import PhantomSamples
+    from SIFASegmentationLib import LowFieldSamples, PhantomSamples
 
-    (scan,) = PhantomSamples.loadLowField(PhantomSamples.LOW_FIELD_SEEDS[:1])
+    (scan,) = LowFieldSamples.load(LowFieldSamples.SEEDS[:1])
     thumbnail(scan, icons / "SIFALowField.png")
     for modality in ("mr", "ct"):
         stage.clear_scene()

@@ -110,14 +110,14 @@ def render_states(folder: Path, work: Path) -> None:
 def render_story(folder: Path, work: Path) -> None:
     """The README's tutorial, from six scans of another scanner to the new model."""
     from SIFALib.models import default_store
-    from SIFASegmentationLib import PhantomSamples
+    from SIFASegmentationLib import LowFieldSamples
     from SIFATrainingLib.Parameters import Preset, Scans
     from training_panel import new_panel, start
 
     stage.clear_scene()
     panel = new_panel(work, bundled=default_store().bundled)
     fold(panel, "scans", "source", "how", "start")
-    PhantomSamples.loadLowField()
+    LowFieldSamples.load()
     panel.ui.scansKindSelector.currentIndex = list(Scans).index(Scans.SCENE)
     panel.ui.checkScansButton.click()
     stage.wait_until(lambda: panel.scansStep.check.running, 600)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from SIFASegmentationLib import PhantomSamples
+from SIFASegmentationLib import LowFieldSamples, PhantomSamples
 
 ROOT = stage.REPOSITORY
 HEAVY = ("torch", "skimage", "scipy", "safetensors", "SimpleITK")
@@ -90,10 +90,8 @@ def test_sample_data_makes_a_phantom_here_without_any_connection(name, low, high
 
 
 def test_sample_data_makes_scans_of_another_scanner(monkeypatch):
-    monkeypatch.setattr(PhantomSamples.loadLowField, "__defaults__", (range(2001, 2003), 5.0))
-    (source,) = [
-        s for s in slicer.modules.sampleDataSources["SIFA"] if s.sampleName == PhantomSamples.LOW_FIELD
-    ]
+    monkeypatch.setattr(LowFieldSamples.load, "__defaults__", (range(2001, 2003), 5.0))
+    (source,) = [s for s in slicer.modules.sampleDataSources["SIFA"] if s.sampleName == LowFieldSamples.NAME]
     first, second = source.customDownloader(source)
     assert (first.GetName(), second.GetName()) == ("Low field 1", "Low field 2")
     assert WORLD.application_logic.GetSelectionNode().GetActiveVolumeID() == first.GetID()
