@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import slicer
-from SIFASegmentationLib import PhantomSamples
+from SIFASegmentationLib import LowFieldSamples, PhantomSamples
 from SIFASegmentationLib.Logic import SIFASegmentationLogic
 from SIFASegmentationLib.Parameters import SIFASegmentationParameterNode
 from SIFASegmentationLib.Widget import SIFASegmentationWidget
@@ -40,7 +40,8 @@ class SIFASegmentation(ScriptedLoadableModule):
             '<a href="https://arxiv.org/abs/1901.08211">AAAI 2019</a> and '
             '<a href="https://arxiv.org/abs/2002.02255">IEEE TMI 2020</a>. Please cite both.'
         )
-        slicer.app.connect("startupCompleted()", PhantomSamples.register)
+        for samples in (PhantomSamples, LowFieldSamples):
+            slicer.app.connect("startupCompleted()", samples.register)
 
 
 class SIFASegmentationTest(ScriptedLoadableModuleTest):

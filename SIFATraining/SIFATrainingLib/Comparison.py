@@ -19,7 +19,7 @@ from .Logic import SIFATrainingLogic
 from .RunReader import RunReader
 
 SCANS = 3  # that are compared
-ROWS = 6  # of the table, before it scrolls
+ROWS = 10  # of the table, before it scrolls
 SCAN = "SIFA.Scan"  # attribute of a volume node: the file that it was read from
 
 
@@ -43,8 +43,10 @@ class Comparison:
         self._answer: dict = {}
         self.errand = Errand("compare", self._onProgress, self._onCompared, self.say)
         self.runner = Runner(lambda step: self.say(step.stage), self._onTaken, self._onError)
-        titles = [_("Scan"), _("Structure"), _("Before (ml)"), _("After (ml)"), _("Agreement")]
-        Tables.prepare(ui.comparisonTable, titles)
+        Tables.prepare(ui.comparisonTable, [_("Volume in ml"), _("Before"), _("After"), _("Dice")])
+        ui.comparisonTable.horizontalHeaderItem(3).setToolTip(
+            _("How far the two agree: 0 not at all, 1 fully.")
+        )
         ui.comparisonTable.connect(
             "cellClicked(int,int)", lambda row, _column: self.showScan(self._shown[row])
         )
@@ -142,21 +144,29 @@ class Comparison:
             SideBySide.show(*nodes)
 
     def _fill(self, scans: list[tuple[str, dict]], structures: list[dict]) -> None:
+        """Each scan's name over all columns, and below it a row a structure."""
         table = self.ui.comparisonTable
-        table.setRowCount(len(scans) * len(structures))
+        table.clearSpans()
+        table.setRowCount(len(scans) * (1 + len(structures)))
         self._shown = []
         for number, (name, scan) in enumerate(scans):
+            heading = qt.QTableWidgetItem(name)
+            font = heading.font()
+            font.setBold(True)
+            heading.setFont(font)
+            table.setItem(len(self._shown), 0, heading)
+            table.setSpan(len(self._shown), 0, 1, table.columnCount)
+            self._shown.append(number)
             for structure in structures:
-                row = len(self._shown)
-                self._shown.append(number)
-                table.setItem(row, 0, qt.QTableWidgetItem("" if number in self._shown[:-1] else name))
                 named = qt.QTableWidgetItem(structure["name"])
+                named.setToolTip(structure["name"])  # a narrow panel cuts it
                 named.setIcon(Common.swatch(tuple(structure["color"])))
-                table.setItem(row, 1, named)
-                for column, text in enumerate(_numbers(scan, structure["id"]), start=2):
+                table.setItem(len(self._shown), 0, named)
+                for column, text in enumerate(_numbers(scan, structure["id"]), start=1):
                     item = qt.QTableWidgetItem(text)
                     item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-                    table.setItem(row, column, item)
+                    table.setItem(len(self._shown), column, item)
+                self._shown.append(number)
         table.setVisible(table.rowCount > 0)
         Tables.fitHeight(table, min(ROWS, table.rowCount))
 

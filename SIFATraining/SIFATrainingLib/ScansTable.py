@@ -17,7 +17,7 @@ from .Words import State
 if TYPE_CHECKING:
     from SIFALib.datasets.scans import Finding
 
-ROWS = 5  # before it scrolls
+ROWS = 6  # before it scrolls
 ROW = THUMBNAIL + 6  # pixels
 HEADER = 26  # pixels
 

@@ -109,8 +109,10 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else SCREENSHOTS
     icons = Path(sys.argv[1]) if len(sys.argv) > 1 else ICONS
     stage.load_modules()
-    from SIFASegmentationLib import PhantomSamples
+    from SIFASegmentationLib import LowFieldSamples, PhantomSamples
 
+    (scan,) = LowFieldSamples.load(LowFieldSamples.SEEDS[:1])
+    thumbnail(scan, icons / "SIFALowField.png")
     for modality in ("mr", "ct"):
         stage.clear_scene()
         volume = PhantomSamples.loadPhantom(modality)

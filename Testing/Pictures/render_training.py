@@ -1,8 +1,9 @@
-"""Makes the pictures of SIFATraining: each state of its panel, on phantom scans of a simulated scanner.
+"""Makes the pictures of SIFATraining: each state of its panel, and the README's tutorial.
 
-    python Testing/Pictures/render_training.py [folder] [--states]
+    python Testing/Pictures/render_training.py [folder] [--states] [--work FOLDER]
 
-A real, short training runs behind those of the story. Look at them before they are committed.
+The tutorial is done as it is told: the sample data, the preset "Quick look", every other setting as it stands. That
+takes ten minutes on two cores. Look at the pictures before they are committed.
 """
 
 from __future__ import annotations
@@ -21,31 +22,6 @@ from render_panels import ROOT, grab, save
 sys.path.insert(0, str(ROOT / "Testing" / "Python"))
 
 SCREENSHOTS = ROOT / "SIFATraining" / "Resources" / "Screenshots"
-SCANS = 5
-SPACING_MM = 3.0
-SHORT = {"iterations": 12, "batch": 2, "data.size": 64, "judge_every": 4, "preview_every": 2, "save_every": 4,
-         "threads": 1, "workers": 0, "data.phantoms": 2}  # fmt: skip
-
-
-def other_scanner(array: np.ndarray, seed: int) -> np.ndarray:
-    """A CT as a low-field MR might show it: inverted soft tissue, little contrast, much noise, uneven brightness."""
-    rng = np.random.default_rng(seed)
-    grey = np.clip((array.astype(float) + 200.0) / 800.0, 0, 1)
-    shown = np.where(array < -300, 0.02, 0.25 + 0.5 * np.sqrt(grey))
-    k, j, i = np.meshgrid(*(np.linspace(-1, 1, n) for n in array.shape), indexing="ij")
-    uneven = 1.0 + 0.25 * i - 0.2 * j + 0.1 * k
-    return (1000 * np.abs(shown * uneven + rng.normal(0, 0.05, array.shape))).astype(np.int16)
-
-
-def make_scans(folder: Path, count: int = SCANS, spacing_mm: float = SPACING_MM) -> None:
-    from SIFALib import phantom, volume
-    from SIFALib.volume import Volume
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for seed in range(count):
-        made = phantom.make(2001 + seed, "ct", spacing_mm).image
-        array = other_scanner(made.array, seed)
-        volume.write(Volume(array, made.geometry), folder / f"patient {seed + 1:02d}.nrrd")
 
 
 def curves_picture(chart, size: tuple[int, int] = (560, 300)) -> np.ndarray:
@@ -102,7 +78,7 @@ def render_states(folder: Path, work: Path) -> None:
     scans = tests.made_scans(work)
     panel = tests.new_panel(work)
     fold(panel, "scans", "source", "how", "start")
-    save(folder / "panel-start.png", grab(panel))
+    save(folder / "panel-empty.png", grab(panel))
     image = volume.read(scans / "target" / "target0.nii.gz")
     for number in range(8):
         brighter = volume.Volume(image.array + np.float32(number + 1), image.geometry)
@@ -132,20 +108,22 @@ def render_states(folder: Path, work: Path) -> None:
 
 
 def render_story(folder: Path, work: Path) -> None:
-    """A training from the scans to the new model."""
+    """The README's tutorial, from six scans of another scanner to the new model."""
     from SIFALib.models import default_store
+    from SIFASegmentationLib import LowFieldSamples
+    from SIFATrainingLib.Parameters import Preset, Scans
     from training_panel import new_panel, start
 
-    panel = new_panel(work)
-    panel.logic._store = type(default_store())(default_store().bundled, work / "models")
-    panel.howStep.refreshModels()
-    panel._parameterNode.startModel = default_store().default().card.key
+    stage.clear_scene()
+    panel = new_panel(work, bundled=default_store().bundled)
     fold(panel, "scans", "source", "how", "start")
-    make_scans(work / "scanner")
-    panel.ui.scansPathEdit.currentPath = str(work / "scanner")
+    LowFieldSamples.load()
+    panel.ui.scansKindSelector.currentIndex = list(Scans).index(Scans.SCENE)
+    panel.ui.checkScansButton.click()
+    stage.wait_until(lambda: panel.scansStep.check.running, 600)
     save(folder / "panel-checking.png", grab(panel))
     stage.wait_until(lambda: not panel.scansStep.busy, 600)
-    panel._parameterNode.advanced = json.dumps(SHORT)
+    panel.ui.presetSelector.currentIndex = list(Preset).index(Preset.QUICK)
     panel.ui.measureButton.click()
     stage.wait_until(lambda: not panel.howStep.errand.running, 600)
     panel.ui.runNameEdit.text = "Our low-field scanner"
@@ -159,7 +137,7 @@ def render_story(folder: Path, work: Path) -> None:
     fold(panel, "run")
     stage.wait_until(lambda: panel.runView.state not in ("starting",), 600)
     save(folder / "panel-preparing.png", grab(panel))
-    enough = SHORT["iterations"] // 2
+    enough = panel.howStep.configuration.iterations // 2
     stage.wait_until(
         lambda: len(panel.runView.reader.losses) > enough or panel.runView.state == "failed", 3000
     )
@@ -168,6 +146,8 @@ def render_story(folder: Path, work: Path) -> None:
     save(folder / "curves.png", curves_picture(panel.runView.curves.chart))
     panel.ui.compareButton.click()
     stage.wait_until(lambda: not panel.afterPanel.comparison.busy, 3000)
+    if panel.ui.useModelButton.enabled:
+        panel.ui.useModelButton.click()
     fold(panel, "run", "after")
     save(folder / "panel-after.png", grab(panel))
     stage.close_module("SIFATraining")
@@ -177,12 +157,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=SCREENSHOTS)
     parser.add_argument("--states", action="store_true", help="only those states that need no training")
+    parser.add_argument("--work", type=Path, help="where the trainings are kept; without it they are deleted")
     options = parser.parse_args()
     stage.load_modules()
-    with tempfile.TemporaryDirectory() as work:
-        render_states(options.folder, Path(work) / "states")
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.work or Path(temporary)
+        render_states(options.folder, work / "states")
         if not options.states:
-            render_story(options.folder, Path(work) / "story")
+            render_story(options.folder, work / "story")
 
 
 if __name__ == "__main__":

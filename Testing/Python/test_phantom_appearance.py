@@ -10,6 +10,7 @@ from SIFALib import phantom
 from SIFALib.phantom import scan_effects
 from SIFALib.phantom.appearance_ct import appearance_ct
 from SIFALib.phantom.appearance_mr import SEQUENCES, appearance_mr
+from SIFALib.phantom.low_field import NOISE, low_field
 from SIFALib.phantom.tissues import CONTRAST_PHASES, CT_HU, LABEL_OF_TISSUE, Tissue
 from SIFALib.volume import Geometry, Volume
 
@@ -142,3 +143,18 @@ def test_a_slab_dies_away_at_its_ends_and_bands_are_dark_lines():
     assert profile[25] > 0.99 and profile[0] < 0.05 and profile[-1] < 0.05
     lines = scan_effects.bands(np.linspace(0, np.pi, 101, dtype=np.float32), 0.8, 0.1)
     assert lines[50] == pytest.approx(0.2, abs=1e-3) and lines[0] > 0.99
+
+
+def test_a_weak_scanner_keeps_the_order_of_tissues_in_noise_and_shade():
+    grid = Geometry((40, 30, 20), (1.0, 2.0, 3.0), (2.0, 2.0, 2.0))
+    ct = np.full(grid.shape, -900, np.int16)
+    for part, hu in ((slice(10, 20), -100), (slice(20, 30), 60), (slice(30, 40), 350)):
+        ct[:, :, part] = hu
+    shown = low_field(Volume(ct, grid), 5)
+    assert shown.geometry == grid and shown.array.dtype == np.int16 and shown.array.min() >= 0
+    assert np.array_equal(shown.array, low_field(Volume(ct, grid), 5).array)
+    assert not np.array_equal(shown.array, low_field(Volume(ct, grid), 6).array)
+    means = [shown.array[:, :, n : n + 10].mean() for n in (0, 10, 20, 30)]
+    assert means == sorted(means) and means[3] - means[2] < 350 and means[0] < 120
+    assert shown.array[:, :, 25].std() > 1000 * NOISE
+    assert shown.array[:, :5, 20:].mean() > 1.15 * shown.array[:, -5:, 20:].mean()  # towards the coil

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from SIFASegmentationLib import PhantomSamples
+from SIFASegmentationLib import LowFieldSamples, PhantomSamples
 
 ROOT = stage.REPOSITORY
 HEAVY = ("torch", "skimage", "scipy", "safetensors", "SimpleITK")
@@ -60,9 +60,9 @@ def test_module_says_what_it_is(name):
     assert name in slicer.selfTests
 
 
-def test_sample_data_offers_both_phantoms_with_thumbnails():
+def test_sample_data_offers_phantoms_with_thumbnails():
     sources = {s.sampleName: s for s in slicer.modules.sampleDataSources["SIFA"]}
-    assert sources.keys() == {"SIFA phantom CT", "SIFA phantom MR"}
+    assert sources.keys() == {"SIFA phantom CT", "SIFA phantom MR", "SIFA low-field phantoms"}
     for source in sources.values():
         assert Path(source.thumbnailFileName).read_bytes().startswith(b"\x89PNG")
         assert callable(source.customDownloader)
@@ -87,6 +87,17 @@ def test_sample_data_makes_a_phantom_here_without_any_connection(name, low, high
     assert low <= array.min() < array.max() <= high and array.std() > 1
     selection = WORLD.application_logic.GetSelectionNode()
     assert selection.GetActiveVolumeID() == node.GetID()
+
+
+def test_sample_data_makes_scans_of_another_scanner(monkeypatch):
+    monkeypatch.setattr(LowFieldSamples.load, "__defaults__", (range(2001, 2003), 5.0))
+    (source,) = [s for s in slicer.modules.sampleDataSources["SIFA"] if s.sampleName == LowFieldSamples.NAME]
+    first, second = source.customDownloader(source)
+    assert (first.GetName(), second.GetName()) == ("Low field 1", "Low field 2")
+    assert WORLD.application_logic.GetSelectionNode().GetActiveVolumeID() == first.GetID()
+    arrays = [slicer.util.arrayFromVolume(node) for node in (first, second)]
+    assert all(a.min() >= 0 and 400 < np.percentile(a, 90) < 2000 and a.dtype == np.int16 for a in arrays)
+    assert arrays[0].shape != arrays[1].shape or not np.array_equal(*arrays)
 
 
 def test_phantom_in_the_scene_stands_where_the_library_made_it():

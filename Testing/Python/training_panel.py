@@ -26,20 +26,25 @@ SIX_ITERATIONS = {
 """Advanced settings; supervised on the source alone, which takes a fifth of the time of the whole method."""
 
 
-def new_panel(folder: Path, dependencies: Any = None, module: str = "SIFATraining"):
-    """The panel as a Slicer shows it that was just started: models and runs are in `folder`."""
+def new_panel(
+    folder: Path, dependencies: Any = None, module: str = "SIFATraining", bundled: Path | None = None
+):
+    """The panel as a Slicer shows it that was just started: models and runs are in `folder`.
+
+    bundled: where the models are that come with SIFA; without it there is one, the tiny one.
+    """
     import qt
     from SIFATrainingLib import Logic, Widget
 
     dependencies = dependencies or ReadyDependencies()
-    store = models.ModelStore(folder / "bundled", folder / "models")
-    if not (folder / "models" / "tiny-1.0.0").exists():
+    store = models.ModelStore(bundled or folder / "bundled", folder / "models")
+    if bundled is None and not (folder / "models" / "tiny-1.0.0").exists():
         models.write_package(
             folder / "models" / "tiny-1.0.0",
             tiny_models.state(),
             **tiny_models.card_fields(preprocessing=TINY),
         )
-    (folder / "runs").mkdir(exist_ok=True)
+    (folder / "runs").mkdir(parents=True, exist_ok=True)
     qt.QSettings().setValue(Logic.SETTING, str(folder / "runs"))
     original = Widget.SIFATrainingLogic
     Widget.SIFATrainingLogic = lambda: Logic.SIFATrainingLogic(dependencies, store)
