@@ -58,7 +58,10 @@ class Views(enum.Enum):
 
 @parameterNodeWrapper
 class SIFASegmentationParameterNode:
-    """model: `id@version`, or empty for the default one. excludedStructures: ids, divided by spaces."""
+    """model: `id@version`, or empty for the default one. excludedStructures: ids, divided by spaces.
+
+    allTimePoints: counts only where the input volume shows a sequence.
+    """
 
     inputVolume: vtkMRMLScalarVolumeNode
     outputSegmentation: vtkMRMLSegmentationNode
@@ -68,4 +71,5 @@ class SIFASegmentationParameterNode:
     precision: Precision = Precision.AUTOMATIC
     views: Views = Views.AUTOMATIC
     uncertainty: bool = False
+    allTimePoints: bool = True
     excludedStructures: str = ""

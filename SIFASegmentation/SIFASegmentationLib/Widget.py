@@ -17,6 +17,7 @@ from .Dependencies import DependencyError
 from .Logic import NodeGone, SIFASegmentationLogic
 from .ModelsPanel import ModelsPanel
 from .ResultsPanel import ResultsPanel
+from .SequencePanel import offerTimePoints
 from .Steps import Runner, Step
 
 
@@ -60,6 +61,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def cleanup(self) -> None:
         self.runner.cancel()
+        self.resultsPanel.leave()
         self.removeObservers()
 
     def enter(self) -> None:
@@ -70,6 +72,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def exit(self) -> None:
         self._observe(None)
+        self.resultsPanel.leave()
 
     def onSceneStartClose(self, caller, event) -> None:
         self.runner.cancel()
@@ -113,6 +116,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._updating = True
         try:
             if self._parameterNode is not None:
+                offerTimePoints(self.ui, self._parameterNode)
                 self._selectModel()
                 self._protectOtherResults()
                 output = self._parameterNode.outputSegmentation
@@ -229,19 +233,20 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._showStatus(str(error), isError=True)
             return
         self._showStatus("")
-        self.runner.start(
-            self.logic.segmentSteps(
-                node.inputVolume,
-                outputSegmentation=node.outputSegmentation,
-                model=self._card().key,
-                device=node.device.value,
-                precision=node.precision.value,
-                roi=node.roi,
-                structures=self._structures(),
-                views=node.views.value,
-                uncertainty=node.uncertainty,
-            )
-        )
+        choices = {
+            "outputSegmentation": node.outputSegmentation,
+            "model": self._card().key,
+            "device": node.device.value,
+            "precision": node.precision.value,
+            "roi": node.roi,
+            "structures": self._structures(),
+            "views": node.views.value,
+        }
+        if offerTimePoints(self.ui, node):
+            self.runner.start(self.logic.segmentSequenceSteps(node.inputVolume, **choices))
+        else:
+            steps = self.logic.segmentSteps(node.inputVolume, uncertainty=node.uncertainty, **choices)
+            self.runner.start(steps)
         self._showRunning(True)
         self.onStep(Step(_("Starting")))
 

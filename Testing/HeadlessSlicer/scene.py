@@ -18,6 +18,7 @@ _LOGICS = {
     "Models": "vtkSlicerModelsLogic",
     "Plots": "vtkSlicerPlotsLogic",
     "Units": "vtkSlicerUnitsLogic",
+    "Sequences": "vtkSlicerSequencesLogic",
 }
 
 
