@@ -10,8 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MYOCARDIUM_G_PER_ML = 1.05  # as cardiac MR reports it: Schulz-Menger et al., J Cardiovasc Magn Reson 22:19 (2020)
-STEADY_MUSCLE = 0.25  # by which the myocardium may shrink or grow from end-diastole to end-systole. Its muscle is all
+MYOCARDIUM_G_PER_ML = (
+    1.05  # as cardiac MR reports it: Schulz-Menger et al., J Cardiovasc Magn Reson 22:19 (2020)
+)
+STEADY_MUSCLE = (
+    0.25  # by which the myocardium may shrink or grow from end-diastole to end-systole. Its muscle is all
+)
 # but incompressible and blood in its vessels a few percent (Yin et al., Am J Physiol 271:H1864 (1996)); the rest is
 # what outlines of the same heart differ by.
 SMOOTH_TIME_POINTS = 8  # so many sample a beat finely enough that no single one stands out
@@ -35,9 +39,7 @@ class HeartFunction:
     remarks: tuple[str, ...] = ()
 
 
-def heart_function(
-    lv_ml: Sequence[float], myocardium_ml: Sequence[float] | None = None
-) -> HeartFunction:
+def heart_function(lv_ml: Sequence[float], myocardium_ml: Sequence[float] | None = None) -> HeartFunction:
     """From volumes in ml at every time point of a beat, in order; 0 or NaN where a structure was not found.
 
     Time points without a left ventricle are left out, and named in the remarks. ValueError if fewer than two remain.
@@ -71,7 +73,7 @@ def heart_function(
         end_diastole=diastole,
         end_systole=systole,
         remarks=(
-            *_left_out(np.flatnonzero(~_known(lv))),
+            *_left_out([int(index) for index in np.flatnonzero(~_known(lv))]),
             *_odd_extremes(lv[there], there, stroke),
             *_unsteady_muscle(muscle[diastole], muscle[systole], given=myocardium_ml is not None),
         ),
@@ -97,8 +99,8 @@ def _known(volumes: np.ndarray) -> np.ndarray:
     return np.isfinite(volumes) & (volumes > 0)
 
 
-def _left_out(missing: np.ndarray) -> list[str]:
-    if not len(missing):
+def _left_out(missing: Sequence[int]) -> list[str]:
+    if not missing:
         return []
     which = "which is" if len(missing) == 1 else "which are"
     return [f"The left ventricle was not found at {named(missing)}, {which} left out."]

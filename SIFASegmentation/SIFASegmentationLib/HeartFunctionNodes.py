@@ -132,7 +132,11 @@ def _node(segmentationNode, role: str, kind: str, name: str):
 
 def _fill(tableNode, rows: Sequence[tuple[str, float, str]]) -> None:
     table = vtk.vtkTable()
-    for title, kind in ((_("Quantity"), vtk.vtkStringArray), (_("Value"), vtk.vtkDoubleArray), (_("Unit"), vtk.vtkStringArray)):
+    for title, kind in (
+        (_("Quantity"), vtk.vtkStringArray),
+        (_("Value"), vtk.vtkDoubleArray),
+        (_("Unit"), vtk.vtkStringArray),
+    ):
         column = kind()
         column.SetName(title)
         table.AddColumn(column)

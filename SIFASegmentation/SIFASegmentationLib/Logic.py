@@ -77,9 +77,7 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         self.dependencies.ensure()
         return _blocking(self.segmentSequenceSteps(volumeNode, **choices), onStep)
 
-    def segmentSteps(
-        self, volumeNode, outputSegmentation=None, **choices
-    ) -> Generator[Step, None, object]:
+    def segmentSteps(self, volumeNode, outputSegmentation=None, **choices) -> Generator[Step, None, object]:
         """Segment in short steps; the generator's return value is the segmentation node.
 
         The scene is changed only at the very end, so dropping the generator leaves nothing behind.

@@ -68,30 +68,28 @@ class SequencePanel(VTKObservationMixin):
         self._result = None
 
     def _fill(self) -> None:
-        result = self._result
-        notes = []
+        notes: list[tuple[str, str]] = []
+        rows: list[tuple[str, float, str]] = []
         try:
-            function = self.logic.heartFunction(result.node)
+            function = self.logic.heartFunction(self._result.node)
             rows = HeartFunctionNodes.quantities(function)
-            places = {0: function.end_diastole, 1: function.end_systole, 4: function.end_diastole}
-            notes += function.remarks
+            phases = (self._index(function.end_diastole), self._index(function.end_systole))
+            notes.append(("ℹ", _("End-diastole at {}, end-systole at {}.").format(*phases)))
+            notes += [("⚠", remark) for remark in function.remarks]
         except ValueError as error:
-            rows, places = [], {}
-            notes.append(str(error))
+            notes.append(("⚠", str(error)))
         table = self.ui.functionTable
         table.setVisible(bool(rows))
         table.setRowCount(len(rows))
         for index, (name, value, unit) in enumerate(rows):
             cell = qt.QTableWidgetItem(f"{value:.1f} {unit}")
             cell.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-            if index in places:
-                cell.setToolTip(self._timePoint(places[index]))
             table.setItem(index, 0, qt.QTableWidgetItem(name))
             table.setItem(index, 1, cell)
         Tables.fitHeight(table, len(rows))
-        notes += self._failures()
-        self.ui.functionLabel.text = "<br>".join(f"⚠&nbsp;&nbsp;{html.escape(note)}" for note in notes)
-        self.ui.functionLabel.setVisible(bool(notes))
+        notes += [("⚠", failure) for failure in self._failures()]
+        lines = [f"{sign}&nbsp;&nbsp;{html.escape(text)}" for sign, text in notes]
+        self.ui.functionLabel.text = "<br>".join(lines)
 
     def _failures(self) -> list[str]:
         """A sentence on each time point that could not be segmented, one on those with other flags."""
@@ -106,6 +104,11 @@ class SequencePanel(VTKObservationMixin):
         if flagged:
             failed.append(_("Quality flags at {timePoints}.").format(timePoints=named(flagged)))
         return failed
+
+    def _index(self, number: int) -> str:
+        return _("time point {number} ({index})").format(
+            number=number + 1, index=self._result.indexText(number)
+        )
 
     def _timePoint(self, number: int) -> str:
         return _("Time point {number} of {count} ({index})").format(
