@@ -11,7 +11,7 @@ import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from . import SceneConversion, SequenceLogic
+from . import SequenceLogic
 
 if TYPE_CHECKING:
     from SIFALib.heart_function import HeartFunction
@@ -98,28 +98,37 @@ def quantities(function: HeartFunction) -> list[tuple[str, float, str]]:
     return rows if function.mass_g is None else [*rows, (_("Myocardial mass"), function.mass_g, "g")]
 
 
-def write(logic: SIFASegmentationLogic, segmentationNode) -> None:
+def write(logic: SIFASegmentationLogic, segmentationNode) -> Curve:
     """Make the tables and the chart of a result, or bring them up to date; what is not known is taken away."""
     found = curve(logic, segmentationNode)
     table = _node(segmentationNode, CURVE, "vtkMRMLTableNode", _("{scan} volumes over time"))
-    titles = [found.timeName, *(found.column(structureId) for structureId in found.volumes)]
-    slicer.util.updateTableFromArray(table, [found.time, *found.volumes.values()], titles)
+    volumes = {found.column(structureId): ml for structureId, ml in found.volumes.items()}
+    _fill(table, {found.timeName: found.time, **volumes})
     if VENTRICLE in found.volumes:
         _chart(segmentationNode, found, table)
+    else:
+        _remove(segmentationNode, CHART, SERIES)
     try:
-        rows = quantities(found.function())
+        names, values, units = zip(*quantities(found.function()), strict=True)
     except ValueError:
-        rows = []
-    if rows:
-        _fill(_node(segmentationNode, FUNCTION, "vtkMRMLTableNode", _("{scan} heart function")), rows)
-    for role in [*([] if rows else [FUNCTION]), *([] if VENTRICLE in found.volumes else [CHART, SERIES])]:
-        node = segmentationNode.GetNodeReference(role)
-        if node is not None:
-            slicer.mrmlScene.RemoveNode(node)
+        _remove(segmentationNode, FUNCTION)
+    else:
+        table = _node(segmentationNode, FUNCTION, "vtkMRMLTableNode", _("{scan} heart function"))
+        _fill(
+            table, {_("Quantity"): names, _("Value"): [round(value, 1) for value in values], _("Unit"): units}
+        )
+    return found
+
+
+def _remove(segmentationNode, *roles: str) -> None:
+    for node in filter(None, map(segmentationNode.GetNodeReference, roles)):
+        slicer.mrmlScene.RemoveNode(node)
 
 
 def _node(segmentationNode, role: str, kind: str, name: str):
     """The node that the segmentation refers to by this role, made if there is none yet."""
+    from . import SceneConversion
+
     node = segmentationNode.GetNodeReference(role)
     if node is None:
         scan = segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
@@ -130,25 +139,27 @@ def _node(segmentationNode, role: str, kind: str, name: str):
     return node
 
 
-def _fill(tableNode, rows: Sequence[tuple[str, float, str]]) -> None:
+def _fill(tableNode, columns: dict[str, Sequence]) -> None:
+    """Put columns of texts or numbers into a table node, which counts as changed only if they are others."""
     table = vtk.vtkTable()
-    for title, kind in (
-        (_("Quantity"), vtk.vtkStringArray),
-        (_("Value"), vtk.vtkDoubleArray),
-        (_("Unit"), vtk.vtkStringArray),
-    ):
-        column = kind()
+    for title, cells in columns.items():
+        column = vtk.vtkStringArray() if isinstance(cells[0], str) else vtk.vtkDoubleArray()
         column.SetName(title)
+        for cell in cells:
+            column.InsertNextValue(cell)
         table.AddColumn(column)
-    for name, value, unit in rows:
-        cells = (name, round(value, 1), unit)
-        for number, cell in enumerate(cells):
-            table.GetColumn(number).InsertNextValue(cell)
-    tableNode.SetAndObserveTable(table)
+    if _texts(tableNode.GetTable()) != _texts(table):
+        tableNode.SetAndObserveTable(table)
+
+
+def _texts(table) -> list[list[str]]:
+    columns = [(number, table.GetColumnName(number)) for number in range(table.GetNumberOfColumns())]
+    rows = range(table.GetNumberOfRows())
+    return [[title, *(table.GetValue(row, number).ToString() for row in rows)] for number, title in columns]
 
 
 def _chart(segmentationNode, found: Curve, table) -> None:
-    series = _node(segmentationNode, SERIES, "vtkMRMLPlotSeriesNode", _("{scan} left ventricle over time"))
+    series = _node(segmentationNode, SERIES, "vtkMRMLPlotSeriesNode", _("{scan} left ventricle"))
     series.SetAndObserveTableNodeID(table.GetID())
     series.SetPlotType(series.PlotTypeScatter)
     series.SetXColumnName(found.timeName)
@@ -156,7 +167,7 @@ def _chart(segmentationNode, found: Curve, table) -> None:
     series.SetColor(*found.colors[VENTRICLE])
     series.SetLineWidth(2)
     series.SetMarkerStyle(series.MarkerStyleCircle)
-    chart = _node(segmentationNode, CHART, "vtkMRMLPlotChartNode", _("{scan} left ventricle over time chart"))
+    chart = _node(segmentationNode, CHART, "vtkMRMLPlotChartNode", _("{scan} left ventricle over time"))
     if not chart.HasPlotSeriesNodeID(series.GetID()):
         chart.AddAndObservePlotSeriesNodeID(series.GetID())
     chart.SetTitle(chart.GetName())

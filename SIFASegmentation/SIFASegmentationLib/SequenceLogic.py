@@ -74,8 +74,8 @@ def segmentSteps(
     The scene is changed only at the very end. A time point without a heart becomes an empty segmentation, with a flag
     that says why. outputSegmentation: an earlier result of this scan to be replaced; of any other node, which shows
     no sequence of it, the segments would be lost, so a new one is made. choices: as of `workSteps`, but no `uncertainty`.
-    Raises ValueError if the volume shows no sequence, the last reason if no time point could be segmented, and what
-    `workSteps` raises.
+    Raises ValueError if the volume shows no sequence or a map is asked for, the last reason if no time point could be
+    segmented, and what `workSteps` raises.
     """
     scan = browsed(volumeNode)
     if scan is None:
@@ -84,11 +84,16 @@ def segmentSteps(
                 name=volumeNode.GetName()
             )
         )
+    if choices.get("uncertainty"):
+        raise ValueError(
+            _("A map of the uncertainty is made of single time points only; segment one of them.")
+        )
+    wanted = logic.wanted(logic.package(choices.get("model", "")), choices.get("structures"))
     yield from logic.dependencies.trySteps()
+    yield Step(_("Loading PyTorch and the model"))
     from SIFALib.inference import NoHeartFound
     from SIFALib.volume import VolumeError
 
-    wanted = logic.wanted(logic.package(choices.get("model", "")), choices.get("structures"))
     sequence = slicer.vtkMRMLSequenceNode()
     sequence.CopySequenceIndex(scan.sequence)
     values = [scan.sequence.GetNthIndexValue(number) for number in range(scan.count)]

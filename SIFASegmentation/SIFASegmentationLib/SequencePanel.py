@@ -42,9 +42,10 @@ class SequencePanel(VTKObservationMixin):
         super().__init__()
         self.ui, self.logic, self._showItem = ui, logic, showItem
         self._result: SequenceLogic.Browsed | None = None
-        self._shown = -1
+        self._shown, self._surfaces = -1, False
         Tables.prepare(ui.functionTable, [_("Heart function"), _("Value")])
         ui.showCurveButton.connect("clicked(bool)", self.onShowCurve)
+        ui.show3DButton.connect("clicked(bool)", self.onShow3D)
 
     def show(self, segmentationNode) -> None:
         """Fill it from a node, and follow its browser; a node that shows no sequence of ours empties and hides it."""
@@ -56,9 +57,9 @@ class SequencePanel(VTKObservationMixin):
         self.ui.showCurveButton.setVisible(False)
         if self._result is None:
             return
-        HeartFunctionNodes.write(self.logic, segmentationNode)
+        self._fill(HeartFunctionNodes.write(self.logic, segmentationNode))
         self.ui.showCurveButton.setVisible(self._chart() is not None)
-        self._fill()
+        self._surfaces = segmentationNode.GetSegmentation().ContainsRepresentation(SURFACE)
         self._nameTimePoint()
         self.addObserver(self._result.browser, vtk.vtkCommand.ModifiedEvent, self.onBrowser, priority=LAST)
 
@@ -67,11 +68,11 @@ class SequencePanel(VTKObservationMixin):
         self.removeObservers()
         self._result = None
 
-    def _fill(self) -> None:
+    def _fill(self, curve: HeartFunctionNodes.Curve) -> None:
         notes: list[tuple[str, str]] = []
         rows: list[tuple[str, float, str]] = []
         try:
-            function = self.logic.heartFunction(self._result.node)
+            function = curve.function()
             rows = HeartFunctionNodes.quantities(function)
             phases = (self._index(function.end_diastole), self._index(function.end_systole))
             notes.append(("ℹ", _("End-diastole at {}, end-systole at {}.").format(*phases)))
@@ -127,11 +128,14 @@ class SequencePanel(VTKObservationMixin):
         if node.GetScene() is None:
             self.leave()
             return
-        surfaces = self.ui.show3DButton.checked
-        if surfaces and not node.GetSegmentation().ContainsRepresentation(SURFACE):
+        if self._surfaces and not node.GetSegmentation().ContainsRepresentation(SURFACE):
             node.CreateClosedSurfaceRepresentation()
         self._nameTimePoint()
         self._showItem(node)
+
+    def onShow3D(self, shown: bool) -> None:
+        """Each time point has surfaces of its own, so the button alone does not tell at the next one."""
+        self._surfaces = shown
 
     def _chart(self):
         return self._result.node.GetNodeReference(HeartFunctionNodes.CHART) if self._result else None

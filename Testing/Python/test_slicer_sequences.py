@@ -237,6 +237,11 @@ def test_single_volume_is_no_sequence(logic):
         logic.segmentSequence(add_scan("Alone"))
 
 
+def test_map_of_the_uncertainty_is_refused_rather_than_left_out(logic):
+    with pytest.raises(ValueError, match="single time points only"):
+        logic.segmentSequence(add_beating().volume, uncertainty=True)
+
+
 def test_scan_whose_browser_is_deleted_meanwhile_stops_with_a_sentence(logic):
     scan = add_beating()
     logic.backend.before_step = lambda _step: slicer.mrmlScene.RemoveNode(scan.browser)
@@ -451,3 +456,13 @@ def test_edits_are_in_the_function_when_the_panel_is_opened_again(panel, beating
     stored = table_rows(node.GetNodeReference(HeartFunctionNodes.FUNCTION))
     assert float(stored[1][1]) == pytest.approx(halved, abs=0.051)
     assert panel.ui.timePointLabel.text.startswith("Time point 4 of 6")
+
+
+def test_opening_the_panel_again_changes_nothing_that_would_have_to_be_saved(panel, beating):
+    run(panel)
+    node = panel.ui.outputSelector.currentNode()
+    tables = [node.GetNodeReference(r) for r in (HeartFunctionNodes.FUNCTION, HeartFunctionNodes.CURVE)]
+    before = [table.GetMTime() for table in tables]
+    stage.leave_module("SIFASegmentation")
+    stage.open_module("SIFASegmentation")
+    assert [table.GetMTime() for table in tables] == before and panel.ui.functionTable.rowCount == 5
