@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
@@ -17,10 +18,13 @@ from .Parameters import SIFASegmentationParameterNode
 from .Steps import Step
 
 if TYPE_CHECKING:
+    from SIFALib.heart_function import HeartFunction
     from SIFALib.models import ModelPackage
+    from SIFALib.structures import Structure
 
 REPORT = "SIFA.Report"  # attribute of a segmentation node: JSON, saved with the scene
 UNCERTAINTY = "SIFA.Uncertainty"  # role of the reference from a segmentation node to its map
+RESAMPLING = 0.1  # share of the work on a volume whose axes are skewed, that goes each way
 
 
 class NodeGone(RuntimeError):
@@ -36,6 +40,16 @@ class Row:
     color: tuple[int, int, int]
     volumeMl: float
     sure: float | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in one image: labels uint8 [k, j, i] in its own grid, how unsure they are, of which structures."""
+
+    labels: np.ndarray
+    unsure: np.ndarray | None
+    structures: tuple[Structure, ...]
+    report: dict
 
 
 class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
@@ -56,19 +70,42 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
     def segment(self, volumeNode, onStep: Callable[[Step], None] | None = None, **choices):
         """Segment and return the segmentation node; blocks. `choices` as of `segmentSteps`."""
         self.dependencies.ensure()
-        steps = self.segmentSteps(volumeNode, **choices)
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                return end.value
-            if onStep:
-                onStep(step)
+        return _blocking(self.segmentSteps(volumeNode, **choices), onStep)
 
-    def segmentSteps(
+    def segmentSequence(self, volumeNode, onStep: Callable[[Step], None] | None = None, **choices):
+        """As `segment`, at every time point of the 4D scan that the volume node shows; `heartFunction` tells the rest."""
+        self.dependencies.ensure()
+        return _blocking(self.segmentSequenceSteps(volumeNode, **choices), onStep)
+
+    def segmentSteps(self, volumeNode, outputSegmentation=None, **choices) -> Generator[Step, None, object]:
+        """Segment in short steps; the generator's return value is the segmentation node.
+
+        The scene is changed only at the very end, so dropping the generator leaves nothing behind.
+        outputSegmentation: None makes a new one, named after the volume; so does one that follows a sequence, whose
+        other time points would no longer fit. choices: as of `workSteps`.
+        Raises DependencyError, NodeGone, and what SIFALib's `inference.segment_steps` and `models` raise.
+        """
+        from . import SequenceLogic
+
+        found = yield from self.workSteps(volumeNode, volumeNode, **choices)
+        if SequenceLogic.browsed(outputSegmentation) is not None:
+            outputSegmentation = None
+        node = self._show(volumeNode, outputSegmentation, found)
+        self._showUncertainty(volumeNode, node, found.unsure)
+        return node
+
+    def segmentSequenceSteps(
+        self, volumeNode, outputSegmentation=None, **choices
+    ) -> Generator[Step, None, object]:
+        """Segment every time point of the 4D scan that the volume node shows, in short steps; see `SequenceLogic`."""
+        from . import SequenceLogic
+
+        return SequenceLogic.segmentSteps(self, volumeNode, outputSegmentation, **choices)
+
+    def workSteps(
         self,
+        imageNode,
         volumeNode,
-        outputSegmentation=None,
         model: str = "",
         device: str = "auto",
         precision: str = "auto",
@@ -76,26 +113,24 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         structures: Sequence[str] | None = None,
         views: str = "auto",
         uncertainty: bool = False,
-    ) -> Generator[Step, None, object]:
-        """Segment in short steps; the generator's return value is the segmentation node.
+    ) -> Generator[Step, None, Found]:
+        """Segment an image as if it stood in the place of a volume node of the scene; the scene is left alone.
 
-        The scene is changed only at the very end, so dropping the generator leaves nothing behind.
-        outputSegmentation: None makes a new one, named after the volume. model: `id@version`, empty for the
-        default. roi: a Markups ROI node that holds the heart. structures: ids such as "LV", None for all.
-        views: auto, one or three, the planes that are looked in. uncertainty: also make a volume of how unsure the
-        model is of every voxel, 0 to 1; `uncertainty` finds it.
-        Raises DependencyError, NodeGone, and what SIFALib's `inference.segment_steps` and `models` raise.
+        model: `id@version`, empty for the default. roi: a Markups ROI node that holds the heart. structures: ids such
+        as "LV", None for all. views: auto, one or three, the planes that are looked in. uncertainty: also make a
+        volume of how unsure the model is of every voxel, 0 to 1; `uncertainty` finds it.
         """
         from . import SceneConversion
 
         package = self.package(model)
         yield from self.dependencies.trySteps()
         yield Step(_("Reading the volume"))
-        placement = SceneConversion.Placement.of(volumeNode)
+        placement = SceneConversion.Placement.of(imageNode, volumeNode)
+        share = 0.0 if placement.geometry() is not None else RESAMPLING
         volume = yield from _converted(
-            SceneConversion.volumeSteps(volumeNode, placement), _("Straightening the volume")
+            SceneConversion.volumeSteps(imageNode, placement), _("Straightening the volume"), 0.0, share
         )
-        yield Step(_("Loading PyTorch and the model"))
+        yield Step(_("Loading PyTorch and the model"), share)
         options = self.backend.options(
             device=device,
             precision=precision,
@@ -105,18 +140,22 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
             uncertainty=uncertainty,
         )
         work = self.backend.steps(volume, package, options)
-        result = yield from _watched(work, volumeNode)
+        result = yield from _watched(work, volumeNode, share, 1 - share)
         back = _("Taking the result back into the volume's grid")
-        labels = yield from _converted(SceneConversion.labelSteps(result.labels, placement), back)
+        labelSteps = SceneConversion.labelSteps(result.labels, placement)
+        labels = yield from _converted(labelSteps, back, 1 - share, 1 - share / 2)
         unsure = None
         if result.uncertainty is not None:
-            unsure = yield from _converted(SceneConversion.mapSteps(result.uncertainty, placement), back)
+            mapSteps = SceneConversion.mapSteps(result.uncertainty, placement)
+            unsure = yield from _converted(mapSteps, back, 1 - share / 2, 1.0)
         self._raiseIfGone(volumeNode)
-        wanted = tuple(s for s in package.card.labels if structures is None or s.id in structures)
         report = {**result.report, "voxel_ml": placement.voxelMl}
-        node = self._show(volumeNode, outputSegmentation, labels, wanted, report)
-        self._showUncertainty(volumeNode, node, unsure)
-        return node
+        return Found(labels, unsure, self.wanted(package, structures), report)
+
+    @staticmethod
+    def wanted(package: ModelPackage, structures: Sequence[str] | None) -> tuple[Structure, ...]:
+        """Those of the model's structures that were asked for."""
+        return tuple(s for s in package.card.labels if structures is None or s.id in structures)
 
     def package(self, model: str = "") -> ModelPackage:
         """The model `id@version`, or the default one; raises SIFALib.models.ModelError."""
@@ -128,21 +167,24 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         if volumeNode.GetScene() is None:
             raise NodeGone(_("The volume was removed from the scene, so the segmentation was stopped."))
 
-    def _show(self, volumeNode, outputSegmentation, labels, structures, report: dict):
+    def _show(self, volumeNode, outputSegmentation, found: Found):
         from . import SceneConversion
 
         node = outputSegmentation
         if node is None or node.GetScene() is None:
-            name = slicer.mrmlScene.GenerateUniqueName(
-                _("{volume} segmentation").format(volume=volumeNode.GetName())
-            )
-            node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
-            SceneConversion.placeBeside(node, volumeNode)
-        model = "{id}@{version}".format(**report["model"])
-        SceneConversion.fillSegmentation(node, volumeNode, labels, structures, model)
-        voxels = {s.id: SceneConversion.voxelCount(node, s.id) for s in structures}
-        node.SetAttribute(REPORT, json.dumps({**report, "voxels": voxels}))
+            node = SceneConversion.newSegmentation(volumeNode)
+        self.fill(node, volumeNode, found)
         return node
+
+    @staticmethod
+    def fill(node, imageNode, found: Found) -> None:
+        """Put what was found in an image into a segmentation node, with the report."""
+        from . import SceneConversion
+
+        model = "{id}@{version}".format(**found.report["model"])
+        SceneConversion.fillSegmentation(node, imageNode, found.labels, found.structures, model)
+        voxels = {s.id: SceneConversion.voxelCount(node, s.id) for s in found.structures}
+        node.SetAttribute(REPORT, json.dumps({**found.report, "voxels": voxels}))
 
     def _showUncertainty(self, volumeNode, segmentationNode, unsure) -> None:
         """Put the map into the segmentation's volume of it, new or former; without a map there is none any more."""
@@ -172,6 +214,12 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         text = segmentationNode.GetAttribute(REPORT) if segmentationNode is not None else None
         return json.loads(text) if text else None
 
+    def heartFunction(self, segmentationNode) -> HeartFunction:
+        """Of a segmentation of all time points, as its segments are now; ValueError says why there is none."""
+        from . import HeartFunctionNodes
+
+        return HeartFunctionNodes.curve(self, segmentationNode).function()
+
     def results(self, segmentationNode) -> list[Row]:
         """Segments with volumes in ml as they are now, edits included."""
         from . import SceneConversion
@@ -190,24 +238,38 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         return rows
 
 
-def _converted(steps: Generator[float, None, object], stage: str) -> Generator[Step, None, object]:
+def _blocking(steps: Generator[Step, None, object], onStep: Callable[[Step], None] | None):
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            return end.value
+        if onStep:
+            onStep(step)
+
+
+def _converted(
+    steps: Generator[float, None, object], stage: str, begin: float, end: float
+) -> Generator[Step, None, object]:
+    """Steps of a conversion that is the work from the fraction `begin` to `end` of all."""
     while True:
         try:
             fraction = next(steps)
-        except StopIteration as end:
-            return end.value
-        yield Step(stage, fraction)
+        except StopIteration as stop:
+            return stop.value
+        yield Step(stage, begin + (end - begin) * fraction)
 
 
-def _watched(work: Generator, volumeNode) -> Generator:
+def _watched(work: Generator, volumeNode, begin: float, end: float) -> Generator:
     """The library's steps, as long as the volume is in the scene."""
     try:
         while True:
             SIFASegmentationLogic._raiseIfGone(volumeNode)
             try:
                 progress = next(work)
-            except StopIteration as end:
-                return end.value
-            yield Step(_(progress.stage), progress.fraction, progress.seconds_left)
+            except StopIteration as stop:
+                return stop.value
+            fraction = begin + (end - begin) * progress.fraction
+            yield Step(_(progress.stage), fraction, progress.seconds_left)
     finally:
         work.close()

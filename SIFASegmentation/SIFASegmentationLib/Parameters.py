@@ -70,7 +70,7 @@ class BatchSource(enum.Enum):
 class SIFASegmentationParameterNode:
     """model: `id@version`, or empty for the default one. excludedStructures: ids, divided by spaces.
 
-    batchFolder, batchOutput: paths, or empty.
+    batchFolder, batchOutput: paths, or empty. allTimePoints: counts only where the input volume shows a sequence.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -81,6 +81,7 @@ class SIFASegmentationParameterNode:
     precision: Precision = Precision.AUTOMATIC
     views: Views = Views.AUTOMATIC
     uncertainty: bool = False
+    allTimePoints: bool = True
     excludedStructures: str = ""
     batchSource: BatchSource = BatchSource.FOLDER
     batchFolder: str = ""

@@ -1,7 +1,8 @@
-"""Sample data made on this computer, not downloaded: the digital thorax as a CT and as an MR volume."""
+"""Sample data made on this computer, not downloaded: the digital thorax as a CT, as an MR, and as a CT of a whole beat."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import slicer
@@ -11,8 +12,12 @@ CATEGORY = "SIFA"
 # Sample Data wants an address; nothing is fetched from it.
 HOMEPAGE = "https://github.com/SIFA-Slicer/SlicerSIFA"
 SAMPLES = {"SIFA phantom CT": "ct", "SIFA phantom MR": "mr"}
+BEATING = "SIFA phantom beating"
 SEED = 1023
 SPACING_MM = 1.5
+BEATING_SPACING_MM = 2.0
+BEATING_TIMES_MS = tuple(range(0, 800, 100))  # a beat at 75 a minute
+SYSTOLE_MS = 300  # from end-diastole to end-systole
 
 
 def register() -> None:
@@ -20,12 +25,12 @@ def register() -> None:
     import SampleData
 
     icons = Path(__file__).parents[1] / "Resources" / "Icons"
-    for name, modality in SAMPLES.items():
+    for name, modality in {**SAMPLES, BEATING: "ct"}.items():
         SampleData.SampleDataLogic.registerCustomSampleDataSource(
             category=CATEGORY,
             sampleName=name,
             uris=HOMEPAGE,
-            fileNames=f"SIFAPhantom{modality.upper()}.nrrd",
+            fileNames=f"{name.replace(' ph', 'Ph').replace(' ', '')}.nrrd",
             nodeNames=name,
             thumbnailFileName=str(icons / f"SIFAPhantom{modality.upper()}.png"),
             customDownloader=makeSample,
@@ -36,6 +41,8 @@ def makeSample(source):
     """What Sample Data calls when its button is pressed; returns the nodes."""
     with slicer.util.tryWithErrorDisplay(_("The phantom could not be made."), waitCursor=True):
         slicer.util.showStatusMessage(_("Making the phantom on this computer..."))
+        if source.sampleName == BEATING:
+            return [loadBeatingPhantom()]
         return [loadPhantom(SAMPLES[source.sampleName], name=source.sampleName)]
 
 
@@ -45,6 +52,46 @@ def loadPhantom(modality: str = "ct", seed: int = SEED, spacingMm: float = SPACI
 
     image = phantom.make(seed, modality, spacingMm).image
     node = addVolume(image, slicer.mrmlScene.GenerateUniqueName(name or f"SIFA phantom {modality.upper()}"))
+    _show(node, modality)
+    return node
+
+
+def loadBeatingPhantom(
+    seed: int = SEED, spacingMm: float = BEATING_SPACING_MM, timesMs: tuple[int, ...] = BEATING_TIMES_MS
+):
+    """Make CTs of a phantom over a heartbeat, as a sequence; returns the volume node that its browser shows."""
+    from SIFALib import phantom
+
+    scene = slicer.mrmlScene
+    name = scene.GenerateUniqueName(BEATING)
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", _("{scan} sequence").format(scan=name))
+    sequence.SetIndexName("time")
+    sequence.SetIndexUnit("ms")
+    for time in timesMs:
+        image = phantom.make(seed, "ct", spacingMm, systole=systole(time)).image
+        item = addVolume(image, name)
+        sequence.SetDataNodeAtValue(item, str(time))
+        scene.RemoveNode(item)
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", _("{scan} browser").format(scan=name))
+    browser.AddSynchronizedSequenceNodeID(sequence.GetID())
+    browser.SelectFirstItem()
+    node = browser.GetProxyNode(sequence)
+    node.SetName(name)
+    _show(node, "ct")
+    slicer.modules.sequences.showSequenceBrowser(browser)
+    return node
+
+
+def systole(time: float) -> float:
+    """How far the heart has contracted, 0 to 1, so many ms after end-diastole; smooth, and slower on the way back."""
+    beat = BEATING_TIMES_MS[-1] + BEATING_TIMES_MS[1]
+    time %= beat
+    share = time / SYSTOLE_MS if time < SYSTOLE_MS else (beat - time) / (beat - SYSTOLE_MS)
+    return (1 - math.cos(math.pi * share)) / 2
+
+
+def _show(node, modality: str) -> None:
+    """In the slice views, in grey values that suit it."""
     node.CreateDefaultDisplayNodes()
     if modality == "ct":
         node.GetDisplayNode().SetAutoWindowLevel(False)
@@ -52,7 +99,6 @@ def loadPhantom(modality: str = "ct", seed: int = SEED, spacingMm: float = SPACI
     selection = slicer.app.applicationLogic().GetSelectionNode()
     selection.SetActiveVolumeID(node.GetID())
     slicer.app.applicationLogic().PropagateVolumeSelection(1)
-    return node
 
 
 def addVolume(volume, name: str, nodeClassName: str = "vtkMRMLScalarVolumeNode"):

@@ -1,4 +1,7 @@
-"""The section Results: volumes, how sure the model is, quality flags, Show 3D, Edit, Show uncertainty."""
+"""The section Results: volumes, how sure the model is, quality flags, Show 3D, Edit, Show uncertainty.
+
+What is told of a whole sequence is in SequencePanel.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from slicer.i18n import tr as _
 
 from . import Tables, Words
 from .Logic import SIFASegmentationLogic
+from .SequencePanel import SequencePanel
 
 MAP_OPACITY = 0.6
 
@@ -32,6 +36,7 @@ class ResultsPanel:
     def __init__(self, ui, logic: SIFASegmentationLogic) -> None:
         self.ui, self.logic = ui, logic
         self.node = None
+        self.sequencePanel = SequencePanel(ui, logic, self._showNode)
         Tables.prepare(ui.resultsTable, [_("Structure"), _("Volume (ml)"), _("Sure")])
         ui.editButton.connect("clicked(bool)", self.onEdit)
         ui.adaptButton.connect("clicked(bool)", self.onAdapt)
@@ -40,6 +45,14 @@ class ResultsPanel:
 
     def show(self, segmentationNode) -> None:
         """Fill the section from a node; None, or a node that SIFA did not make, empties and hides it."""
+        self._showNode(segmentationNode)
+        self.sequencePanel.show(self.node)
+
+    def leave(self) -> None:
+        """Nobody looks any more."""
+        self.sequencePanel.leave()
+
+    def _showNode(self, segmentationNode) -> None:
         report = self.logic.report(segmentationNode)
         self.node = segmentationNode if report else None
         self.ui.resultsCollapsibleButton.setVisible(report is not None)
@@ -48,9 +61,8 @@ class ResultsPanel:
         rows = self.logic.results(self.node) if report else []
         self._fill(rows, bool(report and report.get("dice_calibrated")))
         self.ui.flagsLabel.text = self._flags(report, rows) if report else ""
-        self.ui.provenanceLabel.text = (
-            f"<small>{html.escape(Words.provenance(report))}</small>" if report else ""
-        )
+        provenance = Words.provenance(report) if report else ""
+        self.ui.provenanceLabel.text = f"<small>{html.escape(provenance)}</small>" if provenance else ""
 
     def _fill(self, rows, calibrated: bool) -> None:
         table = self.ui.resultsTable

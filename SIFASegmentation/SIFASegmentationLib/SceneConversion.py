@@ -15,8 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
+from SIFALib.quality import bounding_box
 from SIFALib.structures import Structure
 from SIFALib.volume import Geometry, Volume, VolumeError
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from . import GridResampling
@@ -43,9 +45,11 @@ class Placement:
     linear: np.ndarray | None
 
     @staticmethod
-    def of(volumeNode) -> Placement:
+    def of(imageNode, volumeNode=None) -> Placement:
+        """Of an image, under the transforms of `volumeNode`, which stands for it in the scene; None: its own."""
+        volumeNode = volumeNode or imageNode
         matrix = vtk.vtkMatrix4x4()
-        volumeNode.GetIJKToRASMatrix(matrix)
+        imageNode.GetIJKToRASMatrix(matrix)
         toNode = slicer.util.arrayFromVTKMatrix(matrix)
         toWorld = vtk.vtkGeneralTransform()
         parent = volumeNode.GetParentTransformNode()
@@ -56,7 +60,7 @@ class Placement:
             if parent.IsTransformToWorldLinear():
                 parent.GetMatrixTransformToWorld(matrix)
                 linear = slicer.util.arrayFromVTKMatrix(matrix)
-        return Placement(volumeNode.GetImageData().GetDimensions(), toNode, toWorld, linear)
+        return Placement(imageNode.GetImageData().GetDimensions(), toNode, toWorld, linear)
 
     def worldPoints(self, indices: np.ndarray) -> np.ndarray:
         """[N, 3] voxel indices (i, j, k) -> LPS mm in the world."""
@@ -94,10 +98,10 @@ class Placement:
     def uprightGeometry(self) -> Geometry:
         """A right-angled grid that holds the whole volume in the world and turns little from its axes."""
         columns = self.centreSteps()
-        u, _, v = np.linalg.svd(columns)
+        u, _scales, v = np.linalg.svd(columns)
         axes = u @ v  # the orthogonal matrix nearest to the local change of the map
         spacing = np.maximum(np.linalg.norm(columns, axis=0), FINEST_COPY_MM)
-        lattice, _ = GridResampling.indexLattice(self.size, lambda index: self.worldPoints(index))
+        lattice, _steps = GridResampling.indexLattice(self.size, lambda index: self.worldPoints(index))
         along = lattice.reshape(-1, 3) @ axes
         low, high = along.min(axis=0), along.max(axis=0)
         size = np.ceil((high - low) / spacing).astype(int) + 1
@@ -189,8 +193,12 @@ def fillSegmentation(
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
     image = slicer.vtkOrientedImageData()
-    image.SetDimensions(volumeNode.GetImageData().GetDimensions())
-    scalars = numpy_to_vtk(np.ascontiguousarray(labels).ravel(), deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
+    box = (
+        bounding_box(labels) if labels.any() else (slice(0, 1),) * 3
+    )  # the rest takes memory and says nothing
+    image.SetExtent([end for side in reversed(box) for end in (side.start, side.stop - 1)])
+    part = np.ascontiguousarray(labels[box])
+    scalars = numpy_to_vtk(part.ravel(), deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
     image.GetPointData().SetScalars(scalars)
     image.SetGeometryFromImageToWorldMatrix(matrix)
     representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
@@ -212,8 +220,18 @@ def fillSegmentation(
     segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
     segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
     segmentationNode.EndModify(wasModifying)
-    if segmentationNode.GetDisplayNode() is None:
+    if segmentationNode.GetDisplayNode() is None and segmentationNode.GetScene() is not None:
         segmentationNode.CreateDefaultDisplayNodes()
+
+
+def newSegmentation(volumeNode):
+    """A segmentation node in the scene, beside the volume and named after it."""
+    name = _("{volume} segmentation").format(volume=volumeNode.GetName())
+    node = slicer.mrmlScene.AddNewNodeByClass(
+        "vtkMRMLSegmentationNode", slicer.mrmlScene.GenerateUniqueName(name)
+    )
+    placeBeside(node, volumeNode)
+    return node
 
 
 def fillMap(mapNode, volumeNode, values: np.ndarray) -> None:

@@ -18,6 +18,7 @@ from .Dependencies import DependencyError
 from .Logic import NodeGone, SIFASegmentationLogic
 from .ModelsPanel import ModelsPanel
 from .ResultsPanel import ResultsPanel
+from .SequencePanel import offerTimePoints
 from .Steps import Runner, Step
 
 
@@ -60,6 +61,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self) -> None:
         self.runner.cancel()
         self.batchPanel.stop()
+        self.resultsPanel.leave()
         self.removeObservers()
 
     def enter(self) -> None:
@@ -70,6 +72,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def exit(self) -> None:
         self._observe(None)
+        self.resultsPanel.leave()
 
     def onSceneStartClose(self, caller, event) -> None:
         self.runner.cancel()
@@ -114,6 +117,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._updating = True
         try:
             if self._parameterNode is not None:
+                offerTimePoints(self.ui, self._parameterNode)
                 self._selectModel()
                 self._protectOtherResults()
                 output = self._parameterNode.outputSegmentation
@@ -240,15 +244,12 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._showStatus(str(error), isError=True)
             return
         self._showStatus("")
-        self.runner.start(
-            self.logic.segmentSteps(
-                node.inputVolume,
-                outputSegmentation=node.outputSegmentation,
-                roi=node.roi,
-                uncertainty=node.uncertainty,
-                **self._choices(),
-            )
-        )
+        choices = {"outputSegmentation": node.outputSegmentation, "roi": node.roi, **self._choices()}
+        if offerTimePoints(self.ui, node):
+            self.runner.start(self.logic.segmentSequenceSteps(node.inputVolume, **choices))
+        else:
+            steps = self.logic.segmentSteps(node.inputVolume, uncertainty=node.uncertainty, **choices)
+            self.runner.start(steps)
         self._showRunning(True)
         self.onStep(Step(_("Starting")))
 

@@ -62,7 +62,9 @@ def modelToolTip(card: ModelCard) -> str:
 
 
 def provenance(report: dict) -> str:
-    """One line: by which model, how and in what time a result was made."""
+    """One line: by which model, how and in what time a result was made; empty if it was not."""
+    if "model" not in report:
+        return ""
     model, seconds = report.get("model", {}), sum(report.get("seconds", {}).values())
     return _("{model} {version} · {plane} slices · {device}, {precision} · {seconds:.0f} s").format(
         model=model.get("id", "?"),

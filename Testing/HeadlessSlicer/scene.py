@@ -18,6 +18,7 @@ _LOGICS = {
     "Models": "vtkSlicerModelsLogic",
     "Plots": "vtkSlicerPlotsLogic",
     "Units": "vtkSlicerUnitsLogic",
+    "Sequences": "vtkSlicerSequencesLogic",
 }
 
 
@@ -30,6 +31,16 @@ class LogicModule:
 
     def logic(self):
         return self._logic
+
+
+class SequencesModule(LogicModule):
+    """Remembers which browser the toolbar shows."""
+
+    shown = None
+
+    def showSequenceBrowser(self, browser) -> bool:
+        self.shown = browser
+        return True
 
 
 def make_scene() -> SimpleNamespace:
@@ -56,7 +67,8 @@ def make_scene() -> SimpleNamespace:
         logic.SetMRMLScene(scene)
         logic.SetMRMLApplicationLogic(application)
         application.SetModuleLogic(name, logic)
-        setattr(slicer.modules, name.lower(), LogicModule(name, logic))
+        module = {"Sequences": SequencesModule}.get(name, LogicModule)
+        setattr(slicer.modules, name.lower(), module(name, logic))
         keep.append(logic)
     scene.RegisterNodeClass(slicer.vtkMRMLCommandLineModuleNode())
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene, True)

@@ -105,6 +105,27 @@ def segment(widget, volume) -> None:
         raise RuntimeError(widget.ui.statusLabel.text)
 
 
+def beating(widget, folder: Path) -> None:
+    """A sequence: the panel at end-systole, beside the heart at end-diastole and end-systole."""
+    from SIFASegmentationLib import PhantomSamples, SequenceLogic
+
+    stage.clear_scene()
+    widget.ui.advancedCollapsibleButton.collapsed = True
+    widget.ui.modelsCollapsibleButton.collapsed = True
+    volume = PhantomSamples.loadBeatingPhantom()
+    segment(widget, volume)
+    segmentation = widget.ui.outputSelector.currentNode()
+    function = widget.logic.heartFunction(segmentation)
+    browser = SequenceLogic.browsed(segmentation).browser
+    center, pictures = center_of(segmentation), []
+    for time in (function.end_diastole, function.end_systole):
+        browser.SetSelectedItemNumber(time)
+        view = views.SliceView("Axial", (330, 330))
+        view.show(volume, center, 190.0)
+        pictures.append(view.picture())
+    save(folder / "panel-sequence.png", beside(grab(widget), above(*pictures, gap=4)))
+
+
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else SCREENSHOTS
     icons = Path(sys.argv[1]) if len(sys.argv) > 1 else ICONS
@@ -133,6 +154,7 @@ def main() -> None:
     widget.ui.modelsCollapsibleButton.collapsed = False
     save(folder / "panel-all.png", grab(widget))
     widget.ui.advancedCollapsibleButton.collapsed = widget.ui.modelsCollapsibleButton.collapsed = True
+    beating(widget, folder)
     with tempfile.TemporaryDirectory() as work:
         render_batch(folder, widget, Path(work))
 

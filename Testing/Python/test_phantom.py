@@ -120,6 +120,15 @@ def test_systole_empties_the_ventricle_and_keeps_its_muscle():
     assert volumes["MYO"] == pytest.approx(description["myo_ml"], rel=0.1)
 
 
+def test_one_person_can_be_made_at_any_moment_of_the_beat():
+    beat = [phantom.anatomy(SYSTOLIC_SEED, 5.0, systole)[1] for systole in (0.0, 1.0)]
+    volumes = [moment["volumes_ml"] for moment in beat]
+    assert 1 - volumes[1]["LV"] / volumes[0]["LV"] == pytest.approx(beat[0]["ejection"], abs=0.06)
+    assert volumes[1]["MYO"] == pytest.approx(volumes[0]["MYO"], rel=0.1)
+    with pytest.raises(ValueError, match="between 0 and 1; 2 was asked for"):
+        phantom.make(1, "ct", 8.0, systole=2)
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_wall_of_the_healthy_is_as_thick_as_published(seed):
     """5 to 12 mm at end-diastole (Kawel et al., Circ Cardiovasc Imaging 2012); the voxels here make it up to a mm more, and

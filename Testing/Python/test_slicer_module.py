@@ -62,7 +62,8 @@ def test_module_says_what_it_is(name):
 
 def test_sample_data_offers_phantoms_with_thumbnails():
     sources = {s.sampleName: s for s in slicer.modules.sampleDataSources["SIFA"]}
-    assert sources.keys() == {"SIFA phantom CT", "SIFA phantom MR", "SIFA low-field phantoms"}
+    names = {"SIFA phantom CT", "SIFA phantom MR", "SIFA phantom beating", "SIFA low-field phantoms"}
+    assert sources.keys() == names
     for source in sources.values():
         assert Path(source.thumbnailFileName).read_bytes().startswith(b"\x89PNG")
         assert callable(source.customDownloader)
@@ -98,6 +99,23 @@ def test_sample_data_makes_scans_of_another_scanner(monkeypatch):
     arrays = [slicer.util.arrayFromVolume(node) for node in (first, second)]
     assert all(a.min() >= 0 and 400 < np.percentile(a, 90) < 2000 and a.dtype == np.int16 for a in arrays)
     assert arrays[0].shape != arrays[1].shape or not np.array_equal(*arrays)
+
+
+def test_beating_phantom_is_a_sequence_whose_ventricle_beats(monkeypatch):
+    defaults = (PhantomSamples.SEED, 8.0, (0, 300, 700))
+    monkeypatch.setattr(PhantomSamples.loadBeatingPhantom, "__defaults__", defaults)
+    (source,) = [
+        s for s in slicer.modules.sampleDataSources["SIFA"] if s.sampleName == PhantomSamples.BEATING
+    ]
+    (node,) = source.customDownloader(source)
+    browser = slicer.modules.sequences.logic().GetFirstBrowserNodeForProxyNode(node)
+    sequence = browser.GetSequenceNode(node)
+    assert node.GetName() == PhantomSamples.BEATING and slicer.modules.sequences.shown is browser
+    assert [sequence.GetNthIndexValue(n) for n in range(3)] == ["0", "300", "700"]
+    images = [slicer.util.arrayFromVolume(sequence.GetNthDataNode(n)).astype(float) for n in range(3)]
+    systolic, nearly_diastolic = (np.abs(images[n] - images[0]).sum() for n in (1, 2))
+    assert systolic > 2 * nearly_diastolic > 0
+    assert [PhantomSamples.systole(time) for time in (0, 300, 800)] == pytest.approx([0, 1, 0])
 
 
 def test_phantom_in_the_scene_stands_where_the_library_made_it():

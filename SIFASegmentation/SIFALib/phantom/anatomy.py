@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,19 +30,29 @@ SLAB_VOXELS = 600_000
 """The formulas run on slabs of about this many voxels, so that they stay in the processor's cache."""
 
 
-def anatomy(seed: int, spacing_mm: float = 1.5) -> tuple[Volume, dict[str, object]]:
+def anatomy(
+    seed: int, spacing_mm: float = 1.5, systole: float | None = None
+) -> tuple[Volume, dict[str, object]]:
     """Tissue map (uint8, ids of `tissues.Tissue`) of the phantom with this seed, and what it is.
+
+    systole: the moment of the heart's cycle, 0 (end-diastole) to 1 (end-systole); None: the person's own.
 
     The same seed gives the same person at every spacing. The description holds the fields of `Person` (lengths and
     volumes of a child are there those of an adult: see `growth`) and, as they are in the map: `wall_mm` (mean thickness
     of the left ventricle's wall), `aorta_mm` (diameter of the ascending aorta), `volumes_ml` per structure. Raises
-    ValueError for a spacing outside 0.5 to 10 mm or a negative seed.
+    ValueError for a spacing outside 0.5 to 10 mm, a negative seed or a moment outside of the cycle.
     """
     if not 0.5 <= spacing_mm <= 10:
         raise ValueError(f"The phantom's spacing must lie between 0.5 and 10 mm; {spacing_mm} was asked for.")
     if int(seed) < 0:
         raise ValueError(f"The phantom's seed must be 0 or a positive whole number; {seed} was asked for.")
+    if systole is not None and not 0 <= systole <= 1:
+        raise ValueError(
+            f"The moment of the heart's cycle must lie between 0 and 1; {systole} was asked for."
+        )
     person = draw_person(int(seed))
+    if systole is not None:
+        person = replace(person, systole=float(systole))
     rng = np.random.Generator(np.random.PCG64([int(seed), 2]))
     space, coarse = spaces(rng, person, float(spacing_mm))
     plan, sizes = fitted(make_plan(person), coarse)

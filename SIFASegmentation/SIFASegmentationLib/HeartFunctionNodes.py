@@ -1,0 +1,176 @@
+"""Volumes over a heartbeat, and the heart's function, as Slicer keeps them: two tables and a chart in the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import slicer
+import vtk
+from slicer.i18n import tr as _
+
+from . import SequenceLogic
+
+if TYPE_CHECKING:
+    from SIFALib.heart_function import HeartFunction
+
+    from .Logic import SIFASegmentationLogic
+
+# Roles of the references from the segmentation node.
+FUNCTION = "SIFA.HeartFunction"
+CURVE = "SIFA.VolumeCurve"
+SERIES = "SIFA.VolumeSeries"
+CHART = "SIFA.VolumeChart"
+VENTRICLE, MUSCLE = "LV", "MYO"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Volumes at every time point. time: numbers, and their name with unit; volumes: ml by structure id, NaN where it
+    was not found; names, colors (RGB 0..1): by structure id."""
+
+    time: np.ndarray
+    timeName: str
+    volumes: dict[str, np.ndarray]
+    names: dict[str, str]
+    colors: dict[str, tuple[float, ...]]
+
+    def function(self) -> HeartFunction:
+        """ValueError says why there is none."""
+        from SIFALib.heart_function import heart_function
+
+        if VENTRICLE not in self.volumes:
+            raise ValueError(
+                _("Without the left ventricle there is no ejection fraction; select it under Advanced.")
+            )
+        return heart_function(self.volumes[VENTRICLE], self.volumes.get(MUSCLE))
+
+    def column(self, structureId: str) -> str:
+        return _("{structure} (ml)").format(structure=self.names[structureId])
+
+
+def curve(logic: SIFASegmentationLogic, segmentationNode) -> Curve:
+    """From the segments of all time points as they are now, edits included. ValueError if it is no such result."""
+    result = SequenceLogic.browsed(segmentationNode)
+    if result is None or not SequenceLogic.isResult(logic, result):
+        raise ValueError(
+            _("{name} is no segmentation of all time points by SIFA.").format(
+                name=segmentationNode.GetName() if segmentationNode is not None else _("This node")
+            )
+        )
+    rows = [{row.structureId: row for row in logic.results(item)} for item in result.items]
+    known = {structureId: row for time in rows for structureId, row in time.items()}
+    volumes = {
+        structureId: np.array([time[structureId].volumeMl if structureId in time else 0.0 for time in rows])
+        for structureId in known
+    }
+    times, name = _times(result.sequence)
+    return Curve(
+        times,
+        name,
+        {structureId: np.where(ml > 0, ml, np.nan) for structureId, ml in volumes.items()},
+        {structureId: row.name for structureId, row in known.items()},
+        {structureId: tuple(c / 255 for c in row.color) for structureId, row in known.items()},
+    )
+
+
+def _times(sequence) -> tuple[np.ndarray, str]:
+    """The index as numbers, or counted from 1 if it is text."""
+    values = [sequence.GetNthIndexValue(number) for number in range(sequence.GetNumberOfDataNodes())]
+    try:
+        numbers = np.array([float(value) for value in values])
+    except ValueError:
+        return np.arange(1.0, len(values) + 1), _("Time point")
+    name, unit = sequence.GetIndexName() or _("Time"), sequence.GetIndexUnit()
+    return numbers, f"{name} ({unit})" if unit else name
+
+
+def quantities(function: HeartFunction) -> list[tuple[str, float, str]]:
+    """What is told of the heart's function: name, value, unit."""
+    rows = [
+        (_("End-diastolic volume"), function.edv_ml, "ml"),
+        (_("End-systolic volume"), function.esv_ml, "ml"),
+        (_("Stroke volume"), function.stroke_volume_ml, "ml"),
+        (_("Ejection fraction"), 100 * function.ejection_fraction, "%"),
+    ]
+    return rows if function.mass_g is None else [*rows, (_("Myocardial mass"), function.mass_g, "g")]
+
+
+def write(logic: SIFASegmentationLogic, segmentationNode) -> Curve:
+    """Make the tables and the chart of a result, or bring them up to date; what is not known is taken away."""
+    found = curve(logic, segmentationNode)
+    table = _node(segmentationNode, CURVE, "vtkMRMLTableNode", _("{scan} volumes over time"))
+    volumes = {found.column(structureId): ml for structureId, ml in found.volumes.items()}
+    _fill(table, {found.timeName: found.time, **volumes})
+    if VENTRICLE in found.volumes:
+        _chart(segmentationNode, found, table)
+    else:
+        _remove(segmentationNode, CHART, SERIES)
+    try:
+        names, values, units = zip(*quantities(found.function()), strict=True)
+    except ValueError:
+        _remove(segmentationNode, FUNCTION)
+    else:
+        table = _node(segmentationNode, FUNCTION, "vtkMRMLTableNode", _("{scan} heart function"))
+        _fill(
+            table, {_("Quantity"): names, _("Value"): [round(value, 1) for value in values], _("Unit"): units}
+        )
+    return found
+
+
+def _remove(segmentationNode, *roles: str) -> None:
+    for node in filter(None, map(segmentationNode.GetNodeReference, roles)):
+        slicer.mrmlScene.RemoveNode(node)
+
+
+def _node(segmentationNode, role: str, kind: str, name: str):
+    """The node that the segmentation refers to by this role, made if there is none yet."""
+    from . import SceneConversion
+
+    node = segmentationNode.GetNodeReference(role)
+    if node is None:
+        scan = segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
+        name = name.format(scan=(scan or segmentationNode).GetName())
+        node = slicer.mrmlScene.AddNewNodeByClass(kind, slicer.mrmlScene.GenerateUniqueName(name))
+        segmentationNode.SetNodeReferenceID(role, node.GetID())
+        SceneConversion.placeBeside(node, segmentationNode)
+    return node
+
+
+def _fill(tableNode, columns: dict[str, Sequence]) -> None:
+    """Put columns of texts or numbers into a table node, which counts as changed only if they are others."""
+    table = vtk.vtkTable()
+    for title, cells in columns.items():
+        column = vtk.vtkStringArray() if isinstance(cells[0], str) else vtk.vtkDoubleArray()
+        column.SetName(title)
+        for cell in cells:
+            column.InsertNextValue(cell)
+        table.AddColumn(column)
+    if _texts(tableNode.GetTable()) != _texts(table):
+        tableNode.SetAndObserveTable(table)
+
+
+def _texts(table) -> list[list[str]]:
+    columns = [(number, table.GetColumnName(number)) for number in range(table.GetNumberOfColumns())]
+    rows = range(table.GetNumberOfRows())
+    return [[title, *(table.GetValue(row, number).ToString() for row in rows)] for number, title in columns]
+
+
+def _chart(segmentationNode, found: Curve, table) -> None:
+    series = _node(segmentationNode, SERIES, "vtkMRMLPlotSeriesNode", _("{scan} left ventricle"))
+    series.SetAndObserveTableNodeID(table.GetID())
+    series.SetPlotType(series.PlotTypeScatter)
+    series.SetXColumnName(found.timeName)
+    series.SetYColumnName(found.column(VENTRICLE))
+    series.SetColor(*found.colors[VENTRICLE])
+    series.SetLineWidth(2)
+    series.SetMarkerStyle(series.MarkerStyleCircle)
+    chart = _node(segmentationNode, CHART, "vtkMRMLPlotChartNode", _("{scan} left ventricle over time"))
+    if not chart.HasPlotSeriesNodeID(series.GetID()):
+        chart.AddAndObservePlotSeriesNodeID(series.GetID())
+    chart.SetTitle(chart.GetName())
+    chart.SetXAxisTitle(found.timeName)
+    chart.SetYAxisTitle(found.column(VENTRICLE))
+    chart.SetLegendVisibility(False)

@@ -1,0 +1,145 @@
+"""What the panel says of all time points: the choice to take them, the heart's function, the curve; and which is shown."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+
+import qt
+import slicer
+import vtk
+from slicer.i18n import tr as _
+from slicer.util import VTKObservationMixin
+
+from . import HeartFunctionNodes, SequenceLogic, Tables
+from .Logic import SIFASegmentationLogic
+
+LAST = -1.0  # priority of an observer that wants to see what the others made of it
+SURFACE = "Closed surface"
+
+
+def offerTimePoints(ui, parameterNode) -> bool:
+    """Show the choice where the input volume shows a sequence; whether all its time points are to be segmented."""
+    scan = SequenceLogic.browsed(parameterNode.inputVolume)
+    ui.allTimePointsCheckBox.setVisible(scan is not None)
+    if scan is not None:
+        ui.allTimePointsCheckBox.text = _("All {count} time points").format(count=scan.count)
+    everything = scan is not None and parameterNode.allTimePoints
+    ui.uncertaintyCheckBox.enabled = not everything
+    ui.uncertaintyCheckBox.toolTip = (
+        _("A map is made of single time points only; untick all time points to get one.")
+        if everything
+        else _("Also make a volume that says of every voxel how unsure the model is, from 0 to 1.")
+    )
+    return everything
+
+
+class SequencePanel(VTKObservationMixin):
+    """The part of the section Results that only a result of all time points has."""
+
+    def __init__(self, ui, logic: SIFASegmentationLogic, showItem: Callable[[object], None]) -> None:
+        """showItem: shows what is known of the time point that a segmentation node shows now."""
+        super().__init__()
+        self.ui, self.logic, self._showItem = ui, logic, showItem
+        self._result: SequenceLogic.Browsed | None = None
+        self._shown, self._surfaces = -1, False
+        Tables.prepare(ui.functionTable, [_("Heart function"), _("Value")])
+        ui.showCurveButton.connect("clicked(bool)", self.onShowCurve)
+        ui.show3DButton.connect("clicked(bool)", self.onShow3D)
+
+    def show(self, segmentationNode) -> None:
+        """Fill it from a node, and follow its browser; a node that shows no sequence of ours empties and hides it."""
+        self.leave()
+        result = SequenceLogic.browsed(segmentationNode)
+        self._result = result if SequenceLogic.isResult(self.logic, result) else None
+        for part in (self.ui.timePointLabel, self.ui.functionFrame):
+            part.setVisible(self._result is not None)
+        self.ui.showCurveButton.setVisible(False)
+        if self._result is None:
+            return
+        self._fill(HeartFunctionNodes.write(self.logic, segmentationNode))
+        self.ui.showCurveButton.setVisible(self._chart() is not None)
+        self._surfaces = segmentationNode.GetSegmentation().ContainsRepresentation(SURFACE)
+        self._nameTimePoint()
+        self.addObserver(self._result.browser, vtk.vtkCommand.ModifiedEvent, self.onBrowser, priority=LAST)
+
+    def leave(self) -> None:
+        """Stop following the browser."""
+        self.removeObservers()
+        self._result = None
+
+    def _fill(self, curve: HeartFunctionNodes.Curve) -> None:
+        notes: list[tuple[str, str]] = []
+        rows: list[tuple[str, float, str]] = []
+        try:
+            function = curve.function()
+            rows = HeartFunctionNodes.quantities(function)
+            phases = (self._index(function.end_diastole), self._index(function.end_systole))
+            notes.append(("ℹ", _("End-diastole at {}, end-systole at {}.").format(*phases)))
+            notes += [("⚠", remark) for remark in function.remarks]
+        except ValueError as error:
+            notes.append(("⚠", str(error)))
+        table = self.ui.functionTable
+        table.setVisible(bool(rows))
+        table.setRowCount(len(rows))
+        for index, (name, value, unit) in enumerate(rows):
+            cell = qt.QTableWidgetItem(f"{value:.1f} {unit}")
+            cell.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
+            table.setItem(index, 0, qt.QTableWidgetItem(name))
+            table.setItem(index, 1, cell)
+        Tables.fitHeight(table, len(rows))
+        notes += [("⚠", failure) for failure in self._failures()]
+        lines = [f"{sign}&nbsp;&nbsp;{html.escape(text)}" for sign, text in notes]
+        self.ui.functionLabel.text = "<br>".join(lines)
+
+    def _failures(self) -> list[str]:
+        """A sentence on each time point that could not be segmented, one on those with other flags."""
+        from SIFALib.heart_function import named
+
+        failed, flagged = [], []
+        for number, item in enumerate(self._result.items):
+            warnings = [flag for flag in self.logic.report(item)["flags"] if flag.get("warns", True)]
+            reasons = [flag["message"] for flag in warnings if flag["kind"] == SequenceLogic.FAILED]
+            failed += [f"{self._timePoint(number)}: {reason}" for reason in reasons]
+            flagged += [number] if warnings and not reasons else []
+        if flagged:
+            failed.append(_("Quality flags at {timePoints}.").format(timePoints=named(flagged)))
+        return failed
+
+    def _index(self, number: int) -> str:
+        return _("time point {number} ({index})").format(
+            number=number + 1, index=self._result.indexText(number)
+        )
+
+    def _timePoint(self, number: int) -> str:
+        return _("Time point {number} of {count} ({index})").format(
+            number=number + 1, count=self._result.count, index=self._result.indexText(number)
+        )
+
+    def _nameTimePoint(self) -> None:
+        self._shown = self._result.shown
+        self.ui.timePointLabel.text = self._timePoint(self._shown) if self._shown >= 0 else ""
+
+    def onBrowser(self, caller=None, event=None) -> None:
+        """Show what is known of the time point that the browser has gone to, surfaces included if they were shown."""
+        if self._result is None or self._result.shown == self._shown:
+            return
+        node = self._result.node
+        if node.GetScene() is None:
+            self.leave()
+            return
+        if self._surfaces and not node.GetSegmentation().ContainsRepresentation(SURFACE):
+            node.CreateClosedSurfaceRepresentation()
+        self._nameTimePoint()
+        self._showItem(node)
+
+    def onShow3D(self, shown: bool) -> None:
+        """Each time point has surfaces of its own, so the button alone does not tell at the next one."""
+        self._surfaces = shown
+
+    def _chart(self):
+        return self._result.node.GetNodeReference(HeartFunctionNodes.CHART) if self._result else None
+
+    def onShowCurve(self, _checked: bool = False) -> None:
+        """Show the chart in Slicer's plot view."""
+        slicer.modules.plots.logic().ShowChartInLayout(self._chart())

@@ -1,0 +1,468 @@
+"""A 4D scan is segmented as a whole: every time point, the heart's function, and a result that follows the browser."""
+
+from __future__ import annotations
+
+from beating_scan import RADII, SHELL_ML, Scan, add_beating
+from segmentation_panel import add_scan, cells, panel, run
+from slicer_helpers import (
+    IDS,
+    FakeBackend,
+    ReadyDependencies,
+    add_linear_transform,
+    balls,
+    by_place,
+    by_value,
+    exported_labels,
+    rotation,
+    stage,
+    world_points,
+)
+
+# the lines above set the stage on which the others can be imported
+# isort: split
+import time
+
+import numpy as np
+import pytest
+import slicer
+import vtk
+from SIFALib.inference import NoHeartFound
+from SIFALib.structures import STRUCTURES
+from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, SequenceLogic
+from SIFASegmentationLib.Logic import NodeGone
+
+from SIFASegmentation import SIFASegmentationLogic
+
+__all__ = ["panel"]  # the fixture
+EF = 1 - (min(RADII) / max(RADII)) ** 3
+
+
+@pytest.fixture
+def logic(tmp_path):
+    stage.clear_scene()
+    yield SIFASegmentationLogic(FakeBackend(tmp_path, by_value), ReadyDependencies())
+    stage.clear_scene()
+
+
+def node_ids() -> set[str]:
+    return {slicer.mrmlScene.GetNthNode(n).GetID() for n in range(slicer.mrmlScene.GetNumberOfNodes())}
+
+
+def volumes(logic, node, structure: str = "LV") -> list[float]:
+    """ml at every time point, as the browser shows them one after the other."""
+    shown = SequenceLogic.browsed(node)
+    result = []
+    for number in range(shown.count):
+        shown.browser.SetSelectedItemNumber(number)
+        rows = {row.structureId: row.volumeMl for row in logic.results(node)}
+        result.append(rows[structure])
+    return result
+
+
+def table_rows(node) -> list[list[str]]:
+    table = node.GetTable()
+    rows, columns = range(table.GetNumberOfRows()), range(table.GetNumberOfColumns())
+    return [[table.GetValue(row, column).ToString() for column in columns] for row in rows]
+
+
+def refuse_when_empty(volume) -> np.ndarray:
+    """As the library does where an image shows no heart."""
+    if not np.asarray(volume.array).any():
+        raise NoHeartFound("No heart was found.")
+    return by_value(volume)
+
+
+def test_volumes_ejection_fraction_and_mass_are_those_of_the_beating_ball(logic):
+    scan = add_beating()
+    node = logic.segmentSequence(scan.volume)
+    assert volumes(logic, node) == pytest.approx(list(scan.lv_ml))
+    assert volumes(logic, node, "MYO") == pytest.approx(list(scan.muscle_ml))
+    function = logic.heartFunction(node)
+    assert function.edv_ml == pytest.approx(scan.lv_ml.max())
+    assert function.ejection_fraction == pytest.approx(EF, abs=0.02)
+    assert function.mass_g == pytest.approx(1.05 * scan.muscle_ml[0])
+    assert function.mass_g == pytest.approx(1.05 * SHELL_ML, rel=0.05)
+    assert (function.end_diastole, function.end_systole) == (0, 3)
+
+
+def test_tables_and_chart_hold_the_curve_and_are_found_from_the_segmentation(logic):
+    scan = add_beating()
+    node = logic.segmentSequence(scan.volume)
+    function = logic.heartFunction(node)
+    rows = table_rows(node.GetNodeReference(HeartFunctionNodes.FUNCTION))
+    assert [(row[0], row[2]) for row in rows] == [
+        ("End-diastolic volume", "ml"),
+        ("End-systolic volume", "ml"),
+        ("Stroke volume", "ml"),
+        ("Ejection fraction", "%"),
+        ("Myocardial mass", "g"),
+    ]
+    told = [function.edv_ml, function.esv_ml, function.stroke_volume_ml, 100 * function.ejection_fraction]
+    assert [float(row[1]) for row in rows] == pytest.approx([*told, function.mass_g], abs=0.051)
+    curve = node.GetNodeReference(HeartFunctionNodes.CURVE)
+    assert np.array_equal(slicer.util.arrayFromTableColumn(curve, "time (ms)"), 40.0 * np.arange(6))
+    assert slicer.util.arrayFromTableColumn(curve, "Left ventricle (ml)") == pytest.approx(scan.lv_ml)
+    assert np.isnan(slicer.util.arrayFromTableColumn(curve, "Left atrium (ml)")).all()
+    chart = node.GetNodeReference(HeartFunctionNodes.CHART)
+    series = chart.GetNthPlotSeriesNode(0)
+    assert chart.GetNumberOfPlotSeriesNodes() == 1 and series.GetTableNode() is curve
+    assert (series.GetXColumnName(), series.GetYColumnName()) == ("time (ms)", "Left ventricle (ml)")
+    assert chart.GetXAxisTitle() == "time (ms)"
+
+
+def test_segmentation_follows_the_browser_and_is_named_after_the_scan(logic):
+    scan = add_beating()
+    scan.browser.SetSelectedItemNumber(2)
+    node = logic.segmentSequence(scan.volume)
+    assert node.GetName() == "Patient 7 segmentation" and node.GetDisplayNode() is not None
+    assert scan.browser.GetSelectedItemNumber() == 2, "the browser shows what it showed"
+    for number in (3, 0, 5):
+        scan.browser.SetSelectedItemNumber(number)
+        labels = exported_labels(node, scan.volume)
+        assert np.array_equal(labels, slicer.util.arrayFromVolume(scan.volume) // 100)
+        assert node.GetName() == "Patient 7 segmentation"
+        for index, structure in enumerate(STRUCTURES):
+            segment = node.GetSegmentation().GetNthSegment(index)
+            assert segment.GetName() == structure.name
+            assert np.allclose(segment.GetColor(), np.array(structure.color) / 255)
+            assert segment.GetTerminology() == structure.terminology_tag()
+    sequence = scan.browser.GetSequenceNode(node)
+    values = [[s.GetNthIndexValue(n) for n in range(6)] for s in (sequence, scan.sequence)]
+    assert values[0] == values[1] and sequence.GetIndexUnit() == "ms" and sequence.GetIndexName() == "time"
+
+
+def test_transform_of_the_scan_holds_for_every_time_point(logic):
+    """`by_place` is right only if each image arrives where the transform puts it."""
+    logic.backend.rule = by_place
+    scan = add_beating(turn=(20, 10, 0))
+    placed = rotation(0, 0, 30)
+    placed[:3, 3] = 5, -4, 3
+    scan.volume.SetAndObserveTransformNodeID(add_linear_transform(placed).GetID())
+    node = logic.segmentSequence(scan.volume)
+    assert node.GetTransformNodeID() == scan.volume.GetTransformNodeID()
+    expected = balls(world_points(scan.volume))
+    for number in range(6):
+        scan.browser.SetSelectedItemNumber(number)
+        assert np.array_equal(exported_labels(node, scan.volume), expected)
+
+
+def test_progress_runs_once_over_all_time_points_and_names_them(logic):
+    scan = add_beating()
+    shear = np.eye(4)
+    shear[0, 1] = 0.3  # so that images go into another grid and back, too
+    scan.volume.SetAndObserveTransformNodeID(add_linear_transform(shear).GetID())
+    steps = list(logic.segmentSequenceSteps(scan.volume))
+    fractions = [step.fraction for step in steps]
+    assert fractions == sorted(fractions) and fractions[0] >= 0.0 and fractions[-1] == 1.0
+    assert "Time point 1 of 6: Reading the volume" in {step.stage for step in steps}
+    third = [step for step in steps if step.stage == "Time point 3 of 6: Segmenting"]
+    assert third and all(2 / 6 <= step.fraction <= 3 / 6 for step in third)
+    assert all(step.seconds_left is not None for step in third)
+
+
+def test_time_left_is_that_of_all_time_points():
+    from SIFASegmentationLib.Steps import Step
+
+    left = SequenceLogic._secondsLeft
+    assert left(Step("", 0.0), 0, 20, 0.0, 1.0) is None
+    assert left(Step("", 0.5, 6.0), 0, 20, 0.0, 4.0) == pytest.approx(6 + 19 * 10)
+    assert left(Step("", 0.5, 6.0), 5, 20, 60.0, 4.0) == pytest.approx(6 + 14 * 12)
+    assert left(Step("", 0.5), 19, 20, 190.0, 4.0) == pytest.approx(6)
+
+
+def test_dropping_the_steps_anywhere_leaves_the_scene_as_it_was(logic):
+    total = sum(1 for _ in logic.segmentSequenceSteps(add_beating(RADII[:2]).volume))
+    assert total > 10
+    stage.clear_scene()
+    scan = add_beating(RADII[:2])
+    before = node_ids()
+    for stop in range(total):
+        steps = logic.segmentSequenceSteps(scan.volume)
+        for _ in range(stop + 1):
+            next(steps)
+        steps.close()
+        assert node_ids() == before and scan.browser.GetNumberOfSynchronizedSequenceNodes() == 0
+    assert logic.backend.closed
+
+
+def test_time_point_without_a_heart_is_empty_and_named_and_the_others_are_kept(logic):
+    logic.backend.rule = refuse_when_empty
+    scan = add_beating(missing=(1, 4))
+    node = logic.segmentSequence(scan.volume)
+    found = volumes(logic, node)
+    assert found == pytest.approx(list(scan.lv_ml)) and found[1] == found[4] == 0.0
+    assert node.GetSegmentation().GetNumberOfSegments() == 4
+    scan.browser.SetSelectedItemNumber(1)
+    assert logic.report(node)["flags"][0]["message"] == "No heart was found."
+    function = logic.heartFunction(node)
+    assert "not found at time points 2 and 5, which are left out" in function.remarks[0]
+    assert function.ejection_fraction == pytest.approx(EF, abs=0.02)
+    curve = slicer.util.arrayFromTableColumn(
+        node.GetNodeReference(HeartFunctionNodes.CURVE), "Left ventricle (ml)"
+    )
+    assert np.flatnonzero(np.isnan(curve)).tolist() == [1, 4]
+
+
+def test_item_without_an_image_is_a_time_point_that_failed(logic):
+    scan = add_beating()
+    scan.sequence.GetNthDataNode(5).SetAndObserveImageData(None)
+    node = logic.segmentSequence(scan.volume)
+    scan.browser.SetSelectedItemNumber(5)
+    assert "holds no image" in logic.report(node)["flags"][0]["message"]
+    assert logic.heartFunction(node).edv_ml == pytest.approx(scan.lv_ml[0])
+
+
+def test_scan_without_any_heart_is_refused_with_the_reason(logic):
+    logic.backend.rule = refuse_when_empty
+    scan = add_beating(missing=range(6))
+    before = node_ids()
+    with pytest.raises(NoHeartFound, match="No heart was found"):
+        logic.segmentSequence(scan.volume)
+    assert node_ids() == before
+
+
+def test_trouble_that_is_not_of_one_time_point_stops_the_work(logic):
+    def fail(_step):
+        raise MemoryError("Memory ran out.")
+
+    logic.backend.before_step = fail
+    with pytest.raises(MemoryError):
+        logic.segmentSequence(add_beating().volume)
+    with pytest.raises(ValueError, match="no model 'other'"):
+        logic.segmentSequence(slicer.util.getNode("Patient 7"), model="other")
+
+
+def test_single_volume_is_no_sequence(logic):
+    with pytest.raises(ValueError, match="shows no sequence of time points"):
+        logic.segmentSequence(add_scan("Alone"))
+
+
+def test_map_of_the_uncertainty_is_refused_rather_than_left_out(logic):
+    with pytest.raises(ValueError, match="single time points only"):
+        logic.segmentSequence(add_beating().volume, uncertainty=True)
+
+
+def test_scan_whose_browser_is_deleted_meanwhile_stops_with_a_sentence(logic):
+    scan = add_beating()
+    logic.backend.before_step = lambda _step: slicer.mrmlScene.RemoveNode(scan.browser)
+    with pytest.raises(NodeGone, match="removed from the scene"):
+        logic.segmentSequence(scan.volume)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+
+
+def test_applying_again_replaces_the_earlier_result(logic):
+    scan = add_beating()
+    node = logic.segmentSequence(scan.volume)
+    count = len(node_ids())
+    logic.backend.rule = lambda volume: np.where(by_value(volume) == 3, 3, 0).astype(np.uint8)
+    assert logic.segmentSequence(scan.volume, outputSegmentation=node) is node
+    assert len(node_ids()) == count
+    assert scan.browser.GetNumberOfSynchronizedSequenceNodes() == 1
+    assert volumes(logic, node, "MYO") == [0.0] * 6
+    assert volumes(logic, node) == pytest.approx(list(scan.lv_ml))
+    assert logic.heartFunction(node).mass_g is None
+    assert len(table_rows(node.GetNodeReference(HeartFunctionNodes.FUNCTION))) == 4
+    logic.segmentSequence(scan.volume, outputSegmentation=node, structures=["AA"])
+    for role in (HeartFunctionNodes.FUNCTION, HeartFunctionNodes.CHART, HeartFunctionNodes.SERIES):
+        assert node.GetNodeReference(role) is None, "old numbers of a new result would lie"
+
+
+def test_segments_of_another_kind_of_result_are_not_overwritten(logic):
+    scan = add_beating()
+    mine = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Mine")
+    mine.GetSegmentation().AddEmptySegment("lesion", "Lesion")
+    node = logic.segmentSequence(scan.volume, outputSegmentation=mine)
+    assert node is not mine and mine.GetSegmentation().GetNumberOfSegments() == 1
+    single = logic.segment(scan.volume, outputSegmentation=node)
+    assert single is not node and volumes(logic, node) == pytest.approx(list(scan.lv_ml))
+
+
+def test_edits_of_a_time_point_stay_with_it_and_count(logic):
+    scan = add_beating()
+    node = logic.segmentSequence(scan.volume)
+    scan.browser.SetSelectedItemNumber(3)
+    array = slicer.util.arrayFromSegmentBinaryLabelmap(node, "LV", scan.volume).copy()
+    array[: array.shape[0] // 2] = 0
+    slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, "LV", scan.volume)
+    assert volumes(logic, node)[3] == pytest.approx(scan.lv_ml[3] / 2, rel=0.01)
+    assert logic.heartFunction(node).esv_ml == pytest.approx(scan.lv_ml[3] / 2, rel=0.01)
+
+
+def test_index_that_is_text_counts_time_points(logic):
+    scan = add_beating(RADII[:3])
+    scan.sequence.SetIndexType(scan.sequence.TextIndex)
+    for number, text in enumerate(("early", "late", "last")):
+        scan.sequence.UpdateIndexValue(scan.sequence.GetNthIndexValue(number), text)
+    curve = HeartFunctionNodes.curve(logic, logic.segmentSequence(scan.volume))
+    assert curve.timeName == "Time point" and curve.time.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_results_lie_where_the_scan_lies_in_the_subject_hierarchy(logic):
+    scan = add_beating()
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    folder = hierarchy.CreateFolderItem(hierarchy.GetSceneItemID(), "Study")
+    hierarchy.CreateItem(folder, scan.volume)
+
+    @vtk.calldata_type(vtk.VTK_OBJECT)
+    def list_it(_scene, _event, node):
+        """As the application does with what is added."""
+        hierarchy.CreateItem(hierarchy.GetSceneItemID(), node)
+
+    tag = slicer.mrmlScene.AddObserver(slicer.vtkMRMLScene.NodeAddedEvent, list_it)
+    node = logic.segmentSequence(scan.volume)
+    slicer.mrmlScene.RemoveObserver(tag)
+    tables = [node.GetNodeReference(r) for r in (HeartFunctionNodes.FUNCTION, HeartFunctionNodes.CURVE)]
+    for each in (node, *tables):
+        assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(each)) == folder
+
+
+def test_results_are_found_again_in_a_scene_that_was_saved(logic, tmp_path):
+    scan = add_beating()
+    scan.browser.SetSelectedItemNumber(2)
+    node = logic.segmentSequence(scan.volume)
+    before, lv = logic.heartFunction(node), list(scan.lv_ml)
+    file = str(tmp_path / "scene.mrb")
+    assert slicer.mrmlScene.WriteToMRB(file)
+    stage.clear_scene()
+    assert slicer.mrmlScene.ReadFromMRB(file)
+    node = slicer.util.getNode("Patient 7 segmentation")
+    assert SequenceLogic.browsed(node).shown == 2
+    assert volumes(logic, node) == pytest.approx(lv) and logic.heartFunction(node) == before
+    assert len(table_rows(node.GetNodeReference(HeartFunctionNodes.FUNCTION))) == 5
+    chart = node.GetNodeReference(HeartFunctionNodes.CHART)
+    assert chart.GetNthPlotSeriesNode(0).GetTableNode() is node.GetNodeReference(HeartFunctionNodes.CURVE)
+    assert list(logic.report(node)["voxels"]) == list(IDS)
+
+
+# The panel
+
+
+@pytest.fixture
+def beating(panel) -> Scan:
+    panel.logic.backend.rule = by_value
+    scan = add_beating()
+    panel.ui.inputSelector.setCurrentNode(scan.volume)
+    return scan
+
+
+def test_choice_of_all_time_points_is_there_for_sequences_alone(panel, beating):
+    box = panel.ui.allTimePointsCheckBox
+    assert not box.isHidden() and box.text == "All 6 time points" and box.checked
+    assert (
+        not panel.ui.uncertaintyCheckBox.enabled
+        and "single time points" in panel.ui.uncertaintyCheckBox.toolTip
+    )
+    panel.ui.inputSelector.setCurrentNode(add_scan("Alone"))
+    assert box.isHidden() and panel.ui.uncertaintyCheckBox.enabled
+    run(panel)
+    assert SequenceLogic.browsed(panel.ui.outputSelector.currentNode()) is None
+    assert panel.ui.functionFrame.isHidden() and panel.ui.showCurveButton.isHidden()
+    assert panel.ui.timePointLabel.isHidden()
+
+
+def test_panel_shows_the_function_and_the_volumes_of_the_time_point_that_is_shown(panel, beating):
+    run(panel)
+    assert panel.ui.statusLabel.text == "" and not panel.ui.functionFrame.isHidden()
+    function = dict(cells(panel.ui.functionTable))
+    assert function["End-diastolic volume"] == f"{beating.lv_ml.max():.1f} ml"
+    assert function["Ejection fraction"] == f"{100 * (1 - beating.lv_ml.min() / beating.lv_ml.max()):.1f} %"
+    assert function["Myocardial mass"] == f"{1.05 * beating.muscle_ml[0]:.1f} g"
+    assert (
+        "End-diastole at time point 1 (0 ms), end-systole at time point 4 (120 ms)."
+        in panel.ui.functionLabel.text
+    )
+    assert "Quality flags at time points 1 to 6." in panel.ui.functionLabel.text
+    for number in (3, 1):
+        beating.browser.SetSelectedItemNumber(number)
+        assert panel.ui.timePointLabel.text == f"Time point {number + 1} of 6 ({40 * number} ms)"
+        assert cells(panel.ui.resultsTable)[2][1] == f"{beating.lv_ml[number]:.1f}"
+
+
+def test_one_time_point_alone_can_be_segmented(panel, beating):
+    beating.browser.SetSelectedItemNumber(3)
+    panel.ui.allTimePointsCheckBox.click()
+    run(panel)
+    assert SequenceLogic.browsed(panel.ui.outputSelector.currentNode()) is None
+    assert cells(panel.ui.resultsTable)[2][1] == f"{beating.lv_ml[3]:.1f}"
+
+
+def test_apply_again_keeps_one_result(panel, beating):
+    run(panel)
+    node, count = panel.ui.outputSelector.currentNode(), len(node_ids())
+    run(panel)
+    assert panel.ui.outputSelector.currentNode() is node and len(node_ids()) == count
+
+
+def test_cancel_leaves_nothing(panel, beating):
+    before = node_ids()
+    panel.logic.backend.count = 40
+    panel.logic.backend.before_step = lambda _step: time.sleep(0.002)
+    panel.ui.applyButton.click()
+    stage.wait_until(lambda: panel.logic.backend.taken > 60)
+    assert panel.ui.progressLabel.text.startswith("Time point 2 of 6: Segmenting")
+    assert 1000 / 6 <= panel.ui.progressBar.value <= 2000 / 6
+    panel.ui.applyButton.click()
+    assert panel.ui.statusLabel.text == "Cancelled; nothing was changed." and node_ids() == before
+    assert beating.browser.GetNumberOfSynchronizedSequenceNodes() == 0
+
+
+def test_failed_time_point_is_named_in_the_panel(panel, beating):
+    panel.logic.backend.rule = refuse_when_empty
+    scan = add_beating(name="Gap", missing=(2,))
+    panel.ui.inputSelector.setCurrentNode(scan.volume)
+    run(panel)
+    assert "Time point 3 of 6 (80 ms): No heart was found." in panel.ui.functionLabel.text
+    assert "not found at time point 3, which is left out" in panel.ui.functionLabel.text
+    scan.browser.SetSelectedItemNumber(2)
+    assert "No heart was found." in panel.ui.flagsLabel.text and not panel.ui.provenanceLabel.text
+
+
+def test_without_the_ventricle_the_panel_says_why_there_is_no_function(panel, beating):
+    panel._parameterNode.excludedStructures = "LV"
+    run(panel)
+    assert panel.ui.functionTable.isHidden() and panel.ui.showCurveButton.isHidden()
+    assert "Without the left ventricle" in panel.ui.functionLabel.text
+
+
+def test_show_curve_opens_the_chart_in_a_plot_view(panel, beating):
+    run(panel)
+    panel.ui.showCurveButton.click()
+    chart = panel.ui.outputSelector.currentNode().GetNodeReference(HeartFunctionNodes.CHART)
+    selection = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSelectionNode")
+    assert selection.GetActivePlotChartID() == chart.GetID()
+
+
+def test_surfaces_stay_when_the_browser_goes_on(panel, beating):
+    run(panel)
+    node = panel.ui.outputSelector.currentNode()
+    panel.ui.show3DButton.click()
+    beating.browser.SetSelectedItemNumber(3)
+    assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+    assert SceneConversion.voxelCount(node, "LV") > 0 and panel.ui.show3DButton.checked
+
+
+def test_edits_are_in_the_function_when_the_panel_is_opened_again(panel, beating):
+    run(panel)
+    node = panel.ui.outputSelector.currentNode()
+    stage.leave_module("SIFASegmentation")
+    beating.browser.SetSelectedItemNumber(3)
+    array = slicer.util.arrayFromSegmentBinaryLabelmap(node, "LV", beating.volume).copy()
+    array[: array.shape[0] // 2] = 0
+    slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, "LV", beating.volume)
+    stage.open_module("SIFASegmentation")
+    halved = panel.logic.heartFunction(node).esv_ml
+    assert halved < 0.6 * beating.lv_ml.min()
+    assert dict(cells(panel.ui.functionTable))["End-systolic volume"] == f"{halved:.1f} ml"
+    stored = table_rows(node.GetNodeReference(HeartFunctionNodes.FUNCTION))
+    assert float(stored[1][1]) == pytest.approx(halved, abs=0.051)
+    assert panel.ui.timePointLabel.text.startswith("Time point 4 of 6")
+
+
+def test_opening_the_panel_again_changes_nothing_that_would_have_to_be_saved(panel, beating):
+    run(panel)
+    node = panel.ui.outputSelector.currentNode()
+    tables = [node.GetNodeReference(r) for r in (HeartFunctionNodes.FUNCTION, HeartFunctionNodes.CURVE)]
+    before = [table.GetMTime() for table in tables]
+    stage.leave_module("SIFASegmentation")
+    stage.open_module("SIFASegmentation")
+    assert [table.GetMTime() for table in tables] == before and panel.ui.functionTable.rowCount == 5
