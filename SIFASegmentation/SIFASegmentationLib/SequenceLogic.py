@@ -18,6 +18,8 @@ from slicer.i18n import tr as _
 from .Steps import Step
 
 if TYPE_CHECKING:
+    from SIFALib.model_card import ModelCard
+
     from .Logic import Found, SIFASegmentationLogic
 
 FAILED = "failed"  # kind of the flag of a time point that could not be segmented
@@ -88,7 +90,8 @@ def segmentSteps(
         raise ValueError(
             _("A map of the uncertainty is made of single time points only; segment one of them.")
         )
-    wanted = logic.wanted(logic.package(choices.get("model", "")), choices.get("structures"))
+    package = logic.package(choices.get("model", ""))
+    wanted = logic.wanted(package, choices.get("structures"))
     yield from logic.dependencies.trySteps()
     yield Step(_("Loading PyTorch and the model"))
     from SIFALib.inference import NoHeartFound
@@ -106,7 +109,7 @@ def segmentSteps(
             found = yield from work
         except (NoHeartFound, VolumeError) as error:  # this time point's own trouble
             failures.append(error)
-            found = _nothing(image, volumeNode, wanted, str(error))
+            found = _nothing(image, volumeNode, package.card, wanted, str(error))
         item = slicer.vtkMRMLSegmentationNode()
         logic.fill(item, image, found)
         sequence.SetDataNodeAtValue(item, value)
@@ -155,7 +158,7 @@ def _raiseIfNoImage(image) -> None:
         raise VolumeError(_("This time point holds no image; load the scan again."))
 
 
-def _nothing(image, volumeNode, wanted, reason: str) -> Found:
+def _nothing(image, volumeNode, card: ModelCard, wanted, reason: str) -> Found:
     """What is found at a time point that could not be segmented."""
     from . import SceneConversion
     from .Logic import Found
@@ -166,6 +169,7 @@ def _nothing(image, volumeNode, wanted, reason: str) -> Found:
     flag = {"structure": "", "kind": FAILED, "message": reason, "warns": True}
     volumes = {structure.id: 0.0 for structure in wanted}
     report = {"volumes_ml": volumes, "voxel_ml": voxelMl, "flags": [flag], "notes": []}
+    report["model"] = {"id": card.id, "version": card.version}
     return Found(np.zeros(size, np.uint8), None, wanted, report)
 
 
