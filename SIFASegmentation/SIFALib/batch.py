@@ -4,71 +4,59 @@ Of every scan the folder then holds NAME.seg.nrrd, a Slicer segmentation, and NA
 has a row for each scan, whatever became of it. A scan that cannot be segmented is told in its row and holds up no other.
 Every file is complete at every instant: stopped at any moment, the batch goes on with the scans that are not done, or
 that have changed since, or were done by another model or with other options. A segmentation that a person made or
-corrected is never written over.
+corrected is never written over. One batch at a time writes into a folder.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
 import logging
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .batch_cases import BatchError, Case, file_names, find_cases
+from .batch_cases import REPORT, TABLE, BatchError, Case, file_names, find_cases
+from .batch_results import (
+    DONE,
+    FAILED,
+    KEPT,
+    KEY,
+    WAITING,
+    WORKING,
+    Before,
+    Row,
+    Table,
+    results_of,
+    save,
+    settings_of,
+    staging,
+    wanted,
+)
 from .cli_run import sentence
 from .job import Options, Progress
 from .runs import files
 from .search import NoHeartFound
-from .segmentation_file import SUFFIX, write_seg_nrrd
 from .volume import Volume, VolumeError, check
 
 if TYPE_CHECKING:
     from .inference import Result
     from .model_card import ModelCard
-    from .structures import Structure
 
 log = logging.getLogger(__name__)
 
-__all__ = ["BatchError", "Case", "Event", "Row", "file_names", "find_cases", "prepare_folder", "run"]
+__all__ = [
+    "DONE", "FAILED", "KEPT", "REPORT", "TABLE", "WAITING", "WORKING", "BatchError", "Case", "Event", "Row",
+    "file_names", "find_cases", "prepare_folder", "run",
+]  # fmt: skip
 
-TABLE = "volumes.csv"
-WAITING, WORKING, DONE, KEPT, FAILED = "waiting", "working", "done", "finished before", "failed"
-REPORT = ".sifa.json"  # ending of a report's name
-KEY = "batch"  # of the report: what scan and settings were
-WRITTEN, REPLACED = (
-    "written",
-    "replaced",
-)  # of the report: SHA-256 of the segmentation's file, and of the one before
-UNFINISHED = (
-    f".*{SUFFIX}",
-    f".{'[0-9a-f]' * 32}.nrrd",
-)  # segmentations that are not complete or not in place yet
 FORESEEN = (VolumeError, OSError, MemoryError, NoHeartFound)  # their texts are sentences
 NOT_OURS = (
     "{} is there already and was made or changed by somebody else; it is not written over. "
     "Move it, or choose another folder for the results."
 )
-
-
-@dataclass(frozen=True)
-class Row:
-    """What became of a case. state: one of this module's; volumes_ml: by structure id; flags: sentences that warn."""
-
-    name: str
-    source: str
-    state: str = WAITING
-    message: str = ""
-    volumes_ml: Mapping[str, float] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -86,16 +74,13 @@ Segment = Callable[[Volume], "Generator[Progress, None, Result]"]
 
 
 def prepare_folder(folder: str | os.PathLike) -> Path:
-    """The folder of the results, made if it is missing, swept of what a killed batch left. BatchError."""
+    """The folder of the results, made if it is missing. BatchError if nothing can be written to it."""
     place = Path(folder)
     try:
         place.mkdir(parents=True, exist_ok=True)
-        files.sweep(place)
-        for path in (p for pattern in UNFINISHED for p in place.glob(pattern)):
-            path.unlink(missing_ok=True)
-        with files.written(place / ".sifa-can-write"):
-            pass
-        (place / ".sifa-can-write").unlink()
+        probe = place / ".sifa-can-write"
+        files.write_text(probe, "")
+        probe.unlink()
     except OSError as error:
         raise BatchError(f"The folder {place} cannot be written to: {sentence(error)}") from error
     return place
@@ -107,49 +92,51 @@ def run(
     """Segment the cases into `folder` (see `prepare_folder`), yielding events; returns the rows.
 
     segment: the volume's segmentation in steps, with the model of `card` and `options`. Raises BatchError if results
-    can no longer be written; whatever else goes wrong with a case is told in its row.
+    can no longer be written, if another batch writes there, or if what is there is no batch's table; whatever else goes
+    wrong with a case is told in its row.
     """
     rows = [Row(case.name, case.source) for case in cases]
-    structures = tuple(s for s in card.labels if options.structures is None or s.id in options.structures)
-    pace = _Pace(len(cases))
-    for number, case in enumerate(cases):
-        began = time.monotonic()
-        work = _work(case, folder, segment, card, options, structures)
-        while True:
-            try:
-                progress = next(work)
-            except StopIteration as end:
-                rows[number] = replace(end.value, seconds=round(time.monotonic() - began, 1))
-                break
-            working = replace(rows[number], state=WORKING)
-            yield pace.event(number, working, progress, time.monotonic() - began)
-        pace.finished(rows[number])
-        with _writing():
-            files.write_text(folder / TABLE, table(rows, structures))
-        yield pace.event(number, rows[number], Progress(rows[number].state, 1.0))
+    pace, saved = _Pace(len(cases)), False
+    with staging(folder) as staged:
+        table = Table(folder, wanted(card, options))
+        for number, case in enumerate(cases):
+            began = time.monotonic()
+            work = _work(case, folder, staged, segment, card, options)
+            while True:
+                try:
+                    progress = next(work)
+                except StopIteration as end:
+                    rows[number] = replace(end.value, seconds=round(time.monotonic() - began, 1))
+                    break
+                working = replace(rows[number], state=WORKING)
+                yield pace.event(number, working, progress, time.monotonic() - began)
+            pace.finished(rows[number])
+            with _writing():
+                try:
+                    table.save(rows, staged)
+                    saved = True
+                except PermissionError:  # another program has it open; after the next scan it may not
+                    saved = False
+            yield pace.event(number, rows[number], Progress(rows[number].state, 1.0))
+        if not saved and cases:
+            with _writing():
+                table.save(rows, staged)
     return rows
 
 
 def _work(
-    case: Case,
-    folder: Path,
-    segment: Segment,
-    card: ModelCard,
-    options: Options,
-    structures: tuple[Structure, ...],
+    case: Case, folder: Path, staged: Path, segment: Segment, card: ModelCard, options: Options
 ) -> Generator[Progress, None, Row]:
     """One case from the beginning to its row; raises BatchError alone."""
-    row = Row(case.name, case.source)
+    row, structures = Row(case.name, case.source), wanted(card, options)
     try:
         yield Progress("Reading", 0.0)
-        settings = {"scan": case.fingerprint(), "source": case.source} | settings_of(card, options)
-        output, before = folder / f"{case.name}{SUFFIX}", report_of(folder, case.name)
-        there = _hash(output) if output.is_file() else ""
-        written, replaced = before.get(WRITTEN), before.get(REPLACED)
-        if before.get(KEY) == settings and there and (there == written or there != replaced):
-            return replace(row, state=KEPT, **_results(before))  # as it was written, or corrected since
-        if there not in ("", written, replaced):
-            raise VolumeError(NOT_OURS.format(output))
+        settings = {"scan": case.fingerprint()} | settings_of(card, options)
+        before = Before.of(folder, case.name)
+        if before.is_done(settings):
+            return replace(row, state=KEPT, **before.results(structures))
+        if not before.is_ours:
+            raise VolumeError(NOT_OURS.format(before.output))
         scan = yield from _read(case)
         check(scan)
         result = yield from segment(scan)
@@ -161,15 +148,13 @@ def _work(
             row, state=FAILED, message=f"Something went wrong ({type(error).__name__}): {sentence(error)}"
         )
     yield Progress("Writing", 1.0)
-    report = {**result.report, KEY: settings, REPLACED: there}
-    staged = folder / f".{case.name}{SUFFIX}"
+    report = {**result.report, KEY: settings}
     with _writing():
-        write_seg_nrrd(result.labels, staged, structures)
-        # First the report: killed in between, it tells that the segmentation of before is no person's.
-        report[WRITTEN] = _hash(staged)
-        files.write_text(folder / f"{case.name}{REPORT}", json.dumps(report, indent=2) + "\n")
-        os.replace(staged, output)
-    return replace(row, state=DONE, **_results(report))
+        try:
+            save(result.labels, structures, report, before, staged, card.key)
+        except PermissionError as error:  # another program has the former one open
+            return replace(row, state=FAILED, message=sentence(error))
+    return replace(row, state=DONE, **results_of(report))
 
 
 def _read(case: Case) -> Generator[Progress, None, Volume]:
@@ -180,31 +165,6 @@ def _read(case: Case) -> Generator[Progress, None, Volume]:
         except StopIteration as end:
             return end.value
         yield Progress("Reading", 0.05 * fraction)
-
-
-def settings_of(card: ModelCard, options: Options) -> dict[str, Any]:
-    """All besides the scan that a result depends on; JSON. The device is left out: it decides rounding at most."""
-    given = {k: v for k, v in asdict(options).items() if k not in ("device", "precision", "batch_size")}
-    return {"model": card.key, "sha256": card.sha256, "options": json.loads(json.dumps(given))}
-
-
-def report_of(folder: Path, name: str) -> dict[str, Any]:
-    """What was written about a case before; empty if nothing that can be read."""
-    try:
-        report = json.loads((folder / f"{name}{REPORT}").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return report if isinstance(report, dict) else {}
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _results(report: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a report stands in a row."""
-    flags = tuple(f["message"] for f in report.get("flags", ()) if f.get("warns", True))
-    return {"volumes_ml": report.get("volumes_ml", {}), "flags": flags}
 
 
 @contextmanager
@@ -236,17 +196,3 @@ class _Pace:
         elif rest and left is not None:
             left += rest * (elapsed + left)
         return Event(number, row, progress.stage, (number + progress.fraction) / self.count, left)
-
-
-def table(rows: Sequence[Row], structures: Sequence[Structure]) -> str:
-    """The rows as CSV with a heading."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    volumes = [f"{s.id} (ml)" for s in structures]
-    writer.writerow(["scan", "state", *volumes, "look twice", "message", "source", "seconds"])
-    for row in rows:
-        ml = [f"{row.volumes_ml[s.id]:.2f}" if s.id in row.volumes_ml else "" for s in structures]
-        writer.writerow(
-            [row.name, row.state, *ml, " ".join(row.flags), row.message, row.source, f"{row.seconds:.1f}"]
-        )
-    return text.getvalue()

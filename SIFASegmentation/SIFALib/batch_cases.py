@@ -10,8 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .datasets import sources
+from .segmentation_file import SUFFIX
 from .volume import Volume, read
 
+TABLE = "volumes.csv"
+REPORT = ".sifa.json"  # ending of a report's name
+DETACHED = (".mhd", ".nhdr")  # headers whose voxels lie in another file
+_DATA_FILE = re.compile(
+    r"^(?:ElementDataFile\s*=|data ?file\s*:)\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE
+)
 LONGEST_NAME = 80  # characters of a file's name: paths in Windows are short
 
 
@@ -60,13 +67,27 @@ def _case_of(name: str, path: Path) -> Case:
 
 
 def _state_of(path: Path) -> str:
-    """Sizes and times of change of a file, or of all files in a folder."""
-    members = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+    """Sizes and times of change of all files that a scan lies in."""
     digest = hashlib.sha256()
-    for member in members:
+    for member in _members(path):
         stat = member.stat()
         digest.update(f"{member.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+def _members(path: Path) -> list[Path]:
+    """The file itself, the voxels beside a header, or all files of a folder but what a batch wrote there."""
+    if path.is_dir():
+        return sorted(
+            p for p in path.iterdir() if p.is_file() and not p.name.endswith((SUFFIX, REPORT, TABLE))
+        )
+    if path.suffix.lower() not in DETACHED:
+        return [path]
+    named = _DATA_FILE.search(path.read_bytes()[:100_000].decode("utf-8", "replace"))
+    data = path.parent / named[1] if named else path
+    if data.is_file():
+        return [path, data]
+    return sorted(p for p in path.parent.iterdir() if p.is_file() and p.stem == path.stem)  # several files
 
 
 def file_names(names: Sequence[str]) -> list[str]:

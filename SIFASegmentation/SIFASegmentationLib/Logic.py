@@ -12,6 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
+from . import Volumes
 from .Backend import Backend, LibraryBackend
 from .Dependencies import Dependencies
 from .Parameters import SIFASegmentationParameterNode
@@ -201,6 +202,7 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
             node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
             SceneConversion.placeBeside(node, volumeNode)
             segmentationNode.SetNodeReferenceID(UNCERTAINTY, node.GetID())
+            node.SetAttribute(Volumes.MAP, "uncertainty")
         SceneConversion.fillMap(node, volumeNode, unsure)
 
     @staticmethod

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import slicer
 
+MAP = "SIFA.Map"  # attribute of volumes that SIFA made and that are no scans
+
 
 def isPlain(node) -> bool:
-    """One that the selectors offer: no label map, no colours, not hidden."""
-    return node.GetClassName() == "vtkMRMLScalarVolumeNode" and not node.GetHideFromEditors()
+    """No label map, no colours, not hidden, and no map of ours."""
+    return (
+        node.GetClassName() == "vtkMRMLScalarVolumeNode"
+        and not node.GetHideFromEditors()
+        and node.GetAttribute(MAP) is None
+    )
 
 
 def inScene() -> list:

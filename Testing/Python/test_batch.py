@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from SIFALib import batch, segmentation_file, volume
+from SIFALib import batch, batch_results, segmentation_file, volume
 from SIFALib.cli import main
 from SIFALib.inference import NoHeartFound, Options, Progress, Result
 from SIFALib.models import ModelCard
@@ -96,6 +96,8 @@ def test_every_scan_gets_a_segmentation_a_report_and_a_row(place, tmp_path):
     for name, seed in (("one", 1), ("é b_two", 2)):
         labels, structures = segmentation_file.read_seg_nrrd(tmp_path / "out" / f"{name}.seg.nrrd")
         assert [s.id for s in structures] == ["MYO", "LA", "LV", "AA"]
+        image = sitk.ReadImage(str(tmp_path / "out" / f"{name}.seg.nrrd"))
+        assert "tiny@1.0.0" in image.GetMetaData("Segment0_Tags")  # who made it
         assert labels.geometry == scan(seed).geometry and (labels.array[0] == 3).all()
         assert json.loads((tmp_path / "out" / f"{name}.sifa.json").read_text())["volumes_ml"]["LV"] > 0
     written = {row["scan"]: row for row in table(tmp_path / "out")}
@@ -144,7 +146,9 @@ def test_a_segmentation_that_somebody_corrected_is_never_written_over(place, tmp
     edited = Volume(np.ones(GRID.shape, np.uint8), GRID)
     segmentation_file.write_seg_nrrd(edited, tmp_path / "out" / "one.seg.nrrd")
     rows, _ = run(place, tmp_path / "out")
-    assert states(rows)["one"] == batch.KEPT  # with the same settings nothing is to be done
+    row = next(row for row in rows if row.name == "one")
+    assert row.state == batch.KEPT and "Corrected" in row.message and row.flags == ()
+    assert row.volumes_ml["MYO"] == pytest.approx(20 * FIRST_SLICE_ML) and row.volumes_ml["LV"] == 0
     rows, _ = run(place, tmp_path / "out", options=Options(views="one"))
     row = next(row for row in rows if row.name == "one")
     assert row.state == batch.FAILED and "not written over" in row.message and "one.seg.nrrd" in row.message
@@ -181,7 +185,7 @@ def test_a_full_disk_ends_the_batch_with_a_sentence_and_keeps_what_is_done(place
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "out"))
 
-    monkeypatch.setattr(batch, "write_seg_nrrd", full)
+    monkeypatch.setattr(batch_results, "write_seg_nrrd", full)
     with pytest.raises(batch.BatchError, match=r"the disk is full\..*What is finished stays"):
         run(place, tmp_path / "out")
     monkeypatch.undo()
@@ -190,7 +194,7 @@ def test_a_full_disk_ends_the_batch_with_a_sentence_and_keeps_what_is_done(place
     assert states(rows)["one"] == batch.DONE
 
 
-@pytest.mark.parametrize("moment", ["reading", "write_seg_nrrd", "files.write_text", "os.replace"])
+@pytest.mark.parametrize("moment", ["reading", "write_seg_nrrd", "files.write_text", "files.replace"])
 @pytest.mark.parametrize("again", [False, True], ids=["first time", "replacing"])
 def test_killed_at_any_moment_the_batch_goes_on(place, tmp_path, monkeypatch, moment, again):
     """A kill is an exception that nobody catches; nothing is cleaned up but what Python's own `finally` does."""
@@ -210,11 +214,11 @@ def test_killed_at_any_moment_the_batch_goes_on(place, tmp_path, monkeypatch, mo
             patch.setattr(batch, "check", kill)
         else:
             owner, _, name = moment.rpartition(".")
-            patch.setattr(getattr(batch, owner) if owner else batch, name, kill)
+            patch.setattr(getattr(batch_results, owner) if owner else batch_results, name, kill)
         with pytest.raises(Killed):
             run(place, out)
-    (out / f".{'0a' * 16}.nrrd").write_bytes(b"half")
-    (out / ".volumes.csv.1.tmp").write_bytes(b"half")
+    (out / ".sifa-unfinished").mkdir(exist_ok=True)
+    (out / ".sifa-unfinished" / "one.seg.nrrd").write_bytes(b"half")
     rows, _ = run(place, out)
     assert states(rows)["one"] == batch.DONE and states(rows)["é b_two"] in (batch.DONE, batch.KEPT)
     assert states(run(place, out)[0]) == {"broken": batch.FAILED, "one": batch.KEPT, "é b_two": batch.KEPT}
@@ -273,4 +277,84 @@ def test_the_command_refuses_what_cannot_be_before_it_begins(place, tmp_path, ca
 def test_an_odd_report_counts_as_none(tmp_path):
     for text in ("[1]", "{", "\udc00"):
         (tmp_path / "one.sifa.json").write_bytes(text.encode("utf-8", "surrogatepass"))
-        assert batch.report_of(tmp_path, "one") == {}
+        assert batch_results.report_of(tmp_path, "one") == {}
+
+
+def test_hidden_files_and_a_table_of_somebody_else_stay(place, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    others = [".family.png", "._holiday.png", ".lock.tmp", ".backup.seg.nrrd"]
+    for name in others:
+        (out / name).write_bytes(b"mine")
+    run(place, out)
+    assert all((out / name).read_bytes() == b"mine" for name in others)
+    (out / batch.TABLE).write_text("week,litres\n1,2\n")
+    with pytest.raises(batch.BatchError, match="is no table of a batch"):
+        run(place, out)
+    assert (out / batch.TABLE).read_text() == "week,litres\n1,2\n"
+
+
+def test_the_table_keeps_what_it_said_of_scans_that_are_not_reached_again(place, tmp_path):
+    out = tmp_path / "out"
+    run(place, out)
+    before = table(out)
+    steps = batch.run(batch.find_cases(place), batch.prepare_folder(out), Segmenter(), CARD)
+    while next(steps).row.state != batch.FAILED:  # the first one, "broken"
+        pass
+    steps.close()
+    assert [row["LV (ml)"] for row in table(out)] == [row["LV (ml)"] for row in before]
+
+
+def test_two_batches_do_not_write_into_one_folder(place, tmp_path, monkeypatch):
+    out = batch.prepare_folder(tmp_path / "out")
+    first = batch.run(batch.find_cases(place), out, Segmenter(), CARD)
+    next(first)
+    with pytest.raises(batch.BatchError, match="Another batch writes into"):
+        run(place, out)
+    finish(first)
+    assert states(run(place, out)[0])["one"] == batch.KEPT
+
+
+def test_a_table_that_another_program_holds_open_stops_nothing(place, tmp_path, monkeypatch):
+    """As on Windows, where an open file cannot be replaced."""
+    real, held = batch_results.files.replace, [2]
+
+    def replace(temporary: Path, path: Path) -> None:
+        if path.name == batch.TABLE and held[0]:
+            held[0] -= 1
+            raise PermissionError(errno.EACCES, "in use", str(path))
+        real(temporary, path)
+
+    monkeypatch.setattr(batch_results.files, "replace", replace)
+    rows, _ = run(place, tmp_path / "out")
+    assert states(rows)["one"] == batch.DONE and len(table(tmp_path / "out")) == 3
+    held[0] = 9
+    with pytest.raises(batch.BatchError, match=r"volumes\.csv: in use"):
+        run(place, tmp_path / "out")
+
+
+def test_all_structures_asked_for_by_name_are_all_structures(place, tmp_path):
+    run(place, tmp_path / "out")
+    again = Segmenter()
+    run(place, tmp_path / "out", again, options=Options(structures=("AA", "LV", "LA", "MYO")))
+    assert not again.given
+
+
+def test_where_the_scans_lie_does_not_matter(place, tmp_path, monkeypatch):
+    run(place, tmp_path / "out")
+    again = Segmenter()
+    place.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path)
+    run(Path("moved"), tmp_path / "out", again)
+    assert not again.given
+
+
+def test_voxels_beside_a_header_belong_to_the_scan(tmp_path):
+    sitk.WriteImage(scan(1).image(), str(tmp_path / "one.mhd"))
+    run(tmp_path, tmp_path / "out")
+    array = np.fromfile(tmp_path / "one.raw", np.int16)
+    (array + 1).tofile(tmp_path / "one.raw")
+    os.utime(tmp_path / "one.raw", ns=(1, 1))
+    again = Segmenter()
+    run(tmp_path, tmp_path / "out", again)
+    assert len(again.given) == 1

@@ -69,14 +69,14 @@ def test_a_folder_becomes_a_folder_and_the_scene_stays_as_it_is(panel, folder, t
     with open(tmp_path / "out" / "volumes.csv", encoding="utf-8", newline="") as file:
         assert [row["state"] for row in csv.DictReader(file)] == ["done", "done", "failed"]
     assert slicer.mrmlScene.GetNumberOfNodes() == before
-    assert panel.ui.batchOpenFolderButton.enabled and not panel.ui.batchBar.visible
+    assert panel.ui.batchOpenFolderButton.enabled and panel.ui.batchBar.isHidden()
 
 
 def test_stopped_it_goes_on_where_it_was(panel, folder, tmp_path):
     choose(panel, folder, tmp_path / "out")
     panel.ui.batchButton.click()
     stage.wait_until(lambda: any(row.state == "done" for row in panel.batchPanel.rows.values()), 60)
-    assert panel.ui.batchButton.text == "Cancel"
+    assert panel.ui.batchButton.text == "Cancel" and not panel.ui.batchBar.isHidden()
     panel.ui.batchButton.click()
     assert not panel.batchPanel.running and "goes on from there" in panel.ui.batchLabel.text
     assert panel.ui.inputsFrame.enabled and panel.ui.batchButton.text == "Segment all"
@@ -90,8 +90,9 @@ def test_volumes_of_the_scene_are_written_where_they_stand_in_the_world(panel, t
         np.random.default_rng(0).normal(0, 9, (48, 56, 64)).astype(np.int16), ijk_to_ras(), name="Turned"
     )
     turned.SetAndObserveTransformNodeID(add_linear_transform(rotation(10, 20, 30)).GetID())
+    assert not panel.ui.batchFolderEdit.isHidden()
     panel._parameterNode.batchSource = BatchSource.SCENE
-    assert not panel.ui.batchFolderEdit.visible
+    assert panel.ui.batchFolderEdit.isHidden()
     panel.ui.batchOutputEdit.currentPath = str(tmp_path / "out")
     run(panel)
     states = dict(cells(panel.ui.batchTable))
@@ -154,3 +155,18 @@ def test_choices_of_the_panel_hold_for_the_batch(panel, folder, tmp_path):
     assert given.structures == ("MYO", "LV", "AA") and given.roi is None
     labels, structures = segmentation_file.read_seg_nrrd(tmp_path / "out" / "anna.seg.nrrd")
     assert [s.id for s in structures] == ["MYO", "LV", "AA"] and not (labels.array == 2).any()
+
+
+def test_maps_of_uncertainty_are_no_scans(panel, tmp_path):
+    volume_node = add_volume(
+        np.random.default_rng(0).normal(0, 9, (48, 56, 64)).astype(np.int16), ijk_to_ras(), name="Scan"
+    )
+    panel._parameterNode.inputVolume = volume_node
+    panel._parameterNode.uncertainty = True
+    panel.ui.applyButton.click()
+    stage.wait_until(lambda: not panel.runner.running)
+    assert slicer.util.getNode("Scan uncertainty")
+    panel._parameterNode.batchSource = BatchSource.SCENE
+    panel.ui.batchOutputEdit.currentPath = str(tmp_path / "out")
+    run(panel)
+    assert cells(panel.ui.batchTable) == [["Scan", "✓ done"]]

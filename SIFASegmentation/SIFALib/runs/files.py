@@ -24,7 +24,7 @@ def written(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        _replace(temporary, path)
+        replace(temporary, path)
         sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
@@ -65,7 +65,8 @@ def sweep(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _replace(temporary: Path, path: Path) -> None:
+def replace(temporary: Path, path: Path) -> None:
+    """Give a complete file its name, in place of another; with patience where somebody reads that one. OSError."""
     until = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:

@@ -1,0 +1,205 @@
+"""What a batch writes, and finds again: segmentations, reports, the table, and what is not finished yet."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import quality
+from .batch_cases import REPORT, TABLE, BatchError
+from .cli_run import sentence
+from .job import Options
+from .runs import RunError, RunFolder, files, lock
+from .segmentation_file import SUFFIX, read_seg_nrrd, write_seg_nrrd
+from .volume import Volume, VolumeError
+
+if TYPE_CHECKING:
+    from .model_card import ModelCard
+    from .structures import Structure
+
+WAITING, WORKING, DONE, KEPT, FAILED = "waiting", "working", "done", "finished before", "failed"
+STAGING = ".sifa-unfinished"  # folder of what is not complete yet, and of the lock
+KEY = "batch"  # of a report: what scan, model and options were
+WRITTEN, REPLACED = (
+    "written",
+    "replaced",
+)  # of a report: SHA-256 of its segmentation's file; of the one before
+CORRECTED = "Corrected since it was written; the flags of then do not count."
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a case. state: one of this module's; volumes_ml: by structure id; flags: sentences that warn."""
+
+    name: str
+    source: str
+    state: str = WAITING
+    message: str = ""
+    volumes_ml: Mapping[str, float] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """A folder in `folder` for unfinished files, empty, as long as no other batch has it. BatchError."""
+    place = RunFolder(folder / STAGING)
+    try:
+        place.path.mkdir(exist_ok=True)
+        held = lock.held(place)
+        held.__enter__()
+    except RunError as error:
+        raise BatchError(f"Another batch writes into {folder}: {error}") from error
+    except OSError as error:
+        raise BatchError(f"The folder {folder} cannot be written to: {sentence(error)}") from error
+    try:
+        for left in place.path.iterdir():
+            if left != place.lock and not left.name.startswith(".guard"):
+                left.unlink(missing_ok=True)
+        yield place.path
+    finally:
+        held.__exit__(None, None, None)
+        shutil.rmtree(place.path, ignore_errors=True)
+
+
+def settings_of(card: ModelCard, options: Options) -> dict[str, Any]:
+    """All besides the scan that a result depends on; JSON. The device is left out: it decides rounding at most."""
+    given = asdict(options)
+    for key in ("device", "precision", "batch_size"):
+        del given[key]
+    given["structures"] = [s.id for s in wanted(card, options)]
+    return {"model": card.key, "sha256": card.sha256, "options": json.loads(json.dumps(given))}
+
+
+def wanted(card: ModelCard, options: Options) -> tuple[Structure, ...]:
+    """The structures that are drawn, in the model's order."""
+    return tuple(s for s in card.labels if options.structures is None or s.id in options.structures)
+
+
+@dataclass(frozen=True)
+class Before:
+    """What `folder` holds of a case: its segmentation's file, whether and what hash that has, and its report."""
+
+    output: Path
+    there: str
+    report: Mapping[str, Any]
+
+    @staticmethod
+    def of(folder: Path, name: str) -> Before:
+        output = folder / f"{name}{SUFFIX}"
+        there = _hash(output) if output.is_file() else ""
+        return Before(output, there, report_of(folder, name))
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the file may be replaced: there is none, or a batch left it like that."""
+        return self.there in ("", self.report.get(WRITTEN), self.report.get(REPLACED))
+
+    def is_done(self, settings: Mapping[str, Any]) -> bool:
+        """Whether it was made with these settings, corrected since or not."""
+        if not self.there or self.report.get(KEY) != dict(settings):
+            return False
+        return self.there == self.report.get(WRITTEN) or self.there != self.report.get(REPLACED)
+
+    def results(self, structures: Sequence[Structure]) -> dict[str, Any]:
+        """What stands in the row of a case that is done: of a corrected segmentation, its volumes as they are now."""
+        if self.there == self.report.get(WRITTEN):
+            return results_of(self.report)
+        try:
+            labels, found = read_seg_nrrd(self.output)
+        except VolumeError as error:
+            return {"message": f"{CORRECTED} Its volumes are not known: {error}"}
+        known = tuple(s for s in found if s.id in {each.id for each in structures})
+        return {"message": CORRECTED, "volumes_ml": quality.volumes_ml(labels, known)}
+
+
+def report_of(folder: Path, name: str) -> dict[str, Any]:
+    """What was written about a case before; empty if nothing that can be read."""
+    try:
+        report = json.loads((folder / f"{name}{REPORT}").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def results_of(report: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a report stands in a row."""
+    flags = tuple(f["message"] for f in report.get("flags", ()) if f.get("warns", True))
+    return {"volumes_ml": report.get("volumes_ml", {}), "flags": flags}
+
+
+def save(
+    labels: Volume,
+    structures: Sequence[Structure],
+    report: dict[str, Any],
+    before: Before,
+    staged: Path,
+    model: str,
+) -> None:
+    """Put a segmentation and its report in place of those of before. OSError.
+
+    First the report: killed in between, it tells that the segmentation of before is no person's.
+    """
+    write_seg_nrrd(labels, staged / before.output.name, structures, model)
+    report |= {REPLACED: before.there, WRITTEN: _hash(staged / before.output.name)}
+    name = before.output.name.removesuffix(SUFFIX) + REPORT
+    _write(before.output.with_name(name), json.dumps(report, indent=2) + "\n", staged)
+    files.replace(staged / before.output.name, before.output)
+
+
+class Table:
+    """`volumes.csv`: a row for each case. Of cases that are not reached yet it keeps what it said before."""
+
+    def __init__(self, folder: Path, structures: Sequence[Structure]) -> None:
+        """BatchError if there is a file of that name that is no such table."""
+        self.path, self.structures = folder / TABLE, structures
+        volumes = [f"{s.id} (ml)" for s in structures]
+        self.heading = ["scan", "state", *volumes, "look twice", "message", "source", "seconds"]
+        self.former = self._read()
+
+    def _read(self) -> dict[str, list[str]]:
+        if not self.path.exists():
+            return {}
+        try:
+            lines = list(csv.reader(io.StringIO(self.path.read_text(encoding="utf-8"))))
+        except (OSError, ValueError, csv.Error):
+            lines = []
+        if not lines or lines[0][:2] != self.heading[:2] or lines[0][-4:] != self.heading[-4:]:
+            raise BatchError(
+                f"{self.path} is no table of a batch and is not written over. Move it, or choose another folder."
+            )
+        return {line[0]: line for line in lines[1:] if line} if lines[0] == self.heading else {}
+
+    def save(self, rows: Sequence[Row], staged: Path) -> None:
+        """OSError."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.heading)
+        for row in rows:
+            former = self.former.get(row.name) if row.state == WAITING else None
+            writer.writerow(former or self._line(row))
+        _write(self.path, text.getvalue(), staged)
+
+    def _line(self, row: Row) -> list[str]:
+        ml = [f"{row.volumes_ml[s.id]:.2f}" if s.id in row.volumes_ml else "" for s in self.structures]
+        return [
+            row.name, row.state, *ml, " ".join(row.flags), row.message, row.source, f"{row.seconds:.1f}"
+        ]  # fmt: skip
+
+
+def _write(path: Path, text: str, staged: Path) -> None:
+    """A UTF-8 text, complete or not at all, by way of the folder `staged`. OSError."""
+    files.write_text(staged / path.name, text)
+    files.replace(staged / path.name, path)
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
