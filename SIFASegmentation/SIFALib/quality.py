@@ -10,8 +10,9 @@ import numpy as np
 from .structures import STRUCTURES, Structure
 from .volume import Geometry, Volume
 
-SIZEABLE_ML = 2.0  # a second piece of at least this volume is no speck
-LARGEST_SHARE = 0.95  # of a structure's volume that what is kept of it must hold
+# Strays are not kept, so that a few of them are no reason to look twice.
+SIZEABLE_ML = 5.0  # a second piece of at least this volume is no speck
+LARGEST_SHARE = 0.92  # of a structure's volume that what is kept of it must hold
 PIECE_SHARE = 0.1  # of the largest piece, that another must have to be kept in a thin scan
 CUT_MM2 = 100.0  # of a structure's surface on the edge of the scan: so much is no graze, the scan cuts it off
 WHOLE_MM = 60.0  # a scan that is thinner than this in any direction cannot show a whole heart

