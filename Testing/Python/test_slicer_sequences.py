@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from beating_scan import RADII, SHELL_ML, Scan, add_beating
+from beating_scan import RADII, SHELL_ML, SPACING, Scan, add_beating
 from segmentation_panel import add_scan, cells, panel, run
 from slicer_helpers import (
     IDS,
@@ -265,6 +265,35 @@ def test_applying_again_replaces_the_earlier_result(logic):
     logic.segmentSequence(scan.volume, outputSegmentation=node, structures=["AA"])
     for role in (HeartFunctionNodes.FUNCTION, HeartFunctionNodes.CHART, HeartFunctionNodes.SERIES):
         assert node.GetNodeReference(role) is None, "old numbers of a new result would lie"
+
+
+def test_applying_again_keeps_what_was_drawn_by_hand_or_not_asked_for_now(logic):
+    scan = add_beating()
+    node = logic.segmentSequence(scan.volume)
+    drawn = []
+    for number in range(6):
+        scan.browser.SetSelectedItemNumber(number)
+        outline = np.zeros(slicer.util.arrayFromVolume(scan.volume).shape, np.uint8)
+        outline[2 : 4 + number, 3:9, 3:9] = 1
+        node.GetSegmentation().AddEmptySegment("RV", "Right ventricle")
+        slicer.util.updateSegmentBinaryLabelmapFromArray(outline, node, "RV", scan.volume)
+        drawn.append(int(outline.sum()))
+    node.CreateClosedSurfaceRepresentation()
+    before = volumes(logic, node)
+    assert logic.segmentSequence(scan.volume, outputSegmentation=node, structures=["MYO"]) is node
+    for number in range(6):
+        scan.browser.SetSelectedItemNumber(number)
+        segmentation = node.GetSegmentation()
+        assert sorted(segmentation.GetSegmentIDs()) == sorted([*IDS, "RV"])
+        assert segmentation.GetSegment("RV").GetName() == "Right ventricle"
+        assert SceneConversion.voxelCount(node, "RV") == drawn[number]
+        lv = SceneConversion.voxelCount(node, "LV") * np.prod(SPACING) / 1000
+        assert lv == pytest.approx(before[number])
+        assert [row.structureId for row in logic.results(node)] == ["MYO"]
+    assert logic.segmentSequence(scan.volume, outputSegmentation=node) is node
+    assert volumes(logic, node) == pytest.approx(list(scan.lv_ml))
+    assert node.GetSegmentation().GetNumberOfLayers() == 2, "ours share one; each run adds no other"
+    assert SceneConversion.voxelCount(node, "RV") == drawn[5]
 
 
 def test_segments_of_another_kind_of_result_are_not_overwritten(logic):
