@@ -49,7 +49,7 @@ class Browsed:
         selected = self.browser.GetSelectedItemNumber()
         if master is None or not 0 <= selected < master.GetNumberOfDataNodes():
             return -1
-        return self.sequence.GetItemNumberFromIndexValue(master.GetNthIndexValue(selected), False)
+        return self.sequence.GetItemNumberFromIndexValue(master.GetNthIndexValue(selected), True)
 
     def indexText(self, number: int) -> str:
         """ "120 ms": what the sequence says of a time point."""
@@ -202,7 +202,8 @@ def _show(logic: SIFASegmentationLogic, scan: Browsed, outputSegmentation, seque
     browser.AddSynchronizedSequenceNodeID(sequence.GetID())
     browser.AddProxyNode(node, sequence, False)
     browser.SetOverwriteProxyName(sequence, False)
-    browser.SetMissingItemMode(sequence, browser.GetMissingItemMode(scan.sequence))
+    # Where the browser has more to show than this scan, a copy of another time point would count as one found.
+    browser.SetMissingItemMode(sequence, browser.MissingItemSetToDefault)
     browser.EndModify(wasModifying)
     slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
     browser.SetSaveChanges(sequence, True)  # a corrected outline is there when its time point comes again

@@ -65,6 +65,17 @@ def table_rows(node) -> list[list[str]]:
     return [[table.GetValue(row, column).ToString() for column in columns] for row in rows]
 
 
+def follow_every_20_ms(scan: Scan) -> None:
+    """Let the scan's browser follow a sequence of twice as many items, as of a trigger signal."""
+    master = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Signal")
+    master.CopySequenceIndex(scan.sequence)
+    for number in range(2 * scan.sequence.GetNumberOfDataNodes()):
+        master.SetDataNodeAtValue(slicer.vtkMRMLTextNode(), str(20 * number))
+    scan.browser.AddSynchronizedSequenceNodeID(master.GetID())
+    scan.browser.SetAndObserveMasterSequenceNodeID(master.GetID())
+    scan.browser.SelectFirstItem()
+
+
 def refuse_when_empty(volume) -> np.ndarray:
     """As the library does where an image shows no heart."""
     if not np.asarray(volume.array).any():
@@ -317,6 +328,21 @@ def test_edits_of_a_time_point_stay_with_it_and_count(logic):
     assert logic.heartFunction(node).esv_ml == pytest.approx(scan.lv_ml[3] / 2, rel=0.01)
 
 
+def test_browsing_where_the_scan_has_no_time_point_adds_none(logic):
+    scan = add_beating()
+    follow_every_20_ms(scan)
+    node = logic.segmentSequence(scan.volume)
+    before = logic.heartFunction(node)
+    for number in range(12):
+        scan.browser.SetSelectedItemNumber(number)
+        shown = SequenceLogic.browsed(node)
+        there = number % 2 == 0
+        assert shown.count == 6 and shown.shown == (number // 2 if there else -1)
+        assert node.GetSegmentation().GetNumberOfSegments() == (4 if there else 0)
+    assert logic.heartFunction(node) == before
+    assert logic.segmentSequence(scan.volume, outputSegmentation=node) is node
+
+
 def test_index_that_is_text_counts_time_points(logic):
     scan = add_beating(RADII[:3])
     scan.sequence.SetIndexType(scan.sequence.TextIndex)
@@ -405,6 +431,20 @@ def test_panel_shows_the_function_and_the_volumes_of_the_time_point_that_is_show
         beating.browser.SetSelectedItemNumber(number)
         assert panel.ui.timePointLabel.text == f"Time point {number + 1} of 6 ({40 * number} ms)"
         assert cells(panel.ui.resultsTable)[2][1] == f"{beating.lv_ml[number]:.1f}"
+
+
+def test_panel_stays_with_the_result_where_the_scan_has_no_time_point(panel, beating):
+    follow_every_20_ms(beating)
+    run(panel)
+    panel.ui.show3DButton.click()
+    beating.browser.SetSelectedItemNumber(5)
+    assert "has no time point where the browser is" in panel.ui.timePointLabel.text
+    assert panel.ui.resultsTable.rowCount == 0 and not panel.ui.flagsLabel.text
+    panel.ui.deviceSelector.currentIndex = 1  # a change of the choices brings the panel up to date
+    beating.browser.SetSelectedItemNumber(6)
+    assert panel.ui.timePointLabel.text == "Time point 4 of 6 (120 ms)"
+    assert cells(panel.ui.resultsTable)[2][1] == f"{beating.lv_ml[3]:.1f}"
+    assert panel.ui.outputSelector.currentNode().GetSegmentation().ContainsRepresentation("Closed surface")
 
 
 def test_one_time_point_alone_can_be_segmented(panel, beating):
