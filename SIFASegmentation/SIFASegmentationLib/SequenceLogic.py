@@ -51,6 +51,13 @@ class Browsed:
             return -1
         return self.sequence.GetItemNumberFromIndexValue(master.GetNthIndexValue(selected), True)
 
+    @property
+    def name(self) -> str:
+        """Of the whole; the node's own may be that of the item that is shown: "Cine [time=80ms]"."""
+        if not self.browser.GetOverwriteProxyName(self.sequence):
+            return self.node.GetName()
+        return self.sequence.GetAttribute("Sequences.BaseName") or self.sequence.GetName()
+
     def indexText(self, number: int) -> str:
         """ "120 ms": what the sequence says of a time point."""
         return f"{self.sequence.GetNthIndexValue(number)} {self.sequence.GetIndexUnit() or ''}".strip()
@@ -191,7 +198,7 @@ def _show(logic: SIFASegmentationLogic, scan: Browsed, outputSegmentation, seque
         _keepOthers(sequence, former.sequence)
         _remove(former)
     else:
-        node = SceneConversion.newSegmentation(scan.node)
+        node = SceneConversion.newSegmentation(scan.node, scan.name)
     sequence.SetName(_("{segmentation} sequence").format(segmentation=node.GetName()))
     slicer.mrmlScene.AddNode(sequence)
     node.CreateDefaultDisplayNodes()

@@ -142,6 +142,25 @@ def test_segmentation_follows_the_browser_and_is_named_after_the_scan(logic):
     assert values[0] == values[1] and sequence.GetIndexUnit() == "ms" and sequence.GetIndexName() == "time"
 
 
+def test_results_are_named_after_the_whole_scan_where_its_node_is_named_after_a_time_point(logic):
+    scan = add_beating(name="Cine")
+    scan.browser.SetOverwriteProxyName(scan.sequence, True)
+    scan.browser.SetSelectedItemNumber(2)
+    assert scan.volume.GetName() == "Cine [time=80ms]"
+    node = logic.segmentSequence(scan.volume)
+    roles = (HeartFunctionNodes.FUNCTION, HeartFunctionNodes.CURVE, HeartFunctionNodes.CHART)
+    names = [each.GetName() for each in (node, *map(node.GetNodeReference, roles))]
+    assert names == [
+        "Cine segmentation",
+        "Cine heart function",
+        "Cine volumes over time",
+        "Cine left ventricle over time",
+    ]
+    scan.browser.SetSelectedItemNumber(4)
+    scan.sequence.SetAttribute("Sequences.BaseName", "Short axis")
+    assert logic.segmentSequence(scan.volume).GetName() == "Short axis segmentation"
+
+
 def test_transform_of_the_scan_holds_for_every_time_point(logic):
     """`by_place` is right only if each image arrives where the transform puts it."""
     logic.backend.rule = by_place
