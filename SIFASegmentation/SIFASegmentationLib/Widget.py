@@ -51,6 +51,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         )
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.ui.modelSelector.connect("currentIndexChanged(int)", self.onModelSelected)
         self._showStatus("")
@@ -84,6 +85,12 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneEndClose(self, caller, event) -> None:
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller, event) -> None:
+        """A scene that was loaded brings choices and results of its own."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+            self.resultsPanel.show(self._parameterNode.outputSegmentation)
 
     def initializeParameterNode(self) -> None:
         """Observe the scene's parameter node; take the first volume if none is chosen."""
@@ -256,10 +263,11 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.progressLabel.text = f"{step.stage} · {left}" if left else step.stage
 
     def onDone(self, segmentationNode) -> None:
+        """The panel may have been left meanwhile; what it made is there when it is opened again."""
         self._showRunning(False)
+        self.logic.getParameterNode().outputSegmentation = segmentationNode
         if self._parameterNode is not None:
-            self._parameterNode.outputSegmentation = segmentationNode
-        self.resultsPanel.show(segmentationNode)
+            self.resultsPanel.show(segmentationNode)
 
     def onError(self, error: Exception) -> None:
         self._showRunning(False)

@@ -554,3 +554,31 @@ def test_opening_the_panel_again_changes_nothing_that_would_have_to_be_saved(pan
     stage.leave_module("SIFASegmentation")
     stage.open_module("SIFASegmentation")
     assert [table.GetMTime() for table in tables] == before and panel.ui.functionTable.rowCount == 5
+
+
+def test_results_of_a_scene_that_is_loaded_are_shown_at_once(panel, beating, tmp_path):
+    run(panel)
+    before = cells(panel.ui.functionTable)
+    file = str(tmp_path / "scene.mrb")
+    assert slicer.mrmlScene.WriteToMRB(file)
+    stage.clear_scene()
+    assert panel.ui.resultsCollapsibleButton.isHidden()
+    assert slicer.mrmlScene.ReadFromMRB(file)
+    node = slicer.util.getNode("Patient 7 segmentation")
+    assert panel.ui.outputSelector.currentNode() is node
+    assert not panel.ui.resultsCollapsibleButton.isHidden() and not panel.ui.functionFrame.isHidden()
+    assert cells(panel.ui.functionTable) == before
+    SequenceLogic.browsed(node).browser.SetSelectedItemNumber(3)
+    assert panel.ui.timePointLabel.text.startswith("Time point 4 of 6")
+    run(panel)
+    assert panel.ui.statusLabel.text == "" and panel.ui.outputSelector.currentNode() is node
+
+
+def test_sequence_that_ends_while_another_module_is_open_is_there_on_return(panel, beating):
+    panel.ui.applyButton.click()
+    stage.leave_module("SIFASegmentation")
+    stage.wait_until(lambda: not panel.runner.running)
+    beating.browser.SetSelectedItemNumber(2)
+    stage.open_module("SIFASegmentation")
+    assert panel.ui.functionTable.rowCount == 5
+    assert panel.ui.timePointLabel.text.startswith("Time point 3 of 6")
