@@ -132,7 +132,8 @@ def _node(segmentationNode, role: str, kind: str, name: str):
     node = segmentationNode.GetNodeReference(role)
     if node is None:
         scan = segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
-        name = name.format(scan=(scan or segmentationNode).GetName())
+        whole = SequenceLogic.browsed(scan)
+        name = name.format(scan=whole.name if whole else (scan or segmentationNode).GetName())
         node = slicer.mrmlScene.AddNewNodeByClass(kind, slicer.mrmlScene.GenerateUniqueName(name))
         segmentationNode.SetNodeReferenceID(role, node.GetID())
         SceneConversion.placeBeside(node, segmentationNode)

@@ -11,7 +11,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from . import Tables, Words
+from . import SequenceLogic, Tables, Words
 from .Logic import SIFASegmentationLogic
 from .SequencePanel import SequencePanel
 
@@ -54,8 +54,10 @@ class ResultsPanel:
 
     def _showNode(self, segmentationNode) -> None:
         report = self.logic.report(segmentationNode)
-        self.node = segmentationNode if report else None
-        self.ui.resultsCollapsibleButton.setVisible(report is not None)
+        # between the time points of a scan its node is empty, without a report
+        known = report or SequenceLogic.isResult(self.logic, SequenceLogic.browsed(segmentationNode))
+        self.node = segmentationNode if known else None
+        self.ui.resultsCollapsibleButton.setVisible(self.node is not None)
         self.ui.show3DButton.setSegmentationNode(self.node)
         self._offerUncertainty()
         rows = self.logic.results(self.node) if report else []

@@ -224,9 +224,9 @@ def fillSegmentation(
         segmentationNode.CreateDefaultDisplayNodes()
 
 
-def newSegmentation(volumeNode):
-    """A segmentation node in the scene, beside the volume and named after it."""
-    name = _("{volume} segmentation").format(volume=volumeNode.GetName())
+def newSegmentation(volumeNode, scanName: str = ""):
+    """A segmentation node in the scene, beside the volume and named after it, or after the scan that it shows."""
+    name = _("{volume} segmentation").format(volume=scanName or volumeNode.GetName())
     node = slicer.mrmlScene.AddNewNodeByClass(
         "vtkMRMLSegmentationNode", slicer.mrmlScene.GenerateUniqueName(name)
     )

@@ -49,7 +49,14 @@ class Browsed:
         selected = self.browser.GetSelectedItemNumber()
         if master is None or not 0 <= selected < master.GetNumberOfDataNodes():
             return -1
-        return self.sequence.GetItemNumberFromIndexValue(master.GetNthIndexValue(selected), False)
+        return self.sequence.GetItemNumberFromIndexValue(master.GetNthIndexValue(selected), True)
+
+    @property
+    def name(self) -> str:
+        """Of the whole; the node's own may be that of the item that is shown: "Cine [time=80ms]"."""
+        if not self.browser.GetOverwriteProxyName(self.sequence):
+            return self.node.GetName()
+        return self.sequence.GetAttribute("Sequences.BaseName") or self.sequence.GetName()
 
     def indexText(self, number: int) -> str:
         """ "120 ms": what the sequence says of a time point."""
@@ -74,8 +81,9 @@ def segmentSteps(
 
     It shows the time point that the browser selects, and its references (`HeartFunctionNodes`) lead to tables and chart.
     The scene is changed only at the very end. A time point without a heart becomes an empty segmentation, with a flag
-    that says why. outputSegmentation: an earlier result of this scan to be replaced; of any other node, which shows
-    no sequence of it, the segments would be lost, so a new one is made. choices: as of `workSteps`, but no `uncertainty`.
+    that says why. outputSegmentation: an earlier result of this scan, whose segments of other ids stay; of any other
+    node, which shows no sequence of it, the segments would be lost, so a new one is made. choices: as of `workSteps`,
+    but no `uncertainty`.
     Raises ValueError if the volume shows no sequence or a map is asked for, the last reason if no time point could be
     segmented, and what `workSteps` raises.
     """
@@ -187,9 +195,10 @@ def _show(logic: SIFASegmentationLogic, scan: Browsed, outputSegmentation, seque
     former = browsed(outputSegmentation)
     if former is not None and former.browser is scan.browser and isResult(logic, former):
         node = former.node
+        _keepOthers(sequence, former.sequence)
         _remove(former)
     else:
-        node = SceneConversion.newSegmentation(scan.node)
+        node = SceneConversion.newSegmentation(scan.node, scan.name)
     sequence.SetName(_("{segmentation} sequence").format(segmentation=node.GetName()))
     slicer.mrmlScene.AddNode(sequence)
     node.CreateDefaultDisplayNodes()
@@ -200,7 +209,8 @@ def _show(logic: SIFASegmentationLogic, scan: Browsed, outputSegmentation, seque
     browser.AddSynchronizedSequenceNodeID(sequence.GetID())
     browser.AddProxyNode(node, sequence, False)
     browser.SetOverwriteProxyName(sequence, False)
-    browser.SetMissingItemMode(sequence, browser.GetMissingItemMode(scan.sequence))
+    # Where the browser has more to show than this scan, a copy of another time point would count as one found.
+    browser.SetMissingItemMode(sequence, browser.MissingItemSetToDefault)
     browser.EndModify(wasModifying)
     slicer.modules.sequences.logic().UpdateProxyNodesFromSequences(browser)
     browser.SetSaveChanges(sequence, True)  # a corrected outline is there when its time point comes again
@@ -213,6 +223,35 @@ def isResult(logic: SIFASegmentationLogic, shown: Browsed | None) -> bool:
     return shown is not None and all(
         item.IsA("vtkMRMLSegmentationNode") and logic.report(item) is not None for item in shown.items
     )
+
+
+def _keepOthers(sequence, former) -> None:
+    """Let every time point keep what the former one has besides: what was drawn by hand, or not asked for now."""
+    for number in range(sequence.GetNumberOfDataNodes()):
+        before = former.GetDataNodeAtValue(sequence.GetNthIndexValue(number), True)
+        if before is not None:
+            item = sequence.GetNthDataNode(number)
+            item.SetAndObserveSegmentation(_merged(before.GetSegmentation(), item.GetSegmentation()))
+
+
+def _merged(before, new):
+    """The segments of both; of an id that both have, the new one. Those that are new share one layer, as in `new`."""
+    names = slicer.vtkSegmentationConverter
+    labelmap = names.GetSegmentationBinaryLabelmapRepresentationName()
+    merged, layer = slicer.vtkSegmentation(), slicer.vtkOrientedImageData()
+    merged.DeepCopy(before)
+    merged.RemoveRepresentation(names.GetSegmentationClosedSurfaceRepresentationName())
+    merged.SetSourceRepresentationName(labelmap)
+    for number, segmentId in enumerate(new.GetSegmentIDs()):
+        segment, given = slicer.vtkSegment(), new.GetSegment(segmentId)
+        if number == 0:
+            layer.DeepCopy(given.GetRepresentation(labelmap))
+        segment.DeepCopy(given)
+        segment.AddRepresentation(labelmap, layer)
+        if merged.GetSegment(segmentId) is not None:
+            merged.RemoveSegment(segmentId)
+        merged.AddSegment(segment, segmentId)
+    return merged
 
 
 def _remove(former: Browsed) -> None:

@@ -118,7 +118,8 @@ class SequencePanel(VTKObservationMixin):
 
     def _nameTimePoint(self) -> None:
         self._shown = self._result.shown
-        self.ui.timePointLabel.text = self._timePoint(self._shown) if self._shown >= 0 else ""
+        nothing = _("The scan has no time point where the browser is now.")
+        self.ui.timePointLabel.text = self._timePoint(self._shown) if self._shown >= 0 else nothing
 
     def onBrowser(self, caller=None, event=None) -> None:
         """Show what is known of the time point that the browser has gone to, surfaces included if they were shown."""
@@ -128,9 +129,9 @@ class SequencePanel(VTKObservationMixin):
         if node.GetScene() is None:
             self.leave()
             return
-        if self._surfaces and not node.GetSegmentation().ContainsRepresentation(SURFACE):
-            node.CreateClosedSurfaceRepresentation()
         self._nameTimePoint()
+        if self._surfaces and self._shown >= 0 and not node.GetSegmentation().ContainsRepresentation(SURFACE):
+            node.CreateClosedSurfaceRepresentation()
         self._showItem(node)
 
     def onShow3D(self, shown: bool) -> None:

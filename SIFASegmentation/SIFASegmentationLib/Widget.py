@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import html
-import logging
 
-import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
-from . import Volumes, Words
+from . import Failures, Volumes, Words
 from .BatchPanel import BatchPanel
 from .Dependencies import DependencyError
-from .Logic import NodeGone, SIFASegmentationLogic
+from .Logic import SIFASegmentationLogic
 from .ModelsPanel import ModelsPanel
 from .ResultsPanel import ResultsPanel
 from .SequencePanel import offerTimePoints
 from .Steps import Runner, Step
+from .StructureBoxes import offerStructures
 
 
 class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -52,6 +51,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         )
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.ui.modelSelector.connect("currentIndexChanged(int)", self.onModelSelected)
         self._showStatus("")
@@ -85,6 +85,12 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSceneEndClose(self, caller, event) -> None:
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller, event) -> None:
+        """A scene that was loaded brings choices and results of its own."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+            self.resultsPanel.show(self._parameterNode.outputSegmentation)
 
     def initializeParameterNode(self) -> None:
         """Observe the scene's parameter node; take the first volume if none is chosen."""
@@ -201,24 +207,9 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.modelSelector.currentIndex = index
         self.ui.modelInfoLabel.text = f"<small>{html.escape(Words.modelLine(card))}</small>" if card else ""
         self.ui.modelInfoLabel.toolTip = Words.modelToolTip(card) if card else ""
-        self._offerStructures(card.labels if card else ())
-
-    def _offerStructures(self, structures) -> None:
-        if [s.id for s in structures] != list(self._structureBoxes):
-            for box in self._structureBoxes.values():
-                self.ui.structuresFrame.layout().removeWidget(box)
-                box.setParent(None)
-                box.deleteLater()
-            self._structureBoxes = {}
-            for structure in structures:
-                box = qt.QCheckBox(structure.name)
-                box.setIcon(Words.swatch(structure.color))
-                box.connect("toggled(bool)", self.onStructureToggled)
-                self.ui.structuresFrame.layout().addWidget(box)
-                self._structureBoxes[structure.id] = box
-        excluded = self._parameterNode.excludedStructures.split()
-        for structureId, box in self._structureBoxes.items():
-            box.checked = structureId not in excluded
+        structures, excluded = card.labels if card else (), self._parameterNode.excludedStructures.split()
+        frame, boxes = self.ui.structuresFrame, self._structureBoxes
+        offerStructures(frame, boxes, structures, excluded, self.onStructureToggled)
 
     # What the user does
 
@@ -272,21 +263,15 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.progressLabel.text = f"{step.stage} · {left}" if left else step.stage
 
     def onDone(self, segmentationNode) -> None:
+        """The panel may have been left meanwhile; what it made is there when it is opened again."""
         self._showRunning(False)
+        self.logic.getParameterNode().outputSegmentation = segmentationNode
         if self._parameterNode is not None:
-            self._parameterNode.outputSegmentation = segmentationNode
-        self.resultsPanel.show(segmentationNode)
+            self.resultsPanel.show(segmentationNode)
 
     def onError(self, error: Exception) -> None:
         self._showRunning(False)
-        text = str(error)
-        known = isinstance(error, (ValueError, MemoryError, DependencyError, NodeGone))
-        if known or type(error).__name__ == "NoHeartFound":  # its module imports torch
-            logging.error("SIFA: %s", text)
-        else:
-            logging.error("SIFA: the segmentation failed", exc_info=error)
-            text = _("Something went wrong: {error}. The error log has the details.").format(error=text)
-        self._showStatus(text, isError=True)
+        self._showStatus(Failures.sentence(error), isError=True)
 
     def _showRunning(self, running: bool) -> None:
         self.ui.progressFrame.setVisible(running)

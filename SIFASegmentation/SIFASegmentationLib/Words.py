@@ -63,9 +63,9 @@ def modelToolTip(card: ModelCard) -> str:
 
 def provenance(report: dict) -> str:
     """One line: by which model, how and in what time a result was made; empty if it was not."""
-    if "model" not in report:
+    if not report.get("seconds"):  # a time point that failed names its model, too
         return ""
-    model, seconds = report.get("model", {}), sum(report.get("seconds", {}).values())
+    model, seconds = report.get("model", {}), sum(report["seconds"].values())
     return _("{model} {version} · {plane} slices · {device}, {precision} · {seconds:.0f} s").format(
         model=model.get("id", "?"),
         version=model.get("version", "?"),

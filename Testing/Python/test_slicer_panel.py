@@ -296,6 +296,19 @@ def test_choices_of_the_panel_reach_the_library_and_stay_in_the_scene(panel):
     assert stored.GetParameter("device") == "CPU" and stored.GetParameter("excludedStructures") == "LA"
 
 
+def test_result_of_a_run_that_ends_while_another_module_is_open_is_there_on_return(panel):
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    panel.ui.applyButton.click()
+    stage.leave_module("SIFASegmentation")
+    stage.wait_until(lambda: not panel.runner.running)
+    node = slicer.util.getNode("Patient 7 segmentation")
+    stage.open_module("SIFASegmentation")
+    assert panel.ui.outputSelector.currentNode() is node
+    assert not panel.ui.resultsCollapsibleButton.isHidden() and panel.ui.resultsTable.rowCount == 4
+    run(panel)
+    assert slicer.mrmlScene.GetNumberOfNodesByClass(SEGMENTATION) == 1, "it is brought up to date"
+
+
 def test_edits_are_noticed_when_the_panel_is_opened_again(panel):
     scan = add_scan()
     panel.ui.inputSelector.setCurrentNode(scan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from beating_scan import RADII, SHELL_ML, Scan, add_beating
+from beating_scan import RADII, SHELL_ML, SPACING, Scan, add_beating
 from segmentation_panel import add_scan, cells, panel, run
 from slicer_helpers import (
     IDS,
@@ -63,6 +63,17 @@ def table_rows(node) -> list[list[str]]:
     table = node.GetTable()
     rows, columns = range(table.GetNumberOfRows()), range(table.GetNumberOfColumns())
     return [[table.GetValue(row, column).ToString() for column in columns] for row in rows]
+
+
+def follow_every_20_ms(scan: Scan) -> None:
+    """Let the scan's browser follow a sequence of twice as many items, as of a trigger signal."""
+    master = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Signal")
+    master.CopySequenceIndex(scan.sequence)
+    for number in range(2 * scan.sequence.GetNumberOfDataNodes()):
+        master.SetDataNodeAtValue(slicer.vtkMRMLTextNode(), str(20 * number))
+    scan.browser.AddSynchronizedSequenceNodeID(master.GetID())
+    scan.browser.SetAndObserveMasterSequenceNodeID(master.GetID())
+    scan.browser.SelectFirstItem()
 
 
 def refuse_when_empty(volume) -> np.ndarray:
@@ -129,6 +140,25 @@ def test_segmentation_follows_the_browser_and_is_named_after_the_scan(logic):
     sequence = scan.browser.GetSequenceNode(node)
     values = [[s.GetNthIndexValue(n) for n in range(6)] for s in (sequence, scan.sequence)]
     assert values[0] == values[1] and sequence.GetIndexUnit() == "ms" and sequence.GetIndexName() == "time"
+
+
+def test_results_are_named_after_the_whole_scan_where_its_node_is_named_after_a_time_point(logic):
+    scan = add_beating(name="Cine")
+    scan.browser.SetOverwriteProxyName(scan.sequence, True)
+    scan.browser.SetSelectedItemNumber(2)
+    assert scan.volume.GetName() == "Cine [time=80ms]"
+    node = logic.segmentSequence(scan.volume)
+    roles = (HeartFunctionNodes.FUNCTION, HeartFunctionNodes.CURVE, HeartFunctionNodes.CHART)
+    names = [each.GetName() for each in (node, *map(node.GetNodeReference, roles))]
+    assert names == [
+        "Cine segmentation",
+        "Cine heart function",
+        "Cine volumes over time",
+        "Cine left ventricle over time",
+    ]
+    scan.browser.SetSelectedItemNumber(4)
+    scan.sequence.SetAttribute("Sequences.BaseName", "Short axis")
+    assert logic.segmentSequence(scan.volume).GetName() == "Short axis segmentation"
 
 
 def test_transform_of_the_scan_holds_for_every_time_point(logic):
@@ -267,6 +297,35 @@ def test_applying_again_replaces_the_earlier_result(logic):
         assert node.GetNodeReference(role) is None, "old numbers of a new result would lie"
 
 
+def test_applying_again_keeps_what_was_drawn_by_hand_or_not_asked_for_now(logic):
+    scan = add_beating()
+    node = logic.segmentSequence(scan.volume)
+    drawn = []
+    for number in range(6):
+        scan.browser.SetSelectedItemNumber(number)
+        outline = np.zeros(slicer.util.arrayFromVolume(scan.volume).shape, np.uint8)
+        outline[2 : 4 + number, 3:9, 3:9] = 1
+        node.GetSegmentation().AddEmptySegment("RV", "Right ventricle")
+        slicer.util.updateSegmentBinaryLabelmapFromArray(outline, node, "RV", scan.volume)
+        drawn.append(int(outline.sum()))
+    node.CreateClosedSurfaceRepresentation()
+    before = volumes(logic, node)
+    assert logic.segmentSequence(scan.volume, outputSegmentation=node, structures=["MYO"]) is node
+    for number in range(6):
+        scan.browser.SetSelectedItemNumber(number)
+        segmentation = node.GetSegmentation()
+        assert sorted(segmentation.GetSegmentIDs()) == sorted([*IDS, "RV"])
+        assert segmentation.GetSegment("RV").GetName() == "Right ventricle"
+        assert SceneConversion.voxelCount(node, "RV") == drawn[number]
+        lv = SceneConversion.voxelCount(node, "LV") * np.prod(SPACING) / 1000
+        assert lv == pytest.approx(before[number])
+        assert [row.structureId for row in logic.results(node)] == ["MYO"]
+    assert logic.segmentSequence(scan.volume, outputSegmentation=node) is node
+    assert volumes(logic, node) == pytest.approx(list(scan.lv_ml))
+    assert node.GetSegmentation().GetNumberOfLayers() == 2, "ours share one; each run adds no other"
+    assert SceneConversion.voxelCount(node, "RV") == drawn[5]
+
+
 def test_segments_of_another_kind_of_result_are_not_overwritten(logic):
     scan = add_beating()
     mine = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Mine")
@@ -286,6 +345,21 @@ def test_edits_of_a_time_point_stay_with_it_and_count(logic):
     slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, "LV", scan.volume)
     assert volumes(logic, node)[3] == pytest.approx(scan.lv_ml[3] / 2, rel=0.01)
     assert logic.heartFunction(node).esv_ml == pytest.approx(scan.lv_ml[3] / 2, rel=0.01)
+
+
+def test_browsing_where_the_scan_has_no_time_point_adds_none(logic):
+    scan = add_beating()
+    follow_every_20_ms(scan)
+    node = logic.segmentSequence(scan.volume)
+    before = logic.heartFunction(node)
+    for number in range(12):
+        scan.browser.SetSelectedItemNumber(number)
+        shown = SequenceLogic.browsed(node)
+        there = number % 2 == 0
+        assert shown.count == 6 and shown.shown == (number // 2 if there else -1)
+        assert node.GetSegmentation().GetNumberOfSegments() == (4 if there else 0)
+    assert logic.heartFunction(node) == before
+    assert logic.segmentSequence(scan.volume, outputSegmentation=node) is node
 
 
 def test_index_that_is_text_counts_time_points(logic):
@@ -378,6 +452,20 @@ def test_panel_shows_the_function_and_the_volumes_of_the_time_point_that_is_show
         assert cells(panel.ui.resultsTable)[2][1] == f"{beating.lv_ml[number]:.1f}"
 
 
+def test_panel_stays_with_the_result_where_the_scan_has_no_time_point(panel, beating):
+    follow_every_20_ms(beating)
+    run(panel)
+    panel.ui.show3DButton.click()
+    beating.browser.SetSelectedItemNumber(5)
+    assert "has no time point where the browser is" in panel.ui.timePointLabel.text
+    assert panel.ui.resultsTable.rowCount == 0 and not panel.ui.flagsLabel.text
+    panel.ui.deviceSelector.currentIndex = 1  # a change of the choices brings the panel up to date
+    beating.browser.SetSelectedItemNumber(6)
+    assert panel.ui.timePointLabel.text == "Time point 4 of 6 (120 ms)"
+    assert cells(panel.ui.resultsTable)[2][1] == f"{beating.lv_ml[3]:.1f}"
+    assert panel.ui.outputSelector.currentNode().GetSegmentation().ContainsRepresentation("Closed surface")
+
+
 def test_one_time_point_alone_can_be_segmented(panel, beating):
     beating.browser.SetSelectedItemNumber(3)
     panel.ui.allTimePointsCheckBox.click()
@@ -466,3 +554,31 @@ def test_opening_the_panel_again_changes_nothing_that_would_have_to_be_saved(pan
     stage.leave_module("SIFASegmentation")
     stage.open_module("SIFASegmentation")
     assert [table.GetMTime() for table in tables] == before and panel.ui.functionTable.rowCount == 5
+
+
+def test_results_of_a_scene_that_is_loaded_are_shown_at_once(panel, beating, tmp_path):
+    run(panel)
+    before = cells(panel.ui.functionTable)
+    file = str(tmp_path / "scene.mrb")
+    assert slicer.mrmlScene.WriteToMRB(file)
+    stage.clear_scene()
+    assert panel.ui.resultsCollapsibleButton.isHidden()
+    assert slicer.mrmlScene.ReadFromMRB(file)
+    node = slicer.util.getNode("Patient 7 segmentation")
+    assert panel.ui.outputSelector.currentNode() is node
+    assert not panel.ui.resultsCollapsibleButton.isHidden() and not panel.ui.functionFrame.isHidden()
+    assert cells(panel.ui.functionTable) == before
+    SequenceLogic.browsed(node).browser.SetSelectedItemNumber(3)
+    assert panel.ui.timePointLabel.text.startswith("Time point 4 of 6")
+    run(panel)
+    assert panel.ui.statusLabel.text == "" and panel.ui.outputSelector.currentNode() is node
+
+
+def test_sequence_that_ends_while_another_module_is_open_is_there_on_return(panel, beating):
+    panel.ui.applyButton.click()
+    stage.leave_module("SIFASegmentation")
+    stage.wait_until(lambda: not panel.runner.running)
+    beating.browser.SetSelectedItemNumber(2)
+    stage.open_module("SIFASegmentation")
+    assert panel.ui.functionTable.rowCount == 5
+    assert panel.ui.timePointLabel.text.startswith("Time point 3 of 6")

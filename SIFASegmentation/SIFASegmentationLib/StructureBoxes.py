@@ -1,0 +1,32 @@
+"""The boxes of the structures that the chosen model can draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import qt
+
+from . import Words
+
+
+def offerStructures(
+    frame, boxes: dict, structures, excluded: list[str], onToggled: Callable[[bool], None]
+) -> None:
+    """Show one box a structure in a frame, ticked but for the ids that are excluded.
+
+    boxes: those that are there, by structure id; it is brought up to date.
+    """
+    if [s.id for s in structures] != list(boxes):
+        for box in boxes.values():
+            frame.layout().removeWidget(box)
+            box.setParent(None)
+            box.deleteLater()
+        boxes.clear()
+        for structure in structures:
+            box = qt.QCheckBox(structure.name)
+            box.setIcon(Words.swatch(structure.color))
+            box.connect("toggled(bool)", onToggled)
+            frame.layout().addWidget(box)
+            boxes[structure.id] = box
+    for structureId, box in boxes.items():
+        box.checked = structureId not in excluded
