@@ -185,6 +185,7 @@ def adapted(options: argparse.Namespace, facts: dict) -> dict:
     package = find(options.start_model) if options.start_model else models.read_package(start)
     for modality in MODALITIES:
         run = options.folder / f"{run_name(options)} {ADAPTED} {modality}"
+        options.folder.mkdir(parents=True, exist_ok=True)
         listed = options.folder / f"{modality}.json"
         images = [
             str((options.data / "images" / f"{c}.nii.gz").resolve())
