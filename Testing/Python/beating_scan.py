@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slicer_helpers import ijk_to_ras
+from slicer_helpers import by_value, ijk_to_ras
 
 # the line above sets the stage on which the others can be imported
 # isort: split
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
+from SIFALib.inference import NoHeartFound
 
 SIZE = (40, 36, 32)
 SPACING = (2.0, 2.2, 2.4)  # mm
@@ -61,3 +62,31 @@ def add_beating(radii=RADII, name: str = "Patient 7", turn=(0, 0, 0), missing=()
     volume = browser.GetProxyNode(sequence)
     volume.SetName(name)
     return Scan(browser, sequence, volume, np.array(counts[0]), np.array(counts[1]))
+
+
+def node_ids() -> set[str]:
+    return {slicer.mrmlScene.GetNthNode(n).GetID() for n in range(slicer.mrmlScene.GetNumberOfNodes())}
+
+
+def table_rows(node) -> list[list[str]]:
+    table = node.GetTable()
+    rows, columns = range(table.GetNumberOfRows()), range(table.GetNumberOfColumns())
+    return [[table.GetValue(row, column).ToString() for column in columns] for row in rows]
+
+
+def follow_every_20_ms(scan: Scan) -> None:
+    """Let the scan's browser follow a sequence of twice as many items, as of a trigger signal."""
+    master = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Signal")
+    master.CopySequenceIndex(scan.sequence)
+    for number in range(2 * scan.sequence.GetNumberOfDataNodes()):
+        master.SetDataNodeAtValue(slicer.vtkMRMLTextNode(), str(20 * number))
+    scan.browser.AddSynchronizedSequenceNodeID(master.GetID())
+    scan.browser.SetAndObserveMasterSequenceNodeID(master.GetID())
+    scan.browser.SelectFirstItem()
+
+
+def refuse_when_empty(volume) -> np.ndarray:
+    """As the library does where an image shows no heart."""
+    if not np.asarray(volume.array).any():
+        raise NoHeartFound("No heart was found.")
+    return by_value(volume)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from beating_scan import RADII, SHELL_ML, SPACING, Scan, add_beating
-from segmentation_panel import add_scan, cells, panel, run
+from beating_scan import (
+    RADII,
+    SHELL_ML,
+    SPACING,
+    add_beating,
+    follow_every_20_ms,
+    node_ids,
+    refuse_when_empty,
+    table_rows,
+)
+from segmentation_panel import add_scan
 from slicer_helpers import (
     IDS,
     FakeBackend,
@@ -20,7 +29,6 @@ from slicer_helpers import (
 
 # the lines above set the stage on which the others can be imported
 # isort: split
-import time
 
 import numpy as np
 import pytest
@@ -33,7 +41,6 @@ from SIFASegmentationLib.Logic import NodeGone
 
 from SIFASegmentation import SIFASegmentationLogic
 
-__all__ = ["panel"]  # the fixture
 EF = 1 - (min(RADII) / max(RADII)) ** 3
 
 
@@ -42,10 +49,6 @@ def logic(tmp_path):
     stage.clear_scene()
     yield SIFASegmentationLogic(FakeBackend(tmp_path, by_value), ReadyDependencies())
     stage.clear_scene()
-
-
-def node_ids() -> set[str]:
-    return {slicer.mrmlScene.GetNthNode(n).GetID() for n in range(slicer.mrmlScene.GetNumberOfNodes())}
 
 
 def volumes(logic, node, structure: str = "LV") -> list[float]:
@@ -57,30 +60,6 @@ def volumes(logic, node, structure: str = "LV") -> list[float]:
         rows = {row.structureId: row.volumeMl for row in logic.results(node)}
         result.append(rows[structure])
     return result
-
-
-def table_rows(node) -> list[list[str]]:
-    table = node.GetTable()
-    rows, columns = range(table.GetNumberOfRows()), range(table.GetNumberOfColumns())
-    return [[table.GetValue(row, column).ToString() for column in columns] for row in rows]
-
-
-def follow_every_20_ms(scan: Scan) -> None:
-    """Let the scan's browser follow a sequence of twice as many items, as of a trigger signal."""
-    master = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSequenceNode", "Signal")
-    master.CopySequenceIndex(scan.sequence)
-    for number in range(2 * scan.sequence.GetNumberOfDataNodes()):
-        master.SetDataNodeAtValue(slicer.vtkMRMLTextNode(), str(20 * number))
-    scan.browser.AddSynchronizedSequenceNodeID(master.GetID())
-    scan.browser.SetAndObserveMasterSequenceNodeID(master.GetID())
-    scan.browser.SelectFirstItem()
-
-
-def refuse_when_empty(volume) -> np.ndarray:
-    """As the library does where an image shows no heart."""
-    if not np.asarray(volume.array).any():
-        raise NoHeartFound("No heart was found.")
-    return by_value(volume)
 
 
 def test_volumes_ejection_fraction_and_mass_are_those_of_the_beating_ball(logic):
@@ -406,179 +385,3 @@ def test_results_are_found_again_in_a_scene_that_was_saved(logic, tmp_path):
     chart = node.GetNodeReference(HeartFunctionNodes.CHART)
     assert chart.GetNthPlotSeriesNode(0).GetTableNode() is node.GetNodeReference(HeartFunctionNodes.CURVE)
     assert list(logic.report(node)["voxels"]) == list(IDS)
-
-
-# The panel
-
-
-@pytest.fixture
-def beating(panel) -> Scan:
-    panel.logic.backend.rule = by_value
-    scan = add_beating()
-    panel.ui.inputSelector.setCurrentNode(scan.volume)
-    return scan
-
-
-def test_choice_of_all_time_points_is_there_for_sequences_alone(panel, beating):
-    box = panel.ui.allTimePointsCheckBox
-    assert not box.isHidden() and box.text == "All 6 time points" and box.checked
-    assert (
-        not panel.ui.uncertaintyCheckBox.enabled
-        and "single time points" in panel.ui.uncertaintyCheckBox.toolTip
-    )
-    panel.ui.inputSelector.setCurrentNode(add_scan("Alone"))
-    assert box.isHidden() and panel.ui.uncertaintyCheckBox.enabled
-    run(panel)
-    assert SequenceLogic.browsed(panel.ui.outputSelector.currentNode()) is None
-    assert panel.ui.functionFrame.isHidden() and panel.ui.showCurveButton.isHidden()
-    assert panel.ui.timePointLabel.isHidden()
-
-
-def test_panel_shows_the_function_and_the_volumes_of_the_time_point_that_is_shown(panel, beating):
-    run(panel)
-    assert panel.ui.statusLabel.text == "" and not panel.ui.functionFrame.isHidden()
-    function = dict(cells(panel.ui.functionTable))
-    assert function["End-diastolic volume"] == f"{beating.lv_ml.max():.1f} ml"
-    assert function["Ejection fraction"] == f"{100 * (1 - beating.lv_ml.min() / beating.lv_ml.max()):.1f} %"
-    assert function["Myocardial mass"] == f"{1.05 * beating.muscle_ml[0]:.1f} g"
-    assert (
-        "End-diastole at time point 1 (0 ms), end-systole at time point 4 (120 ms)."
-        in panel.ui.functionLabel.text
-    )
-    assert "Quality flags at time points 1 to 6." in panel.ui.functionLabel.text
-    for number in (3, 1):
-        beating.browser.SetSelectedItemNumber(number)
-        assert panel.ui.timePointLabel.text == f"Time point {number + 1} of 6 ({40 * number} ms)"
-        assert cells(panel.ui.resultsTable)[2][1] == f"{beating.lv_ml[number]:.1f}"
-
-
-def test_panel_stays_with_the_result_where_the_scan_has_no_time_point(panel, beating):
-    follow_every_20_ms(beating)
-    run(panel)
-    panel.ui.show3DButton.click()
-    beating.browser.SetSelectedItemNumber(5)
-    assert "has no time point where the browser is" in panel.ui.timePointLabel.text
-    assert panel.ui.resultsTable.rowCount == 0 and not panel.ui.flagsLabel.text
-    panel.ui.deviceSelector.currentIndex = 1  # a change of the choices brings the panel up to date
-    beating.browser.SetSelectedItemNumber(6)
-    assert panel.ui.timePointLabel.text == "Time point 4 of 6 (120 ms)"
-    assert cells(panel.ui.resultsTable)[2][1] == f"{beating.lv_ml[3]:.1f}"
-    assert panel.ui.outputSelector.currentNode().GetSegmentation().ContainsRepresentation("Closed surface")
-
-
-def test_one_time_point_alone_can_be_segmented(panel, beating):
-    beating.browser.SetSelectedItemNumber(3)
-    panel.ui.allTimePointsCheckBox.click()
-    run(panel)
-    assert SequenceLogic.browsed(panel.ui.outputSelector.currentNode()) is None
-    assert cells(panel.ui.resultsTable)[2][1] == f"{beating.lv_ml[3]:.1f}"
-
-
-def test_apply_again_keeps_one_result(panel, beating):
-    run(panel)
-    node, count = panel.ui.outputSelector.currentNode(), len(node_ids())
-    run(panel)
-    assert panel.ui.outputSelector.currentNode() is node and len(node_ids()) == count
-
-
-def test_cancel_leaves_nothing(panel, beating):
-    before = node_ids()
-    panel.logic.backend.count = 40
-    panel.logic.backend.before_step = lambda _step: time.sleep(0.002)
-    panel.ui.applyButton.click()
-    stage.wait_until(lambda: panel.logic.backend.taken > 60)
-    assert panel.ui.progressLabel.text.startswith("Time point 2 of 6: Segmenting")
-    assert 1000 / 6 <= panel.ui.progressBar.value <= 2000 / 6
-    panel.ui.applyButton.click()
-    assert panel.ui.statusLabel.text == "Cancelled; nothing was changed." and node_ids() == before
-    assert beating.browser.GetNumberOfSynchronizedSequenceNodes() == 0
-
-
-def test_failed_time_point_is_named_in_the_panel(panel, beating):
-    panel.logic.backend.rule = refuse_when_empty
-    scan = add_beating(name="Gap", missing=(2,))
-    panel.ui.inputSelector.setCurrentNode(scan.volume)
-    run(panel)
-    assert "Time point 3 of 6 (80 ms): No heart was found." in panel.ui.functionLabel.text
-    assert "not found at time point 3, which is left out" in panel.ui.functionLabel.text
-    scan.browser.SetSelectedItemNumber(2)
-    assert "No heart was found." in panel.ui.flagsLabel.text and not panel.ui.provenanceLabel.text
-
-
-def test_without_the_ventricle_the_panel_says_why_there_is_no_function(panel, beating):
-    panel._parameterNode.excludedStructures = "LV"
-    run(panel)
-    assert panel.ui.functionTable.isHidden() and panel.ui.showCurveButton.isHidden()
-    assert "Without the left ventricle" in panel.ui.functionLabel.text
-
-
-def test_show_curve_opens_the_chart_in_a_plot_view(panel, beating):
-    run(panel)
-    panel.ui.showCurveButton.click()
-    chart = panel.ui.outputSelector.currentNode().GetNodeReference(HeartFunctionNodes.CHART)
-    selection = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSelectionNode")
-    assert selection.GetActivePlotChartID() == chart.GetID()
-
-
-def test_surfaces_stay_when_the_browser_goes_on(panel, beating):
-    run(panel)
-    node = panel.ui.outputSelector.currentNode()
-    panel.ui.show3DButton.click()
-    beating.browser.SetSelectedItemNumber(3)
-    assert node.GetSegmentation().ContainsRepresentation("Closed surface")
-    assert SceneConversion.voxelCount(node, "LV") > 0 and panel.ui.show3DButton.checked
-
-
-def test_edits_are_in_the_function_when_the_panel_is_opened_again(panel, beating):
-    run(panel)
-    node = panel.ui.outputSelector.currentNode()
-    stage.leave_module("SIFASegmentation")
-    beating.browser.SetSelectedItemNumber(3)
-    array = slicer.util.arrayFromSegmentBinaryLabelmap(node, "LV", beating.volume).copy()
-    array[: array.shape[0] // 2] = 0
-    slicer.util.updateSegmentBinaryLabelmapFromArray(array, node, "LV", beating.volume)
-    stage.open_module("SIFASegmentation")
-    halved = panel.logic.heartFunction(node).esv_ml
-    assert halved < 0.6 * beating.lv_ml.min()
-    assert dict(cells(panel.ui.functionTable))["End-systolic volume"] == f"{halved:.1f} ml"
-    stored = table_rows(node.GetNodeReference(HeartFunctionNodes.FUNCTION))
-    assert float(stored[1][1]) == pytest.approx(halved, abs=0.051)
-    assert panel.ui.timePointLabel.text.startswith("Time point 4 of 6")
-
-
-def test_opening_the_panel_again_changes_nothing_that_would_have_to_be_saved(panel, beating):
-    run(panel)
-    node = panel.ui.outputSelector.currentNode()
-    tables = [node.GetNodeReference(r) for r in (HeartFunctionNodes.FUNCTION, HeartFunctionNodes.CURVE)]
-    before = [table.GetMTime() for table in tables]
-    stage.leave_module("SIFASegmentation")
-    stage.open_module("SIFASegmentation")
-    assert [table.GetMTime() for table in tables] == before and panel.ui.functionTable.rowCount == 5
-
-
-def test_results_of_a_scene_that_is_loaded_are_shown_at_once(panel, beating, tmp_path):
-    run(panel)
-    before = cells(panel.ui.functionTable)
-    file = str(tmp_path / "scene.mrb")
-    assert slicer.mrmlScene.WriteToMRB(file)
-    stage.clear_scene()
-    assert panel.ui.resultsCollapsibleButton.isHidden()
-    assert slicer.mrmlScene.ReadFromMRB(file)
-    node = slicer.util.getNode("Patient 7 segmentation")
-    assert panel.ui.outputSelector.currentNode() is node
-    assert not panel.ui.resultsCollapsibleButton.isHidden() and not panel.ui.functionFrame.isHidden()
-    assert cells(panel.ui.functionTable) == before
-    SequenceLogic.browsed(node).browser.SetSelectedItemNumber(3)
-    assert panel.ui.timePointLabel.text.startswith("Time point 4 of 6")
-    run(panel)
-    assert panel.ui.statusLabel.text == "" and panel.ui.outputSelector.currentNode() is node
-
-
-def test_sequence_that_ends_while_another_module_is_open_is_there_on_return(panel, beating):
-    panel.ui.applyButton.click()
-    stage.leave_module("SIFASegmentation")
-    stage.wait_until(lambda: not panel.runner.running)
-    beating.browser.SetSelectedItemNumber(2)
-    stage.open_module("SIFASegmentation")
-    assert panel.ui.functionTable.rowCount == 5
-    assert panel.ui.timePointLabel.text.startswith("Time point 3 of 6")
