@@ -32,11 +32,11 @@ WATCHMAN = """
 import pathlib, sys
 NETWORK = ("socket.connect", "socket.bind", "socket.sendto", "socket.getaddrinfo", "socket.gethostbyname")
 place = pathlib.Path(__file__).parent
-with open(place / "watched", "a") as file:
+with open(place / "watched", "a", encoding="utf-8") as file:
     file.write(sys.executable + chr(10))
 def watch(event, arguments):
     if event in NETWORK:
-        with open(place / "refused", "a") as file:
+        with open(place / "refused", "a", encoding="utf-8") as file:
             file.write(event + repr(arguments) + chr(10))
         raise PermissionError("no network here")
 sys.addaudithook(watch)
@@ -179,7 +179,7 @@ def test_nothing_leaves_the_site(folder):
     finally:
         type(panel.logic).environment = before
     assert panel.runView.state == "finished", said(panel.ui.runStateLabel) + panel.runView.reader.log()
-    assert (watch / "watched").read_text().count("\n") >= 2 and not (watch / "refused").exists()
+    assert (watch / "watched").read_text(encoding="utf-8").count("\n") >= 2 and not (watch / "refused").exists()
 
     for path in run.rglob("*"):
         if path.is_file():
