@@ -10,14 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MYOCARDIUM_G_PER_ML = (
-    1.05  # as cardiac MR reports it: Schulz-Menger et al., J Cardiovasc Magn Reson 22:19 (2020)
-)
-STEADY_MUSCLE = (
-    0.25  # by which the myocardium may shrink or grow from end-diastole to end-systole. Its muscle is all
-)
-# but incompressible and blood in its vessels a few percent (Yin et al., Am J Physiol 271:H1864 (1996)); the rest is
-# what outlines of the same heart differ by.
+# As cardiac MR reports it: Schulz-Menger et al., J Cardiovasc Magn Reson 22:19 (2020).
+MYOCARDIUM_G_PER_ML = 1.05
+# By which the myocardium may shrink or grow from end-diastole to end-systole. Its muscle is all but incompressible and
+# blood in its vessels a few percent (Yin et al., Am J Physiol 271:H1864 (1996)); the rest is what outlines of the same
+# heart differ by.
+STEADY_MUSCLE = 0.25
 SMOOTH_TIME_POINTS = 8  # so many sample a beat finely enough that no single one stands out
 STANDS_OUT = 0.5  # of the stroke volume, that both neighbours in time of an extreme lie away from it
 

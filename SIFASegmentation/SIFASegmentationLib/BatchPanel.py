@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -13,7 +12,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from . import BatchLogic, Tables, Volumes, Words
+from . import BatchLogic, Failures, Tables, Volumes, Words
 from .Dependencies import DependencyError
 from .Logic import SIFASegmentationLogic
 from .Parameters import BatchSource, SIFASegmentationParameterNode
@@ -212,13 +211,7 @@ class BatchPanel:
         self._end(text)
 
     def _onError(self, error: Exception) -> None:
-        if isinstance(error, (ValueError, DependencyError)):
-            logging.error("SIFA: %s", error)
-            text = str(error)
-        else:
-            logging.error("SIFA: the batch failed", exc_info=error)
-            text = _("Something went wrong: {error}. The error log has the details.").format(error=error)
-        self._end(text, isError=True)
+        self._end(Failures.sentence(error), isError=True)
 
     def _end(self, text: str, isError: bool = False) -> None:
         self._say(text, isError)

@@ -193,9 +193,8 @@ def fillSegmentation(
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
     image = slicer.vtkOrientedImageData()
-    box = (
-        bounding_box(labels) if labels.any() else (slice(0, 1),) * 3
-    )  # the rest takes memory and says nothing
+    # What lies around the structures takes memory and says nothing.
+    box = bounding_box(labels) if labels.any() else (slice(0, 1),) * 3
     image.SetExtent([end for side in reversed(box) for end in (side.start, side.stop - 1)])
     part = np.ascontiguousarray(labels[box])
     scalars = numpy_to_vtk(part.ravel(), deep=True, array_type=vtk.VTK_UNSIGNED_CHAR)
