@@ -62,6 +62,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.runner.cancel()
         self.batchPanel.stop()
         self.resultsPanel.leave()
+        self._observe(None)
         self.removeObservers()
 
     def enter(self) -> None:

@@ -178,8 +178,16 @@ def test_closing_the_module_during_a_run_ends_the_work(panel):
     panel.logic.backend.count = 10**9
     panel.ui.applyButton.click()
     stage.wait_until(lambda: panel.logic.backend.taken > 20)
-    panel.runner.cancel()
+    stage.close_module("SIFASegmentation")
     assert panel.logic.backend.closed
+
+
+def test_a_panel_that_was_thrown_away_follows_the_scene_no_more(panel):
+    parameters = panel._parameterNode
+    assert not panel.ui.uncertaintyCheckBox.checked
+    stage.close_module("SIFASegmentation")
+    parameters.uncertainty = True
+    assert not panel.ui.uncertaintyCheckBox.checked
 
 
 @pytest.mark.parametrize(
