@@ -21,6 +21,7 @@ from .RunReader import RunReader
 SCANS = 3  # that are compared
 ROWS = 10  # of the table, before it scrolls
 SCAN = "SIFA.Scan"  # attribute of a volume node: the file that it was read from
+COMPARED = "SIFA.Compared"  # attribute of a segmentation node that a comparison made: before or after
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,8 @@ def _steps(answer: dict) -> Generator[Step, None, list[Compared]]:
         volumeNode, nodes = _volume(path), []
         for which, title in _titles():
             yield Step(_("Loading {name}, {title}").format(name=path.name, title=title))
-            nodes.append(_segmentation(volumeNode, scan[which].get("file"), title))
+            labels, model = scan[which].get("file"), answer["models"][which]
+            nodes.append(_segmentation(volumeNode, which, title, labels, model))
         found.append(Compared(volumeNode, *nodes))
     return found
 
@@ -212,20 +214,33 @@ def _volume(path: Path):
     return node
 
 
-def _segmentation(volumeNode, labels: str | None, title: str):
-    """The segmentation node of that title for a volume, filled from a file; None, and none is left, without one."""
+def _segmentation(volumeNode, which: str, title: str, labels: str | None, model: str):
+    """The segmentation node for a volume, filled from a file; None, and none is left, without one.
+
+    That of an earlier comparison is filled anew; a node of the user's own, whatever its name, is not.
+    """
     from SIFALib import volume
     from SIFALib.structures import STRUCTURES
     from SIFASegmentationLib import SceneConversion
 
-    name = f"{volumeNode.GetName()} {title}"
-    node = slicer.mrmlScene.GetFirstNodeByName(name)
-    known = node is not None and node.IsA("vtkMRMLSegmentationNode")
+    node = next((n for n in _comparedNodes(volumeNode) if n.GetAttribute(COMPARED) == which), None)
     if labels is None:
-        if known:
+        if node is not None:
             slicer.mrmlScene.RemoveNode(node)
         return None
-    if not known:
+    if node is None:
+        name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} {title}")
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
-    SceneConversion.fillSegmentation(node, volumeNode, volume.read(labels).array, STRUCTURES)
+        node.SetAttribute(COMPARED, which)
+    SceneConversion.fillSegmentation(node, volumeNode, volume.read(labels).array, STRUCTURES, model)
     return node
+
+
+def _comparedNodes(volumeNode) -> list:
+    """What earlier comparisons made of a volume."""
+    return [
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+        if node.GetAttribute(COMPARED)
+        and node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is volumeNode
+    ]

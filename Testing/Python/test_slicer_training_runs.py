@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import slicer
 import tiny_models
+import vtk
 from SIFALib import models, pictures
 from SIFALib.runs import Best, RunFolder, best, failures, launch, lock, processes, status
 from training_panel import TINY, cells, choose, judged_run, made_scans, new_panel, opened, said, wait_for
@@ -113,10 +114,22 @@ def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
         for node in (compared.before, compared.after):
             assert node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) is compared.volume
             assert node.GetSegmentation().GetNumberOfSegments() == 4
+            made_by = vtk.reference("")
+            assert node.GetSegmentation().GetSegment("LV").GetTag("DICOM.SegmentAlgorithmName", made_by)
+            assert made_by == ("SIFA tiny@1.0.0" if node is compared.before else "SIFA run Site")
     count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
     panel.ui.compareButton.click()
     stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == count  # filled anew
+
+
+def test_a_comparison_leaves_a_segmentation_of_the_same_name_alone(panel, tmp_path):
+    shown_with_models(panel, tmp_path, 1, 3)
+    own = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "target0 before")
+    panel.ui.compareButton.click()
+    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
+    assert own.GetSegmentation().GetNumberOfSegments() == 0
+    assert panel.afterPanel.comparison.scans[0].before is not own
 
 
 def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right(panel, tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +22,13 @@ def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, di
 
     Writes FOLDER/N-before.nrrd and N-after.nrrd for the Nth of so many of the run's own scans. Answers
     {"scans": [...]}, each with path, and for "before" and "after": file, volumes_ml by structure id, or note: why there
-    is no result; and agreement (Dice by id; a structure that both lack is left out). ValueError, OSError.
+    is no result; and agreement (Dice by id; a structure that both lack is left out). {"models": ...}: what each is to
+    be called. ValueError, OSError.
     """
-    paths = _some_scans(RunFolder(Path(request["run"])), request["count"])
+    run = RunFolder(Path(request["run"]))
+    paths = _some_scans(run, request["count"])
     before = models.read_package(request["model"])
-    after = export.export(RunFolder(Path(request["run"])), folder / "after", "after", force=True)
+    after = export.export(run, folder / "after", "after", force=True)
     packages = dict(zip(WHICH, (before, after), strict=True))
     networks = {which: models.load_segmenter(package) for which, package in packages.items()}
     scans, total = [], 2.0 * len(paths)
@@ -48,8 +49,8 @@ def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, di
             found["agreement"] = {k: v for k, v in values.items() if math.isfinite(v)}
         scans.append(found)
     labels = [{"id": s.id, "name": s.name, "color": s.color} for s in before.card.labels]
-    card = {k: v for k, v in asdict(after.card).items() if k in ("id", "version")}
-    return {"scans": scans, "structures": labels, "after": card}
+    names = {"before": before.card.key, "after": f"run {run.read().configuration.name or run.path.name}"}
+    return {"scans": scans, "structures": labels, "models": names}
 
 
 def _some_scans(run: RunFolder, count: int) -> list[Path]:
