@@ -289,6 +289,14 @@ def test_without_vetoes_comes_before_a_higher_score():
     assert not vetoed.beats(sound) and not sound.beats(sound)
 
 
+def test_agreeing_with_itself_less_than_the_start_model_speaks_against_one():
+    start = best.judged(0, 0.4, {"augmented": 0.9}, ())
+    assert best.judged(5, 0.5, {"augmented": 0.9 - best.STEADY / 2}, (), start).beats(start)
+    restless = best.judged(5, 0.5, {"augmented": 0.85}, ("More.",), start)
+    assert restless.vetoes[0] == "More." and restless.vetoes[1].endswith("recoloured: 0.850, before 0.900.")
+    assert start.beats(restless) and not best.judged(5, 0.5, {"augmented": 0.85}, ()).vetoes
+
+
 def test_a_score_that_is_no_number_is_never_the_best(tmp_path: Path):
     strange = best.judged(7, float("nan"), {"supervised": 0.9, "edges": float("nan")}, ())
     assert strange.parts == {"supervised": 0.9} and strange.vetoes and Best(1, -0.5).beats(strange)

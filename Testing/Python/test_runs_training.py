@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 import SimpleITK as sitk
+import tiny_models
 import tiny_runs
 import torch
-from SIFALib import models, runs
+from SIFALib import label_free, models, runs
 from SIFALib.runs import best, checkpoints, configuration, control, events
 from SIFALib.runs.loop import train
 
@@ -327,6 +328,29 @@ def test_a_start_model_is_judged_before_it_is_changed(scans: Path, tmp_path: Pat
     wide = dataclasses.replace(tiny_runs.supervised(), width=4)
     misfit = new(scans, tmp_path / "misfit", method=wide, start_model=str(package.folder))
     assert "begin@1.0.0" in failed(misfit)
+
+
+def test_the_best_is_no_less_steady_than_the_start_model_also_when_resumed(
+    scans: Path, tmp_path: Path, monkeypatch
+):
+    agreements = {0: 0.9, 1: 0.8, 2: 0.91, 3: 0.8}
+
+    def score(state, domains, settings) -> label_free.Score:
+        return label_free.Score(0.4 + 0.1 * (state.iteration % 2), {"augmented": agreements[state.iteration]})
+
+    monkeypatch.setattr(label_free, "score", score)
+    package = tiny_models.write(tmp_path / "begin")
+    run = new(
+        scans, tmp_path / "run", iterations=2, judge_every=1, save_every=1, start_model=str(package.folder)
+    )
+    assert train(run) == "finished"
+    folder = runs.RunFolder(run)
+    assert best.read(folder.best).iteration == 0  # the second is as good, the first is restless
+    folder.change(dataclasses.replace(folder.read().configuration, iterations=3))
+    assert train(run) == "finished"
+    assert best.read(folder.best).iteration == 0
+    vetoes = [e["vetoes"] for e in events.read(folder.events) if e["kind"] == "score"]
+    assert [bool(v) for v in vetoes] == [False, True, False, True]
 
 
 def test_tensorboard_is_not_needed(scans: Path, tmp_path: Path, monkeypatch):

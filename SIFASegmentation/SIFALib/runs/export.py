@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import models, records
+from .. import models
 from ..citations import CITATIONS
 from ..method import OBJECTIVES
 from ..model_card import VARIANTS, Architecture, Preprocessing, Quality
-from ..records import RecordError
 from ..structures import structures_of
-from . import best, events
+from . import best
 from .best import Best
 from .configuration import Configuration, RunError
 from .run_folder import RunFolder
@@ -58,7 +57,7 @@ def export(
     """
     run = folder.read()
     c = run.configuration
-    start = _judged_at(folder, 0)
+    start = best.judged_at(folder.events, 0)
     chosen = _best(folder) if checkpoint is None else _checkpoint(folder, checkpoint)
     if not force:
         _refuse_worse(folder, chosen, start)
@@ -100,20 +99,7 @@ def _checkpoint(folder: RunFolder, iteration: int) -> Chosen:
         names = ", ".join(map(str, there)) or "none"
         raise RunError(f"{folder.path} has no checkpoint of iteration {iteration}; there are: {names}.")
     state = checkpoints.load(path)["state"]["average"]
-    return Chosen(iteration, state, _judged_at(folder, iteration))
-
-
-def _judged_at(folder: RunFolder, iteration: int) -> Best | None:
-    """The score of that iteration, if it was judged."""
-    found = None
-    for event in events.read(folder.events):
-        if event["kind"] == "score" and event["iteration"] == iteration:
-            fields = {k: event.get(k) for k in ("iteration", "value", "parts", "vetoes")}
-            try:
-                found = records.decode(Best, fields)
-            except RecordError:
-                continue
-    return found
+    return Chosen(iteration, state, best.judged_at(folder.events, iteration))
 
 
 def _refuse_worse(folder: RunFolder, chosen: Chosen, start: Best | None) -> None:

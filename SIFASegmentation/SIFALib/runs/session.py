@@ -55,6 +55,7 @@ class Session:
     last: float = 0.0  # when the last iteration ended, on the monotonic clock
     saved: int = -1  # the iteration that this process saved last
     best: best_file.Best | None = None  # of the iterations so far
+    start: best_file.Best | None = None  # how the start model was judged
 
     @property
     def configuration(self) -> Configuration:
@@ -65,6 +66,7 @@ class Session:
         known = saved["best"]
         if known is not None and best_file.read(self.folder.best) is not None:
             self.best = best_file.Best(**{**known, "vetoes": tuple(known["vetoes"])})
+        self.start = best_file.judged_at(self.folder.events, 0)
 
     def set_iterations(self, iterations: int) -> None:
         """Write down how long the training is, once the data tell."""
@@ -108,7 +110,9 @@ class Session:
 
         if self.first:
             score = label_free.score(state, domains, self.configuration.data)
-            judged = best_file.judged(state.iteration, score.value, score.parts, score.vetoes)
+            judged = best_file.judged(state.iteration, score.value, score.parts, score.vetoes, self.start)
+            if state.iteration == 0:
+                self.start = judged
             better = judged.beats(self.best)
             if better:
                 self.best = judged
