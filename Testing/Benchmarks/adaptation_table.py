@@ -1,8 +1,8 @@
 """The table of bench_adaptation: what its judgements of runs say together.
 
-A judgement holds the run's direction, way and seed (the repetition), its checkpoints, each with its score without labels
-and the Dice and ASSD of every test scan, and which of them were chosen by that score ("label_free") and by labels
-("oracle"). Native CT counts in a column of its own only.
+A judgement holds the run's direction, way and seed (the repetition), its checkpoints (the first is the start), each with
+its score without labels and the Dice and ASSD of every test scan, and which of them were chosen by that score
+("label_free") and by labels ("oracle"). Native CT counts in a column of its own only.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ def lines(rows: list[Judgement], ways: Sequence[str], bounds: tuple[str, str]) -
             for choice, word in CHOICES.items():
                 if these := [row for row in own if row["way"] == way]:
                     yield _by_structure(f"{way:24} {word:>6}", [chosen(row, choice) for row in these])
+    yield from _verdicts(
+        [r for r in rows if not r["way"].startswith("source only") and r["way"] not in bounds]
+    )
     ranks = [(row["way"], value) for row in rows if (value := rank_correlation(row)) is not None]
     if ranks:
         adapting = [value for way, value in ranks if not way.startswith("source") and way not in bounds]
@@ -51,6 +54,24 @@ def lines(rows: list[Judgement], ways: Sequence[str], bounds: tuple[str, str]) -
             f"checkpoints of a run: mean {np.mean([v for _, v in ranks]):.2f} over all {len(ranks)} runs"
             + (f", {np.mean(adapting):.2f} over the {len(adapting)} that adapt." if adapting else ".")
         )
+
+
+def _verdicts(rows: list[Judgement]) -> Iterator[str]:
+    """Of runs that adapt: how often the score calls them better than their start, and what became of the true Dice."""
+    changes: dict[bool, list[float]] = {True: [], False: []}
+    for row in rows:
+        found, start = chosen(row, "label_free"), row["checkpoints"][0]
+        last = row["checkpoints"][-1] if found is start else found
+        change = mean_dice(last["test"], False) - mean_dice(start["test"], False)
+        changes[found is not start].append(change)
+    words = {True: "called better than their start", False: "not; then their last checkpoint counts here"}
+    for better, values in changes.items():
+        if values:
+            yield (
+                f"\n{len(values)} of {len(rows)} runs that adapt are {words[better]}: their Dice on the test phantoms "
+                f"rose in {sum(v > 0 for v in values)}, changed by {np.mean(values):+.3f} on average, "
+                f"{min(values):+.3f} at worst and {max(values):+.3f} at best."
+            )
 
 
 def _overall(name: str, rows: list[Judgement], all_rows: list[Judgement], bounds: tuple[str, str]) -> str:

@@ -45,7 +45,7 @@ from SIFALib.datasets import Augmentation, DataSettings, Domains, Slices, prepar
 from SIFALib.method import Method  # noqa: E402
 from SIFALib.model_card import Preprocessing  # noqa: E402
 from SIFALib.networks import Segmenter  # noqa: E402
-from SIFALib.runs import checkpoints, events, run_folder, status  # noqa: E402
+from SIFALib.runs import best, checkpoints, events, run_folder, status  # noqa: E402
 from SIFALib.runs.configuration import Configuration  # noqa: E402
 from SIFALib.runs.run_folder import RunFolder  # noqa: E402
 from SIFALib.structures import STRUCTURES  # noqa: E402
@@ -308,11 +308,12 @@ def judge(path: Path) -> None:
     test = _domains(tested, c.cache)
     state = adaptation.start(c.method, c.seed, c.iterations, _start_weights(c.start_model))
     judged = [_judged(state, seen, labelled, test, c)]
+    start = best.Best(0, judged[0]["score"], judged[0]["parts"])
     for file in sorted(RunFolder(path).checkpoints.glob("*.pt")):
         if int(file.stem) % c.judge_every:
             continue  # of a training that was stopped in between: chance decides that it is there
         state.load_state_dict(checkpoints.load(file)["state"])
-        judged.append(_judged(state, seen, labelled, test, c))
+        judged.append(_judged(state, seen, labelled, test, c, start))
     last = adaptation.averaged_segmenter(state)
     sound = [j for j in judged if not j["vetoes"]] or judged
     direction, way, _ = _parts(c.name)
@@ -333,16 +334,22 @@ def judge(path: Path) -> None:
 
 
 def _judged(
-    state: adaptation.State, seen: Domains, labelled: Domains, test: Domains, c: Configuration
+    state: adaptation.State,
+    seen: Domains,
+    labelled: Domains,
+    test: Domains,
+    c: Configuration,
+    start: best.Best | None = None,
 ) -> dict:
     """One checkpoint: its score from what training sees, and its Dice where labels are known."""
     score = label_free.score(state, seen, c.data)
+    found = best.judged(state.iteration, score.value, score.parts, score.vetoes, start)
     segmenter = adaptation.averaged_segmenter(state)
     return {
         "iteration": state.iteration,
-        "score": score.value,
-        "parts": score.parts,
-        "vetoes": list(score.vetoes),
+        "score": found.value,
+        "parts": found.parts,
+        "vetoes": list(found.vetoes),
         "validation": mean_dice(measure(segmenter, labelled.target_validation, c.data.size)),
         "test": measure(segmenter, test.target, c.data.size),
     }

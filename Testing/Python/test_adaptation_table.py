@@ -58,6 +58,21 @@ def test_a_structure_that_was_not_found_has_no_distance_and_is_counted():
     assert any("-     -     -     -" in text for text in alone)
 
 
+def test_what_the_score_calls_better_is_held_against_the_truth():
+    rows = [
+        row("adapted", 0, [0.4, 0.5, 0.3], [0.0, 0.1, 0.05], (1, 1)),
+        row("adapted", 1, [0.4, 0.5, 0.25], [0.0, 0.1, 0.2], (2, 1)),
+        row("adapted", 2, [0.4, 0.5, 0.6], [0.0, -0.1, -0.2], (0, 2)),
+        row("source only", 0, [0.4, 0.9], [0.0, 0.1], (1, 1)),
+    ]
+    better, kept = [
+        text.strip() for text in adaptation_table.lines(rows, WAYS, BOUNDS) if "runs that adapt" in text
+    ]
+    assert better.startswith("2 of 3 runs that adapt are called better than their start")
+    assert "rose in 1, changed by -0.025 on average, -0.150 at worst and +0.100 at best" in better
+    assert kept.startswith("1 of 3") and "rose in 1, changed by +0.200" in kept
+
+
 @pytest.mark.parametrize(("scores", "rho"), [([0.1, 0.2, 0.3], 1.0), ([0.3, 0.2, 0.1], -1.0)])
 def test_the_rank_correlation_is_that_of_score_and_dice(scores, rho):
     assert adaptation_table.rank_correlation(
