@@ -192,6 +192,17 @@ def test_the_command_says_where_the_model_is_and_why_it_refuses(tmp_path: Path, 
     assert sorted(p.name for p in store.iterdir()) == ["our-scanner-1.0.0", "our-scanner-1.1.0"]
 
 
+def test_a_damaged_best_segmenter_becomes_no_model(tmp_path: Path, capsys) -> None:
+    folder = run_folder(tmp_path, {0: 0.5, 300: 0.66})
+    file = folder.best / best.FILE
+    content = file.read_bytes()
+    middle = len(content) // 2
+    file.write_bytes(content[:middle] + bytes(4096) + content[middle + 4096 :])
+    assert cli.main(["export", str(folder.path), "site", "--models-folder", str(tmp_path / "store")]) == 3
+    assert f"{file} cannot be read" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
+
+
 def test_a_real_run_is_judged_exported_and_segments(tmp_path: Path) -> None:
     tiny_runs.make_scans(tmp_path)
     folder = create(
