@@ -13,6 +13,7 @@ from typing import Any
 
 from .cli_run import (
     BAD_INPUT,
+    MODEL,
     OK,
     OTHER,
     OUTPUT,
@@ -26,7 +27,8 @@ from .cli_run import (
     table,
 )
 from .cli_train_options import FLAGS, KEYS
-from .datasets import PHANTOMS, label_values
+from .datasets import PHANTOMS, DataError, label_values
+from .model_card import ModelError
 from .runs import RunError, RunFolder, configuration, control, create, lock, presets
 from .runs.status import ACTIVE, Status
 
@@ -36,19 +38,29 @@ def train(options: argparse.Namespace) -> int:
     if options.create_only:
         say(str(folder.path))
         return OK
-    from .runs.loop import FAILED, FINISHED
-    from .runs.loop import train as run
+    from .runs import loop
 
-    with _Watch(folder, options.quiet), fails_as(OTHER, RunError), fails_as(OUTPUT, OSError):
-        outcome = run(folder.path)
+    with (
+        _Watch(folder, options.quiet),
+        fails_as(BAD_INPUT, RunError),
+        fails_as(OTHER, lock.InUse),
+        fails_as(OUTPUT, OSError),
+    ):
+        end = loop.run(folder.path)
     seen = control.look(folder.path).status
-    if outcome == FAILED:
+    if end.outcome == loop.FAILED:
         complain(seen.message if seen and seen.message else f"The run failed; {folder.log} says why.")
-        return OTHER
+        return _code_of(end.error)
     if seen is not None and not options.quiet:
-        go_on = "" if outcome == FINISHED else f" Go on with: sifa train {folder.path}"
-        say(f"{outcome.capitalize()} after iteration {seen.iteration} of {seen.iterations}.{go_on}")
+        go_on = "" if end.outcome == loop.FINISHED else f" Go on with: sifa train {folder.path}"
+        say(f"{end.outcome.capitalize()} after iteration {seen.iteration} of {seen.iterations}.{go_on}")
     return OK
+
+
+def _code_of(error: Exception | None) -> int:
+    """The exit code for what a training failed of."""
+    codes = ((ModelError, MODEL), ((DataError, RunError), BAD_INPUT), (OSError, OUTPUT))
+    return next((code for kinds, code in codes if isinstance(error, kinds)), OTHER)
 
 
 def _folder(options: argparse.Namespace) -> RunFolder:
@@ -64,6 +76,7 @@ def _folder(options: argparse.Namespace) -> RunFolder:
         path = Path("runs") / f"{new.name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     if "name" not in _values(options):
         new = dataclasses.replace(new, name=path.resolve().name[:100])
+    _check(new, options)
     with fails_as(USAGE, RunError), fails_as(OUTPUT, OSError):
         return create(path, new)
 
@@ -80,11 +93,31 @@ def _changed(folder: RunFolder, options: argparse.Namespace) -> RunFolder:
     if status is not None and 0 < after.iterations < status.iteration:
         done = f"{folder.path} has done {status.iteration} iterations already"
         raise Failure(USAGE, f"{done}; --iterations {after.iterations} would be fewer.")
+    _check_device(after, options)
     if after == before:
         return folder
     with fails_as(OUTPUT, OSError), fails_as(OTHER, RunError), lock.held(folder), fails_as(USAGE, RunError):
         folder.change(after)
     return folder
+
+
+def _check(new: configuration.Configuration, options: argparse.Namespace) -> None:
+    """Find out before there is a folder what would stop the run at once: a corrected command must not be refused."""
+    from .runs import beforehand
+
+    with fails_as(BAD_INPUT, DataError), fails_as(MODEL, ModelError):
+        beforehand.check(new)
+    _check_device(new, options)
+
+
+def _check_device(settings: configuration.Configuration, options: argparse.Namespace) -> None:
+    """Raise Failure for a device that is not there; what is only made may be for another computer, and needs no torch."""
+    if options.create_only:
+        return
+    from . import engine
+
+    with fails_as(USAGE, ValueError):
+        engine.choose_precision(settings.precision, engine.choose_device(settings.device))
 
 
 def _new_configuration(options: argparse.Namespace) -> configuration.Configuration:

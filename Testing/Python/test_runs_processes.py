@@ -117,5 +117,5 @@ def test_a_failed_training_says_why_and_ends_with_an_error(tmp_path: Path):
     run = runs.create(tmp_path / "run", tiny_runs.configuration(tmp_path)).path
     shutil.rmtree(tmp_path / "target")
     code, _, error = sifa("train", run, "--quiet")
-    assert code == 1 and str(tmp_path / "target") in error and "Traceback" not in error
+    assert code == 3 and str(tmp_path / "target") in error and "Traceback" not in error
     assert tiny_runs.status_of(run)["state"] == "failed"
