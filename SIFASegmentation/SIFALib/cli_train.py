@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -179,13 +180,17 @@ def _read(path: Path) -> str:
 
 
 class _Watch:
-    """Shows the status of the run while the block lasts."""
+    """Shows the status of the run while the block lasts, and what the library warns of."""
 
     def __init__(self, folder: RunFolder, quiet: bool) -> None:
         self.folder, self.line, self.ended = folder, ProgressLine(quiet), threading.Event()
         self.thread = threading.Thread(target=self._show, daemon=True)
+        self.warnings = logging.StreamHandler()
+        self.warnings.setFormatter(logging.Formatter("sifa: %(message)s"))
+        self.warnings.addFilter(self._is_warning)
 
     def __enter__(self) -> _Watch:
+        logging.getLogger(__package__).addHandler(self.warnings)
         self.thread.start()
         return self
 
@@ -193,6 +198,14 @@ class _Watch:
         self.ended.set()
         self.thread.join()
         self.line.end()
+        logging.getLogger(__package__).removeHandler(self.warnings)
+
+    def _is_warning(self, record: logging.LogRecord) -> bool:
+        """Errors are said when the run has ended."""
+        if record.levelno != logging.WARNING:
+            return False
+        self.line.end()
+        return True
 
     def _show(self) -> None:
         while not self.ended.wait(1.0):
