@@ -91,9 +91,10 @@ def _changed(folder: RunFolder, options: argparse.Namespace) -> RunFolder:
         status = control.look(folder.path).status
     with fails_as(USAGE, RunError, ValueError):
         after = configuration.changed(before, _values(options))
-    if status is not None and 0 < after.iterations < status.iteration:
-        done = f"{folder.path} has done {status.iteration} iterations already"
-        raise Failure(USAGE, f"{done}; --iterations {after.iterations} would be fewer.")
+    done = max([0 if status is None else status.iteration, *folder.saved])  # the status may be damaged
+    if 0 < after.iterations < done:
+        said = f"{folder.path} has done {done} iterations already"
+        raise Failure(USAGE, f"{said}; --iterations {after.iterations} would be fewer.")
     _check_device(after, options)
     if after == before:
         return folder

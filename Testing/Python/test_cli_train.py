@@ -171,6 +171,25 @@ def test_what_is_done_cannot_be_undone_by_fewer_iterations(tmp_path: Path, capsy
     assert train(tmp_path / "run", "--iterations", "49", "--create-only") == 2
     assert "has done 50 iterations already" in capsys.readouterr().err
     assert train(tmp_path / "run", "--iterations", "50", "--create-only") == 0
+    (tmp_path / "run" / "status.json").write_text("{")
+    (tmp_path / "run" / "checkpoints" / "00000048.pt").touch()
+    assert train(tmp_path / "run", "--iterations", "47", "--create-only") == 2
+    assert "has done 48 iterations already" in capsys.readouterr().err
+
+
+def test_what_helps_against_a_damaged_file_of_a_run_is_said(tmp_path: Path, capsys):
+    made(tmp_path / "run")
+    (tmp_path / "run" / "status.json").write_text("{")
+    for what in ("status", "stop"):
+        assert cli.main(["runs", what, str(tmp_path / "run")]) == 3
+        assert f"`sifa train {tmp_path / 'run'}` writes it anew" in capsys.readouterr().err
+    (tmp_path / "run" / "run.json").write_text("{")
+    commands = (["runs", "status"], ["train"], ["export"])
+    for command in commands:
+        assert cli.main([*command, str(tmp_path / "run"), *(["site"] if "export" in command else [])]) == 3
+        error = capsys.readouterr().err
+        assert "run.json is not valid JSON" in error and "neither go on nor be exported" in error
+        assert f"--cache {tmp_path / 'run' / 'cache'}" in error
 
 
 def test_a_device_that_is_not_there_is_named(tmp_path: Path, capsys):

@@ -29,6 +29,10 @@ class RunError(ValueError):
     """A run that cannot be used or started; the message is a sentence for the person at the screen."""
 
 
+class Damaged(RunError):
+    """What should be a run.json, and cannot be one."""
+
+
 @dataclass(frozen=True)
 class Configuration:
     """One training.
@@ -129,7 +133,7 @@ def versions() -> dict[str, str]:
 
 
 def read_run_file(text: str | bytes, source: str) -> RunFile:
-    """The run in `text`; `source` is what messages call the file. RunError names what is wrong."""
+    """The run in `text`; `source` is what messages call the file. RunError for a newer format, Damaged for all else."""
     try:
         data = records.parse(text, source)
         if isinstance(data, dict) and type(data.get("format")) is int and data["format"] > FORMAT:
@@ -139,7 +143,7 @@ def read_run_file(text: str | bytes, source: str) -> RunFile:
         return records.decode(RunFile, data)
     except RecordError as error:
         message = str(error)
-        raise RunError(message if message.startswith(source) else f"{source}: {message}") from None
+        raise Damaged(message if message.startswith(source) else f"{source}: {message}") from None
 
 
 def read_settings(text: str | bytes, source: str) -> Configuration:

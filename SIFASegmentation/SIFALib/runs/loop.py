@@ -181,6 +181,11 @@ def _resume(session: Session, start_model: StartModel) -> adaptation.State:
             raise RunError(
                 f"{folder.run_file} says another {', '.join(other)} than the checkpoints; put back what it said."
             )
+        if saved["iteration"] > c.iterations:
+            raise RunError(
+                f"{folder.path} has done {saved['iteration']} iterations already; the {c.iterations} that "
+                f"{folder.run_file} says would be fewer."
+            )
         state.load_state_dict(saved["state"])
         together.take_histories(state, saved)
         session.restore(saved)

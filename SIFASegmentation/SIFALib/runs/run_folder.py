@@ -13,6 +13,7 @@ from pathlib import Path
 from .configuration import (
     FREE_TO_CHANGE,
     Configuration,
+    Damaged,
     RunError,
     RunFile,
     differences,
@@ -56,6 +57,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def saved(self) -> list[int]:
+        """The iterations of which there are checkpoints, sound or not; the newest comes last."""
+        return sorted(int(path.stem) for path in self.checkpoints.glob("*.pt") if path.stem.isdecimal())
+
+    @property
     def best(self) -> Path:
         return self.path / "best"
 
@@ -91,9 +97,15 @@ class RunFolder:
         except OSError as error:
             reason = "is no folder" if not self.path.is_dir() else "holds no run.json that can be read"
             raise RunError(f"{self.path} {reason}; it is no run.") from error
-        if len(text) > _MAX_BYTES:
-            raise RunError(f"{self.run_file} is larger than a configuration can be; it is damaged.")
-        return read_run_file(text, str(self.run_file))
+        try:
+            if len(text) > _MAX_BYTES:
+                raise Damaged(f"{self.run_file} is larger than a configuration can be; it is damaged.")
+            return read_run_file(text, str(self.run_file))
+        except Damaged as error:
+            raise Damaged(
+                f"{error} Without it the run can neither go on nor be exported: put a copy of it back, or start a new "
+                f"run; the slices that were prepared serve again with --cache {self.cache}."
+            ) from None
 
     def write(self, run: RunFile) -> None:
         """Replace run.json. OSError."""
