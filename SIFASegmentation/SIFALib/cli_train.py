@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from .cli_places import writes_into
 from .cli_run import (
     BAD_INPUT,
     MODEL,
@@ -24,7 +25,6 @@ from .cli_run import (
     complain,
     fails_as,
     say,
-    sentence,
     table,
 )
 from .cli_train_options import FLAGS, KEYS
@@ -45,7 +45,7 @@ def train(options: argparse.Namespace) -> int:
         _Watch(folder, options.quiet),
         fails_as(BAD_INPUT, RunError),
         fails_as(OTHER, lock.InUse),
-        fails_as(OUTPUT, OSError),
+        writes_into(folder.path),
     ):
         end = loop.run(folder.path)
     seen = control.look(folder.path).status
@@ -78,7 +78,7 @@ def _folder(options: argparse.Namespace) -> RunFolder:
     if "name" not in _values(options):
         new = dataclasses.replace(new, name=path.resolve().name[:100])
     _check(new, options)
-    with fails_as(USAGE, RunError), fails_as(OUTPUT, OSError):
+    with fails_as(USAGE, RunError), writes_into(path):
         return create(path, new)
 
 
@@ -98,7 +98,7 @@ def _changed(folder: RunFolder, options: argparse.Namespace) -> RunFolder:
     _check_device(after, options)
     if after == before:
         return folder
-    with fails_as(OUTPUT, OSError), fails_as(OTHER, RunError), lock.held(folder), fails_as(USAGE, RunError):
+    with writes_into(folder.path), fails_as(OTHER, RunError), lock.held(folder), fails_as(USAGE, RunError):
         folder.change(after)
     return folder
 
@@ -127,8 +127,7 @@ def _new_configuration(options: argparse.Namespace) -> configuration.Configurati
     if options.configuration:
         if options.preset:
             raise RunError("Give --preset or --configuration, not both.")
-        text = _read(options.configuration)
-        return configuration.changed(configuration.read_settings(text, str(options.configuration)), values)
+        return configuration.changed(_settings_in(options.configuration), values)
     missing = [name for name in ("source", "target") if not values.get(f"data.{name}")]
     if missing:
         wanted = " and ".join(f"--{name}" for name in missing)
@@ -173,11 +172,13 @@ def _value(text: str) -> Any:
         return text
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(sentence(error)) from error
+def _settings_in(path: Path) -> configuration.Configuration:
+    """What a run.json says, or a configuration that stands alone. Failure."""
+    with fails_as(BAD_INPUT, RunError, OSError), open(path, "rb") as file:
+        text = file.read(configuration.MAX_BYTES + 1)
+        if len(text) > configuration.MAX_BYTES or b"\0" in text:
+            raise RunError(f"{path} is no configuration; give a run.json, or a text like it.")
+        return configuration.read_settings(text, str(path))
 
 
 class _Watch:
@@ -273,7 +274,7 @@ def resume_run(options: argparse.Namespace) -> int:
 
 
 def _ask(options: argparse.Namespace, what: Callable[[Path], None], answer: str) -> int:
-    with fails_as(BAD_INPUT, RunError), fails_as(OUTPUT, OSError):
+    with fails_as(BAD_INPUT, RunError), writes_into(options.run_folder):
         what(options.run_folder)
     say(f"{options.run_folder} {answer}")
     return OK

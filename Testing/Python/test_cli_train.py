@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,43 @@ def test_a_command_that_cannot_be_is_refused_in_a_sentence(
     assert train(*arguments) == code
     assert words in capsys.readouterr().err
     assert not (tmp_path / "new").exists() and (tmp_path / "old" / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"NRRD0004\n\0\xfe", "is no configuration; give a run.json"),
+        (b"\xfe", "is not valid UTF-8 text"),
+        (b"{", "is not valid JSON"),
+        (b"{}", ": data is missing"),
+        (b" " * 2_000_000, "is no configuration; give a run.json"),
+        (None, "No such file"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, capsys, content: bytes | None, words: str):
+    file = tmp_path / "small.nrrd"
+    if content is not None:
+        file.write_bytes(content)
+    assert train(tmp_path / "run", "--configuration", file, "--create-only") == 3
+    error = capsys.readouterr().err
+    assert error.count(str(file)) == 1 and words in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_place_that_cannot_be_written_to_is_named_as_the_user_named_it(tmp_path: Path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    places = ("--source", "phantom:mr", "--target", "phantom:ct", "--create-only")
+    assert train(tmp_path / "file" / "run", *places) == 6
+    said = f"sifa: Nothing can be written into {tmp_path / 'file' / 'run'} ("
+    assert capsys.readouterr().err.startswith(said)
+
+    def full(*_) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert train(tmp_path / "run", *places) == 6
+    assert f"into {tmp_path / 'run'} (the disk is full); make room there" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_run_in_use_is_not_changed(tmp_path: Path, capsys):

@@ -106,6 +106,21 @@ def test_a_new_run_never_overwrites(folder, tmp_path: Path):
     assert runs.create(tmp_path / "empty", tiny_runs.configuration(tmp_path)).run_file.exists()
 
 
+def test_of_two_that_make_the_same_run_at_once_one_is_told_that_it_exists(tmp_path: Path, monkeypatch):
+    settings = tiny_runs.configuration(tmp_path)
+    rename = Path.rename
+
+    def slower(stage: Path, path: Path) -> None:
+        monkeypatch.setattr(Path, "rename", rename)
+        runs.create(path, settings)
+        stage.rename(path)
+
+    monkeypatch.setattr(Path, "rename", slower)
+    with pytest.raises(runs.RunError, match="exists already"):
+        runs.create(tmp_path / "two", settings)
+    assert [p.name for p in tmp_path.iterdir()] == ["two"]
+
+
 def test_the_current_folder_is_no_place_for_a_run(tmp_path: Path, monkeypatch):
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")

@@ -16,6 +16,7 @@ from ..method import Method
 from ..records import RecordError, require
 
 FORMAT = 1  # of run.json; a newer one is refused with the advice to update SIFA
+MAX_BYTES = 1024**2  # of run.json; it takes 3 kB
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 FREE_TO_CHANGE = (
@@ -154,7 +155,8 @@ def read_settings(text: str | bytes, source: str) -> Configuration:
             return read_run_file(text, source).configuration
         return records.decode(Configuration, data)
     except RecordError as error:
-        raise RunError(f"{source}: {error}") from None
+        message = str(error)
+        raise RunError(message if message.startswith(source) else f"{source}: {message}") from None
 
 
 def differences(old: Configuration, new: Configuration) -> list[str]:
