@@ -30,8 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a narrow Windows console must not turn a name into a crash
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    level = logging.DEBUG if options.debug else logging.ERROR
-    logging.basicConfig(level=level, format="%(name)s: %(message)s", force=True)
+    _log_to_console(options.debug)
     try:
         return options.run(options)
     except KeyboardInterrupt:
@@ -55,6 +54,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"unexpected {type(error).__name__}: {sentence(error)} Run again with --debug and report it."
         )
         return OTHER
+
+
+def _log_to_console(debug: bool) -> None:
+    """With --debug everything, else errors, but for those of a training: its log.txt has them, and `complain` says them.
+
+    The console has a level of its own, since a training lowers the package's for its log.txt.
+    """
+    console = logging.StreamHandler()
+    console.setLevel(logging.DEBUG if debug else logging.ERROR)
+    if not debug:
+        console.addFilter(lambda record: not record.name.startswith(f"{__package__}.runs."))
+    form = "%(name)s: %(message)s"
+    logging.basicConfig(level=console.level, format=form, handlers=[console], force=True)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from . import models
-from .cli_run import BAD_INPUT, MODEL, OK, OUTPUT, USAGE, Failure, complain, fails_as, say, store_of
+from .cli_places import writes_into
+from .cli_run import BAD_INPUT, MODEL, OK, USAGE, Failure, complain, fails_as, say, store_of
 from .model_card import ModelError
 from .runs import RunError, RunFolder, export
 
@@ -19,7 +20,7 @@ def run(options: argparse.Namespace) -> int:
     _check_name(store, model_id, version)
     if options.checkpoint is not None and options.checkpoint < 0:
         raise Failure(USAGE, f"There is no iteration {options.checkpoint}; give 0 or more.")
-    with fails_as(BAD_INPUT, RunError), fails_as(MODEL, ModelError), fails_as(OUTPUT, OSError):
+    with fails_as(BAD_INPUT, RunError), fails_as(MODEL, ModelError), writes_into(store.user):
         package = export.export(
             RunFolder(options.run_folder),
             store.user / f"{model_id}-{version}",

@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import logging
 import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from .cli_places import writes_into
 from .cli_run import (
     BAD_INPUT,
+    MODEL,
     OK,
     OTHER,
     OUTPUT,
@@ -22,11 +25,11 @@ from .cli_run import (
     complain,
     fails_as,
     say,
-    sentence,
     table,
 )
 from .cli_train_options import FLAGS, KEYS
-from .datasets import PHANTOMS, label_values
+from .datasets import PHANTOMS, DataError, label_values
+from .model_card import ModelError
 from .runs import RunError, RunFolder, configuration, control, create, lock, presets
 from .runs.status import ACTIVE, Status
 
@@ -36,19 +39,29 @@ def train(options: argparse.Namespace) -> int:
     if options.create_only:
         say(str(folder.path))
         return OK
-    from .runs.loop import FAILED, FINISHED
-    from .runs.loop import train as run
+    from .runs import loop
 
-    with _Watch(folder, options.quiet), fails_as(OTHER, RunError), fails_as(OUTPUT, OSError):
-        outcome = run(folder.path)
+    with (
+        _Watch(folder, options.quiet),
+        fails_as(BAD_INPUT, RunError),
+        fails_as(OTHER, lock.InUse),
+        writes_into(folder.path),
+    ):
+        end = loop.run(folder.path)
     seen = control.look(folder.path).status
-    if outcome == FAILED:
+    if end.outcome == loop.FAILED:
         complain(seen.message if seen and seen.message else f"The run failed; {folder.log} says why.")
-        return OTHER
+        return _code_of(end.error)
     if seen is not None and not options.quiet:
-        go_on = "" if outcome == FINISHED else f" Go on with: sifa train {folder.path}"
-        say(f"{outcome.capitalize()} after iteration {seen.iteration} of {seen.iterations}.{go_on}")
+        go_on = "" if end.outcome == loop.FINISHED else f" Go on with: sifa train {folder.path}"
+        say(f"{end.outcome.capitalize()} after iteration {seen.iteration} of {seen.iterations}.{go_on}")
     return OK
+
+
+def _code_of(error: Exception | None) -> int:
+    """The exit code for what a training failed of."""
+    codes = ((ModelError, MODEL), ((DataError, RunError), BAD_INPUT), (OSError, OUTPUT))
+    return next((code for kinds, code in codes if isinstance(error, kinds)), OTHER)
 
 
 def _folder(options: argparse.Namespace) -> RunFolder:
@@ -64,7 +77,8 @@ def _folder(options: argparse.Namespace) -> RunFolder:
         path = Path("runs") / f"{new.name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     if "name" not in _values(options):
         new = dataclasses.replace(new, name=path.resolve().name[:100])
-    with fails_as(USAGE, RunError), fails_as(OUTPUT, OSError):
+    _check(new, options)
+    with fails_as(USAGE, RunError), writes_into(path):
         return create(path, new)
 
 
@@ -77,14 +91,35 @@ def _changed(folder: RunFolder, options: argparse.Namespace) -> RunFolder:
         status = control.look(folder.path).status
     with fails_as(USAGE, RunError, ValueError):
         after = configuration.changed(before, _values(options))
-    if status is not None and 0 < after.iterations < status.iteration:
-        done = f"{folder.path} has done {status.iteration} iterations already"
-        raise Failure(USAGE, f"{done}; --iterations {after.iterations} would be fewer.")
+    done = max([0 if status is None else status.iteration, *folder.saved])  # the status may be damaged
+    if 0 < after.iterations < done:
+        said = f"{folder.path} has done {done} iterations already"
+        raise Failure(USAGE, f"{said}; --iterations {after.iterations} would be fewer.")
+    _check_device(after, options)
     if after == before:
         return folder
-    with fails_as(OUTPUT, OSError), fails_as(OTHER, RunError), lock.held(folder), fails_as(USAGE, RunError):
+    with writes_into(folder.path), fails_as(OTHER, RunError), lock.held(folder), fails_as(USAGE, RunError):
         folder.change(after)
     return folder
+
+
+def _check(new: configuration.Configuration, options: argparse.Namespace) -> None:
+    """Find out before there is a folder what would stop the run at once: a corrected command must not be refused."""
+    from .runs import beforehand
+
+    with fails_as(BAD_INPUT, DataError), fails_as(MODEL, ModelError):
+        beforehand.check(new)
+    _check_device(new, options)
+
+
+def _check_device(settings: configuration.Configuration, options: argparse.Namespace) -> None:
+    """Raise Failure for a device that is not there; what is only made may be for another computer, and needs no torch."""
+    if options.create_only:
+        return
+    from . import engine
+
+    with fails_as(USAGE, ValueError):
+        engine.choose_precision(settings.precision, engine.choose_device(settings.device))
 
 
 def _new_configuration(options: argparse.Namespace) -> configuration.Configuration:
@@ -92,8 +127,7 @@ def _new_configuration(options: argparse.Namespace) -> configuration.Configurati
     if options.configuration:
         if options.preset:
             raise RunError("Give --preset or --configuration, not both.")
-        text = _read(options.configuration)
-        return configuration.changed(configuration.read_settings(text, str(options.configuration)), values)
+        return configuration.changed(_settings_in(options.configuration), values)
     missing = [name for name in ("source", "target") if not values.get(f"data.{name}")]
     if missing:
         wanted = " and ".join(f"--{name}" for name in missing)
@@ -138,21 +172,27 @@ def _value(text: str) -> Any:
         return text
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(sentence(error)) from error
+def _settings_in(path: Path) -> configuration.Configuration:
+    """What a run.json says, or a configuration that stands alone. Failure."""
+    with fails_as(BAD_INPUT, RunError, OSError), open(path, "rb") as file:
+        text = file.read(configuration.MAX_BYTES + 1)
+        if len(text) > configuration.MAX_BYTES or b"\0" in text:
+            raise RunError(f"{path} is no configuration; give a run.json, or a text like it.")
+        return configuration.read_settings(text, str(path))
 
 
 class _Watch:
-    """Shows the status of the run while the block lasts."""
+    """Shows the status of the run while the block lasts, and what the library warns of."""
 
     def __init__(self, folder: RunFolder, quiet: bool) -> None:
         self.folder, self.line, self.ended = folder, ProgressLine(quiet), threading.Event()
         self.thread = threading.Thread(target=self._show, daemon=True)
+        self.warnings = logging.StreamHandler()
+        self.warnings.setFormatter(logging.Formatter("sifa: %(message)s"))
+        self.warnings.addFilter(self._is_warning)
 
     def __enter__(self) -> _Watch:
+        logging.getLogger(__package__).addHandler(self.warnings)
         self.thread.start()
         return self
 
@@ -160,6 +200,14 @@ class _Watch:
         self.ended.set()
         self.thread.join()
         self.line.end()
+        logging.getLogger(__package__).removeHandler(self.warnings)
+
+    def _is_warning(self, record: logging.LogRecord) -> bool:
+        """Errors are said when the run has ended."""
+        if record.levelno != logging.WARNING:
+            return False
+        self.line.end()
+        return True
 
     def _show(self) -> None:
         while not self.ended.wait(1.0):
@@ -226,7 +274,7 @@ def resume_run(options: argparse.Namespace) -> int:
 
 
 def _ask(options: argparse.Namespace, what: Callable[[Path], None], answer: str) -> int:
-    with fails_as(BAD_INPUT, RunError), fails_as(OUTPUT, OSError):
+    with fails_as(BAD_INPUT, RunError), writes_into(options.run_folder):
         what(options.run_folder)
     say(f"{options.run_folder} {answer}")
     return OK

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
+import SimpleITK as sitk
+import tiny_models
 from SIFALib import cli, runs
 from SIFALib.cli_train_options import KEYS
 from SIFALib.datasets import NO_AUGMENTATION
@@ -89,6 +93,9 @@ def test_every_option_names_a_key_of_the_configuration(tmp_path: Path):
 
 def test_places_are_kept_so_that_a_run_resumes_from_anywhere(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for file in ("phantom_mr/a.nrrd", "phantom_mr/a_label.nrrd", "ct/b.nrrd"):
+        Path(file).parent.mkdir(exist_ok=True)
+        Path(file).touch()
     assert train("run", "--source", "phantom_mr", "--target", "ct", "--cache", "kept", "--create-only") == 0
     found = runs.RunFolder(tmp_path / "run").read().configuration
     assert found.data.source == str(tmp_path / "phantom_mr") and found.data.target == str(tmp_path / "ct")
@@ -147,6 +154,43 @@ def test_a_command_that_cannot_be_is_refused_in_a_sentence(
     assert not (tmp_path / "new").exists() and (tmp_path / "old" / "run.json").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"NRRD0004\n\0\xfe", "is no configuration; give a run.json"),
+        (b"\xfe", "is not valid UTF-8 text"),
+        (b"{", "is not valid JSON"),
+        (b"{}", ": data is missing"),
+        (b" " * 2_000_000, "is no configuration; give a run.json"),
+        (None, "No such file"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_named(tmp_path: Path, capsys, content: bytes | None, words: str):
+    file = tmp_path / "small.nrrd"
+    if content is not None:
+        file.write_bytes(content)
+    assert train(tmp_path / "run", "--configuration", file, "--create-only") == 3
+    error = capsys.readouterr().err
+    assert error.count(str(file)) == 1 and words in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_place_that_cannot_be_written_to_is_named_as_the_user_named_it(tmp_path: Path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    places = ("--source", "phantom:mr", "--target", "phantom:ct", "--create-only")
+    assert train(tmp_path / "file" / "run", *places) == 6
+    said = f"sifa: Nothing can be written into {tmp_path / 'file' / 'run'} ("
+    assert capsys.readouterr().err.startswith(said)
+
+    def full(*_) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert train(tmp_path / "run", *places) == 6
+    assert f"into {tmp_path / 'run'} (the disk is full); make room there" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
 def test_a_run_in_use_is_not_changed(tmp_path: Path, capsys):
     made(tmp_path / "run")
     folder = runs.RunFolder(tmp_path / "run")
@@ -166,13 +210,86 @@ def test_what_is_done_cannot_be_undone_by_fewer_iterations(tmp_path: Path, capsy
     assert train(tmp_path / "run", "--iterations", "49", "--create-only") == 2
     assert "has done 50 iterations already" in capsys.readouterr().err
     assert train(tmp_path / "run", "--iterations", "50", "--create-only") == 0
+    (tmp_path / "run" / "status.json").write_text("{")
+    (tmp_path / "run" / "checkpoints" / "00000048.pt").touch()
+    assert train(tmp_path / "run", "--iterations", "47", "--create-only") == 2
+    assert "has done 48 iterations already" in capsys.readouterr().err
+
+
+def test_what_helps_against_a_damaged_file_of_a_run_is_said(tmp_path: Path, capsys):
+    made(tmp_path / "run")
+    (tmp_path / "run" / "status.json").write_text("{")
+    for what in ("status", "stop"):
+        assert cli.main(["runs", what, str(tmp_path / "run")]) == 3
+        assert f"`sifa train {tmp_path / 'run'}` writes it anew" in capsys.readouterr().err
+    (tmp_path / "run" / "run.json").write_text("{")
+    commands = (["runs", "status"], ["train"], ["export"])
+    for command in commands:
+        assert cli.main([*command, str(tmp_path / "run"), *(["site"] if "export" in command else [])]) == 3
+        error = capsys.readouterr().err
+        assert "run.json is not valid JSON" in error and "neither go on nor be exported" in error
+        assert f"--cache {tmp_path / 'run' / 'cache'}" in error
 
 
 def test_a_device_that_is_not_there_is_named(tmp_path: Path, capsys):
     made(tmp_path / "run", "--device", "abacus")
-    assert train(tmp_path / "run", "--quiet") == 1
+    assert train(tmp_path / "run", "--quiet") == 2
     error = capsys.readouterr().err
     assert "There is no device 'abacus'" in error and "unexpected" not in error
+    places = ("--source", "phantom:mr", "--target", "phantom:ct")
+    assert train(tmp_path / "new", *places, "--device", "abacus") == 2
+    assert train(tmp_path / "new", *places, "--device", "cpu", "--precision", "float8") == 2
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--create-only",)])
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--target", "gone"), 3, "gone does not exist; give a folder of images"),
+        (("--target", "empty"), 3, "empty holds no images"),
+        (("--source", "gone"), 3, "gone does not exist"),
+        (("--source", "scans"), 3, "1.nrrd has no label map; put it beside the image as 1_label"),
+        (("--source", "scans"), 3, "2 more have no label map either"),
+        (("--source", "half"), 3, "leave them out: --exclude source:2"),
+        (("--start-model", "nope"), 4, "There is no model 'nope'"),
+        (("--start-model", "empty"), 4, "empty is no model"),
+        (("--start-model", "wide"), 4, "choose another model, or set the method to the model's"),
+        (("--start-model", "damaged", "--width", "2"), 4, "damaged"),
+    ],
+)
+def test_what_would_stop_a_run_at_once_is_said_before_there_is_a_folder(
+    places: Path,
+    monkeypatch,
+    capsys,
+    arguments: tuple[str, ...],
+    code: int,
+    words: str,
+    more: tuple[str, ...],
+):
+    monkeypatch.chdir(places)
+    options = {"--source": "phantom", "--target": "phantom:ct"}
+    options |= dict(zip(arguments[::2], arguments[1::2], strict=True))
+    assert train("runs/new", *(word for pair in options.items() for word in pair), *more) == code
+    said = capsys.readouterr()
+    assert words in said.err and said.err.count("sifa: ") == 1 and not said.out
+    assert not Path("runs").exists()
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory) -> Path:
+    """Scans without label maps, scans of which one has none, an empty folder, and two models that do not serve."""
+    folder = tmp_path_factory.mktemp("places")
+    for name, numbers in (("scans", range(1, 13)), ("half", (1, 2))):
+        (folder / name).mkdir()
+        for number in numbers:
+            sitk.WriteImage(sitk.Image(16, 16, 16, sitk.sitkInt16), str(folder / name / f"{number}.nrrd"))
+    sitk.WriteImage(sitk.Image(16, 16, 16, sitk.sitkUInt8), str(folder / "half" / "1_label.nrrd"))
+    (folder / "empty").mkdir()
+    tiny_models.write(folder / "wide")
+    weights = tiny_models.write(folder / "damaged").weights
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\1\0")
+    return folder
 
 
 def test_runs_are_listed_shown_and_not_asked_in_vain(tmp_path: Path, capsys):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +192,34 @@ def test_the_command_says_where_the_model_is_and_why_it_refuses(tmp_path: Path, 
     assert command("Bad Name") == 4
     assert "must be 1 to 64 small letters" in capsys.readouterr().err
     assert sorted(p.name for p in store.iterdir()) == ["our-scanner-1.0.0", "our-scanner-1.1.0"]
+
+
+def test_a_folder_of_models_that_cannot_be_written_to_is_named(tmp_path: Path, monkeypatch, capsys) -> None:
+    folder = run_folder(tmp_path, {0: 0.5, 300: 0.66})
+    (tmp_path / "file").touch()
+    store = tmp_path / "file" / "models"
+    assert cli.main(["export", str(folder.path), "site", "--models-folder", str(store)]) == 6
+    assert capsys.readouterr().err.startswith(f"sifa: Nothing can be written into {store} (")
+
+    def full(*_) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    store = tmp_path / "models"
+    assert cli.main(["export", str(folder.path), "site", "--models-folder", str(store)]) == 6
+    assert f"into {store} (the disk is full); make room there" in capsys.readouterr().err
+    assert not list(store.iterdir())
+
+
+def test_a_damaged_best_segmenter_becomes_no_model(tmp_path: Path, capsys) -> None:
+    folder = run_folder(tmp_path, {0: 0.5, 300: 0.66})
+    file = folder.best / best.FILE
+    content = file.read_bytes()
+    middle = len(content) // 2
+    file.write_bytes(content[:middle] + bytes(4096) + content[middle + 4096 :])
+    assert cli.main(["export", str(folder.path), "site", "--models-folder", str(tmp_path / "store")]) == 3
+    assert f"{file} cannot be read" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_real_run_is_judged_exported_and_segments(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tiny_runs
 import torch
+from safetensors.numpy import save_file
 from SIFALib import records, runs
 from SIFALib.runs import best, checkpoints, configuration, control, events, files, lock, processes, status
 from SIFALib.runs.best import Best
@@ -103,6 +104,21 @@ def test_a_new_run_never_overwrites(folder, tmp_path: Path):
         runs.create(folder.path, tiny_runs.configuration(tmp_path))
     (tmp_path / "empty").mkdir()
     assert runs.create(tmp_path / "empty", tiny_runs.configuration(tmp_path)).run_file.exists()
+
+
+def test_of_two_that_make_the_same_run_at_once_one_is_told_that_it_exists(tmp_path: Path, monkeypatch):
+    settings = tiny_runs.configuration(tmp_path)
+    rename = Path.rename
+
+    def slower(stage: Path, path: Path) -> None:
+        monkeypatch.setattr(Path, "rename", rename)
+        runs.create(path, settings)
+        stage.rename(path)
+
+    monkeypatch.setattr(Path, "rename", slower)
+    with pytest.raises(runs.RunError, match="exists already"):
+        runs.create(tmp_path / "two", settings)
+    assert [p.name for p in tmp_path.iterdir()] == ["two"]
 
 
 def test_the_current_folder_is_no_place_for_a_run(tmp_path: Path, monkeypatch):
@@ -308,6 +324,36 @@ def test_a_damaged_best_model_is_named(tmp_path: Path):
     (tmp_path / best.FILE).write_bytes(b"\x08\0\0\0\0\0\0\0damaged!")
     with pytest.raises(runs.RunError, match=best.FILE):
         best.read(tmp_path)
+
+
+def change_best(old: bytes, new: bytes, folder: Path) -> None:
+    """Replace what stands in the best model's file, which keeps its length."""
+    content = (folder / best.FILE).read_bytes()
+    assert content.count(old) == 1 and len(old) == len(new)
+    (folder / best.FILE).write_bytes(content.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (np.full(4, 7, np.float32).tobytes(), bytes(16)),  # still a network
+        (b'\\"iteration\\": 40', b'\\"iteration\\": 41'),
+        (b'"shape":[2,3]', b'"shape":[3,2]'),
+    ],
+)
+def test_a_best_model_that_still_looks_whole_is_known_by_its_checksum(tmp_path: Path, old, new):
+    best.write(tmp_path, Best(40, 0.61), {"a": np.ones((2, 3)), "b": np.full(4, 7), "c": np.float64(3)})
+    change_best(old, new, tmp_path)
+    for reading in (best.read, best.read_weights):
+        with pytest.raises(runs.RunError, match=f"{best.FILE} cannot be read .*delete it, and the run will"):
+            reading(tmp_path)
+
+
+def test_the_best_model_of_an_older_run_has_no_checksum_and_is_read(tmp_path: Path):
+    text = json.dumps(dataclasses.asdict(Best(40, 0.61)))
+    save_file({"w": np.ones(2, np.float32)}, tmp_path / best.FILE, metadata={"format": "pt", "sifa": text})
+    assert best.read(tmp_path) == Best(40, 0.61)
+    assert best.read_weights(tmp_path)["w"].tolist() == [1, 1]
 
 
 # --- status

@@ -301,6 +301,10 @@ def test_a_changed_configuration_is_refused_by_the_checkpoint(scans: Path, tmp_p
     file = folder.read()
     folder.write(dataclasses.replace(file, configuration=dataclasses.replace(file.configuration, seed=9)))
     assert "another seed" in failed(run)
+    folder.write(
+        dataclasses.replace(file, configuration=dataclasses.replace(file.configuration, iterations=1))
+    )
+    assert "iterations already; the 1 that" in failed(run)
 
 
 def test_a_start_model_is_judged_before_it_is_changed(scans: Path, tmp_path: Path):

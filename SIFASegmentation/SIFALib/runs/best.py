@@ -1,16 +1,20 @@
 """The best segmenter of a run so far, as the score without labels judges it: `best/segmenter.safetensors`.
 
 One file, so that the weights and what is known about them are replaced in one step: float32 tensors by their names
-in `networks.Segmenter.state_dict()`, and in the file's metadata the iteration and the score.
+in `networks.Segmenter.state_dict()`, and in the file's metadata the iteration, the score and a CRC-32 over all of it:
+zeros in the middle of a file make a network as well.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +27,7 @@ from .files import written
 FILE = "segmenter.safetensors"
 WORST = -1.0  # the lowest score
 _KEY = "sifa"  # of our entry in the metadata
+_CRC_KEY = "sifa_crc32"  # of the checksum; files of older runs have none
 STEADY = 0.02
 """By which the agreement of the target's segmentation with itself (`augmented`) may fall below the start model's. The score
 of a run rises also because its generator learns: 80 iterations on real CT raised it by 0.05 while the agreement fell by
@@ -83,38 +88,63 @@ def write(folder: Path, best: Best, state: Mapping[str, np.ndarray]) -> None:
     from safetensors.numpy import save
 
     arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in state.items()}
+    text = json.dumps(asdict(best))
+    metadata = {"format": "pt", _KEY: text, _CRC_KEY: _crc(text, sorted(arrays.items()))}
     with written(folder / FILE) as file:
-        file.write(save(arrays, metadata={"format": "pt", _KEY: json.dumps(asdict(best))}))
+        file.write(save(arrays, metadata=metadata))
 
 
 def read(folder: Path) -> Best | None:
-    """What is known about the best segmenter, without its weights; None if there is none yet. RunError."""
-    from safetensors import SafetensorError, safe_open
-
+    """What is known about the best segmenter; None if there is none yet. RunError, also for damaged weights."""
     path = folder / FILE
     if not path.exists():
         return None
+    with _opened(path) as file:
+        known = file.metadata() or {}
+        _check(known, _tensors(file))
+        return records.decode(Best, records.parse(known.get(_KEY, ""), str(path)))
+
+
+def read_weights(folder: Path) -> dict[str, np.ndarray]:
+    """The weights of the best segmenter, float32 by name. RunError if there are none or they are damaged."""
+    path = folder / FILE
+    if not path.exists():
+        raise RunError(f"{folder.parent} has no best segmenter yet; let the run go on until it is judged.")
+    with _opened(path) as file:
+        weights = dict(_tensors(file))
+        _check(file.metadata() or {}, weights.items())
+        return weights
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file, as safetensors opens it; whatever is wrong with it is a RunError."""
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get(_KEY, "")
-        return records.decode(Best, records.parse(text, str(path)))
+            yield file
     except (SafetensorError, RecordError, OSError) as error:
         raise RunError(
             f"{path} cannot be read ({error}); delete it, and the run will choose anew."
         ) from error
 
 
-def read_weights(folder: Path) -> dict[str, np.ndarray]:
-    """The weights of the best segmenter, float32 by name. RunError if there are none or they are damaged."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+def _tensors(file: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """One after the other, in the order of their names: a file as large as the memory can be checked."""
+    for name in sorted(file.keys()):
+        yield name, file.get_tensor(name)
 
-    path = folder / FILE
-    if not path.exists():
-        raise RunError(f"{folder.parent} has no best segmenter yet; let the run go on until it is judged.")
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise RunError(
-            f"{path} cannot be read ({error}); delete it, and the run will choose anew."
-        ) from error
+
+def _check(known: Mapping[str, str], tensors: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Raise RecordError unless the checksum in the metadata, if there is one, is that of the rest."""
+    if _CRC_KEY in known and known[_CRC_KEY] != _crc(known.get(_KEY, ""), tensors):
+        raise RecordError("its checksum is another one; it is damaged")
+
+
+def _crc(text: str, tensors: Iterable[tuple[str, np.ndarray]]) -> str:
+    """CRC-32 of the text, then of every tensor's name, shape and bytes, as eight hexadecimal digits."""
+    crc = zlib.crc32(text.encode())
+    for name, array in tensors:
+        crc = zlib.crc32(array.data, zlib.crc32(f"{name} {array.shape}".encode(), crc))
+    return f"{crc:08x}"

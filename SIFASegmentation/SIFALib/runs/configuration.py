@@ -16,6 +16,7 @@ from ..method import Method
 from ..records import RecordError, require
 
 FORMAT = 1  # of run.json; a newer one is refused with the advice to update SIFA
+MAX_BYTES = 1024**2  # of run.json; it takes 3 kB
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 FREE_TO_CHANGE = (
@@ -27,6 +28,10 @@ FREE_TO_CHANGE = (
 
 class RunError(ValueError):
     """A run that cannot be used or started; the message is a sentence for the person at the screen."""
+
+
+class Damaged(RunError):
+    """What should be a run.json, and cannot be one."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ def versions() -> dict[str, str]:
 
 
 def read_run_file(text: str | bytes, source: str) -> RunFile:
-    """The run in `text`; `source` is what messages call the file. RunError names what is wrong."""
+    """The run in `text`; `source` is what messages call the file. RunError for a newer format, Damaged for all else."""
     try:
         data = records.parse(text, source)
         if isinstance(data, dict) and type(data.get("format")) is int and data["format"] > FORMAT:
@@ -139,7 +144,7 @@ def read_run_file(text: str | bytes, source: str) -> RunFile:
         return records.decode(RunFile, data)
     except RecordError as error:
         message = str(error)
-        raise RunError(message if message.startswith(source) else f"{source}: {message}") from None
+        raise Damaged(message if message.startswith(source) else f"{source}: {message}") from None
 
 
 def read_settings(text: str | bytes, source: str) -> Configuration:
@@ -150,7 +155,8 @@ def read_settings(text: str | bytes, source: str) -> Configuration:
             return read_run_file(text, source).configuration
         return records.decode(Configuration, data)
     except RecordError as error:
-        raise RunError(f"{source}: {error}") from None
+        message = str(error)
+        raise RunError(message if message.startswith(source) else f"{source}: {message}") from None
 
 
 def differences(old: Configuration, new: Configuration) -> list[str]:

@@ -95,8 +95,7 @@ def _checkpoint(folder: RunFolder, iteration: int) -> Chosen:
 
     path = folder.checkpoints / f"{iteration:08d}.pt"
     if not path.exists():
-        there = sorted(int(p.stem) for p in folder.checkpoints.glob("*.pt") if p.stem.isdecimal())
-        names = ", ".join(map(str, there)) or "none"
+        names = ", ".join(map(str, folder.saved)) or "none"
         raise RunError(f"{folder.path} has no checkpoint of iteration {iteration}; there are: {names}.")
     state = checkpoints.load(path)["state"]["average"]
     return Chosen(iteration, state, best.judged_at(folder.events, iteration))

@@ -24,15 +24,19 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 
+class InUse(RunError):
+    """Another process works on the run."""
+
+
 @contextmanager
 def held(folder: RunFolder) -> Iterator[None]:
-    """Keep every other process off the run while the block lasts. RunError if one works on it, OSError."""
+    """Keep every other process off the run while the block lasts. InUse if one works on it, OSError."""
     me = this_process()
     with _guard(folder):
         holder = read(folder.lock)
         if holder is not None and _is_working(holder, folder):
             where = "" if holder.host == me.host else f" on {holder.host}"
-            raise RunError(
+            raise InUse(
                 f"{folder.path} is in use: process {holder.pid}{where} works on it. Stop it first, or wait."
             )
         write_text(folder.lock, json.dumps(dataclasses.asdict(me)) + "\n")

@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -29,15 +30,28 @@ FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
 log = logging.getLogger(__name__)
 
 
-def train(path: str | os.PathLike) -> str:
-    """Run the training in that folder, from its last checkpoint if it has one; "finished", "stopped" or "failed".
+@dataclass(frozen=True)
+class End:
+    """How a training ended: FINISHED, STOPPED or FAILED, and what it failed of."""
 
-    Why it failed stands in status.json and log.txt. Raises RunError if there is no run in that folder, another process
-    works on it, or its device is not there.
+    outcome: str
+    error: Exception | None = None
+
+
+def train(path: str | os.PathLike) -> str:
+    """`run`, of whose end only the outcome is told."""
+    return run(path).outcome
+
+
+def run(path: str | os.PathLike) -> End:
+    """Run the training in that folder, from its last checkpoint if it has one.
+
+    Why it failed stands in status.json and log.txt too. Raises RunError if there is no run in that folder or its device
+    is not there, lock.InUse if another process works on it.
     """
     folder = RunFolder(Path(path))
-    run = folder.read()
-    with processes.joined(run.configuration.device) as together, opened(folder, run, together) as session:
+    file = folder.read()
+    with processes.joined(file.configuration.device) as together, opened(folder, file, together) as session:
         try:
             outcome = _iterate(session)
             session.end(outcome)
@@ -47,8 +61,8 @@ def train(path: str | os.PathLike) -> str:
         except Exception as error:
             session.end(FAILED, failures.sentence(error, folder, together.world))
             failures.log_unforeseen(error)
-            return FAILED
-        return outcome
+            return End(FAILED, error)
+        return End(outcome)
 
 
 def _iterate(session: Session) -> str:
@@ -166,6 +180,11 @@ def _resume(session: Session, start_model: StartModel) -> adaptation.State:
         if other:
             raise RunError(
                 f"{folder.run_file} says another {', '.join(other)} than the checkpoints; put back what it said."
+            )
+        if saved["iteration"] > c.iterations:
+            raise RunError(
+                f"{folder.path} has done {saved['iteration']} iterations already; the {c.iterations} that "
+                f"{folder.run_file} says would be fewer."
             )
         state.load_state_dict(saved["state"])
         together.take_histories(state, saved)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from .configuration import (
     FREE_TO_CHANGE,
+    MAX_BYTES,
     Configuration,
+    Damaged,
     RunError,
     RunFile,
     differences,
@@ -21,7 +23,6 @@ from .configuration import (
 )
 from .files import sync_folder, write_text
 
-_MAX_BYTES = 1024**2  # of run.json; it takes 3 kB
 _SUBFOLDERS = ("checkpoints", "previews", "best")
 
 
@@ -56,6 +57,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def saved(self) -> list[int]:
+        """The iterations of which there are checkpoints, sound or not; the newest comes last."""
+        return sorted(int(path.stem) for path in self.checkpoints.glob("*.pt") if path.stem.isdecimal())
+
+    @property
     def best(self) -> Path:
         return self.path / "best"
 
@@ -87,13 +93,19 @@ class RunFolder:
         """What run.json says. RunError if there is none or it cannot be."""
         try:
             with open(self.run_file, "rb") as file:
-                text = file.read(_MAX_BYTES + 1)
+                text = file.read(MAX_BYTES + 1)
         except OSError as error:
             reason = "is no folder" if not self.path.is_dir() else "holds no run.json that can be read"
             raise RunError(f"{self.path} {reason}; it is no run.") from error
-        if len(text) > _MAX_BYTES:
-            raise RunError(f"{self.run_file} is larger than a configuration can be; it is damaged.")
-        return read_run_file(text, str(self.run_file))
+        try:
+            if len(text) > MAX_BYTES:
+                raise Damaged(f"{self.run_file} is larger than a configuration can be; it is damaged.")
+            return read_run_file(text, str(self.run_file))
+        except Damaged as error:
+            raise Damaged(
+                f"{error} Without it the run can neither go on nor be exported: put a copy of it back, or start a new "
+                f"run; the slices that were prepared serve again with --cache {self.cache}."
+            ) from None
 
     def write(self, run: RunFile) -> None:
         """Replace run.json. OSError."""
@@ -130,13 +142,12 @@ class RunFolder:
 def create(path: str | os.PathLike, configuration: Configuration) -> RunFolder:
     """A new run folder with nothing computed yet; it appears complete or not at all. RunError if it exists, OSError."""
     path = Path(path)
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise RunError(f"{path} exists already; give the new run another folder.")
+    _refuse_existing(path)
     if path.resolve() == Path.cwd():
         raise RunError(f"{path} is the current folder; give the new run one of its own.")
-    path.parent.mkdir(parents=True, exist_ok=True)
     stage = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         for name in _SUBFOLDERS:
             (stage / name).mkdir(parents=True)
         RunFolder(stage).write(new_run_file(configuration))
@@ -144,6 +155,17 @@ def create(path: str | os.PathLike, configuration: Configuration) -> RunFolder:
             path.rmdir()  # empty; Windows renames onto nothing
         stage.rename(path)
         sync_folder(path.parent)
+    except OSError as error:
+        _refuse_existing(path)  # another process was faster
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error  # not the name of the stage
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     return RunFolder(path)
+
+
+def _refuse_existing(path: Path) -> None:
+    """Raise RunError for what exists and is no empty folder."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise RunError(f"{path} exists already; give the new run another folder.")

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from torch import Tensor
 
 from .. import inference, models
 from ..datasets.cutting import Locator
 from ..volume import Volume
-from .configuration import Configuration, RunError
+from .beforehand import start_package
+from .configuration import Configuration
 
 
 class StartModel:
-    """What `Configuration.start_model` names; nothing, if it names none. RunError or ModelError if it does not fit."""
+    """What `Configuration.start_model` names; nothing, if it names none. ModelError if it does not fit."""
 
     def __init__(self, configuration: Configuration) -> None:
-        name, method = configuration.start_model, configuration.method
-        self.package: models.ModelPackage | None = None
-        if not name:
+        self.package = start_package(configuration)
+        if self.package is None:
             return
-        self.package = models.read_package(name) if Path(name).is_dir() else models.default_store().get(name)
-        card = self.package.card
-        has = (card.architecture.variant, card.architecture.width, card.architecture.classes)
-        wanted = (method.variant, method.width, method.classes)
-        if has != wanted:
-            raise RunError(
-                f"The start model {card.key} is of variant, width and classes {has}, the method of {wanted}; choose "
-                "another model, or set the method to the model's."
-            )
         self.segmenter = models.load_segmenter(self.package)
 
     def weights(self) -> dict[str, Tensor] | None:

@@ -86,7 +86,8 @@ def read(path: Path) -> Status | None:
     try:
         return records.decode(Status, records.parse(text, str(path)))
     except RecordError as error:
-        raise RunError(f"{path} is no status: {error}") from None
+        anew = f"`sifa train {path.parent}` writes it anew and goes on from the last checkpoint."
+        raise RunError(f"{path} is no status: {error} {anew}") from None
 
 
 def now() -> str:

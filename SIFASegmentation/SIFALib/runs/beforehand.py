@@ -1,0 +1,58 @@
+"""What can be known of a run before anything is made or computed: whether its scans and its start model are there.
+
+No torch here. What only the scans' voxels tell is found out when they are prepared.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .. import models
+from ..datasets import judgement, released, sources
+from ..datasets.scans import Finding, examine
+from ..datasets.settings import PHANTOMS, DataError, DataSettings
+from ..model_card import ModelError
+from .configuration import Configuration
+
+
+def check(configuration: Configuration) -> None:
+    """Raises DataError for scans or label maps that are missing, ModelError for the start model."""
+    for domain in ("source", "target"):
+        if configuration.data.place(domain) not in PHANTOMS:
+            _check_scans(configuration.data, domain)
+    package = start_package(configuration)
+    if package is not None:
+        models.verify(package)
+
+
+def start_package(configuration: Configuration) -> models.ModelPackage | None:
+    """What `Configuration.start_model` names; None if it names none. ModelError if it does not fit."""
+    name, method = configuration.start_model, configuration.method
+    if not name:
+        return None
+    package = models.read_package(name) if Path(name).is_dir() else models.default_store().get(name)
+    card = package.card
+    has = (card.architecture.variant, card.architecture.width, card.architecture.classes)
+    wanted = (method.variant, method.width, method.classes)
+    if has != wanted:
+        raise ModelError(
+            f"The start model {card.key} is of variant, width and classes {has}, the method of {wanted}; choose "
+            "another model, or set the method to the model's."
+        )
+    return package
+
+
+def _check_scans(data: DataSettings, domain: str) -> None:
+    """Raise DataError, in the words of `datasets.prepare`, where images or the label maps beside them are missing."""
+    found = sources.find(data.place(domain), data.labelled(domain), data.excluded(domain)).scans
+    if not data.labelled(domain):
+        return
+    bare = [s for s in found if s.label is None and s.kind not in released.KINDS]
+    findings = [Finding(domain, s.name, str(s.image)) for s in found if s not in bare]
+    findings += [examine(s, domain, data)[0] for s in bare[: judgement.MOST_NAMED]]  # reads these images
+    refused = judgement.refusal(findings, [])
+    left = len(bare) - judgement.MOST_NAMED
+    if left > 0:
+        refused += f" {left} more have no label map either; `sifa check-data` lists them all."
+    if refused:
+        raise DataError(refused)
