@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from SIFALib import batch, batch_results, segmentation_file, volume
+from SIFALib import batch, batch_results, scan_files, segmentation_file, volume
 from SIFALib.cli import main
 from SIFALib.inference import NoHeartFound, Options, Progress, Result
 from SIFALib.models import ModelCard
@@ -358,3 +358,25 @@ def test_voxels_beside_a_header_belong_to_the_scan(tmp_path):
     again = Segmenter()
     run(tmp_path, tmp_path / "out", again)
     assert len(again.given) == 1
+
+
+def test_another_scan_of_the_same_name_size_and_time_is_another_scan(tmp_path):
+    for seed, patient in enumerate(("Q1", "Q2")):
+        (tmp_path / patient).mkdir()
+        sitk.WriteImage(scan(seed).image(), str(tmp_path / patient / "series001.nii"))
+        os.utime(tmp_path / patient / "series001.nii", ns=(1, 1))
+    run(tmp_path / "Q1", tmp_path / "out")
+    rows, _ = run(tmp_path / "Q2", tmp_path / "out")
+    assert states(rows)["series001"] != batch.KEPT
+
+
+def test_voxels_in_a_list_of_files_belong_to_the_scan(tmp_path):
+    for number in range(3):
+        (tmp_path / f"s{number}.raw").write_bytes(bytes([number]))
+    (tmp_path / "list.mhd").write_text("NDims = 3\nElementDataFile = LIST\ns0.raw\ns1.raw\n")
+    (tmp_path / "pattern.nhdr").write_text("NRRD0004\ntype: short\ndata file: s%d.raw 0 1 1\n\n")
+    assert [p.name for p in scan_files.members(tmp_path / "list.mhd")] == ["list.mhd", "s0.raw", "s1.raw"]
+    assert len(scan_files.members(tmp_path / "pattern.nhdr")) == 4
+    before = scan_files.content(tmp_path / "list.mhd")
+    (tmp_path / "s1.raw").write_bytes(b"x")
+    assert scan_files.content(tmp_path / "list.mhd") != before
