@@ -28,13 +28,15 @@ class Case:
     """One scan. name: of its files, unlike all others'. source: what a person calls it, a path or a volume's name.
 
     read: gives the scan, yielding 0..1 meanwhile; raises VolumeError or OSError. fingerprint: a text that no other scan
-    has, wherever this one lies; raises OSError.
+    has, wherever this one lies; raises OSError. path: where it lies, by which a scan that changed is known as the same,
+    or "" where a name may be another scan's tomorrow.
     """
 
     name: str
     source: str
     read: Callable[[], Generator[float, None, Volume]]
     fingerprint: Callable[[], str]
+    path: str = ""
 
 
 def find_cases(folder: str | os.PathLike) -> list[Case]:
@@ -62,7 +64,8 @@ def _case_of(name: str, path: Path) -> Case:
 
     # Of the content, not of name, size and time: scanners' files of two patients often have all of those alike, and
     # the same scan in another place is the same. It costs a second or so for a large scan, minutes less than doing it.
-    return Case(name, str(path), steps, lambda: scan_files.content(path, OURS))
+    place = os.path.normpath(path.absolute())  # the table and the reports may be read from anywhere
+    return Case(name, place, steps, lambda: scan_files.content(path, OURS), place)
 
 
 def file_names(names: Sequence[str]) -> list[str]:

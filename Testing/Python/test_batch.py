@@ -365,9 +365,51 @@ def test_another_scan_of_the_same_name_size_and_time_is_another_scan(tmp_path):
         (tmp_path / patient).mkdir()
         sitk.WriteImage(scan(seed).image(), str(tmp_path / patient / "series001.nii"))
         os.utime(tmp_path / patient / "series001.nii", ns=(1, 1))
-    run(tmp_path / "Q1", tmp_path / "out")
-    rows, _ = run(tmp_path / "Q2", tmp_path / "out")
-    assert states(rows)["series001"] != batch.KEPT
+    out = tmp_path / "out"
+    run(tmp_path / "Q1", out)
+    before = {path.name: path.read_bytes() for path in out.iterdir() if path.name != batch.TABLE}
+    rows, _ = run(tmp_path / "Q2", out)
+    assert states(rows) == {"series001": batch.FAILED}
+    assert all(word in rows[0].message for word in ("series001.seg.nrrd", str(tmp_path / "Q1"), "rename"))
+    assert all((out / name).read_bytes() == content for name, content in before.items())
+    told = {row["source"]: row for row in table(out)}
+    first, second = (str(tmp_path / patient / "series001.nii") for patient in ("Q1", "Q2"))
+    assert float(told[first]["LV (ml)"]) > 0 and told[first]["state"] == batch.DONE
+    assert told[second]["state"] == batch.FAILED and told[second]["LV (ml)"] == ""
+    for _ in range(2):  # and so it stays
+        run(tmp_path / "Q2", out)
+        run(tmp_path / "Q1", out)
+    assert [(row["source"], row["state"]) for row in table(out)] == [(first, batch.KEPT)]
+
+
+def test_results_of_another_folder_keep_their_rows_as_long_as_they_lie_there(tmp_path):
+    out = tmp_path / "out"
+    for seed, patient in enumerate(("P1", "P2")):
+        (tmp_path / patient).mkdir()
+        volume.write(scan(seed), tmp_path / patient / f"{patient}.nrrd")
+    run(tmp_path / "P1", out)
+    run(tmp_path / "P2", out, options=Options(structures=("MYO", "LA")))
+    rows = {row["scan"]: row for row in table(out)}
+    assert list(rows["P1"])[2:5] == ["MYO (ml)", "LA (ml)", "LV (ml)"]
+    assert rows["P1"]["state"] == rows["P2"]["state"] == batch.DONE and float(rows["P1"]["LV (ml)"]) > 0
+    (out / "P1.seg.nrrd").unlink()
+    run(tmp_path / "P2", out)
+    assert [row["scan"] for row in table(out)] == ["P2"]
+
+
+def test_a_scan_without_a_place_is_told_from_another_of_its_name(tmp_path):
+    """As volumes of a scene are: tomorrow's may be called the same."""
+
+    def case(seed: int) -> batch.Case:
+        def steps():
+            yield 0.0
+            return scan(seed)
+
+        return batch.Case("CT", "CT", steps, lambda: f"hash {seed}")
+
+    out = batch.prepare_folder(tmp_path / "out")
+    ends = [finish(batch.run([case(seed)], out, Segmenter(), CARD))[0][0].state for seed in (1, 2, 1)]
+    assert ends == [batch.DONE, batch.FAILED, batch.KEPT]
 
 
 def test_voxels_in_a_list_of_files_belong_to_the_scan(tmp_path):
