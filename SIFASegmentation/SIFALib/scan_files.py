@@ -14,6 +14,7 @@ _DATA_FILE = re.compile(
     r"^(?:ElementDataFile[ \t]*=|data ?file[ \t]*:)[ \t]*(\S.*?)[ \t]*\r?$(.*)",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
+_SCANS = (".nii", ".nii.gz", *HEADERS, ".raw", ".zraw", ".dcm", ".ima", ".npz", ".tfrecords", ".tfrecord")
 _DICOM_NAMES = (".dcm", ".ima", "")  # endings; so are numbers
 
 
@@ -35,16 +36,24 @@ def content(path: Path, passed_over: tuple[str, ...] = ()) -> str:
     return digest.hexdigest()
 
 
+def is_scan(file: Path) -> bool:
+    """Whether there is such a file and its name or its mark is that of a scan, or of a part of one."""
+    try:
+        return file.is_file() and (file.name.lower().endswith(_SCANS) or _has_mark(file))
+    except OSError:
+        return False
+
+
 def is_part(scan: Path, file: Path) -> bool:
     """Whether `file`, which need not be there, is one of those that the scan is read from."""
     try:
-        if _same(scan, file):
+        if same(scan, file):
             return True
         if not file.is_file():
             return False
         if scan.is_dir():
-            return _same(scan, file.parent) and _is_dicom(file)
-        return any(_same(member, file) for member in _voxels(scan))
+            return same(scan, file.parent) and _is_dicom(file)
+        return any(same(member, file) for member in _voxels(scan))
     except (OSError, RuntimeError):  # what cannot be looked at is told by who reads the scan
         return False
 
@@ -78,11 +87,15 @@ def _is_dicom(file: Path) -> bool:
     """Whether the file has DICOM's mark or a name of DICOM's; old files have no mark."""
     if file.suffix.lower() in _DICOM_NAMES or file.suffix[1:].isdigit():
         return True
+    return _has_mark(file)
+
+
+def _has_mark(file: Path) -> bool:
     with open(file, "rb") as stream:
         return stream.read(132)[128:] == b"DICM"
 
 
-def _same(one: Path, other: Path) -> bool:
+def same(one: Path, other: Path) -> bool:
     """Whether both paths lead to one place; where a file system takes A for a, too."""
     if os.path.realpath(one) == os.path.realpath(other):
         return True

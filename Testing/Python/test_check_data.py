@@ -259,3 +259,20 @@ def test_released_volumes_of_different_sizes_are_refused_as_training_refuses_the
     said = " ".join(capsys.readouterr().out.split())
     assert "v2.npz has slices of 136 x 136 pixels" in said and "--exclude target:v2.npz" in said
     assert main(["check-data", "--target", str(place), "--exclude", "target:v2.npz"]) == OK
+
+
+@pytest.mark.parametrize("options", [(), ("--exclude", "source:s1"), ("--exclude", "source:nobody")])
+@pytest.mark.parametrize("scan", ["source/s1.nii.gz", "source/s1_label.nii.gz", "target/t100.nrrd"])
+def test_a_report_never_takes_the_place_of_a_scan(data, capsys, scan, options):
+    before = (data / scan).read_bytes()
+    assert check(data, "--json", str(data / scan), *options) == USAGE
+    assert re.search("is the input, which is never written over|is a scan that is", capsys.readouterr().err)
+    assert (data / scan).read_bytes() == before
+
+
+def test_a_report_never_takes_the_place_of_a_list_of_scans(data, capsys):
+    scans = data / "list.json"
+    scans.write_text(json.dumps({"images": [str(p) for p in sorted((data / "target").iterdir())]}))
+    before = scans.read_text()
+    assert main(["check-data", "--target", str(scans), "--json", str(scans)]) == USAGE
+    assert scans.read_text() == before

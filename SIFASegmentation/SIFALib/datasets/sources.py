@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,6 +59,16 @@ class Found:
 
     scans: tuple[Scan, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> list[Path]:
+        """The images and label maps."""
+        return files_of(self.scans)
+
+
+def files_of(scans: Iterable[Scan]) -> list[Path]:
+    """The images and label maps of scans; an image may be the folder of a DICOM series."""
+    return [file for scan in scans for file in (scan.image, scan.label) if file is not None]
 
 
 def find(place: str, labelled: bool, exclude: tuple[str, ...] = ()) -> Found:
