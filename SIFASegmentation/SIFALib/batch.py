@@ -151,10 +151,9 @@ def _work(
     except FORESEEN as error:
         return replace(row, state=FAILED, message=sentence(error))
     except Exception as error:  # a mistake of ours; the other scans are still to be segmented
-        log.error("%s failed", case.source, exc_info=error)
-        return replace(
-            row, state=FAILED, message=f"Something went wrong ({type(error).__name__}): {sentence(error)}"
-        )
+        log.warning("%s failed", case.source, exc_info=error)
+        what = f"Something went wrong with {case.source} ({type(error).__name__}): {sentence(error)}"
+        return replace(row, state=FAILED, message=what)
     yield Progress("Writing", 1.0)
     report = {**result.report, KEY: settings, SOURCE: case.source}
     with _writing():

@@ -60,6 +60,7 @@ def find_cases(folder: str | os.PathLike) -> list[Case]:
 def _case_of(name: str, path: Path) -> Case:
     def steps() -> Generator[float, None, Volume]:
         yield 0.0
+        scan_files.check_name(path)
         return read(path)
 
     # Of the content, not of name, size and time: scanners' files of two patients often have all of those alike, and

@@ -9,13 +9,13 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import quality
 from .batch_cases import REPORT, TABLE, BatchError
-from .cli_run import sentence
+from .cli_run import sayable, sentence
 from .job import Options
 from .runs import RunError, RunFolder, files, lock
 from .segmentation_file import SUFFIX, read_seg_nrrd, write_seg_nrrd
@@ -194,6 +194,7 @@ class Table:
 
     def save(self, rows: Sequence[Row], staged: Path) -> None:
         """OSError."""
+        rows = [replace(row, source=sayable(row.source)) for row in rows]
         former = {(line["scan"], line.get("source")): line for line in self.former}
         lines = [
             former.get((row.name, row.source), _line(row)) if row.state == WAITING else _line(row)
@@ -224,11 +225,12 @@ class Table:
 
 
 def _line(row: Row) -> dict[str, str]:
-    return {
+    line = {
         "scan": row.name, "state": row.state, "look twice": " ".join(row.flags), "message": row.message,
         "source": row.source, "seconds": f"{row.seconds:.1f}",
         **{f"{structure}{UNIT}": f"{ml:.2f}" for structure, ml in row.volumes_ml.items()},
     }  # fmt: skip
+    return {key: sayable(text) for key, text in line.items()}
 
 
 def _write(path: Path, text: str, staged: Path) -> None:

@@ -51,6 +51,11 @@ def sentence(error: BaseException) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
+def sayable(text: str) -> str:
+    """The text with ? for what no UTF-8 file can hold: bytes in the names of files that are no text."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def say(text: str = "") -> None:
     sys.stdout.write(f"{text}\n")
 
@@ -103,7 +108,7 @@ def write_text(text: str, path: Path) -> None:
     temporary = path.with_name(f".{uuid.uuid4().hex}")
     try:
         with open(temporary, "x", encoding="utf-8") as file:
-            file.write(text)
+            file.write(sayable(text))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -16,6 +17,14 @@ _DATA_FILE = re.compile(
 )
 _SCANS = (".nii", ".nii.gz", *HEADERS, ".raw", ".zraw", ".dcm", ".ima", ".npz", ".tfrecords", ".tfrecord")
 _DICOM_NAMES = (".dcm", ".ima", "")  # endings; so are numbers
+
+
+def check_name(path: Path) -> None:
+    """OSError if the path has bytes that are no text, at which SimpleITK would end the whole process."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise OSError(errno.EILSEQ, "its name has bytes that are no text; rename it", str(path)) from None
 
 
 def members(path: Path, passed_over: tuple[str, ...] = ()) -> list[Path]:

@@ -6,13 +6,14 @@ import csv
 import errno
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from SIFALib import batch, batch_results, scan_files, segmentation_file, volume
+from SIFALib import batch, batch_cases, batch_results, scan_files, segmentation_file, volume
 from SIFALib.cli import main
 from SIFALib.inference import NoHeartFound, Options, Progress, Result
 from SIFALib.models import ModelCard
@@ -168,12 +169,12 @@ def test_results_may_lie_among_the_scans_and_are_no_scans(place):
     [
         (NoHeartFound("No heart was found in one."), "No heart was found in one."),
         (MemoryError("Not enough memory for 9 slices."), "Not enough memory for 9 slices."),
-        (RuntimeError("odd"), "Something went wrong (RuntimeError): odd."),
+        (RuntimeError("odd"), "Something went wrong with {} (RuntimeError): odd."),
     ],
 )
 def test_a_scan_that_fails_is_told_and_holds_up_no_other(place, tmp_path, error, said):
     rows, _ = run(place, tmp_path / "out", Segmenter(error))
-    assert [row.message for row in rows if row.name == "one"] == [said]
+    assert [row.message for row in rows if row.name == "one"] == [said.format(place / "one.nrrd")]
     assert len(rows) == 3 and len(table(tmp_path / "out")) == 3
 
 
@@ -422,3 +423,38 @@ def test_voxels_in_a_list_of_files_belong_to_the_scan(tmp_path):
     before = scan_files.content(tmp_path / "list.mhd")
     (tmp_path / "s1.raw").write_bytes(b"x")
     assert scan_files.content(tmp_path / "list.mhd") != before
+
+
+def test_what_nobody_foresaw_is_told_in_a_row_without_a_traceback(place, tmp_path, capsys, monkeypatch):
+    def read(path: Path) -> Volume:
+        raise OverflowError("too many\nvoxels")
+
+    monkeypatch.setattr(batch_cases, "read", read)
+    tiny_models.write_constant(tmp_path / "models" / "tiny-1.0.0", 3)
+    command = ["batch", str(place), str(tmp_path / "out"), "--models-folder", str(tmp_path / "models")]
+    assert main([*command, "--model", "tiny"]) == 3
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.err and "one.nrrd (OverflowError): too many voxels." in shown.out
+    main([*command, "--model", "tiny", "--debug"])
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_links_that_lead_nowhere_are_told_and_hold_up_no_other(place, tmp_path):
+    (place / "loop.nii.gz").symlink_to("loop.nii.gz")
+    (place / "gone.nrrd").symlink_to("nowhere.nrrd")
+    (place / "round").symlink_to("round")
+    (place / "é b" / "back").symlink_to("..")
+    rows, _ = run(place, tmp_path / "out")
+    assert states(rows) == {
+        "broken": batch.FAILED, "one": batch.DONE, "é b_two": batch.DONE, "loop": batch.FAILED, "gone": batch.FAILED,
+    }  # fmt: skip
+    assert all(f"{row.name}." in row.message for row in rows if row.name in ("loop", "gone"))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="names are text elsewhere")
+def test_a_name_that_is_no_text_ends_no_batch(place, tmp_path):
+    os.rename(place / "one.nrrd", os.fsencode(place) + b"/one\xff.nrrd")
+    rows, _ = run(place, tmp_path / "out")
+    assert states(rows) == {"broken": batch.FAILED, "one": batch.FAILED, "é b_two": batch.DONE}
+    assert "no text; rename it" in {row["scan"]: row for row in table(tmp_path / "out")}["one"]["message"]
