@@ -4,7 +4,8 @@ Of every scan the folder then holds NAME.seg.nrrd, a Slicer segmentation, and NA
 has a row for each scan, whatever became of it. A scan that cannot be segmented is told in its row and holds up no other.
 Every file is complete at every instant: stopped at any moment, the batch goes on with the scans that are not done, or
 that have changed since, or were done by another model or with other options. A segmentation that a person made or
-corrected is never written over. One batch at a time writes into a folder.
+corrected is never written over, nor is the result of another scan, as of a folder that went into the same one before.
+One batch at a time writes into a folder.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from .batch_results import (
     FAILED,
     KEPT,
     KEY,
+    SOURCE,
     WAITING,
     WORKING,
     Before,
@@ -56,6 +58,10 @@ FORESEEN = (VolumeError, OSError, MemoryError, NoHeartFound)  # their texts are 
 NOT_OURS = (
     "{} is there already and was made or changed by somebody else; it is not written over. "
     "Move it, or choose another folder for the results."
+)
+OTHERS = (
+    "{} is the result of another scan, {}, and is not written over. Move it, rename this scan, or choose another folder "
+    "for the results."
 )
 
 
@@ -137,18 +143,19 @@ def _work(
             return replace(row, state=KEPT, **before.results(structures))
         if not before.is_ours:
             raise VolumeError(NOT_OURS.format(before.output))
+        if not before.is_of(settings["scan"], case.path):
+            raise VolumeError(OTHERS.format(before.output, before.source or "which is not known"))
         scan = yield from _read(case)
         check(scan)
         result = yield from segment(scan)
     except FORESEEN as error:
         return replace(row, state=FAILED, message=sentence(error))
     except Exception as error:  # a mistake of ours; the other scans are still to be segmented
-        log.error("%s failed", case.source, exc_info=error)
-        return replace(
-            row, state=FAILED, message=f"Something went wrong ({type(error).__name__}): {sentence(error)}"
-        )
+        log.warning("%s failed", case.source, exc_info=error)
+        what = f"Something went wrong with {case.source} ({type(error).__name__}): {sentence(error)}"
+        return replace(row, state=FAILED, message=what)
     yield Progress("Writing", 1.0)
-    report = {**result.report, KEY: settings}
+    report = {**result.report, KEY: settings, SOURCE: case.source}
     with _writing():
         try:
             save(result.labels, structures, report, before, staged, card.key)

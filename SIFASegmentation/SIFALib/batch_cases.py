@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import scan_files
 from .datasets import sources
 from .segmentation_file import SUFFIX
 from .volume import Volume, read
 
 TABLE = "volumes.csv"
 REPORT = ".sifa.json"  # ending of a report's name
-DETACHED = (".mhd", ".nhdr")  # headers whose voxels lie in another file
-_DATA_FILE = re.compile(
-    r"^(?:ElementDataFile\s*=|data ?file\s*:)\s*(\S.*?)\s*$", re.IGNORECASE | re.MULTILINE
-)
+OURS = (SUFFIX, REPORT, TABLE)  # endings of what a batch writes, perhaps beside the files of a DICOM series
 LONGEST_NAME = 80  # characters of a file's name: paths in Windows are short
 
 
@@ -30,14 +27,16 @@ class BatchError(ValueError):
 class Case:
     """One scan. name: of its files, unlike all others'. source: what a person calls it, a path or a volume's name.
 
-    read: gives the scan, yielding 0..1 meanwhile; raises VolumeError or OSError. fingerprint: a text that changes when
-    the scan does; raises OSError.
+    read: gives the scan, yielding 0..1 meanwhile; raises VolumeError or OSError. fingerprint: a text that no other scan
+    has, wherever this one lies; raises OSError. path: where it lies, by which a scan that changed is known as the same,
+    or "" where a name may be another scan's tomorrow.
     """
 
     name: str
     source: str
     read: Callable[[], Generator[float, None, Volume]]
     fingerprint: Callable[[], str]
+    path: str = ""
 
 
 def find_cases(folder: str | os.PathLike) -> list[Case]:
@@ -61,33 +60,13 @@ def find_cases(folder: str | os.PathLike) -> list[Case]:
 def _case_of(name: str, path: Path) -> Case:
     def steps() -> Generator[float, None, Volume]:
         yield 0.0
+        scan_files.check_name(path)
         return read(path)
 
-    return Case(name, str(path), steps, lambda: _state_of(path))
-
-
-def _state_of(path: Path) -> str:
-    """Sizes and times of change of all files that a scan lies in."""
-    digest = hashlib.sha256()
-    for member in _members(path):
-        stat = member.stat()
-        digest.update(f"{member.name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
-def _members(path: Path) -> list[Path]:
-    """The file itself, the voxels beside a header, or all files of a folder but what a batch wrote there."""
-    if path.is_dir():
-        return sorted(
-            p for p in path.iterdir() if p.is_file() and not p.name.endswith((SUFFIX, REPORT, TABLE))
-        )
-    if path.suffix.lower() not in DETACHED:
-        return [path]
-    named = _DATA_FILE.search(path.read_bytes()[:100_000].decode("utf-8", "replace"))
-    data = path.parent / named[1] if named else path
-    if data.is_file():
-        return [path, data]
-    return sorted(p for p in path.parent.iterdir() if p.is_file() and p.stem == path.stem)  # several files
+    # Of the content, not of name, size and time: scanners' files of two patients often have all of those alike, and
+    # the same scan in another place is the same. It costs a second or so for a large scan, minutes less than doing it.
+    place = os.path.normpath(path.absolute())  # the table and the reports may be read from anywhere
+    return Case(name, place, steps, lambda: scan_files.content(path, OURS), place)
 
 
 def file_names(names: Sequence[str]) -> list[str]:

@@ -9,13 +9,13 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import quality
 from .batch_cases import REPORT, TABLE, BatchError
-from .cli_run import sentence
+from .cli_run import sayable, sentence
 from .job import Options
 from .runs import RunError, RunFolder, files, lock
 from .segmentation_file import SUFFIX, read_seg_nrrd, write_seg_nrrd
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 WAITING, WORKING, DONE, KEPT, FAILED = "waiting", "working", "done", "finished before", "failed"
 STAGING = ".sifa-unfinished"  # folder of what is not complete yet, and of the lock
 KEY = "batch"  # of a report: what scan, model and options were
+SOURCE = "source"  # of a report: where its scan lay, or what the scan was called
 WRITTEN, REPLACED = (
     "written",
     "replaced",
 )  # of a report: SHA-256 of its segmentation's file; of the one before
+FIRST, LAST = ["scan", "state"], ["look twice", "message", "source", "seconds"]  # columns of the table
+UNIT = " (ml)"  # ends the names of those between
 CORRECTED = "Corrected since it was written; the flags of then do not count."
 
 
@@ -103,6 +106,17 @@ class Before:
         """Whether the file may be replaced: there is none, or a batch left it like that."""
         return self.there in ("", self.report.get(WRITTEN), self.report.get(REPLACED))
 
+    @property
+    def source(self) -> str:
+        """Where the scan of the result lay; "" if that is not known."""
+        return str(self.report.get(SOURCE, ""))
+
+    def is_of(self, scan: str, path: str) -> bool:
+        """Whether there is no result, or one of this scan: by fingerprint, or by `path` as it was before it changed."""
+        known = self.report.get(KEY)
+        same = isinstance(known, dict) and known.get("scan") == scan
+        return not self.there or same or bool(path and self.source == path)
+
     def is_done(self, settings: Mapping[str, Any]) -> bool:
         """Whether it was made with these settings, corrected since or not."""
         if not self.there or self.report.get(KEY) != dict(settings):
@@ -156,43 +170,67 @@ def save(
 
 
 class Table:
-    """`volumes.csv`: a row for each case. Of cases that are not reached yet it keeps what it said before."""
+    """`volumes.csv`: a row for each case. Of cases that are not reached yet it keeps what it said before, and of results
+    of other scans that still lie in the folder, too."""
 
     def __init__(self, folder: Path, structures: Sequence[Structure]) -> None:
         """BatchError if there is a file of that name that is no such table."""
-        self.path, self.structures = folder / TABLE, structures
-        volumes = [f"{s.id} (ml)" for s in structures]
-        self.heading = ["scan", "state", *volumes, "look twice", "message", "source", "seconds"]
+        self.folder, self.path = folder, folder / TABLE
+        self.volumes = [f"{s.id}{UNIT}" for s in structures]
         self.former = self._read()
 
-    def _read(self) -> dict[str, list[str]]:
+    def _read(self) -> list[dict[str, str]]:
         if not self.path.exists():
-            return {}
+            return []
         try:
             lines = list(csv.reader(io.StringIO(self.path.read_text(encoding="utf-8"))))
         except (OSError, ValueError, csv.Error):
             lines = []
-        if not lines or lines[0][:2] != self.heading[:2] or lines[0][-4:] != self.heading[-4:]:
+        if not lines or lines[0][: len(FIRST)] != FIRST or lines[0][-len(LAST) :] != LAST:
             raise BatchError(
                 f"{self.path} is no table of a batch and is not written over. Move it, or choose another folder."
             )
-        return {line[0]: line for line in lines[1:] if line} if lines[0] == self.heading else {}
+        return [dict(zip(lines[0], line, strict=False)) for line in lines[1:] if line]
 
     def save(self, rows: Sequence[Row], staged: Path) -> None:
         """OSError."""
+        rows = [replace(row, source=sayable(row.source)) for row in rows]
+        former = {(line["scan"], line.get("source")): line for line in self.former}
+        lines = [
+            former.get((row.name, row.source), _line(row)) if row.state == WAITING else _line(row)
+            for row in rows
+        ]
+        lines += self._of_others(rows)
+        # structures that only former results have stand after those of today
+        more = [key for line in lines for key, text in line.items() if key.endswith(UNIT) and text]
+        heading = [*FIRST, *dict.fromkeys([*self.volumes, *more]), *LAST]
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.heading)
-        for row in rows:
-            former = self.former.get(row.name) if row.state == WAITING else None
-            writer.writerow(former or self._line(row))
+        writer = csv.DictWriter(text, heading, restval="", extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
         _write(self.path, text.getvalue(), staged)
 
-    def _line(self, row: Row) -> list[str]:
-        ml = [f"{row.volumes_ml[s.id]:.2f}" if s.id in row.volumes_ml else "" for s in self.structures]
+    def _of_others(self, rows: Sequence[Row]) -> list[dict[str, str]]:
+        """The former rows of results that lie in the folder and that none of these rows tells of."""
+        told = {row.name for row in rows if row.state in (DONE, KEPT)}
+        known = {(row.name, row.source) for row in rows}
         return [
-            row.name, row.state, *ml, " ".join(row.flags), row.message, row.source, f"{row.seconds:.1f}"
-        ]  # fmt: skip
+            line
+            for line in self.former
+            if line.get("state") in (DONE, KEPT)
+            and line["scan"] not in told
+            and (line["scan"], line.get("source")) not in known
+            and (self.folder / f"{line['scan']}{SUFFIX}").is_file()
+        ]
+
+
+def _line(row: Row) -> dict[str, str]:
+    line = {
+        "scan": row.name, "state": row.state, "look twice": " ".join(row.flags), "message": row.message,
+        "source": row.source, "seconds": f"{row.seconds:.1f}",
+        **{f"{structure}{UNIT}": f"{ml:.2f}" for structure, ml in row.volumes_ml.items()},
+    }  # fmt: skip
+    return {key: sayable(text) for key, text in line.items()}
 
 
 def _write(path: Path, text: str, staged: Path) -> None:

@@ -40,7 +40,8 @@ HEADS = (
 def check_data(options: argparse.Namespace) -> int:
     """Print a row for each file, then what is wrong; BAD_INPUT if training on these would be refused."""
     settings = settings_of(options)
-    _check_places(options)
+    found = _found(options, settings)
+    _check_places(options, found)
     quiet_itk(options.debug)
     findings: list[Finding] = []
     problems: list[str] = []
@@ -52,15 +53,14 @@ def check_data(options: argparse.Namespace) -> int:
             if place:
                 notes.append(f"The {domain} is {PHANTOMS[place]}; there is nothing to check.")
             continue
-        try:
-            found = sources.find(place, settings.labelled(domain), settings.excluded(domain))
-        except DataError as error:
-            problems.append(str(error))
+        here = found[domain]
+        if isinstance(here, DataError):
+            problems.append(str(here))
             continue
-        notes += found.notes
+        notes += here.notes
         own = []
-        for n, scan in enumerate(found.scans):
-            line(f"Looking at the {domain}", n / len(found.scans), None)
+        for n, scan in enumerate(here.scans):
+            line(f"Looking at the {domain}", n / len(here.scans), None)
             own.append(_examined(scan, domain, settings, options.thumbnails))
         findings += released.of_one_size(own)
         line.end()
@@ -101,9 +101,24 @@ def settings_of(options: argparse.Namespace) -> DataSettings:
         raise Failure(USAGE, str(error)) from error
 
 
-def _check_places(options: argparse.Namespace) -> None:
+def _found(options: argparse.Namespace, settings: DataSettings) -> dict[str, sources.Found | DataError]:
+    """What each place on the disk holds, by domain, or why it holds nothing."""
+    found: dict[str, sources.Found | DataError] = {}
+    for domain in ("source", "target"):
+        place = getattr(options, domain)
+        if place and place not in PHANTOMS:
+            try:
+                found[domain] = sources.find(place, settings.labelled(domain), settings.excluded(domain))
+            except DataError as error:
+                found[domain] = error
+    return found
+
+
+def _check_places(options: argparse.Namespace, found: dict[str, sources.Found | DataError]) -> None:
     """Find out before the work that an output cannot be written."""
-    check_outputs({"--json": options.json})
+    lists = [path for domain in found if (path := Path(getattr(options, domain)).expanduser()).is_file()]
+    here = [f for f in found.values() if isinstance(f, sources.Found)]
+    check_outputs({"--json": options.json}, *lists, *(file for f in here for file in f.files))
     if options.thumbnails is not None:
         try:
             options.thumbnails.mkdir(parents=True, exist_ok=True)

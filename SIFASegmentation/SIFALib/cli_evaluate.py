@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from . import evaluation, models
@@ -30,7 +30,7 @@ from .cli_run import (
     table,
     write_text,
 )
-from .datasets import DataError, label_values
+from .datasets import DataError, label_values, sources
 from .evaluation import Case, Summary
 from .job import Options, Progress
 from .model_card import ModelCard, ModelError
@@ -52,12 +52,15 @@ def run(options: argparse.Namespace) -> int:
         statistics = options.statistics or _statistics_of(card)
         with fails_as(BAD_INPUT, DataError):
             files = _npz_files(options.images)
+        _check_outputs(options, files)
         steps = evaluation.published(files, segmenter, card, statistics, options.device)
     else:
         with fails_as(USAGE, ValueError):
             mapping = label_values.parse(options.label_values) if options.label_values else {}
         with fails_as(BAD_INPUT, DataError):
             found = evaluation.pairs(options.images, options.labels, tuple(options.exclude))
+        listed = [options.images] if options.images.is_file() else []
+        _check_outputs(options, [*listed, *sources.files_of(found)])
         settings = Options(device=options.device, precision=options.precision, modality=options.modality)
         steps = evaluation.product(found, segmenter, card, settings, mapping)
     cases = _run(steps, options)
@@ -69,8 +72,7 @@ def _check(options: argparse.Namespace) -> None:
     """Find out before the work what cannot be. Failure."""
     from . import engine
 
-    outputs = {"--json": options.json, "--csv": options.csv}
-    check_outputs({name: path for name, path in outputs.items() if path != STDOUT})
+    _check_outputs(options, [])
     if options.json == STDOUT and options.csv == STDOUT:
         raise Failure(USAGE, "--json and --csv cannot both be printed; give one of them a file.")
     with fails_as(USAGE, ValueError):
@@ -86,6 +88,12 @@ def _check(options: argparse.Namespace) -> None:
         )
     if options.protocol != "published" and options.statistics:
         raise Failure(USAGE, "--statistics belongs to --protocol published.")
+
+
+def _check_outputs(options: argparse.Namespace, inputs: Sequence[Path]) -> None:
+    """Failure if an output cannot be written, or would be written over one of the inputs."""
+    outputs = {"--json": options.json, "--csv": options.csv}
+    check_outputs({name: path for name, path in outputs.items() if path != STDOUT}, *inputs)
 
 
 def _statistics_of(card: ModelCard) -> str:

@@ -7,11 +7,12 @@ import os
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from . import scan_files
 from .model_card import ModelError
 from .structures import Structure
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from .models import ModelPackage, ModelStore
 
 OK, OTHER, USAGE, BAD_INPUT, MODEL, NO_HEART, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
+
+TEXTS = ("--json", "--csv", "--report")  # outputs that are no images
 
 
 class Failure(Exception):
@@ -48,6 +51,11 @@ def sentence(error: BaseException) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
+def sayable(text: str) -> str:
+    """The text with ? for what no UTF-8 file can hold: bytes in the names of files that are no text."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def say(text: str = "") -> None:
     sys.stdout.write(f"{text}\n")
 
@@ -56,23 +64,21 @@ def complain(text: str) -> None:
     sys.stderr.write(f"sifa: {text}\n")
 
 
-def check_outputs(outputs: Mapping[str, Path | None], source: Path | None = None) -> None:
+def check_outputs(outputs: Mapping[str, Path | None], *inputs: Path) -> None:
     """Find out before the work, not after it, that an output cannot be written. Failure.
 
-    outputs: what the command line calls it -> file. source: the input, which is never written over.
+    outputs: what the command line calls it -> file. inputs: files and DICOM folders, which are never written over, nor
+    is any file that they are made of.
     """
-    seen: dict[Path, str] = {}
+    seen: dict[str, str] = {}
     for name, path in outputs.items():
         if path is None:
             continue
-        place = path.resolve()
-        if source is not None and place == source.resolve():
-            raise Failure(
-                USAGE, f"{name} {path} is the input, which is never written over; choose another name."
-            )
+        place = os.path.realpath(path)
         if place in seen:
             raise Failure(USAGE, f"{name} and {seen[place]} are the same file, {path}; choose another name.")
         seen[place] = name
+        keep_inputs(name, path, inputs)
         if path.is_dir():
             raise Failure(OUTPUT, f"{path} is a folder; give a file name in it.")
         if not path.parent.is_dir():
@@ -85,12 +91,24 @@ def check_outputs(outputs: Mapping[str, Path | None], source: Path | None = None
             raise Failure(OUTPUT, f"The folder {path.parent} cannot be written to ({reason}).") from error
 
 
+def keep_inputs(name: str, path: Path, inputs: Iterable[Path]) -> None:
+    """Failure if the output would take the place of an input, of a part of one, or, being text, of any scan."""
+    for source in inputs:
+        if scan_files.is_part(source, path):
+            what = "the input" if scan_files.same(path, source) else f"a file of the input {source}"
+            raise Failure(
+                USAGE, f"{name} {path} is {what}, which is never written over; choose another name."
+            )
+    if name in TEXTS and scan_files.is_scan(path):
+        raise Failure(USAGE, f"{name} {path} is a scan that is there already; choose another name.")
+
+
 def write_text(text: str, path: Path) -> None:
     """Write a text file; it appears complete or not at all. Raises OSError."""
     temporary = path.with_name(f".{uuid.uuid4().hex}")
     try:
         with open(temporary, "x", encoding="utf-8") as file:
-            file.write(text)
+            file.write(sayable(text))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

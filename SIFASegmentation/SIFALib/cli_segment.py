@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from . import dicom_seg, models, volume
+from . import dicom_seg, models, scan_files, volume
 from .cli_run import (
     BAD_INPUT,
     MODEL,
@@ -70,6 +70,7 @@ def segment(options: argparse.Namespace) -> int:
 
     start = time.perf_counter()
     with fails_as(BAD_INPUT, VolumeError, OSError):
+        scan_files.check_name(options.input)
         scan = volume.read(options.input)
         volume.check(scan)
         reference = None
@@ -201,7 +202,7 @@ def check_dicom(source: Path, output: Path) -> None:
             f"{source} is no DICOM series, and DICOM SEG ({output}) needs one as its input; give the folder of the "
             "series, or let OUT end in .seg.nrrd.",
         )
-    if output.resolve().parent == source.resolve():
+    if scan_files.same(output.parent, source):
         raise Failure(
             USAGE,
             f"{output} would lie among the files of the scan, as a second series; choose another folder.",

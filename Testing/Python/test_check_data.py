@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import training_data
+from SIFALib import volume
 from SIFALib.cli import main
 from SIFALib.cli_run import BAD_INPUT, OK, OUTPUT, USAGE
 from SIFALib.datasets import DataError, prepared
@@ -259,3 +261,56 @@ def test_released_volumes_of_different_sizes_are_refused_as_training_refuses_the
     said = " ".join(capsys.readouterr().out.split())
     assert "v2.npz has slices of 136 x 136 pixels" in said and "--exclude target:v2.npz" in said
     assert main(["check-data", "--target", str(place), "--exclude", "target:v2.npz"]) == OK
+
+
+@pytest.mark.parametrize("options", [(), ("--exclude", "source:s1"), ("--exclude", "source:nobody")])
+@pytest.mark.parametrize("scan", ["source/s1.nii.gz", "source/s1_label.nii.gz", "target/t100.nrrd"])
+def test_a_report_never_takes_the_place_of_a_scan(data, capsys, scan, options):
+    before = (data / scan).read_bytes()
+    assert check(data, "--json", str(data / scan), *options) == USAGE
+    assert re.search("is the input, which is never written over|is a scan that is", capsys.readouterr().err)
+    assert (data / scan).read_bytes() == before
+
+
+def test_a_report_never_takes_the_place_of_a_list_of_scans(data, capsys):
+    scans = data / "list.json"
+    scans.write_text(json.dumps({"images": [str(p) for p in sorted((data / "target").iterdir())]}))
+    before = scans.read_text()
+    assert main(["check-data", "--target", str(scans), "--json", str(scans)]) == USAGE
+    assert scans.read_text() == before
+
+
+@pytest.mark.parametrize("file", ["s1.nii.gz", "s1_label.nii.gz"])
+def test_what_nobody_foresaw_of_one_file_ends_no_check(data, capsys, monkeypatch, file):
+    real = volume.read
+
+    def read(path):
+        if path.name == file:
+            raise OverflowError("cannot convert float infinity to integer")
+        return real(path)
+
+    monkeypatch.setattr(volume, "read", read)
+    assert check(data) == BAD_INPUT
+    shown = capsys.readouterr()
+    assert f"{file} cannot be used (OverflowError: cannot convert float infinity to integer)" in shown.out
+    assert "good" in shown.out or "the other 4" in shown.out
+    assert "Traceback" not in shown.err
+    with pytest.raises(DataError, match=file.replace(".", r"\.")):
+        prepared(settings(data), data / "cache")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_links_that_lead_nowhere_end_no_check(data, capsys):
+    (data / "target" / "loop.nii.gz").symlink_to("loop.nii.gz")
+    (data / "target" / "round").symlink_to("round")
+    (data / "target" / "back").symlink_to("..")
+    assert check(data) == BAD_INPUT
+    assert "loop.nii.gz is gone" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_in_a_circle_is_no_scan(tmp_path, capsys):
+    (tmp_path / "loop.nii.gz").symlink_to("loop.nii.gz")
+    for output in ("out.nrrd", "out.dcm"):
+        assert main(["segment", str(tmp_path / "loop.nii.gz"), str(tmp_path / output)]) == BAD_INPUT
+        assert "loop.nii.gz does not exist" in capsys.readouterr().err

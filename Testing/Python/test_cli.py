@@ -126,6 +126,18 @@ def test_quiet_prints_nothing(sifa, case, tmp_path):
     assert sifa("segment", case / "scan.nrrd", tmp_path / "out.nii.gz", "--quiet") == (0, "", "")
 
 
+def test_voxels_beside_a_header_are_no_place_for_results(sifa, case, tmp_path):
+    image = sitk.ReadImage(str(case / "scan.nrrd"))
+    sitk.WriteImage(image, str(tmp_path / "n.nhdr"))
+    (tmp_path / "n.raw").rename(tmp_path / "data.nrrd")
+    header = tmp_path / "n.nhdr"
+    header.write_text(header.read_text().replace("n.raw", "data.nrrd"))
+    before = (tmp_path / "data.nrrd").read_bytes()
+    code, _, said = sifa("segment", header, tmp_path / "data.nrrd")
+    assert code == 2 and "data.nrrd is a file of the input" in said
+    assert (tmp_path / "data.nrrd").read_bytes() == before
+
+
 def test_a_folder_of_dicom_files_is_segmented(sifa, tmp_path):
     folder = tmp_path / "series"
     folder.mkdir()
@@ -149,6 +161,13 @@ def test_a_folder_of_dicom_files_is_segmented(sifa, tmp_path):
         writer.SetFileName(str(folder / f"{k:03}.dcm"))
         writer.Execute(plane)
     assert sifa("segment", folder, tmp_path / "out.nii.gz", "--quiet")[0] == 0
+    report = folder / "report.json"  # which may lie beside the slices, and be written again
+    for _ in range(2):
+        assert sifa("segment", folder, tmp_path / "out.nii.gz", "--quiet", "--report", report)[0] == 0
+    before = (folder / "005.dcm").read_bytes()
+    code, _, said = sifa("segment", folder, tmp_path / "o.nii.gz", "--report", folder / "005.dcm")
+    assert code == 2 and "005.dcm is a file of the input" in said and not (tmp_path / "o.nii.gz").exists()
+    assert (folder / "005.dcm").read_bytes() == before
     out = sitk.ReadImage(str(tmp_path / "out.nii.gz"))
     assert out.GetSize() == image.GetSize()
     np.testing.assert_allclose(out.GetOrigin(), image.GetOrigin(), atol=1e-3)

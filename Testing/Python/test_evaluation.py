@@ -220,6 +220,15 @@ def test_files_that_cannot_be_judged_are_all_named_before_any_work(folder: Path,
     assert evaluate(folder, "--label-values", "mmwhs", "--exclude", "mr_0_image", "--quiet") == 0
 
 
+@pytest.mark.parametrize("file", ["images/mr_0_image.nii.gz", "labels/mr_1_label.nii.gz"])
+@pytest.mark.parametrize("option", ["--json", "--csv"])
+def test_a_table_never_takes_the_place_of_a_scan(folder: Path, capsys, file: str, option: str) -> None:
+    before = (folder / file).read_bytes()
+    assert evaluate(folder, "--label-values", "500=3", option, str(folder / file)) == 2
+    assert "choose another name" in capsys.readouterr().err
+    assert (folder / file).read_bytes() == before
+
+
 def test_label_maps_beside_the_scans_are_found_too(folder: Path) -> None:
     for file in (folder / "labels").iterdir():
         file.rename(folder / "images" / file.name)

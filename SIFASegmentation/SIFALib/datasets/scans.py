@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from .. import slices, volume
+from .. import scan_files, slices, volume
 from ..intensity import looks_like_hounsfield
 from ..volume import Geometry, Volume, VolumeError
 from . import label_values
 from .settings import DataSettings
 from .sources import Scan
+
+log = logging.getLogger(__name__)
 
 FEW_SLICES = 3  # native slices; fewer are named
 SAME_PLACE = 0.1  # of the smallest spacing: how far corners of image and label map may lie apart
@@ -75,9 +79,13 @@ def examine(scan: Scan, domain: str, settings: DataSettings) -> tuple[Finding, L
     image = _read(scan.image, notes)
     labels = None
     if image is not None:
-        _look(image, settings, notes)
-        if settings.labelled(domain):
-            labels = _labels_of(scan, image, settings, notes)
+        try:
+            _look(image, settings, notes)
+            if settings.labelled(domain):
+                labels = _labels_of(scan, image, settings, notes)
+        except Exception as error:  # nobody foresaw it, and the other scans are still to be looked at
+            log.warning("%s cannot be judged", scan.image, exc_info=error)
+            notes.problems.append(_unforeseen(scan.image, error))
     finding = Finding(
         domain, scan.name, str(scan.image), str(scan.label or ""), scan.kind,
         **notes.facts, problems=tuple(notes.problems), warnings=tuple(notes.warnings),
@@ -87,8 +95,9 @@ def examine(scan: Scan, domain: str, settings: DataSettings) -> tuple[Finding, L
     return finding, Loaded(image, labels)
 
 
-def _read(path, notes: _Notes) -> Volume | None:
+def _read(path: Path, notes: _Notes) -> Volume | None:
     try:
+        scan_files.check_name(path)
         return volume.read(path)
     except VolumeError as error:
         notes.problems.append(str(error))
@@ -96,7 +105,15 @@ def _read(path, notes: _Notes) -> Volume | None:
         notes.problems.append(f"{path} is gone; bring it back or leave it out.")
     except OSError as error:
         notes.problems.append(f"{path} cannot be read ({error.strerror or error}).")
+    except Exception as error:  # as above
+        log.warning("%s cannot be read", path, exc_info=error)
+        notes.problems.append(_unforeseen(path, error))
     return None
+
+
+def _unforeseen(path: Path, error: Exception) -> str:
+    what = " ".join(str(error).split()).rstrip(".")
+    return f"{path} cannot be used ({type(error).__name__}: {what}). It may be damaged; copy it again or leave it out."
 
 
 def _look(image: Volume, settings: DataSettings, notes: _Notes) -> None:

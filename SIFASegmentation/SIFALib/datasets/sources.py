@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,6 +59,16 @@ class Found:
 
     scans: tuple[Scan, ...]
     notes: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> list[Path]:
+        """The images and label maps."""
+        return files_of(self.scans)
+
+
+def files_of(scans: Iterable[Scan]) -> list[Path]:
+    """The images and label maps of scans; an image may be the folder of a DICOM series."""
+    return [file for scan in scans for file in (scan.image, scan.label) if file is not None]
 
 
 def find(place: str, labelled: bool, exclude: tuple[str, ...] = ()) -> Found:
@@ -143,7 +153,7 @@ def _pairs(path: Path, data: object) -> list[tuple[Path, Path | None]]:
 
 
 def _in_folder(folder: Path, labelled: bool) -> Found:
-    files = sorted(_items(folder, 0))
+    files = sorted(_items(folder))
     for suffixes in (RECORD_SUFFIXES, (NPZ,)):
         special = [f for f in files if f.name.lower().endswith(suffixes)]
         if special and len(special) == len(files):
@@ -162,22 +172,35 @@ def _in_folder(folder: Path, labelled: bool) -> Found:
     return Found(tuple(sorted(scans, key=lambda s: s.name)), tuple(notes))
 
 
-def _items(folder: Path, depth: int) -> Iterator[Path]:
-    """Image files below a folder, and folders that hold DICOM files."""
+def _items(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
+    """Image files below a folder, and folders that hold DICOM files; links that lead nowhere, too, to be told of.
+
+    above: the real paths of the folders on the way, so that a link to one of them ends there.
+    """
     try:
         entries = sorted(os.scandir(folder), key=lambda e: e.name)
     except OSError as error:
         raise DataError(f"The folder {folder} cannot be read ({error.strerror}).") from error
-    entries = [e for e in entries if not e.name.startswith(".")]
-    files = [Path(e.path) for e in entries if e.is_file()]
+    above = (*above, os.path.realpath(folder))
+    folders, files, lost = [], [], []
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        path = Path(entry.path)
+        if path.is_dir():
+            folders.append(path)
+        elif path.is_file():
+            files.append(path)
+        elif path.is_symlink() and not _exists(path):
+            lost.append(path)
     if any(_is_dicom(f) for f in files):
         yield folder
     known = (*SUFFIXES, *RECORD_SUFFIXES, NPZ)
-    yield from (f for f in files if f.name.lower().endswith(known))
-    if depth < MOST_DEPTH:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _items(Path(entry.path), depth + 1)
+    yield from (f for f in files + lost if f.name.lower().endswith(known))
+    if len(above) <= MOST_DEPTH:
+        for path in folders:
+            if os.path.realpath(path) not in above:
+                yield from _items(path, above)
 
 
 def _is_dicom(file: Path) -> bool:
@@ -203,7 +226,7 @@ def _folders(file: Path, folder: Path) -> set[str]:
 def _key(file: Path, folder: Path) -> str:
     """What image and label map of one scan have in common: the path without the words that tell them apart."""
     parts = [p for p in file.relative_to(folder).parts[:-1] if p.lower() not in IMAGE_FOLDERS | LABEL_FOLDERS]
-    stem = _stem(file) if file.is_file() else file.name
+    stem = file.name if file.is_dir() else _stem(file)
     if file.is_dir() and (file == folder or stem.lower() in IMAGE_FOLDERS):
         stem = folder.name if file == folder else ""
     stem = _LABEL.sub("", stem)
