@@ -34,13 +34,13 @@ _LAYOUTS = {
 }
 
 
-def check_nifti(path: Path) -> None:
-    """Raise VolumeError if a NIfTI file is cut off or its header cannot be; other kinds of file pass.
+def check_nifti(path: Path) -> bool:
+    """Raise VolumeError if a NIfTI file is cut off or its header cannot be; False for another kind of file.
 
     A compressed file is only unpacked if the length noted at its end is not the expected one.
     """
     if not path.name.lower().endswith((".nii", ".nii.gz")):
-        return
+        return False
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     try:
@@ -50,6 +50,7 @@ def check_nifti(path: Path) -> None:
             raise VolumeError(f"{path} is cut off: voxels are missing at its end. Copy it again.")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise VolumeError(f"{path} is damaged or cut off ({error}). Copy it again.") from error
+    return expected is not None
 
 
 def _expected_size(header: bytes, path: Path) -> int | None:

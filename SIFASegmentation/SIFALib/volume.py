@@ -279,6 +279,7 @@ def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
         sitk.WriteImage(image, str(temporary), True)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        _check_written(temporary, path)
         os.replace(temporary, path)
     except RuntimeError as error:
         raise OSError(
@@ -286,6 +287,18 @@ def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _check_written(temporary: Path, path: Path) -> None:
+    """OSError if not all of the file is there: of a full disk ITK says nothing when it writes NIfTI."""
+    from .nifti_file import check_nifti
+
+    try:
+        whole = check_nifti(temporary) or ".nii" not in temporary.suffixes
+    except VolumeError:
+        whole = False
+    if not whole:
+        raise OSError(f"{path} cannot be written: only a part of it reached the disk; is the disk full?")
 
 
 def _stem(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,27 @@ def test_a_failed_write_leaves_the_former_file_and_nothing_else(
     monkeypatch.setattr(sitk, "WriteImage", full_disk)
     with pytest.raises(OSError, match=r"cannot be written: .*no space left.*disk full"):
         volume.write(a_volume(np.uint8), path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("part", [0.0, 0.001, 0.5, 0.999])
+def test_a_file_that_is_only_partly_written_is_told_and_replaces_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, part: float
+):
+    """Of a full disk ITK's NIfTI writer raises nothing."""
+    path = tmp_path / f"labels{suffix}"
+    volume.write(a_volume(), path)
+    before = path.read_bytes()
+    write = sitk.WriteImage
+
+    def short(image: sitk.Image, name: str, *rest: bool) -> None:
+        write(image, name, *rest)
+        os.truncate(name, int(part * os.path.getsize(name)))
+
+    monkeypatch.setattr(sitk, "WriteImage", short)
+    with pytest.raises(OSError, match=f"labels{suffix} cannot be written: only a part of it .* disk full"):
+        volume.write(a_volume(np.float32), path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
