@@ -20,6 +20,8 @@ SAME_ORIENTATION = 1e-3  # by which the direction cosines of a series' slices ma
 EVEN_STEPS = 0.1  # by which the distances of slices may differ, of their median: rounding, gantry tilt
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 
+NOT_NUMBERS = "{} holds {} voxels that are not numbers (NaN or infinite); replace them first."
+
 
 class VolumeError(ValueError):
     """An image that cannot be used; the message says why, in which file, and what to do."""
@@ -139,9 +141,11 @@ def _read_file(path: Path) -> Volume:
         )
     if path.stat().st_size == 0:
         raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
-    from .nifti_file import check_nifti  # it raises this module's VolumeError
+    from .nifti_file import check_nifti  # they raise this module's VolumeError
+    from .packed_voxels import check_packed
 
     check_nifti(path)
+    check_packed(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -253,9 +257,7 @@ def check(volume: Volume) -> None:
         )
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
         bad = int(array.size - np.isfinite(array).sum())
-        raise VolumeError(
-            f"{name} holds {bad} voxels that are not numbers (NaN or infinite); replace them first."
-        )
+        raise VolumeError(NOT_NUMBERS.format(name, bad))
     low, high = array.min(), array.max()
     if low == high:
         raise VolumeError(f"{name} is constant (every voxel is {low}); there is nothing to see in it.")
@@ -294,7 +296,7 @@ def _check_written(temporary: Path, path: Path) -> None:
     from .nifti_file import check_nifti
 
     try:
-        whole = check_nifti(temporary) or ".nii" not in temporary.suffixes
+        whole = check_nifti(temporary, finite=False) or ".nii" not in temporary.suffixes
     except VolumeError:
         whole = False
     if not whole:
