@@ -16,8 +16,6 @@ import numpy as np
 import SimpleITK as sitk
 
 MIN_SIZE = (16, 16, 1)  # voxels, the two larger sides and the smallest: below this no heart can be told
-SAME_ORIENTATION = 1e-3  # by which the direction cosines of a series' slices may differ
-EVEN_STEPS = 0.1  # by which the distances of slices may differ, of their median: rounding, gantry tilt
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 NOT_NUMBERS = "{} holds {} voxels that are not numbers (NaN or infinite); replace them first."
@@ -129,7 +127,11 @@ def read(path: str | os.PathLike) -> Volume:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; check the path.")
-    return _read_dicom(path) if path.is_dir() else _read_file(path)
+    if not path.is_dir():
+        return _read_file(path)
+    from .dicom_folder import read_series  # it raises this module's VolumeError
+
+    return read_series(path)
 
 
 def _read_file(path: Path) -> Volume:
@@ -152,19 +154,19 @@ def _read_file(path: Path) -> Volume:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise VolumeError(
-            f"{path} cannot be read as an image: {_reason(error)}. It may be damaged."
+            f"{path} cannot be read as an image: {reason_of(error)}. It may be damaged."
         ) from error
-    _check_header(path, reader.GetDimension(), reader.GetSize(), reader.GetNumberOfComponents())
+    check_header(path, reader.GetDimension(), reader.GetSize(), reader.GetNumberOfComponents())
     try:
         image = reader.Execute()
     except (RuntimeError, MemoryError) as error:
-        raise VolumeError(f"{path} is damaged or cut off: {_reason(error)}. Copy it again.") from error
+        raise VolumeError(f"{path} is damaged or cut off: {reason_of(error)}. Copy it again.") from error
     while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
         image = image[..., 0]
     return Volume.of(image, _stem(path))
 
 
-def _check_header(path: Path, dimension: int, size: Sequence[int], components: int) -> None:
+def check_header(path: Path, dimension: int, size: Sequence[int], components: int) -> None:
     if dimension < 3:
         raise VolumeError(f"{path} has {dimension} dimensions; a volume with three is needed.")
     if any(n > 1 for n in size[3:]):
@@ -179,61 +181,6 @@ def _check_header(path: Path, dimension: int, size: Sequence[int], components: i
     if np.prod([float(n) for n in size]) > 4e9:
         raise VolumeError(
             f"{path} claims to hold {tuple(size)} voxels, too many to be read; its header may be damaged."
-        )
-
-
-def dicom_files(folder: str | os.PathLike) -> tuple[str, ...]:
-    """The files of the one DICOM series in a folder, in the order in which `read` stacks them along k. VolumeError."""
-    series = [s for s in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)) if s]
-    if not series:
-        raise VolumeError(f"{folder} holds no DICOM series; give the folder that the DICOM files lie in.")
-    if len(series) > 1:
-        raise VolumeError(
-            f"{folder} holds {len(series)} DICOM series; put the files of the one that you want into a folder of their own."
-        )
-    return sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
-
-
-def _read_dicom(folder: Path) -> Volume:
-    files = dicom_files(folder)
-    if len(files) > 1:
-        _check_slices(folder, files)
-    try:
-        image = sitk.ReadImage(files if len(files) > 1 else files[0])
-    except RuntimeError as error:
-        raise VolumeError(f"The DICOM series in {folder} cannot be read: {_reason(error)}.") from error
-    _check_header(folder, image.GetDimension(), image.GetSize(), image.GetNumberOfComponentsPerPixel())
-    return Volume.of(image, folder.resolve().name)
-
-
-def _check_slices(folder: Path, files: Sequence[str]) -> None:
-    """Raise VolumeError unless the files are the slices of one volume: one orientation, even steps, none twice."""
-    positions, orientations = [], []
-    reader = sitk.ImageFileReader()
-    for file in files:
-        reader.SetFileName(file)
-        try:
-            reader.ReadImageInformation()
-            positions.append([float(x) for x in reader.GetMetaData("0020|0032").split("\\")])
-            orientations.append([float(x) for x in reader.GetMetaData("0020|0037").split("\\")])
-        except (RuntimeError, ValueError) as error:
-            raise VolumeError(
-                f"{file} does not say where its slice lies; it is no slice of a volume."
-            ) from error
-    if np.ptp(orientations, axis=0).max() > SAME_ORIENTATION:
-        raise VolumeError(f"The slices in {folder} lie in different orientations; give one stack of slices.")
-    along = np.sort(np.array(positions) @ np.cross(orientations[0][:3], orientations[0][3:]))
-    steps = np.diff(along)
-    if steps.min() < 0.01:
-        raise VolumeError(
-            f"{folder} holds several slices at the same place: a sequence of volumes, or files that are there twice. "
-            "Give one volume."
-        )
-    if steps.max() - steps.min() > EVEN_STEPS * np.median(steps):
-        where = along[int(np.argmax(steps))]
-        raise VolumeError(
-            f"The slices in {folder} lie {steps.min():.2f} to {steps.max():.2f} mm apart (widest at {where:.1f} mm); "
-            "slices are missing. Export the series again."
         )
 
 
@@ -285,7 +232,7 @@ def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
         os.replace(temporary, path)
     except RuntimeError as error:
         raise OSError(
-            f"{path} cannot be written: {_reason(error)}; is the disk full or the folder protected?"
+            f"{path} cannot be written: {reason_of(error)}; is the disk full or the folder protected?"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -308,7 +255,7 @@ def _stem(path: Path) -> str:
     return path.name[: -len(suffix)] or path.name
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The last line of ITK's message, without its addresses."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     last = lines[-1] if lines else type(error).__name__

@@ -116,6 +116,55 @@ def test_a_folder_of_two_dicom_series_is_refused(tmp_path: Path):
         volume.read(tmp_path / "two")
 
 
+def damage(file: Path, how: str) -> None:
+    data = file.read_bytes()
+    changed = {
+        "cut": data[: len(data) - 100],
+        "cut in its head": data[:200],
+        "cut before its head": data[:100],
+        "empty": b"",
+        "zeros": bytes(len(data)),
+        "text": b"Dear colleague",
+    }
+    file.write_bytes(changed[how])
+
+
+@pytest.mark.parametrize("how", ["cut", "cut in its head", "cut before its head", "empty", "zeros", "text"])
+@pytest.mark.parametrize("suffix", [".dcm", ""])
+@pytest.mark.parametrize("slices", [(4,), (2,), (0, 1, 3, 4)])
+def test_a_dicom_series_with_a_damaged_file_is_refused_by_the_name_of_the_file(
+    tmp_path: Path, how: str, suffix: str, slices: tuple[int, ...]
+):
+    """The reader drops such files without a word; at the end of a series no gap tells of it."""
+    folder = tmp_path / "series"
+    write_dicom(a_volume(np.int16, (20, 24, 6)), folder)
+    for file in list(folder.iterdir()):
+        file.rename(file.with_suffix(suffix))
+    for k in slices:
+        damage(folder / f"1-{k}{suffix}", how)
+    shown = ", ".join(f"1-{k}{suffix}" for k in slices[:3]) + (" and 1 more" if len(slices) > 3 else "")
+    with pytest.raises(VolumeError, match=rf"series is incomplete: no slice can be read from {shown}\. Copy"):
+        volume.read(folder)
+
+
+def test_other_files_beside_a_dicom_series_do_not_matter(tmp_path: Path):
+    original = a_volume(np.int16, (20, 24, 5))
+    write_dicom(original, tmp_path)
+    slice_of_it = (tmp_path / "1-1.dcm").read_bytes()
+    for name in ("README", "notes 1.txt", ".DS_Store", "Thumbs.db", "report.pdf", "viewer.exe", "empty"):
+        (tmp_path / name).write_bytes(b"" if name == "empty" else b"whatever" * 99)
+    (tmp_path / "._1-1.dcm").write_bytes(b"AppleDouble")
+    (tmp_path / "DICOMDIR").write_bytes(slice_of_it[:300])
+    ct, report = b"1.2.840.10008.5.1.4.1.1.2\0", b"1.2.840.10008.5.1.4.1.1.88.11"
+    head = slice_of_it[:400].replace(
+        b"UI" + bytes([len(ct), 0]) + ct, b"UI" + bytes([30, 0]) + report + b"\0"
+    )
+    assert report in head
+    (tmp_path / "1-9.dcm").write_bytes(head)  # DICOM, but no image
+    (tmp_path / "subfolder.dcm").mkdir()
+    assert np.array_equal(volume.read(tmp_path).array, original.array)
+
+
 def test_a_failed_write_leaves_the_former_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
