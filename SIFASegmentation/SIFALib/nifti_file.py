@@ -115,8 +115,12 @@ def _voxels(header: bytes, path: Path) -> _Voxels | None:
         return struct.unpack_from(f"{order}{kind}", header, place)
 
     count, *dims = field(*layout.dim)
-    dims = dims[:count] if 1 <= count <= 7 else []
-    if not dims or min(dims) < 1:
+    if not 1 <= count <= 7:
+        raise VolumeError(
+            f"{path} claims to have {count} dimensions, which cannot be; its header is damaged."
+        )
+    dims = dims[:count]
+    if min(dims) < 1:
         raise VolumeError(
             f"{path} claims to hold {tuple(dims)} voxels, which cannot be; its header is damaged."
         )
@@ -125,5 +129,9 @@ def _voxels(header: bytes, path: Path) -> _Voxels | None:
         shown = ", ".join(f"{s:g}" for s in spacing)
         raise VolumeError(f"{path} has the voxel spacing {shown} mm; it must be above 0. Mend its header.")
     (kind,), (bits,), (offset,) = field("h", layout.kind), field("h", layout.bits), field(*layout.offset)
+    if not math.isfinite(offset) or offset < 0:
+        raise VolumeError(
+            f"{path} claims that its voxels begin at byte {offset:g}, which cannot be; its header is damaged."
+        )
     floats = np.dtype(order + FLOATS[kind]) if kind in FLOATS else None
     return _Voxels(int(offset), int(offset) + math.prod(dims) * bits // 8, floats)

@@ -98,6 +98,12 @@ def bad(tmp_path_factory) -> Path:
     nifti_with(folder / "nan spacing.nii", at76=struct.pack("<4f", 1, 4, float("nan"), 4))
     nifti_with(folder / "negative size.nii", at40=struct.pack("<4h", 3, 40, 40, -5))
     nifti_with(folder / "huge.nii", at40=struct.pack("<4h", 3, 30000, 30000, 30000))
+    for name, offset in (("negative", -1000.0), ("infinite", float("inf")), ("nan", float("nan"))):
+        nifti_with(folder / f"{name} offset.nii", at108=struct.pack("<f", offset))
+    for count in (0, 9):
+        nifti_with(folder / f"{count} dimensions.nii", at40=struct.pack("<h", count))
+    metaimage(folder / "zero size.mha", size="0 40 40")
+    metaimage(folder / "far apart.mha", spacing="0.7 0.7 5000")
     metaimage(folder / "zero spacing.mha", spacing="0 1 1")
     metaimage(folder / "huge.mha", size="40000 40000 40000")
     (folder / "no files").mkdir()
@@ -165,6 +171,19 @@ def refused(capsys, folder: Path, code: int, sentence: str, *arguments: object) 
         ("nan spacing.nii", "nan spacing.nii has the voxel spacing 4, nan, 4 mm"),
         ("zero spacing.mha", "zero spacing.mha is damaged"),
         ("negative size.nii", "negative size.nii claims to hold (40, 40, -5) voxels, which cannot be"),
+        (
+            "negative offset.nii",
+            "negative offset.nii claims that its voxels begin at byte -1000, which cannot be",
+        ),
+        (
+            "infinite offset.nii",
+            "infinite offset.nii claims that its voxels begin at byte inf, which cannot be",
+        ),
+        ("nan offset.nii", "nan offset.nii claims that its voxels begin at byte nan, which cannot be"),
+        ("0 dimensions.nii", "0 dimensions.nii claims to have 0 dimensions, which cannot be"),
+        ("9 dimensions.nii", "9 dimensions.nii claims to have 9 dimensions, which cannot be"),
+        ("zero size.mha", "zero size.mha claims to hold (0, 40, 40) voxels, which cannot be"),
+        ("far apart.mha", "far apart has the voxel spacing 0.7, 0.7, 5000 mm, which no scanner has"),
         ("huge.nii", "huge.nii is cut off"),
         ("huge.mha", "huge.mha claims to hold (40000, 40000, 40000) voxels, too many to be read"),
         ("no files", "no files holds no DICOM series"),

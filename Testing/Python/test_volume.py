@@ -226,6 +226,19 @@ NOISE = np.random.default_rng(1).normal(size=(20, 20, 20)).astype(np.float32)
         (with_array(NOISE[:, :4, :4]), "only .* voxels large"),
         (with_array(NOISE, (1.0, 0.0, 1.0)), "spacing .* must be above 0"),
         (with_array(NOISE, (1.0, float("nan"), 1.0)), "spacing"),
+        (with_array(NOISE, (1.0, 1.0, 1e9)), r"spacing 1, 1, 1e\+09 mm, which no scanner has"),
+        (with_array(NOISE, (1e30, 1e30, 1e30)), "spacing .* which no scanner has"),
+        (with_array(NOISE, (0.7, 0.7, 5000.0)), "spacing 0.7, 0.7, 5000 mm, which no scanner has"),
+        (with_array(NOISE, (1000.0, 1000.0, 1000.0)), "spacing 1000, 1000, 1000 mm"),
+        (with_array(NOISE, (1e-4, 1e-4, 1e-4)), "spacing 0.0001, 0.0001, 0.0001 mm, which no scanner has"),
+        (with_array(NOISE, (0.1, 0.1, 10.0)), "is 2, 2, 200 mm large, which no scan of a heart is"),
+        (with_array(np.tile(NOISE, (1, 1, 4)), (50.0, 1.0, 1.0)), "is 4000, 20, 20 mm large"),
+        (with_array(NOISE.astype(np.float64) * 1e300), r"values from -.*e\+300 .* cannot be computed with"),
+        (with_array(NOISE * np.float32(1e37)), "cannot be computed with"),
+        (
+            Volume(NOISE, Geometry((20, 20, 20), (0.0, float("nan"), 0.0), (1.0,) * 3), "scan.nii.gz"),
+            "has its origin at 0, nan, 0 mm, which is no place",
+        ),
         (with_array(NOISE.astype(np.complex64)), "complex64; a grey image"),
         (
             Volume(NOISE, Geometry((20, 20, 20), (0.0,) * 3, (1.0,) * 3, (0.0,) * 9), "scan.nii.gz"),
@@ -242,6 +255,11 @@ def test_unusable_volumes_are_refused_by_name(bad: Volume, sentence: str):
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
 def test_usual_volumes_pass(dtype: type):
     volume.check(with_array((NOISE * 20 + 100).astype(dtype)))
+
+
+@pytest.mark.parametrize("spacing", [(0.08, 0.08, 0.2), (0.6, 0.6, 0.75), (1.4, 1.4, 10.0), (3.0, 3.0, 50.0)])
+def test_the_spacing_of_every_scanner_passes(spacing: tuple[float, float, float]):
+    volume.check(with_array(np.tile(NOISE, (1, 10, 10)), spacing))
 
 
 def test_a_volume_refuses_an_array_that_does_not_fit_its_geometry():
