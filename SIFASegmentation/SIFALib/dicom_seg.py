@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import __version__, volume
+from . import __version__, dicom_folder
 from .structures import LONGEST_NAME, Code, Structure
 from .volume import Geometry, Volume, VolumeError
 
@@ -78,7 +78,7 @@ def prepare(
     Raises VolumeError if its slices do not lie where the volume's do, or if highdicom refuses its headers.
     """
     folder = Path(folder)
-    headers = tuple(_header(file) for file in volume.dicom_files(folder))
+    headers = tuple(_header(file) for file in dicom_folder.dicom_files(folder))
     _check_places(folder, headers, geometry)
     reference = Reference(folder, headers, geometry, tuple(structures), card)
     trial = np.zeros(geometry.shape, np.uint8)

@@ -1,20 +1,24 @@
-"""What ITK lets pass in NIfTI files: missing voxels (it reads them as zeros), spacing 0 (it reads 1 mm).
+"""What ITK lets pass in NIfTI files: missing and damaged voxels, voxels that are not numbers (it reads all of them as
+zeros), spacing 0 (it reads 1 mm).
 
 Header fields as in the definitions nifti1.h and nifti2.h of the NIfTI Data Format Working Group.
 """
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .volume import VolumeError
+import numpy as np
 
-CHUNK = 4 * 1024**2
+from .packed_voxels import CHUNK, GZIP, unpack
+from .volume import NOT_NUMBERS, VolumeError
+
+FLOATS = {16: "f4", 64: "f8"}  # numpy's names of the data types that can hold what is no number
 
 
 @dataclass(frozen=True)
@@ -23,37 +27,81 @@ class _Layout:
 
     size: int
     dim: tuple[str, int]
+    kind: int
     bits: int
     spacing: tuple[str, int]
     offset: tuple[str, int]
 
 
 _LAYOUTS = {
-    348: _Layout(348, ("8h", 40), 72, ("8f", 76), ("f", 108)),
-    540: _Layout(540, ("8q", 16), 14, ("8d", 104), ("q", 168)),
+    348: _Layout(348, ("8h", 40), 70, 72, ("8f", 76), ("f", 108)),
+    540: _Layout(540, ("8q", 16), 12, 14, ("8d", 104), ("q", 168)),
 }
 
 
-def check_nifti(path: Path) -> None:
-    """Raise VolumeError if a NIfTI file is cut off or its header cannot be; other kinds of file pass.
+@dataclass(frozen=True)
+class _Voxels:
+    """Where the voxels lie in the unpacked file, in bytes; `floats`: numpy's type of them, None for whole numbers."""
 
-    A compressed file is only unpacked if the length noted at its end is not the expected one.
+    start: int
+    end: int
+    floats: np.dtype | None
+
+
+def check_nifti(path: Path, finite: bool = True) -> bool:
+    """Raise VolumeError if a NIfTI file is damaged or cut off, or its header cannot be; False for another kind of file.
+
+    finite: refuse voxels that are not numbers, too. Whole numbers that are not packed are not read at all.
     """
     if not path.name.lower().endswith((".nii", ".nii.gz")):
-        return
+        return False
     with open(path, "rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
+        packed = file.read(2) == GZIP
     try:
-        with gzip.open(path) if packed else open(path, "rb") as file:
-            expected = _expected_size(file.read(540), path)
-        if expected is not None and not _has_size(path, expected, packed):
-            raise VolumeError(f"{path} is cut off: voxels are missing at its end. Copy it again.")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise VolumeError(f"{path} is damaged or cut off ({error}). Copy it again.") from error
+        header = b""
+        for chunk in _chunks(path, packed, 540):
+            header += chunk
+            if len(header) >= 540:
+                break
+        voxels = _voxels(header[:540], path)
+        if voxels is None:
+            return False
+        if packed or (finite and voxels.floats):
+            length, bad = _look_through(_chunks(path, packed, CHUNK), voxels)
+        else:
+            length, bad = path.stat().st_size, 0
+    except EOFError as error:
+        raise VolumeError(f"{path} is cut off: voxels are missing at its end. Copy it again.") from error
+    except zlib.error as error:
+        raise VolumeError(f"{path} is damaged. Copy it again.") from error
+    if length < voxels.end:
+        raise VolumeError(f"{path} is cut off: voxels are missing at its end. Copy it again.")
+    if bad and finite:
+        raise VolumeError(NOT_NUMBERS.format(path, bad))
+    return True
 
 
-def _expected_size(header: bytes, path: Path) -> int | None:
-    """Bytes that the unpacked file must have; None for what is no NIfTI file: the reader will refuse it."""
+def _chunks(path: Path, packed: bool, size: int) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        yield from unpack(file.read) if packed else iter(lambda: file.read(size), b"")
+
+
+def _look_through(chunks: Iterator[bytes], voxels: _Voxels) -> tuple[int, int]:
+    """Length of the unpacked file in bytes, and how many of its voxels are not numbers."""
+    length, bad, rest = 0, 0, b""
+    for chunk in chunks:
+        if voxels.floats:
+            low, high = (max(0, place - length) for place in (voxels.start, voxels.end))
+            values = rest + chunk[low:high]
+            count = len(values) // voxels.floats.itemsize
+            bad += count - np.count_nonzero(np.isfinite(np.frombuffer(values, voxels.floats, count)))
+            rest = values[count * voxels.floats.itemsize :]
+        length += len(chunk)
+    return length, bad
+
+
+def _voxels(header: bytes, path: Path) -> _Voxels | None:
+    """Where the voxels must lie; None for what is no NIfTI file: the reader will refuse it."""
     for order in "<>":
         layout = _LAYOUTS.get(struct.unpack(f"{order}i", header[:4])[0]) if len(header) >= 4 else None
         if layout and len(header) < layout.size:
@@ -67,8 +115,12 @@ def _expected_size(header: bytes, path: Path) -> int | None:
         return struct.unpack_from(f"{order}{kind}", header, place)
 
     count, *dims = field(*layout.dim)
-    dims = dims[:count] if 1 <= count <= 7 else []
-    if not dims or min(dims) < 1:
+    if not 1 <= count <= 7:
+        raise VolumeError(
+            f"{path} claims to have {count} dimensions, which cannot be; its header is damaged."
+        )
+    dims = dims[:count]
+    if min(dims) < 1:
         raise VolumeError(
             f"{path} claims to hold {tuple(dims)} voxels, which cannot be; its header is damaged."
         )
@@ -76,20 +128,10 @@ def _expected_size(header: bytes, path: Path) -> int | None:
     if not all(math.isfinite(s) and s != 0 for s, n in zip(spacing, dims, strict=False) if n > 1):
         shown = ", ".join(f"{s:g}" for s in spacing)
         raise VolumeError(f"{path} has the voxel spacing {shown} mm; it must be above 0. Mend its header.")
-    (bits,), (offset,) = field("h", layout.bits), field(*layout.offset)
-    return int(offset) + math.prod(dims) * bits // 8
-
-
-def _has_size(path: Path, expected: int, packed: bool) -> bool:
-    if not packed:
-        return path.stat().st_size >= expected
-    with open(path, "rb") as file:
-        file.seek(-4, 2)
-        noted = int.from_bytes(file.read(4), "little")  # of the last gzip member, modulo 2^32
-    if noted == expected % 2**32:
-        return True
-    with gzip.open(path) as file:  # several members, or cut off
-        total = 0
-        while chunk := file.read(CHUNK):
-            total += len(chunk)
-    return total >= expected
+    (kind,), (bits,), (offset,) = field("h", layout.kind), field("h", layout.bits), field(*layout.offset)
+    if not math.isfinite(offset) or offset < 0:
+        raise VolumeError(
+            f"{path} claims that its voxels begin at byte {offset:g}, which cannot be; its header is damaged."
+        )
+    floats = np.dtype(order + FLOATS[kind]) if kind in FLOATS else None
+    return _Voxels(int(offset), int(offset) + math.prod(dims) * bits // 8, floats)

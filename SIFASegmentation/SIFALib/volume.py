@@ -16,9 +16,13 @@ import numpy as np
 import SimpleITK as sitk
 
 MIN_SIZE = (16, 16, 1)  # voxels, the two larger sides and the smallest: below this no heart can be told
-SAME_ORIENTATION = 1e-3  # by which the direction cosines of a series' slices may differ
-EVEN_STEPS = 0.1  # by which the distances of slices may differ, of their median: rounding, gantry tilt
+SPACING_MM = (0.01, 100.0)  # micro-CT has 0.01; the slices of the coarsest survey lie some 50 apart
+MIN_EXTENT_MM = 10.0  # of the two longer sides: a heart is as large as a fist
+MAX_EXTENT_MM = 3000.0  # of each side: no table moves a patient further, the longest scanners take 2 m
+LARGEST = 1e30  # of the grey values: float32, in which slices are computed, ends at 3e38, and sums must fit
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+
+NOT_NUMBERS = "{} holds {} voxels that are not numbers (NaN or infinite); replace them first."
 
 
 class VolumeError(ValueError):
@@ -127,7 +131,11 @@ def read(path: str | os.PathLike) -> Volume:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; check the path.")
-    return _read_dicom(path) if path.is_dir() else _read_file(path)
+    if not path.is_dir():
+        return _read_file(path)
+    from .dicom_folder import read_series  # it raises this module's VolumeError
+
+    return read_series(path)
 
 
 def _read_file(path: Path) -> Volume:
@@ -139,28 +147,30 @@ def _read_file(path: Path) -> Volume:
         )
     if path.stat().st_size == 0:
         raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
-    from .nifti_file import check_nifti  # it raises this module's VolumeError
+    from .nifti_file import check_nifti  # they raise this module's VolumeError
+    from .packed_voxels import check_packed
 
     check_nifti(path)
+    check_packed(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise VolumeError(
-            f"{path} cannot be read as an image: {_reason(error)}. It may be damaged."
+            f"{path} cannot be read as an image: {reason_of(error)}. It may be damaged."
         ) from error
-    _check_header(path, reader.GetDimension(), reader.GetSize(), reader.GetNumberOfComponents())
+    check_header(path, reader.GetDimension(), reader.GetSize(), reader.GetNumberOfComponents())
     try:
         image = reader.Execute()
     except (RuntimeError, MemoryError) as error:
-        raise VolumeError(f"{path} is damaged or cut off: {_reason(error)}. Copy it again.") from error
+        raise VolumeError(f"{path} is damaged or cut off: {reason_of(error)}. Copy it again.") from error
     while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
         image = image[..., 0]
     return Volume.of(image, _stem(path))
 
 
-def _check_header(path: Path, dimension: int, size: Sequence[int], components: int) -> None:
+def check_header(path: Path, dimension: int, size: Sequence[int], components: int) -> None:
     if dimension < 3:
         raise VolumeError(f"{path} has {dimension} dimensions; a volume with three is needed.")
     if any(n > 1 for n in size[3:]):
@@ -172,69 +182,55 @@ def _check_header(path: Path, dimension: int, size: Sequence[int], components: i
         raise VolumeError(
             f"{path} has {components} values a voxel (a colour or vector image); a grey image is needed."
         )
+    if min(size) < 1:
+        raise VolumeError(
+            f"{path} claims to hold {tuple(size)} voxels, which cannot be; its header is damaged."
+        )
     if np.prod([float(n) for n in size]) > 4e9:
         raise VolumeError(
             f"{path} claims to hold {tuple(size)} voxels, too many to be read; its header may be damaged."
         )
 
 
-def dicom_files(folder: str | os.PathLike) -> tuple[str, ...]:
-    """The files of the one DICOM series in a folder, in the order in which `read` stacks them along k. VolumeError."""
-    series = [s for s in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)) if s]
-    if not series:
-        raise VolumeError(f"{folder} holds no DICOM series; give the folder that the DICOM files lie in.")
-    if len(series) > 1:
+def check_grid(name: object, spacing: Sequence[float], origin: Sequence[float], axes: np.ndarray) -> None:
+    """Raise VolumeError unless these are voxels in space: spacing and origin in mm, axes in the columns of a matrix."""
+    if not all(np.isfinite(s) and s > 0 for s in spacing):
         raise VolumeError(
-            f"{folder} holds {len(series)} DICOM series; put the files of the one that you want into a folder of their own."
+            f"{name} has the voxel spacing {_mm(spacing)} mm; it must be above 0. Mend its header."
         )
-    return sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
-
-
-def _read_dicom(folder: Path) -> Volume:
-    files = dicom_files(folder)
-    if len(files) > 1:
-        _check_slices(folder, files)
-    try:
-        image = sitk.ReadImage(files if len(files) > 1 else files[0])
-    except RuntimeError as error:
-        raise VolumeError(f"The DICOM series in {folder} cannot be read: {_reason(error)}.") from error
-    _check_header(folder, image.GetDimension(), image.GetSize(), image.GetNumberOfComponentsPerPixel())
-    return Volume.of(image, folder.resolve().name)
-
-
-def _check_slices(folder: Path, files: Sequence[str]) -> None:
-    """Raise VolumeError unless the files are the slices of one volume: one orientation, even steps, none twice."""
-    positions, orientations = [], []
-    reader = sitk.ImageFileReader()
-    for file in files:
-        reader.SetFileName(file)
-        try:
-            reader.ReadImageInformation()
-            positions.append([float(x) for x in reader.GetMetaData("0020|0032").split("\\")])
-            orientations.append([float(x) for x in reader.GetMetaData("0020|0037").split("\\")])
-        except (RuntimeError, ValueError) as error:
-            raise VolumeError(
-                f"{file} does not say where its slice lies; it is no slice of a volume."
-            ) from error
-    if np.ptp(orientations, axis=0).max() > SAME_ORIENTATION:
-        raise VolumeError(f"The slices in {folder} lie in different orientations; give one stack of slices.")
-    along = np.sort(np.array(positions) @ np.cross(orientations[0][:3], orientations[0][3:]))
-    steps = np.diff(along)
-    if steps.min() < 0.01:
+    if not np.isfinite(origin).all():
+        raise VolumeError(f"{name} has its origin at {_mm(origin)} mm, which is no place. Mend its header.")
+    if not np.isfinite(axes).all() or abs(np.linalg.det(axes)) < 1e-3:
         raise VolumeError(
-            f"{folder} holds several slices at the same place: a sequence of volumes, or files that are there twice. "
-            "Give one volume."
+            f"{name} has axes that do not span space (direction {_mm(axes.ravel())}). Mend its header."
         )
-    if steps.max() - steps.min() > EVEN_STEPS * np.median(steps):
-        where = along[int(np.argmax(steps))]
+
+
+def _check_lengths(name: str, geometry: Geometry) -> None:
+    """Raise VolumeError if the voxels or the whole grid are of a size that no scan of a heart has."""
+    low, high = SPACING_MM
+    if min(geometry.spacing) < low or max(geometry.spacing) > high:
         raise VolumeError(
-            f"The slices in {folder} lie {steps.min():.2f} to {steps.max():.2f} mm apart (widest at {where:.1f} mm); "
-            "slices are missing. Export the series again."
+            f"{name} has the voxel spacing {_mm(geometry.spacing)} mm, which no scanner has ({low:g} to {high:g} mm). "
+            "Mend its header."
         )
+    _, middle, longest = sorted(geometry.extent_mm)
+    if middle < MIN_EXTENT_MM or longest > MAX_EXTENT_MM:
+        raise VolumeError(
+            f"{name} is {_mm(geometry.extent_mm)} mm large, which no scan of a heart is. Mend its voxel spacing "
+            f"of {_mm(geometry.spacing)} mm."
+        )
+
+
+def _mm(values: Sequence[float] | np.ndarray) -> str:
+    return ", ".join(f"{v:g}" for v in values)
 
 
 def check(volume: Volume) -> None:
-    """Raise VolumeError if no segmentation can come of this volume: not 3D, too small, NaN, constant, bad grid."""
+    """Raise VolumeError if no segmentation can come of this volume: not 3D, too small, NaN, constant, bad grid.
+
+    Its voxels and its sides must be as long as those of scans; its values must fit into float32.
+    """
     array, geometry, name = volume.array, volume.geometry, volume.name
     if array.ndim != 3:
         raise VolumeError(f"{name} has {array.ndim} dimensions; a volume with three is needed.")
@@ -243,20 +239,16 @@ def check(volume: Volume) -> None:
     _, middle, large = sorted(geometry.size)
     if large < MIN_SIZE[0] or middle < MIN_SIZE[1]:
         raise VolumeError(f"{name} is only {geometry.size} voxels large; a heart cannot be told in it.")
-    if not all(np.isfinite(s) and s > 0 for s in geometry.spacing) or not np.isfinite(geometry.origin).all():
-        raise VolumeError(
-            f"{name} has the voxel spacing {geometry.spacing} mm; it must be above 0. Mend its header."
-        )
-    if not np.isfinite(geometry.axes).all() or abs(np.linalg.det(geometry.axes)) < 1e-3:
-        raise VolumeError(
-            f"{name} has axes that do not span space (direction {geometry.direction}). Mend its header."
-        )
+    check_grid(name, geometry.spacing, geometry.origin, geometry.axes)
+    _check_lengths(name, geometry)
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
         bad = int(array.size - np.isfinite(array).sum())
-        raise VolumeError(
-            f"{name} holds {bad} voxels that are not numbers (NaN or infinite); replace them first."
-        )
+        raise VolumeError(NOT_NUMBERS.format(name, bad))
     low, high = array.min(), array.max()
+    if max(abs(float(low)), abs(float(high))) > LARGEST:
+        raise VolumeError(
+            f"{name} holds values from {low:g} to {high:g}, which cannot be computed with; replace them first."
+        )
     if low == high:
         raise VolumeError(f"{name} is constant (every voxel is {low}); there is nothing to see in it.")
 
@@ -279,13 +271,26 @@ def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
         sitk.WriteImage(image, str(temporary), True)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        _check_written(temporary, path)
         os.replace(temporary, path)
     except RuntimeError as error:
         raise OSError(
-            f"{path} cannot be written: {_reason(error)}; is the disk full or the folder protected?"
+            f"{path} cannot be written: {reason_of(error)}; is the disk full or the folder protected?"
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _check_written(temporary: Path, path: Path) -> None:
+    """OSError if not all of the file is there: of a full disk ITK says nothing when it writes NIfTI."""
+    from .nifti_file import check_nifti
+
+    try:
+        whole = check_nifti(temporary, finite=False) or ".nii" not in temporary.suffixes
+    except VolumeError:
+        whole = False
+    if not whole:
+        raise OSError(f"{path} cannot be written: only a part of it reached the disk; is the disk full?")
 
 
 def _stem(path: Path) -> str:
@@ -293,7 +298,7 @@ def _stem(path: Path) -> str:
     return path.name[: -len(suffix)] or path.name
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The last line of ITK's message, without its addresses."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     last = lines[-1] if lines else type(error).__name__

@@ -54,6 +54,13 @@ def cut(path: Path, part: float) -> None:
     path.write_bytes(data[: int(part * len(data))])
 
 
+def overwrite(path: Path) -> None:
+    """Sixteen other bytes in the middle."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 16] = bytes(range(16))
+    path.write_bytes(data)
+
+
 @pytest.fixture(scope="module")
 def bad(tmp_path_factory) -> Path:
     """A folder with a sound scan, and one file for each way to be bad."""
@@ -71,6 +78,9 @@ def bad(tmp_path_factory) -> Path:
     cut(write("cut header.nii", scan()), 0.005)
     cut(write("cut.nrrd", scan()), 0.6)
     cut(write("cut.mha", scan()), 0.6)
+    for suffix in ("nii.gz", "mha", "nrrd"):
+        sitk.WriteImage(image(scan()), str(folder / f"damaged.{suffix}"), True)
+        overwrite(folder / f"damaged.{suffix}")
     (folder / "empty.nii.gz").touch()
     (folder / "text.nii.gz").write_text("Dear colleague,\nplease find the scan attached.\n" * 20)
     (folder / "text.nrrd").write_text("not an image")
@@ -80,12 +90,20 @@ def bad(tmp_path_factory) -> Path:
     hole = scan().astype(np.float32)
     hole[3, 4, 5:7] = np.nan, np.inf
     write("nan.nrrd", hole)
+    write("nan.nii.gz", hole)
+    write("nan.nii", hole.astype(np.float64))
     write("constant.nii.gz", np.full(SHAPE, 7, np.int16))
     write("tiny.nii.gz", scan()[:4, :5, :6])
     nifti_with(folder / "zero spacing.nii", at76=struct.pack("<4f", 1, 0, 4, 4))
     nifti_with(folder / "nan spacing.nii", at76=struct.pack("<4f", 1, 4, float("nan"), 4))
     nifti_with(folder / "negative size.nii", at40=struct.pack("<4h", 3, 40, 40, -5))
     nifti_with(folder / "huge.nii", at40=struct.pack("<4h", 3, 30000, 30000, 30000))
+    for name, offset in (("negative", -1000.0), ("infinite", float("inf")), ("nan", float("nan"))):
+        nifti_with(folder / f"{name} offset.nii", at108=struct.pack("<f", offset))
+    for count in (0, 9):
+        nifti_with(folder / f"{count} dimensions.nii", at40=struct.pack("<h", count))
+    metaimage(folder / "zero size.mha", size="0 40 40")
+    metaimage(folder / "far apart.mha", spacing="0.7 0.7 5000")
     metaimage(folder / "zero spacing.mha", spacing="0 1 1")
     metaimage(folder / "huge.mha", size="40000 40000 40000")
     (folder / "no files").mkdir()
@@ -128,23 +146,44 @@ def refused(capsys, folder: Path, code: int, sentence: str, *arguments: object) 
     [
         ("missing.nii.gz", "missing.nii.gz does not exist; check the path."),
         ("empty.nii.gz", "empty.nii.gz is empty (0 bytes)"),
-        ("cut.nii.gz", "cut.nii.gz is damaged or cut off"),
+        ("cut.nii.gz", "cut.nii.gz is cut off: voxels are missing at its end. Copy it again."),
         ("cut.nii", "cut.nii is cut off: voxels are missing at its end. Copy it again."),
         ("cut header.nii", "cut header.nii is cut off within its header"),
         ("cut.nrrd", "cut.nrrd is damaged or cut off"),
         ("cut.mha", "cut.mha is damaged or cut off"),
+        ("damaged.nii.gz", "damaged.nii.gz is damaged. Copy it again."),
+        ("damaged.mha", "damaged.mha is damaged. Copy it again."),
+        ("damaged.nrrd", "damaged.nrrd is damaged. Copy it again."),
         ("text.nii.gz", "text.nii.gz cannot be read as an image"),
         ("text.nrrd", "text.nrrd cannot be read as an image"),
         ("4d.nii.gz", "4d.nii.gz is a sequence of 3 volumes"),
         ("rgb.nrrd", "rgb.nrrd has 3 values a voxel (a colour or vector image); a grey image is needed."),
         ("2d.nrrd", "2d.nrrd has 2 dimensions; a volume with three is needed."),
         ("nan.nrrd", "nan holds 2 voxels that are not numbers (NaN or infinite); replace them first."),
+        (
+            "nan.nii.gz",
+            "nan.nii.gz holds 2 voxels that are not numbers (NaN or infinite); replace them first.",
+        ),
+        ("nan.nii", "nan.nii holds 2 voxels that are not numbers (NaN or infinite); replace them first."),
         ("constant.nii.gz", "constant is constant (every voxel is 7); there is nothing to see in it."),
         ("tiny.nii.gz", "tiny is only (6, 5, 4) voxels large; a heart cannot be told in it."),
         ("zero spacing.nii", "zero spacing.nii has the voxel spacing 0, 4, 4 mm; it must be above 0."),
         ("nan spacing.nii", "nan spacing.nii has the voxel spacing 4, nan, 4 mm"),
         ("zero spacing.mha", "zero spacing.mha is damaged"),
         ("negative size.nii", "negative size.nii claims to hold (40, 40, -5) voxels, which cannot be"),
+        (
+            "negative offset.nii",
+            "negative offset.nii claims that its voxels begin at byte -1000, which cannot be",
+        ),
+        (
+            "infinite offset.nii",
+            "infinite offset.nii claims that its voxels begin at byte inf, which cannot be",
+        ),
+        ("nan offset.nii", "nan offset.nii claims that its voxels begin at byte nan, which cannot be"),
+        ("0 dimensions.nii", "0 dimensions.nii claims to have 0 dimensions, which cannot be"),
+        ("9 dimensions.nii", "9 dimensions.nii claims to have 9 dimensions, which cannot be"),
+        ("zero size.mha", "zero size.mha claims to hold (0, 40, 40) voxels, which cannot be"),
+        ("far apart.mha", "far apart has the voxel spacing 0.7, 0.7, 5000 mm, which no scanner has"),
         ("huge.nii", "huge.nii is cut off"),
         ("huge.mha", "huge.mha claims to hold (40000, 40000, 40000) voxels, too many to be read"),
         ("no files", "no files holds no DICOM series"),

@@ -61,6 +61,7 @@ def test_what_other_programs_write_passes(tmp_path):
         "not packed.nii.gz": data,
         "bytes after the voxels.nii": data + b"extension",
         "bytes after the voxels.nii.gz": gzip.compress(data + b"extension"),
+        "bytes after the packed ones.nii.gz": gzip.compress(data) + bytes(20),
         "negative spacing.nii": nifti(spacing=(-1.0, 2.0, 3.0)),
     }.items():
         (tmp_path / name).write_bytes(content)
@@ -93,3 +94,42 @@ def test_a_packed_file_cut_anywhere_is_refused(tmp_path, part):
     path.write_bytes(packed[: 2 + int(part * (len(packed) - 2))])
     with pytest.raises(VolumeError, match="cut off"):
         check_nifti(path)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(part=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_packed_file_with_one_wrong_bit_in_its_voxels_is_refused(tmp_path, part, bit):
+    packed = bytearray(gzip.compress(nifti()))
+    packed[10 + int(part * (len(packed) - 10))] ^= (
+        1 << bit
+    )  # behind the name and date that gzip keeps of a file
+    path: Path = tmp_path / "a.nii.gz"
+    path.write_bytes(packed)
+    with pytest.raises(VolumeError, match=r"a\.nii\.gz is (damaged|cut off).* Copy it again\."):
+        check_nifti(path)
+
+
+@pytest.mark.parametrize("kind", ["<f4", ">f4", "<f8", ">f8"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_voxels_that_are_no_numbers_are_counted_before_the_reader_makes_zeros_of_them(
+    tmp_path, monkeypatch, kind, packed
+):
+    monkeypatch.setattr("SIFALib.nifti_file.CHUNK", 1001)  # chunks that end within a voxel
+    monkeypatch.setattr("SIFALib.packed_voxels.CHUNK", 1001)
+    voxels = VOXELS.astype(kind)
+    header = bytearray(nifti(order=kind[0])[:352])
+    struct.pack_into(f"{kind[0]}2h", header, 70, 16 if kind[1:] == "f4" else 64, 8 * voxels.itemsize)
+    path = tmp_path / "a.nii"
+    after = np.full(5, np.nan).tobytes()  # no voxels
+
+    def write() -> None:
+        data = bytes(header) + voxels.tobytes() + after
+        path.write_bytes(gzip.compress(data) if packed else data)
+
+    write()
+    assert check_nifti(path)
+    voxels[0, 0, 0], voxels[3, 4, 5:7], voxels[-1, -1, -1] = np.nan, (np.inf, -np.inf), np.nan
+    write()
+    with pytest.raises(VolumeError, match=r"a\.nii holds 4 voxels that are not numbers"):
+        check_nifti(path)
+    assert check_nifti(path, finite=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,55 @@ def test_a_folder_of_two_dicom_series_is_refused(tmp_path: Path):
         volume.read(tmp_path / "two")
 
 
+def damage(file: Path, how: str) -> None:
+    data = file.read_bytes()
+    changed = {
+        "cut": data[: len(data) - 100],
+        "cut in its head": data[:200],
+        "cut before its head": data[:100],
+        "empty": b"",
+        "zeros": bytes(len(data)),
+        "text": b"Dear colleague",
+    }
+    file.write_bytes(changed[how])
+
+
+@pytest.mark.parametrize("how", ["cut", "cut in its head", "cut before its head", "empty", "zeros", "text"])
+@pytest.mark.parametrize("suffix", [".dcm", ""])
+@pytest.mark.parametrize("slices", [(4,), (2,), (0, 1, 3, 4)])
+def test_a_dicom_series_with_a_damaged_file_is_refused_by_the_name_of_the_file(
+    tmp_path: Path, how: str, suffix: str, slices: tuple[int, ...]
+):
+    """The reader drops such files without a word; at the end of a series no gap tells of it."""
+    folder = tmp_path / "series"
+    write_dicom(a_volume(np.int16, (20, 24, 6)), folder)
+    for file in list(folder.iterdir()):
+        file.rename(file.with_suffix(suffix))
+    for k in slices:
+        damage(folder / f"1-{k}{suffix}", how)
+    shown = ", ".join(f"1-{k}{suffix}" for k in slices[:3]) + (" and 1 more" if len(slices) > 3 else "")
+    with pytest.raises(VolumeError, match=rf"series is incomplete: no slice can be read from {shown}\. Copy"):
+        volume.read(folder)
+
+
+def test_other_files_beside_a_dicom_series_do_not_matter(tmp_path: Path):
+    original = a_volume(np.int16, (20, 24, 5))
+    write_dicom(original, tmp_path)
+    slice_of_it = (tmp_path / "1-1.dcm").read_bytes()
+    for name in ("README", "notes 1.txt", ".DS_Store", "Thumbs.db", "report.pdf", "viewer.exe", "empty"):
+        (tmp_path / name).write_bytes(b"" if name == "empty" else b"whatever" * 99)
+    (tmp_path / "._1-1.dcm").write_bytes(b"AppleDouble")
+    (tmp_path / "DICOMDIR").write_bytes(slice_of_it[:300])
+    ct, report = b"1.2.840.10008.5.1.4.1.1.2\0", b"1.2.840.10008.5.1.4.1.1.88.11"
+    head = slice_of_it[:400].replace(
+        b"UI" + bytes([len(ct), 0]) + ct, b"UI" + bytes([30, 0]) + report + b"\0"
+    )
+    assert report in head
+    (tmp_path / "1-9.dcm").write_bytes(head)  # DICOM, but no image
+    (tmp_path / "subfolder.dcm").mkdir()
+    assert np.array_equal(volume.read(tmp_path).array, original.array)
+
+
 def test_a_failed_write_leaves_the_former_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -128,6 +178,27 @@ def test_a_failed_write_leaves_the_former_file_and_nothing_else(
     monkeypatch.setattr(sitk, "WriteImage", full_disk)
     with pytest.raises(OSError, match=r"cannot be written: .*no space left.*disk full"):
         volume.write(a_volume(np.uint8), path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
+@pytest.mark.parametrize("part", [0.0, 0.001, 0.5, 0.999])
+def test_a_file_that_is_only_partly_written_is_told_and_replaces_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, part: float
+):
+    """Of a full disk ITK's NIfTI writer raises nothing."""
+    path = tmp_path / f"labels{suffix}"
+    volume.write(a_volume(), path)
+    before = path.read_bytes()
+    write = sitk.WriteImage
+
+    def short(image: sitk.Image, name: str, *rest: bool) -> None:
+        write(image, name, *rest)
+        os.truncate(name, int(part * os.path.getsize(name)))
+
+    monkeypatch.setattr(sitk, "WriteImage", short)
+    with pytest.raises(OSError, match=f"labels{suffix} cannot be written: only a part of it .* disk full"):
+        volume.write(a_volume(np.float32), path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
@@ -155,6 +226,19 @@ NOISE = np.random.default_rng(1).normal(size=(20, 20, 20)).astype(np.float32)
         (with_array(NOISE[:, :4, :4]), "only .* voxels large"),
         (with_array(NOISE, (1.0, 0.0, 1.0)), "spacing .* must be above 0"),
         (with_array(NOISE, (1.0, float("nan"), 1.0)), "spacing"),
+        (with_array(NOISE, (1.0, 1.0, 1e9)), r"spacing 1, 1, 1e\+09 mm, which no scanner has"),
+        (with_array(NOISE, (1e30, 1e30, 1e30)), "spacing .* which no scanner has"),
+        (with_array(NOISE, (0.7, 0.7, 5000.0)), "spacing 0.7, 0.7, 5000 mm, which no scanner has"),
+        (with_array(NOISE, (1000.0, 1000.0, 1000.0)), "spacing 1000, 1000, 1000 mm"),
+        (with_array(NOISE, (1e-4, 1e-4, 1e-4)), "spacing 0.0001, 0.0001, 0.0001 mm, which no scanner has"),
+        (with_array(NOISE, (0.1, 0.1, 10.0)), "is 2, 2, 200 mm large, which no scan of a heart is"),
+        (with_array(np.tile(NOISE, (1, 1, 4)), (50.0, 1.0, 1.0)), "is 4000, 20, 20 mm large"),
+        (with_array(NOISE.astype(np.float64) * 1e300), r"values from -.*e\+300 .* cannot be computed with"),
+        (with_array(NOISE * np.float32(1e37)), "cannot be computed with"),
+        (
+            Volume(NOISE, Geometry((20, 20, 20), (0.0, float("nan"), 0.0), (1.0,) * 3), "scan.nii.gz"),
+            "has its origin at 0, nan, 0 mm, which is no place",
+        ),
         (with_array(NOISE.astype(np.complex64)), "complex64; a grey image"),
         (
             Volume(NOISE, Geometry((20, 20, 20), (0.0,) * 3, (1.0,) * 3, (0.0,) * 9), "scan.nii.gz"),
@@ -171,6 +255,11 @@ def test_unusable_volumes_are_refused_by_name(bad: Volume, sentence: str):
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
 def test_usual_volumes_pass(dtype: type):
     volume.check(with_array((NOISE * 20 + 100).astype(dtype)))
+
+
+@pytest.mark.parametrize("spacing", [(0.08, 0.08, 0.2), (0.6, 0.6, 0.75), (1.4, 1.4, 10.0), (3.0, 3.0, 50.0)])
+def test_the_spacing_of_every_scanner_passes(spacing: tuple[float, float, float]):
+    volume.check(with_array(np.tile(NOISE, (1, 10, 10)), spacing))
 
 
 def test_a_volume_refuses_an_array_that_does_not_fit_its_geometry():

@@ -1,0 +1,161 @@
+"""Whether the packed voxels of a file are sound: ITK unpacks what it can, and ignores the checksums.
+
+MetaImage files hold a zlib stream, NRRD files a gzip or bzip2 stream, in the file itself or in one that its header
+names. What is not understood here passes: the reader itself will say whether it can be read.
+"""
+
+from __future__ import annotations
+
+import bz2
+import math
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from .volume import VolumeError
+
+CHUNK = 4 * 1024**2  # bytes unpacked at once
+PACKED_CHUNK = 256 * 1024  # bytes read at once
+LONGEST_LINE = 1024**2  # of a header: a segmentation of many segments has long ones
+META_BYTES = {"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "FLOAT": 4, "DOUBLE": 8}
+GZIP, BZIP2 = b"\x1f\x8b", b"BZ"
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """Packed voxels: the bytes of `file` from `start` on, `length` of them (None: all), `unpacked` at least."""
+
+    file: Path
+    start: int
+    length: int | None = None
+    unpacked: int = 0
+
+
+def check_packed(path: Path) -> None:
+    """Raise VolumeError if the packed voxels of a MetaImage or NRRD file are damaged; other files pass."""
+    suffix = path.suffix.lower()
+    stream = None
+    if suffix in (".mha", ".mhd"):
+        stream = _meta_stream(path)
+    elif suffix in (".nrrd", ".nhdr"):
+        stream = _nrrd_stream(path)
+    if stream is None:
+        return
+    try:
+        with open(stream.file, "rb") as source:
+            source.seek(stream.start)
+            two = source.read(len(GZIP))
+            source.seek(stream.start)
+            chunks = _unbzip2(source) if two == BZIP2 else unpack(_at_most(source, stream.length))
+            if sum(map(len, chunks)) < stream.unpacked:
+                raise EOFError
+    except EOFError as error:
+        raise VolumeError(
+            f"{stream.file} is cut off: voxels are missing at its end. Copy it again."
+        ) from error
+    except zlib.error as error:
+        raise VolumeError(f"{stream.file} is damaged. Copy it again.") from error
+
+
+def unpack(read: Callable[[int], bytes]) -> Iterator[bytes]:
+    """The unpacked bytes of a zlib stream, or of one or several of gzip, at most CHUNK at once; checksums are looked at.
+
+    read: gives that many packed bytes, or fewer at the end. What comes after the streams is left alone, as zlib's own
+    reader does. Raises zlib.error, EOFError if cut off.
+    """
+    stream, packed = zlib.decompressobj(zlib.MAX_WBITS + 32), b""
+    while True:
+        packed = packed or read(PACKED_CHUNK)
+        chunk = stream.decompress(packed, CHUNK)
+        if chunk:
+            yield chunk
+        if stream.eof:
+            packed = stream.unused_data
+            packed += read(PACKED_CHUNK) if len(packed) < len(GZIP) else b""
+            if not packed.startswith(GZIP):
+                return
+            stream = zlib.decompressobj(zlib.MAX_WBITS + 32)
+        elif not packed and not chunk:
+            raise EOFError
+        else:
+            packed = stream.unconsumed_tail
+
+
+def _at_most(source: BinaryIO, length: int | None) -> Callable[[int], bytes]:
+    """`source.read`, of which so many bytes come altogether."""
+    if length is None:
+        return source.read
+    end = source.tell() + length
+    return lambda count: source.read(max(0, min(count, end - source.tell())))
+
+
+def _unbzip2(source: BinaryIO) -> Iterator[bytes]:
+    with bz2.open(source) as stream:
+        try:
+            while chunk := stream.read(CHUNK):
+                yield chunk
+        except OSError as error:
+            raise zlib.error(str(error)) from error
+
+
+def _meta_stream(path: Path) -> _Stream | None:
+    """Where the packed voxels of a MetaImage lie; None: they are not packed, or not there. VolumeError."""
+    with open(path, "rb") as file:
+        fields, start = _meta_header(file), file.tell()
+    name = fields.get("elementdatafile", "")
+    if fields.get("compresseddata", "")[:1].lower() not in ("t", "1") or fields.get("headersize", "0") != "0":
+        return None
+    each = META_BYTES.get(fields.get("elementtype", "").upper().removeprefix("MET_"), 0)
+    counts = [*fields.get("dimsize", "").split(), fields.get("elementnumberofchannels", "1")]
+    unpacked = each * math.prod(int(n) for n in counts) if all(n.isdecimal() for n in counts) else 0
+    if name.lower() != "local":
+        place = path.parent / name
+        return _Stream(place, 0, None, unpacked) if place.is_file() else None
+    length = fields.get("compresseddatasize", "")
+    if not length.isdecimal() or int(length) == 0:
+        # ITK then shows what happens to lie in memory, without a word
+        raise VolumeError(
+            f"{path} does not say how many bytes its packed voxels take (CompressedDataSize); "
+            "save it again without compression."
+        )
+    return _Stream(path, start, int(length), unpacked)
+
+
+def _nrrd_stream(path: Path) -> _Stream | None:
+    """Where the packed voxels of an NRRD file lie; None: they are not packed, or not there."""
+    with open(path, "rb") as file:
+        fields, start = _nrrd_header(file), file.tell()
+    skip = fields.get("lineskip", "0")
+    if fields.get("encoding", "").lower() not in ("gzip", "gz", "bzip2", "bz2") or not skip.isdecimal():
+        return None
+    place = path.parent / fields["datafile"] if "datafile" in fields else path
+    if not place.is_file():  # a list or a pattern of several files, or one that is missing
+        return None
+    with open(place, "rb") as file:
+        file.seek(start if place is path else 0)
+        for _ in range(int(skip)):  # lines before the stream; bytes are skipped within it
+            file.readline(LONGEST_LINE)
+        start = file.tell()
+        return _Stream(place, start) if file.read(len(GZIP)) in (GZIP, BZIP2) else None
+
+
+def _meta_header(file: BinaryIO) -> dict[str, str]:
+    """The fields of a MetaImage header, keys in small letters; the file is left behind them."""
+    fields: dict[str, str] = {}
+    while "elementdatafile" not in fields and (line := file.readline(LONGEST_LINE)):
+        key, equals, value = line.decode("utf-8", "replace").partition("=")
+        if equals:
+            fields[key.strip().lower()] = value.strip()
+    return fields
+
+
+def _nrrd_header(file: BinaryIO) -> dict[str, str]:
+    """The fields of an NRRD header, keys in small letters without spaces; the file is left behind the empty line."""
+    fields: dict[str, str] = {}
+    while line := file.readline(LONGEST_LINE).rstrip(b"\r\n"):
+        key, colon, value = line.decode("utf-8", "replace").partition(":")
+        if colon and not key.startswith("#") and not value.startswith("="):
+            fields[key.replace(" ", "").lower()] = value.strip()
+    return fields

@@ -1,0 +1,150 @@
+"""Promises of packed_voxels.py: what was damaged is refused, and whatever a reader can read passes."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from SIFALib import volume
+from SIFALib.packed_voxels import check_packed
+from SIFALib.volume import VolumeError
+
+VOXELS = np.random.default_rng(0).normal(0, 300, (20, 24, 22)).astype("<i2")
+NRRD = (
+    "NRRD0004\n# a comment\ntype: short\ndimension: 3\nsizes: 22 24 20\nendian: little\nkey:=encoding: raw\n"
+)
+META = "ObjectType = Image\nNDims = 3\nDimSize = 22 24 20\nElementType = MET_SHORT\nCompressedData = True\n"
+META += "BinaryData = True\n"
+DATA = VOXELS.tobytes()
+LENGTH = f"CompressedDataSize = {len(zlib.compress(DATA))}\n"
+
+# header, bytes put after it, file that it names and its bytes
+SOUND = {
+    "gzip.nrrd": (NRRD + "encoding: gzip\n\n", gzip.compress(DATA), "", b""),
+    "gz, Windows lines.nrrd": (
+        NRRD.replace("\n", "\r\n") + "encoding: gz\r\n\r\n",
+        gzip.compress(DATA),
+        "",
+        b"",
+    ),
+    "several members.nrrd": (
+        NRRD + "encoding: gzip\n\n",
+        gzip.compress(DATA[:999]) + gzip.compress(DATA[999:]),
+        "",
+        b"",
+    ),
+    "bytes skipped.nrrd": (
+        NRRD + "encoding: gzip\nbyte skip: 7\n\n",
+        gzip.compress(b"skipped" + DATA),
+        "",
+        b"",
+    ),
+    "gzip.nhdr": (NRRD + "encoding: gzip\ndata file: v.raw.gz\n", b"", "v.raw.gz", gzip.compress(DATA)),
+    "lines skipped.nhdr": (
+        NRRD + "encoding: gzip\nline skip: 2\ndatafile: w.raw.gz\n",
+        b"",
+        "w.raw.gz",
+        b"one\ntwo\n" + gzip.compress(DATA),
+    ),
+    "zlib.mha": (META + LENGTH + "ElementDataFile = LOCAL\n", zlib.compress(DATA), "", b""),
+    "zlib.mhd": (META + "ElementDataFile = v.zraw\n", b"", "v.zraw", zlib.compress(DATA)),
+}
+
+
+def write(folder: Path, name: str) -> tuple[Path, Path]:
+    """The file with the header, and the file with the voxels."""
+    header, after, other, data = SOUND[name]
+    (folder / name).write_bytes(header.encode() + after)
+    if other:
+        (folder / other).write_bytes(data)
+    return folder / name, folder / (other or name)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_sound_files_pass_and_are_read(tmp_path: Path, name: str):
+    path, _ = write(tmp_path, name)
+    check_packed(path)
+    np.testing.assert_array_equal(volume.read(path).array, VOXELS)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_damaged_and_cut_voxels_are_refused_by_the_name_of_their_file(tmp_path: Path, name: str):
+    path, place = write(tmp_path, name)
+    sound = place.read_bytes()
+    damaged = bytearray(sound)
+    damaged[len(sound) // 2 : len(sound) // 2 + 16] = bytes(range(16))
+    for content in (damaged, sound[:-1] + bytes([sound[-1] ^ 1])):  # the latter only by its checksum
+        place.write_bytes(content)
+        with pytest.raises(VolumeError, match=rf"{place.name} is damaged\. Copy it again\."):
+            volume.read(path)
+    place.write_bytes(sound[: len(sound) // 2])
+    with pytest.raises(VolumeError, match=rf"{place.name} is cut off: voxels are missing"):
+        volume.read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "sentence"),
+    [
+        ("a.mha", META, "does not say how many bytes its packed voxels take"),
+        ("a.mha", META + "CompressedDataSize = 100\n", "is cut off"),
+        ("a.mha", (META + LENGTH).replace("24 20", "24 21"), "is cut off"),
+        ("a.mhd", META.replace("24 20", "24 21"), "v.zraw is cut off"),
+    ],
+)
+def test_packed_voxels_that_itk_would_make_up_are_refused(
+    tmp_path: Path, name: str, header: str, sentence: str
+):
+    local = name.endswith("a")
+    place = "LOCAL" if local else "v.zraw"
+    (tmp_path / "v.zraw").write_bytes(zlib.compress(DATA))
+    after = zlib.compress(DATA) if local else b""
+    (tmp_path / name).write_bytes(f"{header}ElementDataFile = {place}\n".encode() + after)
+    with pytest.raises(VolumeError, match=sentence):
+        volume.read(tmp_path / name)
+
+
+def test_bzip2_is_checked_too(tmp_path: Path):
+    path = tmp_path / "a.nrrd"
+    packed = bz2.compress(DATA)
+    header = (NRRD + "encoding: bzip2\n\n").encode()
+    path.write_bytes(header + packed)
+    check_packed(path)
+    path.write_bytes(header + packed[:2000] + b"other" + packed[2005:])
+    with pytest.raises(VolumeError, match=r"a\.nrrd is damaged"):
+        check_packed(path)
+    path.write_bytes(header + packed[:2000])
+    with pytest.raises(VolumeError, match=r"a\.nrrd is cut off"):
+        check_packed(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.nrrd", NRRD + "encoding: raw\n\n"),
+        ("a.nhdr", NRRD + "encoding: gzip\ndata file: gone.raw.gz\n"),
+        ("a.nhdr", NRRD + "encoding: gzip\ndata file: slice%03d.gz 1 20 1\n"),
+        ("a.nhdr", NRRD + "encoding: gzip\ndata file: LIST\n"),
+        ("a.nrrd", NRRD + "encoding: gzip\n\nnot packed at all"),
+        ("a.mha", META.replace("True", "False") + "ElementDataFile = LOCAL\n"),
+        ("a.mhd", META + "ElementDataFile = gone.zraw\n"),
+        ("a.mhd", META + "ElementDataFile = LIST\n"),
+        ("a.mhd", ""),
+        ("a.nrrd", ""),
+        ("a.nii.gz", "no NIfTI"),
+    ],
+)
+def test_what_is_not_understood_is_left_to_the_reader(tmp_path: Path, name: str, content: str):
+    (tmp_path / name).write_text(content)
+    check_packed(tmp_path / name)
+
+
+def test_what_the_library_writes_passes(tmp_path: Path):
+    image = sitk.GetImageFromArray(VOXELS)
+    for name in ("a.nrrd", "a.mha", "a.mhd", "a.nhdr"):
+        sitk.WriteImage(image, str(tmp_path / name), True)
+        check_packed(tmp_path / name)
