@@ -23,5 +23,9 @@ def writes_into(folder: Path) -> Iterator[None]:
     except OSError as error:
         full = error.errno in _FULL
         reason = "the disk is full" if full else error.strerror or str(error)
-        advice = "make room there, or choose another place" if full else "choose another place"
+        advice = (
+            "make room there, or choose another place"
+            if full
+            else "make it writable, or choose another place"
+        )
         raise Failure(OUTPUT, f"Nothing can be written into {folder} ({reason}); {advice}.") from error

@@ -75,32 +75,45 @@ def _folder(options: argparse.Namespace) -> RunFolder:
         new = _new_configuration(options)
     if path is None:
         path = Path("runs") / f"{new.name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-    if "name" not in _values(options):
-        new = dataclasses.replace(new, name=path.resolve().name[:100])
+    new = _named(new, options, path.resolve().name[:100])
     _check(new, options)
     with fails_as(USAGE, RunError), writes_into(path):
         return create(path, new)
 
 
 def _changed(folder: RunFolder, options: argparse.Namespace) -> RunFolder:
-    """An existing run, with the values of the options. Failure."""
-    if options.preset or options.configuration:
-        raise Failure(USAGE, f"{folder.path} exists; --preset and --configuration are for new runs.")
+    """An existing run, with the values of the options; all of them, as long as its data were never ready. Failure."""
     with fails_as(BAD_INPUT, RunError):
-        before = folder.read().configuration
+        run = folder.read()
         status = control.look(folder.path).status
+    before, anew = run.configuration, bool(options.preset or options.configuration)
+    if anew and run.fingerprint:
+        raise Failure(USAGE, f"{folder.path} exists; --preset and --configuration are for new runs.")
     with fails_as(USAGE, RunError, ValueError):
-        after = configuration.changed(before, _values(options))
+        if anew:
+            after = _named(_new_configuration(options), options, before.name)
+        else:
+            after = configuration.changed(before, _values(options))
     done = max([0 if status is None else status.iteration, *folder.saved])  # the status may be damaged
     if 0 < after.iterations < done:
         said = f"{folder.path} has done {done} iterations already"
         raise Failure(USAGE, f"{said}; --iterations {after.iterations} would be fewer.")
-    _check_device(after, options)
+    if configuration.differences(before, after) and not run.fingerprint:
+        _check(after, options)
+    else:
+        _check_device(after, options)
     if after == before:
         return folder
     with writes_into(folder.path), fails_as(OTHER, RunError), lock.held(folder), fails_as(USAGE, RunError):
         folder.change(after)
     return folder
+
+
+def _named(
+    new: configuration.Configuration, options: argparse.Namespace, otherwise: str
+) -> configuration.Configuration:
+    """With the name that the options give it, else with that one."""
+    return new if "name" in _values(options) else dataclasses.replace(new, name=otherwise)
 
 
 def _check(new: configuration.Configuration, options: argparse.Namespace) -> None:

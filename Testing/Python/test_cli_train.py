@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import SimpleITK as sitk
 import tiny_models
+import tiny_runs
 from SIFALib import cli, runs
 from SIFALib.cli_train_options import KEYS
 from SIFALib.datasets import NO_AUGMENTATION
@@ -147,11 +148,29 @@ def test_a_command_that_cannot_be_is_refused_in_a_sentence(
 ):
     monkeypatch.chdir(tmp_path)
     made(tmp_path / "old")
+    runs.RunFolder(tmp_path / "old").remember_data("0" * 64, {})
     before = (tmp_path / "old" / "run.json").read_bytes()
     capsys.readouterr()
     assert train(*arguments) == code
     assert words in capsys.readouterr().err
     assert not (tmp_path / "new").exists() and (tmp_path / "old" / "run.json").read_bytes() == before
+
+
+def test_a_run_whose_data_could_not_be_used_takes_the_corrected_command(tmp_path: Path, capsys):
+    tiny_runs.make_scans(tmp_path)
+    label = tmp_path / "source" / "source0_label.nii.gz"
+    image = sitk.ReadImage(str(label))
+    sitk.WriteImage(image * 50, str(label))
+    run = tmp_path / "run"
+    command = (run, "--source", tmp_path / "source", "--target", tmp_path / "target", "--size", "32",
+               "--preset", "compact", "--device", "cpu", "--quiet")  # fmt: skip
+    assert train(*command) == 3
+    assert "source0_label.nii.gz" in capsys.readouterr().err
+    assert train(*command, "--target", "gone", "--create-only") == 3
+    assert train(*command, "--label-values", "50=1,100=2,150=3,200=4", "--create-only") == 0
+    found = runs.RunFolder(run).read().configuration
+    assert found.data.label_values == {"50": 1, "100": 2, "150": 3, "200": 4} and found.name == "run"
+    assert found.data.target == str(tmp_path / "target")
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,10 @@ def test_a_run_of_a_newer_format_asks_for_an_update(folder):
 
 def test_only_what_is_free_to_change_changes_on_the_way(folder):
     before = folder.read().configuration
+    folder.change(configuration.changed(before, {"data.size": 64}))  # nothing has been computed yet
+    assert folder.read().configuration.data.size == 64
+    folder.change(before)
+    folder.remember_data("0" * 64, {})
     folder.change(configuration.changed(before, {"iterations": 50, "threads": 2, "save_every": 7}))
     assert folder.read().configuration.iterations == 50
     with pytest.raises(runs.RunError, match=r"another data\.size, method\.cycle_weight"):

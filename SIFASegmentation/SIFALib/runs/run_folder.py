@@ -127,9 +127,12 @@ class RunFolder:
         return known if isinstance(known, dict) else {}
 
     def change(self, configuration: Configuration) -> None:
-        """Go on with another configuration. RunError if it differs in more than what is free to change."""
+        """Go on with another configuration. RunError if it differs in more than what is free to change.
+
+        A run whose data were never ready has computed nothing: everything may still be put right.
+        """
         run = self.read()
-        fixed = differences(run.configuration, configuration)
+        fixed = differences(run.configuration, configuration) if run.fingerprint else []
         if fixed:
             raise RunError(
                 f"{self.path} was started with another {', '.join(fixed)}; that would make it another run. Start a "
