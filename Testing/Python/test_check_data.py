@@ -183,6 +183,18 @@ def test_a_mapping_of_label_values_makes_them_right(data):
         raise AssertionError("no scan is in both")
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("odd", [np.nan, np.inf, 1e300, 2.5])
+def test_values_that_are_no_whole_numbers_are_refused_without_a_warning(data, capsys, odd):
+    labels = LABELS.astype(np.float64)
+    labels[0, 0, 0] = odd
+    (data / "source" / "s1_label.nii.gz").unlink()
+    write(data / "source" / "s1_label.nrrd", labels)
+    assert check(data) == BAD_INPUT
+    shown = capsys.readouterr()
+    assert "holds values that are no whole numbers" in shown.out and "Warning" not in shown.err
+
+
 def test_mappings_are_read_as_they_are_written():
     assert parse("500=3, 420=2") == {"500": 3, "420": 2}
     assert parse("mmwhs,850=4")["850"] == 4 and parse("mmwhs")["205"] == 1 and parse("") == {}
