@@ -14,7 +14,7 @@ import training_data
 from SIFALib import volume
 from SIFALib.cli import main
 from SIFALib.cli_run import BAD_INPUT, OK, OUTPUT, USAGE
-from SIFALib.datasets import DataError, prepared
+from SIFALib.datasets import DataError, prepared, released
 from SIFALib.datasets.label_values import parse
 from training_data import settings, source, target, toy, write
 
@@ -309,6 +309,16 @@ def test_what_nobody_foresaw_of_one_file_ends_no_check(data, capsys, monkeypatch
     assert "Traceback" not in shown.err
     with pytest.raises(DataError, match=file.replace(".", r"\.")):
         prepared(settings(data), data / "cache")
+
+
+def test_what_nobody_foresaw_of_a_released_file_ends_no_check(tmp_path, capsys, monkeypatch):
+    def read(path):
+        raise OverflowError("far too many")
+
+    monkeypatch.setattr(released, "read_npz", read)
+    (tmp_path / "a.npz").write_bytes(b"x")
+    assert main(["check-data", "--target", str(tmp_path)]) == BAD_INPUT
+    assert "a.npz cannot be used (OverflowError: far too many)" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
