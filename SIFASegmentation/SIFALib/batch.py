@@ -150,7 +150,7 @@ def _work(
         if not before.is_ours:
             raise VolumeError(NOT_OURS.format(before.output))
         if not before.is_of(settings["scan"], case.path):
-            raise VolumeError(OTHERS.format(before.output, before.source or "which is not known"))
+            raise VolumeError(OTHERS.format(before.output, before.source or "it is not known which"))
         scan = yield from _read(case)
         check(scan)
         result = yield from segment(scan)
@@ -189,8 +189,8 @@ def _writing(folder: Path, staged: Path) -> Iterator[None]:
         file = Path(error.filename).name if error.filename and not error.filename.endswith(".tmp") else ""
         why = f"{file}: {reason(error)}" if file else reason(error).replace(str(staged), str(folder))
         raise BatchError(
-            f"The results cannot be written to {folder} ({why}). Make room there, or make it writable; what is "
-            "finished stays, and the same batch goes on from there."
+            f"The results cannot be written to {folder} ({why}). Mend that; what is finished stays, and the "
+            "same batch goes on from there."
         ) from error
 
 

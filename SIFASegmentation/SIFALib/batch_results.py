@@ -35,9 +35,7 @@ WRITTEN, REPLACED = (
 )  # of a report: SHA-256 of its segmentation's file; of the one before
 FIRST, LAST = ["scan", "state"], ["look twice", "message", "source", "seconds"]  # columns of the table
 UNIT = " (ml)"  # ends the names of those between
-NOT_WRITABLE = (
-    "The folder {} cannot be written to ({}); make it writable, or choose another folder for the results."
-)
+NOT_WRITABLE = "The folder {} cannot be written to ({}); mend that, or choose another folder for the results."
 CORRECTED = "Corrected since it was written; the flags of then do not count."
 
 

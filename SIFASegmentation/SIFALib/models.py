@@ -210,7 +210,7 @@ class ModelStore:
             if error.filename and Path(error.filename).is_relative_to(path):
                 raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
             raise NotWritable(
-                f"{path} cannot be copied into {self.user} ({error.strerror or error}); make room there, or name "
+                f"{path} cannot be copied into {self.user} ({error.strerror or error}); mend that, or name "
                 "another folder for your models."
             ) from error
 
