@@ -95,7 +95,7 @@ def check_outputs(outputs: Mapping[str, Path | None], *inputs: Path) -> None:
         except OSError as error:
             raise Failure(
                 OUTPUT,
-                f"The folder {path.parent} cannot be written to ({reason(error)}); choose another one.",
+                f"The folder {path.parent} cannot be written to ({reason(error)}). Choose another one.",
             ) from error
 
 
