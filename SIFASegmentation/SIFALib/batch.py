@@ -25,6 +25,7 @@ from .batch_results import (
     FAILED,
     KEPT,
     KEY,
+    NOT_WRITABLE,
     SOURCE,
     WAITING,
     WORKING,
@@ -37,7 +38,7 @@ from .batch_results import (
     staging,
     wanted,
 )
-from .cli_run import sentence
+from .cli_run import reason, sentence
 from .job import Options, Progress
 from .runs import files
 from .search import NoHeartFound
@@ -58,6 +59,9 @@ FORESEEN = (VolumeError, OSError, MemoryError, NoHeartFound)  # their texts are 
 NOT_OURS = (
     "{} is there already and was made or changed by somebody else; it is not written over. "
     "Move it, or choose another folder for the results."
+)
+IN_THE_WAY = (
+    "{} is a folder, where a result would be written. Move it, or choose another folder for the results."
 )
 OTHERS = (
     "{} is the result of another scan, {}, and is not written over. Move it, rename this scan, or choose another folder "
@@ -88,7 +92,7 @@ def prepare_folder(folder: str | os.PathLike) -> Path:
         files.write_text(probe, "")
         probe.unlink()
     except OSError as error:
-        raise BatchError(f"The folder {place} cannot be written to: {sentence(error)}") from error
+        raise BatchError(NOT_WRITABLE.format(place, reason(error))) from error
     return place
 
 
@@ -117,7 +121,7 @@ def run(
                 working = replace(rows[number], state=WORKING)
                 yield pace.event(number, working, progress, time.monotonic() - began)
             pace.finished(rows[number])
-            with _writing():
+            with _writing(folder, staged):
                 try:
                     table.save(rows, staged)
                     saved = True
@@ -125,7 +129,7 @@ def run(
                     saved = False
             yield pace.event(number, rows[number], Progress(rows[number].state, 1.0))
         if not saved and cases:
-            with _writing():
+            with _writing(folder, staged):
                 table.save(rows, staged)
     return rows
 
@@ -141,10 +145,12 @@ def _work(
         before = Before.of(folder, case.name)
         if before.is_done(settings):
             return replace(row, state=KEPT, **before.results(structures))
+        if before.in_the_way is not None:
+            raise VolumeError(IN_THE_WAY.format(before.in_the_way))
         if not before.is_ours:
             raise VolumeError(NOT_OURS.format(before.output))
         if not before.is_of(settings["scan"], case.path):
-            raise VolumeError(OTHERS.format(before.output, before.source or "which is not known"))
+            raise VolumeError(OTHERS.format(before.output, before.source or "it is not known which"))
         scan = yield from _read(case)
         check(scan)
         result = yield from segment(scan)
@@ -156,7 +162,7 @@ def _work(
         return replace(row, state=FAILED, message=what)
     yield Progress("Writing", 1.0)
     report = {**result.report, KEY: settings, SOURCE: case.source}
-    with _writing():
+    with _writing(folder, staged):
         try:
             save(result.labels, structures, report, before, staged, card.key)
         except PermissionError as error:  # another program has the former one open
@@ -175,13 +181,16 @@ def _read(case: Case) -> Generator[Progress, None, Volume]:
 
 
 @contextmanager
-def _writing() -> Iterator[None]:
+def _writing(folder: Path, staged: Path) -> Iterator[None]:
     """Where nothing can be written any more, nothing needs to be computed either: BatchError."""
     try:
         yield
     except OSError as error:
+        file = Path(error.filename).name if error.filename and not error.filename.endswith(".tmp") else ""
+        why = f"{file}: {reason(error)}" if file else reason(error).replace(str(staged), str(folder))
         raise BatchError(
-            f"The results cannot be written: {sentence(error)} What is finished stays; start again to go on."
+            f"The results cannot be written to {folder} ({why}). Mend that; what is finished stays, and the "
+            "same batch goes on from there."
         ) from error
 
 

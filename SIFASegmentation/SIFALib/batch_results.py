@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import quality
 from .batch_cases import REPORT, TABLE, BatchError
-from .cli_run import sayable, sentence
+from .cli_run import reason, sayable
 from .job import Options
 from .runs import RunError, RunFolder, files, lock
 from .segmentation_file import SUFFIX, read_seg_nrrd, write_seg_nrrd
@@ -35,6 +35,7 @@ WRITTEN, REPLACED = (
 )  # of a report: SHA-256 of its segmentation's file; of the one before
 FIRST, LAST = ["scan", "state"], ["look twice", "message", "source", "seconds"]  # columns of the table
 UNIT = " (ml)"  # ends the names of those between
+NOT_WRITABLE = "The folder {} cannot be written to ({}); mend that, or choose another folder for the results."
 CORRECTED = "Corrected since it was written; the flags of then do not count."
 
 
@@ -62,7 +63,7 @@ def staging(folder: Path) -> Iterator[Path]:
     except RunError as error:
         raise BatchError(f"Another batch writes into {folder}: {error}") from error
     except OSError as error:
-        raise BatchError(f"The folder {folder} cannot be written to: {sentence(error)}") from error
+        raise BatchError(NOT_WRITABLE.format(folder, reason(error))) from error
     try:
         for left in place.path.iterdir():
             if left != place.lock and not left.name.startswith(".guard"):
@@ -100,6 +101,12 @@ class Before:
         output = folder / f"{name}{SUFFIX}"
         there = _hash(output) if output.is_file() else ""
         return Before(output, there, report_of(folder, name))
+
+    @property
+    def in_the_way(self) -> Path | None:
+        """A folder, or a thing that is no file at all, where a result would be written."""
+        report = self.output.with_name(self.output.name.removesuffix(SUFFIX) + REPORT)
+        return next((p for p in (self.output, report) if p.exists() and not p.is_file()), None)
 
     @property
     def is_ours(self) -> bool:

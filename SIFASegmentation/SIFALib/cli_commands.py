@@ -21,7 +21,7 @@ from .cli_run import (
     table,
     volumes_table,
 )
-from .models import BrokenPackage, ModelError, ModelPackage, ModelStore
+from .models import BrokenPackage, ModelError, ModelPackage, ModelStore, NotWritable
 from .structures import STRUCTURES
 
 
@@ -65,7 +65,7 @@ def show(options: argparse.Namespace) -> int:
 
 
 def import_model(options: argparse.Namespace) -> int:
-    with fails_as(MODEL, ModelError):
+    with fails_as(MODEL, ModelError), fails_as(OUTPUT, NotWritable):
         package = store_of(options.models_folder).import_package(options.path)
     say(f"{package.card.key} is now in {package.folder}.")
     return OK
@@ -90,7 +90,7 @@ def verify(options: argparse.Namespace) -> int:
 def delete(options: argparse.Namespace) -> int:
     store = store_of(options.models_folder)
     package = _to_delete(store, options.model)
-    with fails_as(MODEL, ModelError):
+    with fails_as(MODEL, ModelError), fails_as(OUTPUT, NotWritable):
         store.delete(package)
     say(f"{package.folder} is deleted.")
     return OK
@@ -111,7 +111,7 @@ def export(options: argparse.Namespace) -> int:
     check_outputs({"OUT.zip": options.path})
     store = store_of(options.models_folder)
     package = find_model(store, options.model)
-    with fails_as(MODEL, ModelError), fails_as(OUTPUT, OSError):
+    with fails_as(MODEL, ModelError), fails_as(OUTPUT, NotWritable):
         store.export(package, options.path)
     say(f"{package.card.key} is now in {options.path}.")
     return OK

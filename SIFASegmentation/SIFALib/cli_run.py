@@ -45,10 +45,16 @@ def sentence(error: BaseException) -> str:
     """What an error says, on one line, with a full stop."""
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
-        reason = "the disk is full" if error.errno == errno.ENOSPC else error.strerror
-        text = f"{error.filename}: {reason}" if error.filename else reason
+        text = f"{error.filename}: {reason(error)}" if error.filename else reason(error)
     text = " ".join(text.split()) or type(error).__name__
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def reason(error: OSError) -> str:
+    """Why a file could not be read or written, without the file's name, which may be that of a temporary one."""
+    if error.errno == errno.ENOSPC:
+        return "the disk is full"
+    return error.strerror or " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
 def sayable(text: str) -> str:
@@ -87,8 +93,10 @@ def check_outputs(outputs: Mapping[str, Path | None], *inputs: Path) -> None:
             with tempfile.TemporaryFile(dir=path.parent):
                 pass
         except OSError as error:
-            reason = error.strerror or "it is protected"
-            raise Failure(OUTPUT, f"The folder {path.parent} cannot be written to ({reason}).") from error
+            raise Failure(
+                OUTPUT,
+                f"The folder {path.parent} cannot be written to ({reason(error)}). Choose another one.",
+            ) from error
 
 
 def keep_inputs(name: str, path: Path, inputs: Iterable[Path]) -> None:

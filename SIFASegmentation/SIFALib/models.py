@@ -8,6 +8,7 @@ it.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import os
 import shutil
@@ -15,7 +16,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -33,12 +34,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Architecture", "BrokenPackage", "ModelCard", "ModelError", "ModelPackage", "ModelStore", "Preprocessing",
-    "Quality", "default_store", "load_segmenter", "read_package", "verify", "write_package",
+    "NotWritable", "Quality", "default_store", "load_segmenter", "read_package", "verify", "write_package",
 ]  # fmt: skip
 
 ENVIRONMENT = "SIFA_MODELS"  # names the user folder, before the platform's default
 _STAGING = (".importing-", ".deleting-", ".exporting-")  # names that a list passes over
 _STALE_SECONDS = 24 * 3600.0  # age at which the leftover of a killed import is swept away
+
+
+class NotWritable(ModelError):
+    """A model cannot be put where it should be, or taken away: the disk is full, or protected."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +187,7 @@ class ModelStore:
         return package.folder.resolve().parent == self.bundled.resolve()
 
     def import_package(self, path: str | os.PathLike) -> ModelPackage:
-        """Copy a package, folder or zip, into the user folder, after every check. Raises ModelError.
+        """Copy a package, folder or zip, into the user folder, after every check. Raises ModelError, NotWritable.
 
         A refused package leaves nothing behind. Another version of the same model stays untouched beside it.
         """
@@ -199,29 +204,50 @@ class ModelStore:
                     raise ModelError(str(error).replace(str(stage), str(path))) from None
                 for other in self.packages():
                     if other.card.key == package.card.key:
-                        raise ModelError(
-                            f"{package.card.key} is there already, in {other.folder}; delete that one first."
-                        )
+                        raise ModelError(self._why_not_beside(package, other))
                 return _move_in(package, self.user / f"{package.card.id}-{package.card.version}")
         except OSError as error:
-            reason = error.strerror or error
-            raise ModelError(f"{path} cannot be copied into {self.user} ({reason}).") from error
+            if error.filename and Path(error.filename).is_relative_to(path):
+                raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
+            raise NotWritable(
+                f"{path} cannot be copied into {self.user} ({error.strerror or error}); mend that, or name "
+                "another folder for your models."
+            ) from error
+
+    def _why_not_beside(self, package: ModelPackage, other: ModelPackage) -> str:
+        key = package.card.key
+        if not self.is_bundled(other):
+            return f"{key} is there already, in {other.folder}; delete that one first."
+        if package.card.sha256 == other.card.sha256:
+            return f"{key} comes with SIFA and is there already; nothing needs to be imported."
+        return (
+            f"{key} is the name of a model that comes with SIFA; this other one needs another id or version."
+        )
 
     def delete(self, package: ModelPackage | BrokenPackage) -> None:
-        """Remove a model of the user folder. Raises ModelError for any other, or if it cannot be done."""
+        """Remove a model of the user folder. Raises ModelError for any other folder, NotWritable."""
+        if isinstance(package, ModelPackage) and self.is_bundled(package):
+            raise ModelError(
+                f"{package.card.key} comes with SIFA and stays; only models that were imported can be deleted."
+            )
         if package.folder.resolve().parent != self.user.resolve() or package.folder.is_symlink():
             raise ModelError(
                 f"{package.folder} is not in {self.user}; only models that were imported can be deleted."
+            )
+        if not any((package.folder / name).is_file() for name in (CARD, WEIGHTS)):
+            raise ModelError(
+                f"{package.folder} is no model, neither {CARD} nor {WEIGHTS} is in it; if it is to go, delete it "
+                "yourself."
             )
         doomed = self.user / f".deleting-{uuid.uuid4().hex}"
         try:
             package.folder.rename(doomed)  # at once out of the list, then file by file from the disk
             shutil.rmtree(doomed)
         except OSError as error:
-            raise ModelError(f"{package.folder} cannot be deleted ({error.strerror or error}).") from error
+            raise NotWritable(f"{package.folder} cannot be deleted ({error.strerror or error}).") from error
 
     def export(self, package: ModelPackage, path: str | os.PathLike) -> Path:
-        """Write the verified package as a zip file for another SIFA. Raises ModelError, OSError."""
+        """Write the verified package as a zip file for another SIFA. Raises ModelError, NotWritable."""
         path = Path(path)
         if path.suffix.lower() != ".zip":
             raise ModelError(f"{path} does not end in .zip; models are exported as zip files.")
@@ -230,8 +256,14 @@ class ModelStore:
         try:
             model_archive.write_zip(package.folder, temporary, f"{package.card.id}-{package.card.version}")
             os.replace(temporary, path)
+        except OSError as error:
+            why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
+            raise NotWritable(
+                f"{path} cannot be written ({why}); make room there, or choose another place."
+            ) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # of a disk that lets nothing be done
+                temporary.unlink(missing_ok=True)
         return path
 
     def _scan(self) -> tuple[tuple[ModelPackage, ...], tuple[BrokenPackage, ...]]:

@@ -187,7 +187,7 @@ def test_a_full_disk_ends_the_batch_with_a_sentence_and_keeps_what_is_done(place
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "out"))
 
     monkeypatch.setattr(batch_results, "write_seg_nrrd", full)
-    with pytest.raises(batch.BatchError, match=r"the disk is full\..*What is finished stays"):
+    with pytest.raises(batch.BatchError, match=r"out \(.*the disk is full\).*what is finished stays"):
         run(place, tmp_path / "out")
     monkeypatch.undo()
     assert (tmp_path / "out" / "one.seg.nrrd").read_bytes() == before
@@ -244,6 +244,31 @@ def test_results_need_a_folder_that_can_be_written_to(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(batch.BatchError, match="cannot be written to"):
         batch.prepare_folder(tmp_path / "file" / "out")
+
+
+def test_a_folder_that_is_protected_is_named_and_no_temporary_file(tmp_path, monkeypatch):
+    def refuse(path: Path, text: str) -> None:
+        temporary = str(path.with_name(f".{path.name}.1.tmp"))
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), temporary)
+
+    monkeypatch.setattr(batch.files, "write_text", refuse)
+    with pytest.raises(
+        batch.BatchError, match=r"out cannot be written to .*choose another folder"
+    ) as refusal:
+        batch.prepare_folder(tmp_path / "out")
+    assert ".tmp" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["one.seg.nrrd", "one.sifa.json"])
+def test_a_folder_where_a_result_would_be_is_told_in_the_row_before_the_work(place, tmp_path, name):
+    out = tmp_path / "out"
+    (out / name / "in it").mkdir(parents=True)
+    segmenter = Segmenter()
+    rows, _ = run(place, out, segmenter)
+    assert states(rows) == {"broken": batch.FAILED, "one": batch.FAILED, "é b_two": batch.DONE}
+    assert all(f"{out / name} is a folder" in row.message for row in rows if row.name == "one")
+    assert len(segmenter.given) == 1 and (out / name / "in it").is_dir()
+    assert [p.name for p in out.glob("one.*")] == [name]
 
 
 def test_names_of_files_differ_on_every_system():

@@ -14,7 +14,7 @@ import training_data
 from SIFALib import volume
 from SIFALib.cli import main
 from SIFALib.cli_run import BAD_INPUT, OK, OUTPUT, USAGE
-from SIFALib.datasets import DataError, prepared
+from SIFALib.datasets import DataError, prepared, released
 from SIFALib.datasets.label_values import parse
 from training_data import settings, source, target, toy, write
 
@@ -183,6 +183,18 @@ def test_a_mapping_of_label_values_makes_them_right(data):
         raise AssertionError("no scan is in both")
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("odd", [np.nan, np.inf, 1e300, 2.5])
+def test_values_that_are_no_whole_numbers_are_refused_without_a_warning(data, capsys, odd):
+    labels = LABELS.astype(np.float64)
+    labels[0, 0, 0] = odd
+    (data / "source" / "s1_label.nii.gz").unlink()
+    write(data / "source" / "s1_label.nrrd", labels)
+    assert check(data) == BAD_INPUT
+    shown = capsys.readouterr()
+    assert "holds values that are no whole numbers" in shown.out and "Warning" not in shown.err
+
+
 def test_mappings_are_read_as_they_are_written():
     assert parse("500=3, 420=2") == {"500": 3, "420": 2}
     assert parse("mmwhs,850=4")["850"] == 4 and parse("mmwhs")["205"] == 1 and parse("") == {}
@@ -297,6 +309,16 @@ def test_what_nobody_foresaw_of_one_file_ends_no_check(data, capsys, monkeypatch
     assert "Traceback" not in shown.err
     with pytest.raises(DataError, match=file.replace(".", r"\.")):
         prepared(settings(data), data / "cache")
+
+
+def test_what_nobody_foresaw_of_a_released_file_ends_no_check(tmp_path, capsys, monkeypatch):
+    def read(path):
+        raise OverflowError("far too many")
+
+    monkeypatch.setattr(released, "read_npz", read)
+    (tmp_path / "a.npz").write_bytes(b"x")
+    assert main(["check-data", "--target", str(tmp_path)]) == BAD_INPUT
+    assert "a.npz cannot be used (OverflowError: far too many)" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 from cli_helpers import case, scan
+from SIFALib import model_archive
 from SIFALib.cli import main
 from SIFALib.cli_run import ProgressLine, table
 from SIFALib.cli_segment import join_frames, parse_roi
@@ -250,8 +253,30 @@ def test_broken_models_are_listed_with_the_reason_verified_as_such_and_deleted(s
     assert code == 4 and "does not belong to its model card" in complaint
     code, _, complaint = sifa("models", "verify")
     assert code == 4 and "rubbish is no model" in complaint
+    code, _, complaint = sifa("models", "delete", "rubbish")
+    assert code == 4 and "rubbish is no model" in complaint
+    (tmp_path / "rubbish" / "model.json").write_text("{")
     assert sifa("models", "delete", "rubbish")[0] == 0
     assert [p.name for p in tmp_path.iterdir()] == ["tiny-1.0.0"]
+
+
+def test_a_full_disk_is_told_with_the_place_and_what_to_do(sifa, tmp_path, monkeypatch):
+    monkeypatch.setenv("SIFA_MODELS", str(tmp_path / "own"))
+    download = tiny_models.write(tmp_path / "download").folder
+    assert sifa("models", "import", download)[0] == 0
+
+    other = tiny_models.write_constant(tmp_path / "other", 1).folder
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model_archive, "write_zip", full)
+        code, _, complaint = sifa("models", "export", "tiny", tmp_path / "out.zip")
+        assert code == 6 and f"{tmp_path / 'out.zip'} cannot be written (the disk is full)" in complaint
+        patch.setattr(os, "fsync", full)
+        code, _, complaint = sifa("models", "import", other)
+        assert code == 6 and f"cannot be copied into {tmp_path / 'own'} (" in complaint
 
 
 def test_of_several_versions_the_one_to_delete_must_be_named(sifa, tmp_path, monkeypatch):

@@ -337,9 +337,36 @@ def test_own_models_can_be_deleted_and_bundled_ones_cannot(store, tmp_path):
 
 
 def test_a_broken_model_can_be_deleted(store):
-    (store.user / "rubbish").mkdir()
-    store.delete(store.broken()[0])
+    for name, lost in (("cardless", "model.json"), ("weightless", "model.safetensors")):
+        (tiny_models.write(store.user / name).folder / lost).unlink()
+    damaged = tiny_models.write(store.user / "damaged")
+    (damaged.folder / "model.json").write_text("{")
+    assert len(store.broken()) == 3
+    for broken in store.broken():
+        store.delete(broken)
     assert list(store.user.iterdir()) == []
+
+
+def test_a_folder_that_is_no_model_is_never_deleted(store):
+    (store.user / "junk").mkdir()
+    (store.user / "junk" / "thesis.txt").write_text("years of work")
+    with pytest.raises(ModelError, match="junk is no model"):
+        store.delete(store.broken()[0])
+    assert (store.user / "junk" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_model_that_comes_with_sifa_needs_no_import(store, tmp_path):
+    bundled = store.get("tiny")
+    download = store.export(bundled, tmp_path / "download.zip")
+    with pytest.raises(
+        ModelError, match="comes with SIFA and is there already; nothing needs to be imported"
+    ):
+        store.import_package(download)
+    with pytest.raises(ModelError, match="comes with SIFA and stays"):
+        store.delete(bundled)
+    other = tiny_models.write_constant(tmp_path / "other", 3)
+    with pytest.raises(ModelError, match="needs another id or version"):
+        store.import_package(other.folder)
 
 
 def test_the_leftover_of_a_killed_import_is_never_listed_and_swept_away_a_day_later(store, tmp_path):

@@ -72,11 +72,17 @@ def test_refused_model_is_explained_and_leaves_nothing(panel, tmp_path):
 
 
 def test_broken_folder_is_listed_with_its_reason_and_can_be_deleted(panel, tmp_path):
-    (tmp_path / "user" / "junk").mkdir(parents=True)
+    for name in ("damaged", "junk"):
+        (tmp_path / "user" / name).mkdir(parents=True)
+    (tmp_path / "user" / "damaged" / "model.json").write_text("{")
     panel.enter()
     table = panel.ui.modelsTable
-    assert cells(table)[1] == ["junk", "", "unusable"] and "no model.json" in table.item(1, 0).toolTip()
-    table.selectRow(1)
+    assert [row[::2] for row in cells(table)[1:]] == [["damaged", "unusable"], ["junk", "unusable"]]
+    assert "no model.json" in table.item(2, 0).toolTip()
+    table.selectRow(2)
     assert not panel.ui.verifyModelButton.enabled
     panel.ui.deleteModelButton.click()
-    assert not (tmp_path / "user" / "junk").exists()
+    assert "junk is no model" in panel.ui.modelsStatusLabel.text and (tmp_path / "user" / "junk").exists()
+    table.selectRow(1)
+    panel.ui.deleteModelButton.click()
+    assert not (tmp_path / "user" / "damaged").exists()

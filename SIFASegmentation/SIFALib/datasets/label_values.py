@@ -9,6 +9,7 @@ import numpy as np
 
 from .settings import MMWHS, UNKNOWN, WHOLE
 
+LARGEST = 2**53  # whole number up to which float64 holds all
 MOST_NAMED = 12  # values that a message names
 
 
@@ -31,6 +32,10 @@ def parse(text: str) -> dict[str, int]:
 def found(labels: np.ndarray) -> tuple[int, ...] | None:
     """The values in a label map, rising; None if some are no whole numbers."""
     if np.issubdtype(labels.dtype, np.floating):
+        if (
+            labels.size and not -LARGEST <= labels.min() <= labels.max() <= LARGEST
+        ):  # nor are NaN and infinity
+            return None
         whole = labels.astype(np.int64)
         if (whole != labels).any():
             return None

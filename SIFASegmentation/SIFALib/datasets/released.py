@@ -6,6 +6,7 @@ scaled as `source_normalisation` and `target_normalisation` say; the authors' ow
 
 from __future__ import annotations
 
+import logging
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -17,9 +18,11 @@ import numpy as np
 from ..intensity import Intensity, scores_to_unit
 from . import label_values, tfrecord
 from .cutting import Cut
-from .scans import Finding, content_hash
+from .scans import Finding, content_hash, unforeseen
 from .settings import DataError, DataSettings
 from .sources import Scan
+
+log = logging.getLogger(__name__)
 
 KINDS = ("TFRecord", "npz")  # of Scan
 RECORDS_AT_ONCE = 200  # files in one entry of the cache, 52 MB of slices
@@ -65,6 +68,9 @@ def _examine(scan: Scan, domain: str, settings: DataSettings) -> tuple[Finding, 
         images, labels = read(scan.image)
     except DataError as error:
         return finding(problems=(str(error),)), None
+    except Exception as error:  # nobody foresaw it, and the other files are still to be looked at
+        log.warning("%s cannot be read", scan.image, exc_info=error)
+        return finding(problems=(unforeseen(scan.image, error),)), None
     n, h, w = images.shape
     facts = {
         "size": (w, h, n),

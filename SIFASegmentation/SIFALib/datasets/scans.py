@@ -85,7 +85,7 @@ def examine(scan: Scan, domain: str, settings: DataSettings) -> tuple[Finding, L
                 labels = _labels_of(scan, image, settings, notes)
         except Exception as error:  # nobody foresaw it, and the other scans are still to be looked at
             log.warning("%s cannot be judged", scan.image, exc_info=error)
-            notes.problems.append(_unforeseen(scan.image, error))
+            notes.problems.append(unforeseen(scan.image, error))
     finding = Finding(
         domain, scan.name, str(scan.image), str(scan.label or ""), scan.kind,
         **notes.facts, problems=tuple(notes.problems), warnings=tuple(notes.warnings),
@@ -107,11 +107,12 @@ def _read(path: Path, notes: _Notes) -> Volume | None:
         notes.problems.append(f"{path} cannot be read ({error.strerror or error}).")
     except Exception as error:  # as above
         log.warning("%s cannot be read", path, exc_info=error)
-        notes.problems.append(_unforeseen(path, error))
+        notes.problems.append(unforeseen(path, error))
     return None
 
 
-def _unforeseen(path: Path, error: Exception) -> str:
+def unforeseen(path: Path, error: Exception) -> str:
+    """A problem for an error that nobody foresaw."""
     what = " ".join(str(error).split()).rstrip(".")
     return f"{path} cannot be used ({type(error).__name__}: {what}). It may be damaged; copy it again or leave it out."
 

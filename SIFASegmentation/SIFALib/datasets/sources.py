@@ -187,11 +187,15 @@ def _items(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
         if entry.name.startswith("."):
             continue
         path = Path(entry.path)
-        if path.is_dir():
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+        except OSError:  # a link in a circle
+            is_folder = is_file = False
+        if is_folder:
             folders.append(path)
-        elif path.is_file():
+        elif is_file:
             files.append(path)
-        elif path.is_symlink() and not _exists(path):
+        elif entry.is_symlink() and not _exists(path):
             lost.append(path)
     if any(_is_dicom(f) for f in files):
         yield folder
