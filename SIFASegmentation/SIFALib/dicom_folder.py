@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from .volume import Volume, VolumeError, check_header, reason_of
+from .image_file import check_header
+from .volume import Volume, VolumeError, reason_of
 
 SAME_ORIENTATION = 1e-3  # by which the direction cosines of a series' slices may differ
 EVEN_STEPS = 0.1  # by which the distances of slices may differ, of their median: rounding, gantry tilt
