@@ -99,7 +99,7 @@ def read_series(folder: Path) -> Volume:
     except RuntimeError as error:
         raise VolumeError(f"The DICOM series in {folder} cannot be read: {reason_of(error)}.") from error
     check_header(folder, image.GetDimension(), image.GetSize(), image.GetNumberOfComponentsPerPixel())
-    return Volume.of(image, folder.resolve().name)
+    return Volume.of(image, folder.resolve().name, str(folder))
 
 
 def _check_slices(folder: Path, files: Sequence[str]) -> None:

@@ -46,7 +46,7 @@ def read_file(path: Path) -> Volume:
         raise VolumeError(f"{path} is damaged or cut off. Copy it again.") from error
     while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
         image = image[..., 0]
-    return Volume.of(image, _stem(path))
+    return Volume.of(image, _stem(path), str(path))
 
 
 def _unreadable(path: Path, complaint: str) -> str:

@@ -103,11 +103,15 @@ class Geometry:
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """Voxels [k, j, i] with their geometry; `name` is what messages and results call it."""
+    """Voxels [k, j, i] with their geometry; `name` is what messages and results call it.
+
+    source: the file or folder that it was read from, for what is wrong with that; "" for none.
+    """
 
     array: np.ndarray
     geometry: Geometry
     name: str = "volume"
+    source: str = ""
 
     def __post_init__(self) -> None:
         if self.array.shape != self.geometry.shape:
@@ -116,8 +120,8 @@ class Volume:
             )
 
     @staticmethod
-    def of(image: sitk.Image, name: str) -> Volume:
-        return Volume(sitk.GetArrayFromImage(image), Geometry.of(image), name)
+    def of(image: sitk.Image, name: str, source: str = "") -> Volume:
+        return Volume(sitk.GetArrayFromImage(image), Geometry.of(image), name, source)
 
     def image(self) -> sitk.Image:
         return self.geometry.to_image(self.array)
@@ -178,7 +182,7 @@ def check(volume: Volume) -> None:
 
     Its voxels and its sides must be as long as those of scans; its values must fit into float32.
     """
-    array, geometry, name = volume.array, volume.geometry, volume.name
+    array, geometry, name = volume.array, volume.geometry, volume.source or volume.name
     if array.ndim != 3:
         raise VolumeError(f"{name} has {array.ndim} dimensions; a volume with three is needed.")
     if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
