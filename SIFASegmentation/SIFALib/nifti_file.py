@@ -81,7 +81,9 @@ def check_nifti(path: Path, finite: bool = True) -> bool:
         else:
             length, bad = path.stat().st_size, 0
     except EOFError as error:
-        raise VolumeError(f"{path} is cut off: voxels are missing at its end. Copy it again.") from error
+        raise VolumeError(
+            f"{path} is damaged or cut off: voxels are missing at its end. Copy it again."
+        ) from error
     except zlib.error as error:
         raise VolumeError(f"{path} is damaged. Copy it again.") from error
     if length < voxels.end:

@@ -49,9 +49,8 @@ def check_voxel_data(path: Path) -> None:
         if _length(stream) < stream.unpacked:
             raise EOFError
     except EOFError as error:
-        raise VolumeError(
-            f"{stream.file} is cut off: voxels are missing at its end. Copy it again."
-        ) from error
+        how = "damaged or cut off" if stream.packed else "cut off"
+        raise VolumeError(f"{stream.file} is {how}: voxels are missing at its end. Copy it again.") from error
     except zlib.error as error:
         raise VolumeError(f"{stream.file} is damaged. Copy it again.") from error
 

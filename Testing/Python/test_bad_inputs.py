@@ -159,7 +159,7 @@ def refused(capsys, folder: Path, code: int, sentence: str, *arguments: object) 
     [
         ("missing.nii.gz", "missing.nii.gz does not exist; check the path."),
         ("empty.nii.gz", "empty.nii.gz is empty (0 bytes)"),
-        ("cut.nii.gz", "cut.nii.gz is cut off: voxels are missing at its end. Copy it again."),
+        ("cut.nii.gz", "cut.nii.gz is damaged or cut off: voxels are missing at its end. Copy it again."),
         ("cut.nii", "cut.nii is cut off: voxels are missing at its end. Copy it again."),
         ("cut header.nii", "cut header.nii is cut off within its header"),
         ("cut.nrrd", "cut.nrrd is damaged or cut off. Copy it again."),
