@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from .volume import Volume, VolumeError, check_header, reason_of
+from .image_file import check_header
+from .volume import Volume, VolumeError, reason_of
 
 SAME_ORIENTATION = 1e-3  # by which the direction cosines of a series' slices may differ
 EVEN_STEPS = 0.1  # by which the distances of slices may differ, of their median: rounding, gantry tilt
@@ -98,7 +99,7 @@ def read_series(folder: Path) -> Volume:
     except RuntimeError as error:
         raise VolumeError(f"The DICOM series in {folder} cannot be read: {reason_of(error)}.") from error
     check_header(folder, image.GetDimension(), image.GetSize(), image.GetNumberOfComponentsPerPixel())
-    return Volume.of(image, folder.resolve().name)
+    return Volume.of(image, folder.resolve().name, str(folder))
 
 
 def _check_slices(folder: Path, files: Sequence[str]) -> None:

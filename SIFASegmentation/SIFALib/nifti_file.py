@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .packed_voxels import CHUNK, GZIP, unpack
 from .volume import NOT_NUMBERS, VolumeError
+from .voxel_data import CHUNK, GZIP, unpack
 
 FLOATS = {16: "f4", 64: "f8"}  # numpy's names of the data types that can hold what is no number
 
@@ -31,11 +31,21 @@ class _Layout:
     bits: int
     spacing: tuple[str, int]
     offset: tuple[str, int]
+    turn: tuple[str, int]
+    turn_code: tuple[str, int]
+    matrix: tuple[str, int]
+    matrix_code: tuple[str, int]
 
 
 _LAYOUTS = {
-    348: _Layout(348, ("8h", 40), 70, 72, ("8f", 76), ("f", 108)),
-    540: _Layout(540, ("8q", 16), 12, 14, ("8d", 104), ("q", 168)),
+    348: _Layout(
+        *(348, ("8h", 40), 70, 72, ("8f", 76), ("f", 108)),
+        *(("6f", 256), ("h", 252), ("12f", 280), ("h", 254)),
+    ),
+    540: _Layout(
+        *(540, ("8q", 16), 12, 14, ("8d", 104), ("q", 168)),
+        *(("6d", 352), ("i", 344), ("12d", 400), ("i", 348)),
+    ),
 }
 
 
@@ -71,7 +81,9 @@ def check_nifti(path: Path, finite: bool = True) -> bool:
         else:
             length, bad = path.stat().st_size, 0
     except EOFError as error:
-        raise VolumeError(f"{path} is cut off: voxels are missing at its end. Copy it again.") from error
+        raise VolumeError(
+            f"{path} is damaged or cut off: voxels are missing at its end. Copy it again."
+        ) from error
     except zlib.error as error:
         raise VolumeError(f"{path} is damaged. Copy it again.") from error
     if length < voxels.end:
@@ -128,6 +140,14 @@ def _voxels(header: bytes, path: Path) -> _Voxels | None:
     if not all(math.isfinite(s) and s != 0 for s, n in zip(spacing, dims, strict=False) if n > 1):
         shown = ", ".join(f"{s:g}" for s in spacing)
         raise VolumeError(f"{path} has the voxel spacing {shown} mm; it must be above 0. Mend its header.")
+    # of the two ways to say where the voxels lie, the matrix comes first, as in the reader
+    for code, place in ((layout.matrix_code, layout.matrix), (layout.turn_code, layout.turn)):
+        if field(*code)[0] > 0:
+            if not all(map(math.isfinite, field(*place))):
+                raise VolumeError(
+                    f"{path} has an origin or axes that are not numbers (NaN). Mend its header."
+                )
+            break
     (kind,), (bits,), (offset,) = field("h", layout.kind), field("h", layout.bits), field(*layout.offset)
     if not math.isfinite(offset) or offset < 0:
         raise VolumeError(

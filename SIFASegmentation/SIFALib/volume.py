@@ -7,6 +7,7 @@ head. Arrays are indexed [k, j, i], as SimpleITK gives them; points and indices 
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,11 +103,15 @@ class Geometry:
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """Voxels [k, j, i] with their geometry; `name` is what messages and results call it."""
+    """Voxels [k, j, i] with their geometry; `name` is what messages and results call it.
+
+    source: the file or folder that it was read from, for what is wrong with that; "" for none.
+    """
 
     array: np.ndarray
     geometry: Geometry
     name: str = "volume"
+    source: str = ""
 
     def __post_init__(self) -> None:
         if self.array.shape != self.geometry.shape:
@@ -115,8 +120,8 @@ class Volume:
             )
 
     @staticmethod
-    def of(image: sitk.Image, name: str) -> Volume:
-        return Volume(sitk.GetArrayFromImage(image), Geometry.of(image), name)
+    def of(image: sitk.Image, name: str, source: str = "") -> Volume:
+        return Volume(sitk.GetArrayFromImage(image), Geometry.of(image), name, source)
 
     def image(self) -> sitk.Image:
         return self.geometry.to_image(self.array)
@@ -131,68 +136,14 @@ def read(path: str | os.PathLike) -> Volume:
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; check the path.")
-    if not path.is_dir():
-        return _read_file(path)
-    from .dicom_folder import read_series  # it raises this module's VolumeError
+    from . import dicom_folder, image_file  # they raise this module's VolumeError
 
-    return read_series(path)
+    return dicom_folder.read_series(path) if path.is_dir() else image_file.read_file(path)
 
 
-def _read_file(path: Path) -> Volume:
-    if not path.name.lower().endswith(SUFFIXES):
-        if path.suffix.lower() in (".dcm", ".ima"):
-            raise VolumeError(f"{path} is one DICOM file; give the folder that holds the whole series.")
-        raise VolumeError(
-            f"{path} is of no known kind; give {', '.join(SUFFIXES)} or a folder of DICOM files."
-        )
-    if path.stat().st_size == 0:
-        raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
-    from .nifti_file import check_nifti  # they raise this module's VolumeError
-    from .packed_voxels import check_packed
-
-    check_nifti(path)
-    check_packed(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise VolumeError(
-            f"{path} cannot be read as an image: {reason_of(error)}. It may be damaged."
-        ) from error
-    check_header(path, reader.GetDimension(), reader.GetSize(), reader.GetNumberOfComponents())
-    try:
-        image = reader.Execute()
-    except (RuntimeError, MemoryError) as error:
-        raise VolumeError(f"{path} is damaged or cut off: {reason_of(error)}. Copy it again.") from error
-    while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
-        image = image[..., 0]
-    return Volume.of(image, _stem(path))
-
-
-def check_header(path: Path, dimension: int, size: Sequence[int], components: int) -> None:
-    if dimension < 3:
-        raise VolumeError(f"{path} has {dimension} dimensions; a volume with three is needed.")
-    if any(n > 1 for n in size[3:]):
-        raise VolumeError(
-            f"{path} is a sequence of {int(np.prod(size[3:]))} volumes (size {tuple(size)}); "
-            "save the time point that you want as a file of its own."
-        )
-    if components > 1:
-        raise VolumeError(
-            f"{path} has {components} values a voxel (a colour or vector image); a grey image is needed."
-        )
-    if min(size) < 1:
-        raise VolumeError(
-            f"{path} claims to hold {tuple(size)} voxels, which cannot be; its header is damaged."
-        )
-    if np.prod([float(n) for n in size]) > 4e9:
-        raise VolumeError(
-            f"{path} claims to hold {tuple(size)} voxels, too many to be read; its header may be damaged."
-        )
-
-
-def check_grid(name: object, spacing: Sequence[float], origin: Sequence[float], axes: np.ndarray) -> None:
+def check_grid(
+    name: object, spacing: Sequence[float] | np.ndarray, origin: Sequence[float], axes: np.ndarray
+) -> None:
     """Raise VolumeError unless these are voxels in space: spacing and origin in mm, axes in the columns of a matrix."""
     if not all(np.isfinite(s) and s > 0 for s in spacing):
         raise VolumeError(
@@ -231,7 +182,7 @@ def check(volume: Volume) -> None:
 
     Its voxels and its sides must be as long as those of scans; its values must fit into float32.
     """
-    array, geometry, name = volume.array, volume.geometry, volume.name
+    array, geometry, name = volume.array, volume.geometry, volume.source or volume.name
     if array.ndim != 3:
         raise VolumeError(f"{name} has {array.ndim} dimensions; a volume with three is needed.")
     if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
@@ -293,13 +244,9 @@ def _check_written(temporary: Path, path: Path) -> None:
         raise OSError(f"{path} cannot be written: only a part of it reached the disk; is the disk full?")
 
 
-def _stem(path: Path) -> str:
-    suffix = next(s for s in SUFFIXES if path.name.lower().endswith(s))
-    return path.name[: -len(suffix)] or path.name
-
-
-def reason_of(error: BaseException) -> str:
+def reason_of(error: object) -> str:
     """The last line of ITK's message, without its addresses."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     last = lines[-1] if lines else type(error).__name__
-    return last.split("): ")[-1].removeprefix("sitk::ERROR: ").rstrip(".")
+    last = last.split("): ")[-1].removeprefix("sitk::ERROR: ").removeprefix("[nrrd] ")
+    return re.sub(r"^_?nrrd\w+: ", "", last).rstrip(".!")

@@ -102,6 +102,19 @@ def bad(tmp_path_factory) -> Path:
         nifti_with(folder / f"{name} offset.nii", at108=struct.pack("<f", offset))
     for count in (0, 9):
         nifti_with(folder / f"{count} dimensions.nii", at40=struct.pack("<h", count))
+    nifti_with(folder / "nan matrix.nii", at280=struct.pack("<f", float("nan")))
+    nifti_with(folder / "nan origin.nii", at254=struct.pack("<h", 0), at268=struct.pack("<f", float("nan")))
+    nifti_with(
+        folder / "sheared.nii", at252=struct.pack("<h", 0), at280=struct.pack("<8f", 4, 2, 0, 0, 0, 4, 0, 0)
+    )
+    metaimage(folder / "nan spacing.mha", spacing="nan 1 1")
+    metaimage(folder / "singular.mha", spacing="1 1 1\nTransformMatrix = 1 0 0 1 0 0 0 0 1")
+    header = "NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 40 40 20\nendian: little\n"
+    header += "space directions: (1,0,0) (0,1,0) (0,0,1)\nspace origin: (nan,0,0)\nencoding: raw\n\n"
+    (folder / "nan origin.nrrd").write_bytes(header.encode() + scan().tobytes())
+    (folder / "no voxels.mhd").write_text(
+        "NDims = 3\nDimSize = 40 40 20\nElementType = MET_SHORT\nElementDataFile = gone.raw\n"
+    )
     metaimage(folder / "zero size.mha", size="0 40 40")
     metaimage(folder / "far apart.mha", spacing="0.7 0.7 5000")
     metaimage(folder / "zero spacing.mha", spacing="0 1 1")
@@ -146,11 +159,11 @@ def refused(capsys, folder: Path, code: int, sentence: str, *arguments: object) 
     [
         ("missing.nii.gz", "missing.nii.gz does not exist; check the path."),
         ("empty.nii.gz", "empty.nii.gz is empty (0 bytes)"),
-        ("cut.nii.gz", "cut.nii.gz is cut off: voxels are missing at its end. Copy it again."),
+        ("cut.nii.gz", "cut.nii.gz is damaged or cut off: voxels are missing at its end. Copy it again."),
         ("cut.nii", "cut.nii is cut off: voxels are missing at its end. Copy it again."),
         ("cut header.nii", "cut header.nii is cut off within its header"),
-        ("cut.nrrd", "cut.nrrd is damaged or cut off"),
-        ("cut.mha", "cut.mha is damaged or cut off"),
+        ("cut.nrrd", "cut.nrrd is damaged or cut off. Copy it again."),
+        ("cut.mha", "cut.mha is cut off: voxels are missing at its end. Copy it again."),
         ("damaged.nii.gz", "damaged.nii.gz is damaged. Copy it again."),
         ("damaged.mha", "damaged.mha is damaged. Copy it again."),
         ("damaged.nrrd", "damaged.nrrd is damaged. Copy it again."),
@@ -159,17 +172,42 @@ def refused(capsys, folder: Path, code: int, sentence: str, *arguments: object) 
         ("4d.nii.gz", "4d.nii.gz is a sequence of 3 volumes"),
         ("rgb.nrrd", "rgb.nrrd has 3 values a voxel (a colour or vector image); a grey image is needed."),
         ("2d.nrrd", "2d.nrrd has 2 dimensions; a volume with three is needed."),
-        ("nan.nrrd", "nan holds 2 voxels that are not numbers (NaN or infinite); replace them first."),
+        ("nan.nrrd", "/nan.nrrd holds 2 voxels that are not numbers (NaN or infinite); replace them first."),
         (
             "nan.nii.gz",
             "nan.nii.gz holds 2 voxels that are not numbers (NaN or infinite); replace them first.",
         ),
         ("nan.nii", "nan.nii holds 2 voxels that are not numbers (NaN or infinite); replace them first."),
-        ("constant.nii.gz", "constant is constant (every voxel is 7); there is nothing to see in it."),
-        ("tiny.nii.gz", "tiny is only (6, 5, 4) voxels large; a heart cannot be told in it."),
+        (
+            "constant.nii.gz",
+            "/constant.nii.gz is constant (every voxel is 7); there is nothing to see in it.",
+        ),
+        ("tiny.nii.gz", "/tiny.nii.gz is only (6, 5, 4) voxels large; a heart cannot be told in it."),
         ("zero spacing.nii", "zero spacing.nii has the voxel spacing 0, 4, 4 mm; it must be above 0."),
         ("nan spacing.nii", "nan spacing.nii has the voxel spacing 4, nan, 4 mm"),
-        ("zero spacing.mha", "zero spacing.mha is damaged"),
+        (
+            "zero spacing.mha",
+            "zero spacing.mha has the voxel spacing 0, 1, 1 mm; it must be above 0. Mend its header.",
+        ),
+        ("nan spacing.mha", "nan spacing.mha has the voxel spacing 0, 0, 0 mm; it must be above 0."),
+        (
+            "singular.mha",
+            "singular.mha has axes that do not span space (direction 1, 1, 0, 0, 0, 0, 0, 0, 1).",
+        ),
+        ("sheared.nii", "sheared.nii has axes that are not at right angles to each other"),
+        (
+            "nan matrix.nii",
+            "nan matrix.nii has an origin or axes that are not numbers (NaN). Mend its header.",
+        ),
+        (
+            "nan origin.nii",
+            "nan origin.nii has an origin or axes that are not numbers (NaN). Mend its header.",
+        ),
+        (
+            "nan origin.nrrd",
+            "nan origin.nrrd has an origin or axes that are not numbers (NaN or infinite). Mend",
+        ),
+        ("no voxels.mhd", "gone.raw, which does not exist; copy it there, too."),
         ("negative size.nii", "negative size.nii claims to hold (40, 40, -5) voxels, which cannot be"),
         (
             "negative offset.nii",
@@ -183,7 +221,7 @@ def refused(capsys, folder: Path, code: int, sentence: str, *arguments: object) 
         ("0 dimensions.nii", "0 dimensions.nii claims to have 0 dimensions, which cannot be"),
         ("9 dimensions.nii", "9 dimensions.nii claims to have 9 dimensions, which cannot be"),
         ("zero size.mha", "zero size.mha claims to hold (0, 40, 40) voxels, which cannot be"),
-        ("far apart.mha", "far apart has the voxel spacing 0.7, 0.7, 5000 mm, which no scanner has"),
+        ("far apart.mha", "/far apart.mha has the voxel spacing 0.7, 0.7, 5000 mm, which no scanner has"),
         ("huge.nii", "huge.nii is cut off"),
         ("huge.mha", "huge.mha claims to hold (40000, 40000, 40000) voxels, too many to be read"),
         ("no files", "no files holds no DICOM series"),

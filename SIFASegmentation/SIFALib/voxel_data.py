@@ -1,6 +1,6 @@
-"""Whether the packed voxels of a file are sound: ITK unpacks what it can, and ignores the checksums.
+"""Whether the voxels of a file are there and sound: ITK unpacks what it can, and ignores the checksums.
 
-MetaImage files hold a zlib stream, NRRD files a gzip or bzip2 stream, in the file itself or in one that its header
+Packed, MetaImage files hold a zlib stream, NRRD files a gzip or bzip2 stream, in the file itself or in one that its header
 names. What is not understood here passes: the reader itself will say whether it can be read.
 """
 
@@ -18,6 +18,7 @@ from .volume import VolumeError
 
 CHUNK = 4 * 1024**2  # bytes unpacked at once
 PACKED_CHUNK = 256 * 1024  # bytes read at once
+MOST_BYTES = 2**40
 LONGEST_LINE = 1024**2  # of a header: a segmentation of many segments has long ones
 META_BYTES = {"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "FLOAT": 4, "DOUBLE": 8}
 GZIP, BZIP2 = b"\x1f\x8b", b"BZ"
@@ -25,16 +26,17 @@ GZIP, BZIP2 = b"\x1f\x8b", b"BZ"
 
 @dataclass(frozen=True)
 class _Stream:
-    """Packed voxels: the bytes of `file` from `start` on, `length` of them (None: all), `unpacked` at least."""
+    """Voxels: the bytes of `file` from `start` on, `length` of them (None: all); unpacked, at least `unpacked`."""
 
     file: Path
     start: int
+    packed: bool = True
     length: int | None = None
     unpacked: int = 0
 
 
-def check_packed(path: Path) -> None:
-    """Raise VolumeError if the packed voxels of a MetaImage or NRRD file are damaged; other files pass."""
+def check_voxel_data(path: Path) -> None:
+    """Raise VolumeError if the voxels of a MetaImage or NRRD file are damaged or not there; other files pass."""
     suffix = path.suffix.lower()
     stream = None
     if suffix in (".mha", ".mhd"):
@@ -44,19 +46,24 @@ def check_packed(path: Path) -> None:
     if stream is None:
         return
     try:
-        with open(stream.file, "rb") as source:
-            source.seek(stream.start)
-            two = source.read(len(GZIP))
-            source.seek(stream.start)
-            chunks = _unbzip2(source) if two == BZIP2 else unpack(_at_most(source, stream.length))
-            if sum(map(len, chunks)) < stream.unpacked:
-                raise EOFError
+        if _length(stream) < stream.unpacked:
+            raise EOFError
     except EOFError as error:
-        raise VolumeError(
-            f"{stream.file} is cut off: voxels are missing at its end. Copy it again."
-        ) from error
+        how = "damaged or cut off" if stream.packed else "cut off"
+        raise VolumeError(f"{stream.file} is {how}: voxels are missing at its end. Copy it again.") from error
     except zlib.error as error:
         raise VolumeError(f"{stream.file} is damaged. Copy it again.") from error
+
+
+def _length(stream: _Stream) -> int:
+    """Bytes of the unpacked voxels. zlib.error, EOFError."""
+    if not stream.packed:
+        return stream.file.stat().st_size - stream.start
+    with open(stream.file, "rb") as source:
+        source.seek(stream.start)
+        two = source.read(len(GZIP))
+        source.seek(stream.start)
+        return sum(map(len, _unbzip2(source) if two == BZIP2 else unpack(_at_most(source, stream.length))))
 
 
 def unpack(read: Callable[[int], bytes]) -> Iterator[bytes]:
@@ -101,37 +108,56 @@ def _unbzip2(source: BinaryIO) -> Iterator[bytes]:
 
 
 def _meta_stream(path: Path) -> _Stream | None:
-    """Where the packed voxels of a MetaImage lie; None: they are not packed, or not there. VolumeError."""
+    """Where the voxels of a MetaImage lie; None if that is not to be told. VolumeError if they are not there."""
     with open(path, "rb") as file:
         fields, start = _meta_header(file), file.tell()
     name = fields.get("elementdatafile", "")
-    if fields.get("compresseddata", "")[:1].lower() not in ("t", "1") or fields.get("headersize", "0") != "0":
+    if not name or fields.get("headersize", "0") != "0" or not _is_true(fields.get("binarydata", "True")):
         return None
+    packed = _is_true(fields.get("compresseddata", "False"))
     each = META_BYTES.get(fields.get("elementtype", "").upper().removeprefix("MET_"), 0)
     counts = [*fields.get("dimsize", "").split(), fields.get("elementnumberofchannels", "1")]
     unpacked = each * math.prod(int(n) for n in counts) if all(n.isdecimal() for n in counts) else 0
+    if unpacked > MOST_BYTES:  # the reader's caller refuses so many by a better sentence
+        return None
     if name.lower() != "local":
-        place = path.parent / name
-        return _Stream(place, 0, None, unpacked) if place.is_file() else None
+        place = _named_file(path, name)
+        return _Stream(place, 0, packed, None, unpacked) if place else None
     length = fields.get("compresseddatasize", "")
+    if not packed:
+        return _Stream(path, start, False, None, unpacked)
     if not length.isdecimal() or int(length) == 0:
         # ITK then shows what happens to lie in memory, without a word
         raise VolumeError(
             f"{path} does not say how many bytes its packed voxels take (CompressedDataSize); "
             "save it again without compression."
         )
-    return _Stream(path, start, int(length), unpacked)
+    return _Stream(path, start, True, int(length), unpacked)
+
+
+def _is_true(value: str) -> bool:
+    return value[:1].lower() in ("t", "1")
+
+
+def _named_file(path: Path, name: str) -> Path | None:
+    """The file of voxels that the header in `path` names; None for a list or a pattern. VolumeError if it is missing."""
+    place = path.parent / name
+    if name.upper().startswith("LIST") or "%" in name:
+        return None
+    if not place.exists():
+        raise VolumeError(f"{path} has its voxels in {place}, which does not exist; copy it there, too.")
+    return place if place.is_file() else None
 
 
 def _nrrd_stream(path: Path) -> _Stream | None:
-    """Where the packed voxels of an NRRD file lie; None: they are not packed, or not there."""
+    """Where the packed voxels of an NRRD file lie; None if they are not. VolumeError if they are not there."""
     with open(path, "rb") as file:
         fields, start = _nrrd_header(file), file.tell()
     skip = fields.get("lineskip", "0")
-    if fields.get("encoding", "").lower() not in ("gzip", "gz", "bzip2", "bz2") or not skip.isdecimal():
+    place = _named_file(path, fields["datafile"]) if fields.get("datafile") else path
+    if place is None:
         return None
-    place = path.parent / fields["datafile"] if "datafile" in fields else path
-    if not place.is_file():  # a list or a pattern of several files, or one that is missing
+    if fields.get("encoding", "").lower() not in ("gzip", "gz", "bzip2", "bz2") or not skip.isdecimal():
         return None
     with open(place, "rb") as file:
         file.seek(start if place is path else 0)

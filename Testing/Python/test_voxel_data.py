@@ -1,4 +1,4 @@
-"""Promises of packed_voxels.py: what was damaged is refused, and whatever a reader can read passes."""
+"""Promises of voxel_data.py: what is damaged or missing is refused, and whatever a reader can read passes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from SIFALib import volume
-from SIFALib.packed_voxels import check_packed
 from SIFALib.volume import VolumeError
+from SIFALib.voxel_data import check_voxel_data
 
 VOXELS = np.random.default_rng(0).normal(0, 300, (20, 24, 22)).astype("<i2")
 NRRD = (
@@ -20,6 +20,7 @@ NRRD = (
 )
 META = "ObjectType = Image\nNDims = 3\nDimSize = 22 24 20\nElementType = MET_SHORT\nCompressedData = True\n"
 META += "BinaryData = True\n"
+RAW_META = META.replace("CompressedData = True", "CompressedData = False")
 DATA = VOXELS.tobytes()
 LENGTH = f"CompressedDataSize = {len(zlib.compress(DATA))}\n"
 
@@ -68,7 +69,7 @@ def write(folder: Path, name: str) -> tuple[Path, Path]:
 @pytest.mark.parametrize("name", SOUND)
 def test_sound_files_pass_and_are_read(tmp_path: Path, name: str):
     path, _ = write(tmp_path, name)
-    check_packed(path)
+    check_voxel_data(path)
     np.testing.assert_array_equal(volume.read(path).array, VOXELS)
 
 
@@ -83,7 +84,7 @@ def test_damaged_and_cut_voxels_are_refused_by_the_name_of_their_file(tmp_path: 
         with pytest.raises(VolumeError, match=rf"{place.name} is damaged\. Copy it again\."):
             volume.read(path)
     place.write_bytes(sound[: len(sound) // 2])
-    with pytest.raises(VolumeError, match=rf"{place.name} is cut off: voxels are missing"):
+    with pytest.raises(VolumeError, match=rf"{place.name} is damaged or cut off: voxels are missing"):
         volume.read(path)
 
 
@@ -91,14 +92,12 @@ def test_damaged_and_cut_voxels_are_refused_by_the_name_of_their_file(tmp_path: 
     ("name", "header", "sentence"),
     [
         ("a.mha", META, "does not say how many bytes its packed voxels take"),
-        ("a.mha", META + "CompressedDataSize = 100\n", "is cut off"),
-        ("a.mha", (META + LENGTH).replace("24 20", "24 21"), "is cut off"),
-        ("a.mhd", META.replace("24 20", "24 21"), "v.zraw is cut off"),
+        ("a.mha", META + "CompressedDataSize = 100\n", "is damaged or cut off"),
+        ("a.mha", (META + LENGTH).replace("24 20", "24 21"), "is damaged or cut off"),
+        ("a.mhd", META.replace("24 20", "24 21"), "v.zraw is damaged or cut off"),
     ],
 )
-def test_packed_voxels_that_itk_would_make_up_are_refused(
-    tmp_path: Path, name: str, header: str, sentence: str
-):
+def test_voxel_data_that_itk_would_make_up_are_refused(tmp_path: Path, name: str, header: str, sentence: str):
     local = name.endswith("a")
     place = "LOCAL" if local else "v.zraw"
     (tmp_path / "v.zraw").write_bytes(zlib.compress(DATA))
@@ -108,30 +107,61 @@ def test_packed_voxels_that_itk_would_make_up_are_refused(
         volume.read(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("a.mhd", RAW_META + "ElementDataFile = gone.raw\n"),
+        ("a.mhd", META + "ElementDataFile = gone.raw\n"),
+        ("a.nhdr", NRRD + "encoding: gzip\ndata file: gone.raw\n"),
+        ("a.nhdr", NRRD + "encoding: raw\ndata file: gone.raw\n"),
+    ],
+)
+def test_a_missing_file_of_voxels_is_named(tmp_path: Path, name: str, header: str):
+    (tmp_path / name).write_text(header)
+    with pytest.raises(
+        VolumeError, match=rf"{name} has its voxels in .*gone\.raw, which does not exist; copy it"
+    ):
+        volume.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.mha", "a.mhd"])
+def test_metaimages_that_are_not_packed_are_whole_or_refused(tmp_path: Path, name: str):
+    path = tmp_path / name
+    place = path if name == "a.mha" else tmp_path / "v.raw"
+    header = f"{RAW_META}ElementDataFile = {'LOCAL' if place is path else place.name}\n"
+    path.write_text(header)
+    with open(place, "ab") as file:
+        file.write(DATA)
+    np.testing.assert_array_equal(volume.read(path).array, VOXELS)
+    place.write_bytes(place.read_bytes()[:-2])
+    with pytest.raises(VolumeError, match=rf"{place.name} is cut off: voxels are missing at its end"):
+        volume.read(path)
+
+
 def test_bzip2_is_checked_too(tmp_path: Path):
     path = tmp_path / "a.nrrd"
     packed = bz2.compress(DATA)
     header = (NRRD + "encoding: bzip2\n\n").encode()
     path.write_bytes(header + packed)
-    check_packed(path)
+    check_voxel_data(path)
     path.write_bytes(header + packed[:2000] + b"other" + packed[2005:])
     with pytest.raises(VolumeError, match=r"a\.nrrd is damaged"):
-        check_packed(path)
+        check_voxel_data(path)
     path.write_bytes(header + packed[:2000])
-    with pytest.raises(VolumeError, match=r"a\.nrrd is cut off"):
-        check_packed(path)
+    with pytest.raises(VolumeError, match=r"a\.nrrd is damaged or cut off"):
+        check_voxel_data(path)
 
 
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("a.nrrd", NRRD + "encoding: raw\n\n"),
-        ("a.nhdr", NRRD + "encoding: gzip\ndata file: gone.raw.gz\n"),
         ("a.nhdr", NRRD + "encoding: gzip\ndata file: slice%03d.gz 1 20 1\n"),
         ("a.nhdr", NRRD + "encoding: gzip\ndata file: LIST\n"),
         ("a.nrrd", NRRD + "encoding: gzip\n\nnot packed at all"),
         ("a.mha", META.replace("True", "False") + "ElementDataFile = LOCAL\n"),
-        ("a.mhd", META + "ElementDataFile = gone.zraw\n"),
+        ("a.mha", RAW_META + "HeaderSize = 100\nElementDataFile = LOCAL\n"),
+        ("a.mhd", RAW_META + "ElementDataFile = slice%03d.raw 1 20 1\n"),
         ("a.mhd", META + "ElementDataFile = LIST\n"),
         ("a.mhd", ""),
         ("a.nrrd", ""),
@@ -140,11 +170,11 @@ def test_bzip2_is_checked_too(tmp_path: Path):
 )
 def test_what_is_not_understood_is_left_to_the_reader(tmp_path: Path, name: str, content: str):
     (tmp_path / name).write_text(content)
-    check_packed(tmp_path / name)
+    check_voxel_data(tmp_path / name)
 
 
 def test_what_the_library_writes_passes(tmp_path: Path):
     image = sitk.GetImageFromArray(VOXELS)
     for name in ("a.nrrd", "a.mha", "a.mhd", "a.nhdr"):
         sitk.WriteImage(image, str(tmp_path / name), True)
-        check_packed(tmp_path / name)
+        check_voxel_data(tmp_path / name)
