@@ -69,7 +69,7 @@ def truncate(path) -> None:
 
 
 BAD = {
-    "cut off": (lambda f: truncate(f / "source" / "s1.nii.gz"), r"s1\.nii\.gz is cut off"),
+    "cut off": (lambda f: truncate(f / "source" / "s1.nii.gz"), r"s1\.nii\.gz is damaged or cut off"),
     "empty file": (lambda f: (f / "source" / "s1.nii.gz").write_bytes(b""), r"s1\.nii\.gz is empty"),
     "no image": (lambda f: (f / "target" / "t9.nrrd").write_text("x"), r"t9\.nrrd cannot be read as an image"),
     "constant": (lambda f: write(f / "target" / "c.nrrd", IMAGE * 0 + 7), "is constant"),
