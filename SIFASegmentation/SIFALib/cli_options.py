@@ -22,8 +22,8 @@ BATCH = """Segment the heart in every scan of a folder.
 
 FOLDER and the folders in it hold NIfTI, NRRD or MetaImage files, or DICOM series, each in a folder of its own.
 OUT gets NAME.seg.nrrd and NAME.sifa.json (the report) of each scan, and volumes.csv with a row for each.
-What is done already is left as it is: stopped, the same command goes on. A scan that cannot be segmented
-is told in its row, and the others are done."""
+What is done already is left as it is: stopped, the same command goes on. Nor is a result written over that is
+another scan's of the same name. A scan that cannot be segmented is told in its row, and the others are done."""
 
 ROI = (
     "box around the heart, which otherwise is searched: in mm as 3D Slicer shows them (R to the right, A to "
