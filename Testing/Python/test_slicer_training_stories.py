@@ -74,9 +74,9 @@ def test_a_run_survives_slicer_and_a_crash_and_ends_as_if_nothing_had_happened(f
     )  # found and shown without being asked
     status = control.look(run).status
     assert status is not None and status.is_active()
+    stage.close_module("SIFATraining")  # before the run ends: a panel that saw its end would have told of it
     os.kill(status.pid, signal.SIGKILL)  # the computer is switched off
     stage.wait_until(lambda: not status.is_active())
-    stage.close_module("SIFATraining")
 
     panel = new_panel(folder)
     assert panel.runView.path == run and panel.runsPanel.runs[0].state == "interrupted"
