@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .cli_run import OUTPUT, Failure
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from .cli_run import FULL, OUTPUT, Failure, reason
 
 
 @contextmanager
@@ -21,11 +18,8 @@ def writes_into(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in _FULL
-        reason = "the disk is full" if full else error.strerror or str(error)
-        advice = (
-            "make room there, or choose another place"
-            if full
-            else "make it writable, or choose another place"
-        )
-        raise Failure(OUTPUT, f"Nothing can be written into {folder} ({reason}); {advice}.") from error
+        advice = "make room there" if error.errno in FULL else "make it writable"
+        raise Failure(
+            OUTPUT,
+            f"Nothing can be written into {folder} ({reason(error)}); {advice}, or choose another place.",
+        ) from error

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OK, OTHER, USAGE, BAD_INPUT, MODEL, NO_HEART, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a user's share of it, what it takes as one file
 TEXTS = ("--json", "--csv", "--report")  # outputs that are no images
 
 
@@ -52,7 +53,7 @@ def sentence(error: BaseException) -> str:
 
 def reason(error: OSError) -> str:
     """Why a file could not be read or written, without the file's name, which may be that of a temporary one."""
-    if error.errno == errno.ENOSPC:
+    if error.errno in FULL:
         return "the disk is full"
     return error.strerror or " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
