@@ -38,11 +38,13 @@ from .batch_results import (
     staging,
     wanted,
 )
-from .cli_run import reason, sentence
-from .job import Options, Progress
-from .runs import files
+from .job import Options
 from .search import NoHeartFound
-from .volume import Volume, VolumeError, check
+from .support import files
+from .support.errors import VolumeError
+from .support.messages import reason, sentence
+from .support.progress import Progress
+from .volume import Volume, check
 
 if TYPE_CHECKING:
     from .inference import Result

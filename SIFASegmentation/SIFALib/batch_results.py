@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import quality
 from .batch_cases import REPORT, TABLE, BatchError
-from .cli_run import reason, sayable
 from .job import Options
-from .runs import RunError, RunFolder, files, lock
+from .runs import RunError, RunFolder
 from .segmentation_file import SUFFIX, read_seg_nrrd, write_seg_nrrd
-from .volume import Volume, VolumeError
+from .support import files, lock
+from .support.errors import VolumeError
+from .support.messages import reason, sayable
+from .volume import Volume
 
 if TYPE_CHECKING:
     from .model_card import ModelCard

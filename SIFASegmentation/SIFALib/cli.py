@@ -16,8 +16,9 @@ from . import __version__
 from .cli_data_options import add_check_data, add_evaluate, add_export, add_import_tf
 from .cli_options import add_batch, add_doctor, add_models, add_phantom, add_segment
 from .cli_parsers import EXIT_CODES
-from .cli_run import INTERRUPTED, OTHER, USAGE, Failure, complain, sentence
+from .cli_run import INTERRUPTED, OTHER, USAGE, Failure, complain
 from .cli_train_options import add_runs, add_train
+from .support.messages import sentence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -32,9 +32,10 @@ from .cli_run import (
 )
 from .datasets import DataError, label_values, sources
 from .evaluation import Case, Summary
-from .job import Options, Progress
-from .model_card import ModelCard, ModelError
-from .volume import VolumeError
+from .job import Options
+from .model_card import ModelCard
+from .support.errors import ModelError, VolumeError
+from .support.progress import Progress
 
 STDOUT = Path("-")  # where --json and --csv write without a file name
 CSV_HEADS = ("scan", "structure", "dice", "assd_voxels", "assd_mm", "note")

@@ -7,8 +7,8 @@ import argparse
 from . import models
 from .cli_places import writes_into
 from .cli_run import BAD_INPUT, MODEL, OK, USAGE, Failure, complain, fails_as, say, store_of
-from .model_card import ModelError
 from .runs import RunError, RunFolder, export
+from .support.errors import ModelError
 
 MODALITIES = {"ct": "CT", "mr": "MR", "both": "CT/MR", None: ""}
 

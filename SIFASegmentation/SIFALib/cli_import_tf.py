@@ -8,8 +8,8 @@ import re
 from . import models, tf_checkpoint
 from .citations import CITATIONS
 from .cli_run import MODEL, OK, OUTPUT, USAGE, Failure, complain, fails_as, say, store_of, table
-from .model_card import ModelError
 from .structures import structures_of
+from .support.errors import ModelError
 
 LICENCE = (
     "None is stated: neither in a checkpoint nor with the authors' code. Ask them before you pass it on."

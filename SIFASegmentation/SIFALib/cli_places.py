@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .cli_run import FULL, OUTPUT, Failure, reason
+from .cli_run import OUTPUT, Failure
+from .support.messages import FULL, reason
 
 
 @contextmanager

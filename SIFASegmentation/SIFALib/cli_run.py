@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import tempfile
@@ -13,15 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import scan_files
-from .model_card import ModelError
 from .structures import Structure
+from .support.errors import ModelError
+from .support.messages import reason, sayable, sentence
 
 if TYPE_CHECKING:
     from .models import ModelPackage, ModelStore
 
 OK, OTHER, USAGE, BAD_INPUT, MODEL, NO_HEART, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a user's share of it, what it takes as one file
 TEXTS = ("--json", "--csv", "--report")  # outputs that are no images
 
 
@@ -40,27 +39,6 @@ def fails_as(code: int, *kinds: type[BaseException]) -> Iterator[None]:
         yield
     except kinds as error:
         raise Failure(code, sentence(error)) from error
-
-
-def sentence(error: BaseException) -> str:
-    """What an error says, on one line, with a full stop."""
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {reason(error)}" if error.filename else reason(error)
-    text = " ".join(text.split()) or type(error).__name__
-    return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-def reason(error: OSError) -> str:
-    """Why a file could not be read or written, without the file's name, which may be that of a temporary one."""
-    if error.errno in FULL:
-        return "the disk is full"
-    return error.strerror or " ".join(str(error).split()).rstrip(".") or type(error).__name__
-
-
-def sayable(text: str) -> str:
-    """The text with ? for what no UTF-8 file can hold: bytes in the names of files that are no text."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def say(text: str = "") -> None:

@@ -36,7 +36,8 @@ from .cli_run import (
 from .models import ModelError, ModelPackage
 from .segmentation_file import check_suffix, write_labels
 from .structures import Structure, structure_by_id
-from .volume import Volume, VolumeError
+from .support.errors import VolumeError
+from .volume import Volume
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 SLAB = 16  # slices of a probability map that are converted at once

@@ -29,9 +29,10 @@ from .cli_run import (
 )
 from .cli_train_options import FLAGS, KEYS
 from .datasets import PHANTOMS, DataError, label_values
-from .model_card import ModelError
-from .runs import RunError, RunFolder, configuration, control, create, lock, presets
+from .runs import RunError, RunFolder, configuration, control, create, presets
 from .runs.status import ACTIVE, Status
+from .support import lock
+from .support.errors import ModelError
 
 
 def train(options: argparse.Namespace) -> int:

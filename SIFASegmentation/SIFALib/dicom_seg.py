@@ -19,7 +19,8 @@ import numpy as np
 
 from . import __version__, dicom_folder
 from .structures import LONGEST_NAME, Code, Structure
-from .volume import Geometry, Volume, VolumeError
+from .support.errors import VolumeError
+from .volume import Geometry, Volume
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -98,7 +99,7 @@ def write(labels: Volume, reference: Reference, path: str | os.PathLike) -> None
 
     Raises NothingFound if none has any, OSError (a sentence) when the file cannot be written.
     """
-    from .runs.files import written
+    from .support.files import written
 
     if labels.geometry != reference.geometry:
         raise ValueError("The labels have another geometry than the series that they are of.")

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .model_card import ModelError
+from .support.errors import ModelError
 
 if TYPE_CHECKING:
     from .models import ModelPackage, ModelStore

@@ -23,8 +23,9 @@ from .datasets import DataError, DataSettings, released, scans, sources
 from .datasets.settings import NORMALISATIONS
 from .datasets.sources import Scan
 from .intensity import scores_to_unit
-from .job import Options, Progress
+from .job import Options
 from .metrics import UNKNOWN
+from .support.progress import Progress
 from .volume import SUFFIXES, Geometry, Volume
 
 if TYPE_CHECKING:

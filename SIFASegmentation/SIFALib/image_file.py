@@ -9,7 +9,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from .nifti_file import check_nifti
-from .volume import SUFFIXES, Volume, VolumeError, check_grid, reason_of
+from .support.errors import VolumeError
+from .volume import SUFFIXES, Volume, check_grid, reason_of
 from .voxel_data import check_voxel_data
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import familiarity, quality, slices, uncertainty, views
-from .job import Job, Options, Progress
+from .job import Job, Options
 from .looks import Look, look
 from .search import (
     LOCATE_MARGIN_MM,
@@ -32,6 +32,7 @@ from .search import (
     shows_whole_heart,
 )
 from .structures import Structure, structure_by_id
+from .support.progress import Progress
 from .views import Fusion
 from .volume import Geometry, Volume, check
 

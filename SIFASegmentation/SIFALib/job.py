@@ -11,7 +11,9 @@ import numpy as np
 
 from . import __version__, engine, slices
 from .intensity import intensity_rule
-from .volume import Volume, VolumeError
+from .support.errors import VolumeError
+from .support.progress import Progress
+from .volume import Volume
 
 if TYPE_CHECKING:
     import torch
@@ -20,15 +22,6 @@ if TYPE_CHECKING:
     from .networks import Segmenter
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What is being done, how much of the whole is done (0..1), and the seconds that are left (None: not known yet)."""
-
-    stage: str
-    fraction: float
-    seconds_left: float | None = None
 
 
 @dataclass(frozen=True)

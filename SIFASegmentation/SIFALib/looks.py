@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import engine, slices
-from .job import Job, Progress
+from .job import Job
 from .slices import Plane, SliceGrid
+from .support.progress import Progress
 from .views import Fusion
 
 

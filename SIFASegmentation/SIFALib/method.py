@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .model_card import MAX_WIDTH, VARIANTS
-from .records import require
+from .support.schema import require
 
 OBJECTIVES = {
     "full": "SIFA: image translation, alignment of predictions, auxiliary task of the source discriminator",

@@ -12,9 +12,10 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from . import records
-from .records import RecordError, require
 from .structures import STRUCTURES, Structure
+from .support import schema
+from .support.errors import ModelError
+from .support.schema import RecordError, require
 
 FORMAT = 1  # of model.json; a newer one is refused with the advice to update SIFA
 FAMILIARITY = 1  # of the block `familiarity`: changes when the numbers in it mean something else
@@ -31,10 +32,6 @@ _VERSION = re.compile(
     rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z-]{{1,20}}(?:\.[0-9A-Za-z-]{{1,20}}){{0,4}}))?"
 )
 _NUMBERS = re.compile(r"(?<=\[)\n\s*-?\d[-+.\deE,\s]*(?=\])")  # of a list of numbers in JSON with line breaks
-
-
-class ModelError(ValueError):
-    """A model that cannot be used; the message is one sentence or two for the person at the screen."""
 
 
 @dataclass(frozen=True)
@@ -259,7 +256,7 @@ class ModelCard:
     def from_json(text: str | bytes, source: str = "model.json") -> ModelCard:
         """The card in `text`; `source` is what messages call the file. Raises ModelError."""
         try:
-            data = records.parse(text, source)
+            data = schema.parse(text, source)
         except RecordError as error:
             raise ModelError(str(error)) from None
         if isinstance(data, dict) and type(data.get("format")) is int and data["format"] > FORMAT:
@@ -267,7 +264,7 @@ class ModelCard:
                 f"{source} is of format {data['format']}, this SIFA reads {FORMAT}; update SIFA to use it."
             )
         try:
-            return records.decode(ModelCard, data)
+            return schema.decode(ModelCard, data)
         except RecordError as error:
             raise ModelError(f"{source}: {error}") from None
 

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from . import records
-from .model_card import Architecture, ModelError
-from .records import RecordError, shown
+from .model_card import Architecture
+from .support import schema
+from .support.errors import ModelError
+from .support.schema import RecordError, shown
 
 MAX_BYTES = 256 * 1024**2  # of a weights file: width 32, the widest allowed, takes 220 MB
 MAX_HEADER = 1024**2  # bytes; the header of a SIFA network takes 20 kB
@@ -141,7 +142,7 @@ def _header(data: bytes, source: str) -> tuple[dict[str, Any], int]:
     if length > MAX_HEADER:
         raise ModelError(f"{source} has a header of {length} bytes; at most {MAX_HEADER} are allowed.")
     try:
-        header = records.parse(data[8 : 8 + length], f"The header of {source}")
+        header = schema.parse(data[8 : 8 + length], f"The header of {source}")
     except RecordError as error:
         raise ModelError(str(error)) from None
     if not isinstance(header, dict):

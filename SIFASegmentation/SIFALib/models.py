@@ -26,8 +26,9 @@ import numpy as np
 
 from . import __version__, model_archive, model_weights
 from .model_archive import CARD, LIMITS, WEIGHTS
-from .model_card import Architecture, ModelCard, ModelError, Preprocessing, Quality, version_key
-from .records import RecordError
+from .model_card import Architecture, ModelCard, Preprocessing, Quality, version_key
+from .support.errors import ModelError
+from .support.schema import RecordError
 
 if TYPE_CHECKING:
     from .networks import Segmenter

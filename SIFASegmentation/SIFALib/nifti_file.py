@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .volume import NOT_NUMBERS, VolumeError
+from .support.errors import VolumeError
+from .volume import NOT_NUMBERS
 from .voxel_data import CHUNK, GZIP, unpack
 
 FLOATS = {16: "f4", 64: "f8"}  # numpy's names of the data types that can hold what is no number

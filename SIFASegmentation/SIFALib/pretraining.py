@@ -23,12 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import engine, freed_memory, losses, models, slice_workers
+from . import engine, losses, models, slice_workers
 from .arrays import to_tensor
 from .networks import Segmenter
 from .phantom_slices import make_anatomies
 from .randomisation import Randomisation
 from .structures import STRUCTURES
+from .support import malloc
 
 log = logging.getLogger(__name__)
 
@@ -325,7 +326,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     settings = replace(Settings(), **arguments)
     torch.set_num_threads(settings.threads)
-    freed_memory.keep()
+    malloc.keep()
     torch.set_flush_denormal(True)  # of the whole process: vanishing weights would slow it down many times
     try:
         state = train(settings, folder)

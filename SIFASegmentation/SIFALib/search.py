@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import quality, slices
-from .job import Job, Progress
+from .job import Job
 from .looks import look
+from .support.progress import Progress
 from .uncertainty import expected_dice, mass
 from .views import Fusion
 

@@ -15,7 +15,8 @@ import SimpleITK as sitk
 
 from .quality import bounding_box
 from .structures import STRUCTURES, Code, Structure
-from .volume import Geometry, Volume, VolumeError, read, write, write_image
+from .support.errors import VolumeError
+from .volume import Geometry, Volume, read, write, write_image
 
 SUFFIX = ".seg.nrrd"
 LABEL_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")

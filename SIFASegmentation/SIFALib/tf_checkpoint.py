@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from .datasets.settings import NORMALISATIONS
-from .model_card import Architecture, ModelError, Preprocessing
+from .model_card import Architecture, Preprocessing
 from .model_weights import tensor_shapes
-from .records import RecordError
+from .support.errors import ModelError
+from .support.schema import RecordError
 from .tf_bundle import Bundle, read_bundle, read_variable
 
 FIRST, HEAD, LOWER_HEAD = (f"Model/{name}/Conv/weights" for name in ("e_B/c1", "s_B/c8", "s_B_ll/c8"))

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from .support.errors import VolumeError
+
 MIN_SIZE = (16, 16, 1)  # voxels, the two larger sides and the smallest: below this no heart can be told
 SPACING_MM = (0.01, 100.0)  # micro-CT has 0.01; the slices of the coarsest survey lie some 50 apart
 MIN_EXTENT_MM = 10.0  # of the two longer sides: a heart is as large as a fist
@@ -24,10 +26,6 @@ LARGEST = 1e30  # of the grey values: float32, in which slices are computed, end
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 NOT_NUMBERS = "{} holds {} voxels that are not numbers (NaN or infinite); replace them first."
-
-
-class VolumeError(ValueError):
-    """An image that cannot be used; the message says why, in which file, and what to do."""
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def _readSteps(node) -> Generator[float, None, Volume]:
 
 def _fingerprint(node) -> str:
     """A hash of voxels and place; raises VolumeError if the volume left the scene."""
-    from SIFALib.volume import VolumeError
+    from SIFALib.support.errors import VolumeError
 
     from . import SceneConversion
 

@@ -17,7 +17,8 @@ import slicer
 import vtk
 from SIFALib.quality import bounding_box
 from SIFALib.structures import Structure
-from SIFALib.volume import Geometry, Volume, VolumeError
+from SIFALib.support.errors import VolumeError
+from SIFALib.volume import Geometry, Volume
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 

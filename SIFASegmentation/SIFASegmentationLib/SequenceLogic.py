@@ -103,7 +103,7 @@ def segmentSteps(
     yield from logic.dependencies.trySteps()
     yield Step(_("Loading PyTorch and the model"))
     from SIFALib.inference import NoHeartFound
-    from SIFALib.volume import VolumeError
+    from SIFALib.support.errors import VolumeError
 
     sequence = slicer.vtkMRMLSequenceNode()
     sequence.CopySequenceIndex(scan.sequence)
@@ -160,7 +160,7 @@ def _secondsLeft(step: Step, number: int, count: int, before: float, since: floa
 
 
 def _raiseIfNoImage(image) -> None:
-    from SIFALib.volume import VolumeError
+    from SIFALib.support.errors import VolumeError
 
     if image.GetImageData() is None:
         raise VolumeError(_("This time point holds no image; load the scan again."))

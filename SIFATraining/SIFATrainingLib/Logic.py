@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from SIFALib.models import ModelPackage, ModelStore
     from SIFALib.runs import Configuration, RunFolder
     from SIFALib.runs.control import Seen
-    from SIFALib.runs.processes import Process
+    from SIFALib.support.processes import Process
 
 SETTING = "SIFA/RunsFolder"
 WATCHED = "SIFA/WatchedRun"
@@ -171,7 +171,8 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
 
     def goOn(self, folder: Path) -> None:
         """Go on with a run, with less memory if it ran out of that. RunError, OSError."""
-        from SIFALib.runs import control, lock
+        from SIFALib.runs import control
+        from SIFALib.support import lock
 
         seen = control.look(folder)
         less = self.withLessMemory(seen)
@@ -228,7 +229,8 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
 
     def goOnLonger(self, folder: Path, iterations: int) -> None:
         """Let a run have so many iterations in all, and go on with it. RunError, OSError."""
-        from SIFALib.runs import RunFolder, configuration, lock
+        from SIFALib.runs import RunFolder, configuration
+        from SIFALib.support import lock
 
         run = RunFolder(folder)
         with lock.held(run):
@@ -237,7 +239,8 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
 
     def delete(self, folder: Path) -> None:
         """Delete a run, and the copies of scans that were made for it. RunError if a process works on it, OSError."""
-        from SIFALib.runs import RunError, RunFolder, control, lock, status
+        from SIFALib.runs import RunError, RunFolder, control, status
+        from SIFALib.support import lock
 
         if control.look(folder).state in status.ACTIVE:
             raise RunError(_("A process works on this run; stop it first."))

@@ -128,7 +128,8 @@ class RunReader:
 
     def log(self, lines: int = 200) -> str:
         """The end of log.txt, and what its process printed besides: why it crashed, for instance."""
-        from SIFALib.runs import files, launch
+        from SIFALib.runs import launch
+        from SIFALib.support import files
 
         logged = files.tail(self.path / "log.txt").splitlines()
         same = {re.sub(r"^(\S+ \S+) [A-Z]+ ", r"\1 ", line) for line in logged}

@@ -23,13 +23,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from bench_real import find, judge, mean_of, summarise
-from SIFALib import freed_memory, metrics, models, phantom, pretraining
+from SIFALib import metrics, models, phantom, pretraining
 from SIFALib.cli import main as sifa
 from SIFALib.inference import NoHeartFound, Options, segment
 from SIFALib.phantom.conditions import draw_person
 from SIFALib.phantom_slices import make_anatomies
 from SIFALib.pretraining import Settings
 from SIFALib.randomisation import Randomisation
+from SIFALib.support import malloc
 
 ROOT = Path(__file__).resolve().parents[2]
 ANATOMIES = 60
@@ -77,7 +78,7 @@ def main() -> None:
     if not manifest.is_file():
         raise SystemExit(f"{manifest} does not exist; give the folder of the real scans with --data.")
     facts = json.loads(manifest.read_text(encoding="utf-8"))
-    freed_memory.keep()
+    malloc.keep()
     torch.set_flush_denormal(True)
     found = earlier(options.out, options.iterations, options.width)
     for name in options.only:

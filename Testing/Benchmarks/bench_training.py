@@ -32,8 +32,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from SIFALib import adaptation, datasets, engine, freed_memory, winograd
+from SIFALib import adaptation, datasets, engine, winograd
 from SIFALib.method import PRESETS, SCHEDULES, Method
+from SIFALib.support import malloc
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -134,7 +135,7 @@ def measure(
 ) -> dict[str, Any]:
     """Time, memory and work of one configuration; peak memory is that of this process."""
     torch.set_num_threads(threads)
-    freed_memory.keep()  # as a training does
+    malloc.keep()  # as a training does
     method, _, size = CASES[case]
     where, dtype = torch.device(device), engine.PRECISIONS[precision]
     settings = data_of(case)

@@ -16,7 +16,8 @@ from SIFALib import cli, runs
 from SIFALib.cli_train_options import KEYS
 from SIFALib.datasets import NO_AUGMENTATION
 from SIFALib.method import PRESETS
-from SIFALib.runs import Configuration, configuration, lock, processes, status
+from SIFALib.runs import Configuration, configuration, status
+from SIFALib.support import lock, processes
 
 
 def train(*arguments: str | Path) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from SIFALib.crc32c import CHUNK, POLYNOMIAL, SMALL, crc32c, masked_crc32c
+from SIFALib.support.crc32c import CHUNK, POLYNOMIAL, SMALL, crc32c, masked_crc32c
 
 
 def bit_by_bit(data: bytes) -> int:

@@ -17,8 +17,8 @@ import torch
 from SIFALib import adaptation, cli, models
 from SIFALib.datasets import DataSettings
 from SIFALib.method import Method
-from SIFALib.model_card import ModelError
 from SIFALib.runs import Best, Configuration, RunError, RunFolder, best, checkpoints, create, events, export
+from SIFALib.support.errors import ModelError
 
 PARTS = {"supervised": 0.8, "supervised_1": 0.7, "supervised_3": 0.9, "augmented": 0.75, "pseudo_loss": 0.1}
 SECRET = "mueller_hans_1950"

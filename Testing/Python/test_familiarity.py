@@ -11,11 +11,12 @@ import tiny_models
 import torch
 from SIFALib import calibration, familiarity, models
 from SIFALib.calibration import reference_of
-from SIFALib.model_card import DiceCurve, Familiarity, ModelCard, ModelError, feature_count
+from SIFALib.model_card import DiceCurve, Familiarity, ModelCard, feature_count
 from SIFALib.networks import Segmenter
 from SIFALib.quality import Flag
 from SIFALib.slices import choose_plane, slice_grid, whole_box
 from SIFALib.structures import STRUCTURES
+from SIFALib.support.errors import ModelError
 from SIFALib.volume import Geometry, Volume
 
 VALUES = {s.id: s.value for s in STRUCTURES}

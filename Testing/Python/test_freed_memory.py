@@ -7,7 +7,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from SIFALib import freed_memory
+from SIFALib.support import malloc
 
 
 @pytest.mark.parametrize("granted", [1, 0])
@@ -16,18 +16,18 @@ def test_the_c_library_is_asked_for_all_three_settings(monkeypatch, granted):
     library = SimpleNamespace(mallopt=lambda name, value: asked.update({name: value}) or granted)
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
-    assert freed_memory.keep() is bool(granted)
+    assert malloc.keep() is bool(granted)
     expected = {
-        freed_memory.M_MMAP_MAX: 0,
-        freed_memory.M_TRIM_THRESHOLD: 2**30,
-        freed_memory.M_TOP_PAD: 2**28,
+        malloc.M_MMAP_MAX: 0,
+        malloc.M_TRIM_THRESHOLD: 2**30,
+        malloc.M_TOP_PAD: 2**28,
     }
-    assert asked == (expected if granted else {freed_memory.M_MMAP_MAX: 0})
+    assert asked == (expected if granted else {malloc.M_MMAP_MAX: 0})
 
 
 def test_where_there_is_no_such_setting_it_says_so(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace())
-    assert freed_memory.keep() is False
+    assert malloc.keep() is False
     monkeypatch.setattr(sys, "platform", "win32")
-    assert freed_memory.keep() is False
+    assert malloc.keep() is False

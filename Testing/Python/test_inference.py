@@ -15,7 +15,8 @@ from SIFALib.inference import NoHeartFound, Options, segment, segment_steps
 from SIFALib.intensity import intensity_rule, looks_like_hounsfield
 from SIFALib.models import ModelCard
 from SIFALib.networks import Segmenter
-from SIFALib.volume import Geometry, Volume, VolumeError
+from SIFALib.support.errors import VolumeError
+from SIFALib.volume import Geometry, Volume
 from test_slices import tilted
 
 CARD = ModelCard(

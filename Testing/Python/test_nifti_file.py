@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from SIFALib.nifti_file import check_nifti
-from SIFALib.volume import VolumeError
+from SIFALib.support.errors import VolumeError
 
 VOXELS = np.random.default_rng(0).normal(0, 300, (6, 8, 10)).astype(np.int16)
 

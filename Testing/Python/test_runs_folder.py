@@ -16,10 +16,11 @@ import pytest
 import tiny_runs
 import torch
 from safetensors.numpy import save_file
-from SIFALib import records, runs
-from SIFALib.runs import best, checkpoints, configuration, control, events, files, lock, processes, status
+from SIFALib import runs
+from SIFALib.runs import best, checkpoints, configuration, control, events, status
 from SIFALib.runs.best import Best
-from SIFALib.runs.processes import Process
+from SIFALib.support import files, lock, processes, schema
+from SIFALib.support.processes import Process
 
 
 @pytest.fixture
@@ -93,14 +94,14 @@ def test_a_record_holds_truth_values_and_nothing():
         names: dict[str, str] = dataclasses.field(default_factory=dict)
 
     globals()["Sample"] = Sample  # where the names in its annotations are looked up
-    assert records.decode(Sample, {"on": True}) == Sample(True)
-    assert records.decode(Sample, {"on": False, "count": 3, "names": {"a": "b"}}) == Sample(
+    assert schema.decode(Sample, {"on": True}) == Sample(True)
+    assert schema.decode(Sample, {"on": False, "count": 3, "names": {"a": "b"}}) == Sample(
         False, 3, {"a": "b"}
     )
-    assert records.decode(Sample, {"on": True, "count": None}).count is None
+    assert schema.decode(Sample, {"on": True, "count": None}).count is None
     for wrong in ({"on": 1}, {"on": "true"}, {"on": True, "count": True}, {"on": None}, {"count": 1}):
-        with pytest.raises(records.RecordError, match=r"on|count"):
-            records.decode(Sample, wrong)
+        with pytest.raises(schema.RecordError, match=r"on|count"):
+            schema.decode(Sample, wrong)
 
 
 def test_a_new_run_never_overwrites(folder, tmp_path: Path):

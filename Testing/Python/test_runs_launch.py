@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import tiny_runs
-from SIFALib.runs import launch, processes
+from SIFALib.runs import launch
+from SIFALib.support import processes
 
 FAMILY = """
 import pathlib, subprocess, sys, time

@@ -14,7 +14,8 @@ import pytest
 import SimpleITK as sitk
 from SIFALib.segmentation_file import read_seg_nrrd, write_labels, write_seg_nrrd
 from SIFALib.structures import STRUCTURES
-from SIFALib.volume import Geometry, Volume, VolumeError, read
+from SIFALib.support.errors import VolumeError
+from SIFALib.volume import Geometry, Volume, read
 
 READER = Path(__file__).with_name("slicer_reads_segmentation.py")
 

@@ -18,7 +18,7 @@ import tiny_runs
 from hypothesis import given
 from hypothesis import strategies as st
 from SIFALib.method import Method
-from SIFALib.model_card import ModelError
+from SIFALib.support.errors import ModelError
 from SIFASegmentationLib import Volumes
 from SIFASegmentationLib import Words as Common
 from SIFATrainingLib import AdvancedSettings, Presets, SceneExport, Words

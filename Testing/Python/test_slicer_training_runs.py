@@ -19,7 +19,8 @@ import slicer
 import tiny_models
 import vtk
 from SIFALib import models, pictures
-from SIFALib.runs import Best, RunFolder, best, failures, launch, lock, processes, status
+from SIFALib.runs import Best, RunFolder, best, failures, launch, status
+from SIFALib.support import lock, processes
 from training_panel import TINY, cells, choose, judged_run, made_scans, new_panel, opened, said, wait_for
 
 PANEL_WIDTH = 400  # pixels, as narrow as Slicer's module panel usually is

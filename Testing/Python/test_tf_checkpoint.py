@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from SIFALib import cli, models, tf_checkpoint
 from SIFALib.intensity import intensity_rule
-from SIFALib.model_card import ModelError, Preprocessing
+from SIFALib.model_card import Preprocessing
+from SIFALib.support.errors import ModelError
 from SIFALib.tf_bundle import read_bundle, read_variable
 from SIFALib.volume import Geometry, Volume
 

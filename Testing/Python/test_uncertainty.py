@@ -13,7 +13,7 @@ from SIFALib import engine, uncertainty
 from SIFALib.cli import main
 from SIFALib.inference import Options, segment
 from SIFALib.model_card import DiceCurve
-from SIFALib.records import RecordError
+from SIFALib.support.schema import RecordError
 from SIFALib.volume import Geometry
 from test_inference import Reader, dice, drawing, reader  # noqa: F401  (reader is a fixture)
 from test_views import BALL, SMALL, smooth

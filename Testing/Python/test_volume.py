@@ -11,7 +11,8 @@ import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
 from SIFALib import volume
-from SIFALib.volume import Geometry, Volume, VolumeError
+from SIFALib.support.errors import VolumeError
+from SIFALib.volume import Geometry, Volume
 
 
 def turned(degrees: float = 25.0, about: int = 2) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from SIFALib import volume
-from SIFALib.volume import VolumeError
+from SIFALib.support.errors import VolumeError
 from SIFALib.voxel_data import check_voxel_data
 
 VOXELS = np.random.default_rng(0).normal(0, 300, (20, 24, 22)).astype("<i2")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from SIFALib.crc32c import masked_crc32c
 from SIFALib.datasets import Domains, prepared
 from SIFALib.datasets.settings import DataSettings
 from SIFALib.model_card import Preprocessing
+from SIFALib.support.crc32c import masked_crc32c
 
 SHAPE = (12, 40, 48)  # k, j, i
 SPACING = (2.0, 2.0, 4.0)

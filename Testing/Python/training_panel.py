@@ -13,7 +13,8 @@ import tiny_models
 import tiny_runs
 from SIFALib import models
 from SIFALib.model_card import Preprocessing
-from SIFALib.runs import Best, RunFolder, best, create, events, processes, status
+from SIFALib.runs import Best, RunFolder, best, create, events, status
+from SIFALib.support import processes
 from slicer_helpers import ReadyDependencies, stage
 
 TINY = Preprocessing(

@@ -12,9 +12,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ..support.errors import DataError
 from .batches import Batch, batch, view
 from .prefetch import batches  # from here on the package's `batches` is the function, not the module
-from .settings import MMWHS, NO_AUGMENTATION, PHANTOMS, Augmentation, DataError, DataSettings
+from .settings import MMWHS, NO_AUGMENTATION, PHANTOMS, Augmentation, DataSettings
 
 if TYPE_CHECKING:
     from .cutting import Locator, border_size

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..support.errors import DataError
 from .augmentation import augment, centre
-from .settings import DataError, DataSettings
+from .settings import DataSettings
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from ..support.errors import DataError
 from .planes import OnDisk
-from .settings import DataError
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..support.errors import DataError
 from .cache import Entry
 from .planes import Stack
-from .settings import DataError, DataSettings
+from .settings import DataSettings
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .settings import DataError
+from ..support.errors import DataError
 
 
 @dataclass(frozen=True)

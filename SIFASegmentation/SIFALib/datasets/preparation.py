@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..job import Progress
+from ..support.errors import DataError
+from ..support.progress import Progress
 from . import cache, judgement, phantoms, released
 from .cache import Entry
 from .cutting import Cut, Locator, cut
 from .domains import Domains, assemble
 from .scans import Finding, examine
-from .settings import PHANTOMS, DataError, DataSettings
+from .settings import PHANTOMS, DataSettings
 from .sources import Scan, find
 
 log = logging.getLogger(__name__)

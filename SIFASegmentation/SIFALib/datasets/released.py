@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from ..intensity import Intensity, scores_to_unit
+from ..support.errors import DataError
 from . import label_values, tfrecord
 from .cutting import Cut
 from .scans import Finding, content_hash, unforeseen
-from .settings import DataError, DataSettings
+from .settings import DataSettings
 from .sources import Scan
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ import numpy as np
 
 from .. import scan_files, slices, volume
 from ..intensity import looks_like_hounsfield
-from ..volume import Geometry, Volume, VolumeError
+from ..support.errors import VolumeError
+from ..volume import Geometry, Volume
 from . import label_values
 from .settings import DataSettings
 from .sources import Scan

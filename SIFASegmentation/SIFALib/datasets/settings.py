@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 
 from ..model_card import Preprocessing
-from ..records import require
+from ..support.schema import require
 
 PHANTOMS = {
     "phantom": "slices of digital thoraxes in any plane and contrast, as the bundled model was trained on",
@@ -38,10 +38,6 @@ MMWHS = {  # Zhuang and Shen, Medical Image Analysis 31, 2016: MM-WHS's values t
 MOST_PHANTOMS = 400  # so that source and target take different ones, and none that judges models
 MOST_SEED = 900_000  # of the first phantom; models are judged on seeds from 1,000,000 on
 TARGET_PHANTOMS = 500  # added to the seeds of the target's phantoms
-
-
-class DataError(ValueError):
-    """Data that cannot be trained on; the message names the files and says what to do."""
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from .. import records
+from ..support import schema
+from ..support.errors import DataError
 from ..volume import SUFFIXES
-from .settings import DataError
 
 RECORD_SUFFIXES = (".tfrecords", ".tfrecord")
 NPZ = ".npz"
@@ -96,8 +96,8 @@ def find(place: str, labelled: bool, exclude: tuple[str, ...] = ()) -> Found:
 def _listed(path: Path) -> Iterator[Scan]:
     """The scans of a JSON list."""
     try:
-        data = records.parse(path.read_bytes(), str(path))
-    except records.RecordError as error:
+        data = schema.parse(path.read_bytes(), str(path))
+    except schema.RecordError as error:
         raise DataError(str(error)) from None
     seen: dict[str, Path] = {}
     for number, (image, label) in enumerate(_pairs(path, data)):

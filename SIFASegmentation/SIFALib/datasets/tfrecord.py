@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..crc32c import masked_crc32c
-from .settings import DataError
+from ..support.crc32c import masked_crc32c
+from ..support.errors import DataError
 
 MOST_BYTES = 1 << 28  # of one record
 MOST_SIDE = 1024  # pixels of a slice

@@ -17,8 +17,9 @@ Every file is complete at every instant, whatever is killed when.
 
 from __future__ import annotations
 
+from ..support.errors import RunError
 from .best import Best
-from .configuration import Configuration, RunError, RunFile
+from .configuration import Configuration, RunFile
 from .run_folder import RunFolder, create
 
 __all__ = ["Best", "Configuration", "RunError", "RunFile", "RunFolder", "create"]

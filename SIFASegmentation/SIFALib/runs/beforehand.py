@@ -10,8 +10,8 @@ from pathlib import Path
 from .. import models
 from ..datasets import judgement, released, sources
 from ..datasets.scans import Finding, examine
-from ..datasets.settings import PHANTOMS, DataError, DataSettings
-from ..model_card import ModelError
+from ..datasets.settings import PHANTOMS, DataSettings
+from ..support.errors import DataError, ModelError
 from .configuration import Configuration
 
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import records
-from ..records import RecordError
+from ..support import schema
+from ..support.errors import RunError
+from ..support.files import written
+from ..support.schema import RecordError
 from . import events
-from .configuration import RunError
-from .files import written
 
 FILE = "segmenter.safetensors"
 WORST = -1.0  # the lowest score
@@ -77,7 +77,7 @@ def judged_at(log: Path, iteration: int) -> Best | None:
         if event["kind"] == "score" and event["iteration"] == iteration:
             fields = {k: event.get(k) for k in ("iteration", "value", "parts", "vetoes")}
             try:
-                found = records.decode(Best, fields)
+                found = schema.decode(Best, fields)
             except RecordError:
                 continue
     return found
@@ -102,7 +102,7 @@ def read(folder: Path) -> Best | None:
     with _opened(path) as file:
         known = file.metadata() or {}
         _check(known, _tensors(file))
-        return records.decode(Best, records.parse(known.get(_KEY, ""), str(path)))
+        return schema.decode(Best, schema.parse(known.get(_KEY, ""), str(path)))
 
 
 def read_weights(folder: Path) -> dict[str, np.ndarray]:

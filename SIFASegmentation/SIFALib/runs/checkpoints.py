@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .configuration import RunError
-from .files import written
+from ..support.errors import RunError
+from ..support.files import written
 
 FORMAT = 1
 

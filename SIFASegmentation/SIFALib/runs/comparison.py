@@ -10,7 +10,7 @@ from typing import Any
 from .. import inference, metrics, models, volume
 from ..datasets import PHANTOMS, DataError, sources
 from ..inference import NoHeartFound, Options, Result
-from ..job import Progress
+from ..support.progress import Progress
 from . import export
 from .run_folder import RunFolder
 

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from .. import __version__, records
+from .. import __version__
 from ..datasets.settings import DataSettings
 from ..method import Method
-from ..records import RecordError, require
+from ..support import schema
+from ..support.errors import Damaged, RunError
+from ..support.schema import RecordError, require
 
 FORMAT = 1  # of run.json; a newer one is refused with the advice to update SIFA
 MAX_BYTES = 1024**2  # of run.json; it takes 3 kB
@@ -24,14 +26,6 @@ FREE_TO_CHANGE = (
     "save_every", "judge_every", "preview_every", "keep_checkpoints", "cache",
 )  # fmt: skip
 """What may differ when a run goes on; everything else would make it another run."""
-
-
-class RunError(ValueError):
-    """A run that cannot be used or started; the message is a sentence for the person at the screen."""
-
-
-class Damaged(RunError):
-    """What should be a run.json, and cannot be one."""
 
 
 @dataclass(frozen=True)
@@ -136,12 +130,12 @@ def versions() -> dict[str, str]:
 def read_run_file(text: str | bytes, source: str) -> RunFile:
     """The run in `text`; `source` is what messages call the file. RunError for a newer format, Damaged for all else."""
     try:
-        data = records.parse(text, source)
+        data = schema.parse(text, source)
         if isinstance(data, dict) and type(data.get("format")) is int and data["format"] > FORMAT:
             raise RunError(
                 f"{source} is of format {data['format']}, this SIFA reads {FORMAT}; update SIFA to use it."
             )
-        return records.decode(RunFile, data)
+        return schema.decode(RunFile, data)
     except RecordError as error:
         message = str(error)
         raise Damaged(message if message.startswith(source) else f"{source}: {message}") from None
@@ -150,10 +144,10 @@ def read_run_file(text: str | bytes, source: str) -> RunFile:
 def read_settings(text: str | bytes, source: str) -> Configuration:
     """The configuration in a run.json, or one that stands alone in a file. RunError names what is wrong."""
     try:
-        data = records.parse(text, source)
+        data = schema.parse(text, source)
         if isinstance(data, dict) and "configuration" in data:
             return read_run_file(text, source).configuration
-        return records.decode(Configuration, data)
+        return schema.decode(Configuration, data)
     except RecordError as error:
         message = str(error)
         raise RunError(message if message.startswith(source) else f"{source}: {message}") from None
@@ -179,7 +173,7 @@ def changed(configuration: Configuration, values: dict[str, Any]) -> Configurati
             raise RunError(f"{key} is no key that this SIFA knows.")
         place[leaf] = value
     try:
-        return records.decode(Configuration, tree)
+        return schema.decode(Configuration, tree)
     except RecordError as error:
         raise RunError(str(error)) from None
 

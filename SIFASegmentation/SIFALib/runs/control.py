@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..support.errors import RunError
 from . import status
-from .configuration import RunError, RunFile
+from .configuration import RunFile
 from .run_folder import RunFolder
 from .status import Status
 

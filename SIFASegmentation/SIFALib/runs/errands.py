@@ -15,9 +15,9 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
-from ..cli_run import sentence
-from ..job import Progress
-from .files import write_text
+from ..support.files import write_text
+from ..support.messages import sentence
+from ..support.progress import Progress
 
 REQUEST, PROGRESS, ANSWER = "request.json", "progress.json", "answer.json"
 Errand = Callable[[dict[str, Any], Path], Generator[Progress, None, dict[str, Any]]]

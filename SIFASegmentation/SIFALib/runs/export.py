@@ -16,9 +16,10 @@ from ..citations import CITATIONS
 from ..method import OBJECTIVES
 from ..model_card import VARIANTS, Architecture, Preprocessing, Quality
 from ..structures import structures_of
+from ..support.errors import RunError
 from . import best
 from .best import Best
-from .configuration import Configuration, RunError
+from .configuration import Configuration
 from .run_folder import RunFolder
 
 LICENCE = "None is given. Whoever trained the model decides; ask before you pass it on."

@@ -7,7 +7,7 @@ import logging
 
 import torch
 
-from ..cli_run import sentence as plain
+from ..support.messages import sentence as plain
 from . import checkpoints
 from .run_folder import RunFolder
 from .status import OUT_OF_MEMORY

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from . import files, processes
-from .processes import Process
+from ..support import files, processes
+from ..support.processes import Process
 
 LIBRARY = Path(__file__).resolve().parents[2]  # the folder that SIFALib lies in
 OUTPUT = "process.txt"  # in a run folder: what its process printed, besides log.txt

@@ -15,11 +15,13 @@ from pathlib import Path
 
 import torch
 
-from .. import adaptation, datasets, engine, freed_memory
+from .. import adaptation, datasets, engine
 from ..datasets import Domains, Slices
+from ..support import malloc
+from ..support.errors import RunError
 from . import checkpoints, events, failures
 from . import together as processes
-from .configuration import RunError, differences, of_whole_epochs, read_run_file
+from .configuration import differences, of_whole_epochs, read_run_file
 from .requests import STOP
 from .run_folder import RunFolder
 from .session import Session, opened
@@ -212,7 +214,7 @@ def _computing(threads: int) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     torch.set_flush_denormal(True)
-    freed_memory.keep()
+    malloc.keep()
     try:
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
             yield

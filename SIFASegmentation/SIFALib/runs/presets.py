@@ -13,7 +13,8 @@ from pathlib import Path
 
 from ..datasets.settings import NO_AUGMENTATION, PHANTOMS, DataSettings
 from ..method import PRESETS
-from .configuration import Configuration, RunError
+from ..support.errors import RunError
+from .configuration import Configuration
 
 NAMES = tuple(PRESETS)
 PAPERS = {"tmi2020": 20_000, "aaai2019": 0}

@@ -10,18 +10,17 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..support.errors import Damaged, RunError
+from ..support.files import sync_folder, write_text
 from .configuration import (
     FREE_TO_CHANGE,
     MAX_BYTES,
     Configuration,
-    Damaged,
-    RunError,
     RunFile,
     differences,
     new_run_file,
     read_run_file,
 )
-from .files import sync_folder, write_text
 
 _SUBFOLDERS = ("checkpoints", "previews", "best")
 

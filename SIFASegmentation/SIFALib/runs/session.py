@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from .. import adaptation
 from ..arrays import to_numpy
+from ..support import files, lock
+from ..support.processes import this_process
 from . import best as best_file
-from . import checkpoints, files, lock, previews
+from . import checkpoints, previews
 from . import events as event_log
 from . import status as status_file
 from .configuration import Configuration, RunFile, versions
-from .processes import this_process
 from .requests import NOTHING, PAUSE, STOP, Requests, signals
 from .run_folder import RunFolder
 from .tensorboard import Board

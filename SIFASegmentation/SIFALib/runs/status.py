@@ -13,11 +13,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from .. import records
-from ..records import RecordError, require
-from .configuration import RunError
-from .files import write_text
-from .processes import Process
+from ..support import schema
+from ..support.errors import RunError
+from ..support.files import write_text
+from ..support.processes import Process
+from ..support.schema import RecordError, require
 
 ACTIVE = ("preparing", "running", "paused")
 STATES = (*ACTIVE, "stopped", "finished", "failed")
@@ -84,7 +84,7 @@ def read(path: Path) -> Status | None:
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror or error}).") from error
     try:
-        return records.decode(Status, records.parse(text, str(path)))
+        return schema.decode(Status, schema.parse(text, str(path)))
     except RecordError as error:
         anew = f"`sifa train {path.parent}` writes it anew and goes on from the last checkpoint."
         raise RunError(f"{path} is no status: {error} {anew}") from None

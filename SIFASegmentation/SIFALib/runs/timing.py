@@ -15,7 +15,7 @@ from .. import adaptation, engine
 from ..arrays import to_tensor
 from ..datasets import Batch, phantoms
 from ..datasets.settings import PHANTOMS
-from ..job import Progress
+from ..support.progress import Progress
 from .configuration import Configuration, read_settings
 
 ITERATIONS = 3  # timed ones; another before them, which is slower, is left out

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .. import engine
 from ..adaptation import State
-from .configuration import RunError
+from ..support.errors import RunError
 
 PATIENCE = timedelta(days=7)  # for what the first process does alone
 TIMEOUT = timedelta(minutes=10)  # for a message within an iteration

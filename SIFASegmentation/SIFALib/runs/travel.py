@@ -15,9 +15,10 @@ from typing import Any
 from .. import volume
 from ..datasets import sources
 from ..datasets.settings import PHANTOMS
-from ..job import Progress
-from .configuration import Configuration, RunError, changed, new_run_file, read_settings
-from .files import write_text
+from ..support.errors import RunError
+from ..support.files import write_text
+from ..support.progress import Progress
+from .configuration import Configuration, changed, new_run_file, read_settings
 
 COMMAND = "torchrun --standalone --nproc-per-node {processes} -m SIFALib.runs run"
 TEXT = """SIFA: a training for another computer

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .. import records
-from ..records import RecordError
-from . import status
-from .configuration import RunError
+from ..runs import status
+from ..runs.run_folder import RunFolder
+from . import schema
+from .errors import RunError
 from .files import write_text
 from .processes import Process, this_process
-from .run_folder import RunFolder
+from .schema import RecordError
 
 try:
     import fcntl
@@ -63,7 +63,7 @@ def is_lost(folder: RunFolder) -> bool:
 def read(path: Path) -> Process | None:
     """The process that the lock names; None if there is no lock, or none that means anything."""
     try:
-        return records.decode(Process, records.parse(path.read_bytes(), str(path)))
+        return schema.decode(Process, schema.parse(path.read_bytes(), str(path)))
     except (OSError, RecordError):
         return None
 
