@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from SIFALib import metrics, pictures, volume
+from SIFALib.models.structures import STRUCTURES
 from SIFALib.segmentation_file import read_seg_nrrd
-from SIFALib.structures import STRUCTURES
 
 
 def sifa(*arguments: str | Path) -> None:

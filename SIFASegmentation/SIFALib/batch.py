@@ -48,7 +48,7 @@ from .volume import Volume, check
 
 if TYPE_CHECKING:
     from .inference import Result
-    from .model_card import ModelCard
+    from .models.card import ModelCard
 
 log = logging.getLogger(__name__)
 

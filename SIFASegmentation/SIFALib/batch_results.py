@@ -24,8 +24,8 @@ from .support.messages import reason, sayable
 from .volume import Volume
 
 if TYPE_CHECKING:
-    from .model_card import ModelCard
-    from .structures import Structure
+    from .models.card import ModelCard
+    from .models.structures import Structure
 
 WAITING, WORKING, DONE, KEPT, FAILED = "waiting", "working", "done", "finished before", "failed"
 STAGING = ".sifa-unfinished"  # folder of what is not complete yet, and of the lock

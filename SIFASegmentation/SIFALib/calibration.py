@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import familiarity, metrics, models, phantom, uncertainty
+from . import familiarity, metrics, networks_loading, phantom, uncertainty
 from .inference import NoHeartFound, segment
-from .model_archive import CARD
-from .model_card import DiceCurve, Familiarity, Reference
+from .models import store
+from .models.archive import CARD
+from .models.card import DiceCurve, Familiarity, Reference
+from .models.structures import STRUCTURES
 from .phantom_slices import Anatomy, load_anatomies, random_slice
-from .structures import STRUCTURES
 from .volume import Geometry
 
 if TYPE_CHECKING:
@@ -79,12 +80,12 @@ def calibrate(
     )
 
 
-def curve(package: models.ModelPackage, scans: int) -> DiceCurve:
+def curve(package: store.ModelPackage, scans: int) -> DiceCurve:
     """What Dice the model's certainty comes with, from as many phantoms; half a minute each on one core.
 
     Raises ValueError as `uncertainty.dice_curve` does.
     """
-    segmenter = models.load_segmenter(package)
+    segmenter = networks_loading.load_segmenter(package)
     card = dataclasses.replace(package.card, dice_curve=None)
     pairs: list[tuple[float, float]] = []
     for number in range(scans):
@@ -171,7 +172,7 @@ def reference_of(known: np.ndarray, unseen: np.ndarray, directions: int, margin:
     return dataclasses.replace(made, limit=_rounded(np.array([limit * margin]))[0])
 
 
-def write(package: models.ModelPackage, made: Familiarity, sure: DiceCurve | None) -> models.ModelPackage:
+def write(package: store.ModelPackage, made: Familiarity, sure: DiceCurve | None) -> store.ModelPackage:
     """The package with both in its card; the file is the former one or the new one at every instant."""
     card = dataclasses.replace(package.card, familiarity=made, dice_curve=sure)
     path = package.folder / CARD
@@ -181,7 +182,7 @@ def write(package: models.ModelPackage, made: Familiarity, sure: DiceCurve | Non
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    return models.read_package(package.folder)
+    return store.read_package(package.folder)
 
 
 def _rounded(values: np.ndarray) -> tuple[float, ...]:
@@ -200,8 +201,8 @@ def main() -> None:
     parser.add_argument("--scans", type=int, default=12, help="whole phantoms that the curve is made of")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    package = models.read_package(arguments.model)
-    segmenter = models.load_segmenter(package)
+    package = store.read_package(arguments.model)
+    segmenter = networks_loading.load_segmenter(package)
     known, unseen = load_anatomies(arguments.anatomies), load_anatomies(arguments.unseen)
     made = calibrate(segmenter, package.card.preprocessing.crop, known, unseen)
     log.info("limits: %s and %s", made.network.limit, made.places.limit if made.places else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Generator
 
-from . import batch, engine, inference, models
+from . import batch, engine, inference, networks_loading
 from .cli_run import (
     BAD_INPUT,
     MODEL,
@@ -21,7 +21,7 @@ from .cli_run import (
     store_of,
 )
 from .cli_segment import parse_structures
-from .models import ModelError
+from .models.store import ModelError
 from .volume import Volume
 
 
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     with fails_as(OUTPUT, batch.BatchError):
         folder = batch.prepare_folder(options.output)
     with fails_as(MODEL, ModelError):
-        segmenter = models.load_segmenter(package)
+        segmenter = networks_loading.load_segmenter(package)
     wanted = inference.Options(
         device=options.device,
         precision=options.precision,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from . import models
 from .cli_run import (
     MODEL,
     OK,
@@ -21,8 +20,9 @@ from .cli_run import (
     table,
     volumes_table,
 )
-from .models import BrokenPackage, ModelError, ModelPackage, ModelStore, NotWritable
-from .structures import STRUCTURES
+from .models import store as models
+from .models.store import BrokenPackage, ModelError, ModelPackage, ModelStore, NotWritable
+from .models.structures import STRUCTURES
 
 
 def list_models(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from . import evaluation, models
+from . import evaluation, networks_loading
 from .cli_run import (
     BAD_INPUT,
     MODEL,
@@ -33,7 +33,7 @@ from .cli_run import (
 from .datasets import DataError, label_values, sources
 from .evaluation import Case, Summary
 from .job import Options
-from .model_card import ModelCard
+from .models.card import ModelCard
 from .support.errors import ModelError, VolumeError
 from .support.progress import Progress
 
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     package = find_model(store_of(options.models_folder), options.model)
     card = package.card
     with fails_as(MODEL, ModelError):
-        segmenter = models.load_segmenter(package)
+        segmenter = networks_loading.load_segmenter(package)
     statistics = ""
     if options.protocol == "published":
         statistics = options.statistics or _statistics_of(card)
@@ -99,7 +99,7 @@ def _check_outputs(options: argparse.Namespace, inputs: Sequence[Path]) -> None:
 
 def _statistics_of(card: ModelCard) -> str:
     """The statistics that the card names; Failure if it names none."""
-    from .datasets.settings import NORMALISATIONS
+    from .models.card import NORMALISATIONS
 
     for name, key in evaluation.STATISTICS.items():
         if card.preprocessing.zscore_range == NORMALISATIONS[key]:

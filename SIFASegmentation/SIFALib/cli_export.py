@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from . import models
 from .cli_places import writes_into
 from .cli_run import BAD_INPUT, MODEL, OK, USAGE, Failure, complain, fails_as, say, store_of
+from .models import store as models
 from .runs import RunError, RunFolder, export
 from .support.errors import ModelError
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import re
 
-from . import models, tf_checkpoint
-from .citations import CITATIONS
+from . import tf_checkpoint
 from .cli_run import MODEL, OK, OUTPUT, USAGE, Failure, complain, fails_as, say, store_of, table
-from .structures import structures_of
+from .models import store as models
+from .models.citations import CITATIONS
+from .models.structures import structures_of
 from .support.errors import ModelError
 
 LICENCE = (

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from . import dicom_seg, models, scan_files, volume
+from . import dicom_seg, networks_loading, scan_files, volume
 from .cli_run import (
     BAD_INPUT,
     MODEL,
@@ -33,9 +33,9 @@ from .cli_run import (
     volumes_table,
     write_text,
 )
-from .models import ModelError, ModelPackage
+from .models.store import ModelError, ModelPackage
+from .models.structures import Structure, structure_by_id
 from .segmentation_file import check_suffix, write_labels
-from .structures import Structure, structure_by_id
 from .support.errors import VolumeError
 from .volume import Volume
 
@@ -109,7 +109,7 @@ def _run(scan: Volume, package: ModelPackage, roi, structures: tuple[Structure, 
         if roi is not None:
             slices.box_of_roi(scan.geometry, roi)
     with fails_as(MODEL, ModelError):
-        segmenter = models.load_segmenter(package)
+        segmenter = networks_loading.load_segmenter(package)
     wanted = inference.Options(
         device=options.device,
         precision=options.precision,

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import __version__, dicom_folder
-from .structures import LONGEST_NAME, Code, Structure
+from .models.structures import LONGEST_NAME, Code, Structure
 from .support.errors import VolumeError
 from .volume import Geometry, Volume
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from .model_card import ModelCard
+    from .models.card import ModelCard
 
 SUFFIX = ".dcm"
 SERIES_STEP = 100  # the segmentation's series number is the scan's and this, as Slicer has it

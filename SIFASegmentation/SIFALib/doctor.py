@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__
+from . import __version__, networks_loading
 from .support.errors import ModelError
 
 if TYPE_CHECKING:
-    from .models import ModelPackage, ModelStore
+    from .models.store import ModelPackage, ModelStore
 
 MIN_PYTHON = (3, 10)
 MIN_TORCH = (2, 2)
@@ -66,7 +66,7 @@ def examine(models_folder: str | None = None, python: str | None = None) -> Iter
     torch = check_torch(python)
     yield torch
     try:
-        from . import models
+        from .models import store as models
     except ImportError as error:
         repair = "Repair the packages above first."
         yield Finding("Models", False, f"cannot be checked ({_last_line(str(error))})", repair)
@@ -119,7 +119,7 @@ def check_torch(python: str | None = None, timeout_s: float = TIMEOUT_S) -> Find
 
 def check_models(store: ModelStore) -> Iterator[Finding]:
     """Every model of the store: its weights against its card, then the folders that hold no usable model."""
-    from . import models
+    from .models import store as models
 
     packages, broken = store.packages(), store.broken()
     for package in packages:
@@ -139,7 +139,7 @@ def check_models(store: ModelStore) -> Iterator[Finding]:
 
 def check_user_folder(folder: Path) -> Finding:
     """Whether models can be imported: the folder, or the nearest existing one above it, can be written to."""
-    from . import models
+    from .models import store as models
 
     name, place = "Folder for own models", folder
     while not place.exists() and place != place.parent:
@@ -193,12 +193,13 @@ def probe_slice(folder: str) -> dict[str, Any]:
 
     import numpy as np
 
-    from . import engine, models
+    from . import engine
+    from .models import store as models
 
     package = models.read_package(folder)
     device = engine.choose_device("auto")
     precision = engine.choose_precision("auto", device)
-    network = engine.prepare(models.load_segmenter(package), device, precision)
+    network = engine.prepare(networks_loading.load_segmenter(package), device, precision)
     side = package.card.preprocessing.crop
     image = np.zeros((1, side, side), np.float32)
     network.probabilities(image)

@@ -20,16 +20,16 @@ import numpy as np
 
 from . import metrics
 from .datasets import DataError, DataSettings, released, scans, sources
-from .datasets.settings import NORMALISATIONS
 from .datasets.sources import Scan
 from .intensity import scores_to_unit
 from .job import Options
 from .metrics import UNKNOWN
+from .models.card import NORMALISATIONS
 from .support.progress import Progress
 from .volume import SUFFIXES, Geometry, Volume
 
 if TYPE_CHECKING:
-    from .model_card import ModelCard
+    from .models.card import ModelCard
     from .networks import Segmenter
 
 RULE = (

@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .model_card import channel_step, feature_count
+from .models.card import channel_step, feature_count
 from .quality import HEART, Flag
 from .slices import SliceGrid
 from .volume import Geometry, Volume
 
 if TYPE_CHECKING:
-    from .model_card import ModelCard, Reference
+    from .models.card import ModelCard, Reference
     from .networks import Segmenter
 
 SLICES = 8  # that are looked at: evenly through what was found

@@ -21,6 +21,7 @@ import numpy as np
 from . import familiarity, quality, slices, uncertainty, views
 from .job import Job, Options
 from .looks import Look, look
+from .models.structures import Structure, structure_by_id
 from .search import (
     LOCATE_MARGIN_MM,
     NO_HEART,
@@ -31,13 +32,12 @@ from .search import (
     least_ml,
     shows_whole_heart,
 )
-from .structures import Structure, structure_by_id
 from .support.progress import Progress
 from .views import Fusion
 from .volume import Geometry, Volume, check
 
 if TYPE_CHECKING:
-    from .models import ModelCard
+    from .models.store import ModelCard
     from .networks import Segmenter
 
 __all__ = [

@@ -18,7 +18,7 @@ from .volume import Volume
 if TYPE_CHECKING:
     import torch
 
-    from .models import ModelCard
+    from .models.store import ModelCard
     from .networks import Segmenter
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .models.structures import STRUCTURES, Structure
 from .quality import bounding_box
-from .structures import STRUCTURES, Structure
 from .volume import Volume
 
 UNKNOWN = 255  # label value of voxels whose truth is not known

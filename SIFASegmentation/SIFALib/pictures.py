@@ -11,8 +11,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from .intensity import looks_like_hounsfield
+from .models.structures import STRUCTURES, Structure
 from .slices import PLANES, Plane, choose_plane, sample, slice_grid, whole_box
-from .structures import STRUCTURES, Structure
 from .volume import Geometry, Volume
 
 GAP = 4  # pixels between panels

@@ -23,12 +23,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import engine, losses, models, slice_workers
+from . import engine, losses, networks_loading, slice_workers
 from .arrays import to_tensor
+from .models import store
+from .models.structures import STRUCTURES
 from .networks import Segmenter
 from .phantom_slices import make_anatomies
 from .randomisation import Randomisation
-from .structures import STRUCTURES
 from .support import malloc
 
 log = logging.getLogger(__name__)
@@ -107,13 +108,13 @@ def start(settings: Settings) -> State:
     segmenter = channels_last(Segmenter("tmi2020", settings.width)).to(device)
     first_weights = ""
     if settings.start_model:
-        package = models.read_package(Path(settings.start_model))
+        package = store.read_package(Path(settings.start_model))
         width = package.card.architecture.width
         if width != settings.width:
             raise ValueError(
                 f"{package.folder} has width {width}, the training {settings.width}; they must be the same."
             )
-        segmenter.load_state_dict(models.load_segmenter(package).state_dict())
+        segmenter.load_state_dict(networks_loading.load_segmenter(package).state_dict())
         first_weights = f"{package.card.id} {package.card.version}"
     optimizer = torch.optim.Adam(segmenter.parameters(), lr=settings.learning_rate)
     average = {k: v.clone() for k, v in segmenter.state_dict().items()}
@@ -250,7 +251,7 @@ def train(settings: Settings, folder: Path) -> State:
 
 def write_model(
     state: State, settings: Settings, dice: list[float], folder: Path, version: str
-) -> models.ModelPackage:
+) -> store.ModelPackage:
     """The averaged weights as a model package in `folder`; `dice` as from `validate`. Raises ModelError if it exists."""
     trained_on = (
         f"No patient: {state.iteration * settings.batch:,} random slices of {settings.anatomies} digital phantoms, "
@@ -259,21 +260,21 @@ def write_model(
     if state.first_weights:
         trained_on += f"; its first weights were those of {state.first_weights}"
     trained_on += ". Check every outline."
-    quality = models.Quality(
+    quality = store.Quality(
         data=f"random slices of {settings.validation_anatomies} phantoms that were not trained on",
         measure="Dice",
         rule="pooled over 64 slices; a structure that is missed counts with its whole area",
         values={s.id: round(d, 3) for s, d in zip(STRUCTURES, dice, strict=True)},
     )
-    return models.write_package(
+    return store.write_package(
         folder,
         state.average,
         id="heart-phantom",
         name="Heart, from phantoms",
         version=version,
-        architecture=models.Architecture(variant="tmi2020", width=settings.width),
+        architecture=store.Architecture(variant="tmi2020", width=settings.width),
         modality="CT/MR",
-        preprocessing=models.Preprocessing(),
+        preprocessing=store.Preprocessing(),
         trained_on=trained_on,
         quality=(quality,),
         licence="Apache-2.0",
@@ -332,7 +333,7 @@ def main() -> None:
         state = train(settings, folder)
         dice = validate(state, folder / "validation", settings)
         package = write_model(state, settings, dice, folder / "model", version)
-    except (ValueError, models.ModelError) as error:
+    except (ValueError, store.ModelError) as error:
         raise SystemExit(str(error)) from None
     log.info("The model is in %s", package.folder)
 

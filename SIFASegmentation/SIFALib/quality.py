@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .structures import STRUCTURES, Structure
+from .models.structures import STRUCTURES, Structure
 from .volume import Geometry, Volume
 
 # Strays are not kept, so that a few of them are no reason to look twice.

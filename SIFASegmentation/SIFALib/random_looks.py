@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import random_effects as effects
-from .model_card import Preprocessing
+from .models.card import Preprocessing
 from .phantom.tissues import Tissue
 from .random_contrast import CONTRASTS, GROUPS, Contrast, group_of
 from .random_planes import Cut, smooth

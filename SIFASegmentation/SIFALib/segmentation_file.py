@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from .models.structures import STRUCTURES, Code, Structure
 from .quality import bounding_box
-from .structures import STRUCTURES, Code, Structure
 from .support.errors import VolumeError
 from .volume import Geometry, Volume, read, write, write_image
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .datasets.settings import NORMALISATIONS
-from .model_card import Architecture, Preprocessing
-from .model_weights import tensor_shapes
+from .models.card import NORMALISATIONS, Architecture, Preprocessing
+from .models.weights import tensor_shapes
 from .support.errors import ModelError
 from .support.schema import RecordError
 from .tf_bundle import Bundle, read_bundle, read_variable

@@ -6,9 +6,11 @@ import dataclasses
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Protocol
 
+from SIFALib import networks_loading
+
 if TYPE_CHECKING:
     from SIFALib.inference import Options, Progress, Result
-    from SIFALib.models import ModelPackage, ModelStore
+    from SIFALib.models.store import ModelPackage, ModelStore
     from SIFALib.networks import Segmenter
     from SIFALib.volume import Volume
 
@@ -32,7 +34,7 @@ class LibraryBackend:
         self._loaded: tuple[str, Segmenter] | None = None
 
     def store(self) -> ModelStore:
-        from SIFALib.models import default_store
+        from SIFALib.models.store import default_store
 
         return default_store()
 
@@ -44,10 +46,10 @@ class LibraryBackend:
     def steps(
         self, volume: Volume, package: ModelPackage, options: Options
     ) -> Generator[Progress, None, Result]:
-        from SIFALib import engine, inference, models
+        from SIFALib import engine, inference
 
         if self._loaded is None or self._loaded[0] != package.card.sha256:
-            self._loaded = (package.card.sha256, models.load_segmenter(package))
+            self._loaded = (package.card.sha256, networks_loading.load_segmenter(package))
         if engine.choose_device(options.device).type == "cpu":
             # More slices at once are no faster there, and single ones let the panel answer within a moment.
             options = dataclasses.replace(options, batch_size=1)

@@ -20,8 +20,8 @@ from .Steps import Step
 
 if TYPE_CHECKING:
     from SIFALib.heart_function import HeartFunction
-    from SIFALib.models import ModelPackage
-    from SIFALib.structures import Structure
+    from SIFALib.models.store import ModelPackage
+    from SIFALib.models.structures import Structure
 
 REPORT = "SIFA.Report"  # attribute of a segmentation node: JSON, saved with the scene
 UNCERTAINTY = "SIFA.Uncertainty"  # role of the reference from a segmentation node to its map
@@ -159,7 +159,7 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         return tuple(s for s in package.card.labels if structures is None or s.id in structures)
 
     def package(self, model: str = "") -> ModelPackage:
-        """The model `id@version`, or the default one; raises SIFALib.models.ModelError."""
+        """The model `id@version`, or the default one; raises SIFALib.models.store.ModelError."""
         store = self.backend.store()
         return store.get(model) if model else store.default()
 

@@ -88,7 +88,7 @@ class ModelsPanel:
         self._try(work)
 
     def onVerify(self, _checked: bool = False) -> None:
-        from SIFALib import models
+        from SIFALib.models import store as models
 
         package = self._selected()
 

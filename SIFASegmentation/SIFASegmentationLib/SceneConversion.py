@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
+from SIFALib.models.structures import Structure
 from SIFALib.quality import bounding_box
-from SIFALib.structures import Structure
 from SIFALib.support.errors import VolumeError
 from SIFALib.volume import Geometry, Volume
 from slicer.i18n import tr as _

@@ -18,7 +18,7 @@ from slicer.i18n import tr as _
 from .Steps import Step
 
 if TYPE_CHECKING:
-    from SIFALib.model_card import ModelCard
+    from SIFALib.models.card import ModelCard
 
     from .Logic import Found, SIFASegmentationLogic
 

@@ -8,7 +8,7 @@ import qt
 from slicer.i18n import tr as _
 
 if TYPE_CHECKING:
-    from SIFALib.models import ModelCard
+    from SIFALib.models.store import ModelCard
 
 BRIEF = 60  # characters on what a model was trained on; the rest is in the tooltip
 SWATCH = 12  # pixels

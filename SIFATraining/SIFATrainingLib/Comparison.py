@@ -220,7 +220,7 @@ def _segmentation(volumeNode, which: str, title: str, labels: str | None, model:
     That of an earlier comparison is filled anew; a node of the user's own, whatever its name, is not.
     """
     from SIFALib import volume
-    from SIFALib.structures import STRUCTURES
+    from SIFALib.models.structures import STRUCTURES
     from SIFASegmentationLib import SceneConversion
 
     node = next((n for n in _comparedNodes(volumeNode) if n.GetAttribute(COMPARED) == which), None)

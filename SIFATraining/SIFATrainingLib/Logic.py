@@ -24,7 +24,7 @@ from .Parameters import SIFATrainingParameterNode, Source
 from .ScanCopies import ScanCopies
 
 if TYPE_CHECKING:
-    from SIFALib.models import ModelPackage, ModelStore
+    from SIFALib.models.store import ModelPackage, ModelStore
     from SIFALib.runs import Configuration, RunFolder
     from SIFALib.runs.control import Seen
     from SIFALib.support.processes import Process
@@ -57,14 +57,14 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
     # Places
 
     def store(self) -> ModelStore:
-        from SIFALib.models import default_store
+        from SIFALib.models.store import default_store
 
         return self._store or default_store()
 
     @property
     def environment(self) -> dict[str, str]:
         """What children need besides: where the models are."""
-        from SIFALib.models import ENVIRONMENT
+        from SIFALib.models.store import ENVIRONMENT
 
         return {ENVIRONMENT: str(self.store().user)}
 

@@ -20,7 +20,7 @@ from .Words import State
 
 if TYPE_CHECKING:
     from SIFALib.datasets.scans import Finding
-    from SIFALib.structures import Structure
+    from SIFALib.models.structures import Structure
 
 ROWS = 6  # of the table of label values, before it scrolls
 UNDECIDED = -1
@@ -82,7 +82,7 @@ class SourceStep:
         return json.loads(self.parameters.labelValues) if self.parameters is not None else {}
 
     def _structures(self) -> tuple[Structure, ...]:
-        from SIFALib.structures import STRUCTURES
+        from SIFALib.models.structures import STRUCTURES
 
         return STRUCTURES
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from SIFALib.structures import STRUCTURES
+from SIFALib.models.structures import STRUCTURES
 
 CHOICES = {"label_free": "score", "oracle": "oracle"}
 Judgement = dict[str, Any]

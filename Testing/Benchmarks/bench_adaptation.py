@@ -40,15 +40,16 @@ sys.path.insert(0, str(ROOT / "SIFASegmentation"))
 
 import adaptation_table  # noqa: E402
 from adaptation_table import mean_dice  # noqa: E402
-from SIFALib import adaptation, label_free, metrics, models  # noqa: E402
+from SIFALib import adaptation, label_free, metrics, networks_loading  # noqa: E402
 from SIFALib.datasets import Augmentation, DataSettings, Domains, Slices, prepare, view  # noqa: E402
 from SIFALib.method import Method  # noqa: E402
-from SIFALib.model_card import Preprocessing  # noqa: E402
+from SIFALib.models import store  # noqa: E402
+from SIFALib.models.card import Preprocessing  # noqa: E402
+from SIFALib.models.structures import STRUCTURES  # noqa: E402
 from SIFALib.networks import Segmenter  # noqa: E402
 from SIFALib.runs import best, checkpoints, events, run_folder, status  # noqa: E402
 from SIFALib.runs.configuration import Configuration  # noqa: E402
 from SIFALib.runs.run_folder import RunFolder  # noqa: E402
-from SIFALib.structures import STRUCTURES  # noqa: E402
 
 TRAINING_SEED, TEST_SEED = (
     10_000,
@@ -267,13 +268,13 @@ def write_start_models(path: Path) -> None:
     triple = {k: v for k, v in weights.items() if not k.startswith("segmentation_head_ll")}
     triple[first] = weights[first].expand(-1, 3, -1, -1) / 3
     for variant, state, channels in (("tmi2020", weights, 1), ("aaai2019", triple, 3)):
-        models.write_package(
+        store.write_package(
             path / f"model-{variant}",
             state,
             id="start",
             name=f"{c.name}, {variant}",
             version="0.0.1",
-            architecture=models.Architecture(variant=variant, width=c.method.width, input_channels=channels),
+            architecture=store.Architecture(variant=variant, width=c.method.width, input_channels=channels),
             modality="CT/MR",
             preprocessing=c.data.preprocessing,
             trained_on="Phantoms of the source domain.",
@@ -356,7 +357,7 @@ def _judged(
 
 
 def _start_weights(folder: str) -> Mapping[str, torch.Tensor]:
-    return models.load_segmenter(models.read_package(folder)).state_dict()
+    return networks_loading.load_segmenter(store.read_package(folder)).state_dict()
 
 
 def _domains(settings: DataSettings, cache: str) -> Domains:

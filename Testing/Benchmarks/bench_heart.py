@@ -25,8 +25,9 @@ from pathlib import Path
 import numpy as np
 from bench_real import find
 from heart_scenarios import SCENARIOS, SPACING_MM, Case, draw
-from SIFALib import inference, models, volume
+from SIFALib import inference, networks_loading, volume
 from SIFALib.job import Job, Options
+from SIFALib.models import store
 from SIFALib.phantom_slices import make_anatomies
 from SIFALib.search import NoHeartFound, find_heart
 from SIFALib.volume import Volume
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "heart.json")
     options = parser.parse_args()
     package = find(options.model)
-    segmenter = models.load_segmenter(package)
+    segmenter = networks_loading.load_segmenter(package)
     rows = earlier(options.out, package.card.sha256)
     seeds = range(FIRST_SEED, FIRST_SEED + options.anatomies)
     for number in range(options.cases):
@@ -74,7 +75,7 @@ def earlier(path: Path, sha256: str) -> list[dict]:
     return known["cases"] if known["sha256"] == sha256 else []
 
 
-def write(path: Path, card: models.ModelCard, rows: list[dict]) -> None:
+def write(path: Path, card: store.ModelCard, rows: list[dict]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     result = {"model": card.key, "sha256": card.sha256, "summary": summary(rows), "cases": rows}
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

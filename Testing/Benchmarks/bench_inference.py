@@ -34,10 +34,11 @@ from unittest import mock
 import numpy as np
 import SimpleITK as sitk
 import torch
-from SIFALib import engine, inference, metrics, models, phantom, segmentation_file, volume
+from SIFALib import engine, inference, metrics, networks_loading, phantom, segmentation_file, volume
 from SIFALib.cli_run import NO_HEART
+from SIFALib.models import store
+from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import Segmenter
-from SIFALib.structures import STRUCTURES
 from SIFALib.volume import Volume
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,24 +109,24 @@ def random_segmenter(width: int) -> Segmenter:
     return segmenter.eval()
 
 
-def model(scratch: Path) -> tuple[models.ModelPackage, bool]:
+def model(scratch: Path) -> tuple[store.ModelPackage, bool]:
     """The bundled model, or one of width 8 with random weights; and whether it is trained."""
     try:
-        return models.default_store().default(), True
-    except models.ModelError:
+        return store.default_store().default(), True
+    except store.ModelError:
         card = {
             "id": "random",
             "name": "Random weights",
             "version": "1.0.0",
-            "architecture": models.Architecture(width=8),
+            "architecture": store.Architecture(width=8),
             "modality": "CT/MR",
-            "preprocessing": models.Preprocessing(),
+            "preprocessing": store.Preprocessing(),
             "trained_on": "Nothing: random weights for measurements of speed.",
             "licence": "Apache-2.0",
             "citation": "none",
             "quality": (),
         }
-        return models.write_package(scratch / "random", random_segmenter(8).state_dict(), **card), False
+        return store.write_package(scratch / "random", random_segmenter(8).state_dict(), **card), False
 
 
 def network(device: torch.device, dtype: torch.dtype, rounds: int) -> list[dict]:
@@ -181,13 +182,13 @@ def peak_gb() -> float:
 
 
 def whole_volume(
-    package: models.ModelPackage, trained: bool, device: torch.device, dtype: torch.dtype, scratch: Path
+    package: store.ModelPackage, trained: bool, device: torch.device, dtype: torch.dtype, scratch: Path
 ) -> dict:
     """A phantom CT from file to file: seconds by stage, and what was computed in them."""
     case = phantom.make(seed=1, modality="ct", spacing_mm=1.5)
     path = scratch / "phantom.nii.gz"
     volume.write(case.image, path)
-    segmenter = models.load_segmenter(package)
+    segmenter = networks_loading.load_segmenter(package)
     computed = {"gmac": 0.0, "seconds": 0.0}
     probabilities = engine.Engine.probabilities
 
@@ -244,7 +245,7 @@ def whole_volume(
 def segment(
     scan: Volume,
     segmenter: Segmenter,
-    package: models.ModelPackage,
+    package: store.ModelPackage,
     options: inference.Options,
     truth: Volume,
 ) -> tuple[inference.Result, str]:
@@ -275,7 +276,7 @@ def big_ct() -> tuple[Volume, Volume]:
     return Volume.of(image, "big CT"), case.labels
 
 
-def memory(package: models.ModelPackage, trained: bool, scratch: Path) -> dict:
+def memory(package: store.ModelPackage, trained: bool, scratch: Path) -> dict:
     """`sifa segment` on the big CT in a process of its own: peak memory and seconds."""
     if not hasattr(os, "wait4"):
         print("\nmemory: this system does not tell the peak memory of another process.")
@@ -322,14 +323,14 @@ def run(command: list[str]) -> tuple[int, float, float]:
     return process.returncode, usage.ru_maxrss * unit / 1e9, time.perf_counter() - start
 
 
-def precision(package: models.ModelPackage, trained: bool, device: torch.device, scratch: Path) -> dict:
+def precision(package: store.ModelPackage, trained: bool, device: torch.device, scratch: Path) -> dict:
     """Labels in bfloat16 against labels in float32, where "auto" would choose bfloat16."""
     if engine.choose_precision("auto", device) != torch.bfloat16:
         row = {"bfloat16_fast": False, "note": "not fast here: float32 is used", "passed": True}
         print(f"\nprecision: bfloat16 is {row['note']}; ok")
         return row
     case = phantom.make(seed=1, modality="ct", spacing_mm=1.5)
-    segmenter = models.load_segmenter(package)
+    segmenter = networks_loading.load_segmenter(package)
     labels = {}
     for name in engine.PRECISIONS:
         options = inference.Options(str(device), name, roi=heart(case.labels))

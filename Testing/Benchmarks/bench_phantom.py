@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 from bench_real import find, without_infinity
-from SIFALib import metrics, models, phantom, pictures
+from SIFALib import metrics, networks_loading, phantom, pictures
 from SIFALib.inference import NoHeartFound, segment
-from SIFALib.structures import STRUCTURES
+from SIFALib.models.structures import STRUCTURES
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_SEED = 2_000_000  # training and its validation stay below
@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     package = find(arguments.model)
-    segmenter = models.load_segmenter(package)
+    segmenter = networks_loading.load_segmenter(package)
     print(
         f"{'case':14} {'seconds':>8}  " + "  ".join(f"{s.id:>13}" for s in STRUCTURES) + "   (Dice, ASSD mm)"
     )

@@ -25,10 +25,11 @@ from typing import Any
 
 import numpy as np
 from region_growing import grow
-from SIFALib import label_free, metrics, models, pictures, slices, volume
+from SIFALib import label_free, metrics, networks_loading, pictures, slices, volume
 from SIFALib.inference import NoHeartFound, Options, segment
 from SIFALib.job import Job
-from SIFALib.structures import STRUCTURES
+from SIFALib.models import store
+from SIFALib.models.structures import STRUCTURES
 from SIFALib.volume import Volume
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,7 +62,7 @@ def main() -> None:
     for package in packages:
         folder = arguments.out if len(packages) == 1 else arguments.out / package.card.key
         folder.mkdir(parents=True, exist_ok=True)
-        segmenter = models.load_segmenter(package)
+        segmenter = networks_loading.load_segmenter(package)
         print(f"\n{package.card.key}")
         rows = []
         for case in facts:
@@ -86,11 +87,11 @@ def main() -> None:
     print(f"\nPictures (scan, result, truth) and real.json are in {arguments.out}")
 
 
-def find(model: str | None) -> models.ModelPackage:
+def find(model: str | None) -> store.ModelPackage:
     """The model of that id or in that folder; the bundled one without."""
     if model is None:
-        return models.default_store().default()
-    return models.read_package(model) if Path(model).is_dir() else models.default_store().get(model)
+        return store.default_store().default()
+    return store.read_package(model) if Path(model).is_dir() else store.default_store().get(model)
 
 
 def judge(case: str, facts: dict, data: Path, out: Path, segmenter, card) -> dict:

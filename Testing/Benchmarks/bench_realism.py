@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 from SIFALib import intensity, phantom_slices, pictures, slices, volume
-from SIFALib.model_card import Preprocessing
+from SIFALib.models.card import Preprocessing
+from SIFALib.models.structures import STRUCTURES
 from SIFALib.random_effects import gauss
 from SIFALib.randomisation import Randomisation
-from SIFALib.structures import STRUCTURES
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_SEED = 2_000_000  # training and its validation stay below

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from bench_real import find, load, middle, scores, without_infinity
-from SIFALib import metrics, models, phantom
+from SIFALib import metrics, networks_loading, phantom
 from SIFALib.inference import NoHeartFound, segment
 from SIFALib.phantom.tissues import LABEL_OF_TISSUE
 from SIFALib.phantom_slices import make_anatomies
@@ -63,7 +63,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     package = find(arguments.model)
-    segmenter = models.load_segmenter(package)
+    segmenter = networks_loading.load_segmenter(package)
     rows = []
     for case in cases(arguments):
         rows.append(judge(case, segmenter, package.card))

@@ -23,9 +23,9 @@ import numpy as np
 from bench_real import find, middle
 from scipy.ndimage import maximum_filter
 from scipy.stats import rankdata, spearmanr
-from SIFALib import metrics, models, phantom, volume
+from SIFALib import metrics, networks_loading, phantom, volume
 from SIFALib.inference import NoHeartFound, Options, Result, segment
-from SIFALib.structures import STRUCTURES
+from SIFALib.models.structures import STRUCTURES
 from SIFALib.volume import Geometry, Volume
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "Testing/Benchmarks/results/uncertainty.json")
     options = parser.parse_args()
     package = find(options.model)
-    segmenter = models.load_segmenter(package)
+    segmenter = networks_loading.load_segmenter(package)
     wanted = Options(views=options.views, uncertainty=True)
     rows = []
     for kind, name, scan, truth, ids, single in (*phantoms(options.cases), *real(options.data)):

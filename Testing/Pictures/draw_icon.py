@@ -17,7 +17,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "SIFASegmentation"))
-from SIFALib.structures import structure_by_id  # noqa: E402
+from SIFALib.models.structures import structure_by_id  # noqa: E402
 
 FINE = 4  # samples a pixel, along each side
 GAP = 0.045  # white line around each structure

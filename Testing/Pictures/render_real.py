@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from SIFALib import models, pictures, volume
+from SIFALib import networks_loading, pictures, volume
 from SIFALib.inference import segment
+from SIFALib.models import store
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "SIFASegmentation" / "Resources" / "Screenshots" / "real-scans.png"
@@ -36,8 +37,8 @@ def main() -> None:
         raise SystemExit(
             f"{image(arguments.data, missing[0])} does not exist; give the folder of the real scans with --data."
         )
-    package = models.read_package(arguments.model) if arguments.model else models.default_store().default()
-    segmenter = models.load_segmenter(package)
+    package = store.read_package(arguments.model) if arguments.model else store.default_store().default()
+    segmenter = networks_loading.load_segmenter(package)
     with tempfile.TemporaryDirectory() as folder:
         columns = []
         for case in CASES:

@@ -109,7 +109,7 @@ def render_states(folder: Path, work: Path) -> None:
 
 def render_story(folder: Path, work: Path) -> None:
     """The README's tutorial, from six scans of another scanner to the new model."""
-    from SIFALib.models import default_store
+    from SIFALib.models.store import default_store
     from SIFASegmentationLib import LowFieldSamples
     from SIFATrainingLib.Parameters import Preset, Scans
     from training_panel import new_panel, start

@@ -10,7 +10,7 @@ import pytest
 import tiny_models
 from SIFALib import batch, volume
 from SIFALib.inference import Options, Progress, Result
-from SIFALib.models import ModelCard
+from SIFALib.models.store import ModelCard
 from SIFALib.volume import Geometry, Volume
 
 

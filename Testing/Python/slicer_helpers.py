@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import tiny_models
 from HeadlessSlicer import stage
-from SIFALib import models
 from SIFALib.inference import Options, Progress, Result
-from SIFALib.structures import STRUCTURES
+from SIFALib.models import store as models
+from SIFALib.models.structures import STRUCTURES
 from SIFALib.volume import Geometry, Volume
 
 WORLD = stage.start()

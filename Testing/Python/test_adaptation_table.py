@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Benchmarks"))
 import adaptation_table
-from SIFALib.structures import STRUCTURES
+from SIFALib.models.structures import STRUCTURES
 
 WAYS = ("source only", "adapted", "target supervised")
 BOUNDS = ("source only", "target supervised")

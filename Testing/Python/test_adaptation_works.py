@@ -15,7 +15,7 @@ from SIFALib import adaptation, metrics
 from SIFALib.datasets import DataSettings, Domains, batch, prepare, view
 from SIFALib.datasets.domains import Slices
 from SIFALib.method import Method
-from SIFALib.model_card import Preprocessing
+from SIFALib.models.card import Preprocessing
 from torch import Tensor
 
 SIZE = 64

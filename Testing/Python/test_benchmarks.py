@@ -15,7 +15,7 @@ import tiny_models
 import torch
 from SIFALib import engine, metrics
 from SIFALib.inference import NoHeartFound
-from SIFALib.structures import STRUCTURES
+from SIFALib.models.structures import STRUCTURES
 from SIFALib.volume import Geometry, Volume, check
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "Benchmarks"

@@ -14,13 +14,13 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 from cli_helpers import case, scan
-from SIFALib import model_archive
 from SIFALib.cli import main
 from SIFALib.cli_run import ProgressLine, table
 from SIFALib.cli_segment import join_frames, parse_roi
 from SIFALib.intensity import AIR_HU
+from SIFALib.models import archive
+from SIFALib.models.structures import STRUCTURES
 from SIFALib.segmentation_file import read_seg_nrrd
-from SIFALib.structures import STRUCTURES
 from SIFALib.volume import Geometry, Volume
 
 __all__ = ["case"]  # the fixture
@@ -271,7 +271,7 @@ def test_a_full_disk_is_told_with_the_place_and_what_to_do(sifa, tmp_path, monke
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(model_archive, "write_zip", full)
+        patch.setattr(archive, "write_zip", full)
         code, _, complaint = sifa("models", "export", "tiny", tmp_path / "out.zip")
         assert code == 6 and f"{tmp_path / 'out.zip'} cannot be written (the disk is full)" in complaint
         patch.setattr(os, "fsync", full)

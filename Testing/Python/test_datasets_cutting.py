@@ -13,7 +13,7 @@ from SIFALib.datasets.cutting import Locator, border_size, cut, sample_labels
 from SIFALib.datasets.settings import DataSettings
 from SIFALib.inference import LOCATE_MARGIN_MM, Options
 from SIFALib.job import Job
-from SIFALib.models import load_segmenter
+from SIFALib.networks_loading import load_segmenter
 from SIFALib.volume import Geometry, Volume
 from training_data import PREPROCESSING, SPACING, toy
 

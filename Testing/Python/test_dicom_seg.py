@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.sr._concepts_dict import concepts
 from SIFALib import dicom_seg, volume
 from SIFALib.cli import main
-from SIFALib.structures import STRUCTURES
+from SIFALib.models.structures import STRUCTURES
 from SIFALib.support.errors import VolumeError
 from SIFALib.volume import Geometry, Volume
 from test_segmentation_file import turn

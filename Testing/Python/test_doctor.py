@@ -9,7 +9,7 @@ import pytest
 import tiny_models
 from SIFALib import doctor
 from SIFALib.cli import main
-from SIFALib.models import ModelStore
+from SIFALib.models.store import ModelStore
 
 
 def pretend_torch(folder: Path, monkeypatch, source: str) -> None:

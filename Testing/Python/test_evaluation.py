@@ -15,11 +15,12 @@ import SimpleITK as sitk
 import tf_bundles
 import tiny_models
 import torch
-from SIFALib import cli, evaluation, models
+from SIFALib import cli, evaluation
 from SIFALib.datasets import DataError
 from SIFALib.evaluation import Case
 from SIFALib.metrics import UNKNOWN
-from SIFALib.model_card import Preprocessing
+from SIFALib.models import store as models
+from SIFALib.models.card import Preprocessing
 
 IDS = ("MYO", "LA", "LV", "AA")
 

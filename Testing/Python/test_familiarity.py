@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
-from SIFALib import calibration, familiarity, models
+from SIFALib import calibration, familiarity, networks_loading
 from SIFALib.calibration import reference_of
-from SIFALib.model_card import DiceCurve, Familiarity, ModelCard, feature_count
+from SIFALib.models import store
+from SIFALib.models.card import DiceCurve, Familiarity, ModelCard, feature_count
+from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import Segmenter
 from SIFALib.quality import Flag
 from SIFALib.slices import choose_plane, slice_grid, whole_box
-from SIFALib.structures import STRUCTURES
 from SIFALib.support.errors import ModelError
 from SIFALib.volume import Geometry, Volume
 
@@ -243,12 +244,12 @@ def test_one_call_gives_a_model_its_reference_and_leaves_its_weights_alone(tmp_p
     before = package.weights.read_bytes()
     anatomies = load_anatomies(tmp_path / "anatomies")
     made = calibration.calibrate(
-        models.load_segmenter(package), 64, anatomies, anatomies, fit=20, held_out=4, shapes=(12, 2)
+        networks_loading.load_segmenter(package), 64, anatomies, anatomies, fit=20, held_out=4, shapes=(12, 2)
     )
     curve = DiceCurve("4 structures", 0.5, 2.0)
     after = calibration.write(package, made, curve)
     assert after.card.familiarity == made and after.card.dice_curve == curve
     assert after.weights.read_bytes() == before
     assert dataclasses.replace(after.card, familiarity=None, dice_curve=None) == package.card
-    models.verify(after)
+    store.verify(after)
     assert sorted(p.name for p in after.folder.iterdir()) == ["model.json", "model.safetensors"]

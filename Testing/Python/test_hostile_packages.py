@@ -19,8 +19,11 @@ import pytest
 import tiny_models
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from SIFALib import model_archive, model_weights, models
-from SIFALib.models import ModelError, ModelStore
+from SIFALib import networks_loading
+from SIFALib.models import archive as model_archive
+from SIFALib.models import store as models
+from SIFALib.models import weights
+from SIFALib.models.store import ModelError, ModelStore
 
 
 @pytest.fixture
@@ -80,7 +83,7 @@ def test_one_changed_bit_is_found_when_a_model_in_use_is_loaded(store, package):
     data = bytearray(installed.weights.read_bytes())
     data[len(data) // 2] ^= 1
     installed.weights.write_bytes(data)
-    for use in (models.verify, models.load_segmenter):
+    for use in (models.verify, networks_loading.load_segmenter):
         with pytest.raises(ModelError, match="SHA-256"):
             use(installed)
     with pytest.raises(ModelError, match="SHA-256"):
@@ -261,7 +264,7 @@ def test_linked_weights_in_the_store_are_refused_when_loaded(store, package):
     installed.weights.rename(elsewhere)
     installed.weights.symlink_to(elsewhere)
     with pytest.raises(ModelError, match="no ordinary file"):
-        models.load_segmenter(installed)
+        networks_loading.load_segmenter(installed)
 
 
 def test_a_zip_bomb_that_admits_its_size_is_refused_before_it_unfolds(store, package):
@@ -294,7 +297,7 @@ def test_what_unfolds_beyond_its_limit_is_cut_off_whatever_was_declared(tmp_path
 
 def test_weights_larger_than_any_network_are_refused_unread(store, package):
     with open(package / "model.safetensors", "r+b") as file:
-        file.truncate(model_weights.MAX_BYTES + 1)  # sparse: takes no room on the disk
+        file.truncate(weights.MAX_BYTES + 1)  # sparse: takes no room on the disk
     assert "larger than the 268 MB" in refused(store, package)
 
 
@@ -389,10 +392,10 @@ def test_no_changed_byte_makes_the_weights_reader_fail_otherwise_than_by_a_sente
     end = 8 + int.from_bytes(data[:8], "little") if in_header else len(data)
     data[int(position * end)] = value
     try:
-        tensors = model_weights.decode(bytes(data), architecture, "weights")
+        tensors = weights.decode(bytes(data), architecture, "weights")
     except ModelError:
         return
-    assert {n: t.shape for n, t in tensors.items()} == model_weights.tensor_shapes(architecture)
+    assert {n: t.shape for n, t in tensors.items()} == weights.tensor_shapes(architecture)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -417,4 +420,4 @@ def test_no_damage_to_a_zip_makes_the_import_fail_otherwise_than_by_a_sentence(
 
 
 def _sound_weights() -> bytes:
-    return model_weights.encode(tiny_models.state(), tiny_models.ARCHITECTURE)
+    return weights.encode(tiny_models.state(), tiny_models.ARCHITECTURE)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
-from SIFALib import engine, models
+from SIFALib import engine
 from SIFALib.inference import NoHeartFound, Options, segment, segment_steps
 from SIFALib.intensity import intensity_rule, looks_like_hounsfield
-from SIFALib.models import ModelCard
+from SIFALib.models import store
+from SIFALib.models.store import ModelCard
 from SIFALib.networks import Segmenter
 from SIFALib.support.errors import VolumeError
 from SIFALib.volume import Geometry, Volume
@@ -23,7 +24,7 @@ CARD = ModelCard(
     sha256="0" * 64,
     sifa_version="0.1.0",
     created="2026-01-01T00:00:00+00:00",
-    **{**tiny_models.card_fields(), "preprocessing": models.Preprocessing(crop=128)},
+    **{**tiny_models.card_fields(), "preprocessing": store.Preprocessing(crop=128)},
 )
 BLOOD, AORTA = 300.0, 600.0  # HU that the drawing gives to LV and AA; everything else is 0 or air
 

@@ -10,7 +10,7 @@ import torch
 from SIFALib import adaptation
 from SIFALib.adaptation import State
 from SIFALib.method import SCHEDULES
-from SIFALib.model_card import VARIANTS
+from SIFALib.models.card import VARIANTS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -12,7 +12,7 @@ import torch
 from SIFALib import adaptation, faithful_schedule, shared_schedule
 from SIFALib.adaptation import State
 from SIFALib.method import OBJECTIVES, SCHEDULES
-from SIFALib.model_card import VARIANTS
+from SIFALib.models.card import VARIANTS
 from SIFALib.networks import BatchNorm
 from tiny_method import NO_CHANCE
 

@@ -14,11 +14,13 @@ import pytest
 import tiny_models
 from hypothesis import given
 from hypothesis import strategies as st
-from SIFALib import model_card, models
-from SIFALib.model_card import ModelCard
-from SIFALib.model_weights import tensor_shapes
-from SIFALib.models import ModelError, ModelStore
-from SIFALib.structures import STRUCTURES
+from SIFALib import networks_loading
+from SIFALib.models import card as model_card
+from SIFALib.models import store as models
+from SIFALib.models.card import ModelCard
+from SIFALib.models.store import ModelError, ModelStore
+from SIFALib.models.structures import STRUCTURES
+from SIFALib.models.weights import tensor_shapes
 
 
 @pytest.fixture
@@ -183,7 +185,7 @@ def test_a_loaded_network_computes_what_the_written_one_computed(tmp_path):
     torch.manual_seed(0)
     written = Segmenter(width=2).half().float().eval()  # values that float16 holds exactly
     package = models.write_package(tmp_path / "new", written.state_dict(), **tiny_models.card_fields())
-    loaded = models.load_segmenter(models.read_package(package.folder))
+    loaded = networks_loading.load_segmenter(models.read_package(package.folder))
     image = torch.randn(1, 1, 32, 32)
     with torch.no_grad():
         assert torch.equal(loaded(image), written(image))
@@ -248,7 +250,7 @@ def test_an_imported_version_stands_beside_the_older_one_and_is_preferred(store,
     assert store.get("tiny").card.version == "1.10.0"
     assert store.get("tiny@1.9.0").folder.name == "own-copy"
     assert store.get("tiny", "1.0.0").folder.parent == store.bundled
-    models.load_segmenter(store.get("tiny@1.0.0"))
+    networks_loading.load_segmenter(store.get("tiny@1.0.0"))
 
 
 def test_the_default_is_the_bundled_model_in_its_newest_version(store, tmp_path):

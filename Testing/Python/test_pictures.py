@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from SIFALib import pictures
-from SIFALib.structures import STRUCTURES
+from SIFALib.models.structures import STRUCTURES
 from SIFALib.volume import Geometry, Volume
 from test_inference import GRID, drawing
 

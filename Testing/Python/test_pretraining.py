@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from SIFALib import losses, models, phantom_slices, pretraining, slice_workers
+from SIFALib import losses, phantom_slices, pretraining, slice_workers
+from SIFALib.models import store
 from SIFALib.pretraining import Settings
 from SIFALib.randomisation import Randomisation
 
@@ -133,7 +134,7 @@ def test_a_training_can_start_from_a_models_weights_and_its_card_says_so(tmp_pat
 
 def test_a_training_that_goes_on_needs_its_first_weights_no_more(tmp_path: Path):
     settings = replace(SETTINGS, start_model=str(tmp_path / "gone"))
-    with pytest.raises(models.ModelError):
+    with pytest.raises(store.ModelError):
         pretraining.load(settings, tmp_path)
     pretraining.save(pretraining.start(SETTINGS), settings, tmp_path)
     assert pretraining.load(settings, tmp_path).iteration == 0

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from SIFALib.models.structures import STRUCTURES
 from SIFALib.quality import component_sizes, flags, largest_component, volumes_ml, without_strays
-from SIFALib.structures import STRUCTURES
 from SIFALib.volume import Geometry, Volume
 
 

@@ -12,8 +12,9 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 import tiny_runs
-from SIFALib import cli, models, volume
+from SIFALib import cli, networks_loading, volume
 from SIFALib.datasets import DataError, DataSettings
+from SIFALib.models import store
 from SIFALib.runs import Best, RunError, RunFolder, best, create, errands, needs
 from SIFALib.runs.configuration import new_run_file
 from SIFALib.runs.needs import GIB, Needs
@@ -73,8 +74,10 @@ def test_two_models_are_compared_scan_by_scan(scans: Path, tmp_path: Path):
         done("compare", tmp_path / "e3", run=str(phantoms.path), model=str(before.folder), count=3)
 
 
-def models_state(package: models.ModelPackage) -> dict[str, np.ndarray]:
-    return {name: value.numpy() for name, value in models.load_segmenter(package).state_dict().items()}
+def models_state(package: store.ModelPackage) -> dict[str, np.ndarray]:
+    return {
+        name: value.numpy() for name, value in networks_loading.load_segmenter(package).state_dict().items()
+    }
 
 
 def test_a_run_travels_with_its_scans_and_without_their_names(scans: Path, tmp_path: Path):

@@ -19,7 +19,8 @@ import SimpleITK as sitk
 import tiny_models
 import tiny_runs
 import torch
-from SIFALib import label_free, models, runs
+from SIFALib import label_free, networks_loading, runs
+from SIFALib.models import store
 from SIFALib.runs import best, checkpoints, configuration, control, events
 from SIFALib.runs.loop import train
 
@@ -314,15 +315,15 @@ def test_a_start_model_is_judged_before_it_is_changed(scans: Path, tmp_path: Pat
     state = Segmenter("tmi2020", 2).state_dict()
     card = {
         "id": "begin", "name": "A beginning", "version": "1.0.0", "modality": "CT", "trained_on": "nothing",
-        "preprocessing": models.Preprocessing(), "licence": "none", "citation": "none",
-        "architecture": models.Architecture(width=2),
+        "preprocessing": store.Preprocessing(), "licence": "none", "citation": "none",
+        "architecture": store.Architecture(width=2),
     }  # fmt: skip
-    package = models.write_package(tmp_path / "begin", state, **card)
+    package = store.write_package(tmp_path / "begin", state, **card)
     run = new(scans, tmp_path / "run", iterations=2, judge_every=2, start_model=str(package.folder))
     assert train(run) == "finished"
     scores = [e["iteration"] for e in events.read(run / "events.jsonl") if e["kind"] == "score"]
     assert scores == [0, 2]
-    weights = models.load_segmenter(package).state_dict()
+    weights = networks_loading.load_segmenter(package).state_dict()
     other = new(scans, tmp_path / "other", iterations=2, start_model=str(package.folder), method=tiny_runs.supervised(
         segmentation_rate=1e-12, average_decay=0.0))  # fmt: skip
     assert train(other) == "finished"

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from SIFALib import engine, models, search, slices
+from SIFALib import engine, search, slices
 from SIFALib.inference import NoHeartFound, Options, locate, segment
 from SIFALib.job import Job
+from SIFALib.models import store
 from SIFALib.volume import Geometry, Volume
 from test_inference import CARD, Reader, dice
 from test_slices import tilted
 
-PRE = models.Preprocessing(
+PRE = store.Preprocessing(
     crop=64, spacing_mm=3.0, slice_spacing_mm=6.0, locate_spacing_mm=4.0, locate_slice_spacing_mm=8.0
 )
 COARSE = dataclasses.replace(CARD, preprocessing=PRE)

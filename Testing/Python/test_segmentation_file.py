@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from SIFALib.models.structures import STRUCTURES
 from SIFALib.segmentation_file import read_seg_nrrd, write_labels, write_seg_nrrd
-from SIFALib.structures import STRUCTURES
 from SIFALib.support.errors import VolumeError
 from SIFALib.volume import Geometry, Volume, read
 

@@ -27,7 +27,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from SIFALib.structures import STRUCTURES
+from SIFALib.models.structures import STRUCTURES
 from SIFASegmentationLib import GridResampling, SceneConversion
 
 from SIFASegmentation import SIFASegmentationLogic

@@ -22,7 +22,7 @@ import json
 import numpy as np
 import pytest
 import slicer
-from SIFALib.structures import STRUCTURES
+from SIFALib.models.structures import STRUCTURES
 from SIFASegmentationLib import SceneConversion
 from SIFASegmentationLib.Logic import NodeGone
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
-from SIFALib import engine, models
+from SIFALib import engine
+from SIFALib.models import store
 from SIFALib.runs import RunFolder
 from SIFASegmentationLib.Backend import LibraryBackend
 from training_panel import TINY, choose, made_scans, opened, said, start, wait_for
@@ -64,7 +65,7 @@ def gpu(monkeypatch):
 def test_a_segmentation_goes_on_on_the_cpu_and_the_panel_says_so(panel, tmp_path):
     tiny_models.write_constant(tmp_path / "models" / "tiny", 3, preprocessing=TINY)
     panel.logic.backend = LibraryBackend()
-    panel.logic.backend.store = lambda: models.ModelStore(tmp_path / "models", tmp_path / "user")
+    panel.logic.backend.store = lambda: store.ModelStore(tmp_path / "models", tmp_path / "user")
     panel.refreshModels()
     noise = np.random.default_rng(0).integers(0, 900, SHAPE).astype(np.int16)
     panel.ui.inputSelector.setCurrentNode(add_volume(noise, ijk_to_ras()))

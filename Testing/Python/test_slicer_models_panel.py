@@ -7,7 +7,7 @@ from segmentation_panel import add_scan, cells, panel, run
 # the line above sets the stage on which the others can be imported
 # isort: split
 import tiny_models
-from SIFALib import models
+from SIFALib.models import store
 
 __all__ = ["panel"]  # the fixture
 
@@ -17,7 +17,7 @@ def test_model_is_described_and_can_be_chosen(panel, tmp_path):
         tiny_models.state(),
         tiny_models.card_fields(id="other", name="Other model", modality="MR"),
     )
-    models.write_package(tmp_path / "user" / "other", state, **fields)
+    store.write_package(tmp_path / "user" / "other", state, **fields)
     panel.ui.inputSelector.setCurrentNode(add_scan())
     panel.enter()
     texts = [panel.ui.modelSelector.itemText(n) for n in range(panel.ui.modelSelector.count)]
@@ -33,7 +33,7 @@ def test_model_is_described_and_can_be_chosen(panel, tmp_path):
 
 
 def test_models_are_imported_verified_and_deleted(panel, tmp_path):
-    source = models.write_package(
+    source = store.write_package(
         tmp_path / "elsewhere" / "gift",
         tiny_models.state(),
         **tiny_models.card_fields(id="gift", name="Gift"),

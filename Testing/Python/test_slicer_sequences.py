@@ -35,7 +35,7 @@ import pytest
 import slicer
 import vtk
 from SIFALib.inference import NoHeartFound
-from SIFALib.structures import STRUCTURES
+from SIFALib.models.structures import STRUCTURES
 from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, SequenceLogic
 from SIFASegmentationLib.Logic import NodeGone
 

@@ -11,7 +11,8 @@ import pytest
 import slicer
 import training_panel
 from segmentation_panel import cells, run
-from SIFALib import models, phantom, volume
+from SIFALib import phantom, volume
+from SIFALib.models import store
 from training_panel import said
 
 SPACING_MM = 3.0
@@ -36,7 +37,7 @@ def panels(tmp_path):
     """Both panels of a Slicer that was just started, with the model that comes with SIFA."""
     stage.clear_scene()
     stage.close_module("SIFASegmentation")
-    training = training_panel.new_panel(tmp_path, bundled=models.default_store().bundled)
+    training = training_panel.new_panel(tmp_path, bundled=store.default_store().bundled)
     segmentation = stage.open_module("SIFASegmentation")
     segmentation.logic.dependencies = ReadyDependencies()
     yield segmentation, training

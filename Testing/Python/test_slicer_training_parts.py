@@ -121,10 +121,10 @@ def test_durations_read_well(seconds, text):
 
 @given(st.text(max_size=80))
 def test_any_name_becomes_one_that_files_and_models_can_have(name):
-    from SIFALib import model_card
+    from SIFALib.models import card
 
     slug = Words.slug(name)
-    assert model_card.re.fullmatch(model_card._ID, slug) and len(slug) <= 48
+    assert card.re.fullmatch(card._ID, slug) and len(slug) <= 48
 
 
 def test_a_longer_preset_takes_longer_and_phantoms_count():

@@ -18,7 +18,8 @@ import pytest
 import slicer
 import tiny_models
 import vtk
-from SIFALib import models, pictures
+from SIFALib import pictures
+from SIFALib.models import store
 from SIFALib.runs import Best, RunFolder, best, failures, launch, status
 from SIFALib.support import lock, processes
 from training_panel import TINY, cells, choose, judged_run, made_scans, new_panel, opened, said, wait_for
@@ -50,7 +51,7 @@ def test_a_better_model_is_offered_made_and_chosen(panel, tmp_path):
     panel.ui.modelNameEdit.text = "Our 0.55 T"
     panel.ui.useModelButton.click()
     (package,) = [p for p in panel.logic.store().packages() if p.card.id == "our-0-55-t"]
-    models.verify(package)
+    store.verify(package)
     assert "is chosen in SIFA Segmentation" in panel.ui.afterStatusLabel.text
     stored = slicer.mrmlScene.GetSingletonNode("SIFASegmentation", "vtkMRMLScriptedModuleNode")
     assert stored.GetParameter("model") == "our-0-55-t@1.0.0"

@@ -19,11 +19,12 @@ import slicer
 import tiny_models
 import tiny_runs
 import torch
-from SIFALib import adaptation, metrics, models, phantom, volume
+from SIFALib import adaptation, metrics, networks_loading, phantom, volume
 from SIFALib.datasets import DataSettings, batch, prepared
 from SIFALib.datasets.cutting import cut
 from SIFALib.method import Method
-from SIFALib.model_card import Preprocessing
+from SIFALib.models import store
+from SIFALib.models.card import Preprocessing
 from SIFALib.runs import RunFolder, control, launch
 from training_panel import choose, made_scans, new_panel, said, start, wait_for
 
@@ -220,7 +221,7 @@ def other_scanner(image: volume.Volume, seed: int) -> volume.Volume:
     return volume.Volume((800 * shown - 200).astype(np.int16), image.geometry)
 
 
-def start_model(folder: Path) -> models.ModelPackage:
+def start_model(folder: Path) -> store.ModelPackage:
     """A segmenter that knows CT phantoms as they are."""
     settings = DataSettings(
         "phantom:ct", "phantom:ct", preprocessing=GRID, size=SIDE, coarse_share=0.0, validation_share=0.0,
@@ -233,8 +234,8 @@ def start_model(folder: Path) -> models.ModelPackage:
     state = adaptation.start(method, 1, START)
     for iteration in range(START):
         adaptation.step(state, batch(domains, settings, 1, iteration, 4))
-    architecture = models.Architecture(width=4)
-    return models.write_package(
+    architecture = store.Architecture(width=4)
+    return store.write_package(
         folder / "models" / "ct-1.0.0",
         state.average,
         **tiny_models.card_fields(
@@ -244,9 +245,9 @@ def start_model(folder: Path) -> models.ModelPackage:
 
 
 @torch.inference_mode()
-def mean_dice(package: models.ModelPackage, persons: range) -> float:
+def mean_dice(package: store.ModelPackage, persons: range) -> float:
     """Over all structures on the other scanner's scans of these persons, each pooled over the slices."""
-    segmenter, found, truth = models.load_segmenter(package), [], []
+    segmenter, found, truth = networks_loading.load_segmenter(package), [], []
     for seed in persons:
         made = phantom.make(seed, "ct", 3.0)
         settings = DataSettings("phantom:ct", "phantom:ct", preprocessing=GRID, size=SIDE)

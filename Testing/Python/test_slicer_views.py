@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 from HeadlessSlicer import views
-from SIFALib.structures import STRUCTURES
+from SIFALib.models.structures import STRUCTURES
 
 from SIFASegmentation import SIFASegmentationLogic
 

@@ -11,9 +11,10 @@ import torch
 from golden import recipe
 from hypothesis import given
 from hypothesis import strategies as st
-from SIFALib import cli, models, tf_checkpoint
+from SIFALib import cli, networks_loading, tf_checkpoint
 from SIFALib.intensity import intensity_rule
-from SIFALib.model_card import Preprocessing
+from SIFALib.models import store as models
+from SIFALib.models.card import Preprocessing
 from SIFALib.support.errors import ModelError
 from SIFALib.tf_bundle import read_bundle, read_variable
 from SIFALib.volume import Geometry, Volume
@@ -79,7 +80,7 @@ def test_a_checkpoint_of_full_size_becomes_a_model_that_computes_the_same(tmp_pa
     assert package.card.preprocessing.zscore_range == (-2.8, 3.2)
     x = torch.tensor(recipe.images("img_B", 1)[:, :96, :96].transpose(0, 3, 1, 2))
     with torch.inference_mode():
-        theirs, ours = original(x).softmax(1), models.load_segmenter(package)(x).softmax(1)
+        theirs, ours = original(x).softmax(1), networks_loading.load_segmenter(package)(x).softmax(1)
     assert (theirs - ours).abs().max() < 0.05  # half precision on disk
     assert (theirs.argmax(1) == ours.argmax(1)).float().mean() > 0.98
 

@@ -12,7 +12,7 @@ import tiny_models
 from SIFALib import engine, uncertainty
 from SIFALib.cli import main
 from SIFALib.inference import Options, segment
-from SIFALib.model_card import DiceCurve
+from SIFALib.models.card import DiceCurve
 from SIFALib.support.schema import RecordError
 from SIFALib.volume import Geometry
 from test_inference import Reader, dice, drawing, reader  # noqa: F401  (reader is a fixture)

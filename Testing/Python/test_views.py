@@ -9,15 +9,16 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from SIFALib import engine, models, slices, views
+from SIFALib import engine, slices, views
 from SIFALib.inference import Options, segment, segment_steps
+from SIFALib.models import store
 from SIFALib.networks import Segmenter
 from SIFALib.slices import SliceGrid
 from SIFALib.volume import Geometry
 from test_inference import BLOOD, CARD, GRID, Reader, dice, drawing, reader  # noqa: F401  (reader is a fixture)
 from test_slices import tilted
 
-SMALL = dataclasses.replace(CARD, preprocessing=models.Preprocessing(crop=64, spacing_mm=2.0))
+SMALL = dataclasses.replace(CARD, preprocessing=store.Preprocessing(crop=64, spacing_mm=2.0))
 BALL = Geometry((72, 66, 60), (-60.0, 40.0, 700.0), (2.0, 2.0, 2.0))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from SIFALib.model_card import Architecture
+from SIFALib.models.card import Architecture
 from SIFALib.networks import Segmenter
 from SIFALib.support.crc32c import masked_crc32c
 from SIFALib.tf_names import tf_name_map

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from SIFALib import models
-from SIFALib.model_weights import tensor_shapes
+from SIFALib.models import store
+from SIFALib.models.weights import tensor_shapes
 
-ARCHITECTURE = models.Architecture(width=2)
+ARCHITECTURE = store.Architecture(width=2)
 
 
-def state(architecture: models.Architecture = ARCHITECTURE, seed: int = 0) -> dict[str, np.ndarray]:
+def state(architecture: store.Architecture = ARCHITECTURE, seed: int = 0) -> dict[str, np.ndarray]:
     """Random weights, float32, that a network of this architecture could have."""
     rng = np.random.default_rng(seed)
     return {
@@ -30,21 +30,21 @@ def card_fields(**changed: Any) -> dict[str, Any]:
         "version": "1.0.0",
         "architecture": ARCHITECTURE,
         "modality": "CT/MR",
-        "preprocessing": models.Preprocessing(crop=64),
+        "preprocessing": store.Preprocessing(crop=64),
         "trained_on": "Nothing: random weights for tests.",
         "licence": "Apache-2.0",
         "citation": "none",
-        "quality": (models.Quality("random", "Dice", "missing classes count as 0", {"LV": 0.1}),),
+        "quality": (store.Quality("random", "Dice", "missing classes count as 0", {"LV": 0.1}),),
     } | changed
 
 
-def write(folder: Path, **changed: Any) -> models.ModelPackage:
+def write(folder: Path, **changed: Any) -> store.ModelPackage:
     """A valid package in `folder`, which must not exist yet."""
     fields = card_fields(**changed)
-    return models.write_package(folder, state(fields["architecture"]), **fields)
+    return store.write_package(folder, state(fields["architecture"]), **fields)
 
 
-def constant(structure_value: int, architecture: models.Architecture = ARCHITECTURE) -> dict[str, np.ndarray]:
+def constant(structure_value: int, architecture: store.Architecture = ARCHITECTURE) -> dict[str, np.ndarray]:
     """Weights that say the same everywhere: that structure, or for 0 the background."""
     weights = state(architecture)
     for name, array in weights.items():
@@ -56,7 +56,7 @@ def constant(structure_value: int, architecture: models.Architecture = ARCHITECT
     return weights
 
 
-def write_constant(folder: Path, structure_value: int, **changed: Any) -> models.ModelPackage:
+def write_constant(folder: Path, structure_value: int, **changed: Any) -> store.ModelPackage:
     """A package with `constant` weights."""
     fields = card_fields(**changed)
-    return models.write_package(folder, constant(structure_value, fields["architecture"]), **fields)
+    return store.write_package(folder, constant(structure_value, fields["architecture"]), **fields)

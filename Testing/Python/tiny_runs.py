@@ -53,7 +53,7 @@ def configuration(scans: Path, **changes: Any):
     """Six iterations of the whole method, width 2, slices of 32 pixels; the slices are kept in `scans`."""
     from SIFALib.datasets import DataSettings
     from SIFALib.method import Method
-    from SIFALib.model_card import Preprocessing
+    from SIFALib.models.card import Preprocessing
     from SIFALib.runs import Configuration
 
     pre = Preprocessing(

@@ -9,7 +9,7 @@ import numpy as np
 import SimpleITK as sitk
 from SIFALib.datasets import Domains, prepared
 from SIFALib.datasets.settings import DataSettings
-from SIFALib.model_card import Preprocessing
+from SIFALib.models.card import Preprocessing
 from SIFALib.support.crc32c import masked_crc32c
 
 SHAPE = (12, 40, 48)  # k, j, i

@@ -11,8 +11,8 @@ from typing import Any
 
 import tiny_models
 import tiny_runs
-from SIFALib import models
-from SIFALib.model_card import Preprocessing
+from SIFALib.models import store as models
+from SIFALib.models.card import Preprocessing
 from SIFALib.runs import Best, RunFolder, best, create, events, status
 from SIFALib.support import processes
 from slicer_helpers import ReadyDependencies, stage

@@ -8,20 +8,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from ..model_card import Preprocessing
+from ..models.card import NORMALISATIONS, Preprocessing
 from ..support.schema import require
 
 PHANTOMS = {
     "phantom": "slices of digital thoraxes in any plane and contrast, as the bundled model was trained on",
     "phantom:mr": "MR-like scans of digital thoraxes",
     "phantom:ct": "CT-like scans of digital thoraxes",
-}
-NORMALISATIONS: dict[str, tuple[float, float] | None] = {
-    "card": None,  # as inference does it: by the window or the percentiles of the preprocessing
-    # grey values, z-scored per volume beforehand, that become -1 and 1 in the authors' code, without clipping
-    "sifa_mr": (-1.8, 4.4),
-    "sifa_ct": (-2.8, 3.2),
-    "sifa_ct_old": (-1.9, 3.0),  # of their older published CT models
 }
 WHOLE = re.compile(r"-?[0-9]{1,18}")  # a value of a label map, as text
 UNKNOWN = 255  # as a label: the voxel belongs to no class and teaches nothing

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .. import models
 from ..datasets import judgement, released, sources
 from ..datasets.scans import Finding, examine
 from ..datasets.settings import PHANTOMS, DataSettings
+from ..models import store
 from ..support.errors import DataError, ModelError
 from .configuration import Configuration
 
@@ -22,15 +22,15 @@ def check(configuration: Configuration) -> None:
             _check_scans(configuration.data, domain)
     package = start_package(configuration)
     if package is not None:
-        models.verify(package)
+        store.verify(package)
 
 
-def start_package(configuration: Configuration) -> models.ModelPackage | None:
+def start_package(configuration: Configuration) -> store.ModelPackage | None:
     """What `Configuration.start_model` names; None if it names none. ModelError if it does not fit."""
     name, method = configuration.start_model, configuration.method
     if not name:
         return None
-    package = models.read_package(name) if Path(name).is_dir() else models.default_store().get(name)
+    package = store.read_package(name) if Path(name).is_dir() else store.default_store().get(name)
     card = package.card
     has = (card.architecture.variant, card.architecture.width, card.architecture.classes)
     wanted = (method.variant, method.width, method.classes)

@@ -7,9 +7,10 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from .. import inference, metrics, models, volume
+from .. import inference, metrics, networks_loading, volume
 from ..datasets import PHANTOMS, DataError, sources
 from ..inference import NoHeartFound, Options, Result
+from ..models import store
 from ..support.progress import Progress
 from . import export
 from .run_folder import RunFolder
@@ -27,10 +28,10 @@ def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, di
     """
     run = RunFolder(Path(request["run"]))
     paths = _some_scans(run, request["count"])
-    before = models.read_package(request["model"])
+    before = store.read_package(request["model"])
     after = export.export(run, folder / "after", "after", force=True)
     packages = dict(zip(WHICH, (before, after), strict=True))
-    networks = {which: models.load_segmenter(package) for which, package in packages.items()}
+    networks = {which: networks_loading.load_segmenter(package) for which, package in packages.items()}
     scans, total = [], 2.0 * len(paths)
     for number, path in enumerate(paths):
         scan = volume.read(path)

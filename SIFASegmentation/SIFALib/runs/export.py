@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import models
-from ..citations import CITATIONS
 from ..method import OBJECTIVES
-from ..model_card import VARIANTS, Architecture, Preprocessing, Quality
-from ..structures import structures_of
+from ..models import store
+from ..models.card import VARIANTS, Architecture, Preprocessing, Quality
+from ..models.citations import CITATIONS
+from ..models.structures import structures_of
 from ..support.errors import RunError
 from . import best
 from .best import Best
@@ -50,7 +50,7 @@ def export(
     licence: str = LICENCE,
     checkpoint: int | None = None,
     force: bool = False,
-) -> models.ModelPackage:
+) -> store.ModelPackage:
     """Write the run's best segmenter, or the averaged one of a checkpoint, as the package `target`.
 
     modality: CT, MR or CT/MR ("": what the data tell). Raises RunError if the run has none, or one that the score
@@ -62,7 +62,7 @@ def export(
     chosen = _best(folder) if checkpoint is None else _checkpoint(folder, checkpoint)
     if not force:
         _refuse_worse(folder, chosen, start)
-    return models.write_package(
+    return store.write_package(
         target,
         chosen.state,
         id=model_id,
@@ -185,9 +185,9 @@ def _start_model(c: Configuration) -> str:
     """id@version of the start model; never its folder."""
     try:
         if Path(c.start_model).is_dir():
-            return models.read_package(c.start_model).card.key
-        return models.default_store().get(c.start_model).card.key
-    except models.ModelError:
+            return store.read_package(c.start_model).card.key
+        return store.default_store().get(c.start_model).card.key
+    except store.ModelError:
         return "that was named when the run was started"  # a name that is found nowhere may be a folder's
 
 

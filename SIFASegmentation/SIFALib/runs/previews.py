@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .. import adaptation, datasets, pictures
 from ..arrays import to_numpy
-from ..structures import Structure, structures_of
+from ..models.structures import Structure, structures_of
 
 if TYPE_CHECKING:
     from ..datasets import Domains, Slices

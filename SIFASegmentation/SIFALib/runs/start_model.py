@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from .. import inference, models
+from .. import inference, networks_loading
 from ..datasets.cutting import Locator
 from ..volume import Volume
 from .beforehand import start_package
@@ -19,7 +19,7 @@ class StartModel:
         self.package = start_package(configuration)
         if self.package is None:
             return
-        self.segmenter = models.load_segmenter(self.package)
+        self.segmenter = networks_loading.load_segmenter(self.package)
 
     def weights(self) -> dict[str, Tensor] | None:
         """The segmenter's state, or None."""

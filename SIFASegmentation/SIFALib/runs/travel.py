@@ -85,9 +85,9 @@ def _copied(configuration: Configuration, domain: str, place: Path) -> Generator
 
 
 def _copy_model(name: str, place: Path) -> None:
-    from .. import models
+    from ..models import store
 
-    package = models.read_package(name) if Path(name).is_dir() else models.default_store().get(name)
+    package = store.read_package(name) if Path(name).is_dir() else store.default_store().get(name)
     shutil.copytree(package.folder, place)
 
 

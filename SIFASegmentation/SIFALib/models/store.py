@@ -20,22 +20,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from . import __version__, model_archive, model_weights
-from .model_archive import CARD, LIMITS, WEIGHTS
-from .model_card import Architecture, ModelCard, Preprocessing, Quality, version_key
-from .support.errors import ModelError
-from .support.schema import RecordError
-
-if TYPE_CHECKING:
-    from .networks import Segmenter
+from .. import __version__
+from ..support.errors import ModelError
+from ..support.schema import RecordError
+from . import archive
+from . import weights as model_weights
+from .archive import CARD, LIMITS, WEIGHTS
+from .card import Architecture, ModelCard, Preprocessing, Quality, version_key
 
 __all__ = [
     "Architecture", "BrokenPackage", "ModelCard", "ModelError", "ModelPackage", "ModelStore", "Preprocessing",
-    "NotWritable", "Quality", "default_store", "load_segmenter", "read_package", "verify", "write_package",
+    "NotWritable", "Quality", "default_store", "read_package", "verify", "write_package",
 ]  # fmt: skip
 
 ENVIRONMENT = "SIFA_MODELS"  # names the user folder, before the platform's default
@@ -94,22 +93,6 @@ def verify(package: ModelPackage) -> None:
     model_weights.read(package.weights, package.card.sha256, package.card.architecture)
 
 
-def load_segmenter(package: ModelPackage) -> Segmenter:
-    """The network with the package's weights: float32, on the CPU, in evaluation mode. Raises ModelError."""
-    import torch
-
-    from . import arrays
-    from .networks import Segmenter
-
-    architecture = package.card.architecture
-    tensors = model_weights.read(package.weights, package.card.sha256, architecture)
-    with torch.device("meta"):  # no start values: all are read
-        segmenter = Segmenter(architecture.variant, architecture.width, architecture.classes)
-    weights = {name: arrays.to_tensor(array.astype(np.float32)) for name, array in tensors.items()}
-    segmenter.load_state_dict(weights, assign=True)
-    return segmenter.eval()
-
-
 def write_package(folder: str | os.PathLike, state: Mapping[str, Any], **card: Any) -> ModelPackage:
     """Write a new package of the Segmenter's state_dict (tensors or arrays) and of the card's fields.
 
@@ -138,7 +121,7 @@ def write_package(folder: str | os.PathLike, state: Mapping[str, Any], **card: A
 def _array(value: Any) -> np.ndarray:
     if isinstance(value, np.ndarray):
         return value
-    from . import arrays
+    from .. import arrays
 
     return arrays.to_numpy(value.detach().float().cpu())
 
@@ -198,7 +181,7 @@ class ModelStore:
             _sweep(self.user)
             with _staging(self.user) as stage:
                 try:
-                    model_archive.copy_in(path, stage)
+                    archive.copy_in(path, stage)
                     package = read_package(stage)
                     verify(package)
                 except ModelError as error:  # say the name that the user gave, not that of the stage
@@ -255,7 +238,7 @@ class ModelStore:
         verify(package)
         temporary = path.with_name(f".exporting-{uuid.uuid4().hex}")
         try:
-            model_archive.write_zip(package.folder, temporary, f"{package.card.id}-{package.card.version}")
+            archive.write_zip(package.folder, temporary, f"{package.card.id}-{package.card.version}")
             os.replace(temporary, path)
         except OSError as error:
             why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
@@ -291,7 +274,7 @@ class ModelStore:
 
 def default_store(user: str | os.PathLike | None = None) -> ModelStore:
     """The bundled models, and the user's in `user`, else $SIFA_MODELS, else the platform's data folder."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
     installed = here / "bundled_models"  # where pip puts them; in the extension they lie among its resources
     bundled = installed if installed.is_dir() else here.parent / "Resources" / "Models"
     return ModelStore(bundled, Path(user or os.environ.get(ENVIRONMENT) or _platform_folder()))

@@ -12,10 +12,10 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from ..support import schema
+from ..support.errors import ModelError
+from ..support.schema import RecordError, require
 from .structures import STRUCTURES, Structure
-from .support import schema
-from .support.errors import ModelError
-from .support.schema import RecordError, require
 
 FORMAT = 1  # of model.json; a newer one is refused with the advice to update SIFA
 FAMILIARITY = 1  # of the block `familiarity`: changes when the numbers in it mean something else
@@ -332,3 +332,12 @@ def _is_date(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+NORMALISATIONS: dict[str, tuple[float, float] | None] = {
+    "card": None,  # as inference does it: by the window or the percentiles of the preprocessing
+    # grey values, z-scored per volume beforehand, that become -1 and 1 in the authors' code, without clipping
+    "sifa_mr": (-1.8, 4.4),
+    "sifa_ct": (-2.8, 3.2),
+    "sifa_ct_old": (-1.9, 3.0),  # of their older published CT models
+}

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from .model_weights import MAX_BYTES
-from .support.errors import ModelError
-from .support.schema import shown
+from ..support.errors import ModelError
+from ..support.schema import shown
+from .weights import MAX_BYTES
 
 CARD, WEIGHTS = "model.json", "model.safetensors"
 LIMITS = {CARD: 1024**2, WEIGHTS: MAX_BYTES, "LICENSE.txt": 1024**2, "README.md": 1024**2}  # bytes

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from .model_card import Architecture
-from .support import schema
-from .support.errors import ModelError
-from .support.schema import RecordError, shown
+from ..support import schema
+from ..support.errors import ModelError
+from ..support.schema import RecordError, shown
+from .card import Architecture
 
 MAX_BYTES = 256 * 1024**2  # of a weights file: width 32, the widest allowed, takes 220 MB
 MAX_HEADER = 1024**2  # bytes; the header of a SIFA network takes 20 kB
