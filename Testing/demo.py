@@ -11,9 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from SIFALib import metrics, pictures, volume
+from SIFALib.imaging import metrics, pictures, reading
+from SIFALib.imaging.seg_nrrd import read_seg_nrrd
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.segmentation_file import read_seg_nrrd
 
 
 def sifa(*arguments: str | Path) -> None:
@@ -43,7 +43,7 @@ def main() -> None:
 
 def compare(image: Path, truth: Path, result: Path, report: Path) -> None:
     """Print Dice, surface distance and volumes against the exact truth; write a picture of both."""
-    scan, true = volume.read(image), volume.read(truth)
+    scan, true = reading.read(image), reading.read(truth)
     labels, _ = read_seg_nrrd(result)
     dice = metrics.dice_per_structure(labels, true)
     distance = metrics.assd_per_structure(labels, true)

@@ -38,13 +38,14 @@ from .batch_results import (
     staging,
     wanted,
 )
+from .imaging.checks import check
+from .imaging.geometry import Volume
 from .job import Options
 from .search import NoHeartFound
 from .support import files
 from .support.errors import VolumeError
 from .support.messages import reason, sentence
 from .support.progress import Progress
-from .volume import Volume, check
 
 if TYPE_CHECKING:
     from .inference import Result

@@ -8,10 +8,11 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import scan_files
 from .datasets import sources
-from .segmentation_file import SUFFIX
-from .volume import Volume, read
+from .imaging import files
+from .imaging.geometry import Volume
+from .imaging.reading import read
+from .imaging.seg_nrrd import SUFFIX
 
 TABLE = "volumes.csv"
 REPORT = ".sifa.json"  # ending of a report's name
@@ -60,13 +61,13 @@ def find_cases(folder: str | os.PathLike) -> list[Case]:
 def _case_of(name: str, path: Path) -> Case:
     def steps() -> Generator[float, None, Volume]:
         yield 0.0
-        scan_files.check_name(path)
+        files.check_name(path)
         return read(path)
 
     # Of the content, not of name, size and time: scanners' files of two patients often have all of those alike, and
     # the same scan in another place is the same. It costs a second or so for a large scan, minutes less than doing it.
     place = os.path.normpath(path.absolute())  # the table and the reports may be read from anywhere
-    return Case(name, place, steps, lambda: scan_files.content(path, OURS), place)
+    return Case(name, place, steps, lambda: files.content(path, OURS), place)
 
 
 def file_names(names: Sequence[str]) -> list[str]:

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from . import quality
 from .batch_cases import REPORT, TABLE, BatchError
+from .imaging.geometry import Volume
+from .imaging.seg_nrrd import SUFFIX, read_seg_nrrd, write_seg_nrrd
 from .job import Options
 from .runs import RunError, RunFolder
-from .segmentation_file import SUFFIX, read_seg_nrrd, write_seg_nrrd
 from .support import files, lock
 from .support.errors import VolumeError
 from .support.messages import reason, sayable
-from .volume import Volume
 
 if TYPE_CHECKING:
     from .models.card import ModelCard

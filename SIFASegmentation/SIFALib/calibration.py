@@ -23,14 +23,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import familiarity, metrics, networks_loading, phantom, uncertainty
+from . import familiarity, networks_loading, phantom, uncertainty
+from .imaging import metrics
+from .imaging.geometry import Geometry
 from .inference import NoHeartFound, segment
 from .models import store
 from .models.archive import CARD
 from .models.card import DiceCurve, Familiarity, Reference
 from .models.structures import STRUCTURES
 from .phantom_slices import Anatomy, load_anatomies, random_slice
-from .volume import Geometry
 
 if TYPE_CHECKING:
     from .networks import Segmenter

@@ -21,8 +21,8 @@ from .cli_run import (
     store_of,
 )
 from .cli_segment import parse_structures
+from .imaging.geometry import Volume
 from .models.store import ModelError
-from .volume import Volume
 
 
 def run(options: argparse.Namespace) -> int:

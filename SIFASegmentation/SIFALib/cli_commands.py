@@ -20,6 +20,7 @@ from .cli_run import (
     table,
     volumes_table,
 )
+from .imaging import writing
 from .models import store as models
 from .models.store import BrokenPackage, ModelError, ModelPackage, ModelStore, NotWritable
 from .models.structures import STRUCTURES
@@ -123,9 +124,8 @@ def folder(options: argparse.Namespace) -> int:
 
 
 def phantom(options: argparse.Namespace) -> int:
-    from . import volume
+    from .imaging.seg_nrrd import LABEL_SUFFIXES, check_suffix, write_labels
     from .quality import volumes_ml
-    from .segmentation_file import LABEL_SUFFIXES, check_suffix, write_labels
 
     quiet_itk(options.debug)
     if not options.output.name.lower().endswith(LABEL_SUFFIXES) or ".seg." in options.output.name.lower():
@@ -141,7 +141,7 @@ def phantom(options: argparse.Namespace) -> int:
     with fails_as(USAGE, ValueError):
         case = make(options.seed, options.modality, options.spacing)
     with fails_as(OUTPUT, OSError):
-        volume.write(case.image, options.output)
+        writing.write(case.image, options.output)
         if options.labels:
             write_labels(case.labels, options.labels)
     if not options.quiet:

@@ -136,8 +136,8 @@ def _examined(scan: sources.Scan, domain: str, settings: DataSettings, thumbnail
     if loaded is not None and thumbnails is not None:
         import numpy as np
 
-        from .pictures import overlay
-        from .volume import Volume
+        from .imaging.geometry import Volume
+        from .imaging.pictures import overlay
 
         labels = loaded.labels
         if labels is None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import scan_files
+from .imaging import files
 from .models.structures import Structure
 from .support.errors import ModelError
 from .support.messages import reason, sayable, sentence
@@ -81,12 +81,12 @@ def check_outputs(outputs: Mapping[str, Path | None], *inputs: Path) -> None:
 def keep_inputs(name: str, path: Path, inputs: Iterable[Path]) -> None:
     """Failure if the output would take the place of an input, of a part of one, or, being text, of any scan."""
     for source in inputs:
-        if scan_files.is_part(source, path):
-            what = "the input" if scan_files.same(path, source) else f"a file of the input {source}"
+        if files.is_part(source, path):
+            what = "the input" if files.same(path, source) else f"a file of the input {source}"
             raise Failure(
                 USAGE, f"{name} {path} is {what}, which is never written over; choose another name."
             )
-    if name in TEXTS and scan_files.is_scan(path):
+    if name in TEXTS and files.is_scan(path):
         raise Failure(USAGE, f"{name} {path} is a scan that is there already; choose another name.")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from . import dicom_seg, networks_loading, scan_files, volume
+from . import networks_loading
 from .cli_run import (
     BAD_INPUT,
     MODEL,
@@ -33,11 +33,12 @@ from .cli_run import (
     volumes_table,
     write_text,
 )
+from .imaging import checks, dicom_seg, files, reading, writing
+from .imaging.geometry import Volume
+from .imaging.seg_nrrd import check_suffix, write_labels
 from .models.store import ModelError, ModelPackage
 from .models.structures import Structure, structure_by_id
-from .segmentation_file import check_suffix, write_labels
 from .support.errors import VolumeError
-from .volume import Volume
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 SLAB = 16  # slices of a probability map that are converted at once
@@ -71,9 +72,9 @@ def segment(options: argparse.Namespace) -> int:
 
     start = time.perf_counter()
     with fails_as(BAD_INPUT, VolumeError, OSError):
-        scan_files.check_name(options.input)
-        scan = volume.read(options.input)
-        volume.check(scan)
+        files.check_name(options.input)
+        scan = reading.read(options.input)
+        checks.check(scan)
         reference = None
         if dicom_seg.is_dicom(options.output):
             reference = dicom_seg.prepare(options.input, scan.geometry, structures, package.card)
@@ -101,7 +102,8 @@ def _run(scan: Volume, package: ModelPackage, roi, structures: tuple[Structure, 
     except ImportError as error:
         advice = "Install it, for example by `pip install torch`; `sifa doctor` tells more."
         raise Failure(OTHER, f"PyTorch cannot be used ({error}). {advice}") from error
-    from . import engine, inference, slices
+    from . import engine, inference
+    from .imaging import slices
 
     with fails_as(USAGE, ValueError):
         device = engine.choose_device(options.device)
@@ -151,15 +153,15 @@ def _write(
         write_labels(result.labels, options.output, structures, f"{made_by['id']}@{made_by['version']}")
     if options.probabilities:
         frames = join_frames(result.probabilities, [s.id for s in structures])
-        volume.write_image(frames, options.probabilities)
+        writing.write_image(frames, options.probabilities)
         del frames
     if options.uncertainty:
         unsure = result.uncertainty
-        volume.write(
+        writing.write(
             Volume(unsure.array.astype(np.float32), unsure.geometry, unsure.name), options.uncertainty
         )
     if options.picture:
-        from . import pictures
+        from .imaging import pictures
 
         pictures.overlay(scan, result.labels, options.picture, structures)
 
@@ -203,7 +205,7 @@ def check_dicom(source: Path, output: Path) -> None:
             f"{source} is no DICOM series, and DICOM SEG ({output}) needs one as its input; give the folder of the "
             "series, or let OUT end in .seg.nrrd.",
         )
-    if scan_files.same(output.parent, source):
+    if files.same(output.parent, source):
         raise Failure(
             USAGE,
             f"{output} would lie among the files of the scan, as a second series; choose another folder.",

@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import metrics
 from .datasets import DataError, DataSettings, released, scans, sources
 from .datasets.sources import Scan
-from .intensity import scores_to_unit
+from .imaging import metrics
+from .imaging.checks import SUFFIXES
+from .imaging.geometry import Geometry, Volume
+from .imaging.intensity import scores_to_unit
+from .imaging.metrics import UNKNOWN
 from .job import Options
-from .metrics import UNKNOWN
 from .models.card import NORMALISATIONS
 from .support.progress import Progress
-from .volume import SUFFIXES, Geometry, Volume
 
 if TYPE_CHECKING:
     from .models.card import ModelCard

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .imaging.geometry import Geometry, Volume
+from .imaging.slices import SliceGrid
 from .models.card import channel_step, feature_count
 from .quality import HEART, Flag
-from .slices import SliceGrid
-from .volume import Geometry, Volume
 
 if TYPE_CHECKING:
     from .models.card import ModelCard, Reference

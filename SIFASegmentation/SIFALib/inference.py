@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import familiarity, quality, slices, uncertainty, views
+from . import familiarity, quality, uncertainty, views
+from .imaging import components, slices
+from .imaging.checks import check
+from .imaging.geometry import Geometry, Volume
 from .job import Job, Options
 from .looks import Look, look
 from .models.structures import Structure, structure_by_id
@@ -34,7 +37,6 @@ from .search import (
 )
 from .support.progress import Progress
 from .views import Fusion
-from .volume import Geometry, Volume, check
 
 if TYPE_CHECKING:
     from .models.store import ModelCard
@@ -248,7 +250,7 @@ def _to_background(probabilities: np.ndarray, mask: np.ndarray) -> None:
 
 def _cropped(probabilities: np.ndarray, grid: slices.SliceGrid) -> tuple[np.ndarray, slices.SliceGrid]:
     """The block around everything that is not background, with one element to spare, and its grid."""
-    box = quality.bounding_box(probabilities.argmax(axis=0) > 0)
+    box = components.bounding_box(probabilities.argmax(axis=0) > 0)
     rows = [slice(max(0, s.start - 1), min(n, s.stop + 1)) for s, n in zip(box, grid.shape, strict=True)]
     block = (rows[0], rows[1], rows[2])
     return probabilities[:, block[0], block[1], block[2]], grid.part(block)

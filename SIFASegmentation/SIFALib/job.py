@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import __version__, engine, slices
-from .intensity import intensity_rule
+from . import __version__, engine
+from .imaging import slices
+from .imaging.geometry import Volume
+from .imaging.intensity import intensity_rule
 from .support.errors import VolumeError
 from .support.progress import Progress
-from .volume import Volume
 
 if TYPE_CHECKING:
     import torch

@@ -18,9 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import adaptation, metrics, plausibility
+from . import adaptation, plausibility
 from .arrays import to_numpy, to_tensor
 from .datasets.batches import view
+from .imaging import metrics
 from .networks import Segmenter
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import engine, slices
+from . import engine
+from .imaging import slices
+from .imaging.slices import Plane, SliceGrid
 from .job import Job
-from .slices import Plane, SliceGrid
 from .support.progress import Progress
 from .views import Fusion
 

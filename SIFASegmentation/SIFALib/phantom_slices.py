@@ -19,11 +19,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from . import phantom
+from .imaging.geometry import Volume
 from .random_bodies import random_body
 from .random_looks import random_look
 from .random_planes import LEAST_SHOWN, Anatomy, Cut, anatomy_of, random_cut
 from .randomisation import Randomisation
-from .volume import Volume
 
 __all__ = [
     "SLICES_VERSION",

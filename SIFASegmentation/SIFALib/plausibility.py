@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .datasets.augmentation import centre
+from .imaging.components import component_sizes
 from .models.structures import structures_of
-from .quality import component_sizes
 
 if TYPE_CHECKING:
     from .datasets.domains import Slices

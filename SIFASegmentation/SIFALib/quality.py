@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .imaging.components import _components, bounding_box, component_sizes
+from .imaging.geometry import Geometry, Volume
 from .models.structures import STRUCTURES, Structure
-from .volume import Geometry, Volume
 
 # Strays are not kept, so that a few of them are no reason to look twice.
 SIZEABLE_ML = 5.0  # a second piece of at least this volume is no speck
@@ -212,36 +213,3 @@ def _is_thin(geometry: Geometry, inside: np.ndarray | None) -> bool:
 
 def _sizes_ml(mask: np.ndarray, geometry: Geometry, thin: bool) -> np.ndarray:
     return _kept_first(component_sizes(mask), thin) * geometry.voxel_ml
-
-
-def component_sizes(mask: np.ndarray) -> np.ndarray:
-    """Voxels of the connected pieces of a mask, largest first; voxels that share a corner are connected."""
-    pieces, _ = _components(mask)
-    return np.sort(np.bincount(pieces.ravel())[1:])[::-1] if pieces.size else np.zeros(0, np.int64)
-
-
-def largest_component(mask: np.ndarray) -> np.ndarray:
-    """The largest connected piece of a mask, as a mask; of several as large, the first in memory order."""
-    result = np.zeros_like(mask, dtype=bool)
-    pieces, box = _components(mask)
-    if pieces.size:
-        result[box] = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
-    return result
-
-
-def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The smallest block of array indices that holds the whole mask; empty slices for an empty mask."""
-    ends = []
-    for axis in range(mask.ndim):
-        filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-        ends.append(slice(int(filled[0]), int(filled[-1]) + 1) if len(filled) else slice(0, 0))
-    return tuple(ends)
-
-
-def _components(mask: np.ndarray) -> tuple[np.ndarray, tuple[slice, ...]]:
-    """Numbered pieces (0: none) in the bounding box of the mask, and that box; size 0 for an empty mask."""
-    from skimage.measure import label
-
-    box = bounding_box(mask)
-    part = mask[box]
-    return label(part, connectivity=mask.ndim) if part.size else np.zeros(part.shape, np.int64), box

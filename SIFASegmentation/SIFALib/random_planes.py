@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .imaging.geometry import Geometry, Volume
+from .imaging.slices import PLANES, choose_plane
 from .phantom.shapes import bspline_matrix
 from .phantom.tissues import LABEL_OF_TISSUE, Tissue
 from .randomisation import Randomisation
-from .slices import PLANES, choose_plane
-from .volume import Geometry, Volume
 
 # All shares and ranges are ours.
 FINE_MM = (0.68, 1.75)  # pixel sizes, least and most; a small heart at 1 mm looks like a large one at 1.7

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import quality, slices
+from .imaging import components, slices
 from .job import Job
 from .looks import look
 from .support.progress import Progress
@@ -119,7 +119,7 @@ def _coarse_pass(job: Job, turn: tuple[int, int, int], passes: int) -> Generator
     yield from look(job, "Finding the heart", fusion, grid, images)
     probabilities = fusion.mean()
     # The structures together against the background: where they share a voxel, none of them may win it.
-    heart = quality.largest_component(probabilities[0] < 0.5)
+    heart = components.largest_component(probabilities[0] < 0.5)
     clarity = clarity_of(probabilities, heart)
     likeness = float(np.exp(np.log(np.maximum(clarity, 1e-3)).mean()))
     if heart.sum() * grid.voxel_ml(geometry) < least_ml(job):

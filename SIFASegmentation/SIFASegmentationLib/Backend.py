@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 from SIFALib import networks_loading
 
 if TYPE_CHECKING:
+    from SIFALib.imaging.geometry import Volume
     from SIFALib.inference import Options, Progress, Result
     from SIFALib.models.store import ModelPackage, ModelStore
     from SIFALib.networks import Segmenter
-    from SIFALib.volume import Volume
 
 
 class Backend(Protocol):

@@ -18,7 +18,7 @@ from .Steps import Step
 
 if TYPE_CHECKING:
     from SIFALib.batch import Case, Event, Row
-    from SIFALib.volume import Volume
+    from SIFALib.imaging.geometry import Volume
 
 
 def sceneCases() -> list[Case]:

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
+from SIFALib.imaging.components import bounding_box
+from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.models.structures import Structure
-from SIFALib.quality import bounding_box
 from SIFALib.support.errors import VolumeError
-from SIFALib.volume import Geometry, Volume
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 

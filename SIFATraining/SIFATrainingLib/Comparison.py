@@ -8,6 +8,7 @@ from pathlib import Path
 
 import qt
 import slicer
+from SIFALib.imaging import reading
 from SIFASegmentationLib import Tables
 from SIFASegmentationLib import Words as Common
 from SIFASegmentationLib.Steps import Runner, Step
@@ -201,14 +202,13 @@ def _numbers(scan: dict, structureId: str) -> tuple[str, str, str]:
 
 def _volume(path: Path):
     """The volume node of a scan: the one that was read from that file before, or a new one."""
-    from SIFALib import volume
     from SIFASegmentationLib import PhantomSamples
 
     for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
         if node.GetAttribute(SCAN) == str(path):
             return node
     name = slicer.mrmlScene.GenerateUniqueName(path.name.partition(".")[0])
-    node = PhantomSamples.addVolume(volume.read(path), name)
+    node = PhantomSamples.addVolume(reading.read(path), name)
     node.SetAttribute(SCAN, str(path))
     node.CreateDefaultDisplayNodes()
     return node
@@ -219,7 +219,6 @@ def _segmentation(volumeNode, which: str, title: str, labels: str | None, model:
 
     That of an earlier comparison is filled anew; a node of the user's own, whatever its name, is not.
     """
-    from SIFALib import volume
     from SIFALib.models.structures import STRUCTURES
     from SIFASegmentationLib import SceneConversion
 
@@ -232,7 +231,7 @@ def _segmentation(volumeNode, which: str, title: str, labels: str | None, model:
         name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} {title}")
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
         node.SetAttribute(COMPARED, which)
-    SceneConversion.fillSegmentation(node, volumeNode, volume.read(labels).array, STRUCTURES, model)
+    SceneConversion.fillSegmentation(node, volumeNode, reading.read(labels).array, STRUCTURES, model)
     return node
 
 

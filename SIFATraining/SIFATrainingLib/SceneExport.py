@@ -6,6 +6,7 @@ import re
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+from SIFALib.imaging import writing
 from SIFASegmentationLib.Steps import Step
 from slicer.i18n import tr as _
 
@@ -25,7 +26,6 @@ def fileNames(nodes: Sequence) -> dict[str, str]:
 
 def exportSteps(nodes: Sequence, folder: Path) -> Generator[Step, None, dict[str, str]]:
     """Write each volume into the folder as NRRD; returns node id -> the file's name without suffix. VolumeError, OSError."""
-    from SIFALib import volume
     from SIFASegmentationLib import SceneConversion
 
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -39,7 +39,7 @@ def exportSteps(nodes: Sequence, folder: Path) -> Generator[Step, None, dict[str
             try:
                 fraction = next(steps)
             except StopIteration as end:
-                volume.write(end.value, folder / f"{names[node.GetID()]}.nrrd")
+                writing.write(end.value, folder / f"{names[node.GetID()]}.nrrd")
                 break
             yield Step(stage, (number + fraction) / len(nodes))
     return names

@@ -23,8 +23,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from bench_real import find, judge, mean_of, summarise
-from SIFALib import metrics, networks_loading, phantom, pretraining
+from SIFALib import networks_loading, phantom, pretraining
 from SIFALib.cli import main as sifa
+from SIFALib.imaging import metrics
 from SIFALib.inference import NoHeartFound, Options, segment
 from SIFALib.models import store as models
 from SIFALib.phantom.conditions import draw_person

@@ -25,12 +25,13 @@ from pathlib import Path
 import numpy as np
 from bench_real import find
 from heart_scenarios import SCENARIOS, SPACING_MM, Case, draw
-from SIFALib import inference, networks_loading, volume
+from SIFALib import inference, networks_loading
+from SIFALib.imaging import reading
+from SIFALib.imaging.geometry import Volume
 from SIFALib.job import Job, Options
 from SIFALib.models import store
 from SIFALib.phantom_slices import make_anatomies
 from SIFALib.search import NoHeartFound, find_heart
-from SIFALib.volume import Volume
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "Testing" / "Benchmarks" / "results"
@@ -134,7 +135,7 @@ def real_scans(folder: Path) -> list[Path]:
 
 def real(path: Path, segmenter, card) -> dict:
     started = time.process_time()
-    scan = volume.read(path)
+    scan = reading.read(path)
     job = Job(scan, segmenter, card, Options())
     box = run(find_heart(job))
     found = (box is not None and (box[1] - box[0] + 1 < scan.geometry.size).any()) or segmented(

@@ -34,12 +34,13 @@ from unittest import mock
 import numpy as np
 import SimpleITK as sitk
 import torch
-from SIFALib import engine, inference, metrics, networks_loading, phantom, segmentation_file, volume
+from SIFALib import engine, inference, networks_loading, phantom
 from SIFALib.cli_run import NO_HEART
+from SIFALib.imaging import metrics, reading, seg_nrrd, writing
+from SIFALib.imaging.geometry import Volume
 from SIFALib.models import store
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import Segmenter
-from SIFALib.volume import Volume
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "Testing" / "Benchmarks" / "results"
@@ -187,7 +188,7 @@ def whole_volume(
     """A phantom CT from file to file: seconds by stage, and what was computed in them."""
     case = phantom.make(seed=1, modality="ct", spacing_mm=1.5)
     path = scratch / "phantom.nii.gz"
-    volume.write(case.image, path)
+    writing.write(case.image, path)
     segmenter = networks_loading.load_segmenter(package)
     computed = {"gmac": 0.0, "seconds": 0.0}
     probabilities = engine.Engine.probabilities
@@ -201,7 +202,7 @@ def whole_volume(
 
     before = engine.matrix_rate(dtype, device)
     start = time.perf_counter()
-    scan = volume.read(path)
+    scan = reading.read(path)
     seconds = {"read": time.perf_counter() - start}
     options = inference.Options(
         device=str(device),
@@ -212,7 +213,7 @@ def whole_volume(
         result, note = segment(scan, segmenter, package, options, case.labels)
     seconds |= result.report["seconds"]
     start = time.perf_counter()
-    segmentation_file.write_labels(result.labels, scratch / "phantom.seg.nrrd", STRUCTURES)
+    seg_nrrd.write_labels(result.labels, scratch / "phantom.seg.nrrd", STRUCTURES)
     seconds["write"] = time.perf_counter() - start
     matrix = statistics.mean((before, engine.matrix_rate(dtype, device)))
 
@@ -283,7 +284,7 @@ def memory(package: store.ModelPackage, trained: bool, scratch: Path) -> dict:
         return {}
     scan, truth = big_ct()
     path, report = scratch / "big.nrrd", scratch / "big.json"
-    volume.write(scan, path)
+    writing.write(scan, path)
     size = scan.geometry.size
     del scan
     roi = ",".join(f"{v:.1f}" for v in heart(truth))

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 from bench_real import find, without_infinity
-from SIFALib import metrics, networks_loading, phantom, pictures
+from SIFALib import networks_loading, phantom
+from SIFALib.imaging import metrics, pictures
 from SIFALib.inference import NoHeartFound, segment
 from SIFALib.models.structures import STRUCTURES
 

@@ -25,12 +25,13 @@ from typing import Any
 
 import numpy as np
 from region_growing import grow
-from SIFALib import label_free, metrics, networks_loading, pictures, slices, volume
+from SIFALib import label_free, networks_loading
+from SIFALib.imaging import metrics, pictures, reading, slices
+from SIFALib.imaging.geometry import Volume
 from SIFALib.inference import NoHeartFound, Options, segment
 from SIFALib.job import Job
 from SIFALib.models import store
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.volume import Volume
 
 ROOT = Path(__file__).resolve().parents[2]
 GROWING = "region growing"
@@ -126,8 +127,8 @@ def judge(case: str, facts: dict, data: Path, out: Path, segmenter, card) -> dic
 
 
 def load(case: str, facts: dict, data: Path) -> tuple[Volume, Volume | None]:
-    scan = volume.read(data / "images" / f"{case}.nii.gz")
-    return scan, volume.read(data / "labels" / f"{case}.nii.gz") if facts.get("labels") else None
+    scan = reading.read(data / "images" / f"{case}.nii.gz")
+    return scan, reading.read(data / "labels" / f"{case}.nii.gz") if facts.get("labels") else None
 
 
 def told(report: dict) -> dict:

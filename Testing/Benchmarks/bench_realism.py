@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from SIFALib import intensity, phantom_slices, pictures, slices, volume
+from SIFALib import phantom_slices
+from SIFALib.imaging import intensity, pictures, reading, slices
 from SIFALib.models.card import Preprocessing
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.random_effects import gauss
@@ -88,8 +89,8 @@ def real_slices(data: Path, modality: str) -> Iterator[Slice]:
     for case, facts in json.loads((data / "manifest.json").read_text(encoding="utf-8")).items():
         if facts["modality"] != modality:
             continue
-        scan = volume.read(data / "images" / f"{case}.nii.gz")
-        truth = volume.read(data / "labels" / f"{case}.nii.gz").array if facts.get("labels") else None
+        scan = reading.read(data / "images" / f"{case}.nii.gz")
+        truth = reading.read(data / "labels" / f"{case}.nii.gz").array if facts.get("labels") else None
         plane = slices.choose_plane(scan.geometry, plan.plane)
         box = slices.whole_box(scan.geometry)
         if truth is not None:

@@ -20,12 +20,15 @@ from pathlib import Path
 
 import numpy as np
 from bench_real import find, load, middle, scores, without_infinity
-from SIFALib import metrics, networks_loading, phantom
+from SIFALib import networks_loading, phantom
+from SIFALib.imaging import metrics
+from SIFALib.imaging.components import bounding_box
+from SIFALib.imaging.geometry import Geometry, Volume
+from SIFALib.imaging.reading import read
 from SIFALib.inference import NoHeartFound, segment
 from SIFALib.phantom.tissues import LABEL_OF_TISSUE
 from SIFALib.phantom_slices import make_anatomies
-from SIFALib.quality import REMARKS, bounding_box
-from SIFALib.volume import Geometry, Volume, read
+from SIFALib.quality import REMARKS
 from spoiled import SPOILED
 
 ROOT = Path(__file__).resolve().parents[2]

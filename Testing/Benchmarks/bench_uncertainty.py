@@ -23,10 +23,11 @@ import numpy as np
 from bench_real import find, middle
 from scipy.ndimage import maximum_filter
 from scipy.stats import rankdata, spearmanr
-from SIFALib import metrics, networks_loading, phantom, volume
+from SIFALib import networks_loading, phantom
+from SIFALib.imaging import metrics, reading
+from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.inference import NoHeartFound, Options, Result, segment
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.volume import Geometry, Volume
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_SEED = 2_000_000  # training and its validation stay below
@@ -105,7 +106,7 @@ def real(folder: Path):
     manifest = folder / "manifest.json"
     for case, facts in json.loads(manifest.read_text(encoding="utf-8")).items() if manifest.is_file() else ():
         if facts.get("labels"):
-            scan, truth = (volume.read(folder / kind / f"{case}.nii.gz") for kind in ("images", "labels"))
+            scan, truth = (reading.read(folder / kind / f"{case}.nii.gz") for kind in ("images", "labels"))
             ids = [s.id for s in STRUCTURES if s.value in facts["classes"]]
             yield "real", case, scan, truth, ids, facts["kind"] == "slice"
 

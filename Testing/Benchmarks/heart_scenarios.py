@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
-from SIFALib import phantom, volume
+from SIFALib import phantom
+from SIFALib.imaging import reading
+from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.search import SMALL, TURNS
-from SIFALib.volume import Geometry, Volume
 
 SPACING_MM = 3.0
 CROP_MM = 192.0  # side of the bundled model's slices
@@ -31,7 +32,7 @@ def draw(number: int, scenario: str, cache: Path, seeds: range) -> Case:
     rng = np.random.default_rng([7, number])
     turn = number // len(SCENARIOS)
     seed, modality = seeds[turn % len(seeds)], ("ct", "mr")[(turn + turn // len(seeds)) % 2]
-    tissues = volume.read(cache / f"{seed}.nrrd")
+    tissues = reading.read(cache / f"{seed}.nrrd")
     image = phantom.appearance(tissues, seed + number, modality)
     labels = Volume(phantom.tissues.LABEL_OF_TISSUE[tissues.array], tissues.geometry, "labels")
     whole = Case(Volume(image.array, image.geometry, f"{modality} {seed} {scenario}"), labels)

@@ -16,10 +16,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "SIFASegmentation"))
 
 from SIFALib import phantom
+from SIFALib.imaging.pictures import write_png
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.phantom.conditions import CONDITIONS, draw_person
 from SIFALib.phantom.tissues import Tissue
-from SIFALib.pictures import write_png
 
 HALF_WIDTH_MM = 95.0  # of each picture around the centre of the left ventricle, times the person's growth
 PIXELS = 256

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from SIFALib.intensity import looks_like_hounsfield
+from SIFALib.imaging.geometry import Volume
+from SIFALib.imaging.intensity import looks_like_hounsfield
 from SIFALib.phantom.filters import blur
-from SIFALib.volume import Volume
 
 CT_NOISE_HU = 300.0  # as much as blood and muscle differ with contrast agent
 MR_NOISE = 0.4  # of the brightest: about the same

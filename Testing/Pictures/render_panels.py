@@ -20,6 +20,7 @@ from HeadlessSlicer import stage  # noqa: E402
 WORLD = stage.start()
 from draw_icon import write_png  # noqa: E402
 from HeadlessSlicer import views  # noqa: E402
+from SIFALib.imaging import writing  # noqa: E402
 
 ICONS = ROOT / "SIFASegmentation" / "Resources" / "Icons"
 SCREENSHOTS = ROOT / "SIFASegmentation" / "Resources" / "Screenshots"
@@ -162,13 +163,12 @@ def main() -> None:
 def render_batch(folder: Path, widget, work: Path) -> None:
     """The section Batch in the middle of five scans, of which one is torn."""
     from SIFALib import phantom
-    from SIFALib import volume as volumes
 
     scans = work / "Scans of May"
     scans.mkdir()
     for number in range(4):
         made = phantom.make(2003 + number, "ct", 3.0).image
-        volumes.write(made, scans / f"patient {number + 1:02d}.nrrd")
+        writing.write(made, scans / f"patient {number + 1:02d}.nrrd")
     (scans / "patient 02b.nii.gz").write_bytes(b"torn")
     widget.ui.resultsCollapsibleButton.collapsed = True
     widget.ui.batchCollapsibleButton.collapsed = False

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from SIFALib import networks_loading, pictures, volume
+from SIFALib import networks_loading
+from SIFALib.imaging import pictures, reading
 from SIFALib.inference import segment
 from SIFALib.models import store
 
@@ -42,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         columns = []
         for case in CASES:
-            scan = volume.read(image(arguments.data, case))
+            scan = reading.read(image(arguments.data, case))
             result = segment(scan, segmenter, package.card)
             path = Path(folder) / f"{case}.png"
             pictures.overlay(scan, result.labels, path, size=SIZE)

@@ -18,6 +18,7 @@ import numpy as np
 import render_panels
 from HeadlessSlicer import stage
 from render_panels import ROOT, grab, save
+from SIFALib.imaging import reading, writing
 
 sys.path.insert(0, str(ROOT / "Testing" / "Python"))
 
@@ -72,17 +73,17 @@ def fold(panel, *unfolded: str) -> None:
 def render_states(folder: Path, work: Path) -> None:
     """What the panel says when something is missing or wrong: nothing is trained for these."""
     import training_panel as tests
-    from SIFALib import pictures, volume
+    from SIFALib.imaging import geometry, pictures
     from SIFALib.runs import failures
 
     scans = tests.made_scans(work)
     panel = tests.new_panel(work)
     fold(panel, "scans", "source", "how", "start")
     save(folder / "panel-empty.png", grab(panel))
-    image = volume.read(scans / "target" / "target0.nii.gz")
+    image = reading.read(scans / "target" / "target0.nii.gz")
     for number in range(8):
-        brighter = volume.Volume(image.array + np.float32(number + 1), image.geometry)
-        volume.write(brighter, scans / "target" / f"patient {number:02d}.nii.gz")
+        brighter = geometry.Volume(image.array + np.float32(number + 1), image.geometry)
+        writing.write(brighter, scans / "target" / f"patient {number:02d}.nii.gz")
     (scans / "target" / "patient 03.nii.gz").write_bytes(b"torn")
     tests.choose(panel, scans)
     save(folder / "panel-problem.png", grab(panel))

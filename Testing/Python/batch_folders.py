@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_models
-from SIFALib import batch, volume
+from SIFALib import batch
+from SIFALib.imaging import writing
+from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.inference import Options, Progress, Result
 from SIFALib.models.store import ModelCard
-from SIFALib.volume import Geometry, Volume
 
 
 def card_of(sha256: str) -> ModelCard:
@@ -37,8 +38,8 @@ def place(tmp_path) -> Path:
     """Three scans: beside each other, in a folder with an accent and a blank, and a broken one."""
     scans = tmp_path / "scans"
     (scans / "é b").mkdir(parents=True)
-    volume.write(scan(1), scans / "one.nrrd")
-    volume.write(scan(2), scans / "é b" / "two.nii.gz")
+    writing.write(scan(1), scans / "one.nrrd")
+    writing.write(scan(2), scans / "é b" / "two.nii.gz")
     (scans / "broken.nii.gz").write_bytes(b"no image")
     return scans
 

@@ -8,7 +8,7 @@ import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
-from SIFALib.volume import Geometry
+from SIFALib.imaging.geometry import Geometry
 
 STUDY, SERIES, FRAME_OF_REFERENCE = (
     generate_uid(entropy_srcs=[name]) for name in ("study", "series", "frame")

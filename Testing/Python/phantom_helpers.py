@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import SimpleITK as sitk
+from SIFALib.imaging.geometry import Volume
 from SIFALib.phantom.tissues import LABEL_OF_TISSUE
-from SIFALib.volume import Volume
 
 MYO, LV = 1, 3
 

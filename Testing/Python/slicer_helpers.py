@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import tiny_models
 from HeadlessSlicer import stage
+from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.inference import Options, Progress, Result
 from SIFALib.models import store as models
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.volume import Geometry, Volume
 
 WORLD = stage.start()
 import slicer  # noqa: E402 - after the stage has chosen an offscreen renderer

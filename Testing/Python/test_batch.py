@@ -24,10 +24,11 @@ from batch_folders import (
     states,
     table,
 )
-from SIFALib import batch, batch_results, segmentation_file, volume
+from SIFALib import batch, batch_results
 from SIFALib.cli import main
+from SIFALib.imaging import seg_nrrd, writing
+from SIFALib.imaging.geometry import Volume
 from SIFALib.inference import NoHeartFound, Options
-from SIFALib.volume import Volume
 
 __all__ = ["place"]  # the fixture
 
@@ -36,7 +37,7 @@ def test_every_scan_gets_a_segmentation_a_report_and_a_row(place, tmp_path):
     rows, events = run(place, tmp_path / "out")
     assert states(rows) == {"broken": batch.FAILED, "one": batch.DONE, "é b_two": batch.DONE}
     for name, seed in (("one", 1), ("é b_two", 2)):
-        labels, structures = segmentation_file.read_seg_nrrd(tmp_path / "out" / f"{name}.seg.nrrd")
+        labels, structures = seg_nrrd.read_seg_nrrd(tmp_path / "out" / f"{name}.seg.nrrd")
         assert [s.id for s in structures] == ["MYO", "LA", "LV", "AA"]
         image = sitk.ReadImage(str(tmp_path / "out" / f"{name}.seg.nrrd"))
         assert "tiny@1.0.0" in image.GetMetaData("Segment0_Tags")  # who made it
@@ -60,7 +61,7 @@ def test_what_is_done_is_not_done_again_and_what_changed_is(place, tmp_path):
     assert [row.volumes_ml.get("LV") for row in rows if row.state == batch.KEPT] == [
         pytest.approx(FIRST_SLICE_ML)
     ] * 2
-    volume.write(scan(7), place / "one.nrrd")
+    writing.write(scan(7), place / "one.nrrd")
     rows, _ = run(place, tmp_path / "out", again)
     assert states(rows)["one"] == batch.DONE and len(again.given) == 1
 
@@ -86,7 +87,7 @@ def test_the_device_decides_nothing_about_what_is_done(place, tmp_path):
 def test_a_segmentation_that_somebody_corrected_is_never_written_over(place, tmp_path):
     run(place, tmp_path / "out")
     edited = Volume(np.ones(GRID.shape, np.uint8), GRID)
-    segmentation_file.write_seg_nrrd(edited, tmp_path / "out" / "one.seg.nrrd")
+    seg_nrrd.write_seg_nrrd(edited, tmp_path / "out" / "one.seg.nrrd")
     rows, _ = run(place, tmp_path / "out")
     row = next(row for row in rows if row.name == "one")
     assert row.state == batch.KEPT and "Corrected" in row.message and row.flags == ()
@@ -94,7 +95,7 @@ def test_a_segmentation_that_somebody_corrected_is_never_written_over(place, tmp
     rows, _ = run(place, tmp_path / "out", options=Options(views="one"))
     row = next(row for row in rows if row.name == "one")
     assert row.state == batch.FAILED and "not written over" in row.message and "one.seg.nrrd" in row.message
-    assert (segmentation_file.read_seg_nrrd(tmp_path / "out" / "one.seg.nrrd")[0].array == 1).all()
+    assert (seg_nrrd.read_seg_nrrd(tmp_path / "out" / "one.seg.nrrd")[0].array == 1).all()
 
 
 def test_results_may_lie_among_the_scans_and_are_no_scans(place):
@@ -122,7 +123,7 @@ def test_a_scan_that_fails_is_told_and_holds_up_no_other(place, tmp_path, error,
 def test_a_full_disk_ends_the_batch_with_a_sentence_and_keeps_what_is_done(place, tmp_path, monkeypatch):
     run(place, tmp_path / "out")
     before = (tmp_path / "out" / "one.seg.nrrd").read_bytes()
-    volume.write(scan(9), place / "one.nrrd")
+    writing.write(scan(9), place / "one.nrrd")
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "out"))
@@ -150,7 +151,7 @@ def test_killed_at_any_moment_the_batch_goes_on(place, tmp_path, monkeypatch, mo
     out = tmp_path / "out"
     if again:
         run(place, out)
-        volume.write(scan(9), place / "one.nrrd")
+        writing.write(scan(9), place / "one.nrrd")
     with monkeypatch.context() as patch:
         if moment == "reading":
             patch.setattr(batch, "check", kill)

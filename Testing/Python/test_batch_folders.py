@@ -20,10 +20,11 @@ from batch_folders import (
     states,
     table,
 )
-from SIFALib import batch, batch_cases, scan_files, volume
+from SIFALib import batch, batch_cases
 from SIFALib.cli import main
+from SIFALib.imaging import files, writing
+from SIFALib.imaging.geometry import Volume
 from SIFALib.inference import Options
-from SIFALib.volume import Volume
 
 __all__ = ["place"]  # the fixture
 
@@ -96,7 +97,7 @@ def test_results_of_another_folder_keep_their_rows_as_long_as_they_lie_there(tmp
     out = tmp_path / "out"
     for seed, patient in enumerate(("P1", "P2")):
         (tmp_path / patient).mkdir()
-        volume.write(scan(seed), tmp_path / patient / f"{patient}.nrrd")
+        writing.write(scan(seed), tmp_path / patient / f"{patient}.nrrd")
     run(tmp_path / "P1", out)
     run(tmp_path / "P2", out, options=Options(structures=("MYO", "LA")))
     rows = {row["scan"]: row for row in table(out)}
@@ -127,11 +128,11 @@ def test_voxels_in_a_list_of_files_belong_to_the_scan(tmp_path):
         (tmp_path / f"s{number}.raw").write_bytes(bytes([number]))
     (tmp_path / "list.mhd").write_text("NDims = 3\nElementDataFile = LIST\ns0.raw\ns1.raw\n")
     (tmp_path / "pattern.nhdr").write_text("NRRD0004\ntype: short\ndata file: s%d.raw 0 1 1\n\n")
-    assert [p.name for p in scan_files.members(tmp_path / "list.mhd")] == ["list.mhd", "s0.raw", "s1.raw"]
-    assert len(scan_files.members(tmp_path / "pattern.nhdr")) == 4
-    before = scan_files.content(tmp_path / "list.mhd")
+    assert [p.name for p in files.members(tmp_path / "list.mhd")] == ["list.mhd", "s0.raw", "s1.raw"]
+    assert len(files.members(tmp_path / "pattern.nhdr")) == 4
+    before = files.content(tmp_path / "list.mhd")
     (tmp_path / "s1.raw").write_bytes(b"x")
-    assert scan_files.content(tmp_path / "list.mhd") != before
+    assert files.content(tmp_path / "list.mhd") != before
 
 
 def test_what_nobody_foresaw_is_told_in_a_row_without_a_traceback(place, tmp_path, capsys, monkeypatch):

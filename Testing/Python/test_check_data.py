@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import training_data
-from SIFALib import volume
 from SIFALib.cli import main
 from SIFALib.cli_run import BAD_INPUT, OK, OUTPUT, USAGE
 from SIFALib.datasets import DataError, prepared, released
 from SIFALib.datasets.label_values import parse
+from SIFALib.imaging import geometry, reading
 from training_data import settings, source, target, toy, write
 
 IMAGE, LABELS = toy(0)
@@ -293,14 +293,14 @@ def test_a_report_never_takes_the_place_of_a_list_of_scans(data, capsys):
 
 @pytest.mark.parametrize("file", ["s1.nii.gz", "s1_label.nii.gz"])
 def test_what_nobody_foresaw_of_one_file_ends_no_check(data, capsys, monkeypatch, file):
-    real = volume.read
+    real = reading.read
 
     def read(path):
         if path.name == file:
             raise OverflowError("cannot convert float infinity to integer")
         return real(path)
 
-    monkeypatch.setattr(volume, "read", read)
+    monkeypatch.setattr(geometry, "read", read)
     assert check(data) == BAD_INPUT
     shown = capsys.readouterr()
     assert f"{file} cannot be used (OverflowError: cannot convert float infinity to integer)" in shown.out

@@ -17,11 +17,11 @@ from cli_helpers import case, scan
 from SIFALib.cli import main
 from SIFALib.cli_run import ProgressLine, table
 from SIFALib.cli_segment import join_frames, parse_roi
-from SIFALib.intensity import AIR_HU
+from SIFALib.imaging.geometry import Geometry, Volume
+from SIFALib.imaging.intensity import AIR_HU
+from SIFALib.imaging.seg_nrrd import read_seg_nrrd
 from SIFALib.models import archive
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.segmentation_file import read_seg_nrrd
-from SIFALib.volume import Geometry, Volume
 
 __all__ = ["case"]  # the fixture
 

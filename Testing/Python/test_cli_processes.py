@@ -36,7 +36,7 @@ MEMORY = """
 import resource, sys
 import numpy as np
 from SIFALib.cli_segment import join_frames
-from SIFALib.volume import Geometry, Volume
+from SIFALib.imaging.geometry import Geometry, Volume
 
 def peak():  # Linux counts what the parent took before this process began; its own status does not
     if sys.platform == "linux":

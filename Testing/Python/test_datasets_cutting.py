@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tiny_models
-from SIFALib import slices
 from SIFALib.datasets.augmentation import centre
 from SIFALib.datasets.cutting import Locator, border_size, cut, sample_labels
 from SIFALib.datasets.settings import DataSettings
+from SIFALib.imaging import slices
+from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.inference import LOCATE_MARGIN_MM, Options
 from SIFALib.job import Job
 from SIFALib.networks_loading import load_segmenter
-from SIFALib.volume import Geometry, Volume
 from training_data import PREPROCESSING, SPACING, toy
 
 SETTINGS = DataSettings(source="phantom", target="phantom", preprocessing=PREPROCESSING, size=32)

@@ -13,11 +13,11 @@ import pytest
 import tiny_models
 from pydicom import dcmread
 from pydicom.sr._concepts_dict import concepts
-from SIFALib import dicom_seg, volume
 from SIFALib.cli import main
+from SIFALib.imaging import dicom_seg, reading, writing
+from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.support.errors import VolumeError
-from SIFALib.volume import Geometry, Volume
 from test_segmentation_file import turn
 
 GEOMETRIES = {
@@ -44,7 +44,7 @@ def card():
 
 def segmented(folder: Path, path: Path) -> Volume:
     """Write the SEG of a series whose greys are its labels; the labels."""
-    scan = volume.read(folder)
+    scan = reading.read(folder)
     labels = Volume((scan.array // GREY).astype(np.uint8), scan.geometry, scan.name)
     dicom_seg.write(labels, dicom_seg.prepare(folder, scan.geometry, STRUCTURES, card()), path)
     return labels
@@ -99,7 +99,7 @@ def test_frames_of_a_multi_frame_series_are_found_and_named(tmp_path):
     groups[3], groups[9] = groups[9], groups[3]
     shuffled = dicom_series.write(tmp_path / "shuffled", [together])
     with pytest.raises(VolumeError, match="do not lie on the straight, even grid"):
-        dicom_seg.prepare(shuffled, volume.read(shuffled).geometry, STRUCTURES, card())
+        dicom_seg.prepare(shuffled, reading.read(shuffled).geometry, STRUCTURES, card())
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_an_anonymised_series_may_lack_what_may_be_empty(tmp_path):
 def test_no_structure_at_all_is_told_and_nothing_written(tmp_path):
     geometry = GEOMETRIES["axial"]
     folder = dicom_series.write(tmp_path / "s", dicom_series.slices(truth(geometry), geometry))
-    reference = dicom_seg.prepare(folder, volume.read(folder).geometry, STRUCTURES, card())
+    reference = dicom_seg.prepare(folder, reading.read(folder).geometry, STRUCTURES, card())
     empty = Volume(np.zeros(geometry.shape, np.uint8), reference.geometry, "scan")
     with pytest.raises(dicom_seg.NothingFound, match="scan shows nothing that could be a segment"):
         dicom_seg.write(empty, reference, tmp_path / "out.dcm")
@@ -173,7 +173,7 @@ def test_headers_that_cannot_be_referred_to_are_told_before_the_work(tmp_path):
     headers = dicom_series.slices(truth(geometry), geometry, PatientSex="X")
     folder = dicom_series.write(tmp_path / "s", headers)
     with pytest.raises(VolumeError, match=r"No DICOM SEG can be made for the series in .*PatientSex"):
-        dicom_seg.prepare(folder, volume.read(folder).geometry, STRUCTURES, card())
+        dicom_seg.prepare(folder, reading.read(folder).geometry, STRUCTURES, card())
 
 
 @pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.id)
@@ -212,7 +212,7 @@ def command(case: Path, out: Path, *options: str, source: Path | None = None) ->
 def test_the_command_writes_what_it_writes_as_a_label_map(case, tmp_path):
     assert command(case, tmp_path / "out.dcm", "--quiet") == 0
     assert command(case, tmp_path / "out.nrrd", "--quiet") == 0
-    labels = volume.read(tmp_path / "out.nrrd")
+    labels = reading.read(tmp_path / "out.nrrd")
     (points,) = dicom_series.points(tmp_path / "out.dcm").values()
     expected = labels.geometry.point(np.argwhere(labels.array == 3)[:, ::-1])
     np.testing.assert_allclose(in_order(points), in_order(expected), atol=1e-2)
@@ -228,7 +228,7 @@ def told(capsys, code: int, sentence: str, case: Path, out: Path, *options: str,
 
 def test_an_input_that_is_no_series_is_refused_by_name(case, tmp_path, capsys):
     scan = tmp_path / "scan.nrrd"
-    volume.write(volume.read(case / "series"), scan)
+    writing.write(reading.read(case / "series"), scan)
     sentence = "scan.nrrd is no DICOM series, and DICOM SEG"
     told(capsys, 2, sentence, case, tmp_path / "out.dcm", source=scan)
 

@@ -18,7 +18,7 @@ import torch
 from SIFALib import cli, evaluation
 from SIFALib.datasets import DataError
 from SIFALib.evaluation import Case
-from SIFALib.metrics import UNKNOWN
+from SIFALib.imaging.metrics import UNKNOWN
 from SIFALib.models import store as models
 from SIFALib.models.card import Preprocessing
 

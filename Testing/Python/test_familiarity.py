@@ -11,14 +11,14 @@ import tiny_models
 import torch
 from SIFALib import calibration, familiarity, networks_loading
 from SIFALib.calibration import reference_of
+from SIFALib.imaging.geometry import Geometry, Volume
+from SIFALib.imaging.slices import choose_plane, slice_grid, whole_box
 from SIFALib.models import store
 from SIFALib.models.card import DiceCurve, Familiarity, ModelCard, feature_count
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import Segmenter
 from SIFALib.quality import Flag
-from SIFALib.slices import choose_plane, slice_grid, whole_box
 from SIFALib.support.errors import ModelError
-from SIFALib.volume import Geometry, Volume
 
 VALUES = {s.id: s.value for s in STRUCTURES}
 SIDE, COUNT = 96, 40

@@ -11,13 +11,13 @@ import pytest
 import tiny_models
 import torch
 from SIFALib import engine
+from SIFALib.imaging.geometry import Geometry, Volume
+from SIFALib.imaging.intensity import intensity_rule, looks_like_hounsfield
 from SIFALib.inference import NoHeartFound, Options, segment, segment_steps
-from SIFALib.intensity import intensity_rule, looks_like_hounsfield
 from SIFALib.models import store
 from SIFALib.models.store import ModelCard
 from SIFALib.networks import Segmenter
 from SIFALib.support.errors import VolumeError
-from SIFALib.volume import Geometry, Volume
 from test_slices import tilted
 
 CARD = ModelCard(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from SIFALib.metrics import assd_mm, assd_per_structure, dice, dice_per_structure
-from SIFALib.volume import Geometry, Volume
+from SIFALib.imaging.geometry import Geometry, Volume
+from SIFALib.imaging.metrics import assd_mm, assd_per_structure, dice, dice_per_structure
 
 masks = arrays(bool, (5, 6, 7), elements=st.booleans())
 

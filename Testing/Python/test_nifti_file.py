@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from SIFALib.nifti_file import check_nifti
+from SIFALib.imaging.nifti import check_nifti
 from SIFALib.support.errors import VolumeError
 
 VOXELS = np.random.default_rng(0).normal(0, 300, (6, 8, 10)).astype(np.int16)
@@ -114,8 +114,8 @@ def test_a_packed_file_with_one_wrong_bit_in_its_voxels_is_refused(tmp_path, par
 def test_voxels_that_are_no_numbers_are_counted_before_the_reader_makes_zeros_of_them(
     tmp_path, monkeypatch, kind, packed
 ):
-    monkeypatch.setattr("SIFALib.nifti_file.CHUNK", 1001)  # chunks that end within a voxel
-    monkeypatch.setattr("SIFALib.voxel_data.CHUNK", 1001)
+    monkeypatch.setattr("SIFALib.imaging.nifti.CHUNK", 1001)  # chunks that end within a voxel
+    monkeypatch.setattr("SIFALib.imaging.headers.CHUNK", 1001)
     voxels = VOXELS.astype(kind)
     header = bytearray(nifti(order=kind[0])[:352])
     struct.pack_into(f"{kind[0]}2h", header, 70, 16 if kind[1:] == "f4" else 64, 8 * voxels.itemsize)

@@ -13,6 +13,7 @@ import pytest
 import SimpleITK as sitk
 from phantom_helpers import faces_between, wall_depths_mm
 from SIFALib import phantom
+from SIFALib.imaging.geometry import Volume
 from SIFALib.phantom.conditions import draw_person
 from SIFALib.phantom.tissues import (
     BLOOD,
@@ -23,7 +24,6 @@ from SIFALib.phantom.tissues import (
     MR_SIGNAL,
     Tissue,
 )
-from SIFALib.volume import Volume
 
 MYO, LA, LV, AA = 1, 2, 3, 4
 SEEDS = (0, 1, 2, 3, 4, 5)  # all at end-diastole

@@ -7,12 +7,12 @@ from functools import cache
 import numpy as np
 import pytest
 from SIFALib import phantom
+from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.phantom import scan_effects
 from SIFALib.phantom.appearance_ct import appearance_ct
 from SIFALib.phantom.appearance_mr import SEQUENCES, appearance_mr
 from SIFALib.phantom.low_field import NOISE, low_field
 from SIFALib.phantom.tissues import CONTRAST_PHASES, CT_HU, LABEL_OF_TISSUE, Tissue
-from SIFALib.volume import Geometry, Volume
 
 SPACING = 5.0
 

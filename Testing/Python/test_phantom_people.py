@@ -11,6 +11,7 @@ import pytest
 import SimpleITK as sitk
 from phantom_helpers import faces_between
 from SIFALib import phantom
+from SIFALib.imaging.geometry import Volume
 from SIFALib.phantom.conditions import CHILD_SHARE, CONDITIONS, draw_person
 from SIFALib.phantom.heart import paint_heart
 from SIFALib.phantom.heart_plan import Sizes, make_plan
@@ -18,7 +19,6 @@ from SIFALib.phantom.heart_shapes import heart_fields
 from SIFALib.phantom.person import Person
 from SIFALib.phantom.shapes import make_space
 from SIFALib.phantom.tissues import LABEL_OF_TISSUE, Tissue
-from SIFALib.volume import Volume
 
 SPACING = 6.0
 MANY = 1500

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from SIFALib import phantom, phantom_slices, random_bodies, random_effects, random_planes
+from SIFALib.imaging.geometry import Geometry, Volume
+from SIFALib.imaging.slices import PLANES, choose_plane
 from SIFALib.phantom.tissues import CT_HU, LABEL_OF_TISSUE, Tissue
 from SIFALib.random_contrast import CONTRASTS, Contrast
 from SIFALib.randomisation import AMOUNTS, Randomisation
-from SIFALib.slices import PLANES, choose_plane
-from SIFALib.volume import Geometry, Volume
 
 SIZE = 64
 

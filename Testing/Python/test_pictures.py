@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from SIFALib import pictures
+from SIFALib.imaging import pictures
+from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.volume import Geometry, Volume
 from test_inference import GRID, drawing
 
 

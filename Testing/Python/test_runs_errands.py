@@ -12,8 +12,9 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 import tiny_runs
-from SIFALib import cli, networks_loading, volume
+from SIFALib import cli, networks_loading
 from SIFALib.datasets import DataError, DataSettings
+from SIFALib.imaging import reading
 from SIFALib.models import store
 from SIFALib.runs import Best, RunError, RunFolder, best, create, errands, needs
 from SIFALib.runs.configuration import new_run_file
@@ -58,8 +59,8 @@ def test_two_models_are_compared_scan_by_scan(scans: Path, tmp_path: Path):
     for found in answer["scans"]:
         assert found["agreement"] == {"LV": 1.0}  # both say left ventricle everywhere
         assert found["before"]["volumes_ml"]["LV"] == pytest.approx(found["after"]["volumes_ml"]["LV"])
-        labels = volume.read(found["after"]["file"])
-        assert labels.geometry == volume.read(found["path"]).geometry
+        labels = reading.read(found["after"]["file"])
+        assert labels.geometry == reading.read(found["path"]).geometry
         assert set(np.unique(labels.array)) <= {0, 3} and (labels.array == 3).any()
     nothing = tiny_models.write_constant(tmp_path / "nothing", 0, preprocessing=pre)
     answer = done("compare", tmp_path / "e2", run=str(run.path), model=str(nothing.folder), count=1)
@@ -102,8 +103,8 @@ def test_a_run_travels_with_its_scans_and_without_their_names(scans: Path, tmp_p
     assert re.fullmatch(r"torchrun --standalone --nproc-per-node 1 -m SIFALib\.runs run", train)
     assert train in (place / "READ ME.txt").read_text(encoding="utf-8")
     assert arrived(place, create_run.split()[1:]) == configuration.method
-    originals = [volume.read(p).array for p in sorted((scans / "target").iterdir())]
-    copies = [volume.read(p).array for p in sorted((place / "target").iterdir())]
+    originals = [reading.read(p).array for p in sorted((scans / "target").iterdir())]
+    copies = [reading.read(p).array for p in sorted((place / "target").iterdir())]
     assert len(copies) == 3
     assert all(any(np.array_equal(o, c) for o in originals) for c in copies)
 

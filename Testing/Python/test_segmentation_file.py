@@ -12,10 +12,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from SIFALib.imaging.geometry import Geometry, Volume
+from SIFALib.imaging.reading import read
+from SIFALib.imaging.seg_nrrd import read_seg_nrrd, write_labels, write_seg_nrrd
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.segmentation_file import read_seg_nrrd, write_labels, write_seg_nrrd
 from SIFALib.support.errors import VolumeError
-from SIFALib.volume import Geometry, Volume, read
 
 READER = Path(__file__).with_name("slicer_reads_segmentation.py")
 

@@ -12,8 +12,8 @@ import csv
 import numpy as np
 import pytest
 import slicer
-from SIFALib import segmentation_file, volume
-from SIFALib.volume import Geometry, Volume
+from SIFALib.imaging import seg_nrrd, writing
+from SIFALib.imaging.geometry import Geometry, Volume
 from SIFASegmentationLib.Parameters import BatchSource
 
 __all__ = ["panel"]  # the fixture
@@ -27,7 +27,7 @@ def folder(tmp_path):
     place.mkdir()
     for seed, name in enumerate(("anna", "bert")):
         noise = np.random.default_rng(seed).normal(0, 50, GRID.shape).astype(np.int16)
-        volume.write(Volume(noise, GRID), place / f"{name}.nrrd")
+        writing.write(Volume(noise, GRID), place / f"{name}.nrrd")
     (place / "torn.nii.gz").write_bytes(b"torn")
     return place
 
@@ -64,7 +64,7 @@ def test_a_folder_becomes_a_folder_and_the_scene_stays_as_it_is(panel, folder, t
     assert "torn.nii.gz" in panel.ui.batchTable.item(2, 1).toolTip()
     assert "LV: " in panel.ui.batchTable.item(0, 0).toolTip()
     assert "2 of 3 scans are done" in panel.ui.batchLabel.text
-    labels, _ = segmentation_file.read_seg_nrrd(tmp_path / "out" / "anna.seg.nrrd")
+    labels, _ = seg_nrrd.read_seg_nrrd(tmp_path / "out" / "anna.seg.nrrd")
     assert labels.geometry == GRID and np.array_equal(labels.array, balls(grid_points(GRID)))
     with open(tmp_path / "out" / "volumes.csv", encoding="utf-8", newline="") as file:
         assert [row["state"] for row in csv.DictReader(file)] == ["done", "done", "failed"]
@@ -98,7 +98,7 @@ def test_volumes_of_the_scene_are_written_where_they_stand_in_the_world(panel, t
     states = dict(cells(panel.ui.batchTable))
     assert states["Turned"] == "✓ done"
     assert states["Straight"] == "✗ failed"  # a volume of zeros shows nothing
-    labels, _ = segmentation_file.read_seg_nrrd(tmp_path / "out" / "Turned.seg.nrrd")
+    labels, _ = seg_nrrd.read_seg_nrrd(tmp_path / "out" / "Turned.seg.nrrd")
     assert np.array_equal(labels.array, balls(grid_points(labels.geometry)))
     panel.ui.batchButton.click()
     stage.wait_until(lambda: panel.batchPanel.rows)
@@ -153,7 +153,7 @@ def test_choices_of_the_panel_hold_for_the_batch(panel, folder, tmp_path):
     run(panel)
     given = panel.logic.backend.given
     assert given.structures == ("MYO", "LV", "AA") and given.roi is None
-    labels, structures = segmentation_file.read_seg_nrrd(tmp_path / "out" / "anna.seg.nrrd")
+    labels, structures = seg_nrrd.read_seg_nrrd(tmp_path / "out" / "anna.seg.nrrd")
     assert [s.id for s in structures] == ["MYO", "LV", "AA"] and not (labels.array == 2).any()
 
 

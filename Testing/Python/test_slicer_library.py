@@ -22,7 +22,7 @@ import pytest
 import SimpleITK as sitk
 import slicer
 from SIFALib import phantom
-from SIFALib.volume import Geometry, Volume
+from SIFALib.imaging.geometry import Geometry, Volume
 from SIFASegmentationLib import PhantomSamples
 
 from SIFASegmentation import SIFASegmentationLogic

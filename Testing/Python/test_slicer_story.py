@@ -11,7 +11,8 @@ import pytest
 import slicer
 import training_panel
 from segmentation_panel import cells, run
-from SIFALib import phantom, volume
+from SIFALib import phantom
+from SIFALib.imaging import writing
 from SIFALib.models import store
 from training_panel import said
 
@@ -49,7 +50,7 @@ def panels(tmp_path):
 
 def test_a_scan_is_loaded_segmented_edited_and_adapted_to(panels, patient, tmp_path):
     segmentation, training = panels
-    volume.write(patient.image, tmp_path / "Patient 7.nrrd")
+    writing.write(patient.image, tmp_path / "Patient 7.nrrd")
     scan = loaded(tmp_path / "Patient 7.nrrd", "Patient 7")
 
     # segment

@@ -22,7 +22,7 @@ import pytest
 import qt
 import slicer
 import tiny_runs
-from SIFALib import volume
+from SIFALib.imaging import geometry, reading, writing
 from SIFALib.runs import control
 from SIFASegmentationLib.Dependencies import DependencyError
 from training_panel import SIX_ITERATIONS, cells, choose, made_scans, opened, said, start, wait_for
@@ -77,9 +77,9 @@ def test_an_empty_folder_is_named(panel, tmp_path):
 def test_one_corrupt_file_among_forty_is_named_and_can_be_left_out(panel, tmp_path):
     scans = made_scans(tmp_path)
     for number in range(2, 40):
-        image = volume.read(scans / "target" / "target0.nii.gz")
+        image = reading.read(scans / "target" / "target0.nii.gz")
         grey = image.array + np.float32(number)
-        volume.write(volume.Volume(grey, image.geometry), scans / "target" / f"t{number:02d}.nrrd")
+        writing.write(geometry.Volume(grey, image.geometry), scans / "target" / f"t{number:02d}.nrrd")
     bad = scans / "target" / "t17.nrrd"
     bad.write_bytes(bad.read_bytes()[:400])
     panel.ui.scansPathEdit.currentPath = str(scans / "target")
@@ -129,7 +129,7 @@ def test_volumes_of_the_scene_are_copied_as_they_stand_in_the_world(panel, tmp_p
     assert panel.ui.startButton.enabled
     copies = sorted((tmp_path / "runs" / ".scans").rglob("*.nrrd"))
     assert len(copies) == 2 and copies[0].parent.stat().st_mode & 0o077 == 0
-    read = [volume.read(path) for path in copies]
+    read = [reading.read(path) for path in copies]
     assert all(
         np.array_equal(v.array, slicer.util.arrayFromVolume(n)) for v, n in zip(read, nodes, strict=False)
     )
@@ -167,7 +167,7 @@ def test_a_disk_that_is_full_while_volumes_are_copied_is_told(panel, monkeypatch
 
     add_volume(np.zeros((24, 40, 40), np.int16), ijk_to_ras((40, 40, 24)), name="Scan")
     panel.ui.scansKindSelector.currentIndex = 2
-    monkeypatch.setattr(volume, "write", full)
+    monkeypatch.setattr(geometry, "write", full)
     panel.ui.checkScansButton.click()
     checked(panel)
     assert "No space left on device" in said(panel.ui.scansStateLabel)
@@ -188,9 +188,9 @@ def test_label_values_are_offered_and_those_of_mmwhs_known(panel, tmp_path):
     scans = made_scans(tmp_path)
     for number in range(2):
         path = scans / "source" / f"source{number}_label.nii.gz"
-        labels = volume.read(path)
+        labels = reading.read(path)
         values = np.array([0, 205, 420, 500, 820], np.int16)[labels.array]
-        volume.write(volume.Volume(values, labels.geometry), path)
+        writing.write(geometry.Volume(values, labels.geometry), path)
     choose(panel, scans)
     assert [row[0] for row in rows_of(panel.ui.labelsTable)] == ["205", "420", "500", "820"]
     shown = [panel.ui.labelsTable.cellWidget(row, 1).currentText for row in range(4)]

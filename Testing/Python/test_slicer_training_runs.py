@@ -18,7 +18,7 @@ import pytest
 import slicer
 import tiny_models
 import vtk
-from SIFALib import pictures
+from SIFALib.imaging import pictures
 from SIFALib.models import store
 from SIFALib.runs import Best, RunFolder, best, failures, launch, status
 from SIFALib.support import lock, processes

@@ -19,9 +19,10 @@ import slicer
 import tiny_models
 import tiny_runs
 import torch
-from SIFALib import adaptation, metrics, networks_loading, phantom, volume
+from SIFALib import adaptation, networks_loading, phantom
 from SIFALib.datasets import DataSettings, batch, prepared
 from SIFALib.datasets.cutting import cut
+from SIFALib.imaging import geometry, metrics, writing
 from SIFALib.method import Method
 from SIFALib.models import store
 from SIFALib.models.card import Preprocessing
@@ -212,13 +213,13 @@ FAST = {"method.segmentation_rate": 1e-3, "method.adversarial_rate": 1e-3, "meth
 HELPS = 0.03  # of mean Dice on scans that no training saw; it is about 0.09, as processors round differently
 
 
-def other_scanner(image: volume.Volume, seed: int) -> volume.Volume:
+def other_scanner(image: geometry.Volume, seed: int) -> geometry.Volume:
     """The same patient on a scanner with other grey values, uneven brightness and much noise."""
     rng = np.random.default_rng(seed)
     grey = np.clip((image.array.astype(float) + 200) / 800, 0, 1) ** 0.35
     uneven = 1 + 0.15 * np.linspace(-1, 1, grey.shape[2])
     shown = grey * uneven + rng.normal(0, 0.04, grey.shape)
-    return volume.Volume((800 * shown - 200).astype(np.int16), image.geometry)
+    return geometry.Volume((800 * shown - 200).astype(np.int16), image.geometry)
 
 
 def start_model(folder: Path) -> store.ModelPackage:
@@ -266,7 +267,7 @@ def test_another_scanner_is_adapted_to_and_the_new_model_is_better_on_scans_that
     for seed in range(12_000, 12_006):
         scan = other_scanner(phantom.make(seed, "ct", 3.0).image, seed)
         (folder / "site").mkdir(exist_ok=True)
-        volume.write(scan, folder / "site" / f"scan{seed}.nrrd")
+        writing.write(scan, folder / "site" / f"scan{seed}.nrrd")
     panel = new_panel(folder)
     panel.ui.startModelSelector.currentIndex = panel.ui.startModelSelector.findData("ct@1.0.0")
     panel.ui.sourceSelector.currentIndex = 1  # CT phantoms

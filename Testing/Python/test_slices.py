@@ -6,8 +6,8 @@ import itertools
 
 import numpy as np
 import pytest
-from SIFALib import slices
-from SIFALib.volume import Geometry, Volume
+from SIFALib.imaging import slices
+from SIFALib.imaging.geometry import Geometry, Volume
 
 ORIENTATIONS = [
     (order, signs)

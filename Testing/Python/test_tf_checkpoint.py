@@ -12,12 +12,12 @@ from golden import recipe
 from hypothesis import given
 from hypothesis import strategies as st
 from SIFALib import cli, networks_loading, tf_checkpoint
-from SIFALib.intensity import intensity_rule
+from SIFALib.imaging.geometry import Geometry, Volume
+from SIFALib.imaging.intensity import intensity_rule
 from SIFALib.models import store as models
 from SIFALib.models.card import Preprocessing
 from SIFALib.support.errors import ModelError
 from SIFALib.tf_bundle import read_bundle, read_variable
-from SIFALib.volume import Geometry, Volume
 
 SAVED = Path(__file__).parent / "golden" / "checkpoints"  # indices that TensorFlow's saver wrote
 STATE = {"beta1_power": 0.5, "beta1_power_1": 0.9, "beta2_power": 0.999, "beta2_power_1": 0.999}

@@ -11,10 +11,10 @@ import SimpleITK as sitk
 import tiny_models
 from SIFALib import engine, uncertainty
 from SIFALib.cli import main
+from SIFALib.imaging.geometry import Geometry
 from SIFALib.inference import Options, segment
 from SIFALib.models.card import DiceCurve
 from SIFALib.support.schema import RecordError
-from SIFALib.volume import Geometry
 from test_inference import Reader, dice, drawing, reader  # noqa: F401  (reader is a fixture)
 from test_views import BALL, SMALL, smooth
 

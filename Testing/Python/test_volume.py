@@ -10,9 +10,9 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import given
 from hypothesis import strategies as st
-from SIFALib import volume
+from SIFALib.imaging import checks, reading, writing
+from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.support.errors import VolumeError
-from SIFALib.volume import Geometry, Volume
 
 
 def turned(degrees: float = 25.0, about: int = 2) -> tuple[float, ...]:
@@ -54,8 +54,8 @@ def test_geometry_agrees_with_itk():
 def test_written_volume_reads_back_equal(tmp_path: Path, suffix: str, dtype: type):
     original = a_volume(dtype)
     path = tmp_path / f"ein Bild mit é{suffix}"
-    volume.write(original, path)
-    back = volume.read(path)
+    writing.write(original, path)
+    back = reading.read(path)
     assert back.array.dtype == dtype and np.array_equal(back.array, original.array)
     exact = (
         1e-4 if suffix.startswith(".nii") else 1e-11
@@ -68,7 +68,7 @@ def test_written_volume_reads_back_equal(tmp_path: Path, suffix: str, dtype: typ
 def test_dicom_series_folder_is_read_with_its_geometry(tmp_path: Path):
     original = a_volume(np.int16, (20, 24, 5))
     write_dicom(original, tmp_path / "série 1")
-    back = volume.read(tmp_path / "série 1")
+    back = reading.read(tmp_path / "série 1")
     assert np.array_equal(back.array, original.array)
     assert np.allclose(back.geometry.corners(), original.geometry.corners(), atol=1e-3)
 
@@ -100,21 +100,21 @@ def write_dicom(original: Volume, folder: Path, series: int = 1, shift: float = 
 def test_a_dicom_series_with_missing_slices_is_refused(tmp_path: Path):
     write_dicom(a_volume(np.int16, (20, 24, 6)), tmp_path / "gap", shift=2.0)
     with pytest.raises(VolumeError, match=r"gap lie 3\.00 to 9\.00 mm apart .*slices are missing"):
-        volume.read(tmp_path / "gap")
+        reading.read(tmp_path / "gap")
 
 
 def test_a_dicom_series_of_several_volumes_is_refused(tmp_path: Path):
     for phase in range(2):
         write_dicom(a_volume(np.int16, (20, 24, 5)), tmp_path / "cine", first=10 * phase)
     with pytest.raises(VolumeError, match="several slices at the same place"):
-        volume.read(tmp_path / "cine")
+        reading.read(tmp_path / "cine")
 
 
 def test_a_folder_of_two_dicom_series_is_refused(tmp_path: Path):
     for series in (1, 2):
         write_dicom(a_volume(np.int16, (20, 24, 5 * series)), tmp_path / "two", series=series)
     with pytest.raises(VolumeError, match="holds 2 DICOM series"):
-        volume.read(tmp_path / "two")
+        reading.read(tmp_path / "two")
 
 
 def damage(file: Path, how: str) -> None:
@@ -145,7 +145,7 @@ def test_a_dicom_series_with_a_damaged_file_is_refused_by_the_name_of_the_file(
         damage(folder / f"1-{k}{suffix}", how)
     shown = ", ".join(f"1-{k}{suffix}" for k in slices[:3]) + (" and 1 more" if len(slices) > 3 else "")
     with pytest.raises(VolumeError, match=rf"series is incomplete: no slice can be read from {shown}\. Copy"):
-        volume.read(folder)
+        reading.read(folder)
 
 
 def test_other_files_beside_a_dicom_series_do_not_matter(tmp_path: Path):
@@ -163,14 +163,14 @@ def test_other_files_beside_a_dicom_series_do_not_matter(tmp_path: Path):
     assert report in head
     (tmp_path / "1-9.dcm").write_bytes(head)  # DICOM, but no image
     (tmp_path / "subfolder.dcm").mkdir()
-    assert np.array_equal(volume.read(tmp_path).array, original.array)
+    assert np.array_equal(reading.read(tmp_path).array, original.array)
 
 
 def test_a_failed_write_leaves_the_former_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "labels.nrrd"
-    volume.write(a_volume(), path)
+    writing.write(a_volume(), path)
     before = path.read_bytes()
 
     def full_disk(*_: object) -> None:
@@ -178,7 +178,7 @@ def test_a_failed_write_leaves_the_former_file_and_nothing_else(
 
     monkeypatch.setattr(sitk, "WriteImage", full_disk)
     with pytest.raises(OSError, match=r"cannot be written: .*no space left.*disk full"):
-        volume.write(a_volume(np.uint8), path)
+        writing.write(a_volume(np.uint8), path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
@@ -189,7 +189,7 @@ def test_a_file_that_is_only_partly_written_is_told_and_replaces_nothing(
 ):
     """Of a full disk ITK's NIfTI writer raises nothing."""
     path = tmp_path / f"labels{suffix}"
-    volume.write(a_volume(), path)
+    writing.write(a_volume(), path)
     before = path.read_bytes()
     write = sitk.WriteImage
 
@@ -199,15 +199,15 @@ def test_a_file_that_is_only_partly_written_is_told_and_replaces_nothing(
 
     monkeypatch.setattr(sitk, "WriteImage", short)
     with pytest.raises(OSError, match=f"labels{suffix} cannot be written: only a part of it .* disk full"):
-        volume.write(a_volume(np.float32), path)
+        writing.write(a_volume(np.float32), path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
 def test_write_refuses_a_missing_folder_and_a_strange_suffix(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match="does not exist; make it first"):
-        volume.write(a_volume(), tmp_path / "no" / "a.nrrd")
+        writing.write(a_volume(), tmp_path / "no" / "a.nrrd")
     with pytest.raises(VolumeError, match="no suffix that can be written"):
-        volume.write(a_volume(), tmp_path / "a.jpg")
+        writing.write(a_volume(), tmp_path / "a.jpg")
 
 
 def with_array(array: np.ndarray, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> Volume:
@@ -249,18 +249,18 @@ NOISE = np.random.default_rng(1).normal(size=(20, 20, 20)).astype(np.float32)
 )
 def test_unusable_volumes_are_refused_by_name(bad: Volume, sentence: str):
     with pytest.raises(VolumeError, match=sentence) as error:
-        volume.check(bad)
+        checks.check(bad)
     assert "scan.nii.gz" in str(error.value)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
 def test_usual_volumes_pass(dtype: type):
-    volume.check(with_array((NOISE * 20 + 100).astype(dtype)))
+    checks.check(with_array((NOISE * 20 + 100).astype(dtype)))
 
 
 @pytest.mark.parametrize("spacing", [(0.08, 0.08, 0.2), (0.6, 0.6, 0.75), (1.4, 1.4, 10.0), (3.0, 3.0, 50.0)])
 def test_the_spacing_of_every_scanner_passes(spacing: tuple[float, float, float]):
-    volume.check(with_array(np.tile(NOISE, (1, 10, 10)), spacing))
+    checks.check(with_array(np.tile(NOISE, (1, 10, 10)), spacing))
 
 
 def test_a_volume_refuses_an_array_that_does_not_fit_its_geometry():

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from SIFALib import volume
+from SIFALib.imaging import reading
+from SIFALib.imaging.headers import check_voxel_data
 from SIFALib.support.errors import VolumeError
-from SIFALib.voxel_data import check_voxel_data
 
 VOXELS = np.random.default_rng(0).normal(0, 300, (20, 24, 22)).astype("<i2")
 NRRD = (
@@ -70,7 +70,7 @@ def write(folder: Path, name: str) -> tuple[Path, Path]:
 def test_sound_files_pass_and_are_read(tmp_path: Path, name: str):
     path, _ = write(tmp_path, name)
     check_voxel_data(path)
-    np.testing.assert_array_equal(volume.read(path).array, VOXELS)
+    np.testing.assert_array_equal(reading.read(path).array, VOXELS)
 
 
 @pytest.mark.parametrize("name", SOUND)
@@ -82,10 +82,10 @@ def test_damaged_and_cut_voxels_are_refused_by_the_name_of_their_file(tmp_path: 
     for content in (damaged, sound[:-1] + bytes([sound[-1] ^ 1])):  # the latter only by its checksum
         place.write_bytes(content)
         with pytest.raises(VolumeError, match=rf"{place.name} is damaged\. Copy it again\."):
-            volume.read(path)
+            reading.read(path)
     place.write_bytes(sound[: len(sound) // 2])
     with pytest.raises(VolumeError, match=rf"{place.name} is damaged or cut off: voxels are missing"):
-        volume.read(path)
+        reading.read(path)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_voxel_data_that_itk_would_make_up_are_refused(tmp_path: Path, name: str
     after = zlib.compress(DATA) if local else b""
     (tmp_path / name).write_bytes(f"{header}ElementDataFile = {place}\n".encode() + after)
     with pytest.raises(VolumeError, match=sentence):
-        volume.read(tmp_path / name)
+        reading.read(tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_missing_file_of_voxels_is_named(tmp_path: Path, name: str, header: st
     with pytest.raises(
         VolumeError, match=rf"{name} has its voxels in .*gone\.raw, which does not exist; copy it"
     ):
-        volume.read(tmp_path / name)
+        reading.read(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a.mha", "a.mhd"])
@@ -132,10 +132,10 @@ def test_metaimages_that_are_not_packed_are_whole_or_refused(tmp_path: Path, nam
     path.write_text(header)
     with open(place, "ab") as file:
         file.write(DATA)
-    np.testing.assert_array_equal(volume.read(path).array, VOXELS)
+    np.testing.assert_array_equal(reading.read(path).array, VOXELS)
     place.write_bytes(place.read_bytes()[:-2])
     with pytest.raises(VolumeError, match=rf"{place.name} is cut off: voxels are missing at its end"):
-        volume.read(path)
+        reading.read(path)
 
 
 def test_bzip2_is_checked_too(tmp_path: Path):

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .. import quality, slices
-from ..intensity import Intensity, intensity_rule
-from ..slices import SliceGrid
-from ..volume import Volume
+from ..imaging import components, slices
+from ..imaging.geometry import Volume
+from ..imaging.intensity import Intensity, intensity_rule
+from ..imaging.slices import SliceGrid
 from .settings import DataSettings
 
 BORDER = 1.25  # side of a kept slice over that of a slice that is trained on
@@ -98,7 +98,7 @@ def _box_of_labels(labels: Volume, classes: int) -> Box | None:
     """The box around the labelled structures with inference's margin; None if there are none."""
     from ..inference import LOCATE_MARGIN_MM  # it brings torch, which looking at data does without
 
-    block = quality.bounding_box((labels.array > 0) & (labels.array < classes))
+    block = components.bounding_box((labels.array > 0) & (labels.array < classes))
     if any(s.stop == 0 for s in block):
         return None
     margin = LOCATE_MARGIN_MM / np.array(labels.geometry.spacing)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..intensity import Intensity, scores_to_unit
+from ..imaging.intensity import Intensity, scores_to_unit
 from ..support.errors import DataError
 from . import label_values, tfrecord
 from .cutting import Cut

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import scan_files, slices, volume
-from ..intensity import looks_like_hounsfield
+from ..imaging import checks, files, reading, slices
+from ..imaging.geometry import Geometry, Volume
+from ..imaging.intensity import looks_like_hounsfield
 from ..support.errors import VolumeError
-from ..volume import Geometry, Volume
 from . import label_values
 from .settings import DataSettings
 from .sources import Scan
@@ -98,8 +98,8 @@ def examine(scan: Scan, domain: str, settings: DataSettings) -> tuple[Finding, L
 
 def _read(path: Path, notes: _Notes) -> Volume | None:
     try:
-        scan_files.check_name(path)
-        return volume.read(path)
+        files.check_name(path)
+        return reading.read(path)
     except VolumeError as error:
         notes.problems.append(str(error))
     except FileNotFoundError:
@@ -132,7 +132,7 @@ def _look(image: Volume, settings: DataSettings, notes: _Notes) -> None:
         median = float(np.median(finite[:: max(1, finite.size // 500_000)]))
         notes.facts.update(intensity=(float(finite.min()), median, float(finite.max())))
     try:
-        volume.check(image)
+        checks.check(image)
     except VolumeError as error:
         notes.problems.append(str(error))
         return

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..imaging.checks import SUFFIXES
 from ..support import schema
 from ..support.errors import DataError
-from ..volume import SUFFIXES
 
 RECORD_SUFFIXES = (".tfrecords", ".tfrecord")
 NPZ = ".npz"

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..volume import Geometry, Volume
+from ..imaging.geometry import Geometry, Volume
 from . import abdomen, heart, lungs, thorax
 from .conditions import draw_person
 from .devices import paint_devices

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..volume import Volume
+from ..imaging.geometry import Volume
 from . import scan_effects
 from .filters import blur
 from .scan_effects import noise_field

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..volume import Geometry, Volume
+from ..imaging.geometry import Geometry, Volume
 from .filters import blur_along
 from .shapes import bspline_matrix, smooth_noise
 

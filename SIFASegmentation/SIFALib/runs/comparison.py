@@ -7,8 +7,9 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from .. import inference, metrics, networks_loading, volume
+from .. import inference, networks_loading
 from ..datasets import PHANTOMS, DataError, sources
+from ..imaging import metrics, reading, writing
 from ..inference import NoHeartFound, Options, Result
 from ..models import store
 from ..support.progress import Progress
@@ -34,7 +35,7 @@ def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, di
     networks = {which: networks_loading.load_segmenter(package) for which, package in packages.items()}
     scans, total = [], 2.0 * len(paths)
     for number, path in enumerate(paths):
-        scan = volume.read(path)
+        scan = reading.read(path)
         found: dict[str, Any] = {"path": str(path)}
         results: dict[str, Result | None] = {}
         for place, which in enumerate(WHICH):
@@ -81,5 +82,5 @@ def _watched(
 def _kept(result: Result | None, note: str, path: Path) -> dict[str, Any]:
     if result is None:
         return {"note": note}
-    volume.write(result.labels, path)
+    writing.write(result.labels, path)
     return {"file": str(path), "volumes_ml": result.report["volumes_ml"]}

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import adaptation, datasets, pictures
+from .. import adaptation, datasets
 from ..arrays import to_numpy
+from ..imaging import pictures
 from ..models.structures import Structure, structures_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .. import inference, networks_loading
 from ..datasets.cutting import Locator
-from ..volume import Volume
+from ..imaging.geometry import Volume
 from .beforehand import start_package
 from .configuration import Configuration
 

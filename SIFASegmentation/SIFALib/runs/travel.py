@@ -12,9 +12,9 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from .. import volume
 from ..datasets import sources
 from ..datasets.settings import PHANTOMS
+from ..imaging import reading, writing
 from ..support.errors import RunError
 from ..support.files import write_text
 from ..support.progress import Progress
@@ -76,10 +76,10 @@ def _copied(configuration: Configuration, domain: str, place: Path) -> Generator
     for number, scan in enumerate(found, start=1):
         yield Progress(f"Copying {scan.name}", (number - 1) / len(found))
         entry = {"image": f"{domain}/{number:04d}.nrrd"}
-        volume.write(volume.read(scan.image), place / entry["image"])
+        writing.write(reading.read(scan.image), place / entry["image"])
         if scan.label is not None:
             entry["label"] = f"{domain}/{number:04d}-labels.nrrd"
-            volume.write(volume.read(scan.label), place / entry["label"])
+            writing.write(reading.read(scan.label), place / entry["label"])
         entries.append(entry)
     write_text(place / f"{domain}.json", json.dumps(entries, indent=1) + "\n")
 

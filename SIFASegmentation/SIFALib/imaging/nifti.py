@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .support.errors import VolumeError
-from .volume import NOT_NUMBERS
-from .voxel_data import CHUNK, GZIP, unpack
+from ..support.errors import VolumeError
+from .checks import NOT_NUMBERS
+from .headers import CHUNK, GZIP, unpack
 
 FLOATS = {16: "f4", 64: "f8"}  # numpy's names of the data types that can hold what is no number
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
-from .volume import Geometry, Volume
+from .geometry import Geometry, Volume
 
 # plane -> ((anatomical axis, sign) of columns, rows, slices); LPS axes 0 = x, 1 = y, 2 = z
 PLANES = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from .support.errors import VolumeError
+from ..support.errors import VolumeError
 
 CHUNK = 4 * 1024**2  # bytes unpacked at once
 PACKED_CHUNK = 256 * 1024  # bytes read at once

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .volume import Volume
+from .geometry import Volume
 
 if TYPE_CHECKING:
-    from .models.store import Preprocessing
+    from ..models.store import Preprocessing
 
 AIR_HU = -200.0  # below all soft tissue: a CT holds lung or air, an MR has no such values
 

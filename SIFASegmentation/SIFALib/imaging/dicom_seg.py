@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import __version__, dicom_folder
-from .models.structures import LONGEST_NAME, Code, Structure
-from .support.errors import VolumeError
-from .volume import Geometry, Volume
+from .. import __version__
+from ..models.structures import LONGEST_NAME, Code, Structure
+from ..support.errors import VolumeError
+from . import dicom_series
+from .geometry import Geometry, Volume
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from .models.card import ModelCard
+    from ..models.card import ModelCard
 
 SUFFIX = ".dcm"
 SERIES_STEP = 100  # the segmentation's series number is the scan's and this, as Slicer has it
@@ -79,7 +80,7 @@ def prepare(
     Raises VolumeError if its slices do not lie where the volume's do, or if highdicom refuses its headers.
     """
     folder = Path(folder)
-    headers = tuple(_header(file) for file in dicom_folder.dicom_files(folder))
+    headers = tuple(_header(file) for file in dicom_series.dicom_files(folder))
     _check_places(folder, headers, geometry)
     reference = Reference(folder, headers, geometry, tuple(structures), card)
     trial = np.zeros(geometry.shape, np.uint8)
@@ -99,7 +100,7 @@ def write(labels: Volume, reference: Reference, path: str | os.PathLike) -> None
 
     Raises NothingFound if none has any, OSError (a sentence) when the file cannot be written.
     """
-    from .support.files import written
+    from ..support.files import written
 
     if labels.geometry != reference.geometry:
         raise ValueError("The labels have another geometry than the series that they are of.")

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .models.structures import STRUCTURES, Structure
-from .quality import bounding_box
-from .volume import Volume
+from ..models.structures import STRUCTURES, Structure
+from .components import bounding_box
+from .geometry import Volume
 
 UNKNOWN = 255  # label value of voxels whose truth is not known
 SAME_GRID_MM = 1e-3  # corners of the two grids may differ by this much: what file formats lose in rounding

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from .image_file import check_header
-from .support.errors import VolumeError
-from .volume import Volume, reason_of
+from ..support.errors import VolumeError
+from .checks import check_header, reason_of
+from .geometry import Volume
 
 SAME_ORIENTATION = 1e-3  # by which the direction cosines of a series' slices may differ
 EVEN_STEPS = 0.1  # by which the distances of slices may differ, of their median: rounding, gantry tilt

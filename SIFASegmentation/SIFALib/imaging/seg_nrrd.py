@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from .models.structures import STRUCTURES, Code, Structure
-from .quality import bounding_box
-from .support.errors import VolumeError
-from .volume import Geometry, Volume, read, write, write_image
+from ..models.structures import STRUCTURES, Code, Structure
+from ..support.errors import VolumeError
+from .components import bounding_box
+from .geometry import Geometry, Volume
+from .reading import read
+from .writing import write, write_image
 
 SUFFIX = ".seg.nrrd"
 LABEL_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from ..models.structures import STRUCTURES, Structure
+from .geometry import Geometry, Volume
 from .intensity import looks_like_hounsfield
-from .models.structures import STRUCTURES, Structure
 from .slices import PLANES, Plane, choose_plane, sample, slice_grid, whole_box
-from .volume import Geometry, Volume
 
 GAP = 4  # pixels between panels
 CT_WINDOW_HU = (-160.0, 440.0)

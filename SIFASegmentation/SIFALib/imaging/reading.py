@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
-from .nifti_file import check_nifti
-from .support.errors import VolumeError
-from .volume import SUFFIXES, Volume, check_grid, reason_of
-from .voxel_data import check_voxel_data
+from ..support.errors import VolumeError
+from .checks import SUFFIXES, check_grid, check_header, reason_of
+from .geometry import Volume
+from .headers import check_voxel_data
+from .nifti import check_nifti
 
 
 def read_file(path: Path) -> Volume:
@@ -64,28 +65,20 @@ def _unreadable(path: Path, complaint: str) -> str:
     return f"{path} cannot be read as an image: {reason_of(complaint)}. It may be damaged."
 
 
-def check_header(path: Path, dimension: int, size: Sequence[int], components: int) -> None:
-    if dimension < 3:
-        raise VolumeError(f"{path} has {dimension} dimensions; a volume with three is needed.")
-    if any(n > 1 for n in size[3:]):
-        raise VolumeError(
-            f"{path} is a sequence of {int(np.prod(size[3:]))} volumes (size {tuple(size)}); "
-            "save the time point that you want as a file of its own."
-        )
-    if components > 1:
-        raise VolumeError(
-            f"{path} has {components} values a voxel (a colour or vector image); a grey image is needed."
-        )
-    if min(size) < 1:
-        raise VolumeError(
-            f"{path} claims to hold {tuple(size)} voxels, which cannot be; its header is damaged."
-        )
-    if np.prod([float(n) for n in size]) > 4e9:
-        raise VolumeError(
-            f"{path} claims to hold {tuple(size)} voxels, too many to be read; its header may be damaged."
-        )
-
-
 def _stem(path: Path) -> str:
     suffix = next(s for s in SUFFIXES if path.name.lower().endswith(s))
     return path.name[: -len(suffix)] or path.name
+
+
+def read(path: str | os.PathLike) -> Volume:
+    """The 3D image in a NIfTI, NRRD or MetaImage file, or in a folder with one DICOM series.
+
+    Raises FileNotFoundError, or VolumeError that says what is wrong with the file. A 4D file is refused: it holds
+    several images, and which one is meant must be said first.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; check the path.")
+    from . import dicom_series, reading  # they raise this module's VolumeError
+
+    return dicom_series.read_series(path) if path.is_dir() else reading.read_file(path)

@@ -1,0 +1,1 @@
+"""One scan read, checked, written, with its geometry."""

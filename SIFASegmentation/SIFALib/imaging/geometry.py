@@ -1,0 +1,112 @@
+"""Images with their geometry: read, check, orient, resample, write.
+
+World coordinates are LPS millimetres, as in ITK and DICOM: +x to the patient's left, +y to the back, +z to the
+head. Arrays are indexed [k, j, i], as SimpleITK gives them; points and indices are written (x, y, z), (i, j, k).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..support.errors import VolumeError
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A voxel grid in space, exactly ITK's.
+
+    size: voxels (i, j, k). origin: LPS mm of the centre of voxel (0, 0, 0). spacing: mm. direction: row-major 3x3
+    matrix whose columns are the unit vectors of the axes i, j, k.
+    """
+
+    size: tuple[int, int, int]
+    origin: tuple[float, float, float]
+    spacing: tuple[float, float, float]
+    direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+
+    @staticmethod
+    def of(image: sitk.Image) -> Geometry:
+        return Geometry(image.GetSize(), image.GetOrigin(), image.GetSpacing(), image.GetDirection())
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of the array: (k, j, i)."""
+        return (self.size[2], self.size[1], self.size[0])
+
+    @property
+    def axes(self) -> np.ndarray:
+        """[3, 3]; column a is the unit vector of index axis a, LPS."""
+        return np.array(self.direction, dtype=float).reshape(3, 3)
+
+    @property
+    def extent_mm(self) -> tuple[float, float, float]:
+        """Length of the grid along i, j, k, whole voxels counted."""
+        i, j, k = (n * s for n, s in zip(self.size, self.spacing, strict=True))
+        return (i, j, k)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of one voxel in millilitres; right for sheared grids, too."""
+        return float(abs(np.linalg.det(self.axes)) * np.prod(self.spacing)) / 1000.0
+
+    def point(self, index: Sequence[float] | np.ndarray) -> np.ndarray:
+        """LPS mm of continuous indices; index [..., 3] as (i, j, k)."""
+        return np.asarray(self.origin) + (np.asarray(index, float) * np.asarray(self.spacing)) @ self.axes.T
+
+    def index(self, point: Sequence[float] | np.ndarray) -> np.ndarray:
+        """Continuous indices (i, j, k) of LPS points [..., 3]."""
+        offset = np.asarray(point, float) - np.asarray(self.origin)
+        return offset @ np.linalg.inv(self.axes).T / np.asarray(self.spacing)
+
+    def corners(self) -> np.ndarray:
+        """[8, 3] LPS mm: the outer corners of the corner voxels."""
+        ends = [(-0.5, n - 0.5) for n in self.size]
+        return self.point(np.array([(i, j, k) for i in ends[0] for j in ends[1] for k in ends[2]]))
+
+    def to_image(self, array: np.ndarray | None = None) -> sitk.Image:
+        """A SimpleITK image of this geometry over `array` [k, j, i]; without one, zeros of uint8."""
+        image = sitk.GetImageFromArray(np.zeros(self.shape, np.uint8) if array is None else array)
+        if image.GetSize() != tuple(self.size):
+            raise ValueError(
+                f"The array is of size {image.GetSize()}, the geometry of {tuple(self.size)} (i, j, k)."
+            )
+        image.SetOrigin(self.origin)
+        image.SetSpacing(self.spacing)
+        image.SetDirection(self.direction)
+        return image
+
+    def part(self, start: Sequence[int], size: Sequence[int]) -> Geometry:
+        """The grid of a block of voxels: `start` and `size` as (i, j, k)."""
+        i, j, k = (int(n) for n in size)
+        x, y, z = (float(v) for v in self.point(start))
+        return Geometry((i, j, k), (x, y, z), self.spacing, self.direction)
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Voxels [k, j, i] with their geometry; `name` is what messages and results call it.
+
+    source: the file or folder that it was read from, for what is wrong with that; "" for none.
+    """
+
+    array: np.ndarray
+    geometry: Geometry
+    name: str = "volume"
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if self.array.shape != self.geometry.shape:
+            raise VolumeError(
+                f"{self.name}: the array has shape {self.array.shape}, but its geometry says {self.geometry.shape}."
+            )
+
+    @staticmethod
+    def of(image: sitk.Image, name: str, source: str = "") -> Volume:
+        return Volume(sitk.GetArrayFromImage(image), Geometry.of(image), name, source)
+
+    def image(self) -> sitk.Image:
+        return self.geometry.to_image(self.array)
