@@ -34,14 +34,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import faithful_schedule, losses, ranks, shared_schedule, winograd
+from . import faithful_schedule, losses, shared_schedule
 from .adam import ADVERSARIAL_BETA1, SEGMENTATION_BETA1, Adam
 from .datasets.batches import Batch
-from .discriminators import Discriminator
-from .generators import Decoder, Generator
 from .image_history import ImageHistory
 from .method import Method
-from .networks import VARIANTS, Segmenter
+from .networks import distributed, winograd
+from .networks.discriminators import Discriminator
+from .networks.generators import Decoder, Generator
+from .networks.segmenter import VARIANTS, Segmenter
 
 AVERAGE_WARM_UP = 10  # iterations until the moving average may be slow
 ORDER = (
@@ -108,11 +109,11 @@ class State:
 
     def random(self, purpose: int) -> np.random.Generator:
         """Random numbers of this iteration and process; another purpose, other numbers."""
-        return np.random.default_rng([self.seed, self.iteration, ranks.rank(), purpose])
+        return np.random.default_rng([self.seed, self.iteration, distributed.rank(), purpose])
 
     def apply(self, group: str, gradients: list[Tensor]) -> None:
         """Update one group of weights."""
-        gradients = ranks.mean_gradients(gradients)
+        gradients = distributed.mean_gradients(gradients)
         if group == "segmenter":
             if self.method.clip:
                 _clip(gradients, self.method.clip)
@@ -224,7 +225,7 @@ def step(
     state.iteration += 1
     _move_average(state)
     values = [float(v) for v in torch.stack([v.detach().float() for v in found.values()]).tolist()]
-    return dict(zip(found, ranks.mean_across(values), strict=True))
+    return dict(zip(found, distributed.mean_across(values), strict=True))
 
 
 def parts(batch: Batch, count: int) -> list[Batch]:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import familiarity, networks_loading, phantom, uncertainty
+from . import familiarity, phantom, uncertainty
 from .imaging import metrics
 from .imaging.geometry import Geometry
 from .inference import NoHeartFound, segment
@@ -31,10 +31,11 @@ from .models import store
 from .models.archive import CARD
 from .models.card import DiceCurve, Familiarity, Reference
 from .models.structures import STRUCTURES
+from .networks import loading
 from .phantom_slices import Anatomy, load_anatomies, random_slice
 
 if TYPE_CHECKING:
-    from .networks import Segmenter
+    from .networks.segmenter import Segmenter
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def curve(package: store.ModelPackage, scans: int) -> DiceCurve:
 
     Raises ValueError as `uncertainty.dice_curve` does.
     """
-    segmenter = networks_loading.load_segmenter(package)
+    segmenter = loading.load_segmenter(package)
     card = dataclasses.replace(package.card, dice_curve=None)
     pairs: list[tuple[float, float]] = []
     for number in range(scans):
@@ -114,7 +115,7 @@ def slice_features(
     """`familiarity.features` of random training slices that show the heart, outlined by the network itself."""
     import torch
 
-    from . import arrays
+    from .networks import arrays
 
     rows: list[np.ndarray] = []
     for number in range(100 * count):
@@ -203,7 +204,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     package = store.read_package(arguments.model)
-    segmenter = networks_loading.load_segmenter(package)
+    segmenter = loading.load_segmenter(package)
     known, unseen = load_anatomies(arguments.anatomies), load_anatomies(arguments.unseen)
     made = calibrate(segmenter, package.card.preprocessing.crop, known, unseen)
     log.info("limits: %s and %s", made.network.limit, made.places.limit if made.places else None)

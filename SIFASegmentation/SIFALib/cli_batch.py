@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Generator
 
-from . import batch, engine, inference, networks_loading
+from . import batch, inference
 from .cli_run import (
     BAD_INPUT,
     MODEL,
@@ -23,6 +23,7 @@ from .cli_run import (
 from .cli_segment import parse_structures
 from .imaging.geometry import Volume
 from .models.store import ModelError
+from .networks import devices, loading
 
 
 def run(options: argparse.Namespace) -> int:
@@ -31,13 +32,13 @@ def run(options: argparse.Namespace) -> int:
     package = find_model(store_of(options.models_folder), options.model)
     structures = parse_structures(options.structures, package)
     with fails_as(USAGE, ValueError):
-        engine.choose_precision(options.precision, engine.choose_device(options.device))
+        devices.choose_precision(options.precision, devices.choose_device(options.device))
     with fails_as(BAD_INPUT, batch.BatchError):
         cases = batch.find_cases(options.input)
     with fails_as(OUTPUT, batch.BatchError):
         folder = batch.prepare_folder(options.output)
     with fails_as(MODEL, ModelError):
-        segmenter = networks_loading.load_segmenter(package)
+        segmenter = loading.load_segmenter(package)
     wanted = inference.Options(
         device=options.device,
         precision=options.precision,

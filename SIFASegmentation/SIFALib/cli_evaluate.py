@@ -10,7 +10,7 @@ import math
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from . import evaluation, networks_loading
+from . import evaluation
 from .cli_run import (
     BAD_INPUT,
     MODEL,
@@ -34,6 +34,7 @@ from .datasets import DataError, label_values, sources
 from .evaluation import Case, Summary
 from .job import Options
 from .models.card import ModelCard
+from .networks import devices, loading
 from .support.errors import ModelError, VolumeError
 from .support.progress import Progress
 
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     package = find_model(store_of(options.models_folder), options.model)
     card = package.card
     with fails_as(MODEL, ModelError):
-        segmenter = networks_loading.load_segmenter(package)
+        segmenter = loading.load_segmenter(package)
     statistics = ""
     if options.protocol == "published":
         statistics = options.statistics or _statistics_of(card)
@@ -71,13 +72,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Find out before the work what cannot be. Failure."""
-    from . import engine
 
     _check_outputs(options, [])
     if options.json == STDOUT and options.csv == STDOUT:
         raise Failure(USAGE, "--json and --csv cannot both be printed; give one of them a file.")
     with fails_as(USAGE, ValueError):
-        engine.choose_precision(options.precision, engine.choose_device(options.device))
+        devices.choose_precision(options.precision, devices.choose_device(options.device))
     if options.protocol == "published" and (options.labels or options.label_values or options.exclude):
         raise Failure(
             USAGE, "The published protocol reads labels from the .npz files; leave the other options out."
@@ -118,7 +118,7 @@ def _npz_files(place: Path) -> list[Path]:
 
 
 def _run(steps: Generator[Progress, None, list[Case]], options: argparse.Namespace) -> list[Case]:
-    from .engine import OutOfMemory
+    from .networks.engine import OutOfMemory
 
     line = ProgressLine(options.quiet)
     try:

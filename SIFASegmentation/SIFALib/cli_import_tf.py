@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import re
 
-from . import tf_checkpoint
 from .cli_run import MODEL, OK, OUTPUT, USAGE, Failure, complain, fails_as, say, store_of, table
 from .models import store as models
 from .models.citations import CITATIONS
 from .models.structures import structures_of
+from .networks.tensorflow import checkpoint
 from .support.errors import ModelError
 
 LICENCE = (
@@ -24,9 +24,9 @@ def run(options: argparse.Namespace) -> int:
         )
     store = store_of(options.models_folder)
     with fails_as(USAGE, ModelError):
-        preprocessing = tf_checkpoint.preprocessing(options.modality, options.statistics)
+        preprocessing = checkpoint.preprocessing(options.modality, options.statistics)
     with fails_as(MODEL, ModelError):
-        found = tf_checkpoint.inspect(options.checkpoint)
+        found = checkpoint.inspect(options.checkpoint)
     _print(found)
     architecture = found.architecture
     known = [p for p in store.packages() if p.card.id == options.name]
@@ -37,14 +37,14 @@ def run(options: argparse.Namespace) -> int:
     with fails_as(MODEL, ModelError), fails_as(OUTPUT, OSError):
         package = models.write_package(
             store.user / f"{options.name}-1.0.0",
-            tf_checkpoint.segmenter_state(found),
+            checkpoint.segmenter_state(found),
             id=options.name,
             name=f"SIFA, {'AAAI 2019' if architecture.variant == 'aaai2019' else 'TMI 2020'}, {options.modality.upper()}",
             version="1.0.0",
             architecture=architecture,
             modality=options.modality.upper(),
             preprocessing=preprocessing,
-            trained_on=tf_checkpoint.TRAINED_ON,
+            trained_on=checkpoint.TRAINED_ON,
             licence=LICENCE,
             citation=CITATIONS[architecture.variant],
             labels=structures_of(architecture.classes),
@@ -54,14 +54,14 @@ def run(options: argparse.Namespace) -> int:
     return OK
 
 
-def _print(found: tf_checkpoint.Found) -> None:
+def _print(found: checkpoint.Found) -> None:
     net = found.architecture
     paper = "AAAI 2019 (branch SIFA-v1)" if net.variant == "aaai2019" else "TMI 2020 (master)"
     say(f"Checkpoint of {paper}: width {net.width}, {net.classes} classes, {net.input_channels} channel(s).")
     rows = []
     for name, (count, values) in sorted(found.networks.items()):
         used = "taken" if name in ("e_B", "s_B", "s_B_ll") else "left: not needed to segment"
-        rows.append((name, tf_checkpoint.NETWORKS[name], str(count), f"{values:,}", used))
+        rows.append((name, checkpoint.NETWORKS[name], str(count), f"{values:,}", used))
     say(table(("Name", "Network", "Variables", "Values", ""), rows))
     if found.others:
         say(f"Left as well: the state of the optimisers and {len(found.others)} counters.")

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from . import networks_loading
 from .cli_run import (
     BAD_INPUT,
     MODEL,
@@ -38,6 +37,7 @@ from .imaging.geometry import Volume
 from .imaging.seg_nrrd import check_suffix, write_labels
 from .models.store import ModelError, ModelPackage
 from .models.structures import Structure, structure_by_id
+from .networks import devices, loading
 from .support.errors import VolumeError
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -102,16 +102,16 @@ def _run(scan: Volume, package: ModelPackage, roi, structures: tuple[Structure, 
     except ImportError as error:
         advice = "Install it, for example by `pip install torch`; `sifa doctor` tells more."
         raise Failure(OTHER, f"PyTorch cannot be used ({error}). {advice}") from error
-    from . import engine, inference
+    from . import inference
     from .imaging import slices
 
     with fails_as(USAGE, ValueError):
-        device = engine.choose_device(options.device)
-        engine.choose_precision(options.precision, device)
+        device = devices.choose_device(options.device)
+        devices.choose_precision(options.precision, device)
         if roi is not None:
             slices.box_of_roi(scan.geometry, roi)
     with fails_as(MODEL, ModelError):
-        segmenter = networks_loading.load_segmenter(package)
+        segmenter = loading.load_segmenter(package)
     wanted = inference.Options(
         device=options.device,
         precision=options.precision,

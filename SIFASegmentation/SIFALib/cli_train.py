@@ -29,6 +29,7 @@ from .cli_run import (
 )
 from .cli_train_options import FLAGS, KEYS
 from .datasets import PHANTOMS, DataError, label_values
+from .networks import devices
 from .runs import RunError, RunFolder, configuration, control, create, presets
 from .runs.status import ACTIVE, Status
 from .support import lock
@@ -130,10 +131,9 @@ def _check_device(settings: configuration.Configuration, options: argparse.Names
     """Raise Failure for a device that is not there; what is only made may be for another computer, and needs no torch."""
     if options.create_only:
         return
-    from . import engine
 
     with fails_as(USAGE, ValueError):
-        engine.choose_precision(settings.precision, engine.choose_device(settings.device))
+        devices.choose_precision(settings.precision, devices.choose_device(settings.device))
 
 
 def _new_configuration(options: argparse.Namespace) -> configuration.Configuration:

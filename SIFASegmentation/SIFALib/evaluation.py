@@ -27,11 +27,12 @@ from .imaging.intensity import scores_to_unit
 from .imaging.metrics import UNKNOWN
 from .job import Options
 from .models.card import NORMALISATIONS
+from .networks import devices
 from .support.progress import Progress
 
 if TYPE_CHECKING:
     from .models.card import ModelCard
-    from .networks import Segmenter
+    from .networks.segmenter import Segmenter
 
 RULE = (
     "Dice is 0 where a structure is missing in prediction or truth, and left out where it is in neither. The surface "
@@ -170,11 +171,11 @@ def published(
     files: Sequence[Path], segmenter: Segmenter, card: ModelCard, statistics: str, device: str = "auto"
 ) -> Generator[Progress, None, list[Case]]:
     """The published protocol on .npz volumes; `statistics`: a key of STATISTICS. Raises DataError, ValueError."""
-    from . import engine
+    from .networks import engine
 
     span = NORMALISATIONS[STATISTICS[statistics]]
     assert span is not None  # the table's
-    chosen = engine.choose_device(device)
+    chosen = devices.choose_device(device)
     network = engine.prepare(segmenter, chosen)
     cases = []
     for n, file in enumerate(files):

@@ -31,7 +31,7 @@ from .quality import HEART, Flag
 
 if TYPE_CHECKING:
     from .models.card import ModelCard, Reference
-    from .networks import Segmenter
+    from .networks.segmenter import Segmenter
 
 SLICES = 8  # that are looked at: evenly through what was found
 LEAST_PIXELS = 1000  # of a slice that must be outlined to be looked at: 10 cm2, more than an aorta alone
@@ -139,7 +139,7 @@ def features(segmenter: Segmenter, images: np.ndarray, found: np.ndarray) -> np.
     import torch
     import torch.nn.functional as F
 
-    from . import arrays
+    from .networks import arrays
 
     encoder = segmenter.encoder
     device = next(encoder.parameters()).device

@@ -40,7 +40,7 @@ from .views import Fusion
 
 if TYPE_CHECKING:
     from .models.store import ModelCard
-    from .networks import Segmenter
+    from .networks.segmenter import Segmenter
 
 __all__ = [
     "LOCATE_MARGIN_MM",

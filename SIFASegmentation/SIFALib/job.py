@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import __version__, engine
+from . import __version__
 from .imaging import slices
 from .imaging.geometry import Volume
 from .imaging.intensity import intensity_rule
+from .networks import devices, engine
 from .support.errors import VolumeError
 from .support.progress import Progress
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from .models.store import ModelCard
-    from .networks import Segmenter
+    from .networks.segmenter import Segmenter
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +68,8 @@ class Job:
         self.pre = self.card.preprocessing
         self.lie((1, 1, 1))
         self.intensity = intensity_rule(self.volume, self.pre, self.options.modality)
-        device = engine.choose_device(self.options.device)
-        self.precision = engine.choose_precision(self.options.precision, device)
+        device = devices.choose_device(self.options.device)
+        self.precision = devices.choose_precision(self.options.precision, device)
         try:
             self.engine = engine.prepare(self.segmenter, device, self.precision)
         except engine.OutOfMemory:
@@ -113,8 +114,8 @@ class Job:
         log.warning(note)
 
     def _go_on_on_cpu(self, device: torch.device, where: str) -> None:
-        cpu = engine.choose_device("cpu")
-        self.precision = engine.choose_precision("auto", cpu)
+        cpu = devices.choose_device("cpu")
+        self.precision = devices.choose_precision("auto", cpu)
         self.engine = engine.prepare(self.segmenter, cpu, self.precision)
         self.most = self.options.batch_size
         self.notes.append(f"Memory ran out on {device} {where}; went on on the CPU.")

@@ -19,10 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import adaptation, plausibility
-from .arrays import to_numpy, to_tensor
 from .datasets.batches import view
 from .imaging import metrics
-from .networks import Segmenter
+from .networks.arrays import to_numpy, to_tensor
+from .networks.segmenter import Segmenter
 
 if TYPE_CHECKING:
     from .datasets.domains import Domains, Slices

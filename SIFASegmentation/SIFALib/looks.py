@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import engine
 from .imaging import slices
 from .imaging.slices import Plane, SliceGrid
 from .job import Job
+from .networks import engine
 from .support.progress import Progress
 from .views import Fusion
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from . import ranks
+from .networks import distributed
 
 MIN_PROBABILITY = (
     0.005  # cross entropy is cut off below: no gradient from hopeless pixels (authors' losses.py)
@@ -31,7 +31,7 @@ def cross_entropy(logits: Tensor, one_hot: Tensor) -> Tensor:
     pixel without a class in the truth (all zero) adds nothing.
     """
     probability = torch.softmax(logits, 1).clamp(MIN_PROBABILITY, 1.0)
-    pixels = ranks.sum_across(one_hot.sum((0, 2, 3)))
+    pixels = distributed.sum_across(one_hot.sum((0, 2, 3)))
     weight = 1.0 - pixels / pixels.sum().clamp(min=1.0)
     return -(weight[:, None, None] * one_hot * probability.log()).sum(1).mean()
 
@@ -44,7 +44,7 @@ def dice(logits: Tensor, one_hot: Tensor) -> Tensor:
     probability = torch.softmax(logits, 1)
     overlap = 2.0 * (probability * one_hot).sum((0, 2, 3))
     size = (probability**2).sum((0, 2, 3)) + one_hot.sum((0, 2, 3))
-    overlap, size = ranks.sum_across(torch.stack([overlap, size]))
+    overlap, size = distributed.sum_across(torch.stack([overlap, size]))
     return 1.0 - (overlap / (size + 1e-7)).mean()
 
 

@@ -23,11 +23,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import engine, losses, networks_loading, slice_workers
-from .arrays import to_tensor
+from . import losses, slice_workers
 from .models import store
 from .models.structures import STRUCTURES
-from .networks import Segmenter
+from .networks import devices, loading
+from .networks.arrays import to_tensor
+from .networks.segmenter import Segmenter
 from .phantom_slices import make_anatomies
 from .randomisation import Randomisation
 from .support import malloc
@@ -102,8 +103,8 @@ def start(settings: Settings) -> State:
 
     Raises ValueError for a device or precision that this computer does not have, ModelError for an unusable start.
     """
-    device = engine.choose_device(settings.device)
-    precision = engine.choose_precision(settings.precision, device)
+    device = devices.choose_device(settings.device)
+    precision = devices.choose_precision(settings.precision, device)
     torch.manual_seed(settings.seed)
     segmenter = channels_last(Segmenter("tmi2020", settings.width)).to(device)
     first_weights = ""
@@ -114,7 +115,7 @@ def start(settings: Settings) -> State:
             raise ValueError(
                 f"{package.folder} has width {width}, the training {settings.width}; they must be the same."
             )
-        segmenter.load_state_dict(networks_loading.load_segmenter(package).state_dict())
+        segmenter.load_state_dict(loading.load_segmenter(package).state_dict())
         first_weights = f"{package.card.id} {package.card.version}"
     optimizer = torch.optim.Adam(segmenter.parameters(), lr=settings.learning_rate)
     average = {k: v.clone() for k, v in segmenter.state_dict().items()}

@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Protocol
 
-from SIFALib import networks_loading
+from SIFALib.networks import devices, loading
 
 if TYPE_CHECKING:
     from SIFALib.imaging.geometry import Volume
     from SIFALib.inference import Options, Progress, Result
     from SIFALib.models.store import ModelPackage, ModelStore
-    from SIFALib.networks import Segmenter
+    from SIFALib.networks.segmenter import Segmenter
 
 
 class Backend(Protocol):
@@ -46,11 +46,11 @@ class LibraryBackend:
     def steps(
         self, volume: Volume, package: ModelPackage, options: Options
     ) -> Generator[Progress, None, Result]:
-        from SIFALib import engine, inference
+        from SIFALib import inference
 
         if self._loaded is None or self._loaded[0] != package.card.sha256:
-            self._loaded = (package.card.sha256, networks_loading.load_segmenter(package))
-        if engine.choose_device(options.device).type == "cpu":
+            self._loaded = (package.card.sha256, loading.load_segmenter(package))
+        if devices.choose_device(options.device).type == "cpu":
             # More slices at once are no faster there, and single ones let the panel answer within a moment.
             options = dataclasses.replace(options, batch_size=1)
         result = yield from inference.segment_steps(volume, self._loaded[1], package.card, options)

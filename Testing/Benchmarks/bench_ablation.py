@@ -23,11 +23,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from bench_real import find, judge, mean_of, summarise
-from SIFALib import networks_loading, phantom, pretraining
+from SIFALib import phantom, pretraining
 from SIFALib.cli import main as sifa
 from SIFALib.imaging import metrics
 from SIFALib.inference import NoHeartFound, Options, segment
 from SIFALib.models import store as models
+from SIFALib.networks import loading
 from SIFALib.phantom.conditions import draw_person
 from SIFALib.phantom_slices import make_anatomies
 from SIFALib.pretraining import Settings
@@ -166,7 +167,7 @@ def healthy_adults(count: int) -> list[int]:
 def on_real(model: Path, data: Path, facts: dict, modalities: tuple[str, ...] = MODALITIES) -> dict:
     """Mean Dice over data sets and structures, by modality."""
     package = models.read_package(model)
-    segmenter = networks_loading.load_segmenter(package)
+    segmenter = loading.load_segmenter(package)
     pictures = model.parent / "pictures"
     pictures.mkdir(exist_ok=True)
     found = {}
@@ -222,7 +223,7 @@ def done(arguments: list[str]) -> None:
 
 def planes(package: models.ModelPackage, count: int) -> dict[str, float]:
     """Mean Dice on whole phantoms, looked at in one plane and in three."""
-    segmenter = networks_loading.load_segmenter(package)
+    segmenter = loading.load_segmenter(package)
     found = {}
     for views in ("one", "three"):
         dice = []

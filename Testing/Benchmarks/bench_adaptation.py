@@ -40,14 +40,15 @@ sys.path.insert(0, str(ROOT / "SIFASegmentation"))
 
 import adaptation_table  # noqa: E402
 from adaptation_table import mean_dice  # noqa: E402
-from SIFALib import adaptation, label_free, networks_loading  # noqa: E402
+from SIFALib import adaptation, label_free  # noqa: E402
 from SIFALib.datasets import Augmentation, DataSettings, Domains, Slices, prepare, view  # noqa: E402
 from SIFALib.imaging import metrics  # noqa: E402
 from SIFALib.method import Method  # noqa: E402
 from SIFALib.models import store  # noqa: E402
 from SIFALib.models.card import Preprocessing  # noqa: E402
 from SIFALib.models.structures import STRUCTURES  # noqa: E402
-from SIFALib.networks import Segmenter  # noqa: E402
+from SIFALib.networks import loading  # noqa: E402
+from SIFALib.networks.segmenter import Segmenter  # noqa: E402
 from SIFALib.runs import best, checkpoints, events, run_folder, status  # noqa: E402
 from SIFALib.runs.configuration import Configuration  # noqa: E402
 from SIFALib.runs.run_folder import RunFolder  # noqa: E402
@@ -358,7 +359,7 @@ def _judged(
 
 
 def _start_weights(folder: str) -> Mapping[str, torch.Tensor]:
-    return networks_loading.load_segmenter(store.read_package(folder)).state_dict()
+    return loading.load_segmenter(store.read_package(folder)).state_dict()
 
 
 def _domains(settings: DataSettings, cache: str) -> Domains:

@@ -25,11 +25,12 @@ from pathlib import Path
 import numpy as np
 from bench_real import find
 from heart_scenarios import SCENARIOS, SPACING_MM, Case, draw
-from SIFALib import inference, networks_loading
+from SIFALib import inference
 from SIFALib.imaging import reading
 from SIFALib.imaging.geometry import Volume
 from SIFALib.job import Job, Options
 from SIFALib.models import store
+from SIFALib.networks import loading
 from SIFALib.phantom_slices import make_anatomies
 from SIFALib.search import NoHeartFound, find_heart
 
@@ -51,7 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "heart.json")
     options = parser.parse_args()
     package = find(options.model)
-    segmenter = networks_loading.load_segmenter(package)
+    segmenter = loading.load_segmenter(package)
     rows = earlier(options.out, package.card.sha256)
     seeds = range(FIRST_SEED, FIRST_SEED + options.anatomies)
     for number in range(options.cases):

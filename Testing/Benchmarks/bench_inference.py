@@ -34,13 +34,14 @@ from unittest import mock
 import numpy as np
 import SimpleITK as sitk
 import torch
-from SIFALib import engine, inference, networks_loading, phantom
+from SIFALib import inference, phantom
 from SIFALib.cli_run import NO_HEART
 from SIFALib.imaging import metrics, reading, seg_nrrd, writing
 from SIFALib.imaging.geometry import Volume
 from SIFALib.models import store
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.networks import Segmenter
+from SIFALib.networks import devices, engine, loading
+from SIFALib.networks.segmenter import Segmenter
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "Testing" / "Benchmarks" / "results"
@@ -64,8 +65,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=RESULTS / "inference.json")
     options = parser.parse_args()
 
-    device = engine.choose_device(options.device)
-    dtype = engine.choose_precision(options.precision, device)
+    device = devices.choose_device(options.device)
+    dtype = devices.choose_precision(options.precision, device)
     result: dict = {
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
@@ -189,7 +190,7 @@ def whole_volume(
     case = phantom.make(seed=1, modality="ct", spacing_mm=1.5)
     path = scratch / "phantom.nii.gz"
     writing.write(case.image, path)
-    segmenter = networks_loading.load_segmenter(package)
+    segmenter = loading.load_segmenter(package)
     computed = {"gmac": 0.0, "seconds": 0.0}
     probabilities = engine.Engine.probabilities
 
@@ -326,14 +327,14 @@ def run(command: list[str]) -> tuple[int, float, float]:
 
 def precision(package: store.ModelPackage, trained: bool, device: torch.device, scratch: Path) -> dict:
     """Labels in bfloat16 against labels in float32, where "auto" would choose bfloat16."""
-    if engine.choose_precision("auto", device) != torch.bfloat16:
+    if devices.choose_precision("auto", device) != torch.bfloat16:
         row = {"bfloat16_fast": False, "note": "not fast here: float32 is used", "passed": True}
         print(f"\nprecision: bfloat16 is {row['note']}; ok")
         return row
     case = phantom.make(seed=1, modality="ct", spacing_mm=1.5)
-    segmenter = networks_loading.load_segmenter(package)
+    segmenter = loading.load_segmenter(package)
     labels = {}
-    for name in engine.PRECISIONS:
+    for name in devices.PRECISIONS:
         options = inference.Options(str(device), name, roi=heart(case.labels))
         labels[name] = inference.segment(case.image, segmenter, package.card, options).labels
     dice = metrics.dice_per_structure(labels["bfloat16"], labels["float32"])

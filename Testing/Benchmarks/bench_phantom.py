@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 from bench_real import find, without_infinity
-from SIFALib import networks_loading, phantom
+from SIFALib import phantom
 from SIFALib.imaging import metrics, pictures
 from SIFALib.inference import NoHeartFound, segment
 from SIFALib.models.structures import STRUCTURES
+from SIFALib.networks import loading
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_SEED = 2_000_000  # training and its validation stay below
@@ -37,7 +38,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     package = find(arguments.model)
-    segmenter = networks_loading.load_segmenter(package)
+    segmenter = loading.load_segmenter(package)
     print(
         f"{'case':14} {'seconds':>8}  " + "  ".join(f"{s.id:>13}" for s in STRUCTURES) + "   (Dice, ASSD mm)"
     )

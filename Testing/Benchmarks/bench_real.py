@@ -25,13 +25,14 @@ from typing import Any
 
 import numpy as np
 from region_growing import grow
-from SIFALib import label_free, networks_loading
+from SIFALib import label_free
 from SIFALib.imaging import metrics, pictures, reading, slices
 from SIFALib.imaging.geometry import Volume
 from SIFALib.inference import NoHeartFound, Options, segment
 from SIFALib.job import Job
 from SIFALib.models import store
 from SIFALib.models.structures import STRUCTURES
+from SIFALib.networks import loading
 
 ROOT = Path(__file__).resolve().parents[2]
 GROWING = "region growing"
@@ -63,7 +64,7 @@ def main() -> None:
     for package in packages:
         folder = arguments.out if len(packages) == 1 else arguments.out / package.card.key
         folder.mkdir(parents=True, exist_ok=True)
-        segmenter = networks_loading.load_segmenter(package)
+        segmenter = loading.load_segmenter(package)
         print(f"\n{package.card.key}")
         rows = []
         for case in facts:

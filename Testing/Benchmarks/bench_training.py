@@ -32,8 +32,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from SIFALib import adaptation, datasets, engine, winograd
+from SIFALib import adaptation, datasets
 from SIFALib.method import PRESETS, SCHEDULES, Method
+from SIFALib.networks import devices, engine, winograd
 from SIFALib.support import malloc
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -71,8 +72,8 @@ def main() -> int:
         print(json.dumps(measure(**json.loads(options.one))))
         return 0
 
-    device = engine.choose_device(options.device)
-    fast = engine.choose_precision("auto", device)
+    device = devices.choose_device(options.device)
+    fast = devices.choose_precision("auto", device)
     precisions = ["float32"] + ["bfloat16"] * (fast is torch.bfloat16)
     result: dict[str, Any] = {
         "machine": platform.processor() or platform.machine(),
@@ -137,7 +138,7 @@ def measure(
     torch.set_num_threads(threads)
     malloc.keep()  # as a training does
     method, _, size = CASES[case]
-    where, dtype = torch.device(device), engine.PRECISIONS[precision]
+    where, dtype = torch.device(device), devices.PRECISIONS[precision]
     settings = data_of(case)
     domains = datasets.prepared(settings, cache)
     method = replace(method, schedule=schedule, authors_quirks=schedule == "faithful")

@@ -20,12 +20,13 @@ from pathlib import Path
 
 import numpy as np
 from bench_real import find, load, middle, scores, without_infinity
-from SIFALib import networks_loading, phantom
+from SIFALib import phantom
 from SIFALib.imaging import metrics
 from SIFALib.imaging.components import bounding_box
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.reading import read
 from SIFALib.inference import NoHeartFound, segment
+from SIFALib.networks import loading
 from SIFALib.phantom.tissues import LABEL_OF_TISSUE
 from SIFALib.phantom_slices import make_anatomies
 from SIFALib.quality import REMARKS
@@ -66,7 +67,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     package = find(arguments.model)
-    segmenter = networks_loading.load_segmenter(package)
+    segmenter = loading.load_segmenter(package)
     rows = []
     for case in cases(arguments):
         rows.append(judge(case, segmenter, package.card))

@@ -23,11 +23,12 @@ import numpy as np
 from bench_real import find, middle
 from scipy.ndimage import maximum_filter
 from scipy.stats import rankdata, spearmanr
-from SIFALib import networks_loading, phantom
+from SIFALib import phantom
 from SIFALib.imaging import metrics, reading
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.inference import NoHeartFound, Options, Result, segment
 from SIFALib.models.structures import STRUCTURES
+from SIFALib.networks import loading
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_SEED = 2_000_000  # training and its validation stay below
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "Testing/Benchmarks/results/uncertainty.json")
     options = parser.parse_args()
     package = find(options.model)
-    segmenter = networks_loading.load_segmenter(package)
+    segmenter = loading.load_segmenter(package)
     wanted = Options(views=options.views, uncertainty=True)
     rows = []
     for kind, name, scan, truth, ids, single in (*phantoms(options.cases), *real(options.data)):

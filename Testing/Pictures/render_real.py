@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
-from SIFALib import networks_loading
 from SIFALib.imaging import pictures, reading
 from SIFALib.inference import segment
 from SIFALib.models import store
+from SIFALib.networks import loading
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "SIFASegmentation" / "Resources" / "Screenshots" / "real-scans.png"
@@ -39,7 +39,7 @@ def main() -> None:
             f"{image(arguments.data, missing[0])} does not exist; give the folder of the real scans with --data."
         )
     package = store.read_package(arguments.model) if arguments.model else store.default_store().default()
-    segmenter = networks_loading.load_segmenter(package)
+    segmenter = loading.load_segmenter(package)
     with tempfile.TemporaryDirectory() as folder:
         columns = []
         for case in CASES:

@@ -18,9 +18,10 @@ sys.path[:0] = [str(ROOT / "SIFASegmentation"), str(ROOT / "Testing" / "Python")
 import tiny_method  # noqa: E402
 import torch  # noqa: E402
 import torch.distributed as dist  # noqa: E402
-from SIFALib import adaptation, ranks  # noqa: E402
+from SIFALib import adaptation  # noqa: E402
 from SIFALib.adaptation import State  # noqa: E402
 from SIFALib.datasets.batches import Batch  # noqa: E402
+from SIFALib.networks import distributed  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 ITERATIONS, BATCH = 3, 4
@@ -39,7 +40,7 @@ def main() -> None:
         dist.init_process_group(
             "gloo", init_method=meeting, rank=rank, world_size=world, timeout=timedelta(seconds=250)
         )
-    assert (ranks.rank(), ranks.world()) == (rank, world)
+    assert (distributed.rank(), distributed.world()) == (rank, world)
     state = tiny_method.start(**json.loads(sys.argv[4]), dtype=torch.float64)
     batches = [
         share(tiny_method.batch(n, BATCH, dtype=torch.float64), rank, world) for n in range(ITERATIONS)

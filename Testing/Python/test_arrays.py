@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from SIFALib import arrays
-from SIFALib.arrays import to_numpy, to_tensor
+from SIFALib.networks import arrays
+from SIFALib.networks.arrays import to_numpy, to_tensor
 
 TYPES = ("float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool")
 

@@ -376,7 +376,7 @@ def test_a_scan_without_a_heart_is_told_with_code_5(bad, tmp_path, capsys):
 
 
 def test_memory_that_runs_out_is_told_with_code_1(bad, model, capsys, monkeypatch):
-    from SIFALib import engine
+    from SIFALib.networks import engine
 
     def too_small(self: engine.Engine, batch: np.ndarray) -> np.ndarray:
         raise engine.OutOfMemory(len(batch), self.device)

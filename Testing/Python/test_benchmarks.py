@@ -13,12 +13,12 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 import torch
-from SIFALib import engine
 from SIFALib.imaging import metrics
 from SIFALib.imaging.checks import check
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.inference import NoHeartFound
 from SIFALib.models.structures import STRUCTURES
+from SIFALib.networks import engine
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "Benchmarks"
 

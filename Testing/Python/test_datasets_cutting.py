@@ -14,7 +14,7 @@ from SIFALib.imaging import slices
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.inference import LOCATE_MARGIN_MM, Options
 from SIFALib.job import Job
-from SIFALib.networks_loading import load_segmenter
+from SIFALib.networks.loading import load_segmenter
 from training_data import PREPROCESSING, SPACING, toy
 
 SETTINGS = DataSettings(source="phantom", target="phantom", preprocessing=PREPROCESSING, size=32)

@@ -12,10 +12,10 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from SIFALib import engine
-from SIFALib.arrays import to_numpy, to_tensor
-from SIFALib.folded import FoldedNetwork, fold
-from SIFALib.networks import ConvNorm, Segmenter
+from SIFALib.networks import devices, engine
+from SIFALib.networks.arrays import to_numpy, to_tensor
+from SIFALib.networks.fused import FoldedNetwork, fold
+from SIFALib.networks.segmenter import ConvNorm, Segmenter
 
 CPU = torch.device("cpu")
 Setter = Callable[[int], None]
@@ -177,35 +177,35 @@ def test_an_error_inside_of_a_thread_reaches_the_caller(torch_threads: Setter) -
 
 
 def test_auto_is_a_device_that_computes() -> None:
-    device = engine.choose_device("auto")
+    device = devices.choose_device("auto")
     assert torch.ones(2, device=device).sum().item() == 2.0
-    assert engine.choose_device("cpu") == CPU
+    assert devices.choose_device("cpu") == CPU
 
 
 @pytest.mark.parametrize("name", ["tpu", "gpu", "cuda:x", "cpu:", "", "cuda:-1"])
 def test_a_device_that_does_not_exist_is_refused_by_name(name: str) -> None:
     with pytest.raises(ValueError, match=f"no device '{name}'; choose auto, cpu, cuda"):
-        engine.choose_device(name)
+        devices.choose_device(name)
 
 
 def test_a_device_that_this_computer_lacks_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"'cuda:99': it finds .*CUDA device.*Choose auto or cpu"):
-        engine.choose_device("cuda:99")
+        devices.choose_device("cuda:99")
 
 
 def test_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert engine.choose_precision("float32", CPU) == torch.float32
+    assert devices.choose_precision("float32", CPU) == torch.float32
     monkeypatch.setattr(engine, "_cpu_has_bfloat16", lambda: False)
-    assert engine.choose_precision("auto", CPU) == torch.float32
+    assert devices.choose_precision("auto", CPU) == torch.float32
     with pytest.raises(ValueError, match=r"far slower in bfloat16.*choose auto or float32"):
-        engine.choose_precision("bfloat16", CPU)
+        devices.choose_precision("bfloat16", CPU)
     monkeypatch.setattr(engine, "_cpu_has_bfloat16", lambda: True)
-    assert engine.choose_precision("auto", CPU) == torch.bfloat16
-    assert engine.choose_precision("auto", torch.device("mps")) == torch.float32
+    assert devices.choose_precision("auto", CPU) == torch.bfloat16
+    assert devices.choose_precision("auto", torch.device("mps")) == torch.float32
     with pytest.raises(ValueError, match=r"'mps' is not made for bfloat16; choose auto or float32\."):
-        engine.choose_precision("bfloat16", torch.device("mps"))
+        devices.choose_precision("bfloat16", torch.device("mps"))
     with pytest.raises(ValueError, match="no precision 'half'"):
-        engine.choose_precision("half", CPU)
+        devices.choose_precision("half", CPU)
 
 
 @pytest.mark.parametrize(("capability", "dtype"), [((7, 5), torch.float32), ((8, 0), torch.bfloat16)])
@@ -214,12 +214,12 @@ def test_precision_follows_the_cuda_generation(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     device = torch.device("cuda")
-    assert engine.choose_precision("auto", device) == dtype
+    assert devices.choose_precision("auto", device) == dtype
     if dtype == torch.float32:
         with pytest.raises(ValueError, match=r"'cuda' is not made for bfloat16; choose auto or float32\."):
-            engine.choose_precision("bfloat16", device)
+            devices.choose_precision("bfloat16", device)
     else:
-        assert engine.choose_precision("bfloat16", device) == dtype
+        assert devices.choose_precision("bfloat16", device) == dtype
 
 
 @pytest.mark.parametrize("tf32", [True, False])
@@ -252,11 +252,11 @@ def test_an_old_torch_without_the_helpers_asks_the_system(monkeypatch: pytest.Mo
         monkeypatch.delattr(torch.cpu, helper, raising=False)
     cpuinfo = tmp_path / "cpuinfo"
     monkeypatch.setattr(engine, "CPU_INFO", cpuinfo)
-    assert not engine._cpu_has_bfloat16()
+    assert not devices._cpu_has_bfloat16()
     cpuinfo.write_text("processor : 0\nflags\t\t: fpu avx2 avx512f\n")
-    assert not engine._cpu_has_bfloat16()
+    assert not devices._cpu_has_bfloat16()
     cpuinfo.write_text("processor : 0\nflags\t\t: fpu avx2 avx512_bf16\n")
-    assert engine._cpu_has_bfloat16()
+    assert devices._cpu_has_bfloat16()
 
 
 def test_bfloat16_where_asked_for_stays_near_float32() -> None:

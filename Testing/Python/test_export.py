@@ -14,10 +14,11 @@ import pytest
 import tiny_models
 import tiny_runs
 import torch
-from SIFALib import adaptation, cli, networks_loading
+from SIFALib import adaptation, cli
 from SIFALib.datasets import DataSettings
 from SIFALib.method import Method
 from SIFALib.models import store as models
+from SIFALib.networks import loading
 from SIFALib.runs import Best, Configuration, RunError, RunFolder, best, checkpoints, create, events, export
 from SIFALib.support.errors import ModelError
 
@@ -60,7 +61,7 @@ def exported(folder: RunFolder, **options: Any) -> models.ModelPackage:
 def test_the_best_segmenter_becomes_a_sound_model_whose_card_says_where_it_comes_from(tmp_path: Path) -> None:
     package = exported(run_folder(tmp_path, {0: 0.5, 100: 0.62, 200: 0.71, 300: 0.66}))
     models.verify(package)
-    weights = networks_loading.load_segmenter(package).state_dict()
+    weights = loading.load_segmenter(package).state_dict()
     for name, values in tiny_models.state(seed=200).items():
         np.testing.assert_array_equal(weights[name].numpy(), values.astype(np.float16).astype(np.float32))
     card = package.card
@@ -103,7 +104,7 @@ def test_one_that_scores_worse_than_its_starting_point_is_refused_with_the_numbe
     assert not (tmp_path / "package").exists()
     package = exported(folder, checkpoint=100, force=True)
     assert "Score without target labels: 0.500" in package.card.trained_on
-    weights = networks_loading.load_segmenter(package).state_dict()["encoder.r5.c1.conv.weight"]
+    weights = loading.load_segmenter(package).state_dict()["encoder.r5.c1.conv.weight"]
     assert torch.equal(weights, state.average["encoder.r5.c1.conv.weight"].half().float())
 
 
@@ -240,4 +241,4 @@ def test_a_real_run_is_judged_exported_and_segments(tmp_path: Path) -> None:
     assert kept is not None and f"{kept.value:.3f}" in package.card.trained_on
     assert package.card.preprocessing == tiny_runs.configuration(tmp_path).data.preprocessing
     assert json.loads((package.folder / "model.json").read_text())["architecture"]["width"] == 2
-    assert networks_loading.load_segmenter(package)(torch.zeros(1, 1, 32, 32)).shape == (1, 5, 32, 32)
+    assert loading.load_segmenter(package)(torch.zeros(1, 1, 32, 32)).shape == (1, 5, 32, 32)

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
-from SIFALib import calibration, familiarity, networks_loading
+from SIFALib import calibration, familiarity
 from SIFALib.calibration import reference_of
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.slices import choose_plane, slice_grid, whole_box
 from SIFALib.models import store
 from SIFALib.models.card import DiceCurve, Familiarity, ModelCard, feature_count
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.networks import Segmenter
+from SIFALib.networks import loading
+from SIFALib.networks.segmenter import Segmenter
 from SIFALib.quality import Flag
 from SIFALib.support.errors import ModelError
 
@@ -244,7 +245,7 @@ def test_one_call_gives_a_model_its_reference_and_leaves_its_weights_alone(tmp_p
     before = package.weights.read_bytes()
     anatomies = load_anatomies(tmp_path / "anatomies")
     made = calibration.calibrate(
-        networks_loading.load_segmenter(package), 64, anatomies, anatomies, fit=20, held_out=4, shapes=(12, 2)
+        loading.load_segmenter(package), 64, anatomies, anatomies, fit=20, held_out=4, shapes=(12, 2)
     )
     curve = DiceCurve("4 structures", 0.5, 2.0)
     after = calibration.write(package, made, curve)

@@ -19,11 +19,11 @@ import pytest
 import tiny_models
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from SIFALib import networks_loading
 from SIFALib.models import archive as model_archive
 from SIFALib.models import store as models
 from SIFALib.models import weights
 from SIFALib.models.store import ModelError, ModelStore
+from SIFALib.networks import loading
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_one_changed_bit_is_found_when_a_model_in_use_is_loaded(store, package):
     data = bytearray(installed.weights.read_bytes())
     data[len(data) // 2] ^= 1
     installed.weights.write_bytes(data)
-    for use in (models.verify, networks_loading.load_segmenter):
+    for use in (models.verify, loading.load_segmenter):
         with pytest.raises(ModelError, match="SHA-256"):
             use(installed)
     with pytest.raises(ModelError, match="SHA-256"):
@@ -264,7 +264,7 @@ def test_linked_weights_in_the_store_are_refused_when_loaded(store, package):
     installed.weights.rename(elsewhere)
     installed.weights.symlink_to(elsewhere)
     with pytest.raises(ModelError, match="no ordinary file"):
-        networks_loading.load_segmenter(installed)
+        loading.load_segmenter(installed)
 
 
 def test_a_zip_bomb_that_admits_its_size_is_refused_before_it_unfolds(store, package):

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
-from SIFALib import engine
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.intensity import intensity_rule, looks_like_hounsfield
 from SIFALib.inference import NoHeartFound, Options, segment, segment_steps
 from SIFALib.models import store
 from SIFALib.models.store import ModelCard
-from SIFALib.networks import Segmenter
+from SIFALib.networks import devices, engine
+from SIFALib.networks.segmenter import Segmenter
 from SIFALib.support.errors import VolumeError
 from test_slices import tilted
 
@@ -227,7 +227,7 @@ def test_weights_that_do_not_fit_a_gpu_go_to_the_cpu(monkeypatch: pytest.MonkeyP
             raise engine.OutOfMemory(0, device)
         return Reader()
 
-    choose = engine.choose_device
+    choose = devices.choose_device
     monkeypatch.setattr(engine, "prepare", prepare)
     monkeypatch.setattr(
         engine, "choose_device", lambda n: torch.device("cuda:0") if n == "auto" else choose(n)

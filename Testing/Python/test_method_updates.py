@@ -13,7 +13,7 @@ from SIFALib import adaptation, faithful_schedule, shared_schedule
 from SIFALib.adaptation import State
 from SIFALib.method import OBJECTIVES, SCHEDULES
 from SIFALib.models.card import VARIANTS
-from SIFALib.networks import BatchNorm
+from SIFALib.networks.segmenter import BatchNorm
 from tiny_method import NO_CHANCE
 
 pytestmark = pytest.mark.usefixtures("one_thread")

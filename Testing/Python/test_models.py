@@ -14,13 +14,13 @@ import pytest
 import tiny_models
 from hypothesis import given
 from hypothesis import strategies as st
-from SIFALib import networks_loading
 from SIFALib.models import card as model_card
 from SIFALib.models import store as models
 from SIFALib.models.card import ModelCard
 from SIFALib.models.store import ModelError, ModelStore
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.models.weights import tensor_shapes
+from SIFALib.networks import loading
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_versions_are_ordered_as_semver_orders_them():
 @pytest.mark.parametrize(("variant", "channels"), [("tmi2020", 1), ("aaai2019", 3)])
 @pytest.mark.parametrize("width", [2, 8])
 def test_the_names_and_shapes_known_without_torch_are_those_of_the_network(variant, channels, width):
-    from SIFALib.networks import Segmenter
+    from SIFALib.networks.segmenter import Segmenter
 
     shapes = tensor_shapes(
         models.Architecture(variant=variant, width=width, classes=4, input_channels=channels)
@@ -180,12 +180,12 @@ def test_the_names_and_shapes_known_without_torch_are_those_of_the_network(varia
 
 def test_a_loaded_network_computes_what_the_written_one_computed(tmp_path):
     import torch
-    from SIFALib.networks import Segmenter
+    from SIFALib.networks.segmenter import Segmenter
 
     torch.manual_seed(0)
     written = Segmenter(width=2).half().float().eval()  # values that float16 holds exactly
     package = models.write_package(tmp_path / "new", written.state_dict(), **tiny_models.card_fields())
-    loaded = networks_loading.load_segmenter(models.read_package(package.folder))
+    loaded = loading.load_segmenter(models.read_package(package.folder))
     image = torch.randn(1, 1, 32, 32)
     with torch.no_grad():
         assert torch.equal(loaded(image), written(image))
@@ -250,7 +250,7 @@ def test_an_imported_version_stands_beside_the_older_one_and_is_preferred(store,
     assert store.get("tiny").card.version == "1.10.0"
     assert store.get("tiny@1.9.0").folder.name == "own-copy"
     assert store.get("tiny", "1.0.0").folder.parent == store.bundled
-    networks_loading.load_segmenter(store.get("tiny@1.0.0"))
+    loading.load_segmenter(store.get("tiny@1.0.0"))
 
 
 def test_the_default_is_the_bundled_model_in_its_newest_version(store, tmp_path):

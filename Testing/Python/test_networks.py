@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from golden import recipe
-from SIFALib.arrays import to_numpy, to_tensor
-from SIFALib.networks import (
+from SIFALib.networks.arrays import to_numpy, to_tensor
+from SIFALib.networks.segmenter import (
     INIT_STD,
     VARIANTS,
     Encoder,
@@ -19,7 +19,7 @@ from SIFALib.networks import (
     Segmenter,
     legacy_bilinear_resize,
 )
-from SIFALib.tf_names import tf_name_map
+from SIFALib.networks.tensorflow.names import tf_name_map
 
 INFERENCE = ("encoder.", "segmentation_head.")
 

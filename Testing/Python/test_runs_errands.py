@@ -12,10 +12,11 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 import tiny_runs
-from SIFALib import cli, networks_loading
+from SIFALib import cli
 from SIFALib.datasets import DataError, DataSettings
 from SIFALib.imaging import reading
 from SIFALib.models import store
+from SIFALib.networks import loading
 from SIFALib.runs import Best, RunError, RunFolder, best, create, errands, needs
 from SIFALib.runs.configuration import new_run_file
 from SIFALib.runs.needs import GIB, Needs
@@ -76,9 +77,7 @@ def test_two_models_are_compared_scan_by_scan(scans: Path, tmp_path: Path):
 
 
 def models_state(package: store.ModelPackage) -> dict[str, np.ndarray]:
-    return {
-        name: value.numpy() for name, value in networks_loading.load_segmenter(package).state_dict().items()
-    }
+    return {name: value.numpy() for name, value in loading.load_segmenter(package).state_dict().items()}
 
 
 def test_a_run_travels_with_its_scans_and_without_their_names(scans: Path, tmp_path: Path):

@@ -19,8 +19,9 @@ import SimpleITK as sitk
 import tiny_models
 import tiny_runs
 import torch
-from SIFALib import label_free, networks_loading, runs
+from SIFALib import label_free, runs
 from SIFALib.models import store
+from SIFALib.networks import loading
 from SIFALib.runs import best, checkpoints, configuration, control, events
 from SIFALib.runs.loop import train
 
@@ -309,7 +310,7 @@ def test_a_changed_configuration_is_refused_by_the_checkpoint(scans: Path, tmp_p
 
 
 def test_a_start_model_is_judged_before_it_is_changed(scans: Path, tmp_path: Path):
-    from SIFALib.networks import Segmenter
+    from SIFALib.networks.segmenter import Segmenter
 
     torch.manual_seed(3)
     state = Segmenter("tmi2020", 2).state_dict()
@@ -323,7 +324,7 @@ def test_a_start_model_is_judged_before_it_is_changed(scans: Path, tmp_path: Pat
     assert train(run) == "finished"
     scores = [e["iteration"] for e in events.read(run / "events.jsonl") if e["kind"] == "score"]
     assert scores == [0, 2]
-    weights = networks_loading.load_segmenter(package).state_dict()
+    weights = loading.load_segmenter(package).state_dict()
     other = new(scans, tmp_path / "other", iterations=2, start_model=str(package.folder), method=tiny_runs.supervised(
         segmentation_rate=1e-12, average_decay=0.0))  # fmt: skip
     assert train(other) == "finished"

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from SIFALib import engine, search
+from SIFALib import search
 from SIFALib.imaging import slices
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.inference import NoHeartFound, Options, locate, segment
 from SIFALib.job import Job
 from SIFALib.models import store
+from SIFALib.networks import engine
 from test_inference import CARD, Reader, dice
 from test_slices import tilted
 

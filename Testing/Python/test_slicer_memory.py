@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
-from SIFALib import engine
 from SIFALib.models import store
+from SIFALib.networks import devices, engine
 from SIFALib.runs import RunFolder
 from SIFASegmentationLib.Backend import LibraryBackend
 from training_panel import TINY, choose, made_scans, opened, said, start, wait_for
@@ -47,7 +47,7 @@ class FullGpu(engine.Engine):
 @pytest.fixture
 def gpu(monkeypatch):
     """torch finds a GPU, which is full."""
-    device, choose_device, prepare = torch.device("cuda:0"), engine.choose_device, engine.prepare
+    device, choose_device, prepare = torch.device("cuda:0"), devices.choose_device, engine.prepare
 
     def prepared(segmenter, where, dtype=torch.float32):
         made = prepare(segmenter, torch.device("cpu"), torch.float32)

@@ -19,13 +19,14 @@ import slicer
 import tiny_models
 import tiny_runs
 import torch
-from SIFALib import adaptation, networks_loading, phantom
+from SIFALib import adaptation, phantom
 from SIFALib.datasets import DataSettings, batch, prepared
 from SIFALib.datasets.cutting import cut
 from SIFALib.imaging import geometry, metrics, writing
 from SIFALib.method import Method
 from SIFALib.models import store
 from SIFALib.models.card import Preprocessing
+from SIFALib.networks import loading
 from SIFALib.runs import RunFolder, control, launch
 from training_panel import choose, made_scans, new_panel, said, start, wait_for
 
@@ -248,7 +249,7 @@ def start_model(folder: Path) -> store.ModelPackage:
 @torch.inference_mode()
 def mean_dice(package: store.ModelPackage, persons: range) -> float:
     """Over all structures on the other scanner's scans of these persons, each pooled over the slices."""
-    segmenter, found, truth = networks_loading.load_segmenter(package), [], []
+    segmenter, found, truth = loading.load_segmenter(package), [], []
     for seed in persons:
         made = phantom.make(seed, "ct", 3.0)
         settings = DataSettings("phantom:ct", "phantom:ct", preprocessing=GRID, size=SIDE)

@@ -11,13 +11,15 @@ import torch
 from golden import recipe
 from hypothesis import given
 from hypothesis import strategies as st
-from SIFALib import cli, networks_loading, tf_checkpoint
+from SIFALib import cli
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.intensity import intensity_rule
 from SIFALib.models import store as models
 from SIFALib.models.card import Preprocessing
+from SIFALib.networks import loading
+from SIFALib.networks.tensorflow import checkpoint
+from SIFALib.networks.tensorflow.bundle import read_bundle, read_variable
 from SIFALib.support.errors import ModelError
-from SIFALib.tf_bundle import read_bundle, read_variable
 
 SAVED = Path(__file__).parent / "golden" / "checkpoints"  # indices that TensorFlow's saver wrote
 STATE = {"beta1_power": 0.5, "beta1_power_1": 0.9, "beta2_power": 0.999, "beta2_power_1": 0.999}
@@ -52,15 +54,15 @@ def test_a_real_checkpoint_without_all_of_the_segmenter_is_refused_by_what_is_mi
     with pytest.raises(
         ModelError, match=r"144 of the 160 variables .* missing, Model/e_B/c2/Conv/weights for one"
     ):
-        tf_checkpoint.inspect(real_checkpoint(tmp_path, "v1"))
+        checkpoint.inspect(real_checkpoint(tmp_path, "v1"))
 
 
 def test_a_checkpoint_of_full_size_becomes_a_model_that_computes_the_same(tmp_path: Path, capsys) -> None:
     original = recipe.segmenter("tmi2020")
     prefix = tf_bundles.write(tmp_path / "sifa-19999", tf_bundles.variables_of(original))
     assert prefix.with_suffix(".data-00000-of-00001").stat().st_size > 110e6
-    found = tf_checkpoint.inspect(prefix)
-    state = tf_checkpoint.segmenter_state(found)
+    found = checkpoint.inspect(prefix)
+    state = checkpoint.segmenter_state(found)
     assert (found.architecture.variant, found.architecture.width, found.architecture.classes) == (
         "tmi2020",
         16,
@@ -80,7 +82,7 @@ def test_a_checkpoint_of_full_size_becomes_a_model_that_computes_the_same(tmp_pa
     assert package.card.preprocessing.zscore_range == (-2.8, 3.2)
     x = torch.tensor(recipe.images("img_B", 1)[:, :96, :96].transpose(0, 3, 1, 2))
     with torch.inference_mode():
-        theirs, ours = original(x).softmax(1), networks_loading.load_segmenter(package)(x).softmax(1)
+        theirs, ours = original(x).softmax(1), loading.load_segmenter(package)(x).softmax(1)
     assert (theirs - ours).abs().max() < 0.05  # half precision on disk
     assert (theirs.argmax(1) == ours.argmax(1)).float().mean() > 0.98
 
@@ -88,9 +90,9 @@ def test_a_checkpoint_of_full_size_becomes_a_model_that_computes_the_same(tmp_pa
 @pytest.mark.parametrize("variant", ["tmi2020", "aaai2019"])
 def test_paper_width_and_classes_are_told_by_the_shapes(tmp_path: Path, variant: str) -> None:
     segmenter, architecture = tf_bundles.small(variant)
-    found = tf_checkpoint.inspect(tf_bundles.write(tmp_path / "sifa-299", tf_bundles.variables_of(segmenter)))
+    found = checkpoint.inspect(tf_bundles.write(tmp_path / "sifa-299", tf_bundles.variables_of(segmenter)))
     assert found.architecture == architecture
-    state = tf_checkpoint.segmenter_state(found)
+    state = checkpoint.segmenter_state(found)
     for name, values in segmenter.state_dict().items():
         np.testing.assert_array_equal(state[name], values.numpy())
 
@@ -102,7 +104,7 @@ def test_paper_width_and_classes_are_told_by_the_shapes(tmp_path: Path, variant:
 def test_grey_values_reach_the_network_as_the_authors_made_them(
     modality: str, statistics: str, span: tuple[float, float]
 ) -> None:
-    preprocessing = tf_checkpoint.preprocessing(modality, statistics)
+    preprocessing = checkpoint.preprocessing(modality, statistics)
     rng = np.random.default_rng(0)
     array = rng.normal(100, 40, (20, 30, 30)).astype(np.float32)
     volume = Volume(array, Geometry((30, 30, 20), (0, 0, 0), (1, 1, 1)))
@@ -134,7 +136,7 @@ def variables() -> dict[str, np.ndarray]:
 
 def refused(prefix: Path, match: str) -> None:
     with pytest.raises(ModelError, match=match) as caught:
-        tf_checkpoint.segmenter_state(tf_checkpoint.inspect(prefix))
+        checkpoint.segmenter_state(checkpoint.inspect(prefix))
     assert str(prefix) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -266,7 +268,7 @@ def test_no_bytes_at_all_raise_anything_but_a_sentence(
     (folder / "x.index").write_bytes(table)
     (folder / "x.data-00000-of-00001").write_bytes(b"")
     with pytest.raises(ModelError):
-        tf_checkpoint.segmenter_state(tf_checkpoint.inspect(folder / "x"))
+        checkpoint.segmenter_state(checkpoint.inspect(folder / "x"))
 
 
 def test_any_of_its_names_leads_to_a_checkpoint_and_what_is_none_is_refused(

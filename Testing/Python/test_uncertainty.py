@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from SIFALib import engine, uncertainty
+from SIFALib import uncertainty
 from SIFALib.cli import main
 from SIFALib.imaging.geometry import Geometry
 from SIFALib.inference import Options, segment
 from SIFALib.models.card import DiceCurve
+from SIFALib.networks import engine
 from SIFALib.support.schema import RecordError
 from test_inference import Reader, dice, drawing, reader  # noqa: F401  (reader is a fixture)
 from test_views import BALL, SMALL, smooth

@@ -9,13 +9,14 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from SIFALib import engine, views
+from SIFALib import views
 from SIFALib.imaging import slices
 from SIFALib.imaging.geometry import Geometry
 from SIFALib.imaging.slices import SliceGrid
 from SIFALib.inference import Options, segment, segment_steps
 from SIFALib.models import store
-from SIFALib.networks import Segmenter
+from SIFALib.networks import engine
+from SIFALib.networks.segmenter import Segmenter
 from test_inference import BLOOD, CARD, GRID, Reader, dice, drawing, reader  # noqa: F401  (reader is a fixture)
 from test_slices import tilted
 

@@ -6,8 +6,9 @@ import pytest
 import tiny_method
 import torch
 import torch.nn.functional as F
-from SIFALib import adaptation, winograd
-from SIFALib.networks import ConvNorm
+from SIFALib import adaptation
+from SIFALib.networks import winograd
+from SIFALib.networks.segmenter import ConvNorm
 from torch import Tensor
 
 

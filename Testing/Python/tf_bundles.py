@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 from SIFALib.models.card import Architecture
-from SIFALib.networks import Segmenter
+from SIFALib.networks.segmenter import Segmenter
+from SIFALib.networks.tensorflow.names import tf_name_map
 from SIFALib.support.crc32c import masked_crc32c
-from SIFALib.tf_names import tf_name_map
 
 MAGIC = bytes.fromhex("57fb808b247547db")
 RESTART = 16  # entries between two that spell out their whole key

@@ -132,7 +132,7 @@ def result_of(run: Path) -> dict[str, Any]:
 def digest(content: Any) -> Any:
     """The same nested thing with the bytes of every tensor."""
     if hasattr(content, "untyped_storage"):
-        from SIFALib.arrays import to_numpy
+        from SIFALib.networks.arrays import to_numpy
 
         array = to_numpy(content.contiguous())
         return (str(content.dtype), tuple(content.shape), array.tobytes())

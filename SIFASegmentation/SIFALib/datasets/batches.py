@@ -50,7 +50,7 @@ def batch(
 
     All shares are equal: only then is the mean over the processes the mean over the batch. ValueError otherwise.
     """
-    from ..arrays import to_tensor
+    from ..networks.arrays import to_tensor
 
     if world < 1 or size < 1 or size % world:
         raise ValueError(f"A batch of {size} slices cannot be shared by {world} processes; name a multiple.")
@@ -87,7 +87,7 @@ def _drawn(
 
 def view(slices: Slices, which: np.ndarray | list[int] | slice, size: int) -> tuple[Tensor, Tensor | None]:
     """The middles of chosen slices as they are: images [N, 1, size, size], labels [N, size, size] or None."""
-    from ..arrays import to_tensor
+    from ..networks.arrays import to_tensor
 
     index = np.arange(len(slices))[which]
     images = np.stack([centre(slices.images[int(i)], size) for i in index])[:, None]

@@ -121,7 +121,7 @@ def write_package(folder: str | os.PathLike, state: Mapping[str, Any], **card: A
 def _array(value: Any) -> np.ndarray:
     if isinstance(value, np.ndarray):
         return value
-    from .. import arrays
+    from ..networks import arrays
 
     return arrays.to_numpy(value.detach().float().cpu())
 

@@ -7,11 +7,12 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from .. import inference, networks_loading
+from .. import inference
 from ..datasets import PHANTOMS, DataError, sources
 from ..imaging import metrics, reading, writing
 from ..inference import NoHeartFound, Options, Result
 from ..models import store
+from ..networks import loading
 from ..support.progress import Progress
 from . import export
 from .run_folder import RunFolder
@@ -32,7 +33,7 @@ def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, di
     before = store.read_package(request["model"])
     after = export.export(run, folder / "after", "after", force=True)
     packages = dict(zip(WHICH, (before, after), strict=True))
-    networks = {which: networks_loading.load_segmenter(package) for which, package in packages.items()}
+    networks = {which: loading.load_segmenter(package) for which, package in packages.items()}
     scans, total = [], 2.0 * len(paths)
     for number, path in enumerate(paths):
         scan = reading.read(path)

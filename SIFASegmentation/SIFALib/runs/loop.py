@@ -15,8 +15,9 @@ from pathlib import Path
 
 import torch
 
-from .. import adaptation, datasets, engine
+from .. import adaptation, datasets
 from ..datasets import Domains, Slices
+from ..networks import devices
 from ..support import malloc
 from ..support.errors import RunError
 from . import checkpoints, events, failures
@@ -70,7 +71,7 @@ def run(path: str | os.PathLike) -> End:
 def _iterate(session: Session) -> str:
     """The whole training; how it ended."""
     c, together = session.configuration, session.together
-    precision = engine.choose_precision(c.precision, together.device)
+    precision = devices.choose_precision(c.precision, together.device)
     with _computing(c.threads):
         start_model = StartModel(c)
         domains = _prepare(session, start_model)

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from .. import adaptation, datasets
-from ..arrays import to_numpy
 from ..imaging import pictures
 from ..models.structures import Structure, structures_of
+from ..networks.arrays import to_numpy
 
 if TYPE_CHECKING:
     from ..datasets import Domains, Slices

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import adaptation
-from ..arrays import to_numpy
+from ..networks.arrays import to_numpy
 from ..support import files, lock
 from ..support.processes import this_process
 from . import best as best_file

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from .. import inference, networks_loading
+from .. import inference
 from ..datasets.cutting import Locator
 from ..imaging.geometry import Volume
+from ..networks import loading
 from .beforehand import start_package
 from .configuration import Configuration
 
@@ -19,7 +20,7 @@ class StartModel:
         self.package = start_package(configuration)
         if self.package is None:
             return
-        self.segmenter = networks_loading.load_segmenter(self.package)
+        self.segmenter = loading.load_segmenter(self.package)
 
     def weights(self) -> dict[str, Tensor] | None:
         """The segmenter's state, or None."""

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from .. import adaptation, engine
-from ..arrays import to_tensor
+from .. import adaptation
 from ..datasets import Batch, phantoms
 from ..datasets.settings import PHANTOMS
+from ..networks import devices
+from ..networks.arrays import to_tensor
 from ..support.progress import Progress
 from .configuration import Configuration, read_settings
 
@@ -30,8 +31,8 @@ def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, di
     """
     configuration = read_settings(request["configuration"], "The request")
     yield Progress("Timing iterations", 0.0)
-    device = engine.choose_device(configuration.device)
-    precision = engine.choose_precision(configuration.precision, device)
+    device = devices.choose_device(configuration.device)
+    precision = devices.choose_precision(configuration.precision, device)
     before = torch.get_num_threads()
     torch.set_num_threads(configuration.threads or before)
     state = adaptation.start(configuration.method, 0, max(1, configuration.iterations), None, device)

@@ -18,8 +18,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from .. import engine
 from ..adaptation import State
+from ..networks import devices
 from ..support.errors import RunError
 
 PATIENCE = timedelta(days=7)  # for what the first process does alone
@@ -79,7 +79,7 @@ def joined(device: str, timeout: timedelta = TIMEOUT) -> Iterator[Together]:
     """Join the processes that torchrun started, if it did, on the device of that name. RunError if there is none."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     try:
-        chosen = engine.choose_device(device) if world == 1 else _device_of_this_process(device)
+        chosen = devices.choose_device(device) if world == 1 else _device_of_this_process(device)
     except ValueError as error:
         raise RunError(str(error)) from None
     if world == 1:
@@ -97,8 +97,8 @@ def joined(device: str, timeout: timedelta = TIMEOUT) -> Iterator[Together]:
 
 def _device_of_this_process(name: str) -> torch.device:
     """The GPU of this process's number on its computer, if GPUs are meant."""
-    chosen = engine.choose_device(name)
+    chosen = devices.choose_device(name)
     if chosen.type == "cuda":
-        chosen = engine.choose_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
+        chosen = devices.choose_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
         torch.cuda.set_device(chosen)
     return chosen

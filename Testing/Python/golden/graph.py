@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from SIFALib import adaptation, losses
 from SIFALib.adaptation import State
-from SIFALib.arrays import to_tensor
 from SIFALib.datasets.batches import Batch
 from SIFALib.method import PRESETS
-from SIFALib.tf_names import tf_name_map, tf_names
+from SIFALib.networks.arrays import to_tensor
+from SIFALib.networks.tensorflow.names import tf_name_map, tf_names
 from torch import Tensor
 
 from . import recipe

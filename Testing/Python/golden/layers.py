@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from SIFALib.arrays import to_numpy, to_tensor
-from SIFALib.generators import InstanceBlock, InstanceNorm
-from SIFALib.networks import BatchNorm, ResidualBlock
+from SIFALib.networks.arrays import to_numpy, to_tensor
+from SIFALib.networks.generators import InstanceBlock, InstanceNorm
+from SIFALib.networks.segmenter import BatchNorm, ResidualBlock
 from torch import Tensor, nn
 
 from . import recipe

@@ -14,7 +14,7 @@ import torch
 from SIFALib import adaptation, faithful_schedule, losses, shared_schedule
 from SIFALib.adaptation import State
 from SIFALib.datasets.batches import Batch
-from SIFALib.tf_names import TF_NETWORKS, tf_name_map, tf_names
+from SIFALib.networks.tensorflow.names import TF_NETWORKS, tf_name_map, tf_names
 from torch import Tensor
 
 from .graph import batch, outputs_of, terms

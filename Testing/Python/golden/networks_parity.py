@@ -7,9 +7,9 @@ from copy import deepcopy
 
 import numpy as np
 import torch
-from SIFALib.arrays import to_numpy
-from SIFALib.networks import VARIANTS, ConvNorm, Segmenter
-from SIFALib.tf_names import TF_NETWORKS, tf_name_map, tf_names
+from SIFALib.networks.arrays import to_numpy
+from SIFALib.networks.segmenter import VARIANTS, ConvNorm, Segmenter
+from SIFALib.networks.tensorflow.names import TF_NETWORKS, tf_name_map, tf_names
 from torch import Tensor, nn
 
 from . import recipe

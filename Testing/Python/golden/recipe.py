@@ -13,11 +13,11 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from SIFALib.arrays import to_tensor
-from SIFALib.discriminators import Discriminator
-from SIFALib.generators import Decoder, Generator
-from SIFALib.networks import VARIANTS, Segmenter
-from SIFALib.tf_names import tf_name_map, tf_names
+from SIFALib.networks.arrays import to_tensor
+from SIFALib.networks.discriminators import Discriminator
+from SIFALib.networks.generators import Decoder, Generator
+from SIFALib.networks.segmenter import VARIANTS, Segmenter
+from SIFALib.networks.tensorflow.names import tf_name_map, tf_names
 from torch import nn
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -104,14 +104,14 @@ def segmenter(variant: str, **options: float) -> Segmenter:
 
 
 def networks_beside_the_segmenter(variant: str) -> list[str]:
-    """Names as in `SIFALib.tf_names`."""
+    """Names as in `SIFALib.networks.tensorflow.names`."""
     lower = ["discriminator_prediction_ll"] if VARIANTS[variant].deep_supervision else []
     discriminators = ["discriminator_source", "discriminator_target", "discriminator_prediction", *lower]
     return ["generator", "decoder", *discriminators]
 
 
 def network(variant: str, name: str) -> nn.Module:
-    """One of the other networks, paper-sized, without dropout; `name` as in `SIFALib.tf_names`."""
+    """One of the other networks, paper-sized, without dropout; `name` as in `SIFALib.networks.tensorflow.names`."""
     if name == "generator":
         made: nn.Module = Generator(VARIANTS[variant].in_channels)
     elif name == "decoder":

@@ -16,21 +16,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .arrays import to_numpy, to_tensor
-from .folded import FoldedNetwork
-from .networks import REDUCTION, Segmenter, check_image_batch
-
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-CPU_INFO = Path("/proc/cpuinfo")
-FAST_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
-"""What makes a CPU multiply bfloat16 faster than float32 (Linux's names); without, it is 100 times slower."""
+from .fused import FoldedNetwork
+from .segmenter import REDUCTION, Segmenter, check_image_batch
 
 CPU_CALL_SECONDS = 0.4
 """How long one call on the CPU should take at most, so that a caller can show progress and be cancelled."""
@@ -49,47 +42,6 @@ class OutOfMemory(RuntimeError):
         what = f"{batch} slice(s) at once do" if batch else "The weights of the network do"
         super().__init__(f"{what} not fit into the memory of the device '{device}'.")
         self.batch = batch
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """The torch device of that name; "auto": CUDA, else Apple's MPS, else the CPU.
-
-    Raises ValueError for an unknown name and for a device that this computer, or this torch, does not have.
-    """
-    if name == "auto":
-        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        return torch.device(kind)
-    kind, colon, number = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (colon and not number.isdecimal()):
-        raise ValueError(f"There is no device '{name}'; choose auto, cpu, cuda, cuda:0 or mps.")
-    if kind == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if int(number or 0) >= count:
-            found = f"it finds {count} CUDA device(s), from cuda:0 on" if count else "it finds no CUDA device"
-            raise ValueError(f"torch cannot compute on '{name}': {found}. Choose auto or cpu.")
-        return torch.device(name)
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise ValueError(f"torch cannot compute on '{name}': it finds no Apple GPU. Choose auto or cpu.")
-    return torch.device(kind)
-
-
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """The number format of the convolutions; "auto": bfloat16 where the device is made for it, else float32.
-
-    Raises ValueError for an unknown name, and for bfloat16 on a device that is not made for it: a CPU would
-    take hundreds of times longer, older GPUs and Apple's lack parts of it.
-    """
-    if name == "auto":
-        return torch.bfloat16 if _fast_bfloat16(device) else torch.float32
-    if name not in PRECISIONS:
-        raise ValueError(f"There is no precision '{name}'; choose auto, {' or '.join(PRECISIONS)}.")
-    if name == "bfloat16" and not _fast_bfloat16(device):
-        if device.type == "cpu":
-            reason = "This processor computes far slower in bfloat16 than in float32"
-        else:
-            reason = f"The device '{device}' is not made for bfloat16"
-        raise ValueError(f"{reason}; choose auto or float32.")
-    return PRECISIONS[name]
 
 
 def prepare(segmenter: Segmenter, device: torch.device, dtype: torch.dtype = torch.float32) -> Engine:
@@ -218,26 +170,6 @@ def _on_single_threads(compute: Callable[[int], None], count: int) -> None:
 def _exact_convolutions() -> AbstractContextManager[None]:
     """A context in which cuDNN computes float32 in float32 and repeatably; what was set before returns after."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-
-
-def _fast_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and _cpu_has_bfloat16()
-
-
-def _cpu_has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; where nothing tells (old torch on Windows): no."""
-    for helper in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
-        supported = getattr(torch.cpu, helper, None)
-        if supported is not None and supported():
-            return True
-    try:
-        text = CPU_INFO.read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), "")
-    return not FAST_BFLOAT16_FLAGS.isdisjoint(flags.split())
 
 
 @contextmanager

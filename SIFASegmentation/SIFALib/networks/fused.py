@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .networks import ConvNorm, Segmenter, legacy_bilinear_resize
+from .segmenter import ConvNorm, Segmenter, legacy_bilinear_resize
 
 _BEFORE_POOLING = ("r1", "r2", "r4")
 _PLAIN_BLOCKS = tuple(f"r{n}" for n in range(1, 13))

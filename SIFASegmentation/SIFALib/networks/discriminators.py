@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .generators import INIT_STD, InstanceNorm
-from .networks import truncated_normal_
+from .segmenter import truncated_normal_
 
 LEAK = 0.2  # slope of the leaky ReLU below zero
 KERNEL, PADDING = 4, 2

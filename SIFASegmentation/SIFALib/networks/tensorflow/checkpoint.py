@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .models.card import NORMALISATIONS, Architecture, Preprocessing
-from .models.weights import tensor_shapes
-from .support.errors import ModelError
-from .support.schema import RecordError
-from .tf_bundle import Bundle, read_bundle, read_variable
+from ...models.card import NORMALISATIONS, Architecture, Preprocessing
+from ...models.weights import tensor_shapes
+from ...support.errors import ModelError
+from ...support.schema import RecordError
+from .bundle import Bundle, read_bundle, read_variable
 
 FIRST, HEAD, LOWER_HEAD = (f"Model/{name}/Conv/weights" for name in ("e_B/c1", "s_B/c8", "s_B_ll/c8"))
 NETWORKS = {  # the authors' name -> the papers'
@@ -158,8 +158,8 @@ def _names(architecture: Architecture) -> dict[str, tuple[str, tuple[int, ...]]]
     """Name in our state -> (the authors' variable, axes that transpose it to ours)."""
     import torch
 
-    from .networks import Segmenter
-    from .tf_names import tf_name_map
+    from ..segmenter import Segmenter
+    from .names import tf_name_map
 
     with torch.device("meta"):
         return tf_name_map(Segmenter(architecture.variant, architecture.width, architecture.classes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from .networks import TF_CONV_PERMUTATION, Segmenter
+from ..segmenter import TF_CONV_PERMUTATION, Segmenter
 
 TF_NETWORKS = {
     "encoder": "e_B",

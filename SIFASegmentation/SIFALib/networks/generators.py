@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from . import winograd
-from .networks import truncated_normal_
+from .segmenter import truncated_normal_
 
 INIT_STD = 0.02
 BLOCK_INIT_STD = 0.01  # of the decoder's residual blocks

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .support.crc32c import masked_crc32c
-from .support.errors import ModelError
-from .support.schema import shown
+from ...support.crc32c import masked_crc32c
+from ...support.errors import ModelError
+from ...support.schema import shown
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48  # bytes

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import ranks, winograd
+from . import distributed, winograd
 
 REDUCTION = 8
 """How much coarser the latent grid is than the image: three max poolings."""
@@ -64,13 +64,13 @@ class BatchNorm(nn.BatchNorm2d):
         self.num_batches_tracked = None
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._across(x) if self.training and ranks.world() > 1 else super().forward(x)
+        return self._across(x) if self.training and distributed.world() > 1 else super().forward(x)
 
     def _across(self, x: Tensor) -> Tensor:
         """Training with several processes: statistics of the global batch, as one process would have them."""
         exact = x.to(torch.promote_types(x.dtype, torch.float32))
-        sums = ranks.sum_across(torch.stack([exact.sum((0, 2, 3)), (exact**2).sum((0, 2, 3))]))
-        count = x.shape[0] * x.shape[2] * x.shape[3] * ranks.world()  # every process has as many slices
+        sums = distributed.sum_across(torch.stack([exact.sum((0, 2, 3)), (exact**2).sum((0, 2, 3))]))
+        count = x.shape[0] * x.shape[2] * x.shape[3] * distributed.world()  # every process has as many slices
         mean = sums[0] / count
         variance = (sums[1] / count - mean**2).clamp(min=0.0)
         with torch.no_grad():

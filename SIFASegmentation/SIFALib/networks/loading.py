@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .models import weights as model_weights
-from .models.store import ModelPackage
+from ..models import weights as model_weights
+from ..models.store import ModelPackage
 
 if TYPE_CHECKING:
-    from .networks import Segmenter
+    from .segmenter import Segmenter
 
 
 def load_segmenter(package: ModelPackage) -> Segmenter:
@@ -18,7 +18,7 @@ def load_segmenter(package: ModelPackage) -> Segmenter:
     import torch
 
     from . import arrays
-    from .networks import Segmenter
+    from .segmenter import Segmenter
 
     architecture = package.card.architecture
     tensors = model_weights.read(package.weights, package.card.sha256, architecture)

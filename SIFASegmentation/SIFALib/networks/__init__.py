@@ -1,0 +1,1 @@
+"""Networks: the segmenter, generators and discriminators, fused inference, devices."""
