@@ -32,7 +32,7 @@ from .models.archive import CARD
 from .models.card import DiceCurve, Familiarity, Reference
 from .models.structures import STRUCTURES
 from .networks import loading
-from .phantom_slices import Anatomy, load_anatomies, random_slice
+from .phantom.slices.anatomies import Anatomy, load_anatomies, random_slice
 
 if TYPE_CHECKING:
     from .networks.segmenter import Segmenter

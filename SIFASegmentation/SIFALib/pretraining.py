@@ -23,14 +23,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import losses, slice_workers
+from . import losses
 from .models import store
 from .models.structures import STRUCTURES
 from .networks import devices, loading
 from .networks.arrays import to_tensor
 from .networks.segmenter import Segmenter
-from .phantom_slices import make_anatomies
-from .randomisation import Randomisation
+from .phantom.slices import workers as slice_workers
+from .phantom.slices.anatomies import make_anatomies
+from .phantom.slices.randomisation import Randomisation
 from .support import malloc
 
 log = logging.getLogger(__name__)

@@ -30,9 +30,9 @@ from SIFALib.inference import NoHeartFound, Options, segment
 from SIFALib.models import store as models
 from SIFALib.networks import loading
 from SIFALib.phantom.conditions import draw_person
-from SIFALib.phantom_slices import make_anatomies
+from SIFALib.phantom.slices.anatomies import make_anatomies
+from SIFALib.phantom.slices.randomisation import Randomisation
 from SIFALib.pretraining import Settings
-from SIFALib.randomisation import Randomisation
 from SIFALib.support import malloc
 
 ROOT = Path(__file__).resolve().parents[2]

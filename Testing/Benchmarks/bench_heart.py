@@ -31,7 +31,7 @@ from SIFALib.imaging.geometry import Volume
 from SIFALib.job import Job, Options
 from SIFALib.models import store
 from SIFALib.networks import loading
-from SIFALib.phantom_slices import make_anatomies
+from SIFALib.phantom.slices.anatomies import make_anatomies
 from SIFALib.search import NoHeartFound, find_heart
 
 ROOT = Path(__file__).resolve().parents[2]

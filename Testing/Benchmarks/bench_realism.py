@@ -19,12 +19,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from SIFALib import phantom_slices
 from SIFALib.imaging import intensity, pictures, reading, slices
 from SIFALib.models.card import Preprocessing
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.random_effects import gauss
-from SIFALib.randomisation import Randomisation
+from SIFALib.phantom.slices import anatomies as phantom_slices
+from SIFALib.phantom.slices.artefacts import gauss
+from SIFALib.phantom.slices.randomisation import Randomisation
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_SEED = 2_000_000  # training and its validation stay below

@@ -27,8 +27,8 @@ from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.reading import read
 from SIFALib.inference import NoHeartFound, segment
 from SIFALib.networks import loading
+from SIFALib.phantom.slices.anatomies import make_anatomies
 from SIFALib.phantom.tissues import LABEL_OF_TISSUE
-from SIFALib.phantom_slices import make_anatomies
 from SIFALib.quality import REMARKS
 from spoiled import SPOILED
 

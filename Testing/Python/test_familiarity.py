@@ -231,7 +231,7 @@ def test_an_impossible_reference_is_refused_by_the_name_of_the_key(card, change,
 
 
 def test_one_call_gives_a_model_its_reference_and_leaves_its_weights_alone(tmp_path, monkeypatch):
-    from SIFALib.phantom_slices import load_anatomies, make_anatomies
+    from SIFALib.phantom.slices.anatomies import load_anatomies, make_anatomies
 
     monkeypatch.setattr(calibration, "SHAPE_MM", 10.0)
     (shape,) = calibration.shape_features([1])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from SIFALib import random_contrast, random_effects, random_looks
+from SIFALib.phantom.slices import appearance, artefacts
+from SIFALib.phantom.slices import contrast as random_contrast
+from SIFALib.phantom.slices.contrast import CONTRASTS, GROUPS
 from SIFALib.phantom.tissues import CT_HU, MR_SIGNAL, Tissue
-from SIFALib.random_contrast import CONTRASTS, GROUPS
 
 
 @pytest.mark.parametrize(
@@ -53,11 +54,11 @@ def test_blood_is_brighter_than_muscle_darker_and_hardly_different():
 def test_blurs_keep_flat_images_flat():
     flat = np.full((48, 48), 7.0, np.float32)
     for matrix in (
-        random_effects.gauss(48, 1.3),
-        random_effects.coarse_voxels(48, 3.7, 0.4),
-        random_effects.band_limit(48, 0.5, soft=False),
-        random_effects.sharp_kernel(48, 0.6, 0.5),
-        random_effects.moved(48, -2.5, 0.3),
+        artefacts.gauss(48, 1.3),
+        artefacts.coarse_voxels(48, 3.7, 0.4),
+        artefacts.band_limit(48, 0.5, soft=False),
+        artefacts.sharp_kernel(48, 0.6, 0.5),
+        artefacts.moved(48, -2.5, 0.3),
     ):
         assert matrix.dtype == np.float32
         assert matrix @ flat @ matrix.T == pytest.approx(flat, abs=1e-3)
@@ -67,9 +68,9 @@ def test_factors_of_coils_slabs_and_bands_dim_the_signal_and_never_turn_its_sign
     rng = np.random.default_rng(7)
     lines, borders, coils = [], [], []
     for _ in range(30):
-        lines.append(random_effects.bands(rng, 48))
-        borders.append(random_effects.slab_border(rng, 48) * np.ones((48, 48), np.float32))
-        coils.append(random_effects.shading(rng, 48, 1.0))
+        lines.append(artefacts.bands(rng, 48))
+        borders.append(artefacts.slab_border(rng, 48) * np.ones((48, 48), np.float32))
+        coils.append(artefacts.shading(rng, 48, 1.0))
     for factors in (lines, borders):
         assert (
             np.min(factors) >= 0 and np.max(factors) <= 1 and np.min(factors) < 0.5 < 0.99 < np.max(factors)
@@ -82,7 +83,7 @@ def test_ghosts_are_faint_copies_along_one_axis():
     for _ in range(10):
         image = np.zeros((64, 64), np.float32)
         image[32, 32] = 1
-        random_effects.ghosts(rng, image, 1.0)
+        artefacts.ghosts(rng, image, 1.0)
         copies = np.argwhere((image > 0) & (image < 1))
         assert image[32, 32] == 1 and 1 <= len(copies) <= 2  # half the image away both are in one place
         assert (copies[:, 0] == 32).all() or (copies[:, 1] == 32).all()
@@ -91,8 +92,8 @@ def test_ghosts_are_faint_copies_along_one_axis():
 
 def test_streaks_start_at_the_dense_point_and_fade():
     rng = np.random.default_rng(4)
-    rays = random_effects.streaks(rng, 65, 32.0, 32.0, 12.0, 16)
-    radius, _ = random_effects.polar(65, 32.0, 32.0)
+    rays = artefacts.streaks(rng, 65, 32.0, 32.0, 12.0, 16)
+    radius, _ = artefacts.polar(65, 32.0, 32.0)
     assert rays[radius < 8].std() > 3 * rays[radius > 28].std() > 0
     assert rays[32, 40] == pytest.approx(rays[32, 24], abs=0.3)  # both ways
 
@@ -102,7 +103,7 @@ def test_noise_has_unit_variance_and_several_grains():
     eye = np.eye(64, dtype=np.float32)
     lags = []
     for _ in range(40):
-        noise = random_looks._grain(rng, 64, (eye, eye))
+        noise = appearance._grain(rng, 64, (eye, eye))
         assert noise.std() == pytest.approx(1, abs=0.2)
         lags.append(float((noise[:, 1:] * noise[:, :-1]).mean()))
     assert min(lags) < 0.1 and max(lags) > 0.4

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from SIFALib import phantom, phantom_slices, random_bodies, random_effects, random_planes
+from SIFALib import phantom
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.slices import PLANES, choose_plane
+from SIFALib.phantom.slices import anatomies as phantom_slices
+from SIFALib.phantom.slices import artefacts, bodies
+from SIFALib.phantom.slices import planes as random_planes
+from SIFALib.phantom.slices.contrast import CONTRASTS, Contrast
+from SIFALib.phantom.slices.randomisation import AMOUNTS, Randomisation
 from SIFALib.phantom.tissues import CT_HU, LABEL_OF_TISSUE, Tissue
-from SIFALib.random_contrast import CONTRASTS, Contrast
-from SIFALib.randomisation import AMOUNTS, Randomisation
 
 SIZE = 64
 
@@ -136,7 +139,7 @@ def test_a_head_is_skin_skull_and_brain_from_outside_in():
     rng = np.random.default_rng(3)
     u, v = np.meshgrid(np.arange(-128.0, 128.0), np.arange(-128.0, 128.0))
     for _ in range(5):
-        tissues = random_bodies.head(rng, u.astype(np.float32), v.astype(np.float32))
+        tissues = bodies.head(rng, u.astype(np.float32), v.astype(np.float32))
         along = list(dict.fromkeys(tissues[128, 255:128:-1]))
         known = [t for t in along if t in (Tissue.AIR, Tissue.SKIN, Tissue.CORTICAL_BONE, Tissue.LIVER)]
         assert known == [Tissue.AIR, Tissue.SKIN, Tissue.CORTICAL_BONE, Tissue.LIVER]
@@ -250,7 +253,7 @@ def test_the_bench_measures_the_width_and_the_noise_that_were_put_in(monkeypatch
     image = np.select([labels == 3, labels == 1], [0.5, -0.2], -1.0).astype(np.float32)
     rng = np.random.default_rng(6)
     for sigma in (1.0, 1.6):
-        blur = random_effects.gauss(128, sigma)
+        blur = artefacts.gauss(128, sigma)
         noisy = blur @ image @ blur.T + rng.normal(0, 0.02, (128, 128)).astype(np.float32)
         said = bench_realism.measures(noisy, labels)
         assert said["edge blood-muscle"] == pytest.approx(2.563 * sigma, abs=0.7)  # of a Gaussian, 10 to 90 %

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from SIFALib import losses, phantom_slices, pretraining, slice_workers
+from SIFALib import losses, pretraining
 from SIFALib.models import store
+from SIFALib.phantom.slices import anatomies as phantom_slices
+from SIFALib.phantom.slices import workers as slice_workers
+from SIFALib.phantom.slices.randomisation import Randomisation
 from SIFALib.pretraining import Settings
-from SIFALib.randomisation import Randomisation
 
 SETTINGS = Settings(
     width=2,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import phantom
-from ..phantom_slices import SLICES_VERSION, anatomy_of, random_slice
+from ..phantom.slices.anatomies import SLICES_VERSION, anatomy_of, random_slice
 from .cutting import Cut, border_size, cut
 from .settings import TARGET_PHANTOMS, DataSettings
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .phantom.tissues import Tissue
-from .random_planes import Cut, bent, field_of_view, random_pixel_mm, smooth
+from ..tissues import Tissue
+from .planes import Cut, bent, field_of_view, random_pixel_mm, smooth
 from .randomisation import Randomisation
 
 T = Tissue

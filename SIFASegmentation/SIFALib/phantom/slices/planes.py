@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .imaging.geometry import Geometry, Volume
-from .imaging.slices import PLANES, choose_plane
-from .phantom.shapes import bspline_matrix
-from .phantom.tissues import LABEL_OF_TISSUE, Tissue
+from ...imaging.geometry import Geometry, Volume
+from ...imaging.slices import PLANES, choose_plane
+from ..shapes import bspline_matrix
+from ..tissues import LABEL_OF_TISSUE, Tissue
 from .randomisation import Randomisation
 
 # All shares and ranges are ours.

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .phantom import scan_effects
-from .random_planes import smooth
+from .. import scan_effects
+from .planes import smooth
 
 
 def gauss(size: int, sigma: float) -> np.ndarray:

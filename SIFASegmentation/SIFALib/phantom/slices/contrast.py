@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .phantom.tissues import BLOOD, CONTRAST_PHASES, CT_HU, LEFT_BLOOD, MR_SIGNAL, RIGHT_BLOOD, WALLS, Tissue
+from ..tissues import BLOOD, CONTRAST_PHASES, CT_HU, LEFT_BLOOD, MR_SIGNAL, RIGHT_BLOOD, WALLS, Tissue
 
 T = Tissue
 IDS = 256  # that a tissue map may hold

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .phantom_slices import Anatomy, load_anatomies, random_slice
+from .anatomies import Anatomy, load_anatomies, random_slice
 from .randomisation import Randomisation
 
 AHEAD = 3  # batches that each process keeps ready

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from . import phantom
-from .imaging.geometry import Volume
-from .random_bodies import random_body
-from .random_looks import random_look
-from .random_planes import LEAST_SHOWN, Anatomy, Cut, anatomy_of, random_cut
+from ... import phantom
+from ...imaging.geometry import Volume
+from .appearance import random_look
+from .bodies import random_body
+from .planes import LEAST_SHOWN, Anatomy, Cut, anatomy_of, random_cut
 from .randomisation import Randomisation
 
 __all__ = [

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import random_effects as effects
-from .models.card import Preprocessing
-from .phantom.tissues import Tissue
-from .random_contrast import CONTRASTS, GROUPS, Contrast, group_of
-from .random_planes import Cut, smooth
+from ...models.card import Preprocessing
+from ..tissues import Tissue
+from . import artefacts as effects
+from .contrast import CONTRASTS, GROUPS, Contrast, group_of
+from .planes import Cut, smooth
 from .randomisation import KINDS, Randomisation
 
 WINDOW_HU = Preprocessing().ct_window_hu  # as inference has it

@@ -1,0 +1,1 @@
+"""Slices of phantoms to train on: planes, appearance, artefacts."""
