@@ -36,7 +36,7 @@ from torch import Tensor, nn
 
 from . import faithful_schedule, losses, shared_schedule
 from .adam import ADVERSARIAL_BETA1, SEGMENTATION_BETA1, Adam
-from .datasets.batches import Batch
+from .datasets.batching import Batch
 from .image_history import ImageHistory
 from .method import Method
 from .networks import distributed, winograd

@@ -21,7 +21,7 @@ from .cli_run import (
     table,
     write_text,
 )
-from .datasets import PHANTOMS, DataError, DataSettings, judgement, label_values, released, scans, sources
+from .datasets import PHANTOMS, DataError, DataSettings, checks, label_values, released, scans, sources
 from .datasets.scans import Finding
 
 HEADS = (
@@ -64,8 +64,8 @@ def check_data(options: argparse.Namespace) -> int:
             own.append(_examined(scan, domain, settings, options.thumbnails))
         findings += released.of_one_size(own)
         line.end()
-    findings = judgement.cross_check(findings)
-    of_all, warnings = judgement.of_domains(findings, settings)
+    findings = checks.cross_check(findings)
+    of_all, warnings = checks.of_domains(findings, settings)
     problems += of_all
     refused = bool(problems or any(f.problems for f in findings))
     if findings:
@@ -167,12 +167,12 @@ def _row(finding: Finding) -> tuple[str, ...]:
 
 
 def _say_what_is_wrong(findings: list[Finding], problems: list[str], notes: list[str], refused: bool) -> None:
-    for text in (*notes, *judgement.warnings_of(findings)):
+    for text in (*notes, *checks.warnings_of(findings)):
         say(f"note: {text}")
     for text in (*problems, *(p for f in findings for p in f.problems)):
         say(f"REFUSED: {text}")
     good = sum(not f.problems for f in findings)
-    options = judgement.exclusion(findings)
+    options = checks.exclusion(findings)
     if not refused:
         say(f"{good} scan{'' if good == 1 else 's'} can be trained on.")
     elif options:

@@ -15,7 +15,7 @@ from . import adaptation, losses
 
 if TYPE_CHECKING:
     from .adaptation import State
-    from .datasets.batches import Batch
+    from .datasets.batching import Batch
 
 
 def update(state: State, batches: list[Batch]) -> dict[str, Tensor]:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import adaptation, plausibility
-from .datasets.batches import view
+from .datasets.batching import view
 from .imaging import metrics
 from .networks.arrays import to_numpy, to_tensor
 from .networks.segmenter import Segmenter

@@ -21,7 +21,7 @@ from . import adaptation, losses
 
 if TYPE_CHECKING:
     from .adaptation import State
-    from .datasets.batches import Batch
+    from .datasets.batching import Batch
 
 Gradients = dict[str, list[Tensor]]
 

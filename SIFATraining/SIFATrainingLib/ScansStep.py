@@ -158,10 +158,10 @@ class ScansStep:
         return problems[0] if problems else ""
 
     def _ofAll(self, used: list[Row]) -> list[str]:
-        from SIFALib.datasets import DataSettings, judgement
+        from SIFALib.datasets import DataSettings, checks
 
         findings = [row.finding for row in used if row.finding is not None]
-        return judgement.of_domains(findings, DataSettings("phantom", self.place or "?"))[0]
+        return checks.of_domains(findings, DataSettings("phantom", self.place or "?"))[0]
 
     def findings(self) -> list[Finding]:
         """Of the scans that are used."""

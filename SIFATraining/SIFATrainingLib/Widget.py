@@ -156,9 +156,9 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         source = self.sourceStep.findings()
         if not source:
             return ""
-        from SIFALib.datasets import judgement
+        from SIFALib.datasets import checks
 
-        judged = judgement.cross_check([*source, *self.scansStep.findings()])
+        judged = checks.cross_check([*source, *self.scansStep.findings()])
         return next((problem for finding in judged for problem in finding.problems), "")
 
     # Runs

@@ -20,7 +20,7 @@ import torch  # noqa: E402
 import torch.distributed as dist  # noqa: E402
 from SIFALib import adaptation  # noqa: E402
 from SIFALib.adaptation import State  # noqa: E402
-from SIFALib.datasets.batches import Batch  # noqa: E402
+from SIFALib.datasets.batching import Batch  # noqa: E402
 from SIFALib.networks import distributed  # noqa: E402
 from torch import Tensor  # noqa: E402
 

@@ -11,7 +11,7 @@ from unittest import mock
 import torch
 from SIFALib import adaptation
 from SIFALib.adaptation import State
-from SIFALib.datasets.batches import Batch
+from SIFALib.datasets.batching import Batch
 from SIFALib.method import Method
 from torch import Tensor, nn
 

@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ..support.errors import DataError
-from .batches import Batch, batch, view
+from .batching import Batch, batch, view
 from .prefetch import batches  # from here on the package's `batches` is the function, not the module
 from .settings import MMWHS, NO_AUGMENTATION, PHANTOMS, Augmentation, DataSettings
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from .batches import Batch, batch
+from .batching import Batch, batch
 from .settings import DataSettings
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..support.errors import DataError
 from ..support.progress import Progress
-from . import cache, judgement, phantoms, released
+from . import cache, checks, phantoms, released
 from .cache import Entry
 from .cutting import Cut, Locator, cut
 from .domains import Domains, assemble
@@ -83,12 +83,12 @@ def prepare(
         findings += found
         if entry is not None:
             entries[piece.domain].append(entry)
-    judged = judgement.cross_check(findings)
-    problems, warnings = judgement.of_domains(judged, settings)
-    refused = judgement.refusal(judged, problems)
+    judged = checks.cross_check(findings)
+    problems, warnings = checks.of_domains(judged, settings)
+    refused = checks.refusal(judged, problems)
     if refused:
         raise DataError(refused)
-    notes += [*warnings, *judgement.warnings_of(judged)]
+    notes += [*warnings, *checks.warnings_of(judged)]
     domains = assemble(entries, settings, notes)
     for note in domains.notes:
         log.warning(note)
@@ -150,7 +150,7 @@ def _entry(
     kept = cache.read(folder, piece.key)
     if kept is not None:
         known = zip(kept.info["findings"], piece.scans, strict=True) if piece.scans else ()
-        return kept, [judgement.finding_of(f, piece.domain, scan) for f, scan in known]
+        return kept, [checks.finding_of(f, piece.domain, scan) for f, scan in known]
     findings: list[Finding] = []
     if piece.phantom:
         cuts = [phantoms.slices_of(piece.phantom, piece.seed, settings, piece.domain)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..datasets import judgement, released, sources
+from ..datasets import checks, released, sources
 from ..datasets.scans import Finding, examine
 from ..datasets.settings import PHANTOMS, DataSettings
 from ..models import store
@@ -49,9 +49,9 @@ def _check_scans(data: DataSettings, domain: str) -> None:
         return
     bare = [s for s in found if s.label is None and s.kind not in released.KINDS]
     findings = [Finding(domain, s.name, str(s.image)) for s in found if s not in bare]
-    findings += [examine(s, domain, data)[0] for s in bare[: judgement.MOST_NAMED]]  # reads these images
-    refused = judgement.refusal(findings, [])
-    left = len(bare) - judgement.MOST_NAMED
+    findings += [examine(s, domain, data)[0] for s in bare[: checks.MOST_NAMED]]  # reads these images
+    refused = checks.refusal(findings, [])
+    left = len(bare) - checks.MOST_NAMED
     if left > 0:
         refused += f" {left} more have no label map either; `sifa check-data` lists them all."
     if refused:

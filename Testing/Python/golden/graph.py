@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from SIFALib import adaptation, losses
 from SIFALib.adaptation import State
-from SIFALib.datasets.batches import Batch
+from SIFALib.datasets.batching import Batch
 from SIFALib.method import PRESETS
 from SIFALib.networks.arrays import to_tensor
 from SIFALib.networks.tensorflow.names import tf_name_map, tf_names
