@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Generator
 
-from . import batch, inference
 from .cli_run import (
     BAD_INPUT,
     MODEL,
@@ -22,6 +21,8 @@ from .cli_run import (
 )
 from .cli_segment import parse_structures
 from .imaging.geometry import Volume
+from .inference import segmentation
+from .inference.batch import run as batch
 from .models.store import ModelError
 from .networks import devices, loading
 
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         folder = batch.prepare_folder(options.output)
     with fails_as(MODEL, ModelError):
         segmenter = loading.load_segmenter(package)
-    wanted = inference.Options(
+    wanted = segmentation.Options(
         device=options.device,
         precision=options.precision,
         structures=tuple(s.id for s in structures) if options.structures else None,
@@ -47,8 +48,8 @@ def run(options: argparse.Namespace) -> int:
         views=options.views,
     )
 
-    def segment(scan: Volume) -> Generator[inference.Progress, None, inference.Result]:
-        return inference.segment_steps(scan, segmenter, package.card, wanted)
+    def segment(scan: Volume) -> Generator[segmentation.Progress, None, segmentation.Result]:
+        return segmentation.segment_steps(scan, segmenter, package.card, wanted)
 
     rows = _followed(batch.run(cases, folder, segment, package.card, wanted), options.quiet)
     failed = [row for row in rows if row.state == batch.FAILED]

@@ -125,7 +125,7 @@ def folder(options: argparse.Namespace) -> int:
 
 def phantom(options: argparse.Namespace) -> int:
     from .imaging.seg_nrrd import LABEL_SUFFIXES, check_suffix, write_labels
-    from .quality import volumes_ml
+    from .inference.flags import volumes_ml
 
     quiet_itk(options.debug)
     if not options.output.name.lower().endswith(LABEL_SUFFIXES) or ".seg." in options.output.name.lower():

@@ -10,7 +10,6 @@ import math
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from . import evaluation
 from .cli_run import (
     BAD_INPUT,
     MODEL,
@@ -31,8 +30,9 @@ from .cli_run import (
     write_text,
 )
 from .datasets import DataError, label_values, sources
-from .evaluation import Case, Summary
-from .job import Options
+from .inference import evaluation
+from .inference.evaluation import Case, Summary
+from .inference.job import Options
 from .models.card import ModelCard
 from .networks import devices, loading
 from .support.errors import ModelError, VolumeError

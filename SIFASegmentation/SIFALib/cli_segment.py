@@ -102,8 +102,8 @@ def _run(scan: Volume, package: ModelPackage, roi, structures: tuple[Structure, 
     except ImportError as error:
         advice = "Install it, for example by `pip install torch`; `sifa doctor` tells more."
         raise Failure(OTHER, f"PyTorch cannot be used ({error}). {advice}") from error
-    from . import inference
     from .imaging import slices
+    from .inference import segmentation
 
     with fails_as(USAGE, ValueError):
         device = devices.choose_device(options.device)
@@ -112,7 +112,7 @@ def _run(scan: Volume, package: ModelPackage, roi, structures: tuple[Structure, 
             slices.box_of_roi(scan.geometry, roi)
     with fails_as(MODEL, ModelError):
         segmenter = loading.load_segmenter(package)
-    wanted = inference.Options(
+    wanted = segmentation.Options(
         device=options.device,
         precision=options.precision,
         batch_size=options.batch_size,
@@ -125,16 +125,16 @@ def _run(scan: Volume, package: ModelPackage, roi, structures: tuple[Structure, 
     )
     line = ProgressLine(options.quiet)
 
-    def show(progress: inference.Progress) -> None:
+    def show(progress: segmentation.Progress) -> None:
         line(progress.stage, progress.fraction, progress.seconds_left)
 
     try:
         with (
-            fails_as(NO_HEART, inference.NoHeartFound),
+            fails_as(NO_HEART, segmentation.NoHeartFound),
             fails_as(BAD_INPUT, VolumeError),
             fails_as(OTHER, MemoryError),
         ):
-            return inference.segment(scan, segmenter, package.card, wanted, show)
+            return segmentation.segment(scan, segmenter, package.card, wanted, show)
     finally:
         line.end()
 

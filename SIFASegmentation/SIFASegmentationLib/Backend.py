@@ -10,7 +10,7 @@ from SIFALib.networks import devices, loading
 
 if TYPE_CHECKING:
     from SIFALib.imaging.geometry import Volume
-    from SIFALib.inference import Options, Progress, Result
+    from SIFALib.inference.segmentation import Options, Progress, Result
     from SIFALib.models.store import ModelPackage, ModelStore
     from SIFALib.networks.segmenter import Segmenter
 
@@ -39,19 +39,19 @@ class LibraryBackend:
         return default_store()
 
     def options(self, **choices) -> Options:
-        from SIFALib.inference import Options
+        from SIFALib.inference.segmentation import Options
 
         return Options(**choices)
 
     def steps(
         self, volume: Volume, package: ModelPackage, options: Options
     ) -> Generator[Progress, None, Result]:
-        from SIFALib import inference
+        from SIFALib.inference import segmentation
 
         if self._loaded is None or self._loaded[0] != package.card.sha256:
             self._loaded = (package.card.sha256, loading.load_segmenter(package))
         if devices.choose_device(options.device).type == "cpu":
             # More slices at once are no faster there, and single ones let the panel answer within a moment.
             options = dataclasses.replace(options, batch_size=1)
-        result = yield from inference.segment_steps(volume, self._loaded[1], package.card, options)
+        result = yield from segmentation.segment_steps(volume, self._loaded[1], package.card, options)
         return result

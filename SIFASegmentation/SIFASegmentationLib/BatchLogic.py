@@ -17,13 +17,13 @@ from .Parameters import BatchSource
 from .Steps import Step
 
 if TYPE_CHECKING:
-    from SIFALib.batch import Case, Event, Row
     from SIFALib.imaging.geometry import Volume
+    from SIFALib.inference.batch.run import Case, Event, Row
 
 
 def sceneCases() -> list[Case]:
     """A case for each volume, where it stands in the world. Raises BatchError if there is none."""
-    from SIFALib.batch import BatchError, Case, file_names
+    from SIFALib.inference.batch.run import BatchError, Case, file_names
 
     nodes = Volumes.inScene()
     if not nodes:
@@ -74,16 +74,16 @@ def batchSteps(
     """
     yield from logic.dependencies.trySteps()
     yield Step(_("Loading PyTorch and the model"))
-    from SIFALib import batch
+    from SIFALib.inference.batch import run
 
     package = logic.package(model)
     wanted = tuple(structures) if structures is not None else None
     options = logic.backend.options(structures=wanted, **choices)
-    cases = sceneCases() if source is BatchSource.SCENE else batch.find_cases(folder)
-    place = batch.prepare_folder(Path(output))
+    cases = sceneCases() if source is BatchSource.SCENE else run.find_cases(folder)
+    place = run.prepare_folder(Path(output))
 
     def segment(volume):
         return logic.backend.steps(volume, package, options)
 
-    rows = yield from batch.run(cases, place, segment, package.card, options)
+    rows = yield from run.run(cases, place, segment, package.card, options)
     return rows

@@ -19,7 +19,7 @@ from .Parameters import BatchSource, SIFASegmentationParameterNode
 from .Steps import Runner, Step
 
 if TYPE_CHECKING:
-    from SIFALib.batch import Event, Row
+    from SIFALib.inference.batch.run import Event, Row
 
 ROWS = 8  # of the table, before it scrolls
 SIGNS = {"done": "✓", "finished before": "✓", "failed": "✗", "working": "…", "waiting": ""}

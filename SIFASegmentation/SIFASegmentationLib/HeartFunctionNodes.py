@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 from . import SequenceLogic
 
 if TYPE_CHECKING:
-    from SIFALib.heart_function import HeartFunction
+    from SIFALib.inference.heart_function import HeartFunction
 
     from .Logic import SIFASegmentationLogic
 
@@ -39,7 +39,7 @@ class Curve:
 
     def function(self) -> HeartFunction:
         """ValueError says why there is none."""
-        from SIFALib.heart_function import heart_function
+        from SIFALib.inference.heart_function import heart_function
 
         if VENTRICLE not in self.volumes:
             raise ValueError(

@@ -19,7 +19,7 @@ from .Parameters import SIFASegmentationParameterNode
 from .Steps import Step
 
 if TYPE_CHECKING:
-    from SIFALib.heart_function import HeartFunction
+    from SIFALib.inference.heart_function import HeartFunction
     from SIFALib.models.store import ModelPackage
     from SIFALib.models.structures import Structure
 

@@ -102,7 +102,7 @@ def segmentSteps(
     wanted = logic.wanted(package, choices.get("structures"))
     yield from logic.dependencies.trySteps()
     yield Step(_("Loading PyTorch and the model"))
-    from SIFALib.inference import NoHeartFound
+    from SIFALib.inference.segmentation import NoHeartFound
     from SIFALib.support.errors import VolumeError
 
     sequence = slicer.vtkMRMLSequenceNode()

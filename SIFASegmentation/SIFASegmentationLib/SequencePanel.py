@@ -94,7 +94,7 @@ class SequencePanel(VTKObservationMixin):
 
     def _failures(self) -> list[str]:
         """A sentence on each time point that could not be segmented, one on those with other flags."""
-        from SIFALib.heart_function import named
+        from SIFALib.inference.heart_function import named
 
         failed, flagged = [], []
         for number, item in enumerate(self._result.items):

@@ -26,7 +26,7 @@ from bench_real import find, judge, mean_of, summarise
 from SIFALib import phantom, pretraining
 from SIFALib.cli import main as sifa
 from SIFALib.imaging import metrics
-from SIFALib.inference import NoHeartFound, Options, segment
+from SIFALib.inference.segmentation import NoHeartFound, Options, segment
 from SIFALib.models import store as models
 from SIFALib.networks import loading
 from SIFALib.phantom.conditions import draw_person

@@ -25,14 +25,14 @@ from pathlib import Path
 import numpy as np
 from bench_real import find
 from heart_scenarios import SCENARIOS, SPACING_MM, Case, draw
-from SIFALib import inference
 from SIFALib.imaging import reading
 from SIFALib.imaging.geometry import Volume
-from SIFALib.job import Job, Options
+from SIFALib.inference import segmentation
+from SIFALib.inference.job import Job, Options
+from SIFALib.inference.localisation import NoHeartFound, find_heart
 from SIFALib.models import store
 from SIFALib.networks import loading
 from SIFALib.phantom.slices.anatomies import make_anatomies
-from SIFALib.search import NoHeartFound, find_heart
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "Testing" / "Benchmarks" / "results"
@@ -112,7 +112,7 @@ def run(steps) -> np.ndarray | None:
 def segmented(scan: Volume, segmenter, card) -> bool:
     """Whether a segmentation comes of it; one view decides as three would, in a third of the time."""
     try:
-        inference.segment(scan, segmenter, card, Options(views="one"))
+        segmentation.segment(scan, segmenter, card, Options(views="one"))
     except NoHeartFound:
         return False
     return True

@@ -34,10 +34,11 @@ from unittest import mock
 import numpy as np
 import SimpleITK as sitk
 import torch
-from SIFALib import inference, phantom
+from SIFALib import phantom
 from SIFALib.cli_run import NO_HEART
 from SIFALib.imaging import metrics, reading, seg_nrrd, writing
 from SIFALib.imaging.geometry import Volume
+from SIFALib.inference import segmentation
 from SIFALib.models import store
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import devices, engine, loading
@@ -205,7 +206,7 @@ def whole_volume(
     start = time.perf_counter()
     scan = reading.read(path)
     seconds = {"read": time.perf_counter() - start}
-    options = inference.Options(
+    options = segmentation.Options(
         device=str(device),
         precision=str(dtype).removeprefix("torch."),
         roi=None if trained else heart(case.labels),
@@ -248,14 +249,14 @@ def segment(
     scan: Volume,
     segmenter: Segmenter,
     package: store.ModelPackage,
-    options: inference.Options,
+    options: segmentation.Options,
     truth: Volume,
-) -> tuple[inference.Result, str]:
+) -> tuple[segmentation.Result, str]:
     try:
-        return inference.segment(scan, segmenter, package.card, options), ""
-    except inference.NoHeartFound:
-        inside = inference.Options(options.device, options.precision, roi=heart(truth))
-        result = inference.segment(scan, segmenter, package.card, inside)
+        return segmentation.segment(scan, segmenter, package.card, options), ""
+    except segmentation.NoHeartFound:
+        inside = segmentation.Options(options.device, options.precision, roi=heart(truth))
+        result = segmentation.segment(scan, segmenter, package.card, inside)
         return result, "The model found no heart; a region was given."
 
 
@@ -335,8 +336,8 @@ def precision(package: store.ModelPackage, trained: bool, device: torch.device, 
     segmenter = loading.load_segmenter(package)
     labels = {}
     for name in devices.PRECISIONS:
-        options = inference.Options(str(device), name, roi=heart(case.labels))
-        labels[name] = inference.segment(case.image, segmenter, package.card, options).labels
+        options = segmentation.Options(str(device), name, roi=heart(case.labels))
+        labels[name] = segmentation.segment(case.image, segmenter, package.card, options).labels
     dice = metrics.dice_per_structure(labels["bfloat16"], labels["float32"])
     row = {"bfloat16_fast": True, "trained": trained} | agreement(dice)
     weights = "trained" if trained else "random"

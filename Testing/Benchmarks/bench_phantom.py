@@ -18,7 +18,7 @@ import numpy as np
 from bench_real import find, without_infinity
 from SIFALib import phantom
 from SIFALib.imaging import metrics, pictures
-from SIFALib.inference import NoHeartFound, segment
+from SIFALib.inference.segmentation import NoHeartFound, segment
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import loading
 

@@ -28,8 +28,8 @@ from region_growing import grow
 from SIFALib import label_free
 from SIFALib.imaging import metrics, pictures, reading, slices
 from SIFALib.imaging.geometry import Volume
-from SIFALib.inference import NoHeartFound, Options, segment
-from SIFALib.job import Job
+from SIFALib.inference.job import Job
+from SIFALib.inference.segmentation import NoHeartFound, Options, segment
 from SIFALib.models import store
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import loading

@@ -26,7 +26,7 @@ from scipy.stats import rankdata, spearmanr
 from SIFALib import phantom
 from SIFALib.imaging import metrics, reading
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.inference import NoHeartFound, Options, Result, segment
+from SIFALib.inference.segmentation import NoHeartFound, Options, Result, segment
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import loading
 

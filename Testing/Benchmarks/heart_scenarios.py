@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from SIFALib import phantom
 from SIFALib.imaging import reading
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.search import SMALL, TURNS
+from SIFALib.inference.localisation import SMALL, TURNS
 
 SPACING_MM = 3.0
 CROP_MM = 192.0  # side of the bundled model's slices

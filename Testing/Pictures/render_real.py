@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from SIFALib.imaging import pictures, reading
-from SIFALib.inference import segment
+from SIFALib.inference.segmentation import segment
 from SIFALib.models import store
 from SIFALib.networks import loading
 

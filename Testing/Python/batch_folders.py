@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_models
-from SIFALib import batch
 from SIFALib.imaging import writing
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.inference import Options, Progress, Result
+from SIFALib.inference.batch import run as batch
+from SIFALib.inference.segmentation import Options, Progress, Result
 from SIFALib.models.store import ModelCard
 
 

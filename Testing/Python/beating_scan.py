@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import slicer
 import vtk
-from SIFALib.inference import NoHeartFound
+from SIFALib.inference.segmentation import NoHeartFound
 
 SIZE = (40, 36, 32)
 SPACING = (2.0, 2.2, 2.4)  # mm

@@ -11,7 +11,7 @@ import numpy as np
 import tiny_models
 from HeadlessSlicer import stage
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.inference import Options, Progress, Result
+from SIFALib.inference.segmentation import Options, Progress, Result
 from SIFALib.models import store as models
 from SIFALib.models.structures import STRUCTURES
 

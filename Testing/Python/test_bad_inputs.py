@@ -387,12 +387,12 @@ def test_memory_that_runs_out_is_told_with_code_1(bad, model, capsys, monkeypatc
 
 
 def test_a_bug_is_told_as_one_and_shows_its_place_when_asked(bad, model, capsys, monkeypatch):
-    from SIFALib import inference
+    from SIFALib.inference import segmentation
 
     def bug(*_: object) -> None:
         raise KeyError("atrium")
 
-    monkeypatch.setattr(inference, "segment", bug)
+    monkeypatch.setattr(segmentation, "segment", bug)
     command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--model", model, "--quiet"]
     refused(capsys, bad, 1, "unexpected KeyError: 'atrium'. Run again with --debug and report it.", *command)
     with pytest.raises(KeyError):

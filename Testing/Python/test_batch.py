@@ -24,11 +24,12 @@ from batch_folders import (
     states,
     table,
 )
-from SIFALib import batch, batch_results
 from SIFALib.cli import main
 from SIFALib.imaging import seg_nrrd, writing
 from SIFALib.imaging.geometry import Volume
-from SIFALib.inference import NoHeartFound, Options
+from SIFALib.inference.batch import results
+from SIFALib.inference.batch import run as batch
+from SIFALib.inference.segmentation import NoHeartFound, Options
 
 __all__ = ["place"]  # the fixture
 
@@ -128,7 +129,7 @@ def test_a_full_disk_ends_the_batch_with_a_sentence_and_keeps_what_is_done(place
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "out"))
 
-    monkeypatch.setattr(batch_results, "write_seg_nrrd", full)
+    monkeypatch.setattr(results, "write_seg_nrrd", full)
     with pytest.raises(batch.BatchError, match=r"out \(.*the disk is full\).*what is finished stays"):
         run(place, tmp_path / "out")
     monkeypatch.undo()
@@ -157,7 +158,7 @@ def test_killed_at_any_moment_the_batch_goes_on(place, tmp_path, monkeypatch, mo
             patch.setattr(batch, "check", kill)
         else:
             owner, _, name = moment.rpartition(".")
-            patch.setattr(getattr(batch_results, owner) if owner else batch_results, name, kill)
+            patch.setattr(getattr(results, owner) if owner else results, name, kill)
         with pytest.raises(Killed):
             run(place, out)
     (out / ".sifa-unfinished").mkdir(exist_ok=True)
@@ -214,7 +215,7 @@ def test_the_command_refuses_what_cannot_be_before_it_begins(place, tmp_path, ca
 def test_an_odd_report_counts_as_none(tmp_path):
     for text in ("[1]", "{", "\udc00"):
         (tmp_path / "one.sifa.json").write_bytes(text.encode("utf-8", "surrogatepass"))
-        assert batch_results.report_of(tmp_path, "one") == {}
+        assert results.report_of(tmp_path, "one") == {}
 
 
 def test_hidden_files_and_a_table_of_somebody_else_stay(place, tmp_path):
@@ -254,7 +255,7 @@ def test_two_batches_do_not_write_into_one_folder(place, tmp_path, monkeypatch):
 
 def test_a_table_that_another_program_holds_open_stops_nothing(place, tmp_path, monkeypatch):
     """As on Windows, where an open file cannot be replaced."""
-    real, held = batch_results.files.replace, [2]
+    real, held = results.files.replace, [2]
 
     def replace(temporary: Path, path: Path) -> None:
         if path.name == batch.TABLE and held[0]:
@@ -262,7 +263,7 @@ def test_a_table_that_another_program_holds_open_stops_nothing(place, tmp_path, 
             raise PermissionError(errno.EACCES, "in use", str(path))
         real(temporary, path)
 
-    monkeypatch.setattr(batch_results.files, "replace", replace)
+    monkeypatch.setattr(results.files, "replace", replace)
     rows, _ = run(place, tmp_path / "out")
     assert states(rows)["one"] == batch.DONE and len(table(tmp_path / "out")) == 3
     held[0] = 9

@@ -20,11 +20,12 @@ from batch_folders import (
     states,
     table,
 )
-from SIFALib import batch, batch_cases
 from SIFALib.cli import main
 from SIFALib.imaging import files, writing
 from SIFALib.imaging.geometry import Volume
-from SIFALib.inference import Options
+from SIFALib.inference.batch import cases
+from SIFALib.inference.batch import run as batch
+from SIFALib.inference.segmentation import Options
 
 __all__ = ["place"]  # the fixture
 
@@ -139,7 +140,7 @@ def test_what_nobody_foresaw_is_told_in_a_row_without_a_traceback(place, tmp_pat
     def read(path: Path) -> Volume:
         raise OverflowError("too many\nvoxels")
 
-    monkeypatch.setattr(batch_cases, "read", read)
+    monkeypatch.setattr(cases, "read", read)
     tiny_models.write_constant(tmp_path / "models" / "tiny-1.0.0", 3)
     command = ["batch", str(place), str(tmp_path / "out"), "--models-folder", str(tmp_path / "models")]
     assert main([*command, "--model", "tiny"]) == 3

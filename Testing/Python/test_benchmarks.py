@@ -16,7 +16,7 @@ import torch
 from SIFALib.imaging import metrics
 from SIFALib.imaging.checks import check
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.inference import NoHeartFound
+from SIFALib.inference.segmentation import NoHeartFound
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import engine
 

@@ -12,8 +12,8 @@ from SIFALib.datasets.cutting import Locator, border_size, cut, sample_labels
 from SIFALib.datasets.settings import DataSettings
 from SIFALib.imaging import slices
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.inference import LOCATE_MARGIN_MM, Options
-from SIFALib.job import Job
+from SIFALib.inference.job import Job
+from SIFALib.inference.segmentation import LOCATE_MARGIN_MM, Options
 from SIFALib.networks.loading import load_segmenter
 from training_data import PREPROCESSING, SPACING, toy
 

@@ -15,10 +15,11 @@ import SimpleITK as sitk
 import tf_bundles
 import tiny_models
 import torch
-from SIFALib import cli, evaluation
+from SIFALib import cli
 from SIFALib.datasets import DataError
-from SIFALib.evaluation import Case
 from SIFALib.imaging.metrics import UNKNOWN
+from SIFALib.inference import evaluation
+from SIFALib.inference.evaluation import Case
 from SIFALib.models import store as models
 from SIFALib.models.card import Preprocessing
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
-from SIFALib import calibration, familiarity
-from SIFALib.calibration import reference_of
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.slices import choose_plane, slice_grid, whole_box
+from SIFALib.inference import calibration, out_of_distribution
+from SIFALib.inference.calibration import reference_of
+from SIFALib.inference.flags import Flag
 from SIFALib.models import store
 from SIFALib.models.card import DiceCurve, Familiarity, ModelCard, feature_count
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import loading
 from SIFALib.networks.segmenter import Segmenter
-from SIFALib.quality import Flag
 from SIFALib.support.errors import ModelError
 
 VALUES = {s.id: s.value for s in STRUCTURES}
@@ -60,19 +60,19 @@ def segmenter() -> Segmenter:
 def card(segmenter: Segmenter) -> ModelCard:
     """A card whose reference was made of such hearts, and of small turns and changes of them."""
     labels = heart()
-    chosen = familiarity.slices_of(labels > 0)
+    chosen = out_of_distribution.slices_of(labels > 0)
     rng = np.random.default_rng(1)
 
     def measured(seeds: range) -> np.ndarray:
         rows = [
-            familiarity.features(
+            out_of_distribution.features(
                 segmenter, image_of(labels, s, 0.02 + 0.01 * (s % 7))[chosen], labels[chosen] > 0
             )
             for s in seeds
         ]
         return np.concatenate(rows)
 
-    true = familiarity.places(labels, VALUES, familiarity.lps_of(GRID, GEOMETRY))
+    true = out_of_distribution.places(labels, VALUES, out_of_distribution.lps_of(GRID, GEOMETRY))
     shapes = true + rng.normal(0, 0.1, (60, len(true)))
     made = Familiarity(
         made_of="drawn hearts",
@@ -89,7 +89,7 @@ def scan(grey: np.ndarray) -> Volume:
 
 def found(segmenter, card, grey, labels, known=(), geometry=GEOMETRY):
     volume = Volume((grey * 400 + 200).astype(np.int16), geometry, "drawing")
-    return familiarity.check(segmenter, card, volume, GRID, grey, labels, known)
+    return out_of_distribution.check(segmenter, card, volume, GRID, grey, labels, known)
 
 
 def test_a_scan_like_the_training_raises_no_flag(segmenter, card):
@@ -132,16 +132,18 @@ def test_without_contrast_agent_or_in_noise_blood_cannot_be_told_from_muscle(seg
     for grey in (flat.astype(np.float32), image_of(heart(), 99, noise=0.7)):
         finding = found(segmenter, card, grey, heart())
         assert "contrast" in {f.kind for f in finding.flags}
-        assert finding.measured["separation"] < familiarity.SEPARATION
+        assert finding.measured["separation"] < out_of_distribution.SEPARATION
 
 
 def test_a_scan_that_was_saved_as_pictures_is_told(segmenter, card):
     grey = image_of(heart(), 99)
     volume = Volume(((grey + 1) * 127.5).astype(np.uint8), GEOMETRY, "pictures")
-    finding = familiarity.check(segmenter, card, volume, GRID, grey, heart())
+    finding = out_of_distribution.check(segmenter, card, volume, GRID, grey, heart())
     assert [f.kind for f in finding.flags] == ["scale"]
-    assert not familiarity.is_picture(scan(grey).array)
-    assert not familiarity.is_picture(np.random.default_rng(0).uniform(0, 255, (9, 9, 9)).astype(np.float32))
+    assert not out_of_distribution.is_picture(scan(grey).array)
+    assert not out_of_distribution.is_picture(
+        np.random.default_rng(0).uniform(0, 255, (9, 9, 9)).astype(np.float32)
+    )
 
 
 def test_without_a_reference_the_check_says_that_it_was_not_made(card):
@@ -171,11 +173,11 @@ def test_slices_are_chosen_evenly_through_what_was_found():
     mask = np.zeros((50, 64, 64), bool)
     mask[10:42, :40, :40] = True
     mask[45, :3, :3] = True
-    chosen = familiarity.slices_of(mask)
+    chosen = out_of_distribution.slices_of(mask)
     assert (
         len(chosen) == 8 and (np.diff(chosen) == 4).all() and 10 <= chosen[0] < 14 and 38 <= chosen[-1] < 42
     )
-    assert len(familiarity.slices_of(np.zeros((5, 64, 64), bool))) == 0
+    assert len(out_of_distribution.slices_of(np.zeros((5, 64, 64), bool))) == 0
 
 
 def test_features_ignore_what_was_not_outlined(segmenter):
@@ -183,7 +185,9 @@ def test_features_ignore_what_was_not_outlined(segmenter):
     grey = image_of(labels)
     changed = grey.copy()
     changed[:, :, :4] = 1.0  # far from the heart
-    one, other = (familiarity.features(segmenter, g[14:16], labels[14:16] > 0) for g in (grey, changed))
+    one, other = (
+        out_of_distribution.features(segmenter, g[14:16], labels[14:16] > 0) for g in (grey, changed)
+    )
     assert one.shape == (2, feature_count(2)) and np.allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
@@ -192,10 +196,10 @@ def test_at_most_one_in_twenty_of_what_is_alike_is_called_unlike():
     mixing = rng.normal(0, 1, (12, 12))
     known, unseen, new, strange = (rng.normal(0, 1, (n, 12)) @ mixing for n in (400, 200, 2000, 200))
     made = reference_of(known, unseen, 6)
-    assert (familiarity.distances(made, unseen) > made.limit).mean() <= 0.05
-    assert 0.02 < (familiarity.distances(made, new) > made.limit).mean() < 0.09
-    assert (familiarity.distances(made, strange + 8 * mixing[0]) > made.limit).mean() > 0.95
-    assert familiarity.distances(made, new).mean() == pytest.approx(1.0, abs=0.1)
+    assert (out_of_distribution.distances(made, unseen) > made.limit).mean() <= 0.05
+    assert 0.02 < (out_of_distribution.distances(made, new) > made.limit).mean() < 0.09
+    assert (out_of_distribution.distances(made, strange + 8 * mixing[0]) > made.limit).mean() > 0.95
+    assert out_of_distribution.distances(made, new).mean() == pytest.approx(1.0, abs=0.1)
 
 
 def test_too_few_examples_are_refused():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from SIFALib.heart_function import heart_function, named
+from SIFALib.inference.heart_function import heart_function, named
 
 BEAT = [120.0, 110.0, 80.0, 55.0, 48.0, 60.0, 90.0, 105.0, 115.0, 118.0]
 

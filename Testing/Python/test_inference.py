@@ -12,7 +12,7 @@ import tiny_models
 import torch
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.intensity import intensity_rule, looks_like_hounsfield
-from SIFALib.inference import NoHeartFound, Options, segment, segment_steps
+from SIFALib.inference.segmentation import NoHeartFound, Options, segment, segment_steps
 from SIFALib.models import store
 from SIFALib.models.store import ModelCard
 from SIFALib.networks import devices, engine

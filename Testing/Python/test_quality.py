@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from SIFALib.imaging.components import component_sizes, largest_component
 from SIFALib.imaging.geometry import Geometry, Volume
+from SIFALib.inference.flags import flags, volumes_ml, without_strays
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.quality import flags, volumes_ml, without_strays
 
 
 def labels(spacing: tuple[float, float, float] = (4.0, 4.0, 4.0), **boxes: tuple[int, int, int]) -> Volume:

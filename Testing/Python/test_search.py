@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from SIFALib import search
 from SIFALib.imaging import slices
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.inference import NoHeartFound, Options, locate, segment
-from SIFALib.job import Job
+from SIFALib.inference import localisation
+from SIFALib.inference.job import Job
+from SIFALib.inference.segmentation import NoHeartFound, Options, locate, segment
 from SIFALib.models import store
 from SIFALib.networks import engine
 from test_inference import CARD, Reader, dice
@@ -75,7 +75,7 @@ def lying(scan: Volume, turn: tuple[int, int, int]) -> Volume:
     return Volume(scan.array, dataclasses.replace(scan.geometry, direction=tuple(axes.ravel())), scan.name)
 
 
-@pytest.mark.parametrize("turn", list(search.TURNS))
+@pytest.mark.parametrize("turn", list(localisation.TURNS))
 def test_a_header_with_a_wrong_patient_position_is_found_out_and_told(anatomist, turn):
     scan, truth = patient()
     right, result = (segment(s, None, COARSE, Options(views="one")) for s in (scan, lying(scan, turn)))
@@ -87,7 +87,7 @@ def test_a_header_with_a_wrong_patient_position_is_found_out_and_told(anatomist,
         )  # between greys at edges lie other greys
     told = [note for note in result.report["notes"] if "patient position" in note]
     assert len(told) == (turn != (1, 1, 1)) and all(
-        search.TURNS[turn] + " exchanged" in note for note in told
+        localisation.TURNS[turn] + " exchanged" in note for note in told
     )
 
 
@@ -104,7 +104,7 @@ def test_a_header_that_is_right_is_believed_however_the_voxels_are_stored(anatom
         array, Geometry(array.shape[::-1], (0.0,) * 3, (4.0,) * 3, tuple(axes.ravel())), "stored otherwise"
     )
     job = Job(stored, None, COARSE, Options())
-    box = finish(search.find_heart(job))
+    box = finish(localisation.find_heart(job))
     where = np.argwhere(labels > 0)[:, ::-1]
     assert job.notes == [] and ((where >= box[0] - 0.5) & (where <= box[1] + 0.5)).all()
 
@@ -121,7 +121,7 @@ def test_the_box_holds_the_heart_with_a_margin_and_little_else(anatomist):
     scan, truth = patient()
     box = locate(scan, None, COARSE)
     where = np.argwhere(truth > 0)[:, ::-1]
-    margin = search.LOCATE_MARGIN_MM / 4.0
+    margin = localisation.LOCATE_MARGIN_MM / 4.0
     assert np.all(box[0] <= where.min(axis=0)) and np.all(box[1] >= where.max(axis=0))
     assert np.all(box[0] > where.min(axis=0) - margin - 3) and np.all(box[1] < where.max(axis=0) + margin + 3)
 
@@ -130,10 +130,10 @@ def test_a_few_slices_do_not_make_anyone_doubt_how_the_patient_lies(anatomist):
     scan, _ = patient()
     slab = Volume(scan.array[20:26], BODY.part((0, 0, 20), (72, 66, 6)), "slab")
     assert locate(slab, None, COARSE) is not None
-    for turn in list(search.TURNS)[1:]:
+    for turn in list(localisation.TURNS)[1:]:
         job = Job(lying(slab, turn), None, COARSE, Options())
         with pytest.raises(NoHeartFound):
-            finish(search.find_heart(job))
+            finish(localisation.find_heart(job))
         assert job.notes == []
 
 
@@ -148,16 +148,16 @@ def test_no_heart_is_the_answer_after_all_positions_were_tried(anatomist):
 def test_organs_that_remind_of_one_or_two_structures_are_no_heart():
     """What the bundled model was seen to say of phantoms."""
     head, abdomen, native = [0.58, 0.02, 0.61, 0.13], [0.43, 0.0, 0.16, 0.0], [0.54, 0.08, 0.58, 0.46]
-    assert not search.heart_like(np.array(head), whole=True)
-    assert not search.heart_like(np.array(abdomen), whole=True)
-    assert search.heart_like(np.array(native), whole=True)  # half of it, without contrast agent
-    assert search.heart_like(np.array([0.0, 0.9, 0.0, 0.0]), whole=True)
+    assert not localisation.heart_like(np.array(head), whole=True)
+    assert not localisation.heart_like(np.array(abdomen), whole=True)
+    assert localisation.heart_like(np.array(native), whole=True)  # half of it, without contrast agent
+    assert localisation.heart_like(np.array([0.0, 0.9, 0.0, 0.0]), whole=True)
 
 
 def test_of_a_few_slices_two_structures_are_enough():
     apex, nothing = np.array([0.5, 0.0, 0.4, 0.0]), np.array([0.02, 0.0, 0.36, 0.0])
-    assert search.heart_like(apex, whole=False) and not search.heart_like(apex, whole=True)
-    assert not search.heart_like(nothing, whole=False)
+    assert localisation.heart_like(apex, whole=False) and not localisation.heart_like(apex, whole=True)
+    assert not localisation.heart_like(nothing, whole=False)
 
 
 def test_a_small_scan_without_a_heart_has_none_either(anatomist):
@@ -168,7 +168,7 @@ def test_a_small_scan_without_a_heart_has_none_either(anatomist):
     image[:, 20:24, 12:16], image[:, 6:18, 2:7], image[:, :2] = SPINE, LIVER, AIR
     scan = Volume(image.astype(np.int16), small, "small abdomen")
     job = Job(scan, None, COARSE, Options())
-    assert np.array_equal(finish(search.find_heart(job)), slices.whole_box(small))
+    assert np.array_equal(finish(localisation.find_heart(job)), slices.whole_box(small))
     with pytest.raises(NoHeartFound):
         segment(scan, None, COARSE)
 
@@ -176,9 +176,9 @@ def test_a_small_scan_without_a_heart_has_none_either(anatomist):
 def test_a_scan_of_a_small_patient_is_searched_too(anatomist):
     """A child's chest is no wider than a field of view around an adult's heart."""
     scan, truth = patient(dataclasses.replace(BODY, spacing=(3.0, 3.0, 3.0)))
-    assert max(scan.geometry.extent_mm[:2]) <= search.SMALL * PRE.crop * PRE.spacing_mm
+    assert max(scan.geometry.extent_mm[:2]) <= localisation.SMALL * PRE.crop * PRE.spacing_mm
     job = Job(scan, None, COARSE, Options())
-    box = finish(search.find_heart(job))
+    box = finish(localisation.find_heart(job))
     where = np.argwhere(truth > 0)[:, ::-1]
     assert np.all(box[0] <= where.min(axis=0)) and np.all(box[1] >= where.max(axis=0))
     assert np.prod(box[1] - box[0] + 1) < 0.5 * truth.size

@@ -34,7 +34,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from SIFALib.inference import NoHeartFound
+from SIFALib.inference.segmentation import NoHeartFound
 from SIFALib.models.structures import STRUCTURES
 from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, SequenceLogic
 from SIFASegmentationLib.Logic import NodeGone

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from SIFALib import uncertainty
 from SIFALib.cli import main
 from SIFALib.imaging.geometry import Geometry
-from SIFALib.inference import Options, segment
+from SIFALib.inference import uncertainty
+from SIFALib.inference.segmentation import Options, segment
 from SIFALib.models.card import DiceCurve
 from SIFALib.networks import engine
 from SIFALib.support.schema import RecordError

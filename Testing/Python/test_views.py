@@ -9,11 +9,11 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from SIFALib import views
 from SIFALib.imaging import slices
 from SIFALib.imaging.geometry import Geometry
 from SIFALib.imaging.slices import SliceGrid
-from SIFALib.inference import Options, segment, segment_steps
+from SIFALib.inference import fusion as views
+from SIFALib.inference.segmentation import Options, segment, segment_steps
 from SIFALib.models import store
 from SIFALib.networks import engine
 from SIFALib.networks.segmenter import Segmenter

@@ -96,7 +96,9 @@ def cut(
 
 def _box_of_labels(labels: Volume, classes: int) -> Box | None:
     """The box around the labelled structures with inference's margin; None if there are none."""
-    from ..inference import LOCATE_MARGIN_MM  # it brings torch, which looking at data does without
+    from ..inference.segmentation import (
+        LOCATE_MARGIN_MM,  # it brings torch, which looking at data does without
+    )
 
     block = components.bounding_box((labels.array > 0) & (labels.array < classes))
     if any(s.stop == 0 for s in block):

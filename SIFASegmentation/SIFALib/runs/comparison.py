@@ -7,10 +7,10 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from .. import inference
 from ..datasets import PHANTOMS, DataError, sources
 from ..imaging import metrics, reading, writing
-from ..inference import NoHeartFound, Options, Result
+from ..inference import segmentation
+from ..inference.segmentation import NoHeartFound, Options, Result
 from ..models import store
 from ..networks import loading
 from ..support.progress import Progress
@@ -40,7 +40,7 @@ def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, di
         found: dict[str, Any] = {"path": str(path)}
         results: dict[str, Result | None] = {}
         for place, which in enumerate(WHICH):
-            work = inference.segment_steps(
+            work = segmentation.segment_steps(
                 scan, networks[which], packages[which].card, Options(device=request.get("device", "auto"))
             )
             done = (2 * number + place) / total

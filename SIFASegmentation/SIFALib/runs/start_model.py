@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from .. import inference
 from ..datasets.cutting import Locator
 from ..imaging.geometry import Volume
+from ..inference import segmentation
 from ..networks import loading
 from .beforehand import start_package
 from .configuration import Configuration
@@ -33,6 +33,6 @@ class StartModel:
         card, segmenter = self.package.card, self.segmenter
 
         def find(volume: Volume) -> np.ndarray | None:
-            return inference.locate(volume, segmenter, card)
+            return segmentation.locate(volume, segmenter, card)
 
         return Locator(card.sha256, find)

@@ -19,8 +19,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .batch_cases import REPORT, TABLE, BatchError, Case, file_names, find_cases
-from .batch_results import (
+from ...imaging.checks import check
+from ...imaging.geometry import Volume
+from ...support import files
+from ...support.errors import VolumeError
+from ...support.messages import reason, sentence
+from ...support.progress import Progress
+from ..job import Options
+from ..localisation import NoHeartFound
+from .cases import REPORT, TABLE, BatchError, Case, file_names, find_cases
+from .results import (
     DONE,
     FAILED,
     KEPT,
@@ -38,18 +46,10 @@ from .batch_results import (
     staging,
     wanted,
 )
-from .imaging.checks import check
-from .imaging.geometry import Volume
-from .job import Options
-from .search import NoHeartFound
-from .support import files
-from .support.errors import VolumeError
-from .support.messages import reason, sentence
-from .support.progress import Progress
 
 if TYPE_CHECKING:
-    from .inference import Result
-    from .models.card import ModelCard
+    from ...models.card import ModelCard
+    from ..segmentation import Result
 
 log = logging.getLogger(__name__)
 

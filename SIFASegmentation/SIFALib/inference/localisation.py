@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .imaging import components, slices
+from ..imaging import components, slices
+from ..support.progress import Progress
+from .fusion import Fusion
 from .job import Job
-from .looks import look
-from .support.progress import Progress
+from .passes import look
 from .uncertainty import expected_dice, mass
-from .views import Fusion
 
 log = logging.getLogger(__name__)
 

@@ -18,14 +18,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import familiarity, quality, uncertainty, views
-from .imaging import components, slices
-from .imaging.checks import check
-from .imaging.geometry import Geometry, Volume
+from ..imaging import components, slices
+from ..imaging.checks import check
+from ..imaging.geometry import Geometry, Volume
+from ..models.structures import Structure, structure_by_id
+from ..support.progress import Progress
+from . import flags as quality
+from . import fusion as views
+from . import out_of_distribution, uncertainty
+from .fusion import Fusion
 from .job import Job, Options
-from .looks import Look, look
-from .models.structures import Structure, structure_by_id
-from .search import (
+from .localisation import (
     LOCATE_MARGIN_MM,
     NO_HEART,
     NoHeartFound,
@@ -35,12 +38,11 @@ from .search import (
     least_ml,
     shows_whole_heart,
 )
-from .support.progress import Progress
-from .views import Fusion
+from .passes import Look, look
 
 if TYPE_CHECKING:
-    from .models.store import ModelCard
-    from .networks.segmenter import Segmenter
+    from ..models.store import ModelCard
+    from ..networks.segmenter import Segmenter
 
 __all__ = [
     "LOCATE_MARGIN_MM",
@@ -128,7 +130,7 @@ def segment_steps(
         mass = uncertainty.mass(probabilities)
         flags = _clean(job, probabilities, grid, structures)
         found = probabilities.argmax(axis=0)
-        familiar = familiarity.check(segmenter, card, volume, grid, job.images(grid), found, flags)
+        familiar = out_of_distribution.check(segmenter, card, volume, grid, job.images(grid), found, flags)
         expected = uncertainty.expected_dice(probabilities, mass)
         # The mean of three planes is less sure than it is right; a single plane's is not, and of a scan unlike those of
         # the curve nobody knows.

@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .imaging.geometry import Geometry, Volume
-from .imaging.slices import SliceGrid
-from .models.card import channel_step, feature_count
-from .quality import HEART, Flag
+from ..imaging.geometry import Geometry, Volume
+from ..imaging.slices import SliceGrid
+from ..models.card import channel_step, feature_count
+from .flags import HEART, Flag
 
 if TYPE_CHECKING:
-    from .models.card import ModelCard, Reference
-    from .networks.segmenter import Segmenter
+    from ..models.card import ModelCard, Reference
+    from ..networks.segmenter import Segmenter
 
 SLICES = 8  # that are looked at: evenly through what was found
 LEAST_PIXELS = 1000  # of a slice that must be outlined to be looked at: 10 cm2, more than an aorta alone
@@ -139,7 +139,7 @@ def features(segmenter: Segmenter, images: np.ndarray, found: np.ndarray) -> np.
     import torch
     import torch.nn.functional as F
 
-    from .networks import arrays
+    from ..networks import arrays
 
     encoder = segmenter.encoder
     device = next(encoder.parameters()).device

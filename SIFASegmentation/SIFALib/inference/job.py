@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import __version__
-from .imaging import slices
-from .imaging.geometry import Volume
-from .imaging.intensity import intensity_rule
-from .networks import devices, engine
-from .support.errors import VolumeError
-from .support.progress import Progress
+from .. import __version__
+from ..imaging import slices
+from ..imaging.geometry import Volume
+from ..imaging.intensity import intensity_rule
+from ..networks import devices, engine
+from ..support.errors import VolumeError
+from ..support.progress import Progress
 
 if TYPE_CHECKING:
     import torch
 
-    from .models.store import ModelCard
-    from .networks.segmenter import Segmenter
+    from ..models.store import ModelCard
+    from ..networks.segmenter import Segmenter
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .imaging.components import _components, bounding_box, component_sizes
-from .imaging.geometry import Geometry, Volume
-from .models.structures import STRUCTURES, Structure
+from ..imaging.components import _components, bounding_box, component_sizes
+from ..imaging.geometry import Geometry, Volume
+from ..models.structures import STRUCTURES, Structure
 
 # Strays are not kept, so that a few of them are no reason to look twice.
 SIZEABLE_ML = 5.0  # a second piece of at least this volume is no speck

@@ -13,19 +13,19 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import quality
-from .batch_cases import REPORT, TABLE, BatchError
-from .imaging.geometry import Volume
-from .imaging.seg_nrrd import SUFFIX, read_seg_nrrd, write_seg_nrrd
-from .job import Options
-from .runs import RunError, RunFolder
-from .support import files, lock
-from .support.errors import VolumeError
-from .support.messages import reason, sayable
+from ...imaging.geometry import Volume
+from ...imaging.seg_nrrd import SUFFIX, read_seg_nrrd, write_seg_nrrd
+from ...runs import RunError, RunFolder
+from ...support import files, lock
+from ...support.errors import VolumeError
+from ...support.messages import reason, sayable
+from .. import flags as quality
+from ..job import Options
+from .cases import REPORT, TABLE, BatchError
 
 if TYPE_CHECKING:
-    from .models.card import ModelCard
-    from .models.structures import Structure
+    from ...models.card import ModelCard
+    from ...models.structures import Structure
 
 WAITING, WORKING, DONE, KEPT, FAILED = "waiting", "working", "done", "finished before", "failed"
 STAGING = ".sifa-unfinished"  # folder of what is not complete yet, and of the lock

@@ -1,7 +1,7 @@
 """Makes what a model's card says of its limits: the reference by which `familiarity` tells what it was not trained on,
 and the curve by which `uncertainty` tells what Dice its certainty comes with.
 
-    python -m SIFALib.calibration MODEL-FOLDER --anatomies runs/default/anatomies --unseen runs/default/validation
+    python -m SIFALib.inference.calibration MODEL-FOLDER --anatomies runs/default/anatomies --unseen runs/default/validation
 
 The reference follows from slices of the kind that the model was trained on; the limits from slices that it was not
 trained on, so that at most FALSE_ALARMS of them are beyond. The weights are not touched. For a model that was adapted
@@ -23,19 +23,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import familiarity, phantom, uncertainty
-from .imaging import metrics
-from .imaging.geometry import Geometry
-from .inference import NoHeartFound, segment
-from .models import store
-from .models.archive import CARD
-from .models.card import DiceCurve, Familiarity, Reference
-from .models.structures import STRUCTURES
-from .networks import loading
-from .phantom.slices.anatomies import Anatomy, load_anatomies, random_slice
+from .. import phantom
+from ..imaging import metrics
+from ..imaging.geometry import Geometry
+from ..models import store
+from ..models.archive import CARD
+from ..models.card import DiceCurve, Familiarity, Reference
+from ..models.structures import STRUCTURES
+from ..networks import loading
+from ..phantom.slices.anatomies import Anatomy, load_anatomies, random_slice
+from . import out_of_distribution, uncertainty
+from .segmentation import NoHeartFound, segment
 
 if TYPE_CHECKING:
-    from .networks.segmenter import Segmenter
+    from ..networks.segmenter import Segmenter
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ def slice_features(
     """`familiarity.features` of random training slices that show the heart, outlined by the network itself."""
     import torch
 
-    from .networks import arrays
+    from ..networks import arrays
 
     rows: list[np.ndarray] = []
     for number in range(100 * count):
@@ -125,7 +126,7 @@ def slice_features(
         with torch.inference_mode():
             x = arrays.to_tensor(image)[None, None].expand(-1, segmenter.in_channels, -1, -1)
             found = arrays.to_numpy(segmenter(x).argmax(1).to(torch.uint8))
-        rows += list(familiarity.features(segmenter, image[None], found > 0))
+        rows += list(out_of_distribution.features(segmenter, image[None], found > 0))
         if len(rows) == count:
             return np.array(rows)
     raise ValueError(f"The model found hearts in only {len(rows)} slices; it cannot be calibrated.")
@@ -137,7 +138,7 @@ def shape_features(seeds: Sequence[int]) -> np.ndarray:
     for seed in seeds:
         tissues, _ = phantom.anatomy(seed, SHAPE_MM)
         labels = phantom.tissues.LABEL_OF_TISSUE[tissues.array]
-        found = familiarity.places(labels, VALUES, partial(_point, tissues.geometry))
+        found = out_of_distribution.places(labels, VALUES, partial(_point, tissues.geometry))
         if found is not None:
             rows.append(found)
     return np.array(rows)
@@ -170,7 +171,7 @@ def reference_of(known: np.ndarray, unseen: np.ndarray, directions: int, margin:
         rest=_rounded(np.maximum(variances[directions:].mean(keepdims=True), 1e-3))[0],
         limit=1.0,
     )
-    limit = float(np.quantile(familiarity.distances(made, unseen), 1.0 - FALSE_ALARMS))
+    limit = float(np.quantile(out_of_distribution.distances(made, unseen), 1.0 - FALSE_ALARMS))
     return dataclasses.replace(made, limit=_rounded(np.array([limit * margin]))[0])
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .imaging import slices
-from .imaging.slices import Plane, SliceGrid
+from ..imaging import slices
+from ..imaging.slices import Plane, SliceGrid
+from ..networks import engine
+from ..support.progress import Progress
+from .fusion import Fusion
 from .job import Job
-from .networks import engine
-from .support.progress import Progress
-from .views import Fusion
 
 
 @dataclass(frozen=True)

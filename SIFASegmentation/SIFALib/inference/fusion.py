@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .imaging.geometry import Geometry
-from .imaging.slices import PLANES, Plane, SliceGrid, interpolate, named_plane
+from ..imaging.geometry import Geometry
+from ..imaging.slices import PLANES, Plane, SliceGrid, interpolate, named_plane
 
 VIEWS = ("auto", "one", "three")
 THICK = 2.5  # distance of the slices over that of the pixels which the network sees

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from .models.card import DiceCurve
+    from ..models.card import DiceCurve
 
 LEAST = 1e-7  # below which a probability adds nothing to the entropy
 EXTREME = 0.01  # shares nearer to 0 or 1 than this count as this near: logarithms of less say nothing

@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .datasets import DataError, DataSettings, released, scans, sources
-from .datasets.sources import Scan
-from .imaging import metrics
-from .imaging.checks import SUFFIXES
-from .imaging.geometry import Geometry, Volume
-from .imaging.intensity import scores_to_unit
-from .imaging.metrics import UNKNOWN
+from ..datasets import DataError, DataSettings, released, scans, sources
+from ..datasets.sources import Scan
+from ..imaging import metrics
+from ..imaging.checks import SUFFIXES
+from ..imaging.geometry import Geometry, Volume
+from ..imaging.intensity import scores_to_unit
+from ..imaging.metrics import UNKNOWN
+from ..models.card import NORMALISATIONS
+from ..networks import devices
+from ..support.progress import Progress
 from .job import Options
-from .models.card import NORMALISATIONS
-from .networks import devices
-from .support.progress import Progress
 
 if TYPE_CHECKING:
-    from .models.card import ModelCard
-    from .networks.segmenter import Segmenter
+    from ..models.card import ModelCard
+    from ..networks.segmenter import Segmenter
 
 RULE = (
     "Dice is 0 where a structure is missing in prediction or truth, and left out where it is in neither. The surface "
@@ -152,17 +152,17 @@ def _judged(
     number: int,
     count: int,
 ) -> Generator[Progress, None, Case]:
-    from . import inference
+    from . import segmentation
 
     note = ""
-    steps = inference.segment_steps(image, segmenter, card, options)
+    steps = segmentation.segment_steps(image, segmenter, card, options)
     try:
         while True:
             step = next(steps)
             yield Progress(f"Segmenting {name}", 0.1 + 0.9 * (number + step.fraction) / count)
     except StopIteration as end:
         found = end.value.labels.array
-    except inference.NoHeartFound:
+    except segmentation.NoHeartFound:
         found, note = np.zeros(image.geometry.shape, np.uint8), "No heart was found."
     return compare(name, found, truth, card, image.geometry.spacing, note)
 
@@ -171,7 +171,7 @@ def published(
     files: Sequence[Path], segmenter: Segmenter, card: ModelCard, statistics: str, device: str = "auto"
 ) -> Generator[Progress, None, list[Case]]:
     """The published protocol on .npz volumes; `statistics`: a key of STATISTICS. Raises DataError, ValueError."""
-    from .networks import engine
+    from ..networks import engine
 
     span = NORMALISATIONS[STATISTICS[statistics]]
     assert span is not None  # the table's

@@ -8,11 +8,11 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .datasets import sources
-from .imaging import files
-from .imaging.geometry import Volume
-from .imaging.reading import read
-from .imaging.seg_nrrd import SUFFIX
+from ...datasets import sources
+from ...imaging import files
+from ...imaging.geometry import Volume
+from ...imaging.reading import read
+from ...imaging.seg_nrrd import SUFFIX
 
 TABLE = "volumes.csv"
 REPORT = ".sifa.json"  # ending of a report's name
