@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from .adaptation.method import OBJECTIVES, PRESETS, SCHEDULES
 from .cli_parsers import add_command
-from .method import OBJECTIVES, PRESETS, SCHEDULES
 
 TRAIN = """Adapt a segmenter to unlabelled scans: start a training, or go on with one.
 

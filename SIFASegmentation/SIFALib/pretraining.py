@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import losses
+from .adaptation import losses
 from .models import store
 from .models.structures import STRUCTURES
 from .networks import devices, loading

@@ -40,10 +40,11 @@ sys.path.insert(0, str(ROOT / "SIFASegmentation"))
 
 import adaptation_table  # noqa: E402
 from adaptation_table import mean_dice  # noqa: E402
-from SIFALib import adaptation, label_free  # noqa: E402
+from SIFALib import adaptation  # noqa: E402
+from SIFALib.adaptation import label_free  # noqa: E402
+from SIFALib.adaptation.method import Method  # noqa: E402
 from SIFALib.datasets import Augmentation, DataSettings, Domains, Slices, prepare, view  # noqa: E402
 from SIFALib.imaging import metrics  # noqa: E402
-from SIFALib.method import Method  # noqa: E402
 from SIFALib.models import store  # noqa: E402
 from SIFALib.models.card import Preprocessing  # noqa: E402
 from SIFALib.models.structures import STRUCTURES  # noqa: E402

@@ -29,7 +29,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Python"))
 import tiny_runs
 from SIFALib import datasets, runs
-from SIFALib.method import Method
+from SIFALib.adaptation.method import Method
 from SIFALib.runs import best, checkpoints, events, loop, status
 
 DISK_CALLS = ("fsync", "replace", "unlink", "truncate")

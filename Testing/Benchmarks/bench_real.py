@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from region_growing import grow
-from SIFALib import label_free
+from SIFALib.adaptation import label_free
 from SIFALib.imaging import metrics, pictures, reading, slices
 from SIFALib.imaging.geometry import Volume
 from SIFALib.inference.job import Job

@@ -33,7 +33,7 @@ from typing import Any
 
 import torch
 from SIFALib import adaptation, datasets
-from SIFALib.method import PRESETS, SCHEDULES, Method
+from SIFALib.adaptation.method import PRESETS, SCHEDULES, Method
 from SIFALib.networks import devices, engine, winograd
 from SIFALib.support import malloc
 from torch.utils._python_dispatch import TorchDispatchMode

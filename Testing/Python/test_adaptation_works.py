@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 from SIFALib import adaptation
+from SIFALib.adaptation.method import Method
 from SIFALib.datasets import DataSettings, Domains, batch, prepare, view
 from SIFALib.datasets.domains import Slices
 from SIFALib.imaging import metrics
-from SIFALib.method import Method
 from SIFALib.models.card import Preprocessing
 from torch import Tensor
 

@@ -13,9 +13,9 @@ import SimpleITK as sitk
 import tiny_models
 import tiny_runs
 from SIFALib import cli, runs
+from SIFALib.adaptation.method import PRESETS
 from SIFALib.cli_train_options import KEYS
 from SIFALib.datasets import NO_AUGMENTATION
-from SIFALib.method import PRESETS
 from SIFALib.runs import Configuration, configuration, status
 from SIFALib.support import lock, processes
 

@@ -15,8 +15,8 @@ import tiny_models
 import tiny_runs
 import torch
 from SIFALib import adaptation, cli
+from SIFALib.adaptation.method import Method
 from SIFALib.datasets import DataSettings
-from SIFALib.method import Method
 from SIFALib.models import store as models
 from SIFALib.networks import loading
 from SIFALib.runs import Best, Configuration, RunError, RunFolder, best, checkpoints, create, events, export

@@ -8,11 +8,12 @@ import re
 import numpy as np
 import pytest
 import torch
-from SIFALib import adaptation, label_free, plausibility
+from SIFALib import adaptation
+from SIFALib.adaptation import label_free, plausibility
+from SIFALib.adaptation.method import Method
 from SIFALib.datasets.domains import Domains, Slices
 from SIFALib.datasets.planes import Stack
 from SIFALib.datasets.settings import DataSettings
-from SIFALib.method import Method
 from torch import Tensor, nn
 
 SIZE = 64

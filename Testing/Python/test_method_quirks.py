@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tiny_method
 import torch
-from SIFALib import adaptation, losses
-from SIFALib.image_history import ImageHistory
-from SIFALib.method import SCHEDULES
+from SIFALib import adaptation
+from SIFALib.adaptation import losses
+from SIFALib.adaptation.image_pool import ImageHistory
+from SIFALib.adaptation.method import SCHEDULES
 from tiny_method import NO_CHANCE
 
 pytestmark = pytest.mark.usefixtures("one_thread")

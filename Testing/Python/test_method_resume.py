@@ -9,7 +9,7 @@ import tiny_method
 import torch
 from SIFALib import adaptation
 from SIFALib.adaptation import State
-from SIFALib.method import SCHEDULES
+from SIFALib.adaptation.method import SCHEDULES
 from SIFALib.models.card import VARIANTS
 
 pytestmark = pytest.mark.usefixtures("one_thread")

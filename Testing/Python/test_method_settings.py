@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from SIFALib.method import PRESETS, Method
+from SIFALib.adaptation.method import PRESETS, Method
 
 LIBRARY = Path(__file__).resolve().parents[2] / "SIFASegmentation"
 
@@ -97,5 +97,5 @@ def test_every_preset_can_be_written_as_plain_values_and_read_again():
 
 
 def test_the_settings_are_read_without_torch():
-    code = "import sys, SIFALib.method; sys.exit('torch' in sys.modules)"
+    code = "import sys, SIFALib.adaptation.method; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=LIBRARY, check=False).returncode == 0

@@ -9,9 +9,9 @@ from unittest import mock
 import pytest
 import tiny_method
 import torch
-from SIFALib import adaptation, faithful_schedule, shared_schedule
-from SIFALib.adaptation import State
-from SIFALib.method import OBJECTIVES, SCHEDULES
+from SIFALib import adaptation
+from SIFALib.adaptation import State, faithful_schedule, shared_schedule
+from SIFALib.adaptation.method import OBJECTIVES, SCHEDULES
 from SIFALib.models.card import VARIANTS
 from SIFALib.networks.segmenter import BatchNorm
 from tiny_method import NO_CHANCE

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from SIFALib import losses, pretraining
+from SIFALib import pretraining
+from SIFALib.adaptation import losses
 from SIFALib.models import store
 from SIFALib.phantom.slices import anatomies as phantom_slices
 from SIFALib.phantom.slices import workers as slice_workers

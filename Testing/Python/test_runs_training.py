@@ -19,7 +19,8 @@ import SimpleITK as sitk
 import tiny_models
 import tiny_runs
 import torch
-from SIFALib import label_free, runs
+from SIFALib import runs
+from SIFALib.adaptation import label_free
 from SIFALib.models import store
 from SIFALib.networks import loading
 from SIFALib.runs import best, checkpoints, configuration, control, events

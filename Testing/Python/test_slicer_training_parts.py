@@ -17,7 +17,7 @@ import slicer
 import tiny_runs
 from hypothesis import given
 from hypothesis import strategies as st
-from SIFALib.method import Method
+from SIFALib.adaptation.method import Method
 from SIFALib.support.errors import ModelError
 from SIFASegmentationLib import Volumes
 from SIFASegmentationLib import Words as Common

@@ -20,10 +20,10 @@ import tiny_models
 import tiny_runs
 import torch
 from SIFALib import adaptation, phantom
+from SIFALib.adaptation.method import Method
 from SIFALib.datasets import DataSettings, batch, prepared
 from SIFALib.datasets.cutting import cut
 from SIFALib.imaging import geometry, metrics, writing
-from SIFALib.method import Method
 from SIFALib.models import store
 from SIFALib.models.card import Preprocessing
 from SIFALib.networks import loading

@@ -11,8 +11,8 @@ from unittest import mock
 import torch
 from SIFALib import adaptation
 from SIFALib.adaptation import State
+from SIFALib.adaptation.method import Method
 from SIFALib.datasets.batching import Batch
-from SIFALib.method import Method
 from torch import Tensor, nn
 
 SIZE = 32

@@ -51,8 +51,8 @@ def _write(array: np.ndarray, path: Path) -> None:
 
 def configuration(scans: Path, **changes: Any):
     """Six iterations of the whole method, width 2, slices of 32 pixels; the slices are kept in `scans`."""
+    from SIFALib.adaptation.method import Method
     from SIFALib.datasets import DataSettings
-    from SIFALib.method import Method
     from SIFALib.models.card import Preprocessing
     from SIFALib.runs import Configuration
 
@@ -69,14 +69,14 @@ def configuration(scans: Path, **changes: Any):
 
 def supervised(**changes: Any):
     """A method that takes a fifth of the time of the whole one."""
-    from SIFALib.method import Method
+    from SIFALib.adaptation.method import Method
 
     return Method(width=2, objective="source_only", **changes)
 
 
 def whole(**changes: Any):
     """The whole method, as narrow as it can be."""
-    from SIFALib.method import Method
+    from SIFALib.adaptation.method import Method
 
     return Method(width=2, **changes)
 

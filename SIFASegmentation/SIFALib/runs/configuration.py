@@ -11,8 +11,8 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .. import __version__
+from ..adaptation.method import Method
 from ..datasets.settings import DataSettings
-from ..method import Method
 from ..support import schema
 from ..support.errors import Damaged, RunError
 from ..support.schema import RecordError, require

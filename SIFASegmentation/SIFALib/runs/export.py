@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..method import OBJECTIVES
+from ..adaptation.method import OBJECTIVES
 from ..models import store
 from ..models.card import VARIANTS, Architecture, Preprocessing, Quality
 from ..models.citations import CITATIONS

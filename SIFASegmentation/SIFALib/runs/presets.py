@@ -11,8 +11,8 @@ import dataclasses
 import re
 from pathlib import Path
 
+from ..adaptation.method import PRESETS
 from ..datasets.settings import NO_AUGMENTATION, PHANTOMS, DataSettings
-from ..method import PRESETS
 from ..support.errors import RunError
 from .configuration import Configuration
 

@@ -107,7 +107,7 @@ class Session:
 
     def judge(self, state: adaptation.State, domains: Domains) -> None:
         """Score the averaged segmenter without target labels, and keep it if it is the best so far."""
-        from .. import label_free
+        from ..adaptation import label_free
 
         if self.first:
             score = label_free.score(state, domains, self.configuration.data)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from SIFALib import adaptation, losses
-from SIFALib.adaptation import State
+from SIFALib import adaptation
+from SIFALib.adaptation import State, losses
+from SIFALib.adaptation.method import PRESETS
 from SIFALib.datasets.batching import Batch
-from SIFALib.method import PRESETS
 from SIFALib.networks.arrays import to_tensor
 from SIFALib.networks.tensorflow.names import tf_name_map, tf_names
 from torch import Tensor

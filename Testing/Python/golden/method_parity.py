@@ -11,8 +11,8 @@ from unittest import mock
 
 import numpy as np
 import torch
-from SIFALib import adaptation, faithful_schedule, losses, shared_schedule
-from SIFALib.adaptation import State
+from SIFALib import adaptation
+from SIFALib.adaptation import State, faithful_schedule, losses, shared_schedule
 from SIFALib.datasets.batching import Batch
 from SIFALib.networks.tensorflow.names import TF_NETWORKS, tf_name_map, tf_names
 from torch import Tensor

@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from . import adaptation, losses
+from . import losses
+from .gradients import add, mean
+from .state import ORDER, check
+from .supervised import segmentation_loss, with_weight_decay
 
 if TYPE_CHECKING:
-    from .adaptation import State
-    from .datasets.batching import Batch
+    from ..datasets.batching import Batch
+    from .state import State
 
 Gradients = dict[str, list[Tensor]]
 
@@ -32,16 +35,16 @@ def update(state: State, batches: list[Batch]) -> dict[str, Tensor]:
     sums: dict[str, Tensor] = {}
     for number, batch in enumerate(batches):
         gradients, found = gradients_of(state, batch, number)
-        adaptation.check(found, state)
+        check(found, state)
         for name, values in gradients.items():
-            total[name] = adaptation.add(total[name], values)
+            total[name] = add(total[name], values)
         for name, value in found.items():
             sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach()
-    for group in adaptation.ORDER:
+    for group in ORDER:
         if group in total:
-            gradients_mean = adaptation.mean(total[group], len(batches))
+            gradients_mean = mean(total[group], len(batches))
             if group == "segmenter":
-                gradients_mean = adaptation.with_weight_decay(state, gradients_mean)
+                gradients_mean = with_weight_decay(state, gradients_mean)
             state.apply(group, gradients_mean)
     return {name: value / len(batches) for name, value in sums.items()}
 
@@ -123,14 +126,14 @@ def _source_side(
     cycle_source = state.decoder(latent, skip)
     cycle = method.cycle_weight * losses.cycle(source, cycle_source)
     to_decoder, (cycle_to_latent, to_fake) = _grad([cycle], state.decoder, [latent, skip])
-    gradients["decoder"] = adaptation.add(gradients["decoder"], to_decoder)
+    gradients["decoder"] = add(gradients["decoder"], to_decoder)
     # the generator wants what the cycle loss says through the encoder, at full weight and nothing else
     to_fake = to_fake + _grad([latents[0]], None, [fake], [cycle_to_latent], keep=True)[1][0]
 
     logits = segmenter.segmentation_head(latent)
     logits_ll = None if segmenter.segmentation_head_ll is None else segmenter.segmentation_head_ll(latent_ll)
     truth = losses.one_hot(batch.source_labels, method.classes)
-    segmentation = adaptation.segmentation_loss(state, logits, logits_ll, truth)
+    segmentation = segmentation_loss(state, logits, logits_ll, truth)
     to_heads, (to_latent, to_latent_ll) = _grad([segmentation], _heads(segmenter), [latent, latent_ll])
     to_latent = to_latent + method.translation_weight * cycle_to_latent
     _add_segmenter(
@@ -141,7 +144,7 @@ def _source_side(
     pass_as_target = losses.generator(state.translators["discriminator_target"](judged))
     to_fake = to_fake + _grad([pass_as_target], None, [judged])[1][0]
     to_generator, _ = _grad([fake_target], state.generator, [], [to_fake])
-    gradients["generator"] = adaptation.add(gradients["generator"], to_generator)
+    gradients["generator"] = add(gradients["generator"], to_generator)
     found |= {"cycle_source": cycle, "segmentation": segmentation, "generator": pass_as_target}
     fakes = {"target": fake.detach(), "cycle_source": cycle_source.detach(), "real_logits": logits.detach()}
     return fakes if logits_ll is None else {**fakes, "real_logits_ll": logits_ll.detach()}
@@ -201,7 +204,7 @@ def _add_segmenter(
     to_encoder, _ = _grad(ends, state.segmenter.encoder, [], arriving)
     if to_heads is None:
         to_heads = [torch.zeros_like(p) for p in _heads(state.segmenter).parameters()]
-    gradients["segmenter"] = adaptation.add(gradients.get("segmenter"), to_encoder + to_heads)
+    gradients["segmenter"] = add(gradients.get("segmenter"), to_encoder + to_heads)
 
 
 def _leaf(x: Tensor) -> Tensor:

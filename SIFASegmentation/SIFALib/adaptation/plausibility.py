@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .datasets.augmentation import centre
-from .imaging.components import component_sizes
-from .models.structures import structures_of
+from ..datasets.augmentation import centre
+from ..imaging.components import component_sizes
+from ..models.structures import structures_of
 
 if TYPE_CHECKING:
-    from .datasets.domains import Slices
+    from ..datasets.domains import Slices
 
 SLICES_OF_A_SCAN, SCANS = 12, 24  # that are looked at to learn what to expect
 VANISHED = 0.02  # of the area that the source's labels fill: less of a structure on the target is none

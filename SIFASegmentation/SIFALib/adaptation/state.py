@@ -1,31 +1,9 @@
-"""ONE iteration of SIFA, and the state that it moves.
-
-The papers' symbols and the authors' names for what is called here:
-
-    source x^s, A            labelled images               target x^t, B          unlabelled images
-    generator G_t, g_A       source -> target              encoder E, e_B         shared by both tasks
-    segmentation_head C, s_B                               decoder U, de_B        latent of E -> source image
-    discriminator_source D_s, d_A (with the auxiliary task on its second output)
-    discriminator_target D_t, d_B                          discriminator_prediction D_p, d_P; _ll: on lower-level features
-
-    fake_target = G(source)         cycle_source = U(E(fake_target))
-    fake_source = U(E(target))      cycle_target = G(fake_source)
-
-Losses and who learns from them (weights in `method.Method`):
-
-    generator       cycle(source) + cycle(target) + adversarial(D_t(fake_target))
-    segmenter       segmentation(fake_target) + weight decay + 0.1 decoder's loss + adversarial(D_p(target's prediction))
-    (E and C)         + auxiliary adversarial(D_s(fake_source)[1])
-    decoder         cycle(source) + cycle(target) + adversarial(D_s(fake_source)[0])
-    discriminators  real against fake, least squares
-
-Two schedules bring this about: `faithful_schedule` and `shared_schedule`.
-"""
+"""What a training changes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -34,17 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from . import faithful_schedule, losses, shared_schedule
-from .adam import ADVERSARIAL_BETA1, SEGMENTATION_BETA1, Adam
-from .datasets.batching import Batch
-from .image_history import ImageHistory
+from ..networks import distributed, winograd
+from ..networks.discriminators import Discriminator
+from ..networks.generators import Decoder, Generator
+from ..networks.segmenter import VARIANTS, Segmenter
+from .gradients import _clip
+from .image_pool import ImageHistory
 from .method import Method
-from .networks import distributed, winograd
-from .networks.discriminators import Discriminator
-from .networks.generators import Decoder, Generator
-from .networks.segmenter import VARIANTS, Segmenter
+from .tf_adam import ADVERSARIAL_BETA1, SEGMENTATION_BETA1, Adam
 
 AVERAGE_WARM_UP = 10  # iterations until the moving average may be slow
+
+
 ORDER = (
     "generator",
     "discriminator_target",
@@ -194,103 +173,6 @@ def _translators(method: Method) -> dict[str, nn.Module]:
     return networks
 
 
-def step(
-    state: State, batch: Batch, precision: torch.dtype = torch.float32, accumulate: int = 1
-) -> dict[str, float]:
-    """One iteration on a batch that lies on the state's device; the losses by name.
-
-    accumulate: into how many parts the batch is divided to save memory. Batch statistics, class weights and Dice are
-    then those of a part; the gradients are the mean. Raises FloatingPointError if a loss is not a finite number, and
-    ValueError if the batch cannot be divided so.
-    """
-    method = state.method
-    if accumulate < 1 or len(batch.source) % accumulate:
-        raise ValueError(f"A batch of {len(batch.source)} slices cannot be divided into {accumulate} parts.")
-    state.precision = precision
-    state.rates = {
-        "segmentation": method.segmentation_rate_at(state.iteration, state.iterations),
-        "adversarial": method.adversarial_rate_at(state.iteration, state.iterations),
-    }
-    schedules: dict[str, Callable[[State, list[Batch]], dict[str, Tensor]]] = {
-        "faithful": faithful_schedule.update,
-        "shared": shared_schedule.update,
-    }
-    update = schedules[method.schedule] if method.translates else supervised_update
-    for network in state.networks().values():
-        network.train()
-    devices = [state.device] if state.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(int(state.random(0).integers(2**62)))
-        found = update(state, parts(batch, accumulate))
-    state.iteration += 1
-    _move_average(state)
-    values = [float(v) for v in torch.stack([v.detach().float() for v in found.values()]).tolist()]
-    return dict(zip(found, distributed.mean_across(values), strict=True))
-
-
-def parts(batch: Batch, count: int) -> list[Batch]:
-    """A batch in `count` equal parts."""
-    if count == 1:
-        return [batch]
-    fields = (batch.source, batch.source_labels, batch.target, batch.target_labels)
-    chunks = [[None] * count if x is None else x.chunk(count) for x in fields]
-    return [Batch(*pieces) for pieces in zip(*chunks, strict=True)]
-
-
-def supervised_update(state: State, batches: list[Batch]) -> dict[str, Tensor]:
-    """The two bounds: the segmenter alone, on labelled source images or on labelled target images."""
-    sums: list[Tensor] | None = None
-    found = []
-    for batch in batches:
-        on_source = state.method.objective == "source_only"
-        images, labels = (
-            (batch.source, batch.source_labels) if on_source else (batch.target, batch.target_labels)
-        )
-        if labels is None:
-            raise ValueError("Supervised training on the target needs labels of the target; none were given.")
-        with state.autocast():
-            logits, logits_ll = state.segmenter.forward_both(state.wide(images))
-        loss = segmentation_loss(state, logits, logits_ll, losses.one_hot(labels, state.method.classes))
-        found.append(loss)
-        gradients = torch.autograd.grad(
-            loss, list(state.segmenter.parameters()), allow_unused=True, materialize_grads=True
-        )
-        sums = add(sums, gradients)
-    value = torch.stack(found).mean()
-    check({"segmentation": value}, state)
-    state.apply("segmenter", with_weight_decay(state, mean(sums, len(batches))))
-    return {"segmentation": value}
-
-
-def segmentation_loss(state: State, logits: Tensor, logits_ll: Tensor | None, truth: Tensor) -> Tensor:
-    """L_seg on the predictions, and a tenth of it on the lower-level head's (TMI 2020)."""
-    loss = losses.segmentation(logits, truth)
-    if logits_ll is not None:
-        loss = loss + state.method.lower_weight * losses.segmentation(logits_ll, truth)
-    return loss
-
-
-def with_weight_decay(state: State, gradients: list[Tensor]) -> list[Tensor]:
-    """Gradients of the segmenter with those of its weight decay added.
-
-    The authors decay every trainable value, also scales and shifts of the normalisation; we decay kernels alone.
-    """
-    decay, all_of_them = state.method.weight_decay, state.method.authors_quirks
-    return [
-        g.add(p.detach(), alpha=decay) if all_of_them or p.ndim == 4 else g
-        for g, p in zip(gradients, state.segmenter.parameters(), strict=True)
-    ]
-
-
-def add(sums: list[Tensor] | None, gradients: tuple[Tensor, ...] | list[Tensor]) -> list[Tensor]:
-    """Gradients added to the sum so far (None: there is none)."""
-    return list(gradients) if sums is None else [s + g for s, g in zip(sums, gradients, strict=True)]
-
-
-def mean(sums: list[Tensor] | None, count: int) -> list[Tensor]:
-    return [s / count if count > 1 else s for s in sums or []]
-
-
 def check(found: Mapping[str, Tensor], state: State) -> None:
     """Raise FloatingPointError, with the names of the losses, unless all are finite."""
     bad = [name for name, value in found.items() if not math.isfinite(float(value.detach()))]
@@ -299,20 +181,6 @@ def check(found: Mapping[str, Tensor], state: State) -> None:
             f"In iteration {state.iteration + 1} the loss {' and '.join(bad)} is not a finite number; lower the "
             "learning rates, or look for broken images among the scans."
         )
-
-
-def _clip(gradients: list[Tensor], largest: float) -> None:
-    norm = torch.stack([g.norm() for g in gradients]).norm()
-    scale = (largest / (norm + 1e-6)).clamp(max=1.0)
-    for gradient in gradients:
-        gradient *= scale
-
-
-@torch.no_grad()
-def _move_average(state: State) -> None:
-    decay = min(state.method.average_decay, state.iteration / (state.iteration + AVERAGE_WARM_UP))
-    for name, value in state.segmenter.state_dict().items():
-        state.average[name].lerp_(value, 1.0 - decay)
 
 
 @torch.inference_mode()

@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from . import adaptation, losses
+from . import losses
+from .gradients import add, mean
+from .state import ORDER, check
+from .supervised import segmentation_loss, with_weight_decay
 
 if TYPE_CHECKING:
-    from .adaptation import State
-    from .datasets.batching import Batch
+    from ..datasets.batching import Batch
+    from .state import State
 
 
 def update(state: State, batches: list[Batch]) -> dict[str, Tensor]:
     """One iteration in the authors' order; the losses by name, each as the update that owns it saw it."""
     found: dict[str, Tensor] = {}
     old: dict[str, list[Tensor]] = {"source": [], "target": []}  # what the discriminators see as fake
-    for group in adaptation.ORDER:
+    for group in ORDER:
         if group not in state.networks():
             continue
         parameters = list(state.networks()[group].parameters())
@@ -30,14 +33,14 @@ def update(state: State, batches: list[Batch]) -> dict[str, Tensor]:
         for number, batch in enumerate(batches):
             with state.autocast():
                 loss, terms = LOSSES[group](state, batch, old, number)
-            adaptation.check(terms, state)
+            check(terms, state)
             gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-            sums = adaptation.add(sums, gradients)
+            sums = add(sums, gradients)
             for name, value in terms.items():
                 found[name] = found.get(name, torch.zeros((), device=value.device)) + value.detach()
-        gradients_mean = adaptation.mean(sums, len(batches))
+        gradients_mean = mean(sums, len(batches))
         if group == "segmenter":
-            gradients_mean = adaptation.with_weight_decay(state, gradients_mean)
+            gradients_mean = with_weight_decay(state, gradients_mean)
         state.apply(group, gradients_mean)
     return {name: value / len(batches) for name, value in found.items()}
 
@@ -64,9 +67,7 @@ def segmenter_loss(state: State, batch: Batch, old: Old, number: int) -> Terms:
     head_ll = segmenter.segmentation_head_ll
     logits_ll = None if head_ll is None else [head_ll(latents[n][1]) for n in (0, 1)]
     truth = losses.one_hot(batch.source_labels, method.classes)
-    segmentation = adaptation.segmentation_loss(
-        state, logits[1], None if logits_ll is None else logits_ll[1], truth
-    )
+    segmentation = segmentation_loss(state, logits[1], None if logits_ll is None else logits_ll[1], truth)
     terms = {"segmentation": segmentation}
     loss = segmentation + method.translation_weight * (cycles + losses.generator(judgement[:, :1]))
     if method.aligns_predictions:

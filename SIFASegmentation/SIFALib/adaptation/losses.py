@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from .networks import distributed
+from ..networks import distributed
 
 MIN_PROBABILITY = (
     0.005  # cross entropy is cut off below: no gradient from hopeless pixels (authors' losses.py)

@@ -18,15 +18,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import adaptation, plausibility
-from .datasets.batching import view
-from .imaging import metrics
-from .networks.arrays import to_numpy, to_tensor
-from .networks.segmenter import Segmenter
+from ..datasets.batching import view
+from ..imaging import metrics
+from ..networks.arrays import to_numpy, to_tensor
+from ..networks.segmenter import Segmenter
+from . import plausibility
+from .state import State, averaged_segmenter, translate
 
 if TYPE_CHECKING:
-    from .datasets.domains import Domains, Slices
-    from .datasets.settings import DataSettings
+    from ..datasets.domains import Domains, Slices
+    from ..datasets.settings import DataSettings
 
 SLICES = 32  # of each domain: enough for a steady score, less work than one iteration of training
 BATCH = 8  # slices at once
@@ -62,7 +63,7 @@ class Score:
 
 
 @torch.inference_mode()
-def score(state: adaptation.State, domains: Domains, settings: DataSettings, slices: int = SLICES) -> Score:
+def score(state: State, domains: Domains, settings: DataSettings, slices: int = SLICES) -> Score:
     """Judge the averaged segmenter of a training on `slices` validation slices of each domain, at most.
 
     Objectives without a generator are judged on source images as they are; those supervised on the target on its
@@ -74,7 +75,7 @@ def score(state: adaptation.State, domains: Domains, settings: DataSettings, sli
     on_target = state.method.objective == "target_supervised"
     source = _validation(domains, "target" if on_target else "source")
     target = _validation(domains, "target")
-    teacher = adaptation.averaged_segmenter(state)
+    teacher = averaged_segmenter(state)
     student = deepcopy(state.segmenter).eval()
 
     which = chosen(source, slices)
@@ -146,7 +147,7 @@ def _per_class(found: np.ndarray, truth: np.ndarray, classes: int) -> Iterator[t
 
 
 def _consistency(
-    state: adaptation.State,
+    state: State,
     teacher: Segmenter,
     student: Segmenter,
     images: Tensor,
@@ -256,18 +257,18 @@ def _labelled(domains: Domains, judged: Slices) -> list[Slices]:
     ]
 
 
-def _translated(state: adaptation.State, images: Tensor) -> Tensor:
-    parts = [adaptation.translate(state, x.to(state.device)).float().cpu() for x in images.split(BATCH)]
+def _translated(state: State, images: Tensor) -> Tensor:
+    parts = [translate(state, x.to(state.device)).float().cpu() for x in images.split(BATCH)]
     return torch.cat(parts)
 
 
-def _logits(state: adaptation.State, segmenter: Segmenter, images: Tensor) -> Tensor:
+def _logits(state: State, segmenter: Segmenter, images: Tensor) -> Tensor:
     """Logits [N, classes, H, W] on the CPU of images [N, 1, H, W]."""
     parts = [segmenter(state.wide(x.to(state.device))).float().cpu() for x in images.split(BATCH)]
     return torch.cat(parts)
 
 
-def _gap(state: adaptation.State, segmenter: Segmenter, one: Tensor, other: Tensor) -> float:
+def _gap(state: State, segmenter: Segmenter, one: Tensor, other: Tensor) -> float:
     """How differently the encoder sees two stacks of images [N, 1, H, W]: 0 alike, about 1 nothing in common.
 
     The root of the Frechet distance of both outputs' features, each channel a normal distribution of its own, as a
@@ -281,7 +282,7 @@ def _gap(state: adaptation.State, segmenter: Segmenter, one: Tensor, other: Tens
     return float(np.sqrt(np.mean(distances)))
 
 
-def _features(state: adaptation.State, segmenter: Segmenter, images: Tensor) -> list[Tensor]:
+def _features(state: State, segmenter: Segmenter, images: Tensor) -> list[Tensor]:
     """Both outputs of the encoder, [places, channels] on the CPU."""
     found = [segmenter.encoder(state.wide(x.to(state.device))) for x in images.split(BATCH)]
     return [torch.cat([f[n] for f in found]).float().cpu().movedim(1, -1).flatten(0, 2) for n in (0, 1)]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .models.card import MAX_WIDTH, VARIANTS
-from .support.schema import require
+from ..models.card import MAX_WIDTH, VARIANTS
+from ..support.schema import require
 
 OBJECTIVES = {
     "full": "SIFA: image translation, alignment of predictions, auxiliary task of the source discriminator",
