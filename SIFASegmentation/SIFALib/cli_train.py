@@ -120,10 +120,10 @@ def _named(
 
 def _check(new: configuration.Configuration, options: argparse.Namespace) -> None:
     """Find out before there is a folder what would stop the run at once: a corrected command must not be refused."""
-    from .runs import beforehand
+    from .runs import preflight
 
     with fails_as(BAD_INPUT, DataError), fails_as(MODEL, ModelError):
-        beforehand.check(new)
+        preflight.check(new)
     _check_device(new, options)
 
 

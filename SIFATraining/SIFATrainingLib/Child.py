@@ -99,7 +99,7 @@ class Child:
 
 
 class Errand(Child):
-    """An errand of SIFALib.runs.errands. onProgress(dict), onAnswer(dict), onError(sentence)."""
+    """An errand of SIFALib.runs.tasks. onProgress(dict), onAnswer(dict), onError(sentence)."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Errand(Child):
             (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
             return [self.name, str(folder)]
 
-        self.start(python, "SIFALib.runs.errands", arguments, environment)
+        self.start(python, "SIFALib.runs.tasks", arguments, environment)
 
     def _step(self, folder: Path) -> None:
         progress = read(folder / "progress.json")

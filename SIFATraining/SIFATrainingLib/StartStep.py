@@ -88,13 +88,13 @@ class StartStep:
         self, configuration: Configuration, findings: list[Finding], timed: dict | None
     ) -> tuple[str, str]:
         """What this computer lacks for the run, "" if nothing; and what the run needs."""
-        from SIFALib.runs import needs
+        from SIFALib.runs import resources
 
         place = self.logic.runsFolder
         if place.exists() and not os.access(place, os.W_OK):
             return _("{folder} cannot be written to; choose another folder of runs.").format(folder=place), ""
         try:
-            found = needs.of(configuration, place, findings, timed)
+            found = resources.of(configuration, place, findings, timed)
         except OSError as error:
             return str(error), ""
         return found.problem(place), found.sentence()

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from bench_real import find, judge, mean_of, summarise
-from SIFALib import phantom, pretraining
+from SIFALib import phantom
 from SIFALib.cli import main as sifa
 from SIFALib.imaging import metrics
 from SIFALib.inference.segmentation import NoHeartFound, Options, segment
@@ -32,7 +32,8 @@ from SIFALib.networks import loading
 from SIFALib.phantom.conditions import draw_person
 from SIFALib.phantom.slices.anatomies import make_anatomies
 from SIFALib.phantom.slices.randomisation import Randomisation
-from SIFALib.pretraining import Settings
+from SIFALib.runs import pretraining
+from SIFALib.runs.pretraining import Settings
 from SIFALib.support import malloc
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from SIFALib import pretraining
 from SIFALib.adaptation import losses
 from SIFALib.models import store
 from SIFALib.phantom.slices import anatomies as phantom_slices
 from SIFALib.phantom.slices import workers as slice_workers
 from SIFALib.phantom.slices.randomisation import Randomisation
-from SIFALib.pretraining import Settings
+from SIFALib.runs import pretraining
+from SIFALib.runs.pretraining import Settings
 
 SETTINGS = Settings(
     width=2,

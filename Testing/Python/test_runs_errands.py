@@ -17,9 +17,9 @@ from SIFALib.datasets import DataError, DataSettings
 from SIFALib.imaging import reading
 from SIFALib.models import store
 from SIFALib.networks import loading
-from SIFALib.runs import Best, RunError, RunFolder, best, create, errands, needs
+from SIFALib.runs import Best, RunError, RunFolder, best, create, resources, tasks
 from SIFALib.runs.configuration import new_run_file
-from SIFALib.runs.needs import GIB, Needs
+from SIFALib.runs.resources import GIB, Needs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SECRET = "mueller_hans_1950"
@@ -34,8 +34,8 @@ def scans(tmp_path: Path) -> Path:
 def done(name: str, folder: Path, **request: Any) -> dict[str, Any]:
     """The answer of an errand."""
     folder.mkdir(exist_ok=True)
-    (folder / errands.REQUEST).write_text(json.dumps(request))
-    return errands.run(name, folder)
+    (folder / tasks.REQUEST).write_text(json.dumps(request))
+    return tasks.run(name, folder)
 
 
 def test_an_iteration_is_timed_and_weighed(scans: Path, tmp_path: Path):
@@ -45,7 +45,7 @@ def test_an_iteration_is_timed_and_weighed(scans: Path, tmp_path: Path):
     assert answer["memory"] > 50e6
     weights = sum(a.nbytes for a in tiny_models.state().values())
     assert answer["checkpoint"] > 3 * weights  # weights and both moments of Adam
-    progress = json.loads((tmp_path / "errand" / errands.PROGRESS).read_text())
+    progress = json.loads((tmp_path / "errand" / tasks.PROGRESS).read_text())
     assert progress["stage"] == "Timing iterations" and 0 < progress["fraction"] <= 1
 
 
@@ -136,21 +136,21 @@ def test_an_errand_that_fails_answers_with_a_sentence(scans: Path, tmp_path: Pat
     configuration = tiny_runs.configuration(scans, device="abacus")
     folder = tmp_path / "errand"
     folder.mkdir()
-    (folder / errands.REQUEST).write_text(
-        json.dumps({"configuration": new_run_file(configuration).to_json()})
-    )
-    process = tiny_runs.start("-m", "SIFALib.runs.errands", "time", str(folder), stderr=-1)
+    (folder / tasks.REQUEST).write_text(json.dumps({"configuration": new_run_file(configuration).to_json()}))
+    process = tiny_runs.start("-m", "SIFALib.runs.tasks", "time", str(folder), stderr=-1)
     process.communicate()
     assert process.returncode == 1
-    assert "There is no device 'abacus'" in json.loads((folder / errands.ANSWER).read_text())["error"]
+    assert "There is no device 'abacus'" in json.loads((folder / tasks.ANSWER).read_text())["error"]
 
 
 def test_needs_are_told_with_their_numbers(scans: Path, tmp_path: Path):
     configuration = tiny_runs.configuration(scans)
-    known = needs.of(configuration, tmp_path / "not" / "there", (), {"memory": 3 * GIB, "checkpoint": 10**9})
+    known = resources.of(
+        configuration, tmp_path / "not" / "there", (), {"memory": 3 * GIB, "checkpoint": 10**9}
+    )
     assert known.memory == 3 * GIB and known.disk > 4e9 and known.disk_free > 0
     assert known.memory_free > 0
-    wide = needs.of(tiny_runs.configuration(scans), tmp_path)
+    wide = resources.of(tiny_runs.configuration(scans), tmp_path)
     assert 0 < wide.memory < known.memory and 0 < wide.disk < known.disk
     assert Needs(1, 2, 3, 4).problem(tmp_path) == ""
     assert Needs(1, 0, 3, 0).problem(tmp_path) == ""  # nobody knows what is free
@@ -168,7 +168,7 @@ def test_needs_of_the_papers_size_are_those_that_were_measured():
         paper = presets.configuration("tmi2020", "phantom:mr", "phantom:ct")
         from dataclasses import replace
 
-        memory.append(needs.of(replace(paper, batch=batch), Path()).memory / GIB)
+        memory.append(resources.of(replace(paper, batch=batch), Path()).memory / GIB)
     assert memory == [pytest.approx(4.7, rel=0.15), pytest.approx(1.8, rel=0.15)]
     default = presets.configuration("compact", "phantom:mr", "phantom:ct")
-    assert needs.of(default, Path()).memory / GIB == pytest.approx(1.1, rel=0.15)
+    assert resources.of(default, Path()).memory / GIB == pytest.approx(1.1, rel=0.15)

@@ -313,9 +313,9 @@ def test_a_full_disk_is_told_before_the_start_with_the_numbers(ready, tmp_path, 
 
 
 def test_too_little_memory_is_told_before_the_start_with_the_numbers(ready, monkeypatch):
-    from SIFALib.runs import needs
+    from SIFALib.runs import resources
 
-    monkeypatch.setattr(needs, "free_memory", lambda: 10**8)
+    monkeypatch.setattr(resources, "free_memory", lambda: 10**8)
     ready.update()
     assert not ready.ui.startButton.enabled
     assert "of memory, of which 100 MB are free" in ready.ui.startButton.toolTip

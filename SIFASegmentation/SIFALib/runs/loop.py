@@ -21,11 +21,11 @@ from ..networks import devices
 from ..support import malloc
 from ..support.errors import RunError
 from . import checkpoints, events, failures
-from . import together as processes
+from . import distributed as processes
 from .configuration import differences, of_whole_epochs, read_run_file
-from .requests import STOP
 from .run_folder import RunFolder
 from .session import Session, opened
+from .signals import STOP
 from .start_model import StartModel
 
 FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"

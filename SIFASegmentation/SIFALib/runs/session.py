@@ -26,10 +26,10 @@ from . import checkpoints, previews
 from . import events as event_log
 from . import status as status_file
 from .configuration import Configuration, RunFile, versions
-from .requests import NOTHING, PAUSE, STOP, Requests, signals
+from .distributed import Together
 from .run_folder import RunFolder
+from .signals import NOTHING, PAUSE, STOP, Requests, signals
 from .tensorboard import Board
-from .together import Together
 
 if TYPE_CHECKING:
     from ..datasets import Domains

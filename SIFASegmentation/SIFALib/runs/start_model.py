@@ -9,8 +9,8 @@ from ..datasets.cutting import Locator
 from ..imaging.geometry import Volume
 from ..inference import segmentation
 from ..networks import loading
-from .beforehand import start_package
 from .configuration import Configuration
+from .preflight import start_package
 
 
 class StartModel:

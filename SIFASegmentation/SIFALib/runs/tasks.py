@@ -1,4 +1,4 @@
-"""What a panel lets a process of its own do: `python -m SIFALib.runs.errands NAME FOLDER`.
+"""What a panel lets a process of its own do: `python -m SIFALib.runs.tasks NAME FOLDER`.
 
 FOLDER holds request.json; while the errand runs, progress.json says how far it is (stage, fraction, seconds_left), and
 at its end answer.json holds what was asked for, or {"error": a sentence}. Torch is imported here and not by who asks.
@@ -36,7 +36,7 @@ def errand(name: str) -> Errand:
 
         return steps
     if name == "pack":
-        from .travel import steps
+        from .pack import steps
 
         return steps
     raise ValueError(f"There is no errand {name!r}; there are time, compare and pack.")
@@ -55,7 +55,7 @@ def run(name: str, folder: Path) -> dict[str, Any]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m SIFALib.runs.errands", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m SIFALib.runs.tasks", description=__doc__)
     parser.add_argument("name", choices=("time", "compare", "pack"))
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """Supervised training of the segmenter on random slices of phantoms: how the bundled model was made.
 
-    python -m SIFALib.pretraining --folder runs/default          starts, or goes on where it was stopped
+    python -m SIFALib.runs.pretraining --folder runs/default          starts, or goes on where it was stopped
 
 The folder holds `anatomies/` (tissue maps), `checkpoint.pt` (everything needed to go on), `log.jsonl`, and at the end
 `model/`, a model package. A slice depends on the seed and its number alone: going on equals never having stopped.
@@ -23,16 +23,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .adaptation import losses
-from .models import store
-from .models.structures import STRUCTURES
-from .networks import devices, loading
-from .networks.arrays import to_tensor
-from .networks.segmenter import Segmenter
-from .phantom.slices import workers as slice_workers
-from .phantom.slices.anatomies import make_anatomies
-from .phantom.slices.randomisation import Randomisation
-from .support import malloc
+from ..adaptation import losses
+from ..models import store
+from ..models.structures import STRUCTURES
+from ..networks import devices, loading
+from ..networks.arrays import to_tensor
+from ..networks.segmenter import Segmenter
+from ..phantom.slices import workers as slice_workers
+from ..phantom.slices.anatomies import make_anatomies
+from ..phantom.slices.randomisation import Randomisation
+from ..support import malloc
 
 log = logging.getLogger(__name__)
 
