@@ -83,7 +83,7 @@ bench-kill: $(READY)
 
 # The bundled model, from nothing: hours on two cores; stop it and go on whenever you like.
 train-default: $(READY)
-	$(RUN) -m SIFALib.pretraining --folder runs/default
+	$(RUN) -m SIFALib.runs.pretraining --folder runs/default
 
 clean:
 	rm -rf $(VENV) build demo *.egg-info

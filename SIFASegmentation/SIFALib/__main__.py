@@ -1,5 +1,5 @@
 """`python -m SIFALib` is the command `sifa`."""
 
-from .cli import main
+from .cli.main import main
 
 raise SystemExit(main())

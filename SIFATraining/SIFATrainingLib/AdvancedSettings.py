@@ -58,7 +58,7 @@ def settings(configuration: Configuration) -> Iterator[Setting]:
 
 
 def _settings(root: Configuration, place: Any, prefix: str) -> Iterator[Setting]:
-    from SIFALib.cli_train_options import KEYS
+    from SIFALib.cli.train_options import KEYS
 
     helps = {key: text for key, _kind, _name, text in KEYS.values()}
     hints = typing.get_type_hints(type(place))

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from bench_real import find, judge, mean_of, summarise
 from SIFALib import phantom
-from SIFALib.cli import main as sifa
+from SIFALib.cli.main import main as sifa
 from SIFALib.imaging import metrics
 from SIFALib.inference.segmentation import NoHeartFound, Options, segment
 from SIFALib.models import store as models

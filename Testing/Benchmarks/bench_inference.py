@@ -35,7 +35,7 @@ import numpy as np
 import SimpleITK as sitk
 import torch
 from SIFALib import phantom
-from SIFALib.cli_run import NO_HEART
+from SIFALib.cli.console import NO_HEART
 from SIFALib.imaging import metrics, reading, seg_nrrd, writing
 from SIFALib.imaging.geometry import Volume
 from SIFALib.inference import segmentation

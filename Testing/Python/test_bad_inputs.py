@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from SIFALib.cli import main
+from SIFALib.cli.main import main
 
 RNG = np.random.default_rng(0)
 SHAPE = (20, 40, 40)

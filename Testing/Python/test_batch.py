@@ -24,7 +24,7 @@ from batch_folders import (
     states,
     table,
 )
-from SIFALib.cli import main
+from SIFALib.cli.main import main
 from SIFALib.imaging import seg_nrrd, writing
 from SIFALib.imaging.geometry import Volume
 from SIFALib.inference.batch import results

@@ -20,7 +20,7 @@ from batch_folders import (
     states,
     table,
 )
-from SIFALib.cli import main
+from SIFALib.cli.main import main
 from SIFALib.imaging import files, writing
 from SIFALib.imaging.geometry import Volume
 from SIFALib.inference.batch import cases

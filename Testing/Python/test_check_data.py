@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import training_data
-from SIFALib.cli import main
-from SIFALib.cli_run import BAD_INPUT, OK, OUTPUT, USAGE
+from SIFALib.cli.console import BAD_INPUT, OK, OUTPUT, USAGE
+from SIFALib.cli.main import main
 from SIFALib.datasets import DataError, prepared, released
 from SIFALib.datasets.label_values import parse
 from SIFALib.imaging import geometry, reading

@@ -14,9 +14,9 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 from cli_helpers import case, scan
-from SIFALib.cli import main
-from SIFALib.cli_run import ProgressLine, table
-from SIFALib.cli_segment import join_frames, parse_roi
+from SIFALib.cli.console import ProgressLine, table
+from SIFALib.cli.main import main
+from SIFALib.cli.segment import join_frames, parse_roi
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.intensity import AIR_HU
 from SIFALib.imaging.seg_nrrd import read_seg_nrrd

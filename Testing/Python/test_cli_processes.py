@@ -35,7 +35,7 @@ def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
 MEMORY = """
 import resource, sys
 import numpy as np
-from SIFALib.cli_segment import join_frames
+from SIFALib.cli.segment import join_frames
 from SIFALib.imaging.geometry import Geometry, Volume
 
 def peak():  # Linux counts what the parent took before this process began; its own status does not

@@ -12,16 +12,17 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 import tiny_runs
-from SIFALib import cli, runs
+from SIFALib import runs
 from SIFALib.adaptation.method import PRESETS
-from SIFALib.cli_train_options import KEYS
+from SIFALib.cli import main
+from SIFALib.cli.train_options import KEYS
 from SIFALib.datasets import NO_AUGMENTATION
 from SIFALib.runs import Configuration, configuration, status
 from SIFALib.support import lock, processes
 
 
 def train(*arguments: str | Path) -> int:
-    return cli.main(["train", *map(str, arguments)])
+    return main.main(["train", *map(str, arguments)])
 
 
 def made(run: Path, *arguments: str | Path) -> Configuration:
@@ -240,12 +241,12 @@ def test_what_helps_against_a_damaged_file_of_a_run_is_said(tmp_path: Path, caps
     made(tmp_path / "run")
     (tmp_path / "run" / "status.json").write_text("{")
     for what in ("status", "stop"):
-        assert cli.main(["runs", what, str(tmp_path / "run")]) == 3
+        assert main.main(["runs", what, str(tmp_path / "run")]) == 3
         assert f"`sifa train {tmp_path / 'run'}` writes it anew" in capsys.readouterr().err
     (tmp_path / "run" / "run.json").write_text("{")
     commands = (["runs", "status"], ["train"], ["export"])
     for command in commands:
-        assert cli.main([*command, str(tmp_path / "run"), *(["site"] if "export" in command else [])]) == 3
+        assert main.main([*command, str(tmp_path / "run"), *(["site"] if "export" in command else [])]) == 3
         error = capsys.readouterr().err
         assert "run.json is not valid JSON" in error and "neither go on nor be exported" in error
         assert f"--cache {tmp_path / 'run' / 'cache'}" in error
@@ -315,12 +316,12 @@ def places(tmp_path_factory) -> Path:
 def test_runs_are_listed_shown_and_not_asked_in_vain(tmp_path: Path, capsys):
     made(tmp_path / "run")
     capsys.readouterr()
-    assert cli.main(["runs", "list", str(tmp_path)]) == 0
+    assert main.main(["runs", "list", str(tmp_path)]) == 0
     assert "run  new" in capsys.readouterr().out
-    assert cli.main(["runs", "status", str(tmp_path / "run"), "--json"]) == 0
+    assert main.main(["runs", "status", str(tmp_path / "run"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"state": "new"}
     for what in ("stop", "pause", "resume"):
-        assert cli.main(["runs", what, str(tmp_path / "run")]) == 3
+        assert main.main(["runs", what, str(tmp_path / "run")]) == 3
         assert "No process works on" in capsys.readouterr().err
-    assert cli.main(["runs", "list", str(tmp_path / "nowhere")]) == 3
-    assert cli.main(["runs", "status", str(tmp_path)]) == 3
+    assert main.main(["runs", "list", str(tmp_path / "nowhere")]) == 3
+    assert main.main(["runs", "status", str(tmp_path)]) == 3

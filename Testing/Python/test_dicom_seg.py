@@ -13,7 +13,7 @@ import pytest
 import tiny_models
 from pydicom import dcmread
 from pydicom.sr._concepts_dict import concepts
-from SIFALib.cli import main
+from SIFALib.cli.main import main
 from SIFALib.imaging import dicom_seg, reading, writing
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.models.structures import STRUCTURES

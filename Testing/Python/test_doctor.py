@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tiny_models
 from SIFALib import doctor
-from SIFALib.cli import main
+from SIFALib.cli.main import main
 from SIFALib.models.store import ModelStore
 
 

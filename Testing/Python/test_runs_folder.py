@@ -137,7 +137,7 @@ def test_the_current_folder_is_no_place_for_a_run(tmp_path: Path, monkeypatch):
 
 def test_reading_a_run_needs_no_torch():
     code = (
-        "import sys, SIFALib.runs, SIFALib.runs.control, SIFALib.cli_train; sys.exit('torch' in sys.modules)"
+        "import sys, SIFALib.runs, SIFALib.runs.control, SIFALib.cli.train; sys.exit('torch' in sys.modules)"
     )
     assert tiny_runs.start("-c", code).wait() == 0
 

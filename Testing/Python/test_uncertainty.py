@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from SIFALib.cli import main
+from SIFALib.cli.main import main
 from SIFALib.imaging.geometry import Geometry
 from SIFALib.inference import uncertainty
 from SIFALib.inference.segmentation import Options, segment

@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Generator
 
-from .cli_run import (
+from ..imaging.geometry import Volume
+from ..inference import segmentation
+from ..inference.batch import run as batch
+from ..models.store import ModelError
+from ..networks import devices, loading
+from .console import (
     BAD_INPUT,
     MODEL,
     OK,
@@ -19,12 +24,7 @@ from .cli_run import (
     say,
     store_of,
 )
-from .cli_segment import parse_structures
-from .imaging.geometry import Volume
-from .inference import segmentation
-from .inference.batch import run as batch
-from .models.store import ModelError
-from .networks import devices, loading
+from .segment import parse_structures
 
 
 def run(options: argparse.Namespace) -> int:

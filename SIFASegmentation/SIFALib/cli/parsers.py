@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from .cli_run import BAD_INPUT, INTERRUPTED, MODEL, NO_HEART, OK, OTHER, OUTPUT, USAGE
+from .console import BAD_INPUT, INTERRUPTED, MODEL, NO_HEART, OK, OTHER, OUTPUT, USAGE
 
 EXIT_CODES = f"""exit codes:
   {OK}    all went well
@@ -30,7 +30,7 @@ MODALITY = (
 def add_command(
     commands: Any, name: str, parents: list, run: str, help: str, description: str = ""
 ) -> argparse.ArgumentParser:
-    """A command of that name; `run` is its function, like cli_segment.segment."""
+    """A command of that name; `run` is its function, like segment.segment."""
     parser = commands.add_parser(
         name,
         parents=parents,

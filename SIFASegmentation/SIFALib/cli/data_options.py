@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .cli_parsers import add_command, add_device
+from .parsers import add_command, add_device
 
 CHECK_DATA = """Look at every scan before training on it, and say what is wrong.
 
@@ -52,7 +52,7 @@ def add_check_data(commands: Any, parents: list[argparse.ArgumentParser]) -> Non
         commands,
         "check-data",
         parents,
-        "cli_data.check_data",
+        "data.check_data",
         "look at scans before training on them, and say what is wrong",
         CHECK_DATA,
     )
@@ -80,7 +80,7 @@ def add_check_data(commands: Any, parents: list[argparse.ArgumentParser]) -> Non
 
 def add_export(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser = add_command(
-        commands, "export", parents, "cli_export.run", "make a model of what a run has learned", EXPORT
+        commands, "export", parents, "export.run", "make a model of what a run has learned", EXPORT
     )
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
     parser.add_argument(
@@ -104,7 +104,7 @@ def add_export(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def add_evaluate(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser = add_command(
-        commands, "evaluate", parents, "cli_evaluate.run", "measure a model on labelled scans", EVALUATE
+        commands, "evaluate", parents, "evaluate.run", "measure a model on labelled scans", EVALUATE
     )
     parser.add_argument("--model", metavar="ID", help="id, id@version or folder (default: the bundled one)")
     parser.add_argument(
@@ -140,7 +140,7 @@ def add_import_tf(commands: Any, parents: list[argparse.ArgumentParser]) -> None
         commands,
         "import-tf",
         parents,
-        "cli_import_tf.run",
+        "import_tf.run",
         "make a model of one of the authors' TensorFlow checkpoints",
         IMPORT_TF,
     )

@@ -7,7 +7,9 @@ import dataclasses
 import json
 from pathlib import Path
 
-from .cli_run import (
+from ..datasets import PHANTOMS, DataError, DataSettings, checks, label_values, released, scans, sources
+from ..datasets.scans import Finding
+from .console import (
     BAD_INPUT,
     OK,
     OUTPUT,
@@ -21,8 +23,6 @@ from .cli_run import (
     table,
     write_text,
 )
-from .datasets import PHANTOMS, DataError, DataSettings, checks, label_values, released, scans, sources
-from .datasets.scans import Finding
 
 HEADS = (
     "Scan",
@@ -136,8 +136,8 @@ def _examined(scan: sources.Scan, domain: str, settings: DataSettings, thumbnail
     if loaded is not None and thumbnails is not None:
         import numpy as np
 
-        from .imaging.geometry import Volume
-        from .imaging.pictures import overlay
+        from ..imaging.geometry import Volume
+        from ..imaging.pictures import overlay
 
         labels = loaded.labels
         if labels is None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from .cli_run import (
+from ..imaging import writing
+from ..models import store as models
+from ..models.store import BrokenPackage, ModelError, ModelPackage, ModelStore, NotWritable
+from ..models.structures import STRUCTURES
+from .console import (
     MODEL,
     OK,
     OUTPUT,
@@ -20,10 +24,6 @@ from .cli_run import (
     table,
     volumes_table,
 )
-from .imaging import writing
-from .models import store as models
-from .models.store import BrokenPackage, ModelError, ModelPackage, ModelStore, NotWritable
-from .models.structures import STRUCTURES
 
 
 def list_models(options: argparse.Namespace) -> int:
@@ -124,8 +124,8 @@ def folder(options: argparse.Namespace) -> int:
 
 
 def phantom(options: argparse.Namespace) -> int:
-    from .imaging.seg_nrrd import LABEL_SUFFIXES, check_suffix, write_labels
-    from .inference.flags import volumes_ml
+    from ..imaging.seg_nrrd import LABEL_SUFFIXES, check_suffix, write_labels
+    from ..inference.flags import volumes_ml
 
     quiet_itk(options.debug)
     if not options.output.name.lower().endswith(LABEL_SUFFIXES) or ".seg." in options.output.name.lower():
@@ -136,7 +136,7 @@ def phantom(options: argparse.Namespace) -> int:
     if options.seed < 0:
         raise Failure(USAGE, f"The seed {options.seed} cannot be; give 0 or more.")
     check_outputs({"OUT": options.output, "--labels": options.labels})
-    from .phantom import make
+    from ..phantom import make
 
     with fails_as(USAGE, ValueError):
         case = make(options.seed, options.modality, options.spacing)

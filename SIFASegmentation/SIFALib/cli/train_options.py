@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .adaptation.method import OBJECTIVES, PRESETS, SCHEDULES
-from .cli_parsers import add_command
+from ..adaptation.method import OBJECTIVES, PRESETS, SCHEDULES
+from .parsers import add_command
 
 TRAIN = """Adapt a segmenter to unlabelled scans: start a training, or go on with one.
 
@@ -62,7 +62,7 @@ FLAGS = {
 
 def add_train(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser = add_command(
-        commands, "train", parents, "cli_train.train", "adapt a model to unlabelled scans", TRAIN
+        commands, "train", parents, "train.train", "adapt a model to unlabelled scans", TRAIN
     )
     parser.add_argument(
         "run_folder", metavar="RUN", nargs="?", type=Path, help="folder of the run (new: a name by date)"
@@ -94,13 +94,13 @@ def add_train(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def add_runs(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     runs = add_command(
-        commands, "runs", [], "cli_train.list_runs", "list, watch, stop, pause and resume trainings"
+        commands, "runs", [], "train.list_runs", "list, watch, stop, pause and resume trainings"
     )
     runs.set_defaults(folder=Path("runs"))
     actions = runs.add_subparsers(title="commands", metavar="COMMAND")
-    listing = add_command(actions, "list", parents, "cli_train.list_runs", "list the runs in a folder")
+    listing = add_command(actions, "list", parents, "train.list_runs", "list the runs in a folder")
     listing.add_argument("folder", metavar="FOLDER", nargs="?", type=Path, default=Path("runs"))
-    show = add_command(actions, "status", parents, "cli_train.show_run", "what a run is doing")
+    show = add_command(actions, "status", parents, "train.show_run", "what a run is doing")
     show.add_argument("run_folder", metavar="RUN", type=Path)
     show.add_argument("--json", action="store_true", help="print status.json with the state that holds")
     for name, text in (
@@ -108,5 +108,5 @@ def add_runs(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         ("pause", "let a run save and wait after the iteration at hand"),
         ("resume", "let a paused run go on"),
     ):
-        asking = add_command(actions, name, parents, f"cli_train.{name}_run", text)
+        asking = add_command(actions, name, parents, f"train.{name}_run", text)
         asking.add_argument("run_folder", metavar="RUN", type=Path)

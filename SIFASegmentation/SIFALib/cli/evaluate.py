@@ -10,7 +10,15 @@ import math
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from .cli_run import (
+from ..datasets import DataError, label_values, sources
+from ..inference import evaluation
+from ..inference.evaluation import Case, Summary
+from ..inference.job import Options
+from ..models.card import ModelCard
+from ..networks import devices, loading
+from ..support.errors import ModelError, VolumeError
+from ..support.progress import Progress
+from .console import (
     BAD_INPUT,
     MODEL,
     OK,
@@ -29,14 +37,6 @@ from .cli_run import (
     table,
     write_text,
 )
-from .datasets import DataError, label_values, sources
-from .inference import evaluation
-from .inference.evaluation import Case, Summary
-from .inference.job import Options
-from .models.card import ModelCard
-from .networks import devices, loading
-from .support.errors import ModelError, VolumeError
-from .support.progress import Progress
 
 STDOUT = Path("-")  # where --json and --csv write without a file name
 CSV_HEADS = ("scan", "structure", "dice", "assd_voxels", "assd_mm", "note")
@@ -99,7 +99,7 @@ def _check_outputs(options: argparse.Namespace, inputs: Sequence[Path]) -> None:
 
 def _statistics_of(card: ModelCard) -> str:
     """The statistics that the card names; Failure if it names none."""
-    from .models.card import NORMALISATIONS
+    from ..models.card import NORMALISATIONS
 
     for name, key in evaluation.STATISTICS.items():
         if card.preprocessing.zscore_range == NORMALISATIONS[key]:
@@ -118,7 +118,7 @@ def _npz_files(place: Path) -> list[Path]:
 
 
 def _run(steps: Generator[Progress, None, list[Case]], options: argparse.Namespace) -> list[Case]:
-    from .networks.engine import OutOfMemory
+    from ..networks.engine import OutOfMemory
 
     line = ProgressLine(options.quiet)
     try:

@@ -12,8 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .cli_places import writes_into
-from .cli_run import (
+from ..datasets import PHANTOMS, DataError, label_values
+from ..networks import devices
+from ..runs import RunError, RunFolder, configuration, control, create, presets
+from ..runs.status import ACTIVE, Status
+from ..support import lock
+from ..support.errors import ModelError
+from .console import (
     BAD_INPUT,
     MODEL,
     OK,
@@ -27,13 +32,8 @@ from .cli_run import (
     say,
     table,
 )
-from .cli_train_options import FLAGS, KEYS
-from .datasets import PHANTOMS, DataError, label_values
-from .networks import devices
-from .runs import RunError, RunFolder, configuration, control, create, presets
-from .runs.status import ACTIVE, Status
-from .support import lock
-from .support.errors import ModelError
+from .places import writes_into
+from .train_options import FLAGS, KEYS
 
 
 def train(options: argparse.Namespace) -> int:
@@ -41,7 +41,7 @@ def train(options: argparse.Namespace) -> int:
     if options.create_only:
         say(str(folder.path))
         return OK
-    from .runs import loop
+    from ..runs import loop
 
     with (
         _Watch(folder, options.quiet),
@@ -120,7 +120,7 @@ def _named(
 
 def _check(new: configuration.Configuration, options: argparse.Namespace) -> None:
     """Find out before there is a folder what would stop the run at once: a corrected command must not be refused."""
-    from .runs import preflight
+    from ..runs import preflight
 
     with fails_as(BAD_INPUT, DataError), fails_as(MODEL, ModelError):
         preflight.check(new)

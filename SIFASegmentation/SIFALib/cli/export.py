@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from .cli_places import writes_into
-from .cli_run import BAD_INPUT, MODEL, OK, USAGE, Failure, complain, fails_as, say, store_of
-from .models import store as models
-from .runs import RunError, RunFolder, export
-from .support.errors import ModelError
+from ..models import store as models
+from ..runs import RunError, RunFolder, export
+from ..support.errors import ModelError
+from .console import BAD_INPUT, MODEL, OK, USAGE, Failure, complain, fails_as, say, store_of
+from .places import writes_into
 
 MODALITIES = {"ct": "CT", "mr": "MR", "both": "CT/MR", None: ""}
 

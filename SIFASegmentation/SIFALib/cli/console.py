@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .imaging import files
-from .models.structures import Structure
-from .support.errors import ModelError
-from .support.messages import reason, sayable, sentence
+from ..imaging import files
+from ..models.structures import Structure
+from ..support.errors import ModelError
+from ..support.messages import reason, sayable, sentence
 
 if TYPE_CHECKING:
-    from .models.store import ModelPackage, ModelStore
+    from ..models.store import ModelPackage, ModelStore
 
 OK, OTHER, USAGE, BAD_INPUT, MODEL, NO_HEART, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
@@ -111,14 +111,14 @@ def quiet_itk(debug: bool) -> None:
 
 
 def store_of(folder: str | None) -> ModelStore:
-    from .models import store as models
+    from ..models import store as models
 
     return models.default_store(folder)
 
 
 def find_model(store: ModelStore, name: str | None) -> ModelPackage:
     """The model with that id or id@version, the one in that folder, or the default. Failure if none."""
-    from .models import store as models
+    from ..models import store as models
 
     with fails_as(MODEL, ModelError):
         if not name:

@@ -12,7 +12,14 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from .cli_run import (
+from ..imaging import checks, dicom_seg, files, reading, writing
+from ..imaging.geometry import Volume
+from ..imaging.seg_nrrd import check_suffix, write_labels
+from ..models.store import ModelError, ModelPackage
+from ..models.structures import Structure, structure_by_id
+from ..networks import devices, loading
+from ..support.errors import VolumeError
+from .console import (
     BAD_INPUT,
     MODEL,
     NO_HEART,
@@ -32,13 +39,6 @@ from .cli_run import (
     volumes_table,
     write_text,
 )
-from .imaging import checks, dicom_seg, files, reading, writing
-from .imaging.geometry import Volume
-from .imaging.seg_nrrd import check_suffix, write_labels
-from .models.store import ModelError, ModelPackage
-from .models.structures import Structure, structure_by_id
-from .networks import devices, loading
-from .support.errors import VolumeError
 
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 SLAB = 16  # slices of a probability map that are converted at once
@@ -102,8 +102,8 @@ def _run(scan: Volume, package: ModelPackage, roi, structures: tuple[Structure, 
     except ImportError as error:
         advice = "Install it, for example by `pip install torch`; `sifa doctor` tells more."
         raise Failure(OTHER, f"PyTorch cannot be used ({error}). {advice}") from error
-    from .imaging import slices
-    from .inference import segmentation
+    from ..imaging import slices
+    from ..inference import segmentation
 
     with fails_as(USAGE, ValueError):
         device = devices.choose_device(options.device)
@@ -161,7 +161,7 @@ def _write(
             Volume(unsure.array.astype(np.float32), unsure.geometry, unsure.name), options.uncertainty
         )
     if options.picture:
-        from .imaging import pictures
+        from ..imaging import pictures
 
         pictures.overlay(scan, result.labels, options.picture, structures)
 

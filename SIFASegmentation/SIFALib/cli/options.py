@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from .cli_parsers import add_command, add_device
+from .parsers import add_command, add_device
 
 FIRST_FREE_SEED = 1000  # of phantoms; those below are for training the bundled model
 
@@ -49,7 +49,7 @@ SEED = f"another seed, another person; below {FIRST_FREE_SEED}: the model may ha
 
 def add_segment(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser = add_command(
-        commands, "segment", parents, "cli_segment.segment", "segment the heart in a scan", SEGMENT
+        commands, "segment", parents, "segment.segment", "segment the heart in a scan", SEGMENT
     )
     parser.add_argument("input", metavar="IN", type=Path)
     parser.add_argument("output", metavar="OUT", type=Path)
@@ -70,7 +70,7 @@ def add_segment(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def add_batch(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser = add_command(
-        commands, "batch", parents, "cli_batch.run", "segment the heart in every scan of a folder", BATCH
+        commands, "batch", parents, "batch.run", "segment the heart in every scan of a folder", BATCH
     )
     parser.add_argument("input", metavar="FOLDER", type=Path)
     parser.add_argument("output", metavar="OUT", type=Path, help="made if it is missing")
@@ -86,7 +86,7 @@ def add_models(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         commands,
         "models",
         [],
-        "cli_commands.list_models",
+        "commands.list_models",
         "list, show, import, verify, delete and export models",
     )
     parser.set_defaults(models_folder=None)
@@ -95,30 +95,30 @@ def add_models(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         actions,
         "list",
         parents,
-        "cli_commands.list_models",
+        "commands.list_models",
         "list the models, and what is wrong with broken ones",
     )
-    show = add_command(actions, "show", parents, "cli_commands.show", "print a model's card")
+    show = add_command(actions, "show", parents, "commands.show", "print a model's card")
     show.add_argument(
         "model", metavar="ID", nargs="?", help="id, id@version or folder (default: the bundled model)"
     )
     bring = add_command(
-        actions, "import", parents, "cli_commands.import_model", "check a model and copy it into your folder"
+        actions, "import", parents, "commands.import_model", "check a model and copy it into your folder"
     )
     bring.add_argument("path", metavar="PATH", type=Path, help="a folder or a zip file")
-    check = add_command(actions, "verify", parents, "cli_commands.verify", "check weights against their card")
+    check = add_command(actions, "verify", parents, "commands.verify", "check weights against their card")
     check.add_argument("models", metavar="ID", nargs="*", help="id, id@version or folder (default: all)")
-    delete = add_command(actions, "delete", parents, "cli_commands.delete", "delete one of your own models")
+    delete = add_command(actions, "delete", parents, "commands.delete", "delete one of your own models")
     delete.add_argument("model", metavar="ID@VERSION", help="the model, or the name of a broken folder")
-    export = add_command(actions, "export", parents, "cli_commands.export", "write a model as a zip file")
+    export = add_command(actions, "export", parents, "commands.export", "write a model as a zip file")
     export.add_argument("model", metavar="ID", help="id, id@version or folder")
     export.add_argument("path", metavar="OUT.zip", type=Path)
-    add_command(actions, "folder", parents, "cli_commands.folder", "print the folder of your own models")
+    add_command(actions, "folder", parents, "commands.folder", "print the folder of your own models")
 
 
 def add_phantom(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser = add_command(
-        commands, "phantom", parents, "cli_commands.phantom", "make a digital thorax with exact labels"
+        commands, "phantom", parents, "commands.phantom", "make a digital thorax with exact labels"
     )
     parser.add_argument("output", metavar="OUT", type=Path, help="image: .nii.gz, .nii, .nrrd or .mha")
     parser.add_argument("--modality", choices=("ct", "mr"), default="ct", help="(default: %(default)s)")
@@ -134,5 +134,5 @@ def add_phantom(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def add_doctor(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     add_command(
-        commands, "doctor", parents, "cli_doctor.run", "check the installation and say how to repair it"
+        commands, "doctor", parents, "doctor.run", "check the installation and say how to repair it"
     )

@@ -12,13 +12,13 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from . import __version__
-from .cli_data_options import add_check_data, add_evaluate, add_export, add_import_tf
-from .cli_options import add_batch, add_doctor, add_models, add_phantom, add_segment
-from .cli_parsers import EXIT_CODES
-from .cli_run import INTERRUPTED, OTHER, USAGE, Failure, complain
-from .cli_train_options import add_runs, add_train
-from .support.messages import sentence
+from .. import __version__
+from ..support.messages import sentence
+from .console import INTERRUPTED, OTHER, USAGE, Failure, complain
+from .data_options import add_check_data, add_evaluate, add_export, add_import_tf
+from .options import add_batch, add_doctor, add_models, add_phantom, add_segment
+from .parsers import EXIT_CODES
+from .train_options import add_runs, add_train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 
-from .cli_run import MODEL, OK, OUTPUT, USAGE, Failure, complain, fails_as, say, store_of, table
-from .models import store as models
-from .models.citations import CITATIONS
-from .models.structures import structures_of
-from .networks.tensorflow import checkpoint
-from .support.errors import ModelError
+from ..models import store as models
+from ..models.citations import CITATIONS
+from ..models.structures import structures_of
+from ..networks.tensorflow import checkpoint
+from ..support.errors import ModelError
+from .console import MODEL, OK, OUTPUT, USAGE, Failure, complain, fails_as, say, store_of, table
 
 LICENCE = (
     "None is stated: neither in a checkpoint nor with the authors' code. Ask them before you pass it on."

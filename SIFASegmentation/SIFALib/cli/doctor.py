@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from . import doctor
-from .cli_run import OK, OTHER, say
+from .. import doctor
+from .console import OK, OTHER, say
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .cli_run import OUTPUT, Failure
-from .support.messages import FULL, reason
+from ..support.messages import FULL, reason
+from .console import OUTPUT, Failure
 
 
 @contextmanager

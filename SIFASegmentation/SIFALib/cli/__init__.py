@@ -1,0 +1,5 @@
+"""The command `sifa`."""
+
+from .main import main
+
+__all__ = ["main"]
