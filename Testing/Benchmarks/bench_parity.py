@@ -19,7 +19,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "SIFASegmentation"), str(ROOT / "Testing" / "Python")]
+sys.path[:0] = [
+    str(ROOT / "SIFASegmentation"),
+    *(str(ROOT / "Testing" / "Python" / part) for part in ("", "fixtures")),
+]
 
 from golden import full_set, graph, method_parity, networks_parity, references  # noqa: E402
 from golden.references import FOLDERS, Parts  # noqa: E402

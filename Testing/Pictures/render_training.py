@@ -20,7 +20,7 @@ from HeadlessSlicer import stage
 from render_panels import ROOT, grab, save
 from SIFALib.imaging import reading, writing
 
-sys.path.insert(0, str(ROOT / "Testing" / "Python"))
+sys.path.insert(0, str(ROOT / "Testing" / "Python" / "fixtures"))
 
 SCREENSHOTS = ROOT / "SIFATraining" / "Resources" / "Screenshots"
 

@@ -133,6 +133,4 @@ def add_phantom(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def add_doctor(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
-    add_command(
-        commands, "doctor", parents, "doctor.run", "check the installation and say how to repair it"
-    )
+    add_command(commands, "doctor", parents, "doctor.run", "check the installation and say how to repair it")

@@ -9,12 +9,12 @@ Only the settings are imported with the package; the rest, and torch with it, wh
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..support.errors import DataError
+from ..support.lazy import face
 from .batching import Batch, batch, view
-from .prefetch import batches  # from here on the package's `batches` is the function, not the module
+from .prefetch import batches
 from .settings import MMWHS, NO_AUGMENTATION, PHANTOMS, Augmentation, DataSettings
 
 if TYPE_CHECKING:
@@ -27,15 +27,11 @@ __all__ = [
     "Locator", "Slices", "batch", "batches", "border_size", "differences", "prepare", "prepared", "view",
 ]  # fmt: skip
 
-_HOMES = {
-    "cutting": ("Locator", "border_size"),
-    "domains": ("Domains", "Slices", "differences"),
-    "preparation": ("prepare", "prepared"),
-}
-
-
-def __getattr__(name: str) -> Any:
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(importlib.import_module(f".{module}", __name__), name)
-    raise AttributeError(f"{__name__} has no {name}")
+__getattr__ = face(
+    __name__,
+    {
+        "cutting": ("Locator", "border_size"),
+        "domains": ("Domains", "Slices", "differences"),
+        "preparation": ("prepare", "prepared"),
+    },
+)

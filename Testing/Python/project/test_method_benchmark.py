@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "Benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "Benchmarks"
 
 
 @pytest.fixture

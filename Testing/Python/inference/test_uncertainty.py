@@ -16,8 +16,8 @@ from SIFALib.inference.segmentation import Options, segment
 from SIFALib.models.card import DiceCurve
 from SIFALib.networks import engine
 from SIFALib.support.schema import RecordError
-from test_inference import Reader, dice, drawing, reader  # noqa: F401  (reader is a fixture)
-from test_views import BALL, SMALL, smooth
+from test_fusion import BALL, SMALL, smooth
+from test_segmentation import Reader, dice, drawing, reader  # noqa: F401  (reader is a fixture)
 
 
 def test_entropy_is_0_where_one_class_is_certain_and_1_where_all_are_as_likely():

@@ -163,7 +163,7 @@ except DataError as error:
 
 def writer(folder: Path, count: int, before: str = "") -> subprocess.Popen:
     """A process that writes entries and is past its imports."""
-    path = [str(HERE.parents[1] / "SIFASegmentation")]
+    path = [str(HERE.parents[2] / "SIFASegmentation")]
     code = WRITER.format(path=path, folder=str(folder), count=count, before=before)
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
@@ -228,7 +228,7 @@ for look in (lambda: cache.read(folder, "007"), lambda: stack[0]):
 
 
 def test_more_scans_are_trained_on_than_files_may_be_open_and_too_many_open_files_delete_none(tmp_path):
-    path = [str(HERE.parents[1] / "SIFASegmentation")]
+    path = [str(HERE.parents[2] / "SIFASegmentation")]
     code = MANY.format(path=path, folder=str(tmp_path))
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     right, *errors = said.splitlines()

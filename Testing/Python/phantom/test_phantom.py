@@ -257,7 +257,7 @@ def test_an_unknown_modality_is_refused_before_any_work():
 
 
 def test_the_gallery_command_writes_a_picture_per_modality(tmp_path):
-    script = Path(__file__).resolve().parents[1] / "Benchmarks" / "phantom_gallery.py"
+    script = Path(__file__).resolve().parents[2] / "Benchmarks" / "phantom_gallery.py"
     command = [sys.executable, str(script), str(tmp_path), "--seeds", "1", "2", "--spacing", "6"]
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0, done.stderr

@@ -245,7 +245,7 @@ def test_borders_run_smoothly_through_voxels_larger_than_the_pixels():
 
 
 def test_the_bench_measures_the_width_and_the_noise_that_were_put_in(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "Benchmarks"))
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "Benchmarks"))
     import bench_realism
 
     y, x = np.mgrid[:128, :128] - 63.5

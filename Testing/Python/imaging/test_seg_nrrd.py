@@ -18,7 +18,7 @@ from SIFALib.imaging.seg_nrrd import read_seg_nrrd, write_labels, write_seg_nrrd
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.support.errors import VolumeError
 
-READER = Path(__file__).with_name("slicer_reads_segmentation.py")
+READER = Path(__file__).parents[1] / "fixtures" / "slicer_reads_segmentation.py"
 
 
 def turn(degrees: tuple[float, float, float]) -> np.ndarray:

@@ -21,7 +21,7 @@ from SIFALib.networks.tensorflow import checkpoint
 from SIFALib.networks.tensorflow.bundle import read_bundle, read_variable
 from SIFALib.support.errors import ModelError
 
-SAVED = Path(__file__).parent / "golden" / "checkpoints"  # indices that TensorFlow's saver wrote
+SAVED = Path(__file__).parents[1] / "golden" / "checkpoints"  # indices that TensorFlow's saver wrote
 STATE = {"beta1_power": 0.5, "beta1_power_1": 0.9, "beta2_power": 0.999, "beta2_power_1": 0.999}
 
 

@@ -226,7 +226,7 @@ def test_models_are_listed_and_verified_without_torch(store):
         "models.verify(store.get('tiny')); assert 'torch' not in sys.modules; "
         "print(store.get('tiny').card.key)"
     )
-    library = Path(models.__file__).parents[1]
+    library = Path(models.__file__).parents[2]
     run = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

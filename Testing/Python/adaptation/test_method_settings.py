@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from SIFALib.adaptation.method import PRESETS, Method
 
-LIBRARY = Path(__file__).resolve().parents[2] / "SIFASegmentation"
+LIBRARY = Path(__file__).resolve().parents[3] / "SIFASegmentation"
 
 
 def test_the_presets_are_what_the_authors_code_runs_with():

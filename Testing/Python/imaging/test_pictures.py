@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from SIFALib.imaging import pictures
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.models.structures import STRUCTURES
-from test_inference import GRID, drawing
+from test_segmentation import GRID, drawing
 
 
 def painted(path: Path) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Benchmarks"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Benchmarks"))
 import adaptation_table
 from SIFALib.models.structures import STRUCTURES
 

@@ -18,7 +18,7 @@ from SIFALib.imaging import dicom_seg, reading, writing
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.support.errors import VolumeError
-from test_segmentation_file import turn
+from test_seg_nrrd import turn
 
 GEOMETRIES = {
     "axial": Geometry((40, 30, 18), (-100.0, 20.0, -33.5), (0.8, 0.9, 3.0)),

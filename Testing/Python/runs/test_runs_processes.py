@@ -15,7 +15,7 @@ from SIFALib import runs
 from SIFALib.runs import checkpoints, configuration, control, events
 from SIFALib.runs.loop import train
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

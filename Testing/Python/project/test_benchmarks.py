@@ -20,7 +20,7 @@ from SIFALib.inference.segmentation import NoHeartFound
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import engine
 
-BENCHMARKS = Path(__file__).resolve().parents[1] / "Benchmarks"
+BENCHMARKS = Path(__file__).resolve().parents[2] / "Benchmarks"
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 import tiny_method
 import torch
 
-WORKER = Path(__file__).with_name("method_worker.py")
+WORKER = Path(__file__).parents[1] / "fixtures" / "method_worker.py"
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -15,7 +15,7 @@ from cli_helpers import TURN, case, scan
 from SIFALib import __version__
 
 __all__ = ["case"]  # the fixture
-LIBRARY = Path(__file__).resolve().parents[2] / "SIFASegmentation"
+LIBRARY = Path(__file__).resolve().parents[3] / "SIFASegmentation"
 
 
 def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 MODULES = ("SIFASegmentation", "SIFATraining")
 # nothing is compiled, so no compiler is needed
 NO_COMPILER = [f"-DCMAKE_{c}_COMPILER{x}" for c in ("C", "CXX") for x in (f"={sys.executable}", "_FORCED=ON")]

@@ -15,7 +15,7 @@ from SIFALib.inference.job import Job
 from SIFALib.inference.segmentation import NoHeartFound, Options, locate, segment
 from SIFALib.models import store
 from SIFALib.networks import engine
-from test_inference import CARD, Reader, dice
+from test_segmentation import CARD, Reader, dice
 from test_slices import tilted
 
 PRE = store.Preprocessing(
@@ -185,7 +185,7 @@ def test_a_scan_of_a_small_patient_is_searched_too(anatomist):
 
 
 def test_scenarios_of_the_benchmark_keep_labels_where_they_were_in_the_patient():
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Benchmarks"))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Benchmarks"))
     import heart_scenarios
 
     scan, truth = patient()

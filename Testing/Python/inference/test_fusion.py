@@ -17,7 +17,7 @@ from SIFALib.inference.segmentation import Options, segment, segment_steps
 from SIFALib.models import store
 from SIFALib.networks import engine
 from SIFALib.networks.segmenter import Segmenter
-from test_inference import BLOOD, CARD, GRID, Reader, dice, drawing, reader  # noqa: F401  (reader is a fixture)
+from test_segmentation import BLOOD, CARD, GRID, Reader, dice, drawing, reader  # noqa: F401  (reader is a fixture)
 from test_slices import tilted
 
 SMALL = dataclasses.replace(CARD, preprocessing=store.Preprocessing(crop=64, spacing_mm=2.0))
