@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__
-from .networks import devices, loading
+from . import __version__, networks
 from .support.errors import ModelError
 
 if TYPE_CHECKING:
@@ -172,7 +171,7 @@ def probe_torch() -> dict[str, Any]:
     if not _at_least(torch.__version__, MIN_TORCH):
         return {"version": torch.__version__}
 
-    device = devices.choose_device("auto")
+    device = networks.choose_device("auto")
     for place in {"cpu", str(device)}:
         image = torch.ones(1, 2, 8, 8, device=place)
         result = torch.nn.functional.conv2d(image, torch.ones(1, 2, 3, 3, device=place))
@@ -182,7 +181,7 @@ def probe_torch() -> dict[str, Any]:
         "version": torch.__version__,
         "device": str(device),
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "precision": str(devices.choose_precision("auto", device)).removeprefix("torch."),
+        "precision": str(networks.choose_precision("auto", device)).removeprefix("torch."),
         "threads": torch.get_num_threads(),
     }
 
@@ -194,12 +193,11 @@ def probe_slice(folder: str) -> dict[str, Any]:
     import numpy as np
 
     from .models import store as models
-    from .networks import engine
 
     package = models.read_package(folder)
-    device = devices.choose_device("auto")
-    precision = devices.choose_precision("auto", device)
-    network = engine.prepare(loading.load_segmenter(package), device, precision)
+    device = networks.choose_device("auto")
+    precision = networks.choose_precision("auto", device)
+    network = networks.prepare(networks.load_segmenter(package), device, precision)
     side = package.card.preprocessing.crop
     image = np.zeros((1, side, side), np.float32)
     network.probabilities(image)

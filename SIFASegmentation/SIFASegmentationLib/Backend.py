@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Protocol
 
-from SIFALib.networks import devices, loading
+from SIFALib import networks
 
 if TYPE_CHECKING:
     from SIFALib.imaging.geometry import Volume
@@ -49,8 +49,8 @@ class LibraryBackend:
         from SIFALib.inference import segmentation
 
         if self._loaded is None or self._loaded[0] != package.card.sha256:
-            self._loaded = (package.card.sha256, loading.load_segmenter(package))
-        if devices.choose_device(options.device).type == "cpu":
+            self._loaded = (package.card.sha256, networks.load_segmenter(package))
+        if networks.choose_device(options.device).type == "cpu":
             # More slices at once are no faster there, and single ones let the panel answer within a moment.
             options = dataclasses.replace(options, batch_size=1)
         result = yield from segmentation.segment_steps(volume, self._loaded[1], package.card, options)

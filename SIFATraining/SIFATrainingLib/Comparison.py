@@ -8,7 +8,7 @@ from pathlib import Path
 
 import qt
 import slicer
-from SIFALib.imaging import reading
+from SIFALib import imaging
 from SIFASegmentationLib import Tables
 from SIFASegmentationLib import Words as Common
 from SIFASegmentationLib.Steps import Runner, Step
@@ -208,7 +208,7 @@ def _volume(path: Path):
         if node.GetAttribute(SCAN) == str(path):
             return node
     name = slicer.mrmlScene.GenerateUniqueName(path.name.partition(".")[0])
-    node = PhantomSamples.addVolume(reading.read(path), name)
+    node = PhantomSamples.addVolume(imaging.read(path), name)
     node.SetAttribute(SCAN, str(path))
     node.CreateDefaultDisplayNodes()
     return node
@@ -231,7 +231,7 @@ def _segmentation(volumeNode, which: str, title: str, labels: str | None, model:
         name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} {title}")
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
         node.SetAttribute(COMPARED, which)
-    SceneConversion.fillSegmentation(node, volumeNode, reading.read(labels).array, STRUCTURES, model)
+    SceneConversion.fillSegmentation(node, volumeNode, imaging.read(labels).array, STRUCTURES, model)
     return node
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from SIFALib.imaging import writing
+from SIFALib import imaging
 from SIFASegmentationLib.Steps import Step
 from slicer.i18n import tr as _
 
@@ -39,7 +39,7 @@ def exportSteps(nodes: Sequence, folder: Path) -> Generator[Step, None, dict[str
             try:
                 fraction = next(steps)
             except StopIteration as end:
-                writing.write(end.value, folder / f"{names[node.GetID()]}.nrrd")
+                imaging.write(end.value, folder / f"{names[node.GetID()]}.nrrd")
                 break
             yield Step(stage, (number + fraction) / len(nodes))
     return names

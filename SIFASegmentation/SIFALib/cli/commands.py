@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ..imaging import writing
+from .. import imaging
 from ..models import store as models
 from ..models.store import BrokenPackage, ModelError, ModelPackage, ModelStore, NotWritable
 from ..models.structures import STRUCTURES
@@ -141,7 +141,7 @@ def phantom(options: argparse.Namespace) -> int:
     with fails_as(USAGE, ValueError):
         case = make(options.seed, options.modality, options.spacing)
     with fails_as(OUTPUT, OSError):
-        writing.write(case.image, options.output)
+        imaging.write(case.image, options.output)
         if options.labels:
             write_labels(case.labels, options.labels)
     if not options.quiet:

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from .. import networks
 from ..imaging import checks, dicom_seg, files, reading, writing
 from ..imaging.geometry import Volume
 from ..imaging.seg_nrrd import check_suffix, write_labels
 from ..models.store import ModelError, ModelPackage
 from ..models.structures import Structure, structure_by_id
-from ..networks import devices, loading
 from ..support.errors import VolumeError
 from .console import (
     BAD_INPUT,
@@ -106,12 +106,12 @@ def _run(scan: Volume, package: ModelPackage, roi, structures: tuple[Structure, 
     from ..inference import segmentation
 
     with fails_as(USAGE, ValueError):
-        device = devices.choose_device(options.device)
-        devices.choose_precision(options.precision, device)
+        device = networks.choose_device(options.device)
+        networks.choose_precision(options.precision, device)
         if roi is not None:
             slices.box_of_roi(scan.geometry, roi)
     with fails_as(MODEL, ModelError):
-        segmenter = loading.load_segmenter(package)
+        segmenter = networks.load_segmenter(package)
     wanted = segmentation.Options(
         device=options.device,
         precision=options.precision,

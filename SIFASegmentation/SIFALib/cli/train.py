@@ -12,8 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from .. import networks
 from ..datasets import PHANTOMS, DataError, label_values
-from ..networks import devices
 from ..runs import RunError, RunFolder, configuration, control, create, presets
 from ..runs.status import ACTIVE, Status
 from ..support import lock
@@ -133,7 +133,7 @@ def _check_device(settings: configuration.Configuration, options: argparse.Names
         return
 
     with fails_as(USAGE, ValueError):
-        devices.choose_precision(settings.precision, devices.choose_device(settings.device))
+        networks.choose_precision(settings.precision, networks.choose_device(settings.device))
 
 
 def _new_configuration(options: argparse.Namespace) -> configuration.Configuration:

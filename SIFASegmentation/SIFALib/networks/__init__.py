@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 from ..support.lazy import face
 
 if TYPE_CHECKING:
+    from .devices import choose_device, choose_precision
     from .engine import prepare
     from .loading import load_segmenter
     from .segmenter import Segmenter
 
-__all__ = ["Segmenter", "load_segmenter", "prepare"]
+__all__ = ["Segmenter", "load_segmenter", "choose_device", "choose_precision", "prepare"]
 
 __getattr__ = face(
     __name__,
     {
+        "devices": ("choose_device", "choose_precision"),
         "segmenter": ("Segmenter",),
         "loading": ("load_segmenter",),
         "engine": ("prepare",),

@@ -14,7 +14,7 @@ from SIFALib.cli.console import BAD_INPUT, OK, OUTPUT, USAGE
 from SIFALib.cli.main import main
 from SIFALib.datasets import DataError, prepared, released
 from SIFALib.datasets.label_values import parse
-from SIFALib.imaging import geometry, reading
+from SIFALib.imaging import reading
 from training_data import settings, source, target, toy, write
 
 IMAGE, LABELS = toy(0)
@@ -300,7 +300,7 @@ def test_what_nobody_foresaw_of_one_file_ends_no_check(data, capsys, monkeypatch
             raise OverflowError("cannot convert float infinity to integer")
         return real(path)
 
-    monkeypatch.setattr(geometry, "read", read)
+    monkeypatch.setattr(reading, "read", read)
     assert check(data) == BAD_INPUT
     shown = capsys.readouterr()
     assert f"{file} cannot be used (OverflowError: cannot convert float infinity to integer)" in shown.out

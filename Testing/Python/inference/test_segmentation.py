@@ -230,9 +230,9 @@ def test_weights_that_do_not_fit_a_gpu_go_to_the_cpu(monkeypatch: pytest.MonkeyP
     choose = devices.choose_device
     monkeypatch.setattr(engine, "prepare", prepare)
     monkeypatch.setattr(
-        engine, "choose_device", lambda n: torch.device("cuda:0") if n == "auto" else choose(n)
+        devices, "choose_device", lambda n: torch.device("cuda:0") if n == "auto" else choose(n)
     )
-    monkeypatch.setattr(engine, "choose_precision", lambda *_: torch.float32)
+    monkeypatch.setattr(devices, "choose_precision", lambda *_: torch.float32)
     report = segment(drawing(GRID)[0], None, CARD).report
     assert "Memory ran out on cuda:0 for the weights alone; went on on the CPU." in report["notes"]
     assert report["device"] == "cpu"

@@ -195,11 +195,11 @@ def test_a_device_that_this_computer_lacks_is_refused_by_name() -> None:
 
 def test_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     assert devices.choose_precision("float32", CPU) == torch.float32
-    monkeypatch.setattr(engine, "_cpu_has_bfloat16", lambda: False)
+    monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: False)
     assert devices.choose_precision("auto", CPU) == torch.float32
     with pytest.raises(ValueError, match=r"far slower in bfloat16.*choose auto or float32"):
         devices.choose_precision("bfloat16", CPU)
-    monkeypatch.setattr(engine, "_cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: True)
     assert devices.choose_precision("auto", CPU) == torch.bfloat16
     assert devices.choose_precision("auto", torch.device("mps")) == torch.float32
     with pytest.raises(ValueError, match=r"'mps' is not made for bfloat16; choose auto or float32\."):
@@ -251,7 +251,7 @@ def test_an_old_torch_without_the_helpers_asks_the_system(monkeypatch: pytest.Mo
     for helper in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.delattr(torch.cpu, helper, raising=False)
     cpuinfo = tmp_path / "cpuinfo"
-    monkeypatch.setattr(engine, "CPU_INFO", cpuinfo)
+    monkeypatch.setattr(devices, "CPU_INFO", cpuinfo)
     assert not devices._cpu_has_bfloat16()
     cpuinfo.write_text("processor : 0\nflags\t\t: fpu avx2 avx512f\n")
     assert not devices._cpu_has_bfloat16()

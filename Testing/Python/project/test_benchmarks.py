@@ -18,7 +18,7 @@ from SIFALib.imaging.checks import check
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.inference.segmentation import NoHeartFound
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.networks import engine
+from SIFALib.networks import devices, engine
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "Benchmarks"
 
@@ -77,7 +77,7 @@ def test_bfloat16_must_give_the_labels_of_float32(bench, values, passed):
 
 
 def test_where_bfloat16_is_not_fast_the_row_says_so_and_is_no_failure(bench, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(engine, "_cpu_has_bfloat16", lambda: False)
+    monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: False)
     row = bench.precision(tiny_models.write(tmp_path / "tiny"), True, torch.device("cpu"), tmp_path)
     assert row["passed"] and row["note"] == "not fast here: float32 is used"
     assert row["note"] in capsys.readouterr().out

@@ -55,9 +55,9 @@ def gpu(monkeypatch):
         return FullGpu(**{**fields, "device": device}) if where.type == "cuda" else made
 
     monkeypatch.setattr(
-        engine, "choose_device", lambda name="auto": device if name == "auto" else choose_device(name)
+        devices, "choose_device", lambda name="auto": device if name == "auto" else choose_device(name)
     )
-    monkeypatch.setattr(engine, "choose_precision", lambda *_: torch.float32)
+    monkeypatch.setattr(devices, "choose_precision", lambda *_: torch.float32)
     monkeypatch.setattr(engine, "prepare", prepared)
 
 

@@ -167,7 +167,7 @@ def test_a_disk_that_is_full_while_volumes_are_copied_is_told(panel, monkeypatch
 
     add_volume(np.zeros((24, 40, 40), np.int16), ijk_to_ras((40, 40, 24)), name="Scan")
     panel.ui.scansKindSelector.currentIndex = 2
-    monkeypatch.setattr(geometry, "write", full)
+    monkeypatch.setattr(writing, "write", full)
     panel.ui.checkScansButton.click()
     checked(panel)
     assert "No space left on device" in said(panel.ui.scansStateLabel)
