@@ -9,13 +9,7 @@ from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest
 
-__all__ = [
-    "SIFATraining",
-    "SIFATrainingLogic",
-    "SIFATrainingParameterNode",
-    "SIFATrainingTest",
-    "SIFATrainingWidget",
-]
+__all__ = ["SIFATraining", "SIFATrainingLogic", "SIFATrainingParameterNode", "SIFATrainingTest", "SIFATrainingWidget"]
 
 
 class SIFATraining(ScriptedLoadableModule):

@@ -37,12 +37,9 @@ TIMEOUT_S = 180.0  # the first import of torch from a slow disk takes a minute
 
 INSTALL_TORCH = "Install PyTorch: in Slicer by the PyTorch extension, elsewhere by `pip install torch`."
 REINSTALL_TORCH = (
-    "PyTorch is only half installed: uninstall it, restart, and install it again "
-    "(in Slicer by the PyTorch extension)."
+    "PyTorch is only half installed: uninstall it, restart, and install it again (in Slicer by the PyTorch extension)."
 )
-OTHER_BUILD = (
-    "This PyTorch was not built for this GPU: install the build for its CUDA version, or choose the CPU."
-)
+OTHER_BUILD = "This PyTorch was not built for this GPU: install the build for its CUDA version, or choose the CPU."
 
 
 @dataclass(frozen=True)
@@ -97,9 +94,7 @@ def _check_package(module: str, name: str, least: tuple[int, int]) -> Finding:
     except Exception as error:  # a broken package may raise anything
         return Finding(name, False, f"cannot be imported ({_last_line(str(error))})", repair)
     ok = _at_least(version, least)
-    return Finding(
-        name, ok, version if ok else f"{version}, older than {_dotted(least)}", "" if ok else repair
-    )
+    return Finding(name, ok, version if ok else f"{version}, older than {_dotted(least)}", "" if ok else repair)
 
 
 def check_torch(python: str | None = None, timeout_s: float = TIMEOUT_S) -> Finding:

@@ -22,9 +22,7 @@ class Backend(Protocol):
 
     def options(self, **choices) -> Options: ...
 
-    def steps(
-        self, volume: Volume, package: ModelPackage, options: Options
-    ) -> Generator[Progress, None, Result]: ...
+    def steps(self, volume: Volume, package: ModelPackage, options: Options) -> Generator[Progress, None, Result]: ...
 
 
 class LibraryBackend:
@@ -43,9 +41,7 @@ class LibraryBackend:
 
         return Options(**choices)
 
-    def steps(
-        self, volume: Volume, package: ModelPackage, options: Options
-    ) -> Generator[Progress, None, Result]:
+    def steps(self, volume: Volume, package: ModelPackage, options: Options) -> Generator[Progress, None, Result]:
         from SIFALib.inference import segmentation
 
         if self._loaded is None or self._loaded[0] != package.card.sha256:

@@ -91,9 +91,7 @@ class BatchPanel:
         start = _("Segment the heart in each scan. What is done already is left as it is.")
         self.ui.batchButton.toolTip = stop if self.running else reason or start
         self.ui.batchBar.setVisible(self.running)
-        self.ui.batchOpenFolderButton.enabled = bool(
-            self.parameters and os.path.isdir(self.parameters.batchOutput)
-        )
+        self.ui.batchOpenFolderButton.enabled = bool(self.parameters and os.path.isdir(self.parameters.batchOutput))
 
     def _whyNot(self) -> str:
         if self.parameters is None:
@@ -176,9 +174,7 @@ class BatchPanel:
     def onOpenFolder(self, _checked: bool = False) -> None:
         assert self.parameters is not None
         if not slicer.app.testingEnabled():
-            qt.QDesktopServices.openUrl(
-                qt.QUrl.fromLocalFile(str(Path(self.parameters.batchOutput).resolve()))
-            )
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(Path(self.parameters.batchOutput).resolve())))
 
     # What the runner says
 

@@ -55,9 +55,7 @@ class Dependencies:
             slicer.packaging.pip_ensure(needed, requester=REQUESTER)
         except Exception as error:
             raise DependencyError(
-                _(
-                    "The Python packages {names} were not installed: {error}. Press {button} to try again."
-                ).format(
+                _("The Python packages {names} were not installed: {error}. Press {button} to try again.").format(
                     button=self.button, names=", ".join(str(n) for n in needed), error=str(error).rstrip(".")
                 )
             ) from error
@@ -74,10 +72,7 @@ class Dependencies:
             import PyTorchUtils
         except ImportError as error:
             raise DependencyError(
-                _(
-                    "PyTorch is missing. "
-                    "Install the extension PyTorch in the Extensions Manager and restart Slicer."
-                )
+                _("PyTorch is missing. Install the extension PyTorch in the Extensions Manager and restart Slicer.")
             ) from error
         try:
             logic = PyTorchUtils.PyTorchUtilsLogic()

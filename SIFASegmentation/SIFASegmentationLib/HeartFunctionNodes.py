@@ -42,9 +42,7 @@ class Curve:
         from SIFALib.inference.heart_function import heart_function
 
         if VENTRICLE not in self.volumes:
-            raise ValueError(
-                _("Without the left ventricle there is no ejection fraction; select it under Advanced.")
-            )
+            raise ValueError(_("Without the left ventricle there is no ejection fraction; select it under Advanced."))
         return heart_function(self.volumes[VENTRICLE], self.volumes.get(MUSCLE))
 
     def column(self, structureId: str) -> str:
@@ -114,9 +112,7 @@ def write(logic: SIFASegmentationLogic, segmentationNode) -> Curve:
         _remove(segmentationNode, FUNCTION)
     else:
         table = _node(segmentationNode, FUNCTION, "vtkMRMLTableNode", _("{scan} heart function"))
-        _fill(
-            table, {_("Quantity"): names, _("Value"): [round(value, 1) for value in values], _("Unit"): units}
-        )
+        _fill(table, {_("Quantity"): names, _("Value"): [round(value, 1) for value in values], _("Unit"): units})
     return found
 
 

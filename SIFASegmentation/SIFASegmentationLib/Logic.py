@@ -95,9 +95,7 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         self._showUncertainty(volumeNode, node, found.unsure)
         return node
 
-    def segmentSequenceSteps(
-        self, volumeNode, outputSegmentation=None, **choices
-    ) -> Generator[Step, None, object]:
+    def segmentSequenceSteps(self, volumeNode, outputSegmentation=None, **choices) -> Generator[Step, None, object]:
         """Segment every time point of the 4D scan that the volume node shows, in short steps; see `SequenceLogic`."""
         from . import SequenceLogic
 

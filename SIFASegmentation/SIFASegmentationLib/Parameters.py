@@ -49,11 +49,9 @@ class Views(enum.Enum):
     THREE = "three"
 
     def label(self) -> str:
-        return {
-            "auto": _("Automatic"),
-            "one": _("The scan's own, in half the time"),
-            "three": _("Three, averaged"),
-        }[self.value]
+        return {"auto": _("Automatic"), "one": _("The scan's own, in half the time"), "three": _("Three, averaged")}[
+            self.value
+        ]
 
 
 class BatchSource(enum.Enum):

@@ -92,9 +92,7 @@ class ResultsPanel:
         lines += [("ℹ", flag["message"]) for flag in flags if not flag.get("warns", True)]
         lines += [("ℹ", note) for note in report.get("notes", [])]
         if self._edited(report, rows):
-            lines.append(
-                ("ℹ", _("Edited since: the volumes are of the edited segments, the checks are not."))
-            )
+            lines.append(("ℹ", _("Edited since: the volumes are of the edited segments, the checks are not.")))
         return "<br>".join(f"{sign}&nbsp;&nbsp;{html.escape(text)}" for sign, text in lines)
 
     @staticmethod

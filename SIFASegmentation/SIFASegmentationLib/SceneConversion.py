@@ -107,9 +107,7 @@ class Placement:
         low, high = along.min(axis=0), along.max(axis=0)
         size = np.ceil((high - low) / spacing).astype(int) + 1
         if not np.isfinite(along).all() or size.prod() > LARGEST_COPY:
-            raise VolumeError(
-                "The volume's transform stretches it too far to be segmented; correct the transform."
-            )
+            raise VolumeError("The volume's transform stretches it too far to be segmented; correct the transform.")
         return _geometry(tuple(int(n) for n in size), axes @ low, spacing, axes)
 
 
@@ -134,18 +132,14 @@ def volumeSteps(volumeNode, placement: Placement) -> Generator[float, None, Volu
     name = volumeNode.GetName()
     array = slicer.util.arrayFromVolume(volumeNode)
     if array.ndim != 3:
-        raise VolumeError(
-            f"{name} has {array.shape[-1]} values a voxel (a colour image); a grey image is needed."
-        )
+        raise VolumeError(f"{name} has {array.shape[-1]} values a voxel (a colour image); a grey image is needed.")
     geometry = placement.geometry()
     if geometry is not None:
         return Volume(array, geometry, name)
     upright = placement.uprightGeometry()
     copy = np.empty(upright.shape, np.float32)
     background = float(array.min())
-    planes = GridResampling.sourceIndexPlanes(
-        upright.size, lambda index: placement.indices(upright.point(index))
-    )
+    planes = GridResampling.sourceIndexPlanes(upright.size, lambda index: placement.indices(upright.point(index)))
     for k, plane in enumerate(planes):
         copy[k] = GridResampling.linear(array, plane, background)
         yield (k + 1) / len(copy)
@@ -227,9 +221,7 @@ def fillSegmentation(
 def newSegmentation(volumeNode, scanName: str = ""):
     """A segmentation node in the scene, beside the volume and named after it, or after the scan that it shows."""
     name = _("{volume} segmentation").format(volume=scanName or volumeNode.GetName())
-    node = slicer.mrmlScene.AddNewNodeByClass(
-        "vtkMRMLSegmentationNode", slicer.mrmlScene.GenerateUniqueName(name)
-    )
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", slicer.mrmlScene.GenerateUniqueName(name))
     placeBeside(node, volumeNode)
     return node
 

@@ -95,9 +95,7 @@ def segmentSteps(
             )
         )
     if choices.get("uncertainty"):
-        raise ValueError(
-            _("A map of the uncertainty is made of single time points only; segment one of them.")
-        )
+        raise ValueError(_("A map of the uncertainty is made of single time points only; segment one of them."))
     package = logic.package(choices.get("model", ""))
     wanted = logic.wanted(package, choices.get("structures"))
     yield from logic.dependencies.trySteps()

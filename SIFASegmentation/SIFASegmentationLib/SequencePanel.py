@@ -107,9 +107,7 @@ class SequencePanel(VTKObservationMixin):
         return failed
 
     def _index(self, number: int) -> str:
-        return _("time point {number} ({index})").format(
-            number=number + 1, index=self._result.indexText(number)
-        )
+        return _("time point {number} ({index})").format(number=number + 1, index=self._result.indexText(number))
 
     def _timePoint(self, number: int) -> str:
         return _("Time point {number} of {count} ({index})").format(

@@ -25,10 +25,7 @@ class Runner:
     """Steps a generator by a timer, so that Slicer stays alive, and drops it on `cancel`."""
 
     def __init__(
-        self,
-        onStep: Callable[[Step], None],
-        onDone: Callable[[object], None],
-        onError: Callable[[Exception], None],
+        self, onStep: Callable[[Step], None], onDone: Callable[[object], None], onError: Callable[[Exception], None]
     ) -> None:
         self._onStep, self._onDone, self._onError = onStep, onDone, onError
         self._steps: Generator | None = None

@@ -9,9 +9,7 @@ import qt
 from . import Words
 
 
-def offerStructures(
-    frame, boxes: dict, structures, excluded: list[str], onToggled: Callable[[bool], None]
-) -> None:
+def offerStructures(frame, boxes: dict, structures, excluded: list[str], onToggled: Callable[[bool], None]) -> None:
     """Show one box a structure in a frame, ticked but for the ids that are excluded.
 
     boxes: those that are there, by structure id; it is brought up to date.

@@ -46,9 +46,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.runner = Runner(self.onStep, self.onDone, self.onError)
         self.resultsPanel = ResultsPanel(self.ui, self.logic)
         self.modelsPanel = ModelsPanel(self.ui, self.logic, self.refreshModels)
-        self.batchPanel = BatchPanel(
-            self.ui, self.logic, self._choices, self._whyNoBatch, self._showBatchRunning
-        )
+        self.batchPanel = BatchPanel(self.ui, self.logic, self._choices, self._whyNoBatch, self._showBatchRunning)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)

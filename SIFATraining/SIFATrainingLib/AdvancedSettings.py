@@ -27,12 +27,7 @@ ELSEWHERE = {  # chosen in the steps of the panel
     "method.classes", "method.variant", "method.width", "compile", "tensorboard",
 }  # fmt: skip
 UNITS = (("_mm", "mm"), ("_deg", "degrees"), ("_every", "iterations"), ("_share", "0 to 1"))
-EXACT_UNITS = {
-    "data.size": "pixels",
-    "batch": "slices",
-    "iterations": "iterations",
-    "data.phantoms": "phantoms",
-}
+EXACT_UNITS = {"data.size": "pixels", "batch": "slices", "iterations": "iterations", "data.phantoms": "phantoms"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,9 +157,7 @@ class AdvancedSettings:
             editor = qt.QComboBox()
             for choice in setting.choices:
                 editor.addItem(choice)
-            editor.connect(
-                "currentIndexChanged(int)", lambda index, s=setting: self._onEdited(s, s.choices[index])
-            )
+            editor.connect("currentIndexChanged(int)", lambda index, s=setting: self._onEdited(s, s.choices[index]))
         else:
             editor = qt.QLineEdit()
             editor.setFrame(False)

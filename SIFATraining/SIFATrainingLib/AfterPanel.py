@@ -49,9 +49,7 @@ class AfterPanel:
         good, text = self.verdict()
         Words.show(self.ui.verdictLabel, State.FINE if good else State.PROBLEM, text)
         self.ui.useModelButton.enabled = good
-        self.ui.useModelButton.toolTip = (
-            _("Make a model of it and choose it in SIFA Segmentation.") if good else text
-        )
+        self.ui.useModelButton.toolTip = _("Make a model of it and choose it in SIFA Segmentation.") if good else text
         self.ui.useAnywayButton.setVisible(not good)
 
     def verdict(self) -> tuple[bool, str]:
@@ -101,8 +99,6 @@ class AfterPanel:
             self._say(Words.forPanel(str(error)))
             return
         self._say(
-            _("{model} was made and is chosen in SIFA Segmentation.").format(
-                model=Common.modelName(package.card)
-            )
+            _("{model} was made and is chosen in SIFA Segmentation.").format(model=Common.modelName(package.card))
         )
         self.onUsed()

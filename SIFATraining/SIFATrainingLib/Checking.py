@@ -50,9 +50,7 @@ class Checked:
 class Check(Child):
     """One check of one domain. onStep(count): pictures made so far; onChecked(Checked)."""
 
-    def __init__(
-        self, domain: str, onStep: Callable[[int], None], onChecked: Callable[[Checked], None]
-    ) -> None:
+    def __init__(self, domain: str, onStep: Callable[[int], None], onChecked: Callable[[Checked], None]) -> None:
         super().__init__(lambda folder: onStep(_count(folder)), self._end)
         self.domain, self._onChecked = domain, onChecked
 
@@ -78,13 +76,10 @@ class Check(Child):
             self._onChecked(Checked((), (lastWords(folder, code),)))
             return
         findings = tuple(
-            Finding(**{k: tuple(v) if isinstance(v, list) else v for k, v in f.items()})
-            for f in report["scans"]
+            Finding(**{k: tuple(v) if isinstance(v, list) else v for k, v in f.items()}) for f in report["scans"]
         )
         kept = self.keep()
-        self._onChecked(
-            Checked(findings, tuple(report["problems"]), tuple(report["warnings"]), kept / PICTURES)
-        )
+        self._onChecked(Checked(findings, tuple(report["problems"]), tuple(report["warnings"]), kept / PICTURES))
 
 
 def _count(folder: Path) -> int:

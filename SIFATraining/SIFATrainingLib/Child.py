@@ -48,9 +48,7 @@ class Child:
 
         self.cancel()
         self.folder = Path(tempfile.mkdtemp(prefix="sifa-"))  # readable by nobody else
-        self._process = launch.start(
-            python, module, arguments(self.folder), self.folder / OUTPUT, environment
-        )
+        self._process = launch.start(python, module, arguments(self.folder), self.folder / OUTPUT, environment)
         self._timer.start()
 
     def cancel(self) -> None:

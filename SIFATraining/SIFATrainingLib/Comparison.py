@@ -46,12 +46,8 @@ class Comparison:
         self.errand = Errand("compare", self._onProgress, self._onCompared, self.say)
         self.runner = Runner(lambda step: self.say(step.stage), self._onTaken, self._onError)
         Tables.prepare(ui.comparisonTable, [_("Volume in ml"), _("Before"), _("After"), _("Dice")])
-        ui.comparisonTable.horizontalHeaderItem(3).setToolTip(
-            _("How far the two agree: 0 not at all, 1 fully.")
-        )
-        ui.comparisonTable.connect(
-            "cellClicked(int,int)", lambda row, _column: self.showScan(self._shown[row])
-        )
+        ui.comparisonTable.horizontalHeaderItem(3).setToolTip(_("How far the two agree: 0 not at all, 1 fully."))
+        ui.comparisonTable.connect("cellClicked(int,int)", lambda row, _column: self.showScan(self._shown[row]))
         ui.compareButton.connect("clicked(bool)", self.onCompare)
 
     @property
@@ -116,15 +112,10 @@ class Comparison:
     def _onTaken(self, scans: list[Compared]) -> None:
         self.errand.forget()
         self.scans, found = scans, self._answer["scans"]
-        self._fill(
-            [(c.volume.GetName(), s) for c, s in zip(scans, found, strict=True)], self._answer["structures"]
-        )
+        self._fill([(c.volume.GetName(), s) for c, s in zip(scans, found, strict=True)], self._answer["structures"])
         self.showScan(0)
         notes = [
-            f"{title}: {scan[which]['note']}"
-            for scan in found
-            for which, title in _titles()
-            if "note" in scan[which]
+            f"{title}: {scan[which]['note']}" for scan in found for which, title in _titles() if "note" in scan[which]
         ]
         said = _("In the scene now: click a row to see its scan, before on the left, after on the right.")
         self.say(" ".join([said, *notes]))
@@ -140,9 +131,7 @@ class Comparison:
             SideBySide.hide(compared.after)
         chosen = self.scans[number]
         nodes = (chosen.volume, chosen.before, chosen.after)
-        if all(
-            n is None or slicer.mrmlScene.IsNodePresent(n) for n in nodes
-        ):  # not taken out of the scene since
+        if all(n is None or slicer.mrmlScene.IsNodePresent(n) for n in nodes):  # not taken out of the scene since
             SideBySide.show(*nodes)
 
     def _fill(self, scans: list[tuple[str, dict]], structures: list[dict]) -> None:

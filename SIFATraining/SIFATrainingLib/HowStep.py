@@ -89,18 +89,14 @@ class HowStep:
             assert self.configuration is not None
             seconds = Presets.seconds(self.configuration, self.timed)
             each = _("{count} iterations of {seconds:.1f} s on {device}").format(
-                count=self.configuration.iterations,
-                seconds=self.timed["seconds"],
-                device=self.timed["device"].upper(),
+                count=self.configuration.iterations, seconds=self.timed["seconds"], device=self.timed["device"].upper()
             )
             text = _("{time} on this computer: {each}, and a little to look at your scans.").format(
                 time=Common.duration(seconds).capitalize(), each=each
             )
             Words.show(label, State.FINE, text)
         else:
-            Words.show(
-                label, State.EMPTY, _("Measure tells how long it takes on this computer, by trying it.")
-            )
+            Words.show(label, State.EMPTY, _("Measure tells how long it takes on this computer, by trying it."))
         self._compare()
 
     def _compare(self) -> None:

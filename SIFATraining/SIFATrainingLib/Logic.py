@@ -101,11 +101,7 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         return self.store().get(key) if key else self.store().default()
 
     def configuration(
-        self,
-        parameters: SIFATrainingParameterNode,
-        target: str,
-        exclude: Sequence[str] = (),
-        name: str = "run",
+        self, parameters: SIFATrainingParameterNode, target: str, exclude: Sequence[str] = (), name: str = "run"
     ) -> Configuration:
         """What the panel's choices mean. RunError, ModelError or RecordError for what cannot be."""
         from SIFALib.runs import configuration, presets
@@ -115,9 +111,7 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         own = parameters.source is Source.FOLDER
         source = parameters.sourceFolder if own else parameters.source.value
         base = presets.configuration("compact", source or "?", target)
-        base = dataclasses.replace(
-            base, data=dataclasses.replace(base.data, preprocessing=card.preprocessing)
-        )
+        base = dataclasses.replace(base, data=dataclasses.replace(base.data, preprocessing=card.preprocessing))
         values: dict[str, Any] = dict(Presets.VALUES[parameters.preset])
         values |= {
             "name": name[:100],

@@ -49,11 +49,7 @@ class Preset(enum.Enum):
     THOROUGH = "thorough"
 
     def label(self) -> str:
-        return {
-            "quick": _("Quick look"),
-            "standard": _("Standard"),
-            "thorough": _("Thorough"),
-        }[self.value]
+        return {"quick": _("Quick look"), "standard": _("Standard"), "thorough": _("Thorough")}[self.value]
 
 
 @parameterNodeWrapper

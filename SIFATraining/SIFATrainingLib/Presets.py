@@ -13,13 +13,7 @@ if TYPE_CHECKING:
     from SIFALib.runs import Configuration
 
 VALUES: dict[Preset, dict[str, int]] = {
-    Preset.QUICK: {
-        "iterations": 60,
-        "judge_every": 20,
-        "preview_every": 10,
-        "save_every": 20,
-        "data.phantoms": 4,
-    },
+    Preset.QUICK: {"iterations": 60, "judge_every": 20, "preview_every": 10, "save_every": 20, "data.phantoms": 4},
     Preset.STANDARD: {
         "iterations": 2000,
         "judge_every": 200,

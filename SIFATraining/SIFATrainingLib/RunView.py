@@ -145,9 +145,7 @@ class RunView:
         why = (
             ""
             if own or state == "broken"
-            else _(
-                "This run belongs to another computer, or its folder cannot be written to: it can be looked at."
-            )
+            else _("This run belongs to another computer, or its folder cannot be written to: it can be looked at.")
         )
         ui.pauseButton.toolTip = why or _("Let the training wait, or go on.")
         ui.stopButton.toolTip = why or _("Save and end; it can be resumed later.")

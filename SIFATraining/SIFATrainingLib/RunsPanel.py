@@ -26,11 +26,7 @@ class RunsPanel:
     """onOpen(folder) is called for a run that is to be looked at, onDeleted(folder) for one that is gone."""
 
     def __init__(
-        self,
-        ui,
-        logic: SIFATrainingLogic,
-        onOpen: Callable[[Path], None],
-        onDeleted: Callable[[Path], None],
+        self, ui, logic: SIFATrainingLogic, onOpen: Callable[[Path], None], onDeleted: Callable[[Path], None]
     ) -> None:
         self.ui, self.logic, self.onOpen, self.onDeleted = ui, logic, onOpen, onDeleted
         self.runs: list[Seen] = []
@@ -65,9 +61,7 @@ class RunsPanel:
             name = seen.run.configuration.name if seen.run else seen.folder.path.name
             done = f"{status.iteration} / {status.iterations or '?'}" if status else ""
             score = f"{status.best_score:.3f}" if status and status.best_score is not None else ""
-            toolTip = "\n".join(
-                filter(None, (str(seen.folder.path), seen.problem, status.message if status else ""))
-            )
+            toolTip = "\n".join(filter(None, (str(seen.folder.path), seen.problem, status.message if status else "")))
             for column, text in enumerate((name, Words.stateName(seen.state), done, score)):
                 item = qt.QTableWidgetItem(text)
                 item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
@@ -97,9 +91,7 @@ class RunsPanel:
         ui.openRunButton.enabled = seen is not None and state != "broken"
         ui.resumeRunButton.enabled = own and idle and state not in ("finished", "broken")
         ui.longerRunButton.enabled = own and idle and state != "broken"
-        ui.exportRunButton.enabled = (
-            seen is not None and seen.status is not None and seen.status.best_score is not None
-        )
+        ui.exportRunButton.enabled = seen is not None and seen.status is not None and seen.status.best_score is not None
         ui.deleteRunButton.enabled = seen is not None and idle
         ui.showRunButton.enabled = seen is not None
         status = seen.status if seen is not None else None
@@ -171,9 +163,7 @@ class RunsPanel:
 
         def work() -> str:
             assert seen is not None and seen.run is not None
-            package = self.logic.exportModel(
-                seen.folder.path, Words.slug(seen.run.configuration.name, "site")
-            )
+            package = self.logic.exportModel(seen.folder.path, Words.slug(seen.run.configuration.name, "site"))
             if place:
                 path = Path(place).with_suffix(".zip")
                 self.logic.store().export(package, path)
@@ -184,12 +174,8 @@ class RunsPanel:
 
     def onDelete(self, _checked: bool = False) -> None:
         path = self._selected().folder.path  # type: ignore[union-attr]
-        question = _(
-            "Delete the run in {folder}, with its checkpoints and prepared slices, from this computer?"
-        )
-        if not slicer.app.testingEnabled() and not slicer.util.confirmOkCancelDisplay(
-            question.format(folder=path)
-        ):
+        question = _("Delete the run in {folder}, with its checkpoints and prepared slices, from this computer?")
+        if not slicer.app.testingEnabled() and not slicer.util.confirmOkCancelDisplay(question.format(folder=path)):
             return
 
         def work() -> str:

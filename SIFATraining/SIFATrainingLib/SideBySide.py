@@ -25,9 +25,7 @@ def show(volumeNode, before, after) -> None:
     application.PropagateVolumeSelection(1)  # 1: fit the views to it
     center = next(filter(None, (n.GetSegmentCenterRAS("LV") for n in (after, before) if n is not None)), None)
     if center is not None:
-        slicer.vtkMRMLSliceNode.JumpAllSlices(
-            slicer.mrmlScene, *center, slicer.vtkMRMLSliceNode.CenteredJumpSlice
-        )
+        slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *center, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
 
 
 def hide(node) -> None:

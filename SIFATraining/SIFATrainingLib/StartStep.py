@@ -31,11 +31,7 @@ class StartStep:
     """
 
     def __init__(
-        self,
-        ui,
-        logic: SIFATrainingLogic,
-        onAsked: Callable[[], None],
-        onStarted: Callable[[Path], None],
+        self, ui, logic: SIFATrainingLogic, onAsked: Callable[[], None], onStarted: Callable[[Path], None]
     ) -> None:
         self.ui, self.logic, self.onAsked, self.onStarted = ui, logic, onAsked, onStarted
         self.configuration: Configuration | None = None
@@ -56,12 +52,7 @@ class StartStep:
         self.errand.cancel()
 
     def show(
-        self,
-        reason: str,
-        configuration: Configuration | None,
-        findings: list[Finding],
-        timed: dict | None,
-        beside: str,
+        self, reason: str, configuration: Configuration | None, findings: list[Finding], timed: dict | None, beside: str
     ) -> None:
         """reason: what keeps the choices from being trained with, "" if nothing does; beside: a run that is going on."""
         self.configuration = configuration
@@ -70,23 +61,17 @@ class StartStep:
             reason, needed = self._lacks(configuration, findings, timed)
             text = reason or needed
             if beside:
-                text += " " + _("“{name}” is being trained now; two at once slow each other down.").format(
-                    name=beside
-                )
+                text += " " + _("“{name}” is being trained now; two at once slow each other down.").format(name=beside)
         Words.show(self.ui.needsLabel, State.PROBLEM if reason and text else State.FINE, text)
         ready = not reason and configuration is not None
         self.ui.startButton.enabled = ready and not self.busy
-        self.ui.startButton.toolTip = reason or _(
-            "Adapt the model, in the background; Slicer may be closed meanwhile."
-        )
+        self.ui.startButton.toolTip = reason or _("Adapt the model, in the background; Slicer may be closed meanwhile.")
         self.ui.packButton.enabled = ready or self.errand.running
         self.ui.packButton.toolTip = reason or _(
             "Write a folder with the scans, the configuration and one command line, to train on a computer with GPUs."
         )
 
-    def _lacks(
-        self, configuration: Configuration, findings: list[Finding], timed: dict | None
-    ) -> tuple[str, str]:
+    def _lacks(self, configuration: Configuration, findings: list[Finding], timed: dict | None) -> tuple[str, str]:
         """What this computer lacks for the run, "" if nothing; and what the run needs."""
         from SIFALib.runs import resources
 

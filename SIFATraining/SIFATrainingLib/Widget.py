@@ -140,9 +140,7 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             timed, configuration = self.howStep.timed, self.howStep.configuration
             active = self.runsPanel.active()
             beside = active.run.configuration.name if active is not None and active.run is not None else ""
-            self.startStep.show(
-                self.reason(), configuration if node is not None else None, findings, timed, beside
-            )
+            self.startStep.show(self.reason(), configuration if node is not None else None, findings, timed, beside)
         finally:
             self._updating = False
 
@@ -205,6 +203,4 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             getattr(self.ui, name).collapsed = False
         self.scansStep.choose(volumeNode)
         self.update()
-        self.startStep.say(
-            _("Add more scans of the same scanner: load them, or choose a folder."), isError=False
-        )
+        self.startStep.say(_("Add more scans of the same scanner: load them, or choose a folder."), isError=False)

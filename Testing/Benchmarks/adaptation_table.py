@@ -43,9 +43,7 @@ def lines(rows: list[Judgement], ways: Sequence[str], bounds: tuple[str, str]) -
             for choice, word in CHOICES.items():
                 if these := [row for row in own if row["way"] == way]:
                     yield _by_structure(f"{way:24} {word:>6}", [chosen(row, choice) for row in these])
-    yield from _verdicts(
-        [r for r in rows if not r["way"].startswith("source only") and r["way"] not in bounds]
-    )
+    yield from _verdicts([r for r in rows if not r["way"].startswith("source only") and r["way"] not in bounds])
     ranks = [(row["way"], value) for row in rows if (value := rank_correlation(row)) is not None]
     if ranks:
         adapting = [value for way, value in ranks if not way.startswith("source") and way not in bounds]
@@ -84,14 +82,9 @@ def _overall(name: str, rows: list[Judgement], all_rows: list[Judgement], bounds
         closed.append((float(np.mean(means)) - low) / (high - low))
         cells.append(f"{np.mean(means):6.3f} ± {np.std(means):5.3f} ")
     native = np.mean([mean_dice(chosen(row, "label_free")["test"], True) for row in rows])
-    cells.append(
-        " ".join(f"{share:12.0%}" if math.isfinite(share) else f"{'?':>12}" for share in closed) + "  "
-    )
+    cells.append(" ".join(f"{share:12.0%}" if math.isfinite(share) else f"{'?':>12}" for share in closed) + "  ")
     cells.append(f"{native:6.3f}" if math.isfinite(native) else f"{'-':>6}")
-    cells += [
-        f"{np.mean([row['source'] for row in rows]):6.3f}",
-        f"{np.mean([row['hours'] for row in rows]):5.2f}",
-    ]
+    cells += [f"{np.mean([row['source'] for row in rows]):6.3f}", f"{np.mean([row['hours'] for row in rows]):5.2f}"]
     return " | ".join(cells)
 
 
@@ -99,14 +92,10 @@ def _by_structure(name: str, checkpoints: list[dict[str, Any]]) -> str:
     """Dice, ASSD (mm, where the structure was found) and how many structures were not found, over all test scans."""
     scans = [scan for c in checkpoints for scan in c["test"] if not scan["native"]]
     dice = [np.mean([scan["dice"][s.id] for scan in scans]) for s in STRUCTURES]
-    found = [
-        [scan["assd_mm"][s.id] for scan in scans if scan["assd_mm"][s.id] is not None] for s in STRUCTURES
-    ]
+    found = [[scan["assd_mm"][s.id] for scan in scans if scan["assd_mm"][s.id] is not None] for s in STRUCTURES]
     distances = [f"{np.mean(values):5.1f}" if values else "    -" for values in found]
     missing = sum(len(scans) - len(values) for values in found)
-    return (
-        f"{name} |      {' '.join(f'{v:5.3f}' for v in dice)} |          {' '.join(distances)} | {missing:7d}"
-    )
+    return f"{name} |      {' '.join(f'{v:5.3f}' for v in dice)} |          {' '.join(distances)} | {missing:7d}"
 
 
 def _bound(rows: list[Judgement], way: str, choice: str, seeds: set[int]) -> float:

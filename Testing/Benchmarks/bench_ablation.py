@@ -63,9 +63,7 @@ ROWS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "ablation", help="what was trained")
     parser.add_argument("--iterations", type=int, default=1000)
@@ -74,9 +72,7 @@ def main() -> None:
     parser.add_argument("--start-model", help='id or folder that "adapted" starts from, not "everything"')
     parser.add_argument("--only", nargs="+", choices=[*ROWS, ADAPTED], default=[*ROWS, ADAPTED])
     parser.add_argument("--phantoms", type=int, default=2, help="whole ones of each modality")
-    parser.add_argument(
-        "--out", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "ablation.json"
-    )
+    parser.add_argument("--out", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "ablation.json")
     options = parser.parse_args()
     manifest = options.data / "manifest.json"
     if not manifest.is_file():
@@ -87,9 +83,7 @@ def main() -> None:
     found = earlier(options.out, options.iterations, options.width)
     for name in options.only:
         if name not in found["rows"]:
-            found["rows"][name] = (
-                adapted(options, facts) if name == ADAPTED else trained(name, options, facts)
-            )
+            found["rows"][name] = adapted(options, facts) if name == ADAPTED else trained(name, options, facts)
             save(found, options.out)
         print(line(name, found["rows"][name]), flush=True)
     if "planes" not in found:
@@ -184,9 +178,7 @@ def adapted(options: argparse.Namespace, facts: dict) -> dict:
     """Adapt the model of "everything" to the real images of each modality, and score it there."""
     start, found = place_of(options, EVERYTHING) / "model", {}
     if options.start_model is None and not start.is_dir():
-        raise SystemExit(
-            f'"{ADAPTED}" goes on from "{EVERYTHING}": train that first, or name a --start-model.'
-        )
+        raise SystemExit(f'"{ADAPTED}" goes on from "{EVERYTHING}": train that first, or name a --start-model.')
     package = find(options.start_model) if options.start_model else models.read_package(start)
     for modality in MODALITIES:
         run = options.folder / f"{run_name(options)} {ADAPTED} {modality}"

@@ -54,10 +54,7 @@ from SIFALib.runs import best, checkpoints, events, run_folder, status  # noqa: 
 from SIFALib.runs.configuration import Configuration  # noqa: E402
 from SIFALib.runs.run_folder import RunFolder  # noqa: E402
 
-TRAINING_SEED, TEST_SEED = (
-    10_000,
-    20_000,
-)  # of phantoms; each repetition takes persons of its own for training
+TRAINING_SEED, TEST_SEED = (10_000, 20_000)  # of phantoms; each repetition takes persons of its own for training
 DIRECTIONS = {"MR to CT": ("phantom:mr", "phantom:ct"), "CT to MR": ("phantom:ct", "phantom:mr")}
 NATIVE = 0.1
 """Of the range -1..1, 40 HU: where blood and muscle of the left ventricle differ by less, no contrast agent was given."""
@@ -183,31 +180,22 @@ def _data(scale: Scale, source: str, target: str, seed: int) -> DataSettings:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", choices=SCALES, default="small")
-    parser.add_argument(
-        "--iterations", type=int, help="of each run, instead of the scale's; in a folder of its own"
-    )
+    parser.add_argument("--iterations", type=int, help="of each run, instead of the scale's; in a folder of its own")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "bench-adaptation")
     parser.add_argument("--jobs", type=int, default=max(1, (os.cpu_count() or 2)), help="runs side by side")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="*", default=[], help="only runs whose name holds one of these")
     parser.add_argument("--table", action="store_true", help="train nothing; show what there is")
-    parser.add_argument(
-        "--json", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "adaptation.json"
-    )
+    parser.add_argument("--json", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "adaptation.json")
     options = parser.parse_args()
     scale, folder = SCALES[options.scale], options.folder / options.scale
     if options.iterations:
         scale = dataclasses.replace(scale, iterations=options.iterations)
         folder = options.folder / f"{options.scale}-{options.iterations}"
     cells = [
-        Cell(way, direction, seed, scale)
-        for seed in range(options.seeds)
-        for direction in DIRECTIONS
-        for way in WAYS
+        Cell(way, direction, seed, scale) for seed in range(options.seeds) for direction in DIRECTIONS for way in WAYS
     ]
     cells = [c for c in cells if not options.only or any(part in c.name for part in options.only)]
     if not options.table:
@@ -216,9 +204,7 @@ def main() -> None:
         with ThreadPoolExecutor(options.jobs) as pool:
             for seed in range(options.seeds):  # so that a broken off table has whole repetitions
                 for group in (starts, cells):
-                    for message in pool.map(
-                        lambda c: _bring(c, folder), [c for c in group if c.seed == seed]
-                    ):
+                    for message in pool.map(lambda c: _bring(c, folder), [c for c in group if c.seed == seed]):
                         print(message, flush=True)
     rows = [row for cell in cells if (row := _read(folder / cell.name / "judgement.json"))]
     if not rows:
@@ -245,11 +231,7 @@ def _bring(cell: Cell, folder: Path) -> str:
         return f"{cell.name}: there already"
     if not path.exists():
         run_folder.create(path, cell.configuration(folder))
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT / "SIFASegmentation"),
-    }
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "SIFASegmentation")}
     subprocess.run([sys.executable, "-m", "SIFALib.runs", str(path)], env=environment, check=True)
     ended = status.read(RunFolder(path).status)
     if ended is None or ended.state != "finished":  # stopped from outside; the same command goes on with it
@@ -303,11 +285,7 @@ def judge(path: Path) -> None:
     seen = _domains(c.data, c.cache)
     labelled = _domains(dataclasses.replace(c.data, target_labels=True), c.cache)
     tested = dataclasses.replace(
-        c.data,
-        phantom_seed=TEST_SEED,
-        phantoms=scale.test_phantoms,
-        target_labels=True,
-        validation_share=0.0,
+        c.data, phantom_seed=TEST_SEED, phantoms=scale.test_phantoms, target_labels=True, validation_share=0.0
     )
     test = _domains(tested, c.cache)
     state = adaptation.start(c.method, c.seed, c.iterations, _start_weights(c.start_model))

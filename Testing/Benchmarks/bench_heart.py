@@ -41,9 +41,7 @@ HELD, SPARE_MM = 0.98, 40.0
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=200, help="over all scenarios")
     parser.add_argument("--anatomies", type=int, default=25)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="real scans")
@@ -139,9 +137,7 @@ def real(path: Path, segmenter, card) -> dict:
     scan = reading.read(path)
     job = Job(scan, segmenter, card, Options())
     box = run(find_heart(job))
-    found = (box is not None and (box[1] - box[0] + 1 < scan.geometry.size).any()) or segmented(
-        scan, segmenter, card
-    )
+    found = (box is not None and (box[1] - box[0] + 1 < scan.geometry.size).any()) or segmented(scan, segmenter, card)
     return {
         "name": path.stem,
         "found": bool(found),
@@ -157,11 +153,7 @@ def summary(rows: list[dict]) -> dict[str, dict]:
         mine = [r for r in rows if r["scenario"] == name]
         if mine:
             seconds = float(np.mean([r["cpu_seconds"] for r in mine]))
-            found[name] = {
-                "cases": len(mine),
-                "right": sum(r["success"] for r in mine),
-                "cpu_seconds": seconds,
-            }
+            found[name] = {"cases": len(mine), "right": sum(r["success"] for r in mine), "cpu_seconds": seconds}
     return found
 
 

@@ -56,9 +56,7 @@ PARTS = ("network", "volume", "memory", "precision")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--rounds", type=int, default=9, help="turns of matrix product and network")
     parser.add_argument("--device", default="auto")
@@ -207,9 +205,7 @@ def whole_volume(
     scan = reading.read(path)
     seconds = {"read": time.perf_counter() - start}
     options = segmentation.Options(
-        device=str(device),
-        precision=str(dtype).removeprefix("torch."),
-        roi=None if trained else heart(case.labels),
+        device=str(device), precision=str(dtype).removeprefix("torch."), roi=None if trained else heart(case.labels)
     )
     with mock.patch.object(engine.Engine, "probabilities", counted):
         result, note = segment(scan, segmenter, package, options, case.labels)
@@ -232,10 +228,7 @@ def whole_volume(
         "note": note,
         "passed": computed["gmac"] / computed["seconds"] / matrix >= REQUIRED_FRACTION,
     }
-    print(
-        f"\nA phantom CT of {' x '.join(map(str, row['size']))} voxels through {row['model']}, seconds: ",
-        end="",
-    )
+    print(f"\nA phantom CT of {' x '.join(map(str, row['size']))} voxels through {row['model']}, seconds: ", end="")
     print(", ".join(f"{stage} {s:.2f}" for stage, s in row["seconds"].items()))
     print(
         f"{row['gmac']:.0f} GMAC: {row['fraction_engine']:.2f} of the matrix rate ({matrix:.0f} GMAC/s) inside of the"
@@ -246,11 +239,7 @@ def whole_volume(
 
 
 def segment(
-    scan: Volume,
-    segmenter: Segmenter,
-    package: store.ModelPackage,
-    options: segmentation.Options,
-    truth: Volume,
+    scan: Volume, segmenter: Segmenter, package: store.ModelPackage, options: segmentation.Options, truth: Volume
 ) -> tuple[segmentation.Result, str]:
     try:
         return segmentation.segment(scan, segmenter, package.card, options), ""

@@ -36,9 +36,7 @@ DISK_CALLS = ("fsync", "replace", "unlink", "truncate")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=100, help="kills at random moments")
     parser.add_argument("--changes", type=int, default=100, help="kills before changes of the disk")
     parser.add_argument("--iterations", type=int, default=6)

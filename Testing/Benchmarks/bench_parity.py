@@ -19,10 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [
-    str(ROOT / "SIFASegmentation"),
-    *(str(ROOT / "Testing" / "Python" / part) for part in ("", "fixtures")),
-]
+sys.path[:0] = [str(ROOT / "SIFASegmentation"), *(str(ROOT / "Testing" / "Python" / part) for part in ("", "fixtures"))]
 
 from golden import full_set, graph, method_parity, networks_parity, references  # noqa: E402
 from golden.references import FOLDERS, Parts  # noqa: E402
@@ -30,24 +27,16 @@ from golden.references import FOLDERS, Parts  # noqa: E402
 SUBSET_FOLDER = Path(references.__file__).parent
 TOLERANCES = networks_parity.TOLERANCES | method_parity.TOLERANCES
 CASES = ("eval_n1", "eval_n2", "train_n1", "train_n2")
-PARTS = {
-    "graph": ("graph ", "terms "),
-    "gradients": ("gradients ", "shared gradients "),
-    "iterations": ("iteration ",),
-}
+PARTS = {"graph": ("graph ", "terms "), "gradients": ("gradients ", "shared gradients "), "iterations": ("iteration ",)}
 """Part of the method -> beginnings of its items."""
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--golden", type=Path, default=ROOT.parent / "shared" / "method" / "golden")
     parser.add_argument("--variants", nargs="+", choices=FOLDERS, default=list(FOLDERS))
     parser.add_argument("--only", nargs="+", choices=("networks", *PARTS), default=["networks", *PARTS])
-    parser.add_argument(
-        "--json", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "parity.json"
-    )
+    parser.add_argument("--json", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "parity.json")
     parser.add_argument("--write-subset", action="store_true", help="only make the subset that the tests use")
     options = parser.parse_args()
 
@@ -63,9 +52,7 @@ def main() -> int:
             write_subset(variant, networks, method)
             continue
         if "networks" in options.only:
-            rows += shown(
-                references.compare(variant, networks_parity.computed(variant), networks, TOLERANCES)
-            )
+            rows += shown(references.compare(variant, networks_parity.computed(variant), networks, TOLERANCES))
         for part in (part for part in PARTS if part in options.only):
             wanted = {key: value for key, value in method.items() if key[0].startswith(PARTS[part])}
             rows += shown(references.compare(variant, computed(variant, part), wanted, TOLERANCES))

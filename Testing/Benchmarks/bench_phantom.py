@@ -27,21 +27,15 @@ FIRST_SEED = 2_000_000  # training and its validation stay below
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=4, help="phantoms for each modality")
-    parser.add_argument(
-        "--model", default=None, help="id or folder of a model package (default: the bundled one)"
-    )
+    parser.add_argument("--model", default=None, help="id or folder of a model package (default: the bundled one)")
     parser.add_argument("--out", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "phantom")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     package = find(arguments.model)
     segmenter = loading.load_segmenter(package)
-    print(
-        f"{'case':14} {'seconds':>8}  " + "  ".join(f"{s.id:>13}" for s in STRUCTURES) + "   (Dice, ASSD mm)"
-    )
+    print(f"{'case':14} {'seconds':>8}  " + "  ".join(f"{s.id:>13}" for s in STRUCTURES) + "   (Dice, ASSD mm)")
     rows = []
     for modality in ("ct", "mr"):
         for seed in range(FIRST_SEED, FIRST_SEED + arguments.cases):
@@ -52,14 +46,9 @@ def main() -> None:
                 labels = segment(case.image, segmenter, package.card).labels
                 row["dice"] = metrics.dice_per_structure(labels, case.labels)
                 row["assd_mm"] = metrics.assd_per_structure(labels, case.labels)
-                pictures.overlay(
-                    case.image, labels, arguments.out / f"{modality}-{seed}.png", truth=case.labels
-                )
+                pictures.overlay(case.image, labels, arguments.out / f"{modality}-{seed}.png", truth=case.labels)
             except NoHeartFound:
-                row |= {
-                    "dice": {s.id: 0.0 for s in STRUCTURES},
-                    "assd_mm": {s.id: math.inf for s in STRUCTURES},
-                }
+                row |= {"dice": {s.id: 0.0 for s in STRUCTURES}, "assd_mm": {s.id: math.inf for s in STRUCTURES}}
             row["seconds"] = round(time.monotonic() - started, 1)
             rows.append(row)
             cells = [f"{row['dice'][s.id]:6.3f} {row['assd_mm'][s.id]:6.1f}" for s in STRUCTURES]

@@ -40,9 +40,7 @@ PREDICTORS = ("agreement", "expected_dice", "unlike")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument(
         "--model",
@@ -70,11 +68,7 @@ def main() -> None:
         for case in facts:
             rows.append(judge(case, facts[case], arguments.data, folder, segmenter, package.card))
             print(line(rows[-1]), flush=True)
-        results[package.card.key] = {
-            "cases": rows,
-            "summary": summarise(rows),
-            "predicts": correlations(rows),
-        }
+        results[package.card.key] = {"cases": rows, "summary": summarise(rows), "predicts": correlations(rows)}
         keep_extremes(rows, folder)
     rows = [judge_growing(case, facts[case], arguments.data) for case in facts if facts[case].get("labels")]
     results[GROWING] = {"cases": rows, "summary": summarise(rows)}
@@ -114,13 +108,9 @@ def judge(case: str, facts: dict, data: Path, out: Path, segmenter, card) -> dic
     except NoHeartFound as error:
         labels, row["note"] = Volume(np.zeros(scan.geometry.shape, np.uint8), scan.geometry, case), str(error)
     row["seconds"] = round(time.monotonic() - started, 1)
-    shown = (
-        None if truth is None else Volume(np.where(truth.array == 255, 0, truth.array), truth.geometry, case)
-    )
+    shown = None if truth is None else Volume(np.where(truth.array == 255, 0, truth.array), truth.geometry, case)
     pictures.overlay(scan, labels, out / f"{case}.png", truth=shown)
-    row["ml"] = {
-        s.id: round(float((labels.array == s.value).sum() * scan.geometry.voxel_ml), 1) for s in STRUCTURES
-    }
+    row["ml"] = {s.id: round(float((labels.array == s.value).sum() * scan.geometry.voxel_ml), 1) for s in STRUCTURES}
     row["agreement"] = agreement(scan, labels, facts["kind"], segmenter, card)
     if truth is not None:
         row |= scores(labels, truth, facts)
@@ -149,9 +139,7 @@ def agreement(scan: Volume, labels: Volume, kind: str, segmenter, card) -> float
     if not len(where):
         return None
     box = np.stack([where.min(axis=0), where.max(axis=0)]).astype(float)
-    grid = slices.slice_grid(
-        scan.geometry, job.plane, box, job.pre.spacing_mm, job.pre.slice_spacing_mm, job.pre.crop
-    )
+    grid = slices.slice_grid(scan.geometry, job.plane, box, job.pre.spacing_mm, job.pre.slice_spacing_mm, job.pre.crop)
     images = job.images(grid)
     count = 1 if kind == "slice" else min(4, len(images))
     which = ((np.arange(count) + 0.5) / count * len(images)).astype(int)
@@ -177,12 +165,7 @@ def judge_growing(case: str, facts: dict, data: Path) -> dict:
     """The same scores for a threshold and region growing, in the middle slice of a `slice` case."""
     scan, truth = load(case, facts, data)
     assert truth is not None
-    row: dict[str, Any] = {
-        "case": case,
-        "dataset": facts["dataset"],
-        "modality": facts["modality"],
-        "note": "",
-    }
+    row: dict[str, Any] = {"case": case, "dataset": facts["dataset"], "modality": facts["modality"], "note": ""}
     if facts["kind"] != "slice":
         return row | {"note": "not a slice: left out"}
     grey, known = middle(scan), middle(truth)
@@ -234,9 +217,7 @@ def correlations(rows: list[dict]) -> dict[str, dict]:
     """
     found = {}
     for name in PREDICTORS:
-        pairs = [
-            (r[name], mean_dice(r)) for r in rows if r.get(name) is not None and mean_dice(r) is not None
-        ]
+        pairs = [(r[name], mean_dice(r)) for r in rows if r.get(name) is not None and mean_dice(r) is not None]
         if len(pairs) >= 5 and len({p for p, _ in pairs}) > 1 and len({d for _, d in pairs}) > 1:
             one, other = np.array(pairs, float).T
             sign = -1.0 if name == "unlike" else 1.0
@@ -254,9 +235,7 @@ def spearman(one: np.ndarray, other: np.ndarray) -> float:
 def keep_extremes(rows: list[dict], out: Path) -> None:
     """Under the names DATASET-best.png, -median.png and -worst.png the pictures of the cases of that mean Dice."""
     for dataset in dict.fromkeys(r["dataset"] for r in rows if mean_dice(r) is not None):
-        mine = sorted(
-            (r for r in rows if r["dataset"] == dataset and mean_dice(r) is not None), key=mean_dice
-        )
+        mine = sorted((r for r in rows if r["dataset"] == dataset and mean_dice(r) is not None), key=mean_dice)
         for name, row in (("worst", mine[0]), ("median", mine[len(mine) // 2]), ("best", mine[-1])):
             (out / f"{dataset}-{name}.png").write_bytes((out / f"{row['case']}.png").read_bytes())
 
@@ -266,9 +245,7 @@ def table(summary: dict) -> str:
     for dataset, structures in summary.items():
         for name, v in structures.items():
             assd = "-" if v["assd_mm"] is None else f"{v['assd_mm']:.1f}"
-            lines.append(
-                f"{dataset:10} {name:10} {v['dice']:6.3f} {assd:>8} {v['cases']:6d} {v['missing']:8d}"
-            )
+            lines.append(f"{dataset:10} {name:10} {v['dice']:6.3f} {assd:>8} {v['cases']:6d} {v['missing']:8d}")
         lines.append(f"{dataset:10} {'mean':10} {mean_of(structures):6.3f}")
     return "\n".join(lines)
 
@@ -282,10 +259,7 @@ def comparison(summaries: dict[str, dict]) -> str:
     names = list(summaries)
     lines = [f"{'mean Dice':10} " + " ".join(f"{name:>22}" for name in names)]
     for dataset in dict.fromkeys(d for summary in summaries.values() for d in summary):
-        cells = [
-            f"{mean_of(summaries[n][dataset]):22.3f}" if dataset in summaries[n] else f"{'-':>22}"
-            for n in names
-        ]
+        cells = [f"{mean_of(summaries[n][dataset]):22.3f}" if dataset in summaries[n] else f"{'-':>22}" for n in names]
         lines.append(f"{dataset:10} " + " ".join(cells))
     return "\n".join(lines)
 
@@ -296,9 +270,7 @@ def line(row: dict) -> str:
     text = "  ".join(f"{k} {v:.2f}" if unit == "Dice" else f"{k} {v:.0f}" for k, v in scored.items())
     agrees = "-" if row.get("agreement") is None else f"{row['agreement']:.2f}"
     flags = ", ".join(row.get("flags", []))
-    return (
-        f"{row['case']:26} {row['seconds']:5.1f} s  {unit}: {text}  agreement {agrees}  {flags} {row['note']}"
-    )
+    return f"{row['case']:26} {row['seconds']:5.1f} s  {unit}: {text}  agreement {agrees}  {flags} {row['note']}"
 
 
 def without_infinity(value: Any) -> Any:

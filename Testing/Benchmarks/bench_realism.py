@@ -38,20 +38,14 @@ Slice = tuple[np.ndarray, np.ndarray, str]  # image -1..1, labels 0..4 and 255, 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument(
-        "--anatomies", type=Path, help="folder of tissue maps (default: eight, made for this)"
-    )
+    parser.add_argument("--anatomies", type=Path, help="folder of tissue maps (default: eight, made for this)")
     parser.add_argument("--slices", type=int, default=300, help="random slices of each kind")
     parser.add_argument("--out", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "realism")
     arguments = parser.parse_args()
     if not (arguments.data / "manifest.json").is_file():
-        raise SystemExit(
-            f"{arguments.data} holds no manifest.json; give the folder of the real scans with --data."
-        )
+        raise SystemExit(f"{arguments.data} holds no manifest.json; give the folder of the real scans with --data.")
     arguments.out.mkdir(parents=True, exist_ok=True)
     folder = arguments.anatomies or arguments.out / "anatomies"
     if arguments.anatomies is None:
@@ -71,9 +65,7 @@ def main() -> None:
         both = [np.pad(p, ((0, height - len(p)), (0, 16), (0, 0))) for p in both]
         pictures.write_png(np.concatenate(both, axis=1), arguments.out / f"{modality.lower()}.png")
     (arguments.out / "realism.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
-    print(
-        f"\nrealism.json and pictures (random slices to the left, real ones to the right) are in {arguments.out}"
-    )
+    print(f"\nrealism.json and pictures (random slices to the left, real ones to the right) are in {arguments.out}")
 
 
 def random_slices(anatomies: list[phantom_slices.Anatomy], kind: str, count: int) -> Iterator[Slice]:
@@ -134,9 +126,7 @@ def measures(image: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         name = structure.id
         said[f"{name} mean"] = float(image[region].mean())
         noise[name] = said[f"{name} noise"] = float(residue[region].std())
-        said[f"{name} slow"] = (
-            float(slow[eroded(region, 3)].std()) if eroded(region, 3).sum() > 60 else np.nan
-        )
+        said[f"{name} slow"] = float(slow[eroded(region, 3)].std()) if eroded(region, 3).sum() > 60 else np.nan
         pairs = region[:, 1:] & region[:, :-1]
         product = residue[:, 1:][pairs] * residue[:, :-1][pairs]
         said[f"{name} grain"] = float(product.mean() / max(noise[name] ** 2, 1e-9))

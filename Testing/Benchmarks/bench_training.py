@@ -57,9 +57,7 @@ PHANTOMS = 4  # of each domain: enough for a loader's work, few enough to be mad
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--schedules", nargs="+", choices=SCHEDULES, default=list(SCHEDULES))
     parser.add_argument("--iterations", type=int, default=3, help="timed ones, after a first that is not")
@@ -123,11 +121,7 @@ def alone(asked: dict[str, Any]) -> dict[str, Any]:
 def data_of(case: str) -> datasets.DataSettings:
     """MR-like to CT-like phantoms in slices of the size of that case."""
     return datasets.DataSettings(
-        source="phantom:mr",
-        target="phantom:ct",
-        size=CASES[case][1],
-        phantoms=PHANTOMS,
-        phantom_spacing_mm=3.0,
+        source="phantom:mr", target="phantom:ct", size=CASES[case][1], phantoms=PHANTOMS, phantom_spacing_mm=3.0
     )
 
 
@@ -146,9 +140,7 @@ def measure(
     seconds, busy, waited, matrix = [], [], [], []
     begin, begin_busy = time.perf_counter(), time.process_time()
     for batch, seconds_waited in datasets.batches(domains, settings, 0, 0, iterations + 1, size):
-        on_device = datasets.Batch(
-            batch.source.to(where), batch.source_labels.to(where), batch.target.to(where), None
-        )
+        on_device = datasets.Batch(batch.source.to(where), batch.source_labels.to(where), batch.target.to(where), None)
         adaptation.step(state, on_device, dtype)  # returns numbers: the device has finished
         seconds.append(time.perf_counter() - begin)
         busy.append((time.process_time() - begin_busy) / threads)

@@ -54,13 +54,9 @@ class Case:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument(
-        "--model", default=None, help="id or folder of a model package (default: the bundled one)"
-    )
+    parser.add_argument("--model", default=None, help="id or folder of a model package (default: the bundled one)")
     parser.add_argument("--persons", type=int, default=10, help="phantoms for each kind of good scan")
     parser.add_argument("--spoiled", type=int, default=5, help="phantoms for each kind of bad scan")
     parser.add_argument("--out", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "trust")
@@ -154,8 +150,7 @@ def heart_only(volume: Volume, labels: Volume) -> Volume:
     margin = round(MARGIN_MM / SPACING_MM)
     box = bounding_box(labels.array > 0)
     block = [
-        slice(max(0, s.start - margin), min(n, s.stop + margin))
-        for s, n in zip(box, labels.array.shape, strict=True)
+        slice(max(0, s.start - margin), min(n, s.stop + margin)) for s, n in zip(box, labels.array.shape, strict=True)
     ]
     start = [s.start for s in reversed(block)]
     array = np.ascontiguousarray(volume.array[tuple(block)][::2])
@@ -183,9 +178,7 @@ def judge(case: Case, segmenter, card) -> dict:
     try:
         result = segment(case.scan, segmenter, card)
         labels, report = result.labels, result.report
-        row["flags"] = [
-            f"{f['structure']} {f['kind']}".strip() for f in report["flags"] if f["kind"] not in REMARKS
-        ]
+        row["flags"] = [f"{f['structure']} {f['kind']}".strip() for f in report["flags"] if f["kind"] not in REMARKS]
         row["remarks"] = [f["structure"] for f in report["flags"] if f["kind"] in REMARKS]
         row["measured"] = report.get("familiarity", {})
     except NoHeartFound:
@@ -231,9 +224,7 @@ def table(summary: dict) -> str:
     lines = [f"{'':32} {'alarms':>10} {'wanted':>7} {'Dice':>6}  flags (cases)"]
     for kind, v in summary.items():
         dice = "-" if v["dice"] is None else f"{v['dice']:.2f}"
-        flags = ", ".join(
-            f"{name} {count}" for name, count in sorted(v["flags"].items(), key=lambda x: -x[1])
-        )
+        flags = ", ".join(f"{name} {count}" for name, count in sorted(v["flags"].items(), key=lambda x: -x[1]))
         wanted = "none" if v["good"] else "all"
         lines.append(f"{kind:32} {v['alarms']:4d} of {v['cases']:2d} {wanted:>7} {dice:>6}  {flags}")
     return "\n".join(lines)
@@ -244,9 +235,7 @@ def line(row: dict) -> str:
     dice = "-" if row["dice"] is None else f"{row['dice']:.2f}"
     numbers = " ".join(f"{k} {v:.2f}" for k, v in row["measured"].items() if isinstance(v, float))
     sign, flags = "  " if right else "!!", ", ".join(row["flags"])
-    return (
-        f"{sign} {row['kind']:30} {row['case']:24} {row['seconds']:5.1f} s  Dice {dice}  {numbers}  {flags}"
-    )
+    return f"{sign} {row['kind']:30} {row['case']:24} {row['seconds']:5.1f} s  Dice {dice}  {numbers}  {flags}"
 
 
 if __name__ == "__main__":

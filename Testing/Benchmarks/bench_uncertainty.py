@@ -37,9 +37,7 @@ NEAR = 8  # voxels
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=8, help="phantoms")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="real scans")
     parser.add_argument("--model", help="id or folder of a model package (default: the bundled one)")
@@ -94,12 +92,8 @@ def harder(scan: Volume, labels: Volume, difficulty: str, rng: np.random.Generat
         g = scan.geometry
         origin = tuple(float(x) for x in g.point((0, 0, 1.5)))
         spacing = (g.spacing[0], g.spacing[1], 4 * g.spacing[2])
-        thick = Geometry(
-            (g.size[0], g.size[1], n // 4), (origin[0], origin[1], origin[2]), spacing, g.direction
-        )
-        return Volume(array.astype(np.int16), thick, scan.name), Volume(
-            labels.array[1:n:4], thick, labels.name
-        )
+        thick = Geometry((g.size[0], g.size[1], n // 4), (origin[0], origin[1], origin[2]), spacing, g.direction)
+        return Volume(array.astype(np.int16), thick, scan.name), Volume(labels.array[1:n:4], thick, labels.name)
     return Volume(array.astype(np.int16), scan.geometry, scan.name), labels
 
 

@@ -47,15 +47,10 @@ def box_of(case: Case) -> tuple[np.ndarray, np.ndarray]:
 
 def cut(case: Case, low: np.ndarray, high: np.ndarray) -> Case:
     """The block from voxel `low` to voxel `high` (k, j, i; cut to what there is)."""
-    low, high = (
-        np.maximum(low, 0).astype(int),
-        np.minimum(high, np.array(case.image.array.shape) - 1).astype(int),
-    )
+    low, high = (np.maximum(low, 0).astype(int), np.minimum(high, np.array(case.image.array.shape) - 1).astype(int))
     block = tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))
     geometry = case.image.geometry.part(low[::-1], (high - low + 1)[::-1])
-    parts = (
-        Volume(np.ascontiguousarray(v.array[block]), geometry, v.name) for v in (case.image, case.labels)
-    )
+    parts = (Volume(np.ascontiguousarray(v.array[block]), geometry, v.name) for v in (case.image, case.labels))
     image, labels = parts
     return replace(case, image=image, labels=labels)
 
@@ -85,9 +80,7 @@ def abdomen_too(rng: np.random.Generator, case: Case) -> Case:
     geometry = case.image.geometry
     start = (0, 0, -repeats * (below.stop))
     longer = geometry.part(start, grown[0].shape[::-1])
-    return replace(
-        case, image=Volume(grown[0], longer, case.image.name), labels=Volume(grown[1], longer, "labels")
-    )
+    return replace(case, image=Volume(grown[0], longer, case.image.name), labels=Volume(grown[1], longer, "labels"))
 
 
 def tight(rng: np.random.Generator, case: Case) -> Case:
@@ -130,9 +123,7 @@ def restored(scan: Volume, order: np.ndarray, signs: np.ndarray, tilt: np.ndarra
     origin = tilt @ geometry.point(corner)
     return Volume(
         np.ascontiguousarray(array),
-        Geometry(
-            array.shape[::-1], tuple(origin), tuple(np.array(geometry.spacing)[order]), tuple(axes.ravel())
-        ),
+        Geometry(array.shape[::-1], tuple(origin), tuple(np.array(geometry.spacing)[order]), tuple(axes.ravel())),
         scan.name,
     )
 
@@ -161,10 +152,7 @@ def abdomen_tight(rng: np.random.Generator, case: Case) -> Case:
     middle = (low + high) / 2
     top = low[0] - 4
     half = 0.5 * rng.uniform(0.6, 0.95) * SMALL * CROP_MM / SPACING_MM
-    ends = (
-        np.array([0, middle[1] - half, middle[2] - half]),
-        np.array([top, middle[1] + half, middle[2] + half]),
-    )
+    ends = (np.array([0, middle[1] - half, middle[2] - half]), np.array([top, middle[1] + half, middle[2] + half]))
     return replace(cut(case, *ends), heart=False)
 
 
@@ -178,8 +166,7 @@ def head(rng: np.random.Generator, case: Case) -> Case:
     """Nothing but ellipsoids: skin, skull, brain with ventricles, and an air cavity, in the case's grey values."""
     shape, spacing = (70, 72, 60), SPACING_MM
     z, y, x = (
-        np.arange(n)[tuple(slice(None) if a == b else None for b in range(3))] * spacing
-        for a, n in enumerate(shape)
+        np.arange(n)[tuple(slice(None) if a == b else None for b in range(3))] * spacing for a, n in enumerate(shape)
     )
     centre = np.array(shape) * spacing / 2 + rng.normal(0, 4, 3)
     radii = np.array([95.0, 98.0, 78.0]) * rng.uniform(0.9, 1.08, 3)

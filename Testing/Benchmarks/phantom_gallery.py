@@ -29,9 +29,7 @@ def one_of_each() -> list[int]:
     """Seeds of a healthy child and of the first adult with each condition."""
     people = [draw_person(seed) for seed in range(400)]
     child = next(p.seed for p in people if p.condition == "normal" and p.growth < 0.7)
-    adults = [
-        next(p.seed for p in people if p.condition == condition and p.growth == 1) for condition in CONDITIONS
-    ]
+    adults = [next(p.seed for p in people if p.condition == condition and p.growth == 1) for condition in CONDITIONS]
     return [adults[0], child, *adults[1:]]
 
 
@@ -48,9 +46,7 @@ def palette() -> np.ndarray:
 def grey(case: phantom.Phantom) -> np.ndarray:
     """The image as uint8: a soft-tissue window for CT, up to the 99.7th percentile for MR."""
     image = case.image.array.astype(np.float32)
-    low, high = (
-        (-200.0, 600.0) if case.description["modality"] == "ct" else (0.0, float(np.percentile(image, 99.7)))
-    )
+    low, high = (-200.0, 600.0) if case.description["modality"] == "ct" else (0.0, float(np.percentile(image, 99.7)))
     return (np.clip((image - low) / (high - low), 0, 1) * 255).astype(np.uint8)
 
 
@@ -79,15 +75,7 @@ def row(case: phantom.Phantom, image: np.ndarray) -> np.ndarray:
     growth = float(str(case.description["growth"]))
     half = min(int(HALF_WIDTH_MM * growth / spacing), min(image.shape[:3]) // 2)
     tiles = []
-    cuts = (
-        (0, 16, True),
-        (0, 4, True),
-        (0, 4, False),
-        (0, -14, True),
-        (1, -8, True),
-        (1, 4, True),
-        (1, 4, False),
-    )
+    cuts = ((0, 16, True), (0, 4, True), (0, 4, False), (0, -14, True), (1, -8, True), (1, 4, True), (1, 4, False))
     for axis, offset, contours in (*cuts, (2, -24, True), (2, 0, True), (2, 0, False)):
         index = round(float(middle[axis] + offset * growth / spacing))
         cut = [slice(None)] * 3
@@ -104,13 +92,9 @@ def row(case: phantom.Phantom, image: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="where the PNG files go")
-    parser.add_argument(
-        "--seeds", type=int, nargs="+", default=one_of_each(), help="a row each (default: see above)"
-    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=one_of_each(), help="a row each (default: see above)")
     parser.add_argument("--modalities", nargs="+", choices=["ct", "mr"], default=["ct", "mr"])
     parser.add_argument("--spacing", type=float, default=1.5, help="mm")
     arguments = parser.parse_args()

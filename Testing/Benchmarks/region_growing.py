@@ -28,9 +28,7 @@ def grow(grey: np.ndarray, truth: np.ndarray, spacing_mm: tuple[float, float]) -
     smooth = median_filter(
         gaussian_filter(grey.astype(np.float32), [SMOOTH_MM / s for s in spacing_mm]), 3, mode="nearest"
     )
-    clicks = {
-        value: click(truth == value, spacing_mm) for value in (MUSCLE, *BLOOD) if (truth == value).any()
-    }
+    clicks = {value: click(truth == value, spacing_mm) for value in (MUSCLE, *BLOOD) if (truth == value).any()}
     found = np.zeros(grey.shape, np.uint8)
     clicked = [value for value in BLOOD if value in clicks]
     if not clicked:
@@ -77,9 +75,7 @@ def otsu_below(grey: np.ndarray, blood: float) -> float:
     return float(threshold_otsu(grey[grey <= blood * 1.2 if blood > 0 else grey <= blood]))
 
 
-def distance_from(
-    point: tuple[int, int], shape: tuple[int, ...], spacing_mm: tuple[float, float]
-) -> np.ndarray:
+def distance_from(point: tuple[int, int], shape: tuple[int, ...], spacing_mm: tuple[float, float]) -> np.ndarray:
     """mm from a point, [h, w]."""
     rows, columns = (np.arange(n) - p for n, p in zip(shape, point, strict=True))
     return np.hypot((rows * spacing_mm[0])[:, None], (columns * spacing_mm[1])[None, :])

@@ -34,12 +34,8 @@ def noisy(scan: Volume, rng: np.random.Generator) -> Volume:
 def of_8_bits(scan: Volume, rng: np.random.Generator) -> Volume:
     """Saved as pictures: the range from -1000 to 1000 HU, or from nothing to the brightest, as 0 to 255."""
     array = scan.array.astype(np.float32)
-    low, high = (
-        (-1000.0, 1000.0) if looks_like_hounsfield(scan.array) else (0.0, float(np.percentile(array, 99.9)))
-    )
-    return Volume(
-        np.clip((array - low) * (255 / (high - low)), 0, 255).astype(np.uint8), scan.geometry, scan.name
-    )
+    low, high = (-1000.0, 1000.0) if looks_like_hounsfield(scan.array) else (0.0, float(np.percentile(array, 99.9)))
+    return Volume(np.clip((array - low) * (255 / (high - low)), 0, 255).astype(np.uint8), scan.geometry, scan.name)
 
 
 def mirrored(scan: Volume, rng: np.random.Generator) -> Volume:
@@ -73,8 +69,7 @@ def head(scan: Volume, rng: np.random.Generator) -> Volume:
     unevenness = blur(rng.normal(0, 1, scan.array.shape).astype(np.float32), 10 / max(scan.geometry.spacing))
     unevenness *= 0.03 / unevenness.std()
     away = [
-        (np.arange(n) - (n - 1) / 2) * s
-        for n, s in zip(scan.array.shape, reversed(scan.geometry.spacing), strict=True)
+        (np.arange(n) - (n - 1) / 2) * s for n, s in zip(scan.array.shape, reversed(scan.geometry.spacing), strict=True)
     ]
     array = np.full(scan.array.shape, -1000.0 if ct else 0.0, np.float32)
     for (x, y, z), value in zip(radii, values, strict=True):

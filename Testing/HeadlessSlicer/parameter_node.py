@@ -63,17 +63,11 @@ class Parameter:
         if typing.get_origin(annotation) in (typing.Union, types.UnionType):
             (annotation,) = [a for a in typing.get_args(annotation) if a is not type(None)]
         self.name, self.type = name, annotation
-        if not (
-            annotation in (bool, int, float, str, pathlib.Path)
-            or _is_enum(annotation)
-            or _is_node(annotation)
-        ):
+        if not (annotation in (bool, int, float, str, pathlib.Path) or _is_enum(annotation) or _is_node(annotation)):
             raise TypeError(f"Unable to create serializer for {owner} member {name}: {annotation}")
         self.checks = [note for note in notes if hasattr(note, "validate")]
         choice = next((note for note in notes if isinstance(note, Choice)), None)
-        self.choices = (
-            list(annotation) if _is_enum(annotation) else (list(choice.choices) if choice else None)
-        )
+        self.choices = list(annotation) if _is_enum(annotation) else (list(choice.choices) if choice else None)
         self.default = next((note.value for note in notes if isinstance(note, Default)), self._first())
         self.default = owner.__dict__.get(name, self.default)
 
@@ -140,9 +134,7 @@ def _bind(parameter: Parameter, widget) -> _Binding:
             lambda: parameter.choices[widget.currentIndex],
             lambda v: setattr(widget, "currentIndex", parameter.choices.index(v)),
         )
-    raise RuntimeError(
-        f"Unable to create GUI connector from datatype '{parameter.type}' to widget type '{kind}'"
-    )
+    raise RuntimeError(f"Unable to create GUI connector from datatype '{parameter.type}' to widget type '{kind}'")
 
 
 def _update(wrapper: _Wrapper | None) -> None:
@@ -229,7 +221,5 @@ class _Wrapper:
 def parameterNodeWrapper(cls: type) -> type:
     hints = typing.get_type_hints(cls, include_extras=True)
     parameters = {name: Parameter(name, hint, cls) for name, hint in hints.items()}
-    members = {
-        k: v for k, v in vars(cls).items() if k not in parameters and k not in ("__dict__", "__weakref__")
-    }
+    members = {k: v for k, v in vars(cls).items() if k not in parameters and k not in ("__dict__", "__weakref__")}
     return type(cls.__name__, (_Wrapper,), {**members, "allParameters": parameters})

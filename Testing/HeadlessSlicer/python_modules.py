@@ -84,15 +84,8 @@ class SampleDataLogic:
     ) -> None:
         if not all(isinstance(value, str) for value in (uris, fileNames, nodeNames)):
             raise ValueError("All fields of sample data source must have the same length")
-        fields = {
-            "sampleName": sampleName,
-            "uris": [uris],
-            "fileNames": [fileNames],
-            "nodeNames": [nodeNames],
-        }
-        source = SampleDataSource(
-            **fields, customDownloader=customDownloader, thumbnailFileName=thumbnailFileName
-        )
+        fields = {"sampleName": sampleName, "uris": [uris], "fileNames": [fileNames], "nodeNames": [nodeNames]}
+        source = SampleDataSource(**fields, customDownloader=customDownloader, thumbnailFileName=thumbnailFileName)
         sources = slicer.modules.__dict__.setdefault("sampleDataSources", {})
         sources.setdefault(category, []).append(source)
 

@@ -17,9 +17,7 @@ from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
 QT_MODULES = (QtCore, QtGui, QtWidgets, QtUiTools)
 # PythonQt keeps the first two callable; the others are virtual: PySide6 looks for overrides of that name
 _METHODS_ANYWAY = {"parent", "singleShot", "sizeHint", "minimumSizeHint"}
-_VIRTUAL_GETTERS = {
-    ("QProgressBar", "text")
-}  # reading the property calls the method, which would look for itself
+_VIRTUAL_GETTERS = {("QProgressBar", "text")}  # reading the property calls the method, which would look for itself
 _read, _write = QtCore.QObject.property, QtCore.QObject.setProperty
 _connect_statically = QtCore.QObject.connect
 _connections: dict[tuple[int, str], list[tuple[Callable, Callable]]] = {}
@@ -44,11 +42,7 @@ class _Attribute:
 
 def _own_properties(cls: type) -> list[str]:
     meta = getattr(cls, "staticMetaObject", None)
-    return (
-        []
-        if meta is None
-        else [meta.property(n).name() for n in range(meta.propertyOffset(), meta.propertyCount())]
-    )
+    return [] if meta is None else [meta.property(n).name() for n in range(meta.propertyOffset(), meta.propertyCount())]
 
 
 def show_properties_as_attributes(cls: type) -> None:
@@ -100,11 +94,7 @@ def _connect(self, signal, function=None, *rest):
     taken = count if wanted is None else min(count, wanted)
 
     # PySide6 counts a slot's own parameters to choose among a signal's overloads, so each arity needs its own
-    slot = (
-        lambda: function(),
-        lambda a: function(*(a,)[:taken]),
-        lambda a, b: function(*(a, b)[:taken]),
-    )[count]
+    slot = (lambda: function(), lambda a: function(*(a,)[:taken]), lambda a, b: function(*(a, b)[:taken]))[count]
     key = (shiboken6.getCppPointer(self)[0], _normal(signal))
     _connections.setdefault(key, []).append((function, slot))
     getattr(self, known[_normal(signal)]).connect(slot)
@@ -171,9 +161,7 @@ def install() -> types.ModuleType:
         cls.__setattr__ = _refuse_unknown
         if "__init__" in cls.__dict__:
             cls.__init__ = _blessing(cls.__init__)
-    QtCore.QObject.name = property(
-        lambda self: self.objectName, lambda self, value: self.setObjectName(value)
-    )
+    QtCore.QObject.name = property(lambda self: self.objectName, lambda self, value: self.setObjectName(value))
     QtCore.QObject.className = lambda self: self.metaObject().className()
     QtCore.QObject.delete = lambda self: shiboken6.delete(self)
     for name in ("getOpenFileName", "getSaveFileName", "getOpenFileNames"):

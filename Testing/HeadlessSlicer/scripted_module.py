@@ -47,9 +47,7 @@ class ScriptedLoadableModuleWidget:
             raise TypeError("on this stage a module widget needs a parent; use Stage.open_module()")
         self.parent = parent
         self.layout = parent.layout()
-        slicer.app.moduleManager().connect(
-            "moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded
-        )
+        slicer.app.moduleManager().connect("moduleAboutToBeUnloaded(QString)", self._onModuleAboutToBeUnloaded)
 
     def resourcePath(self, filename: str) -> str:
         return os.path.join(os.path.dirname(slicer.util.modulePath(self.moduleName)), "Resources", filename)

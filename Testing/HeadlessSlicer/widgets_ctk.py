@@ -155,9 +155,7 @@ class ctkPathLineEdit(QtWidgets.QWidget):
         layout.addWidget(self._browse)
         self._edit.textChanged.connect(self.currentPathChanged.emit)
 
-    currentPath = QtCore.Property(
-        str, lambda self: self._edit.text, lambda self, value: self._edit.setText(value)
-    )
+    currentPath = QtCore.Property(str, lambda self: self._edit.text, lambda self, value: self._edit.setText(value))
 
     def addCurrentPathToHistory(self) -> None:
         pass

@@ -45,9 +45,7 @@ def heart(width: float) -> Shape:
         x, y = np.abs(x) / width * 1.2, y / width * 1.2 + 0.58
         corner = np.hypot(x - 0.25, y - 0.75) - np.sqrt(2) / 4
         edge = np.sqrt(
-            np.minimum(
-                x**2 + (y - 1) ** 2, (x - np.maximum(x + y, 0) / 2) ** 2 + (y - np.maximum(x + y, 0) / 2) ** 2
-            )
+            np.minimum(x**2 + (y - 1) ** 2, (x - np.maximum(x + y, 0) / 2) ** 2 + (y - np.maximum(x + y, 0) / 2) ** 2)
         )
         return np.where(x + y > 1, corner, edge * np.sign(x - y)) * width / 1.2
 

@@ -177,10 +177,7 @@ def render_batch(folder: Path, widget, work: Path) -> None:
     )  # fmt: skip
     widget.ui.batchButton.click()
     stage.wait_until(lambda: widget.ui.batchBar.value > 700 or not widget.batchPanel.running, 1800)
-    for edit, shown in (
-        (widget.ui.batchFolderEdit, scans),
-        (widget.ui.batchOutputEdit, work / "Hearts of May"),
-    ):
+    for edit, shown in ((widget.ui.batchFolderEdit, scans), (widget.ui.batchOutputEdit, work / "Hearts of May")):
         edit.blockSignals(True)  # shown as if it lay elsewhere than in a temporary folder
         edit.currentPath = f"D:/{shown.name}"
         edit.blockSignals(False)

@@ -27,9 +27,7 @@ SHADES = 8  # grey values and colours are rounded to multiples of it: the file i
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--model", type=Path, help="folder of a model package (default: the bundled one)")
     arguments = parser.parse_args()

@@ -88,13 +88,9 @@ def render_states(folder: Path, work: Path) -> None:
     tests.choose(panel, scans)
     save(folder / "panel-problem.png", grab(panel))
     judged = tests.judged_run(work / "runs" / "a", scans, {0: 0.61, 3: 0.52}, name="Not better")
-    failed = tests.judged_run(
-        work / "runs" / "b", scans, {0: 0.41}, state="failed", name="Out of memory", batch=8
-    )
+    failed = tests.judged_run(work / "runs" / "b", scans, {0: 0.41}, state="failed", name="Out of memory", batch=8)
     message = failures.sentence(MemoryError(), failed)
-    remote = tests.judged_run(
-        work / "runs" / "c", scans, {0: 0.41, 3: 0.52}, state="stopped", name="On the cluster"
-    )
+    remote = tests.judged_run(work / "runs" / "c", scans, {0: 0.41, 3: 0.52}, state="stopped", name="On the cluster")
     for run, fields in ((failed, {"message": message}), (remote, {"host": "cluster-17"})):
         run.status.write_text(json.dumps({**json.loads(run.status.read_text()), **fields}))
     pictures.write_png(np.full((96, 480, 3), 90, np.uint8), remote.previews / "00000003.png")
@@ -139,9 +135,7 @@ def render_story(folder: Path, work: Path) -> None:
     stage.wait_until(lambda: panel.runView.state not in ("starting",), 600)
     save(folder / "panel-preparing.png", grab(panel))
     enough = panel.howStep.configuration.iterations // 2
-    stage.wait_until(
-        lambda: len(panel.runView.reader.losses) > enough or panel.runView.state == "failed", 3000
-    )
+    stage.wait_until(lambda: len(panel.runView.reader.losses) > enough or panel.runView.state == "failed", 3000)
     save(folder / "panel-training.png", grab(panel))
     stage.wait_until(lambda: panel.runView.state in ("finished", "failed"), 3000)
     save(folder / "curves.png", curves_picture(panel.runView.curves.chart))

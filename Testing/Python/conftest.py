@@ -16,9 +16,7 @@ for folder in ("SIFASegmentation", "SIFATraining", "Testing"):
     if path not in sys.path:
         sys.path.insert(0, path)
 
-settings.register_profile(
-    "project", deadline=None, derandomize=True
-)  # no verdict may hang on the clock or on luck
+settings.register_profile("project", deadline=None, derandomize=True)  # no verdict may hang on the clock or on luck
 settings.load_profile("project")
 
 

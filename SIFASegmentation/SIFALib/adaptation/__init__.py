@@ -34,28 +34,10 @@ __all__ = [
 __getattr__ = face(
     __name__,
     {
-        "gradients": (
-            "add",
-            "mean",
-        ),
-        "iteration": (
-            "parts",
-            "step",
-        ),
-        "state": (
-            "AVERAGE_WARM_UP",
-            "ORDER",
-            "State",
-            "averaged_segmenter",
-            "check",
-            "start",
-            "translate",
-        ),
-        "supervised": (
-            "segmentation_loss",
-            "supervised_update",
-            "with_weight_decay",
-        ),
+        "gradients": ("add", "mean"),
+        "iteration": ("parts", "step"),
+        "state": ("AVERAGE_WARM_UP", "ORDER", "State", "averaged_segmenter", "check", "start", "translate"),
+        "supervised": ("segmentation_loss", "supervised_update", "with_weight_decay"),
         "method": ("Method",),
     },
 )

@@ -160,10 +160,5 @@ def _cycles(
     weight = state.method.cycle_weight
     loss_source = weight * losses.cycle(batch.source, cycle_source)
     loss_target = weight * losses.cycle(batch.target, cycle_target)
-    fakes = {
-        "source": fake_source,
-        "target": fake_target,
-        "loss_source": loss_source,
-        "loss_target": loss_target,
-    }
+    fakes = {"source": fake_source, "target": fake_target, "loss_source": loss_source, "loss_target": loss_target}
     return loss_source + loss_target, fakes, (of_target, of_fake)

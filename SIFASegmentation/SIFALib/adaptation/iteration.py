@@ -36,9 +36,7 @@ from .state import AVERAGE_WARM_UP, State
 from .supervised import supervised_update
 
 
-def step(
-    state: State, batch: Batch, precision: torch.dtype = torch.float32, accumulate: int = 1
-) -> dict[str, float]:
+def step(state: State, batch: Batch, precision: torch.dtype = torch.float32, accumulate: int = 1) -> dict[str, float]:
     """One iteration on a batch that lies on the state's device; the losses by name.
 
     accumulate: into how many parts the batch is divided to save memory. Batch statistics, class weights and Dice are

@@ -97,9 +97,7 @@ def score(state: State, domains: Domains, settings: DataSettings, slices: int = 
     images, _ = view(target, which, settings.size)
     found = _labels(_logits(state, teacher, images))
     expected = plausibility.expected(_labelled(domains, source), settings.size, state.method.classes)
-    parts["augmented"], parts["pseudo_loss"] = _consistency(
-        state, teacher, student, images, found, expected.present
-    )
+    parts["augmented"], parts["pseudo_loss"] = _consistency(state, teacher, student, images, found, expected.present)
     parts["gap"] = _gap(state, teacher, seen, images)
     newest = _labels(_logits(state, student, images))
     parts["teacher"] = agreement(found, newest, state.method.classes, expected.present)
@@ -147,12 +145,7 @@ def _per_class(found: np.ndarray, truth: np.ndarray, classes: int) -> Iterator[t
 
 
 def _consistency(
-    state: State,
-    teacher: Segmenter,
-    student: Segmenter,
-    images: Tensor,
-    found: np.ndarray,
-    present: tuple[int, ...],
+    state: State, teacher: Segmenter, student: Segmenter, images: Tensor, found: np.ndarray, present: tuple[int, ...]
 ) -> tuple[float, float]:
     """(agreement of the teacher with itself, loss of the student) on target images that were changed.
 
@@ -187,9 +180,7 @@ def self_agreement(segmenter: Segmenter, images: np.ndarray) -> float:
             changed, back, inside = _moved(batch, sign)
             again = _labels(_undone(segmenter(_recoloured(changed, sign)), back))
             both = [np.where(inside, labels, 0) for labels in (found, again)]
-            agreements.append(
-                agreement(both[0], both[1], segmenter.classes, tuple(np.unique(found[found > 0])))
-            )
+            agreements.append(agreement(both[0], both[1], segmenter.classes, tuple(np.unique(found[found > 0]))))
     return float(np.mean(agreements)) if (found > 0).any() else float("nan")
 
 
@@ -203,9 +194,7 @@ def _pseudo_loss(logits: Tensor, labels: np.ndarray, inside: np.ndarray, present
     mask = to_tensor(inside.astype(np.float32))[:, None]
     truth, probability = truth * mask, probability * mask
     pixels = truth.sum((0, 2, 3))
-    surprise = -(truth * probability.clamp(LEAST_PROBABILITY).log()).sum((0, 2, 3)) / -np.log(
-        LEAST_PROBABILITY
-    )
+    surprise = -(truth * probability.clamp(LEAST_PROBABILITY).log()).sum((0, 2, 3)) / -np.log(LEAST_PROBABILITY)
     overlap = 2.0 * (probability * truth).sum((0, 2, 3)) / ((probability**2).sum((0, 2, 3)) + pixels + 1e-7)
     cost = (surprise / pixels.clamp(min=1.0) + 1.0 - overlap) / 2.0
     cost[pixels == 0] = 1.0
@@ -252,9 +241,7 @@ def _validation(domains: Domains, domain: str) -> Slices:
 
 def _labelled(domains: Domains, judged: Slices) -> list[Slices]:
     """All slices with labels that training may know, to learn what is plausible."""
-    return [s for s in (domains.source, domains.source_validation) if len(s) and s.labels is not None] or [
-        judged
-    ]
+    return [s for s in (domains.source, domains.source_validation) if len(s) and s.labels is not None] or [judged]
 
 
 def _translated(state: State, images: Tensor) -> Tensor:

@@ -12,9 +12,7 @@ from torch import Tensor
 
 from ..networks import distributed
 
-MIN_PROBABILITY = (
-    0.005  # cross entropy is cut off below: no gradient from hopeless pixels (authors' losses.py)
-)
+MIN_PROBABILITY = 0.005  # cross entropy is cut off below: no gradient from hopeless pixels (authors' losses.py)
 LOWER_WEIGHT = 0.1  # of the segmentation loss of the lower-level head (TMI 2020)
 WEIGHT_DECAY = 1e-4  # of half the squared weights of encoder and segmentation heads
 

@@ -128,9 +128,7 @@ class Method:
 
 
 PRESETS = {
-    "tmi2020": Method(
-        width=16, schedule="faithful", authors_quirks=True, history=50, average_decay=0.0, epochs=1
-    ),
+    "tmi2020": Method(width=16, schedule="faithful", authors_quirks=True, history=50, average_decay=0.0, epochs=1),
     "aaai2019": Method(
         variant="aaai2019",
         width=16,

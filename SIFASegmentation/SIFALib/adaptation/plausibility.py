@@ -22,16 +22,12 @@ if TYPE_CHECKING:
 SLICES_OF_A_SCAN, SCANS = 12, 24  # that are looked at to learn what to expect
 VANISHED = 0.02  # of the area that the source's labels fill: less of a structure on the target is none
 SHARE_FACTOR = 3.0  # by which a structure's share of all of them may leave the range of the source's scans
-AREA_FACTOR = (
-    4.0  # by which all structures together may fill more than on the source, of the largest of its scans
-)
+AREA_FACTOR = 4.0  # by which all structures together may fill more than on the source, of the largest of its scans
 PLACE_DEVIATIONS = 4.0  # standard deviations (of single slices) by which the mean place may be off
 PLACE_PIXELS = 4.0  # that no place has to be better than
 LEAST_PIXELS = 12  # of a structure in a slice whose place and pieces are counted
 FRAGMENTS = 0.3  # by which the largest piece's share may be lower than on the source
-INVERTED = (
-    -0.2
-)  # correlation of grey values before and after translation: below, dark and bright have changed places
+INVERTED = -0.2  # correlation of grey values before and after translation: below, dark and bright have changed places
 BLURRED = 0.2  # correlation of edges before and after translation: below, it shows something else
 
 

@@ -60,9 +60,7 @@ def gradients_of(state: State, batch: Batch, number: int = 0) -> tuple[Gradients
     return gradients, found
 
 
-def _target_side(
-    state: State, batch: Batch, gradients: Gradients, found: dict[str, Tensor]
-) -> dict[str, Tensor]:
+def _target_side(state: State, batch: Batch, gradients: Gradients, found: dict[str, Tensor]) -> dict[str, Tensor]:
     """target -> latent -> fake source -> cycle, and the predictions on the target."""
     method, target = state.method, batch.target
     segmenter = state.segmenter
@@ -79,9 +77,7 @@ def _target_side(
     to_fake = to_fake + _grad([pass_as_source], None, [fake], keep=method.auxiliary)[1][0]
     found |= {"cycle_target": cycle, "decoder": pass_as_source}
 
-    gradients["decoder"], (to_latent,) = _grad(
-        [fake_source], state.decoder, [latent], [to_fake], keep=method.auxiliary
-    )
+    gradients["decoder"], (to_latent,) = _grad([fake_source], state.decoder, [latent], [to_fake], keep=method.auxiliary)
     to_latent = to_latent * method.translation_weight
     if method.auxiliary:
         auxiliary = losses.generator(judgement[:, 1:])
@@ -111,9 +107,7 @@ def _target_side(
     return fakes
 
 
-def _source_side(
-    state: State, batch: Batch, gradients: Gradients, found: dict[str, Tensor]
-) -> dict[str, Tensor]:
+def _source_side(state: State, batch: Batch, gradients: Gradients, found: dict[str, Tensor]) -> dict[str, Tensor]:
     """source -> fake target -> latent -> cycle, and the predictions on the fake target, whose truth is known."""
     method, source = state.method, batch.source
     segmenter = state.segmenter
@@ -136,9 +130,7 @@ def _source_side(
     segmentation = segmentation_loss(state, logits, logits_ll, truth)
     to_heads, (to_latent, to_latent_ll) = _grad([segmentation], _heads(segmenter), [latent, latent_ll])
     to_latent = to_latent + method.translation_weight * cycle_to_latent
-    _add_segmenter(
-        state, gradients, latents, to_latent, None if logits_ll is None else to_latent_ll, to_heads
-    )
+    _add_segmenter(state, gradients, latents, to_latent, None if logits_ll is None else to_latent_ll, to_heads)
 
     judged = _leaf(fake_target)
     pass_as_target = losses.generator(state.translators["discriminator_target"](judged))
@@ -151,12 +143,7 @@ def _source_side(
 
 
 def _discriminators(
-    state: State,
-    batch: Batch,
-    fakes: dict[str, Tensor],
-    number: int,
-    gradients: Gradients,
-    found: dict[str, Tensor],
+    state: State, batch: Batch, fakes: dict[str, Tensor], number: int, gradients: Gradients, found: dict[str, Tensor]
 ) -> None:
     """Real against fake for every discriminator; for predictions, "real" are those on translated source images."""
     rng = state.random(1 + number)
@@ -179,9 +166,7 @@ def _discriminators(
             _add_discriminator(state, name, losses.discriminator(real, fake), gradients, found)
 
 
-def _add_discriminator(
-    state: State, name: str, loss: Tensor, gradients: Gradients, found: dict[str, Tensor]
-) -> None:
+def _add_discriminator(state: State, name: str, loss: Tensor, gradients: Gradients, found: dict[str, Tensor]) -> None:
     gradients[name], _ = _grad([loss], state.translators[name], [])
     found[name] = loss
 
@@ -222,7 +207,5 @@ def _grad(
     """Gradients of `ends` (weighed with what is arriving there) for a network's weights and for leaves."""
     parameters = [] if network is None else list(network.parameters())
     wanted = [*parameters, *leaves]
-    found = torch.autograd.grad(
-        ends, wanted, arriving, retain_graph=keep, allow_unused=True, materialize_grads=True
-    )
+    found = torch.autograd.grad(ends, wanted, arriving, retain_graph=keep, allow_unused=True, materialize_grads=True)
     return list(found[: len(parameters)]), list(found[len(parameters) :])

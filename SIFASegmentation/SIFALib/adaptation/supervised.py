@@ -17,9 +17,7 @@ def supervised_update(state: State, batches: list[Batch]) -> dict[str, Tensor]:
     found = []
     for batch in batches:
         on_source = state.method.objective == "source_only"
-        images, labels = (
-            (batch.source, batch.source_labels) if on_source else (batch.target, batch.target_labels)
-        )
+        images, labels = (batch.source, batch.source_labels) if on_source else (batch.target, batch.target_labels)
         if labels is None:
             raise ValueError("Supervised training on the target needs labels of the target; none were given.")
         with state.autocast():

@@ -48,10 +48,7 @@ def show(options: argparse.Namespace) -> int:
         ("Structures", ", ".join(f"{s.value} {s.id} ({s.name})" for s in card.labels)),
         ("Trained on", card.trained_on),
         ("Network", f"{net.name} {net.variant}, width {net.width}, {net.classes} classes"),
-        (
-            "Grid",
-            f"{pre.plane}, {pre.spacing_mm:g} mm pixels, {pre.slice_spacing_mm:g} mm slices, crop {pre.crop}",
-        ),
+        ("Grid", f"{pre.plane}, {pre.spacing_mm:g} mm pixels, {pre.slice_spacing_mm:g} mm slices, crop {pre.crop}"),
         ("Licence", card.licence),
         ("Citation", card.citation),
         ("Made", f"{card.created} with SIFA {card.sifa_version}"),

@@ -73,8 +73,7 @@ def check_outputs(outputs: Mapping[str, Path | None], *inputs: Path) -> None:
                 pass
         except OSError as error:
             raise Failure(
-                OUTPUT,
-                f"The folder {path.parent} cannot be written to ({reason(error)}). Choose another one.",
+                OUTPUT, f"The folder {path.parent} cannot be written to ({reason(error)}). Choose another one."
             ) from error
 
 
@@ -83,9 +82,7 @@ def keep_inputs(name: str, path: Path, inputs: Iterable[Path]) -> None:
     for source in inputs:
         if files.is_part(source, path):
             what = "the input" if files.same(path, source) else f"a file of the input {source}"
-            raise Failure(
-                USAGE, f"{name} {path} is {what}, which is never written over; choose another name."
-            )
+            raise Failure(USAGE, f"{name} {path} is {what}, which is never written over; choose another name.")
     if name in TEXTS and files.is_scan(path):
         raise Failure(USAGE, f"{name} {path} is a scan that is there already; choose another name.")
 

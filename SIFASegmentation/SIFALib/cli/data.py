@@ -24,17 +24,7 @@ from .console import (
     write_text,
 )
 
-HEADS = (
-    "Scan",
-    "What",
-    "Voxels",
-    "Spacing (mm)",
-    "Field of view (mm)",
-    "Plane",
-    "Grey values",
-    "Labels",
-    "Verdict",
-)
+HEADS = ("Scan", "What", "Voxels", "Spacing (mm)", "Field of view (mm)", "Plane", "Grey values", "Labels", "Verdict")
 
 
 def check_data(options: argparse.Namespace) -> int:
@@ -123,9 +113,7 @@ def _check_places(options: argparse.Namespace, found: dict[str, sources.Found | 
         try:
             options.thumbnails.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Failure(
-                OUTPUT, f"The folder {options.thumbnails} cannot be made ({error.strerror})."
-            ) from error
+            raise Failure(OUTPUT, f"The folder {options.thumbnails} cannot be made ({error.strerror}).") from error
 
 
 def _examined(scan: sources.Scan, domain: str, settings: DataSettings, thumbnails: Path | None) -> Finding:

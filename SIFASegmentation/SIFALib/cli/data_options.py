@@ -56,65 +56,40 @@ def add_check_data(commands: Any, parents: list[argparse.ArgumentParser]) -> Non
         "look at scans before training on them, and say what is wrong",
         CHECK_DATA,
     )
-    for domain, what in (
-        ("source", "labelled scans"),
-        ("target", "scans to adapt to; labels are not needed"),
-    ):
-        parser.add_argument(
-            f"--{domain}", metavar="PLACE", help=f"{what}: a folder, a JSON list, a file, or phantom"
-        )
+    for domain, what in (("source", "labelled scans"), ("target", "scans to adapt to; labels are not needed")):
+        parser.add_argument(f"--{domain}", metavar="PLACE", help=f"{what}: a folder, a JSON list, a file, or phantom")
     parser.add_argument("--label-values", metavar="MAP", help=LABEL_VALUES)
-    parser.add_argument(
-        "--target-labels", action="store_true", help="the target has label maps, too; check them"
-    )
+    parser.add_argument("--target-labels", action="store_true", help="the target has label maps, too; check them")
     parser.add_argument("--exclude", metavar="SCAN", action="append", default=[], help=EXCLUDE)
     parser.add_argument("--classes", type=int, default=5, metavar="N", help="(default: %(default)s)")
     parser.add_argument(
         "--size", type=int, default=128, metavar="PIXELS", help="of training slices (default: %(default)s)"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write what was found as JSON")
-    parser.add_argument(
-        "--thumbnails", metavar="FOLDER", type=Path, help="also write a PNG of each usable scan"
-    )
+    parser.add_argument("--thumbnails", metavar="FOLDER", type=Path, help="also write a PNG of each usable scan")
 
 
 def add_export(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
-    parser = add_command(
-        commands, "export", parents, "export.run", "make a model of what a run has learned", EXPORT
-    )
+    parser = add_command(commands, "export", parents, "export.run", "make a model of what a run has learned", EXPORT)
     parser.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
-    parser.add_argument(
-        "name", metavar="NAME", help="id of the new model, or id@version (default: version 1.0.0)"
-    )
+    parser.add_argument("name", metavar="NAME", help="id of the new model, or id@version (default: version 1.0.0)")
     parser.add_argument("--title", metavar="TEXT", help="what people call it")
     parser.add_argument(
-        "--checkpoint",
-        type=int,
-        metavar="N",
-        help="the averaged segmenter after iteration N, not the best one",
+        "--checkpoint", type=int, metavar="N", help="the averaged segmenter after iteration N, not the best one"
     )
     parser.add_argument(
-        "--modality",
-        choices=("ct", "mr", "both"),
-        help="what it is for (default: what the data tell, else both)",
+        "--modality", choices=("ct", "mr", "both"), help="what it is for (default: what the data tell, else both)"
     )
     parser.add_argument("--licence", metavar="TEXT", help="who may use it (default: that none is given)")
     parser.add_argument("--force", action="store_true", help="whatever the score says")
 
 
 def add_evaluate(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
-    parser = add_command(
-        commands, "evaluate", parents, "evaluate.run", "measure a model on labelled scans", EVALUATE
-    )
+    parser = add_command(commands, "evaluate", parents, "evaluate.run", "measure a model on labelled scans", EVALUATE)
     parser.add_argument("--model", metavar="ID", help="id, id@version or folder (default: the bundled one)")
+    parser.add_argument("--images", metavar="PLACE", type=Path, required=True, help="folder of scans, or a file")
     parser.add_argument(
-        "--images", metavar="PLACE", type=Path, required=True, help="folder of scans, or a file"
-    )
-    parser.add_argument(
-        "--labels",
-        metavar="FOLDER",
-        type=Path,
-        help="folder of label maps (default: beside the scans, by name)",
+        "--labels", metavar="FOLDER", type=Path, help="folder of label maps (default: beside the scans, by name)"
     )
     parser.add_argument("--label-values", metavar="MAP", help=LABEL_VALUES)
     parser.add_argument("--exclude", metavar="SCAN", action="append", default=[], help="leave this scan out")
@@ -122,9 +97,7 @@ def add_evaluate(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
         "--protocol", choices=("product", "published"), default="product", help="(default: %(default)s)"
     )
     parser.add_argument(
-        "--statistics",
-        choices=("ct", "ct-old", "mr"),
-        help="of the published protocol (default: as the model says)",
+        "--statistics", choices=("ct", "ct-old", "mr"), help="of the published protocol (default: as the model says)"
     )
     add_device(parser)
     for name in ("json", "csv"):
@@ -144,14 +117,9 @@ def add_import_tf(commands: Any, parents: list[argparse.ArgumentParser]) -> None
         "make a model of one of the authors' TensorFlow checkpoints",
         IMPORT_TF,
     )
-    parser.add_argument(
-        "checkpoint", metavar="CHECKPOINT", type=Path, help="its name, one of its files, or its folder"
-    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", type=Path, help="its name, one of its files, or its folder")
     parser.add_argument("name", metavar="NAME", help="id of the new model: small letters, digits, hyphens")
     parser.add_argument(
-        "--modality",
-        choices=("ct", "mr"),
-        required=True,
-        help="what the model was adapted to (no checkpoint tells)",
+        "--modality", choices=("ct", "mr"), required=True, help="what the model was adapted to (no checkpoint tells)"
     )
     parser.add_argument("--statistics", choices=("new", "old"), default="new", help=STATISTICS)

@@ -79,9 +79,7 @@ def _check(options: argparse.Namespace) -> None:
     with fails_as(USAGE, ValueError):
         devices.choose_precision(options.precision, devices.choose_device(options.device))
     if options.protocol == "published" and (options.labels or options.label_values or options.exclude):
-        raise Failure(
-            USAGE, "The published protocol reads labels from the .npz files; leave the other options out."
-        )
+        raise Failure(USAGE, "The published protocol reads labels from the .npz files; leave the other options out.")
     if options.protocol == "published" and (options.precision, options.modality) != ("auto", "auto"):
         raise Failure(
             USAGE,
@@ -105,8 +103,7 @@ def _statistics_of(card: ModelCard) -> str:
         if card.preprocessing.zscore_range == NORMALISATIONS[key]:
             return name
     raise Failure(
-        USAGE,
-        f"{card.key} does not say which statistics it was trained with; add --statistics ct, ct-old or mr.",
+        USAGE, f"{card.key} does not say which statistics it was trained with; add --statistics ct, ct-old or mr."
     )
 
 
@@ -122,10 +119,7 @@ def _run(steps: Generator[Progress, None, list[Case]], options: argparse.Namespa
 
     line = ProgressLine(options.quiet)
     try:
-        with (
-            fails_as(BAD_INPUT, DataError, VolumeError),
-            fails_as(OTHER, MemoryError, OutOfMemory),
-        ):
+        with fails_as(BAD_INPUT, DataError, VolumeError), fails_as(OTHER, MemoryError, OutOfMemory):
             while True:
                 try:
                     progress = next(steps)
@@ -178,14 +172,7 @@ def _print(cases: list[Case], card: ModelCard) -> None:
     rows = [(s.name, *_columns(summaries[s.id])) for s in card.labels]
     mean = evaluation.mean_of(summaries)
     rows.append(
-        (
-            "Mean",
-            _number(100 * mean["dice"]),
-            _number(mean["assd_voxels"]),
-            _number(mean.get("assd_mm")),
-            "",
-            "",
-        )
+        ("Mean", _number(100 * mean["dice"]), _number(mean["assd_voxels"]), _number(mean.get("assd_mm")), "", "")
     )
     say(table(heads, rows))
     say(f"{len(cases)} scan(s). {evaluation.RULE}")

@@ -12,16 +12,12 @@ from ..networks.tensorflow import checkpoint
 from ..support.errors import ModelError
 from .console import MODEL, OK, OUTPUT, USAGE, Failure, complain, fails_as, say, store_of, table
 
-LICENCE = (
-    "None is stated: neither in a checkpoint nor with the authors' code. Ask them before you pass it on."
-)
+LICENCE = "None is stated: neither in a checkpoint nor with the authors' code. Ask them before you pass it on."
 
 
 def run(options: argparse.Namespace) -> int:
     if not re.fullmatch("[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?", options.name):
-        raise Failure(
-            USAGE, f"The name {options.name!r} cannot be; write 1 to 64 small letters, digits and hyphens."
-        )
+        raise Failure(USAGE, f"The name {options.name!r} cannot be; write 1 to 64 small letters, digits and hyphens.")
     store = store_of(options.models_folder)
     with fails_as(USAGE, ModelError):
         preprocessing = checkpoint.preprocessing(options.modality, options.statistics)
@@ -31,9 +27,7 @@ def run(options: argparse.Namespace) -> int:
     architecture = found.architecture
     known = [p for p in store.packages() if p.card.id == options.name]
     if known:
-        raise Failure(
-            MODEL, f"{known[0].card.key} is there already, in {known[0].folder}; choose another name."
-        )
+        raise Failure(MODEL, f"{known[0].card.key} is there already, in {known[0].folder}; choose another name.")
     with fails_as(MODEL, ModelError), fails_as(OUTPUT, OSError):
         package = models.write_package(
             store.user / f"{options.name}-1.0.0",

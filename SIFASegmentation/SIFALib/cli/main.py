@@ -51,9 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             raise
-        complain(
-            f"unexpected {type(error).__name__}: {sentence(error)} Run again with --debug and report it."
-        )
+        complain(f"unexpected {type(error).__name__}: {sentence(error)} Run again with --debug and report it.")
         return OTHER
 
 
@@ -75,9 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_argument("--debug", action="store_true", help="show where an error comes from")
     store = argparse.ArgumentParser(add_help=False)
     store.add_argument(
-        "--models-folder",
-        metavar="FOLDER",
-        help="your own models (default: $SIFA_MODELS, else your data folder)",
+        "--models-folder", metavar="FOLDER", help="your own models (default: $SIFA_MODELS, else your data folder)"
     )
     parser = argparse.ArgumentParser(
         prog="sifa",

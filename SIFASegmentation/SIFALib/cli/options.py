@@ -42,15 +42,15 @@ VIEWS = (
     "one, the scan's own, is faster and rougher (default: %(default)s)"
 )
 
-UNCERTAINTY = "also write an image of how unsure the model is of every voxel, from 0 (sure) to 1 (all classes are as likely)"
+UNCERTAINTY = (
+    "also write an image of how unsure the model is of every voxel, from 0 (sure) to 1 (all classes are as likely)"
+)
 
 SEED = f"another seed, another person; below {FIRST_FREE_SEED}: the model may have seen it (default: %(default)s)"
 
 
 def add_segment(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
-    parser = add_command(
-        commands, "segment", parents, "segment.segment", "segment the heart in a scan", SEGMENT
-    )
+    parser = add_command(commands, "segment", parents, "segment.segment", "segment the heart in a scan", SEGMENT)
     parser.add_argument("input", metavar="IN", type=Path)
     parser.add_argument("output", metavar="OUT", type=Path)
     parser.add_argument("--model", metavar="ID", help=MODEL)
@@ -58,9 +58,7 @@ def add_segment(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("--batch-size", type=int, metavar="N", help=BATCH_SIZE)
     parser.add_argument("--roi", metavar="BOX", help=ROI)
     parser.add_argument("--structures", metavar="IDS", help="only these, for example LV,MYO")
-    parser.add_argument(
-        "--probabilities", metavar="FILE", type=Path, help="also write a 4D image, a frame a structure"
-    )
+    parser.add_argument("--probabilities", metavar="FILE", type=Path, help="also write a 4D image, a frame a structure")
     parser.add_argument("--views", choices=("auto", "one", "three"), default="auto", help=VIEWS)
     parser.add_argument("--uncertainty", metavar="FILE", type=Path, help=UNCERTAINTY)
     parser.add_argument("--report", metavar="FILE", type=Path, help="also write a JSON report")
@@ -69,9 +67,7 @@ def add_segment(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def add_batch(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
-    parser = add_command(
-        commands, "batch", parents, "batch.run", "segment the heart in every scan of a folder", BATCH
-    )
+    parser = add_command(commands, "batch", parents, "batch.run", "segment the heart in every scan of a folder", BATCH)
     parser.add_argument("input", metavar="FOLDER", type=Path)
     parser.add_argument("output", metavar="OUT", type=Path, help="made if it is missing")
     parser.add_argument("--model", metavar="ID", help=MODEL)
@@ -83,25 +79,13 @@ def add_batch(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 def add_models(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser = add_command(
-        commands,
-        "models",
-        [],
-        "commands.list_models",
-        "list, show, import, verify, delete and export models",
+        commands, "models", [], "commands.list_models", "list, show, import, verify, delete and export models"
     )
     parser.set_defaults(models_folder=None)
     actions = parser.add_subparsers(title="commands", metavar="COMMAND")
-    add_command(
-        actions,
-        "list",
-        parents,
-        "commands.list_models",
-        "list the models, and what is wrong with broken ones",
-    )
+    add_command(actions, "list", parents, "commands.list_models", "list the models, and what is wrong with broken ones")
     show = add_command(actions, "show", parents, "commands.show", "print a model's card")
-    show.add_argument(
-        "model", metavar="ID", nargs="?", help="id, id@version or folder (default: the bundled model)"
-    )
+    show.add_argument("model", metavar="ID", nargs="?", help="id, id@version or folder (default: the bundled model)")
     bring = add_command(
         actions, "import", parents, "commands.import_model", "check a model and copy it into your folder"
     )
@@ -117,18 +101,12 @@ def add_models(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def add_phantom(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
-    parser = add_command(
-        commands, "phantom", parents, "commands.phantom", "make a digital thorax with exact labels"
-    )
+    parser = add_command(commands, "phantom", parents, "commands.phantom", "make a digital thorax with exact labels")
     parser.add_argument("output", metavar="OUT", type=Path, help="image: .nii.gz, .nii, .nrrd or .mha")
     parser.add_argument("--modality", choices=("ct", "mr"), default="ct", help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, default=FIRST_FREE_SEED, help=SEED)
-    parser.add_argument(
-        "--spacing", type=float, default=1.5, metavar="MM", help="voxel size (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--labels", metavar="FILE", type=Path, help="also write the labels (.seg.nrrd, .nii.gz ...)"
-    )
+    parser.add_argument("--spacing", type=float, default=1.5, metavar="MM", help="voxel size (default: %(default)s)")
+    parser.add_argument("--labels", metavar="FILE", type=Path, help="also write the labels (.seg.nrrd, .nii.gz ...)")
     parser.add_argument("--quiet", action="store_true", help="no table")
 
 

@@ -45,12 +45,8 @@ def add_command(
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Where and how the networks compute, and how grey values are read."""
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:0 or mps (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--precision", default="auto", help="auto, float32 or bfloat16 (default: %(default)s)"
-    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0 or mps (default: %(default)s)")
+    parser.add_argument("--precision", default="auto", help="auto, float32 or bfloat16 (default: %(default)s)")
     parser.add_argument("--modality", choices=("auto", "ct", "mr"), default="auto", help=MODALITY)
 
 

@@ -21,6 +21,5 @@ def writes_into(folder: Path) -> Iterator[None]:
     except OSError as error:
         advice = "make room there" if error.errno in FULL else "make it writable"
         raise Failure(
-            OUTPUT,
-            f"Nothing can be written into {folder} ({reason(error)}); {advice}, or choose another place.",
+            OUTPUT, f"Nothing can be written into {folder} ({reason(error)}); {advice}, or choose another place."
         ) from error

@@ -157,9 +157,7 @@ def _write(
         del frames
     if options.uncertainty:
         unsure = result.uncertainty
-        writing.write(
-            Volume(unsure.array.astype(np.float32), unsure.geometry, unsure.name), options.uncertainty
-        )
+        writing.write(Volume(unsure.array.astype(np.float32), unsure.geometry, unsure.name), options.uncertainty)
     if options.picture:
         from ..imaging import pictures
 
@@ -207,8 +205,7 @@ def check_dicom(source: Path, output: Path) -> None:
         )
     if files.same(output.parent, source):
         raise Failure(
-            USAGE,
-            f"{output} would lie among the files of the scan, as a second series; choose another folder.",
+            USAGE, f"{output} would lie among the files of the scan, as a second series; choose another folder."
         )
     with fails_as(OTHER, ImportError):
         dicom_seg.check_library()

@@ -18,20 +18,7 @@ from ..runs import RunError, RunFolder, configuration, control, create, presets
 from ..runs.status import ACTIVE, Status
 from ..support import lock
 from ..support.errors import ModelError
-from .console import (
-    BAD_INPUT,
-    MODEL,
-    OK,
-    OTHER,
-    OUTPUT,
-    USAGE,
-    Failure,
-    ProgressLine,
-    complain,
-    fails_as,
-    say,
-    table,
-)
+from .console import BAD_INPUT, MODEL, OK, OTHER, OUTPUT, USAGE, Failure, ProgressLine, complain, fails_as, say, table
 from .places import writes_into
 from .train_options import FLAGS, KEYS
 

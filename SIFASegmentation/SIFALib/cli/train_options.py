@@ -61,9 +61,7 @@ FLAGS = {
 
 
 def add_train(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
-    parser = add_command(
-        commands, "train", parents, "train.train", "adapt a model to unlabelled scans", TRAIN
-    )
+    parser = add_command(commands, "train", parents, "train.train", "adapt a model to unlabelled scans", TRAIN)
     parser.add_argument(
         "run_folder", metavar="RUN", nargs="?", type=Path, help="folder of the run (new: a name by date)"
     )
@@ -77,13 +75,9 @@ def add_train(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     for option, (key, text) in FLAGS.items():
         parser.add_argument(option, dest=key, action="store_const", const=True, help=text)
     parser.add_argument(
-        "--label-values",
-        metavar="MAP",
-        help="values in label maps: mmwhs, or like 500=3,600=0 (default: 0, 1, 2 ...)",
+        "--label-values", metavar="MAP", help="values in label maps: mmwhs, or like 500=3,600=0 (default: 0, 1, 2 ...)"
     )
-    parser.add_argument(
-        "--exclude", metavar="SCAN", action="append", help="leave a scan out; may be repeated"
-    )
+    parser.add_argument("--exclude", metavar="SCAN", action="append", help="leave a scan out; may be repeated")
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], dest="settings",
         help="any other setting of run.json, like method.cycle_weight=5; may be repeated",
@@ -93,9 +87,7 @@ def add_train(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
 
 
 def add_runs(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
-    runs = add_command(
-        commands, "runs", [], "train.list_runs", "list, watch, stop, pause and resume trainings"
-    )
+    runs = add_command(commands, "runs", [], "train.list_runs", "list, watch, stop, pause and resume trainings")
     runs.set_defaults(folder=Path("runs"))
     actions = runs.add_subparsers(title="commands", metavar="COMMAND")
     listing = add_command(actions, "list", parents, "train.list_runs", "list the runs in a folder")

@@ -55,9 +55,7 @@ def _moved(
     height, width = image.shape
     fill = np.float32(min(-1.0, float(image.min())))
     pixel = np.arange(size, dtype=np.float32) - np.float32((size - 1) / 2)
-    middle = (
-        np.array([(height - 1) / 2, (width - 1) / 2]) + shift + 1.0
-    )  # in the plane with one pixel of border
+    middle = np.array([(height - 1) / 2, (width - 1) / 2]) + shift + 1.0  # in the plane with one pixel of border
     m = matrix.astype(np.float32)
     row = m[0, 0] * pixel[:, None] + (m[0, 1] * pixel + np.float32(middle[0]))[None, :]
     column = m[1, 0] * pixel[:, None] + (m[1, 1] * pixel + np.float32(middle[1]))[None, :]

@@ -38,13 +38,7 @@ class Batch:
 
 
 def batch(
-    domains: Domains,
-    settings: DataSettings,
-    seed: int,
-    iteration: int,
-    size: int,
-    rank: int = 0,
-    world: int = 1,
+    domains: Domains, settings: DataSettings, seed: int, iteration: int, size: int, rank: int = 0, world: int = 1
 ) -> Batch:
     """Process `rank`'s share of the global batch of `size` slices of each domain. Raises DataError if a cache is gone.
 

@@ -101,9 +101,7 @@ def read(cache: Path, key: str) -> Entry | None:
             shutil.rmtree(folder, ignore_errors=True)
         return None
     except OSError as error:  # too many open files, no permission: no reason to delete what is there
-        raise DataError(
-            f"The cached slices in {folder} cannot be read ({error.strerror or error})."
-        ) from error
+        raise DataError(f"The cached slices in {folder} cannot be read ({error.strerror or error}).") from error
 
 
 def _sum(path: Path) -> list[int]:

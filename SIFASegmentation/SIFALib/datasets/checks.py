@@ -43,9 +43,7 @@ def of_domains(findings: Sequence[Finding], settings: DataSettings) -> tuple[lis
             continue
         place, total = settings.place(domain), sum(f.slices for f in good)
         if total < LEAST_SLICES:
-            problems.append(
-                f"The {domain}, {place}, has {total} slice(s) in all; at least {LEAST_SLICES} are needed."
-            )
+            problems.append(f"The {domain}, {place}, has {total} slice(s) in all; at least {LEAST_SLICES} are needed.")
         nowhere = [c for c in range(1, settings.classes) if all(c in f.missing for f in good)]
         if domain == "source" and nowhere:
             names = ", ".join(map(str, nowhere))

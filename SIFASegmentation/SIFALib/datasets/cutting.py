@@ -54,9 +54,7 @@ def border_size(size: int) -> int:
     return 8 * math.ceil(size * BORDER / 8)
 
 
-def cut(
-    volume: Volume, labels: Volume | None, settings: DataSettings, domain: str, box: Box | None = None
-) -> Cut:
+def cut(volume: Volume, labels: Volume | None, settings: DataSettings, domain: str, box: Box | None = None) -> Cut:
     """The slices of a scan. box: around the heart; None: around the labels, or, without them, all of the scan.
 
     A scan of unknown heart that is wider than a slice is cut at another place in every slice, so that all is seen.
@@ -69,12 +67,7 @@ def cut(
     plane = slices.choose_plane(volume.geometry, pre.plane)
     whole = slices.whole_box(volume.geometry)
     fine = slices.slice_grid(
-        volume.geometry,
-        plane,
-        whole if box is None else box,
-        pre.spacing_mm,
-        pre.slice_spacing_mm,
-        max(pre.crop, side),
+        volume.geometry, plane, whole if box is None else box, pre.spacing_mm, pre.slice_spacing_mm, max(pre.crop, side)
     )
     coarse = slices.slice_grid(
         volume.geometry, plane, whole, pre.locate_spacing_mm, pre.locate_slice_spacing_mm, LOCATE_SIZE
@@ -96,9 +89,7 @@ def cut(
 
 def _box_of_labels(labels: Volume, classes: int) -> Box | None:
     """The box around the labelled structures with inference's margin; None if there are none."""
-    from ..inference.segmentation import (
-        LOCATE_MARGIN_MM,  # it brings torch, which looking at data does without
-    )
+    from ..inference.segmentation import LOCATE_MARGIN_MM  # it brings torch, which looking at data does without
 
     block = components.bounding_box((labels.array > 0) & (labels.array < classes))
     if any(s.stop == 0 for s in block):
@@ -110,9 +101,7 @@ def _box_of_labels(labels: Volume, classes: int) -> Box | None:
     return np.clip(np.stack([low, high]), whole[0], whole[1])
 
 
-def _sliced(
-    volume: Volume, labels: Volume | None, grid: SliceGrid, rule: Intensity, side: int, scattered: bool
-) -> Cut:
+def _sliced(volume: Volume, labels: Volume | None, grid: SliceGrid, rule: Intensity, side: int, scattered: bool) -> Cut:
     """The slices of a grid, each `side` pixels wide and high: about its middle, or `scattered` over it."""
     images = rule.normalise(*slices.sample(volume, grid))
     classes = None if labels is None else sample_labels(labels, grid)
@@ -145,9 +134,7 @@ def _window(plane: np.ndarray, row: int, column: int, side: int, fill: float) ->
     out = np.full((side, side), fill, plane.dtype)
     rows = slice(max(0, row), min(plane.shape[0], row + side))
     columns = slice(max(0, column), min(plane.shape[1], column + side))
-    out[rows.start - row : rows.stop - row, columns.start - column : columns.stop - column] = plane[
-        rows, columns
-    ]
+    out[rows.start - row : rows.stop - row, columns.start - column : columns.stop - column] = plane[rows, columns]
     return out
 
 

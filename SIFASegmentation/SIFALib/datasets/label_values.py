@@ -32,9 +32,7 @@ def parse(text: str) -> dict[str, int]:
 def found(labels: np.ndarray) -> tuple[int, ...] | None:
     """The values in a label map, rising; None if some are no whole numbers."""
     if np.issubdtype(labels.dtype, np.floating):
-        if (
-            labels.size and not -LARGEST <= labels.min() <= labels.max() <= LARGEST
-        ):  # nor are NaN and infinity
+        if labels.size and not -LARGEST <= labels.min() <= labels.max() <= LARGEST:  # nor are NaN and infinity
             return None
         whole = labels.astype(np.int64)
         if (whole != labels).any():

@@ -72,9 +72,7 @@ class Stack:
     def of(parts: Sequence[Planes]) -> Stack:
         counts = [len(p) for p in parts]
         rows = [np.arange(n) for n in counts]
-        return Stack(
-            tuple(parts), np.repeat(np.arange(len(parts)), counts), np.concatenate([np.zeros(0, int), *rows])
-        )
+        return Stack(tuple(parts), np.repeat(np.arange(len(parts)), counts), np.concatenate([np.zeros(0, int), *rows]))
 
     def __len__(self) -> int:
         return len(self.row)

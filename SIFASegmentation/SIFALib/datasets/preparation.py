@@ -27,9 +27,7 @@ from .sources import Scan, find
 
 log = logging.getLogger(__name__)
 
-VERSION = (
-    2  # of the slices; raised when the code cuts or scales them differently, so that kept ones are made anew
-)
+VERSION = 2  # of the slices; raised when the code cuts or scales them differently, so that kept ones are made anew
 
 
 @dataclass(frozen=True)
@@ -182,9 +180,5 @@ def _keep(folder: Path, piece: _Piece, names: list[str], cuts: list[Cut], findin
     }
     if cuts[0].labels is not None:
         arrays["labels"] = np.concatenate([c.labels for c in cuts if c.labels is not None])
-    info = {
-        "names": names,
-        "identities": piece.identities,
-        "findings": [dataclasses.asdict(f) for f in findings],
-    }
+    info = {"names": names, "identities": piece.identities, "findings": [dataclasses.asdict(f) for f in findings]}
     return cache.write(folder, piece.key, arrays, info)

@@ -30,9 +30,7 @@ RECORDS_AT_ONCE = 200  # files in one entry of the cache, 52 MB of slices
 MOST_BYTES = 1 << 32  # of an array in an .npz file
 
 
-def examine_all(
-    scans: Sequence[Scan], domain: str, settings: DataSettings
-) -> tuple[list[Finding], list[Cut]]:
+def examine_all(scans: Sequence[Scan], domain: str, settings: DataSettings) -> tuple[list[Finding], list[Cut]]:
     """What each file is and what is wrong with it; the slices of those with which nothing is."""
     pairs = [_examine(scan, domain, settings) for scan in scans]
     findings = of_one_size([finding for finding, _ in pairs])
@@ -154,18 +152,13 @@ def read_npz(path: Path, turn: bool = True) -> tuple[np.ndarray, np.ndarray]:
     except (  # whatever zipfile and numpy raise for an archive that is damaged, encrypted or hostile
         OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error
     ) as error:  # fmt: skip
-        raise DataError(
-            f"{path} is no volume of PnP-AdaNet's (arr_0 image, arr_1 labels): {error}."
-        ) from error
+        raise DataError(f"{path} is no volume of PnP-AdaNet's (arr_0 image, arr_1 labels): {error}.") from error
     numbers = all(np.issubdtype(a.dtype, np.number) and not np.iscomplexobj(a) for a in (image, labels))
     if image.ndim != 3 or image.shape != labels.shape or not image.size or not numbers:
         raise DataError(
             f"{path} holds an image of {image.shape} and labels of {labels.shape}; two equal volumes are needed."
         )
-    if (
-        not np.isfinite(image).all()
-        or not ((labels >= 0) & (labels <= 255) & (np.rint(labels) == labels)).all()
-    ):
+    if not np.isfinite(image).all() or not ((labels >= 0) & (labels <= 255) & (np.rint(labels) == labels)).all():
         raise DataError(f"{path} holds grey values that are no numbers or labels out of 0..255.")
     image, labels = np.moveaxis(image, 2, 0).astype(np.float32), np.moveaxis(labels, 2, 0).astype(np.uint8)
     if turn:

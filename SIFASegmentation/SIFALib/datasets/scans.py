@@ -193,9 +193,7 @@ def _judge_classes(scan: Scan, present: set[int], settings: DataSettings, notes:
         notes.problems.append(f"{scan.label} labels nothing: every voxel is background.")
     elif missing:
         names = ", ".join(map(str, missing))
-        notes.warnings.append(
-            f"nothing is labelled as class {names}; what there is of it counts as background"
-        )
+        notes.warnings.append(f"nothing is labelled as class {names}; what there is of it counts as background")
 
 
 def mismatch(image: Geometry, labels: Geometry) -> tuple[str, str] | None:

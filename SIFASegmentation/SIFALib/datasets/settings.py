@@ -106,10 +106,7 @@ class DataSettings:
         for name in ("source", "target"):
             require(bool(getattr(self, name).strip()), name, "", "must name a folder, a list or phantom")
         require(
-            32 <= self.size <= 1024 and self.size % 8 == 0,
-            "size",
-            self.size,
-            "must be a multiple of 8 from 32 to 1024",
+            32 <= self.size <= 1024 and self.size % 8 == 0, "size", self.size, "must be a multiple of 8 from 32 to 1024"
         )
         for name in self.exclude:
             sided = name.startswith(("source:", "target:"))
@@ -119,12 +116,7 @@ class DataSettings:
             whole = bool(WHOLE.fullmatch(value)) and 0 <= label <= 255
             require(whole, f"label_values.{value}", label, "must be a whole number's class, 0 to 255")
         require(0 <= self.coarse_share <= 1, "coarse_share", self.coarse_share, "must be 0 to 1")
-        require(
-            0 <= self.validation_share <= 0.5,
-            "validation_share",
-            self.validation_share,
-            "must be 0 to 0.5",
-        )
+        require(0 <= self.validation_share <= 0.5, "validation_share", self.validation_share, "must be 0 to 0.5")
         rule = f"must be 1 to {MOST_PHANTOMS}"
         require(1 <= self.phantoms <= MOST_PHANTOMS, "phantoms", self.phantoms, rule)
         require(
@@ -149,9 +141,7 @@ class DataSettings:
 
     def excluded(self, domain: str) -> tuple[str, ...]:
         """Names of that domain's scans to leave out."""
-        return tuple(
-            name.removeprefix(f"{domain}:") for name in self.exclude if name.startswith(f"{domain}:")
-        )
+        return tuple(name.removeprefix(f"{domain}:") for name in self.exclude if name.startswith(f"{domain}:"))
 
     def normalisation(self, domain: str) -> tuple[float, float] | None:
         """Grey values that become -1 and 1; None: as the card says."""

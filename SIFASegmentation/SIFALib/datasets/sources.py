@@ -103,9 +103,7 @@ def _listed(path: Path) -> Iterator[Scan]:
     for number, (image, label) in enumerate(_pairs(path, data)):
         for file in filter(None, (image, label)):
             if not _exists(file):
-                raise DataError(
-                    f"{file}, which {path} lists, does not exist; mend the list or bring the file back."
-                )
+                raise DataError(f"{file}, which {path} lists, does not exist; mend the list or bring the file back.")
         name = _stem(image)
         if name in seen:
             name = f"{image.parent.name}/{name}" if image != seen[name] else f"{name}#{number}"
@@ -134,8 +132,7 @@ def _pairs(path: Path, data: object) -> list[tuple[Path, Path | None]]:
         if labels and len(labels) != len(images):
             raise DataError(f"{path} lists {len(images)} images but {len(labels)} labels; pair them.")
         entries = [
-            {"image": i, "label": label}
-            for i, label in zip(images, labels or [None] * len(images), strict=True)
+            {"image": i, "label": label} for i, label in zip(images, labels or [None] * len(images), strict=True)
         ]
     elif isinstance(data, list):
         entries = [{"image": e} if isinstance(e, str) else e for e in data]
@@ -247,11 +244,7 @@ def _paired(scans: list[Scan], labels: list[Path], folder: Path) -> tuple[list[S
         free = [label for label in labels if label not in taken]
         waiting = [s for s in scans if s.label is None]
         if key is _case:  # one image and one label map in a folder, whatever they are called
-            waiting = [
-                s
-                for s in waiting
-                if sum(_case(o.image, folder) == _case(s.image, folder) for o in scans) == 1
-            ]
+            waiting = [s for s in waiting if sum(_case(o.image, folder) == _case(s.image, folder) for o in scans) == 1]
         by_key: dict[str, list[Path]] = {}
         for label in free:
             by_key.setdefault(key(label, folder), []).append(label)
@@ -265,13 +258,8 @@ def _paired(scans: list[Scan], labels: list[Path], folder: Path) -> tuple[list[S
                 continue
             other = given.setdefault(matches[0], scan)
             if other is not scan:
-                raise DataError(
-                    f"{matches[0]} may be the label map of {other.image} or of {scan.image}; write a list."
-                )
-        scans = [
-            replace(s, label=next((label for label, scan in given.items() if scan is s), s.label))
-            for s in scans
-        ]
+                raise DataError(f"{matches[0]} may be the label map of {other.image} or of {scan.image}; write a list.")
+        scans = [replace(s, label=next((label for label, scan in given.items() if scan is s), s.label)) for s in scans]
     used = {s.label for s in scans}
     return scans, [f"{label} is the label map of no image." for label in labels if label not in used]
 

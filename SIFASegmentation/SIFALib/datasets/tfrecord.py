@@ -35,14 +35,10 @@ def slices(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         except (ValueError, struct.error, IndexError) as error:
             raise DataError(f"Record {number} of {path} is no slice of SIFA's: {error}.") from None
         if image.shape != labels.shape:
-            raise DataError(
-                f"Record {number} of {path} holds an image of {image.shape} and labels of {labels.shape}."
-            )
+            raise DataError(f"Record {number} of {path} holds an image of {image.shape} and labels of {labels.shape}.")
         whole = np.rint(labels)
         if not np.isfinite(image).all() or not ((whole == labels) & (labels >= 0) & (labels <= 255)).all():
-            raise DataError(
-                f"Record {number} of {path} holds grey values that are no numbers or labels out of 0..255."
-            )
+            raise DataError(f"Record {number} of {path} holds grey values that are no numbers or labels out of 0..255.")
         yield image.astype(np.float32), whole.astype(np.uint8)
 
 
@@ -57,9 +53,7 @@ def records(path: Path) -> Iterator[bytes]:
                 if masked_crc32c(head[:8]) != length_sum:
                     raise DataError(f"{path} is no TFRecord file, or it is damaged (wrong sum of a length).")
                 if length > MOST_BYTES:
-                    raise DataError(
-                        f"{path} holds a record of {length} bytes; at most {MOST_BYTES} are read."
-                    )
+                    raise DataError(f"{path} holds a record of {length} bytes; at most {MOST_BYTES} are read.")
                 data, data_sum = file.read(length), file.read(4)
                 if len(data) < length or len(data_sum) < 4:
                     raise DataError(f"{path} is cut off; copy it again.")

@@ -15,14 +15,5 @@ if TYPE_CHECKING:
 __all__ = ["Geometry", "Volume", "check", "read", "write"]
 
 __getattr__ = face(
-    __name__,
-    {
-        "geometry": (
-            "Geometry",
-            "Volume",
-        ),
-        "reading": ("read",),
-        "writing": ("write",),
-        "checks": ("check",),
-    },
+    __name__, {"geometry": ("Geometry", "Volume"), "reading": ("read",), "writing": ("write",), "checks": ("check",)}
 )

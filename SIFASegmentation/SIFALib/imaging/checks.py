@@ -32,20 +32,14 @@ SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 NOT_NUMBERS = "{} holds {} voxels that are not numbers (NaN or infinite); replace them first."
 
 
-def check_grid(
-    name: object, spacing: Sequence[float] | np.ndarray, origin: Sequence[float], axes: np.ndarray
-) -> None:
+def check_grid(name: object, spacing: Sequence[float] | np.ndarray, origin: Sequence[float], axes: np.ndarray) -> None:
     """Raise VolumeError unless these are voxels in space: spacing and origin in mm, axes in the columns of a matrix."""
     if not all(np.isfinite(s) and s > 0 for s in spacing):
-        raise VolumeError(
-            f"{name} has the voxel spacing {_mm(spacing)} mm; it must be above 0. Mend its header."
-        )
+        raise VolumeError(f"{name} has the voxel spacing {_mm(spacing)} mm; it must be above 0. Mend its header.")
     if not np.isfinite(origin).all():
         raise VolumeError(f"{name} has its origin at {_mm(origin)} mm, which is no place. Mend its header.")
     if not np.isfinite(axes).all() or abs(np.linalg.det(axes)) < 1e-3:
-        raise VolumeError(
-            f"{name} has axes that do not span space (direction {_mm(axes.ravel())}). Mend its header."
-        )
+        raise VolumeError(f"{name} has axes that do not span space (direction {_mm(axes.ravel())}). Mend its header.")
 
 
 def _check_lengths(name: str, geometry: Geometry) -> None:
@@ -112,13 +106,9 @@ def check_header(path: Path, dimension: int, size: Sequence[int], components: in
             "save the time point that you want as a file of its own."
         )
     if components > 1:
-        raise VolumeError(
-            f"{path} has {components} values a voxel (a colour or vector image); a grey image is needed."
-        )
+        raise VolumeError(f"{path} has {components} values a voxel (a colour or vector image); a grey image is needed.")
     if min(size) < 1:
-        raise VolumeError(
-            f"{path} claims to hold {tuple(size)} voxels, which cannot be; its header is damaged."
-        )
+        raise VolumeError(f"{path} claims to hold {tuple(size)} voxels, which cannot be; its header is damaged.")
     if np.prod([float(n) for n in size]) > 4e9:
         raise VolumeError(
             f"{path} claims to hold {tuple(size)} voxels, too many to be read; its header may be damaged."

@@ -117,9 +117,7 @@ def _segmentation(labels: Volume, reference: Reference) -> Any:
     found = [s for s in reference.structures if counts[s.value]]
     if not found:
         names = ", ".join(s.name for s in reference.structures)
-        raise NothingFound(
-            f"{labels.name} shows nothing that could be a segment ({names}); no DICOM SEG is written."
-        )
+        raise NothingFound(f"{labels.name} shows nothing that could be a segment ({names}); no DICOM SEG is written.")
     numbers = np.zeros(256, np.uint8)  # of the segments: 1, 2, ... without gaps
     numbers[[s.value for s in found]] = range(1, len(found) + 1)
     first, name = reference.headers[0], _text(f"{reference.card.id}@{reference.card.version}")

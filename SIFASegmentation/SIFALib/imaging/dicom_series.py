@@ -45,9 +45,7 @@ def _check_left_out(folder: Path, files: Sequence[str]) -> None:
     kind = _sop_class(Path(files[0]))
     lost = []
     for path in sorted(folder.iterdir()):
-        hidden = (
-            path.name.startswith(".") or path.name.upper() == "DICOMDIR"
-        )  # ._1.dcm: what macOS leaves on sticks
+        hidden = path.name.startswith(".") or path.name.upper() == "DICOMDIR"  # ._1.dcm: what macOS leaves on sticks
         if path.name in names or hidden or not path.is_file():
             continue
         found = _sop_class(path)
@@ -114,9 +112,7 @@ def _check_slices(folder: Path, files: Sequence[str]) -> None:
             positions.append([float(x) for x in reader.GetMetaData("0020|0032").split("\\")])
             orientations.append([float(x) for x in reader.GetMetaData("0020|0037").split("\\")])
         except (RuntimeError, ValueError) as error:
-            raise VolumeError(
-                f"{file} does not say where its slice lies; it is no slice of a volume."
-            ) from error
+            raise VolumeError(f"{file} does not say where its slice lies; it is no slice of a volume.") from error
     if np.ptp(orientations, axis=0).max() > SAME_ORIENTATION:
         raise VolumeError(f"The slices in {folder} lie in different orientations; give one stack of slices.")
     along = np.sort(np.array(positions) @ np.cross(orientations[0][:3], orientations[0][3:]))

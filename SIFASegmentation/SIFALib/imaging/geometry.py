@@ -71,9 +71,7 @@ class Geometry:
         """A SimpleITK image of this geometry over `array` [k, j, i]; without one, zeros of uint8."""
         image = sitk.GetImageFromArray(np.zeros(self.shape, np.uint8) if array is None else array)
         if image.GetSize() != tuple(self.size):
-            raise ValueError(
-                f"The array is of size {image.GetSize()}, the geometry of {tuple(self.size)} (i, j, k)."
-            )
+            raise ValueError(f"The array is of size {image.GetSize()}, the geometry of {tuple(self.size)} (i, j, k).")
         image.SetOrigin(self.origin)
         image.SetSpacing(self.spacing)
         image.SetDirection(self.direction)

@@ -63,16 +63,13 @@ def assd_per_structure(
     return {structure.id: assd_mm(a, b, spacing) for structure, (a, b) in zip(structures, pairs, strict=True)}
 
 
-def _masks(
-    prediction: Volume, truth: Volume, structures: Sequence[Structure]
-) -> list[tuple[np.ndarray, np.ndarray]]:
+def _masks(prediction: Volume, truth: Volume, structures: Sequence[Structure]) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each structure its two masks, unknown voxels taken out. ValueError if the grids differ."""
     same_size = prediction.geometry.size == truth.geometry.size
     if not same_size or np.abs(prediction.geometry.corners() - truth.geometry.corners()).max() > SAME_GRID_MM:
         grids = [f"size {g.size}, spacing {g.spacing} mm" for g in (prediction.geometry, truth.geometry)]
         raise ValueError(
-            f"{prediction.name} and {truth.name} lie on different grids ({grids[0]}; {grids[1]}); "
-            "resample one of them."
+            f"{prediction.name} and {truth.name} lie on different grids ({grids[0]}; {grids[1]}); resample one of them."
         )
     known = truth.array != UNKNOWN
     return [((prediction.array == s.value) & known, truth.array == s.value) for s in structures]

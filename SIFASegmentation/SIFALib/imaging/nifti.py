@@ -40,12 +40,10 @@ class _Layout:
 
 _LAYOUTS = {
     348: _Layout(
-        *(348, ("8h", 40), 70, 72, ("8f", 76), ("f", 108)),
-        *(("6f", 256), ("h", 252), ("12f", 280), ("h", 254)),
+        *(348, ("8h", 40), 70, 72, ("8f", 76), ("f", 108)), *(("6f", 256), ("h", 252), ("12f", 280), ("h", 254))
     ),
     540: _Layout(
-        *(540, ("8q", 16), 12, 14, ("8d", 104), ("q", 168)),
-        *(("6d", 352), ("i", 344), ("12d", 400), ("i", 348)),
+        *(540, ("8q", 16), 12, 14, ("8d", 104), ("q", 168)), *(("6d", 352), ("i", 344), ("12d", 400), ("i", 348))
     ),
 }
 
@@ -82,9 +80,7 @@ def check_nifti(path: Path, finite: bool = True) -> bool:
         else:
             length, bad = path.stat().st_size, 0
     except EOFError as error:
-        raise VolumeError(
-            f"{path} is damaged or cut off: voxels are missing at its end. Copy it again."
-        ) from error
+        raise VolumeError(f"{path} is damaged or cut off: voxels are missing at its end. Copy it again.") from error
     except zlib.error as error:
         raise VolumeError(f"{path} is damaged. Copy it again.") from error
     if length < voxels.end:
@@ -129,14 +125,10 @@ def _voxels(header: bytes, path: Path) -> _Voxels | None:
 
     count, *dims = field(*layout.dim)
     if not 1 <= count <= 7:
-        raise VolumeError(
-            f"{path} claims to have {count} dimensions, which cannot be; its header is damaged."
-        )
+        raise VolumeError(f"{path} claims to have {count} dimensions, which cannot be; its header is damaged.")
     dims = dims[:count]
     if min(dims) < 1:
-        raise VolumeError(
-            f"{path} claims to hold {tuple(dims)} voxels, which cannot be; its header is damaged."
-        )
+        raise VolumeError(f"{path} claims to hold {tuple(dims)} voxels, which cannot be; its header is damaged.")
     spacing = field(*layout.spacing)[1 : min(count, 3) + 1]
     if not all(math.isfinite(s) and s != 0 for s, n in zip(spacing, dims, strict=False) if n > 1):
         shown = ", ".join(f"{s:g}" for s in spacing)
@@ -145,9 +137,7 @@ def _voxels(header: bytes, path: Path) -> _Voxels | None:
     for code, place in ((layout.matrix_code, layout.matrix), (layout.turn_code, layout.turn)):
         if field(*code)[0] > 0:
             if not all(map(math.isfinite, field(*place))):
-                raise VolumeError(
-                    f"{path} has an origin or axes that are not numbers (NaN). Mend its header."
-                )
+                raise VolumeError(f"{path} has an origin or axes that are not numbers (NaN). Mend its header.")
             break
     (kind,), (bits,), (offset,) = field("h", layout.kind), field("h", layout.bits), field(*layout.offset)
     if not math.isfinite(offset) or offset < 0:

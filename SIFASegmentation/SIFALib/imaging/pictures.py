@@ -50,9 +50,7 @@ def write_png(image: np.ndarray, path: str | os.PathLike) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except RuntimeError as error:
-        raise OSError(
-            f"The picture {path} cannot be written; is the disk full or the folder protected?"
-        ) from error
+        raise OSError(f"The picture {path} cannot be written; is the disk full or the folder protected?") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -93,8 +91,7 @@ def _middle_slice(volume: Volume, labels: Volume, plane: Plane, size: int):
 
     def cut(label_map: Volume) -> np.ndarray:
         index = [
-            np.clip(np.rint(grid.positions(w)), 0, geometry.size[a] - 1).astype(int)
-            for w, a in enumerate(plane.axes)
+            np.clip(np.rint(grid.positions(w)), 0, geometry.size[a] - 1).astype(int) for w, a in enumerate(plane.axes)
         ]
         order = [2 - a for a in plane.axes]
         flat = label_map.array.transpose(order[2], order[1], order[0])[index[2][0]]

@@ -20,9 +20,7 @@ def read_file(path: Path) -> Volume:
     if not path.name.lower().endswith(SUFFIXES):
         if path.suffix.lower() in (".dcm", ".ima"):
             raise VolumeError(f"{path} is one DICOM file; give the folder that holds the whole series.")
-        raise VolumeError(
-            f"{path} is of no known kind; give {', '.join(SUFFIXES)} or a folder of DICOM files."
-        )
+        raise VolumeError(f"{path} is of no known kind; give {', '.join(SUFFIXES)} or a folder of DICOM files.")
     if path.stat().st_size == 0:
         raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
     check_nifti(path)

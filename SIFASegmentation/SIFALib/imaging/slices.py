@@ -138,12 +138,7 @@ class SliceGrid:
 
 
 def slice_grid(
-    geometry: Geometry,
-    plane: Plane,
-    box: np.ndarray,
-    spacing_mm: float,
-    slice_spacing_mm: float,
-    size: int = 0,
+    geometry: Geometry, plane: Plane, box: np.ndarray, spacing_mm: float, slice_spacing_mm: float, size: int = 0
 ) -> SliceGrid:
     """The grid over a box of volume indices, [2, 3] (low, high; i, j, k) in continuous indices.
 
@@ -166,9 +161,7 @@ def slice_grid(
     first = low + (stride - 1) / 2
     start[2] = first if plane.signs[2] > 0 else first + stride * (count[2] - 1)
     step[2] = plane.signs[2] * stride
-    return SliceGrid(
-        plane, (start[0], start[1], start[2]), (step[0], step[1], step[2]), (count[0], count[1], count[2])
-    )
+    return SliceGrid(plane, (start[0], start[1], start[2]), (step[0], step[1], step[2]), (count[0], count[1], count[2]))
 
 
 def whole_box(geometry: Geometry) -> np.ndarray:
@@ -211,9 +204,7 @@ def sample(volume: Volume, grid: SliceGrid) -> tuple[np.ndarray, np.ndarray]:
     if max(factors) > 1:
         block = sitk.BinShrink(block, factors)
     array = sitk.GetArrayFromImage(sitk.Cast(block, sitk.sitkFloat32))
-    for axis in sorted(
-        range(3), key=lambda a: len(positions[a]) / array.shape[2 - a]
-    ):  # shrinking axes first
+    for axis in sorted(range(3), key=lambda a: len(positions[a]) / array.shape[2 - a]):  # shrinking axes first
         array = interpolate(array, positions[axis], 2 - axis)
     order = [2 - grid.plane.axes[w] for w in (2, 1, 0)]
     columns, rows, slices = inside_of_axis

@@ -9,10 +9,7 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from ..support.errors import VolumeError
-from .checks import (
-    SUFFIXES,
-    reason_of,
-)
+from .checks import SUFFIXES, reason_of
 from .geometry import Volume
 
 

@@ -14,14 +14,5 @@ __all__ = ["NoHeartFound", "Options", "Result", "locate", "segment", "segment_st
 
 __getattr__ = face(
     __name__,
-    {
-        "segmentation": (
-            "Options",
-            "Result",
-            "locate",
-            "segment",
-            "segment_steps",
-        ),
-        "localisation": ("NoHeartFound",),
-    },
+    {"segmentation": ("Options", "Result", "locate", "segment", "segment_steps"), "localisation": ("NoHeartFound",)},
 )

@@ -47,9 +47,7 @@ FIT_SHAPES, UNSEEN_SHAPES = 60, 30  # phantoms
 SHAPE_MM = 5.0  # of the phantoms whose shapes are measured
 UNSEEN_SEED = 1_500_000  # of shapes: beyond training and its validation, before what benchmarks use
 SLICE_SEED = 77_001  # of the random slices
-SHOWN_PIXELS = (
-    400  # of the structures in a slice that is looked at; slices of the coarse pass mostly show less
-)
+SHOWN_PIXELS = 400  # of the structures in a slice that is looked at; slices of the coarse pass mostly show less
 CURVE_SEED = 1_600_000  # of the whole phantoms that the curve is made of
 CURVE_MM = 2.0
 NOISE = {"ct": 80.0, "mr": 80.0}  # standard deviation, HU or the phantom's units: of the noisy ones
@@ -110,9 +108,7 @@ def curve(package: store.ModelPackage, scans: int) -> DiceCurve:
     return DiceCurve(f"{len(pairs)} structures of {scans} phantoms", *_rounded(np.array([offset, slope])))
 
 
-def slice_features(
-    segmenter: Segmenter, crop: int, anatomies: Sequence[Anatomy], seed: int, count: int
-) -> np.ndarray:
+def slice_features(segmenter: Segmenter, crop: int, anatomies: Sequence[Anatomy], seed: int, count: int) -> np.ndarray:
     """`familiarity.features` of random training slices that show the heart, outlined by the network itself."""
     import torch
 
@@ -156,9 +152,7 @@ def reference_of(known: np.ndarray, unseen: np.ndarray, directions: int, margin:
     count = known.shape[1]
     directions = min(directions, count - 1)
     if len(known) <= directions + 1 or not len(unseen):
-        raise ValueError(
-            f"{len(known)} and {len(unseen)} examples are too few for a reference of {count} numbers."
-        )
+        raise ValueError(f"{len(known)} and {len(unseen)} examples are too few for a reference of {count} numbers.")
     scale = known.std(axis=0) + 1e-6
     z = (known - known.mean(axis=0)) / scale
     variances, axes = np.linalg.eigh(np.cov(z.T))
@@ -193,13 +187,9 @@ def _rounded(values: np.ndarray) -> tuple[float, ...]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="folder of a model package; its model.json is written anew")
-    parser.add_argument(
-        "--anatomies", type=Path, required=True, help="tissue maps that the model was trained on"
-    )
+    parser.add_argument("--anatomies", type=Path, required=True, help="tissue maps that the model was trained on")
     parser.add_argument("--unseen", type=Path, required=True, help="tissue maps that it was not trained on")
     parser.add_argument("--scans", type=int, default=12, help="whole phantoms that the curve is made of")
     arguments = parser.parse_args()

@@ -39,11 +39,7 @@ RULE = (
     "distance is undefined then; such scans are counted and left out of its mean. Mean and population standard "
     "deviation are over scans."
 )
-STATISTICS = {
-    "ct": "sifa_ct",
-    "ct-old": "sifa_ct_old",
-    "mr": "sifa_mr",
-}  # -> datasets.settings.NORMALISATIONS
+STATISTICS = {"ct": "sifa_ct", "ct-old": "sifa_ct_old", "mr": "sifa_mr"}  # -> datasets.settings.NORMALISATIONS
 _WORDS = re.compile(
     r"[_\-. ](?:image|img|scan|0000|labels?|labelmap|seg|segmentation|masks?|gt|manual)$", re.IGNORECASE
 )
@@ -125,9 +121,7 @@ def product(
         finding, _ = scans.examine(scan, "source", settings)
         problems += finding.problems
     if problems:
-        raise DataError(
-            " ".join(problems[:10]) + (f" And {len(problems) - 10} more." if problems[10:] else "")
-        )
+        raise DataError(" ".join(problems[:10]) + (f" And {len(problems) - 10} more." if problems[10:] else ""))
     cases = []
     for n, scan in enumerate(found):
         yield Progress(f"Segmenting {scan.name}", 0.1 + 0.9 * n / len(found))
@@ -136,9 +130,7 @@ def product(
             raise DataError(" ".join(finding.problems))  # it changed meanwhile
         truth = loaded.labels.array
         unknown = np.where(truth >= classes, UNKNOWN, truth).astype(np.uint8)
-        cases.append(
-            (yield from _judged(scan.name, loaded.image, unknown, segmenter, card, options, n, len(found)))
-        )
+        cases.append((yield from _judged(scan.name, loaded.image, unknown, segmenter, card, options, n, len(found))))
     return cases
 
 
@@ -196,12 +188,7 @@ def published(
 
 
 def compare(
-    name: str,
-    found: np.ndarray,
-    truth: np.ndarray,
-    card: ModelCard,
-    spacing_mm: Sequence[float] | None,
-    note: str = "",
+    name: str, found: np.ndarray, truth: np.ndarray, card: ModelCard, spacing_mm: Sequence[float] | None, note: str = ""
 ) -> Case:
     """Two label arrays [k, j, i] on one grid; `spacing_mm` (i, j, k), None if it is not known."""
     size = (found.shape[2], found.shape[1], found.shape[0])
@@ -211,10 +198,7 @@ def compare(
     in_mm = {}
     if spacing_mm is not None:
         known = truth != UNKNOWN
-        in_mm = {
-            s.id: metrics.assd_mm((found == s.value) & known, truth == s.value, spacing_mm)
-            for s in card.labels
-        }
+        in_mm = {s.id: metrics.assd_mm((found == s.value) & known, truth == s.value, spacing_mm) for s in card.labels}
     return Case(name, metrics.dice_per_structure(prediction, reference, card.labels), in_voxels, in_mm, note)
 
 

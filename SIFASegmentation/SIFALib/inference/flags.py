@@ -68,9 +68,7 @@ def flags(labels: Volume, structures: Sequence[Structure] = STRUCTURES) -> tuple
     """What speaks against a label map: missing structures, pieces, volumes that no adult heart has."""
     masks = (labels.array == s.value for s in structures)
     thin = _is_thin(labels.geometry, None)
-    found = [
-        _Extent.of(mask, _sizes_ml(mask, labels.geometry, thin), labels.geometry, None) for mask in masks
-    ]
+    found = [_Extent.of(mask, _sizes_ml(mask, labels.geometry, thin), labels.geometry, None) for mask in masks]
     return _flags(structures, found, thin)
 
 
@@ -129,9 +127,7 @@ class _Extent:
 
 def _flags(structures: Sequence[Structure], found: Sequence[_Extent], thin: bool) -> tuple[Flag, ...]:
     heart_cut = any(
-        e.cut and e.volume_ml <= PLAUSIBLE_ML[s.id][1]
-        for s, e in zip(structures, found, strict=True)
-        if s.id in HEART
+        e.cut and e.volume_ml <= PLAUSIBLE_ML[s.id][1] for s, e in zip(structures, found, strict=True) if s.id in HEART
     )
     partial = thin or heart_cut
     result: list[Flag] = []
@@ -171,9 +167,7 @@ def _of_volume(structure: Structure, extent: _Extent, thin: bool) -> list[Flag]:
         message = f"{what} more than the {high:.0f} ml that can be expected of an adult; check the outline."
         return [Flag(structure.id, "volume", message)]
     if extent.cut or (thin and ml < low):
-        message = (
-            f"{structure.name}: the edge of the scan cuts it off; {ml:.0f} ml is the volume of what is shown."
-        )
+        message = f"{structure.name}: the edge of the scan cuts it off; {ml:.0f} ml is the volume of what is shown."
         return [Flag(structure.id, "cut", message)]
     if ml < low:
         message = f"{what} less than the {low:.0f} ml that can be expected of an adult; check the outline."

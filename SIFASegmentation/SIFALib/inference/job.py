@@ -107,9 +107,7 @@ class Job:
             self._go_on_on_cpu(device, "even for one slice")
             return
         else:
-            raise MemoryError(
-                "Memory ran out on the CPU even for one slice; close other programs and try again."
-            )
+            raise MemoryError("Memory ran out on the CPU even for one slice; close other programs and try again.")
         self.notes.append(note)
         log.warning(note)
 
@@ -142,11 +140,7 @@ class Job:
         return {
             "sifa_version": __version__,
             "model": {"id": self.card.id, "version": self.card.version, "sha256": self.card.sha256},
-            "input": {
-                "name": self.volume.name,
-                "size": list(geometry.size),
-                "spacing_mm": list(geometry.spacing),
-            },
+            "input": {"name": self.volume.name, "size": list(geometry.size), "spacing_mm": list(geometry.spacing)},
             "device": str(self.engine.device),
             "precision": str(self.precision).removeprefix("torch."),
             "intensity": self.intensity.name,

@@ -102,9 +102,7 @@ def check(
     if reference is not None:
         measured = features(segmenter, images[chosen], labels[chosen] > 0)
         if len(measured):
-            ratios["network"] = (
-                float(np.median(distances(reference.network, measured))) / reference.network.limit
-            )
+            ratios["network"] = float(np.median(distances(reference.network, measured))) / reference.network.limit
         whole = not any(f.kind in ("cut", "empty") and f.structure_id in HEART for f in known)
         shape = places(labels, values, lps_of(grid, volume.geometry)) if whole and reference.places else None
         if shape is not None and reference.places:
@@ -162,9 +160,7 @@ def features(segmenter: Segmenter, images: np.ndarray, found: np.ndarray) -> np.
     return np.array(result).reshape(len(result), feature_count(segmenter.width))
 
 
-def places(
-    labels: np.ndarray, values: dict[str, int], to_lps: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray | None:
+def places(labels: np.ndarray, values: dict[str, int], to_lps: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
     """Directions (unit vectors in LPS) and logarithms of the volume ratios of PAIRS in a label array of 3 axes.
 
     values: label of each structure id. to_lps: continuous array indices [3] to mm. float64 [4 x pairs], less one: the

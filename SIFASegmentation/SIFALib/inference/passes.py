@@ -40,9 +40,7 @@ class Look:
         return images if self.gain == 1 else (images + 1) * np.float32(self.gain) - 1
 
 
-def look(
-    job: Job, stage: str, fusion: Fusion, grid: SliceGrid, images: np.ndarray
-) -> Generator[Progress, None, None]:
+def look(job: Job, stage: str, fusion: Fusion, grid: SliceGrid, images: np.ndarray) -> Generator[Progress, None, None]:
     """Add what the network says about normalised slices [slices, rows, columns] on `grid` to the fusion."""
     done, unit = 0, images[0].size / job.pre.crop**2
     while done < len(images):

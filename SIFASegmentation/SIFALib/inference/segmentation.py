@@ -44,20 +44,9 @@ if TYPE_CHECKING:
     from ..models.store import ModelCard
     from ..networks.segmenter import Segmenter
 
-__all__ = [
-    "LOCATE_MARGIN_MM",
-    "NoHeartFound",
-    "Options",
-    "Progress",
-    "Result",
-    "locate",
-    "segment",
-    "segment_steps",
-]
+__all__ = ["LOCATE_MARGIN_MM", "NoHeartFound", "Options", "Progress", "Result", "locate", "segment", "segment_steps"]
 
-CROSSING_STRIDE = (
-    2.0  # slices across the scan's own plane lie so many times further apart: measured, it costs nothing
-)
+CROSSING_STRIDE = 2.0  # slices across the scan's own plane lie so many times further apart: measured, it costs nothing
 STACK_ZOOMS = (0.85, 1.18)  # of two more looks at a stack of slices, which has no other planes
 SECOND_ZOOM, SECOND_SHIFT, SECOND_GAIN = 0.91, 4.0, 0.92  # shift: half of what the network reduces a slice by
 PASTE_COST = 0.02  # one native plane pasted back, in units of one slice through the network
@@ -104,9 +93,7 @@ def segment_steps(
     check(volume)
     structures = tuple(card.labels)
     wanted = (
-        structures
-        if options.structures is None
-        else tuple(structure_by_id(i, structures) for i in options.structures)
+        structures if options.structures is None else tuple(structure_by_id(i, structures) for i in options.structures)
     )
     job = Job(volume, segmenter, card, options)
     count = 1 if options.views == "one" else 3  # of looks
@@ -146,9 +133,7 @@ def segment_steps(
     report = job.report(fusion.grid)
     report["familiarity"] = familiar.measured
     report["notes"] += familiar.notes
-    report["volumes_ml"] = {
-        s.id: v for s, v in zip(wanted, quality.volumes_ml(result, wanted).values(), strict=True)
-    }
+    report["volumes_ml"] = {s.id: v for s, v in zip(wanted, quality.volumes_ml(result, wanted).values(), strict=True)}
     report["dice_calibrated"] = curve is not None
     report["expected_dice"] = {
         s.id: None if math.isnan(expected[s.value]) else round(expected[s.value], 3) for s in wanted
@@ -168,9 +153,7 @@ def segment_steps(
     )
 
 
-def locate(
-    volume: Volume, segmenter: Segmenter, card: ModelCard, options: Options = Options()
-) -> np.ndarray | None:
+def locate(volume: Volume, segmenter: Segmenter, card: ModelCard, options: Options = Options()) -> np.ndarray | None:
     """[2, 3] volume indices of the box around the heart, as `segment` would find it; None if there is no heart."""
     steps = find_heart(Job(volume, segmenter, card, options))
     while True:

@@ -35,9 +35,7 @@ def mass(probabilities: np.ndarray) -> np.ndarray:
     return probabilities.sum(axis=tuple(range(1, probabilities.ndim)), dtype=np.float64)
 
 
-def expected_dice(
-    probabilities: np.ndarray, total: np.ndarray, within: np.ndarray | None = None
-) -> dict[int, float]:
+def expected_dice(probabilities: np.ndarray, total: np.ndarray, within: np.ndarray | None = None) -> dict[int, float]:
     """Of each class 1, 2, ...: 2 sum(p over A) / (|A| + sum(p)), A: where it wins in probabilities [classes, ...].
 
     The Dice that A would have on average if the truth were drawn from p, up to the mean of a quotient taken as the
@@ -80,20 +78,14 @@ def dice_curve(expected: np.ndarray, dice: np.ndarray) -> tuple[float, float]:
     """
     x, y = logit(expected), np.asarray(dice, np.float64)
     if len(x) < 8:
-        raise ValueError(
-            f"{len(x)} structures are too few to say what Dice the model's certainty comes with."
-        )
+        raise ValueError(f"{len(x)} structures are too few to say what Dice the model's certainty comes with.")
     slope, offset = np.polyfit(x, logit(y), 1)
     for _ in range(50):
         said = 1 / (1 + np.exp(-(offset + slope * x)))
         steep = said * (1 - said)
         jacobian = np.stack([steep, steep * x], axis=1)
-        step = np.linalg.lstsq(jacobian.T @ jacobian + 1e-3 * np.eye(2), jacobian.T @ (y - said), rcond=None)[
-            0
-        ]
+        step = np.linalg.lstsq(jacobian.T @ jacobian + 1e-3 * np.eye(2), jacobian.T @ (y - said), rcond=None)[0]
         offset, slope = offset + step[0], slope + step[1]
     if not slope > 0:
-        raise ValueError(
-            "More certainty does not come with more Dice; the model's card stays without a curve."
-        )
+        raise ValueError("More certainty does not come with more Dice; the model's card stays without a curve.")
     return float(offset), float(slope)

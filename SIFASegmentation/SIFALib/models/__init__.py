@@ -10,27 +10,12 @@ if TYPE_CHECKING:
     from .card import ModelCard
     from .store import ModelPackage, ModelStore, default_store, read_package, verify, write_package
 
-__all__ = [
-    "ModelCard",
-    "ModelPackage",
-    "ModelStore",
-    "default_store",
-    "read_package",
-    "verify",
-    "write_package",
-]
+__all__ = ["ModelCard", "ModelPackage", "ModelStore", "default_store", "read_package", "verify", "write_package"]
 
 __getattr__ = face(
     __name__,
     {
         "card": ("ModelCard",),
-        "store": (
-            "ModelPackage",
-            "ModelStore",
-            "default_store",
-            "read_package",
-            "verify",
-            "write_package",
-        ),
+        "store": ("ModelPackage", "ModelStore", "default_store", "read_package", "verify", "write_package"),
     },
 )

@@ -66,9 +66,7 @@ def _copy_folder(source: Path, target: Path) -> None:
         if entry.name in CLUTTER:
             continue
         if entry.is_symlink() or not (entry.is_file() or entry.is_dir()):
-            raise ModelError(
-                f"{source} contains {shown(entry.name)}, a link or a device; a model holds files only."
-            )
+            raise ModelError(f"{source} contains {shown(entry.name)}, a link or a device; a model holds files only.")
         if entry.name not in LIMITS or entry.is_dir():
             raise ModelError(_foreign(source, entry.name))
         if entry.stat().st_size > LIMITS[entry.name]:
@@ -115,23 +113,17 @@ def _members(archive: zipfile.ZipFile, source: Path) -> Iterator[tuple[str, zipf
         name = info.orig_filename
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or set(name) & set("\\:\0") or not path.parts:
-            raise ModelError(
-                f"{source} contains the path {shown(name)}, which leads out of its folder; it is hostile."
-            )
+            raise ModelError(f"{source} contains the path {shown(name)}, which leads out of its folder; it is hostile.")
         if info.is_dir() or path.parts[0] == "__MACOSX" or path.name in CLUTTER:
             continue
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
-            raise ModelError(
-                f"{source} contains {shown(name)}, a link or a device; a model holds files only."
-            )
+            raise ModelError(f"{source} contains {shown(name)}, a link or a device; a model holds files only.")
         if path.name not in LIMITS or len(path.parts) > 2:
             raise ModelError(_foreign(source, name))
         if path.name in files:
             raise ModelError(f"{source} contains {path.name} twice; it is hostile or holds several models.")
         if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ModelError(
-                f"{source} is encrypted or compressed in an unusual way; zip the model's folder again."
-            )
+            raise ModelError(f"{source} is encrypted or compressed in an unusual way; zip the model's folder again.")
         if info.file_size > LIMITS[path.name]:
             raise ModelError(_too_large(f"{source}: {path.name}", LIMITS[path.name]))
         files[path.name] = info

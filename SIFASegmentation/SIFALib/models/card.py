@@ -28,9 +28,7 @@ MAX_WIDTH = 32  # twice the paper's; its weights take 220 MB
 
 _ID = "[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?"
 _NUMBER = r"(0|[1-9]\d{0,5})"
-_VERSION = re.compile(
-    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z-]{{1,20}}(?:\.[0-9A-Za-z-]{{1,20}}){{0,4}}))?"
-)
+_VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z-]{{1,20}}(?:\.[0-9A-Za-z-]{{1,20}}){{0,4}}))?")
 _NUMBERS = re.compile(r"(?<=\[)\n\s*-?\d[-+.\deE,\s]*(?=\])")  # of a list of numbers in JSON with line breaks
 
 
@@ -84,9 +82,7 @@ class Preprocessing:
         sides = 32 <= self.crop <= 1024 and self.crop % 8 == 0
         require(sides, "crop", self.crop, "must be a multiple of 8 from 32 to 1024")
         low, high = self.ct_window_hu
-        require(
-            -2000 <= low < high <= 10000, "ct_window_hu", [low, high], "must rise, within -2000 to 10000 HU"
-        )
+        require(-2000 <= low < high <= 10000, "ct_window_hu", [low, high], "must rise, within -2000 to 10000 HU")
         low, high = self.percentiles
         require(0 <= low < high <= 100, "percentiles", [low, high], "must rise, within 0 to 100")
         scores = list(self.zscore_range)
@@ -155,10 +151,7 @@ class Familiarity:
     def __post_init__(self) -> None:
         require(bool(self.made_of.strip()), "made_of", "", "must say something")
         require(
-            self.version == FAMILIARITY,
-            "version",
-            self.version,
-            f"must be {FAMILIARITY}; update SIFA, or leave it out",
+            self.version == FAMILIARITY, "version", self.version, f"must be {FAMILIARITY}; update SIFA, or leave it out"
         )
         if self.places is not None:
             count = len(self.places.mean)
@@ -212,31 +205,19 @@ class ModelCard:
         require(self.format == FORMAT, "format", self.format, f"must be {FORMAT}")
         rule = "must be 1 to 64 small letters, digits and hyphens, like sifa-phantom"
         require(bool(re.fullmatch(_ID, self.id)), "id", self.id, rule)
-        require(
-            bool(_VERSION.fullmatch(self.version)),
-            "version",
-            self.version,
-            "must be like 1.0.0 or 1.0.0-beta.1",
-        )
+        require(bool(_VERSION.fullmatch(self.version)), "version", self.version, "must be like 1.0.0 or 1.0.0-beta.1")
         digits = re.fullmatch("[0-9a-f]{64}", self.sha256)
         require(bool(digits), "sha256", self.sha256, "must be 64 hexadecimal digits")
         require(self.modality in MODALITIES, "modality", self.modality, f"must be {', '.join(MODALITIES)}")
         for field in ("name", "trained_on", "licence", "citation", "sifa_version"):
             require(bool(getattr(self, field).strip()), field, "", "must say something")
         require(_is_short_line(self.name), "name", self.name, "must be one line of at most 100 characters")
-        require(
-            _is_date(self.created), "created", self.created, "must be a date like 2026-11-23T14:00:00+00:00"
-        )
+        require(_is_date(self.created), "created", self.created, "must be a date like 2026-11-23T14:00:00+00:00")
         _check_labels(self.labels, self.architecture.classes)
         ids = [s.id for s in self.labels]
         for quality in self.quality:
             foreign = sorted(set(quality.values) - set(ids))
-            require(
-                not foreign,
-                "quality.values",
-                foreign,
-                f"must be of structures of this model ({', '.join(ids)})",
-            )
+            require(not foreign, "quality.values", foreign, f"must be of structures of this model ({', '.join(ids)})")
         if self.familiarity is not None:
             found, needed = len(self.familiarity.network.mean), feature_count(self.architecture.width)
             rule = f"must have {needed} numbers for a network of width {self.architecture.width}"
@@ -293,28 +274,13 @@ def version_key(version: str) -> tuple:
 
 def _check_labels(labels: tuple[Structure, ...], classes: int) -> None:
     values, expected = [s.value for s in labels], list(range(1, classes))
-    require(
-        values == expected,
-        "labels",
-        values,
-        f"must have the values {expected}, one for each class of the network",
-    )
+    require(values == expected, "labels", values, f"must have the values {expected}, one for each class of the network")
     ids = [s.id for s in labels]
     require(len({i.lower() for i in ids}) == len(ids), "labels", ids, "must have ids that differ")
     for s in labels:
-        require(
-            bool(re.fullmatch("[A-Za-z0-9_]{1,16}", s.id)),
-            "labels.id",
-            s.id,
-            "must be 1 to 16 letters and digits",
-        )
+        require(bool(re.fullmatch("[A-Za-z0-9_]{1,16}", s.id)), "labels.id", s.id, "must be 1 to 16 letters and digits")
         require(_is_short_line(s.name), "labels.name", s.name, "must be one line of at most 100 characters")
-        require(
-            all(0 <= c <= 255 for c in s.color),
-            "labels.color",
-            s.color,
-            "must be three numbers from 0 to 255",
-        )
+        require(all(0 <= c <= 255 for c in s.color), "labels.color", s.color, "must be three numbers from 0 to 255")
         for code in (s.category, s.type):
             # ^ and ~ divide the fields of Slicer's terminology entry, | divides the tags of a segment
             texts = [code.scheme, code.value, code.meaning]

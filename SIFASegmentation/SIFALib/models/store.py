@@ -75,9 +75,7 @@ def read_package(folder: str | os.PathLike) -> ModelPackage:
             text = file.read(LIMITS[CARD] + 1)
     except OSError as error:
         reason = (
-            "there is no model.json in it"
-            if not path.exists()
-            else f"model.json cannot be read ({error.strerror})"
+            "there is no model.json in it" if not path.exists() else f"model.json cannot be read ({error.strerror})"
         )
         raise ModelError(f"{folder} is no model: {reason}.") from error
     if len(text) > LIMITS[CARD]:
@@ -162,9 +160,7 @@ class ModelStore:
         packages = self.packages()
         if not packages:
             reasons = " ".join(b.reason for b in self.broken())
-            raise ModelError(
-                f"There is no model in {self.bundled} or {self.user}; import one. {reasons}".strip()
-            )
+            raise ModelError(f"There is no model in {self.bundled} or {self.user}; import one. {reasons}".strip())
         return packages[0]
 
     def is_bundled(self, package: ModelPackage) -> bool:
@@ -204,9 +200,7 @@ class ModelStore:
             return f"{key} is there already, in {other.folder}; delete that one first."
         if package.card.sha256 == other.card.sha256:
             return f"{key} comes with SIFA and is there already; nothing needs to be imported."
-        return (
-            f"{key} is the name of a model that comes with SIFA; this other one needs another id or version."
-        )
+        return f"{key} is the name of a model that comes with SIFA; this other one needs another id or version."
 
     def delete(self, package: ModelPackage | BrokenPackage) -> None:
         """Remove a model of the user folder. Raises ModelError for any other folder, NotWritable."""
@@ -215,9 +209,7 @@ class ModelStore:
                 f"{package.card.key} comes with SIFA and stays; only models that were imported can be deleted."
             )
         if package.folder.resolve().parent != self.user.resolve() or package.folder.is_symlink():
-            raise ModelError(
-                f"{package.folder} is not in {self.user}; only models that were imported can be deleted."
-            )
+            raise ModelError(f"{package.folder} is not in {self.user}; only models that were imported can be deleted.")
         if not any((package.folder / name).is_file() for name in (CARD, WEIGHTS)):
             raise ModelError(
                 f"{package.folder} is no model, neither {CARD} nor {WEIGHTS} is in it; if it is to go, delete it "
@@ -242,9 +234,7 @@ class ModelStore:
             os.replace(temporary, path)
         except OSError as error:
             why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
-            raise NotWritable(
-                f"{path} cannot be written ({why}); make room there, or choose another place."
-            ) from error
+            raise NotWritable(f"{path} cannot be written ({why}); make room there, or choose another place.") from error
         finally:
             with suppress(OSError):  # of a disk that lets nothing be done
                 temporary.unlink(missing_ok=True)
@@ -263,9 +253,7 @@ class ModelStore:
                     continue
                 other = found.setdefault(package.card.key, package)
                 if other is not package:
-                    broken.append(
-                        BrokenPackage(folder, f"{folder} is the same model as {other.folder}; delete one.")
-                    )
+                    broken.append(BrokenPackage(folder, f"{folder} is the same model as {other.folder}; delete one."))
             bundled_ids = bundled_ids or [p.card.id for p in found.values()]
         packages = sorted(found.values(), key=lambda p: version_key(p.card.version), reverse=True)
         packages.sort(key=lambda p: (p.card.id not in bundled_ids, p.card.id))

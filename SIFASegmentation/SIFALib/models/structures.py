@@ -58,11 +58,7 @@ class Structure:
 # CID 12305; no type modifier belongs to any of them, each is of one side already.
 STRUCTURES = (
     Structure(
-        1,
-        "MYO",
-        "Left ventricular myocardium",
-        (192, 104, 88),
-        Code("SCT", "49848007", "Left ventricle myocardium"),
+        1, "MYO", "Left ventricular myocardium", (192, 104, 88), Code("SCT", "49848007", "Left ventricle myocardium")
     ),
     Structure(2, "LA", "Left atrium", (84, 178, 120), Code("SCT", "82471001", "Left atrium")),
     Structure(3, "LV", "Left ventricle", (74, 122, 214), Code("SCT", "87878005", "Left ventricle")),
@@ -77,8 +73,7 @@ def structures_of(classes: int) -> tuple[Structure, ...]:
     tissue = Code("SCT", "85756007", "Body tissue structure")
     colours = [s.color for s in STRUCTURES]
     return tuple(
-        Structure(n, f"C{n}", f"Class {n}", colours[(n - 1) % len(colours)], tissue)
-        for n in range(1, classes)
+        Structure(n, f"C{n}", f"Class {n}", colours[(n - 1) % len(colours)], tissue) for n in range(1, classes)
     )
 
 

@@ -73,13 +73,9 @@ def read(path: Path, sha256: str, architecture: Architecture) -> dict[str, np.nd
     try:
         status = os.lstat(path)
         if not stat.S_ISREG(status.st_mode):
-            raise ModelError(
-                f"{path} is no ordinary file (a link or a device); a model holds its weights itself."
-            )
+            raise ModelError(f"{path} is no ordinary file (a link or a device); a model holds its weights itself.")
         if status.st_size > MAX_BYTES:
-            raise ModelError(
-                f"{path} has {status.st_size / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are allowed."
-            )
+            raise ModelError(f"{path} has {status.st_size / 1e6:.0f} MB; at most {MAX_BYTES / 1e6:.0f} MB are allowed.")
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
@@ -87,9 +83,7 @@ def read(path: Path, sha256: str, architecture: Architecture) -> dict[str, np.nd
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror or error}).") from error
     if data.startswith(PICKLES):
-        raise ModelError(
-            f"{path} is a pickled file, which could run any program; SIFA reads safetensors only."
-        )
+        raise ModelError(f"{path} is a pickled file, which could run any program; SIFA reads safetensors only.")
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise ModelError(
@@ -105,29 +99,19 @@ def decode(data: bytes, architecture: Architecture, source: str) -> dict[str, np
     expected = tensor_shapes(architecture)
     missing, extra = sorted(expected.keys() - header.keys()), sorted(header.keys() - expected.keys())
     if missing:
-        raise ModelError(
-            f"{source}: {len(missing)} of the network's tensors are missing, {missing[0]} for one."
-        )
+        raise ModelError(f"{source}: {len(missing)} of the network's tensors are missing, {missing[0]} for one.")
     if extra:
-        raise ModelError(
-            f"{source}: {len(extra)} tensors are not of this network, {shown(extra[0])} for one."
-        )
+        raise ModelError(f"{source}: {len(extra)} tensors are not of this network, {shown(extra[0])} for one.")
     tensors = {}
     for name, begin, end in _spans(header, len(data) - start, source):
         shape = tuple(header[name]["shape"])
         if shape != expected[name]:
-            raise ModelError(
-                f"{source}: {name} has the shape {list(shape)}, the network needs {list(expected[name])}."
-            )
+            raise ModelError(f"{source}: {name} has the shape {list(shape)}, the network needs {list(expected[name])}.")
         if end - begin != 2 * math.prod(shape):
-            raise ModelError(
-                f"{source}: {name} takes {end - begin} bytes, its shape needs {2 * math.prod(shape)}."
-            )
+            raise ModelError(f"{source}: {name} takes {end - begin} bytes, its shape needs {2 * math.prod(shape)}.")
         tensor = np.frombuffer(data, "<f2", math.prod(shape), start + begin).reshape(shape)
         if not np.isfinite(tensor).all():
-            raise ModelError(
-                f"{source}: {name} holds values that are not finite (NaN, infinite or too large)."
-            )
+            raise ModelError(f"{source}: {name} holds values that are not finite (NaN, infinite or too large).")
         if name.endswith("running_var") and tensor.min() < 0:
             raise ModelError(f"{source}: {name} holds a variance below 0.")
         tensors[name] = tensor
@@ -161,17 +145,13 @@ def _spans(header: dict[str, Any], size: int, source: str) -> list[tuple[str, in
         if not _counts(shape) or len(shape) > 4 or not _counts(offsets) or len(offsets) != 2:
             raise ModelError(f"{source}: the header's entry for {shown(name)} is malformed.")
         if entry["dtype"] != "F16":
-            raise ModelError(
-                f"{source}: {shown(name)} is of type {shown(entry['dtype'])}; weights are F16 (float16)."
-            )
+            raise ModelError(f"{source}: {shown(name)} is of type {shown(entry['dtype'])}; weights are F16 (float16).")
         spans.append((name, offsets[0], offsets[1]))
     spans.sort(key=lambda span: span[1:])
     position = 0
     for name, begin, end in spans:
         if begin != position or end < begin or end > size:
-            raise ModelError(
-                f"{source}: {shown(name)} lies outside of the file or over another tensor; it is damaged."
-            )
+            raise ModelError(f"{source}: {shown(name)} lies outside of the file or over another tensor; it is damaged.")
         position = end
     if position != size:
         raise ModelError(f"{source} holds {size - position} bytes that belong to no tensor.")

@@ -23,9 +23,7 @@ def to_tensor(array: np.ndarray) -> Tensor:
     """
     array = np.asarray(array)
     if array.dtype.name not in _EXCHANGED:
-        raise TypeError(
-            f"An array of type {array.dtype} cannot become a tensor; convert it, for example to float32."
-        )
+        raise TypeError(f"An array of type {array.dtype} cannot become a tensor; convert it, for example to float32.")
     in_place = (
         array.flags.writeable
         and array.dtype.isnative

@@ -92,14 +92,10 @@ class ConvNorm(nn.Module):
     here as ``unused_bias``, so that their checkpoints map one to one and the number of values agrees.
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, keep_rate: float, dilation: int = 1
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, keep_rate: float, dilation: int = 1) -> None:
         super().__init__()
         padding = dilation * (kernel // 2)
-        self.conv = winograd.Conv2d(
-            in_channels, out_channels, kernel, padding=padding, dilation=dilation, bias=False
-        )
+        self.conv = winograd.Conv2d(in_channels, out_channels, kernel, padding=padding, dilation=dilation, bias=False)
         if dilation > 1:
             self.unused_bias = nn.Parameter(torch.zeros(out_channels))
         self.dropout = nn.Dropout(1.0 - keep_rate)
@@ -218,9 +214,7 @@ class Segmenter(nn.Module):
         if width < 2 or width % 2:
             raise ValueError(f"The width of the network is {width}; it must be an even number of at least 2.")
         if classes < 2:
-            raise ValueError(
-                f"The network has {classes} classes; it needs the background and at least one more."
-            )
+            raise ValueError(f"The network has {classes} classes; it needs the background and at least one more.")
         settings = VARIANTS[variant]
         keep = settings.keep_rate if keep_rate is None else keep_rate
         if not 0.0 < keep <= 1.0:
@@ -231,9 +225,7 @@ class Segmenter(nn.Module):
         self.in_channels = settings.in_channels
         self.encoder = Encoder(self.in_channels, width, keep)
         self.segmentation_head = SegmentationHead(32 * width, classes, keep)
-        self.segmentation_head_ll = (
-            SegmentationHead(32 * width, classes, keep) if settings.deep_supervision else None
-        )
+        self.segmentation_head_ll = SegmentationHead(32 * width, classes, keep) if settings.deep_supervision else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits ``[N, classes, H, W]`` of the main head: the prediction."""
@@ -252,9 +244,7 @@ class Segmenter(nn.Module):
 def check_image_batch(x: Tensor, channels: int) -> None:
     """Raise ValueError unless ``x`` is ``[N, channels, H, W]`` with H and W multiples of 8."""
     if x.ndim != 4:
-        raise ValueError(
-            f"The network takes a batch of slices [N, {channels}, H, W] but got {list(x.shape)}."
-        )
+        raise ValueError(f"The network takes a batch of slices [N, {channels}, H, W] but got {list(x.shape)}.")
     if x.shape[1] != channels:
         raise ValueError(f"The network takes slices of {channels} channel(s) but got {x.shape[1]}.")
     height, width = x.shape[2:]

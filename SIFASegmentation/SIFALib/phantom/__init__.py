@@ -58,9 +58,7 @@ def appearance(tissues: Volume, seed: int, modality: Modality = "ct") -> Volume:
     return _paint(tissues, seed, modality)[0]
 
 
-def make(
-    seed: int, modality: Modality = "ct", spacing_mm: float = 1.5, systole: float | None = None
-) -> Phantom:
+def make(seed: int, modality: Modality = "ct", spacing_mm: float = 1.5, systole: float | None = None) -> Phantom:
     """The phantom with this seed, at a moment of the heart's cycle (0 end-diastole, 1 end-systole; None: its own).
 
     ValueError for an unknown modality, a spacing outside 0.5 to 10 mm or a moment outside of the cycle.
@@ -69,7 +67,5 @@ def make(
         raise ValueError(f"The phantom's modality must be 'ct' or 'mr'; '{modality}' was asked for.")
     tissue_map, description = anatomy(seed, spacing_mm, systole)
     image, settings = _paint(tissue_map, seed, modality)
-    labels = Volume(
-        tissues.LABEL_OF_TISSUE[tissue_map.array], tissue_map.geometry, f"{tissue_map.name} labels"
-    )
+    labels = Volume(tissues.LABEL_OF_TISSUE[tissue_map.array], tissue_map.geometry, f"{tissue_map.name} labels")
     return Phantom(image, labels, tissue_map, {**description, **settings})

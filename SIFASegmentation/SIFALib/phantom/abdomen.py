@@ -40,10 +40,7 @@ def paint_organs(
     bottom = np.array([0, 0, -sink])
 
     def organ(
-        centre: tuple[float, float, float],
-        radii: tuple[float, float, float],
-        tissue: Tissue,
-        gap: float = 3.0,
+        centre: tuple[float, float, float], radii: tuple[float, float, float], tissue: Tissue, gap: float = 3.0
     ) -> tuple[tuple[slice, slice, slice], np.ndarray]:
         c, r = np.array(centre) * n + bottom, np.array(radii) * n
         where = space.slices(c - r, c + r)

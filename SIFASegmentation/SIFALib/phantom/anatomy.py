@@ -30,9 +30,7 @@ SLAB_VOXELS = 600_000
 """The formulas run on slabs of about this many voxels, so that they stay in the processor's cache."""
 
 
-def anatomy(
-    seed: int, spacing_mm: float = 1.5, systole: float | None = None
-) -> tuple[Volume, dict[str, object]]:
+def anatomy(seed: int, spacing_mm: float = 1.5, systole: float | None = None) -> tuple[Volume, dict[str, object]]:
     """Tissue map (uint8, ids of `tissues.Tissue`) of the phantom with this seed, and what it is.
 
     systole: the moment of the heart's cycle, 0 (end-diastole) to 1 (end-systole); None: the person's own.
@@ -47,9 +45,7 @@ def anatomy(
     if int(seed) < 0:
         raise ValueError(f"The phantom's seed must be 0 or a positive whole number; {seed} was asked for.")
     if systole is not None and not 0 <= systole <= 1:
-        raise ValueError(
-            f"The moment of the heart's cycle must lie between 0 and 1; {systole} was asked for."
-        )
+        raise ValueError(f"The moment of the heart's cycle must lie between 0 and 1; {systole} was asked for.")
     person = draw_person(int(seed))
     if systole is not None:
         person = replace(person, systole=float(systole))
@@ -141,12 +137,7 @@ def slabs(shape: tuple[int, ...]) -> list[slice]:
 
 
 def paint_slab(
-    tissues: np.ndarray,
-    space: Space,
-    plan: Plan,
-    sizes: Sizes,
-    box: Slices | None = None,
-    fields: Fields | None = None,
+    tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes, box: Slices | None = None, fields: Fields | None = None
 ) -> np.ndarray:
     """The thorax in one slab of the grid: walls, lungs, abdomen, bones, vessels and airways of the mediastinum.
 

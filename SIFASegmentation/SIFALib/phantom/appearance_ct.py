@@ -111,9 +111,7 @@ def _vary(rng: np.random.Generator, image: np.ndarray, tissues: Volume, hu: np.n
     lung = labels == Tissue.LUNG
     depth = np.linspace(-1, 1, labels.shape[1], dtype=np.float32)[None, :, None]
     image += lung * depth * np.float32(rng.uniform(10, 60))  # lung is denser below (supine)
-    vessels = np.clip(
-        fine - np.float32(rng.uniform(1.7, 2.4)), 0, 0.5, out=fine
-    )  # too small for the tissue map
+    vessels = np.clip(fine - np.float32(rng.uniform(1.7, 2.4)), 0, 0.5, out=fine)  # too small for the tissue map
     vessels *= lung
     image += vessels * np.float32(0.8 * (hu[Tissue.LUNG_VESSEL] - hu[Tissue.LUNG]))
 
@@ -138,8 +136,6 @@ def _cut_field(rng: np.random.Generator, image: np.ndarray, tissues: Volume) -> 
         return None
     heart = LABEL_OF_TISSUE[tissues.array].any(axis=0)
     rows, columns = np.nonzero(heart)
-    middle = (
-        (float(rows.mean()), float(columns.mean())) if len(rows) else (image.shape[1] / 2, image.shape[2] / 2)
-    )
+    middle = (float(rows.mean()), float(columns.mean())) if len(rows) else (image.shape[1] / 2, image.shape[2] / 2)
     image[:, ~scan_effects.circle(image.shape, tissues.geometry.spacing[0], radius_mm, middle)] = -1024
     return radius_mm

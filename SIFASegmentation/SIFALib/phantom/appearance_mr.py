@@ -118,9 +118,7 @@ def _shade(rng: np.random.Generator, signal: np.ndarray, tissues: Volume, steady
     signal *= np.exp(bias, out=bias)
     if slab:
         count, mm = signal.shape[axis], tissues.geometry.spacing[0]
-        profile = scan_effects.slab_profile(
-            count, mm, rng.uniform(0, 40), rng.uniform(2, 10), rng.random() < 0.5
-        )
+        profile = scan_effects.slab_profile(count, mm, rng.uniform(0, 40), rng.uniform(2, 10), rng.random() < 0.5)
         shape = [1, 1, 1]
         shape[axis] = count
         signal *= profile.reshape(shape)

@@ -34,19 +34,13 @@ def left_atrium_body(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, 
     p, g = plan.person, sizes.la
     more = g - 1.0
     centre = plan.at(
-        -19 - 5 * more + p.whim("la x", 2.5),
-        18 - 4 * more + p.whim("la y", 1.5),
-        12 + 9 * more + p.whim("la z", 2.5),
+        -19 - 5 * more + p.whim("la x", 2.5), 18 - 4 * more + p.whim("la y", 1.5), 12 + 9 * more + p.whim("la z", 2.5)
     )
     shape = np.array([29 * g**1.1, 19.5 * g**0.85, 25 * g**1.05]) * plan.scale
     shape *= np.exp([p.whim("la width", 0.07), p.whim("la depth", 0.07), p.whim("la height", 0.08)])
     lean = p.whim("la lean", 0.12)
     axes = np.array(
-        [
-            plan.direction(1, 0.12, 0.1 + lean),
-            plan.direction(-0.12, 1, 0.15),
-            plan.direction(-0.1 - lean, -0.15, 1),
-        ]
+        [plan.direction(1, 0.12, 0.1 + lean), plan.direction(-0.12, 1, 0.15), plan.direction(-0.1 - lean, -0.15, 1)]
     )
     return centre, shape, axes
 
@@ -75,9 +69,7 @@ def pulmonary_veins(plan: Plan, sizes: Sizes) -> list[Vein]:
         start = centre + ((np.array(at) + spread) * radii) @ axes
         d = plan.direction(*(np.array(way) + spread))
         width = radius * k * float(np.exp(p.whim(f"{name} width", 0.14)))
-        bend = np.array(
-            [0.0, 3.0 + p.whim(f"{name} bend", 4.0), (5.0 + p.whim(f"{name} rise", 4.0)) * np.sign(way[2])]
-        )
+        bend = np.array([0.0, 3.0 + p.whim(f"{name} bend", 4.0), (5.0 + p.whim(f"{name} rise", 4.0)) * np.sign(way[2])])
         points = [
             start - VEIN_ROOT_MM * plan.scale * d,
             start + 8 * d,
@@ -114,10 +106,7 @@ def left_atrium(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     f["laa"] = np.minimum(
         tube(space, points, np.array([7.5, 8.0, 8.0, 4.5]) * a, 8),
         tube(
-            space,
-            np.array([points[1], lobe, lobe + plan.scale * np.array([4, -6, -4])]),
-            np.array([6, 6, 3.5]) * a,
-            8,
+            space, np.array([points[1], lobe, lobe + plan.scale * np.array([4, -6, -4])]), np.array([6, 6, 3.5]) * a, 8
         ),
     )
 
@@ -135,11 +124,8 @@ def right_atrium(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     k, more = sizes.ra * scale, sizes.ra - 1.0
     chamber = ellipsoid(
         space,
-        plan.at(
-            -47 - 4 * more + p.whim("ra x", 2), -9 - 3 * more + p.whim("ra y", 2), -4 + p.whim("ra z", 2.5)
-        ),
-        np.array([21 * k, 26 * k, 31 * k])
-        * np.exp([p.whim("ra width", 0.06), p.whim("ra depth", 0.06), 0.0]),
+        plan.at(-47 - 4 * more + p.whim("ra x", 2), -9 - 3 * more + p.whim("ra y", 2), -4 + p.whim("ra z", 2.5)),
+        np.array([21 * k, 26 * k, 31 * k]) * np.exp([p.whim("ra width", 0.06), p.whim("ra depth", 0.06), 0.0]),
         np.array([plan.direction(1, -0.25, 0), plan.direction(0.25, 1, 0), plan.direction(0, 0, 1)]),
     )
     ear = tube(
@@ -163,9 +149,7 @@ def right_atrium(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     wide = 1 + p.whim("ivc", 0.12) + 0.2 * max(more, 0.0)
     f["ivc"] = tube(
         space,
-        np.array(
-            [plan.at(-44, 2, -16), bottom, bottom + np.array([2, 6, -25]), bottom + np.array([4, 8, -60])]
-        ),
+        np.array([plan.at(-44, 2, -16), bottom, bottom + np.array([2, 6, -25]), bottom + np.array([4, 8, -60])]),
         np.array([13, 12.5, 12.0, 12.0]) * scale * min(wide, 1.5),
         12,
     )

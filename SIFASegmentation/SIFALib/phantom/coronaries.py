@@ -34,10 +34,7 @@ def coronaries(space: Space, plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.n
     first -= (first @ axis) * axis
     first /= np.linalg.norm(first)
     second = np.cross(axis, first)
-    ring = [
-        valve + 23 * k * (np.cos(t) * first + np.sin(t) * second)
-        for t in np.radians([-10, -50, -90, -130, -170])
-    ]
+    ring = [valve + 23 * k * (np.cos(t) * first + np.sin(t) * second) for t in np.radians([-10, -50, -90, -130, -170])]
     if ring[2][0] > valve[0]:  # the artery runs on the right side of the valve
         ring = [2 * (valve + (p - valve) @ first * first) - p for p in ring]
     right = [plan.at(-13, -22, 24), *ring]

@@ -138,9 +138,7 @@ def paint_descending_aorta(tissues: np.ndarray, space: Space, plan: Plan, sizes:
         block[vessel & ends & (shell < max(0.7, 0.6 * space.spacing)) & (zigzag < 0.17)] = Tissue.STENT
 
 
-def paint_devices(
-    tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes, rng: np.random.Generator
-) -> None:
+def paint_devices(tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes, rng: np.random.Generator) -> None:
     p = plan.person
     if p.dissection or p.stent:
         paint_descending_aorta(tissues, space, plan, sizes)

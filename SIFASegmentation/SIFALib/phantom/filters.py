@@ -28,9 +28,7 @@ def blur_along(array: np.ndarray, axes: tuple[int, ...], sigma: float) -> None:
             view[1:] -= step
 
 
-def correlated_noise(
-    rng: np.random.Generator, shape: tuple[int, ...], sigma: float, sharpness: float
-) -> np.ndarray:
+def correlated_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma: float, sharpness: float) -> np.ndarray:
     """Unit-variance noise with the spectrum of a reconstruction kernel: few low frequencies, cut at the top.
 
     sigma: voxels, the blur of the kernel; sharpness 0 (soft kernel) to 1 (low frequencies removed).

@@ -26,8 +26,7 @@ def aorta_course(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, int]
     points = np.array(
         [
             valve,
-            0.6 * (valve + plan.turn @ (plan.scale * np.array([-4, -3.5, 12.0])))
-            + 0.4 * plan.at(-11, -11, 26),
+            0.6 * (valve + plan.turn @ (plan.scale * np.array([-4, -3.5, 12.0]))) + 0.4 * plan.at(-11, -11, 26),
             plan.at(-16, -14.5, 40),
             plan.at(-20, -15, 54),
             [-9 * n + side, -11, top - 22],

@@ -30,9 +30,7 @@ def sac(f: Fields, p: Person) -> np.ndarray:
     field = smooth_min(ventricular, atrial, 16.0)
     field = smooth_min(field, np.minimum(f["ascending"], f["pa"] + 0.25 * np.maximum(f["pa"], 0)) - 1.5, 10.0)
     # Fat lies over the right ventricle and in the grooves, hardly on the left ventricle's side.
-    return field - np.float32(0.2 * p.epicardial_fat_mm) * (
-        1 + np.clip(f["septal"] * np.float32(1 / 30), -0.7, 1)
-    )
+    return field - np.float32(0.2 * p.epicardial_fat_mm) * (1 + np.clip(f["septal"] * np.float32(1 / 30), -0.7, 1))
 
 
 def fluid_depth(f: Fields, p: Person) -> np.ndarray:
@@ -41,9 +39,7 @@ def fluid_depth(f: Fields, p: Person) -> np.ndarray:
     return np.float32(p.effusion_mm) * (np.float32(0.65) + np.float32(0.35) * behind)
 
 
-def paint_heart(
-    tissues: np.ndarray, f: Fields, noise: Fields, plan: Plan, allowed: np.ndarray | None = None
-) -> None:
+def paint_heart(tissues: np.ndarray, f: Fields, noise: Fields, plan: Plan, allowed: np.ndarray | None = None) -> None:
     """Paints the heart over what is there, outermost first, so that blood always has a wall around it.
 
     tissues: uint8, changed in place. noise: `fine` and `coarse` smooth unit noise. allowed: where a heart may be at all
@@ -70,9 +66,7 @@ def paint_cover(tissues: np.ndarray, f: Fields, noise: Fields, plan: Plan) -> No
     inside = fat < 0.5
     for field, tissue in ((f["coronary"], Tissue.CORONARY_ARTERY), (f["sinus"], Tissue.CORONARY_VEIN)):
         tissues[(field < 0) & inside] = tissue
-    tissues[(f["coronary"] < 0) & inside & (noise["fine"] > 2.6 - 1.4 * p.calcification)] = (
-        Tissue.CALCIFICATION
-    )
+    tissues[(f["coronary"] < 0) & inside & (noise["fine"] > 2.6 - 1.4 * p.calcification)] = Tissue.CALCIFICATION
     tissues[np.minimum.reduce([f["la"], f["ra"], f["laa"]]) < 2.0] = Tissue.ATRIAL_WALL
     thick = p.rv_wall_mm >= THICK_RV_WALL_MM
     tissues[f["rv"] < p.rv_wall_mm] = Tissue.RV_HYPERTROPHY if thick else Tissue.RV_WALL

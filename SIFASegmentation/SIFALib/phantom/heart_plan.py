@@ -24,9 +24,7 @@ def frame(azimuth: float, declination: float, roll: float) -> np.ndarray:
     apex = np.array([np.cos(dec) * np.sin(az), -np.cos(dec) * np.cos(az), -np.sin(dec)])
     septal = np.array([-np.cos(az), -np.sin(az), 0.0])
     upper = np.cross(septal, apex)
-    return np.array(
-        [apex, np.cos(ro) * septal + np.sin(ro) * upper, np.cos(ro) * upper - np.sin(ro) * septal]
-    )
+    return np.array([apex, np.cos(ro) * septal + np.sin(ro) * upper, np.cos(ro) * upper - np.sin(ro) * septal])
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,7 @@ def right_ventricle(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
         (0.36 + p.whim("rv along", 0.025)) * plan.lv_length, aside, (-5 + p.whim("rv up", 3)) * plan.scale
     )
     radii = np.array([0.62 * plan.lv_length * min(k / plan.scale, 1.15) ** 0.5, 29 * k, 37 * k])
-    return centre, radii * np.exp(
-        [p.whim("rv length", 0.05), p.whim("rv width", 0.06), p.whim("rv height", 0.06)]
-    )
+    return centre, radii * np.exp([p.whim("rv length", 0.05), p.whim("rv width", 0.06), p.whim("rv height", 0.06)])
 
 
 def extremes(plan: Plan, sizes: Sizes, way: np.ndarray) -> np.ndarray:
@@ -66,9 +64,7 @@ def right_heart(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     rv = smooth_min(body, conus, 10.0)
     f["rv"] = np.maximum(rv, along(space, pulmonary, plan.direction(0.15, 0.45, 0.85)))
     across = plan.inside(0.6 * length, aside + 0.75 * radii[1], -0.35 * radii[2])
-    f["band"] = cone(
-        space, plan.inside(0.52 * length, 0.6 * aside, 0.1 * radii[2]), across, 2.6 * scale, 2.2 * scale
-    )
+    f["band"] = cone(space, plan.inside(0.52 * length, 0.6 * aside, 0.1 * radii[2]), across, 2.6 * scale, 2.2 * scale)
 
 
 def heart_fields(space: Space, plan: Plan, sizes: Sizes) -> Fields:

@@ -31,9 +31,7 @@ def root_direction(plan: Plan) -> np.ndarray:
     return plan.direction(-0.32, -0.3, 0.9)
 
 
-def wall_pattern(
-    plan: Plan, wall_mm: float, axial: np.ndarray, septal: np.ndarray, upper: np.ndarray
-) -> np.ndarray:
+def wall_pattern(plan: Plan, wall_mm: float, axial: np.ndarray, septal: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """Thickness of the muscle relative to `wall_mm`, minus one; the coordinates (mm) and the result are fields.
 
     Thickest at the basal septum, thinnest at the apex, uneven around the circumference by some tenths
@@ -47,14 +45,10 @@ def wall_pattern(
     apical = np.clip((axial / np.float32(length) - 0.6) / 0.4, 0, 1)
     reach = np.float32((0.6 if p.septum < THICK_SEPTUM else 0.9) * length)
     basal = np.clip(1 - np.square(axial / reach), 0, 1)
-    uneven = (
-        np.float32(p.whim("wall oval", 0.07)) * (2 * c * c - 1) + np.float32(p.whim("wall lean", 0.07)) * s
-    )
+    uneven = np.float32(p.whim("wall oval", 0.07)) * (2 * c * c - 1) + np.float32(p.whim("wall lean", 0.07)) * s
     uneven += np.float32(p.whim("wall diagonal", 0.06)) * (2 * s * c)
     toward = np.clip(septal / rho + np.float32(p.whim("septum turn", 0.3)) * upper / rho, -0.35, 1)
-    pattern = (
-        np.float32(p.septum) * basal * toward + np.float32(apical_change(plan, wall_mm)) * apical * apical
-    )
+    pattern = np.float32(p.septum) * basal * toward + np.float32(apical_change(plan, wall_mm)) * apical * apical
     return pattern + uneven * (1 - apical)
 
 
@@ -109,9 +103,7 @@ def mitral_valve(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     ring = 0.62 * r / (1 - 0.25 * p.systole) * (plan.scale * 25 / r) ** 0.4
     mitral = plan.inside(0, -0.24 * r, -0.17 * r)
     la_centre = plan.at(-19, 18, 12)
-    f["funnel"] = cone(
-        space, mitral - 3 * plan.axes[0], mitral + 0.75 * (la_centre - mitral), ring, ring * 1.15
-    )
+    f["funnel"] = cone(space, mitral - 3 * plan.axes[0], mitral + 0.75 * (la_centre - mitral), ring, ring * 1.15)
     f["orifice"] = np.maximum(
         cone(space, mitral - 4 * plan.axes[0], mitral + 4 * plan.axes[0], ring, ring) + 0.3, np.abs(axial) - 5
     )

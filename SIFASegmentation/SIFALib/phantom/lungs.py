@@ -42,9 +42,7 @@ def neck_vessels(space: Space, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
         ),
         tube(
             space,
-            np.array(
-                [[-26 * n, -6, 96 * n], [0, -22, 108 * n], [28 * n, -10, 122 * n], [42 * n, 0, 190 * n]]
-            ),
+            np.array([[-26 * n, -6, 96 * n], [0, -22, 108 * n], [28 * n, -10, 122 * n], [42 * n, 0, 190 * n]]),
             np.array([8, 6.5, 6.5, 6]) * n,
             8,
         ),

@@ -39,9 +39,7 @@ def paint_thymus(tissues: np.ndarray, space: Space, p: Person) -> None:
     _, depth, middle = chest_sizes(p)
     for name, side in (("right", -1.0), ("left", 1.0)):
         size = p.thymus * (1 + p.whim(f"thymus {name}", 0.2))
-        centre = np.array(
-            [side * 15 * size * n, middle - depth + 24 * n, (48 + p.whim("thymus height", 8)) * n]
-        )
+        centre = np.array([side * 15 * size * n, middle - depth + 24 * n, (48 + p.whim("thymus height", 8)) * n])
         radii = np.array([22 * size, 8 + 14 * size, 26 + 24 * size]) * n
         where = space.slices(centre - radii, centre + radii)
         block = tissues[where]
@@ -82,8 +80,7 @@ def paint_arms(tissues: np.ndarray, space: Space, p: Person) -> None:
         if not block.size:
             continue
         field = np.minimum(
-            cone(part, points[0], points[1], radius, 1.1 * radius),
-            cone(part, points[1], points[2], radius, radius),
+            cone(part, points[0], points[1], radius, 1.1 * radius), cone(part, points[1], points[2], radius, radius)
         )
         free = block == Tissue.AIR
         for inside, tissue in (
@@ -99,9 +96,7 @@ def paint_arms(tissues: np.ndarray, space: Space, p: Person) -> None:
 def paint_liver_vessels(tissues: np.ndarray, space: Space, p: Person, rng: np.random.Generator) -> None:
     """Veins of the liver, straight pieces that become thinner from its hilum outwards."""
     start = np.array([-12.0, 8.0, -95.0]) * p.size - np.array([0, 0, p.inspiration])
-    twigs = [
-        (start, np.array([-1.0, 0.0, 0.3]) + 0.7 * rng.standard_normal(3), 5.0 * p.size) for _ in range(6)
-    ]
+    twigs = [(start, np.array([-1.0, 0.0, 0.3]) + 0.7 * rng.standard_normal(3), 5.0 * p.size) for _ in range(6)]
     for _ in range(110):
         if not twigs:
             break

@@ -64,9 +64,7 @@ def streaks(
         window += profile[k][angle_index[part]] * fade[part]
 
 
-def circle(
-    shape: tuple[int, ...], spacing: float, radius_mm: float, middle: tuple[float, float]
-) -> np.ndarray:
+def circle(shape: tuple[int, ...], spacing: float, radius_mm: float, middle: tuple[float, float]) -> np.ndarray:
     """Bool [J, I]: what lies in a field of view of that radius about `middle` (row, column)."""
     y, x = np.ogrid[: shape[1], : shape[2]]
     return np.hypot(y - middle[0], x - middle[1]) * spacing <= radius_mm

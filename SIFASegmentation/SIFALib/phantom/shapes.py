@@ -58,12 +58,7 @@ class Space:
         start = (where[2].start, where[1].start, where[0].start)
         origin = tuple(o + (s or 0) * self.spacing for o, s in zip(self.origin, start, strict=True))
         return Space(
-            self.x[where],
-            self.y[where],
-            self.z[where],
-            (origin[0], origin[1], origin[2]),
-            self.spacing,
-            self.slack,
+            self.x[where], self.y[where], self.z[where], (origin[0], origin[1], origin[2]), self.spacing, self.slack
         )
 
     def flat(self, mask: np.ndarray) -> Space:
@@ -194,9 +189,7 @@ def curve(points: np.ndarray, radii: np.ndarray, pieces: int = 4) -> tuple[np.nd
     return stacked[:, :3], np.maximum(stacked[:, 3], 0.3)
 
 
-def tube(
-    space: Space, points: np.ndarray, radii: np.ndarray, reach: float = 6.0, pieces: int = 4
-) -> np.ndarray:
+def tube(space: Space, points: np.ndarray, radii: np.ndarray, reach: float = 6.0, pieces: int = 4) -> np.ndarray:
     """Field of a tube along the curve through `points`; right up to `reach` mm outside, FAR beyond."""
     field = np.full(space.shape, FAR, np.float32)
     centres, widths = curve(points, radii, pieces)

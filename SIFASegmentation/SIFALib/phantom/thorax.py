@@ -43,9 +43,7 @@ def paint_wall(tissues: np.ndarray, space: Space, p: Person) -> np.ndarray:
     apex_shift = (12 * rise**2 * p.size).astype(np.float32)[:, None, None]
     shoulders = np.clip((heights - 60) / 110, 0, 1).astype(np.float32)[:, None, None]
     y = space.y - np.float32(middle)
-    cavity = oval(
-        space.x, y - apex_shift, np.float32(width) * profile, np.float32(depth) * (0.25 + 0.75 * profile)
-    )
+    cavity = oval(space.x, y - apex_shift, np.float32(width) * profile, np.float32(depth) * (0.25 + 0.75 * profile))
     chest = oval(space.x, y, width * (1 + 0.12 * shoulders), np.float32(depth) * (1 - 0.06 * shoulders))
     back = np.clip(y / np.float32(depth), -1, 1)
     side = np.clip(np.abs(space.x) / np.float32(width), 0, 1)
@@ -55,9 +53,7 @@ def paint_wall(tissues: np.ndarray, space: Space, p: Person) -> np.ndarray:
     surface = chest - (muscle + fat)
     if p.female:
         for sign in (-1.0, 1.0):
-            centre = np.array(
-                [sign * 0.56 * width, middle - 0.86 * depth - p.muscle_mm - 0.25 * p.breast_mm, 0.0]
-            )
+            centre = np.array([sign * 0.56 * width, middle - 0.86 * depth - p.muscle_mm - 0.25 * p.breast_mm, 0.0])
             where = space.slices(centre - p.breast_mm * 1.4, centre + p.breast_mm * 1.4)
             part = space.part(where)
             if part.x.size == 0:
@@ -83,20 +79,13 @@ def paint_scapulae(
     """Shoulder blades: thin plates behind the upper ribs."""
     n = p.size
     across = np.abs(space.x) - np.float32(88 * n) - 0.25 * (space.z - np.float32(90 * n))
-    plate = (
-        (cavity > 13)
-        & (cavity < 19)
-        & (space.y > np.float32(middle + 0.15 * depth))
-        & (np.abs(across) < 32 * n)
-    )
+    plate = (cavity > 13) & (cavity < 19) & (space.y > np.float32(middle + 0.15 * depth)) & (np.abs(across) < 32 * n)
     plate &= (np.abs(space.z - np.float32(95 * n)) < 70 * n) & (tissues == Tissue.MUSCLE)
     tissues[plate] = Tissue.CORTICAL_BONE
     tissues[plate & (cavity > 14.6) & (cavity < 17.4) & (np.abs(across) > 12 * n)] = Tissue.MARROW
 
 
-def paint_ribs(
-    tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray, depth: float, middle: float
-) -> None:
+def paint_ribs(tissues: np.ndarray, space: Space, p: Person, cavity: np.ndarray, depth: float, middle: float) -> None:
     """Ribs fall from the spine to the front; in front of the mid-clavicular line they are cartilage."""
     layer = (cavity > 1.5) & (cavity < 9.5)
     flat = space.flat(layer)
@@ -142,9 +131,7 @@ def paint_spine(tissues: np.ndarray, space: Space, p: Person) -> None:
     block[(body < 1) & disc] = Tissue.DISC
     ring = np.hypot(x, y - 22 * n)
     arch = (ring < 14 * n) & (np.abs(offset) < 8 * n) & (body > 1)
-    spine = (
-        (np.abs(x) < 3.2 * n) & (y > 30 * n) & (y < 47 * n) & (np.abs(offset + (y - 30 * n) * 0.35) < 8 * n)
-    )
+    spine = (np.abs(x) < 3.2 * n) & (y > 30 * n) & (y < 47 * n) & (np.abs(offset + (y - 30 * n) * 0.35) < 8 * n)
     wings = (
         (np.abs(x) < 33 * n)
         & (np.abs(y - 24 * n - np.abs(x) * 0.25) < 5 * n)
@@ -154,11 +141,7 @@ def paint_spine(tissues: np.ndarray, space: Space, p: Person) -> None:
     bone = arch | spine | wings
     block[bone] = Tissue.CORTICAL_BONE
     marrow = bone & (
-        (
-            (np.abs(y - 24 * n - np.abs(x) * 0.25) < 3 * n)
-            & (np.abs(x) > 12 * n)
-            & (np.abs(offset - 2) < 4 * n)
-        )
+        ((np.abs(y - 24 * n - np.abs(x) * 0.25) < 3 * n) & (np.abs(x) > 12 * n) & (np.abs(offset - 2) < 4 * n))
         | ((np.abs(x) < 1.8 * n) & (y > 36 * n))
     )
     block[marrow] = Tissue.MARROW

@@ -157,13 +157,7 @@ BLOOD = (
     Tissue.AZYGOS_VEIN,
     Tissue.LIVER_VESSEL,
 )
-WALLS = (
-    Tissue.MYOCARDIUM,
-    Tissue.LV_PAPILLARY,
-    Tissue.RV_TRABECULA,
-    Tissue.RV_WALL,
-    Tissue.RV_HYPERTROPHY,
-)
+WALLS = (Tissue.MYOCARDIUM, Tissue.LV_PAPILLARY, Tissue.RV_TRABECULA, Tissue.RV_WALL, Tissue.RV_HYPERTROPHY)
 
 # What contrast medium adds, HU: (mean, spread between people) for left blood, right heart, superior and inferior vena
 # cava, lung vessels, heart muscle, liver, spleen, kidney, slow blood (false lumen), liver vessels. Arterial: as in coronary

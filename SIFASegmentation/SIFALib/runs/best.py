@@ -125,9 +125,7 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="numpy") as file:
             yield file
     except (SafetensorError, RecordError, OSError) as error:
-        raise RunError(
-            f"{path} cannot be read ({error}); delete it, and the run will choose anew."
-        ) from error
+        raise RunError(f"{path} cannot be read ({error}); delete it, and the run will choose anew.") from error
 
 
 def _tensors(file: Any) -> Iterator[tuple[str, np.ndarray]]:

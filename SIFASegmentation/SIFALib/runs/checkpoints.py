@@ -38,9 +38,7 @@ def save(folder: Path, iteration: int, content: dict[str, Any], keep: int) -> Pa
         try:
             torch.save({"format": FORMAT, "iteration": iteration, **content}, file)
         except RuntimeError as error:
-            if isinstance(
-                error.__context__, OSError
-            ):  # torch's zip writer stumbles over what the disk refused
+            if isinstance(error.__context__, OSError):  # torch's zip writer stumbles over what the disk refused
                 raise error.__context__ from None
             raise
     for old in _all(folder)[:-keep]:

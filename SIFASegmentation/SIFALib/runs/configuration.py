@@ -132,9 +132,7 @@ def read_run_file(text: str | bytes, source: str) -> RunFile:
     try:
         data = schema.parse(text, source)
         if isinstance(data, dict) and type(data.get("format")) is int and data["format"] > FORMAT:
-            raise RunError(
-                f"{source} is of format {data['format']}, this SIFA reads {FORMAT}; update SIFA to use it."
-            )
+            raise RunError(f"{source} is of format {data['format']}, this SIFA reads {FORMAT}; update SIFA to use it.")
         return schema.decode(RunFile, data)
     except RecordError as error:
         message = str(error)

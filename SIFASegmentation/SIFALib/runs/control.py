@@ -68,7 +68,5 @@ def _working(path: str | os.PathLike) -> RunFolder:
     if seen.problem:
         raise RunError(seen.problem)
     if seen.status is None or not seen.status.is_active():
-        raise RunError(
-            f"No process works on {path} (it is {seen.state}); `sifa train {path}` starts or resumes it."
-        )
+        raise RunError(f"No process works on {path} (it is {seen.state}); `sifa train {path}` starts or resumes it.")
     return seen.folder

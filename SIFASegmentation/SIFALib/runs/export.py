@@ -115,9 +115,7 @@ def _refuse_worse(folder: RunFolder, chosen: Chosen, start: Best | None) -> None
             why += f", and something speaks against it: {' '.join(judged.vetoes)}"
         else:
             why += "."
-        raise RunError(
-            f"{what} is worse than what it started from: it {why} Use --force to export it nevertheless."
-        )
+        raise RunError(f"{what} is worse than what it started from: it {why} Use --force to export it nevertheless.")
     if start is not None and chosen.iteration == 0:
         raise RunError(
             f"{folder.path} has found nothing better than its starting point, which scored {start.value:.3f}; use the "

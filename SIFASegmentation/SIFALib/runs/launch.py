@@ -28,11 +28,7 @@ _BREAKAWAY = 0x01000000  # CREATE_BREAKAWAY_FROM_JOB: a job would end us with th
 
 
 def start(
-    python: str,
-    module: str,
-    arguments: Sequence[str],
-    output: Path,
-    environment: Mapping[str, str] | None = None,
+    python: str, module: str, arguments: Sequence[str], output: Path, environment: Mapping[str, str] | None = None
 ) -> subprocess.Popen:
     """Start `python -m module arguments` with this library, what it prints going into the file `output`. OSError.
 

@@ -78,9 +78,7 @@ def _iterate(session: Session) -> str:
         if domains is None:
             return STOPPED
         if not c.iterations:
-            session.set_iterations(
-                of_whole_epochs(c, max(map(_fine_slices, (domains.source, domains.target))))
-            )
+            session.set_iterations(of_whole_epochs(c, max(map(_fine_slices, (domains.source, domains.target)))))
         c = session.configuration
         state = _resume(session, start_model)
         if c.compile:
@@ -112,9 +110,7 @@ def _due(state: adaptation.State, every: int) -> bool:
     return every > 0 and (state.iteration % every == 0 or state.iteration == state.iterations)
 
 
-def _batches(
-    session: Session, state: adaptation.State, domains: Domains
-) -> Iterator[tuple[datasets.Batch, float]]:
+def _batches(session: Session, state: adaptation.State, domains: Domains) -> Iterator[tuple[datasets.Batch, float]]:
     """What is left to do: batches on the device, and the seconds that each was waited for."""
     c, together = session.configuration, session.together
     left, share = (state.iteration, c.iterations), (together.rank, together.world)
@@ -153,9 +149,7 @@ def _prepared(session: Session, start_model: StartModel) -> Domains | None:
             if session.first:
                 _remember(session, end.value)
             return end.value
-        session.report(
-            message=f"{progress.stage} ({progress.fraction:.0%})", seconds_left=progress.seconds_left
-        )
+        session.report(message=f"{progress.stage} ({progress.fraction:.0%})", seconds_left=progress.seconds_left)
         if session.first and session.requests.asked() == STOP:  # the others stop when the first does
             return None
 

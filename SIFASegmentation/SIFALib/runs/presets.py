@@ -45,9 +45,7 @@ def configuration(
             source_normalisation or _statistics(source, "source"),
             target_normalisation or _statistics(target, "target"),
         )
-    data = dataclasses.replace(
-        data, source_normalisation=normalisations[0], target_normalisation=normalisations[1]
-    )
+    data = dataclasses.replace(data, source_normalisation=normalisations[0], target_normalisation=normalisations[1])
     made = Configuration(data, PRESETS[preset], name=preset)
     if preset not in PAPERS:
         return made

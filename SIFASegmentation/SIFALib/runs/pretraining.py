@@ -73,14 +73,7 @@ class Settings:
             raise ValueError(f"{self.anatomies} anatomies cannot be; give 1 to {TRAINING_SEEDS}.")
 
 
-FREE_TO_CHANGE = (
-    "iterations",
-    "threads",
-    "save_every",
-    "device",
-    "precision",
-    "workers",
-)  # when a training goes on
+FREE_TO_CHANGE = ("iterations", "threads", "save_every", "device", "precision", "workers")  # when a training goes on
 
 
 @dataclass
@@ -251,9 +244,7 @@ def train(settings: Settings, folder: Path) -> State:
     return state
 
 
-def write_model(
-    state: State, settings: Settings, dice: list[float], folder: Path, version: str
-) -> store.ModelPackage:
+def write_model(state: State, settings: Settings, dice: list[float], folder: Path, version: str) -> store.ModelPackage:
     """The averaged weights as a model package in `folder`; `dice` as from `validate`. Raises ModelError if it exists."""
     trained_on = (
         f"No patient: {state.iteration * settings.batch:,} random slices of {settings.anatomies} digital phantoms, "
@@ -309,9 +300,7 @@ def randomisation(text: str) -> Randomisation:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--version", default="0.1.0", help="of the model package")
     parser.add_argument(

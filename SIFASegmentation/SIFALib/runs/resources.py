@@ -20,11 +20,7 @@ from ..datasets.settings import PHANTOMS
 from .configuration import Configuration
 
 GIB = 1024**3
-_BASE, _PER_WIDTH2, _PER_IMAGE = (
-    0.5 * GIB,
-    0.0035 * GIB,
-    424.0,
-)  # bytes; per width^2; per width and pixel of a batch
+_BASE, _PER_WIDTH2, _PER_IMAGE = (0.5 * GIB, 0.0035 * GIB, 424.0)  # bytes; per width^2; per width and pixel of a batch
 _PARAMETERS_PER_WIDTH2 = 200_000  # of all networks together; a checkpoint holds each three times, float32
 _SPARE_DISK = 0.2 * GIB  # for logs, pictures, the exported model
 _PHANTOM_SLICES = 150  # of a whole phantom that is cut like a scan
@@ -55,10 +51,7 @@ class Needs:
 
     def sentence(self) -> str:
         parts = []
-        for what, need, free in (
-            ("memory", self.memory, self.memory_free),
-            ("disk", self.disk, self.disk_free),
-        ):
+        for what, need, free in (("memory", self.memory, self.memory_free), ("disk", self.disk, self.disk_free)):
             there = f" ({size(free)} free)" if free else ""
             parts.append(f"{size(need)} of {what}{there}")
         return f"Needs about {parts[0]} and {parts[1]}."

@@ -12,15 +12,7 @@ from pathlib import Path
 
 from ..support.errors import Damaged, RunError
 from ..support.files import sync_folder, write_text
-from .configuration import (
-    FREE_TO_CHANGE,
-    MAX_BYTES,
-    Configuration,
-    RunFile,
-    differences,
-    new_run_file,
-    read_run_file,
-)
+from .configuration import FREE_TO_CHANGE, MAX_BYTES, Configuration, RunFile, differences, new_run_file, read_run_file
 
 _SUBFOLDERS = ("checkpoints", "previews", "best")
 

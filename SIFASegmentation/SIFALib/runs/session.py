@@ -232,9 +232,7 @@ def opened(folder: RunFolder, run: RunFile, together: Together) -> Iterator[Sess
         done = checkpoints.newest(folder.checkpoints)
         event_log.cut(folder.events, -1 if done is None else done)
         session.events = stack.enter_context(event_log.EventLog(folder.events))
-        session.status = stack.enter_context(
-            status_file.Reporter(folder.status, _first_status(folder, run, done))
-        )
+        session.status = stack.enter_context(status_file.Reporter(folder.status, _first_status(folder, run, done)))
         session.board = Board(folder.path, run.configuration.tensorboard, done or 0)
         stack.callback(session.board.close)
         yield session

@@ -64,9 +64,7 @@ def main() -> int:
         answer = run(options.name, options.folder)
     except Exception as error:  # whatever it is, who asked shall know
         log.error("The errand failed:", exc_info=error)
-        known = (
-            isinstance(error, (ValueError, OSError, MemoryError)) or type(error).__name__ == "NoHeartFound"
-        )
+        known = isinstance(error, (ValueError, OSError, MemoryError)) or type(error).__name__ == "NoHeartFound"
         what = "" if known else f"Unexpected {type(error).__name__}: "
         answer = {"error": what + sentence(error)}
     write_text(options.folder / ANSWER, json.dumps(answer))

@@ -36,9 +36,7 @@ def held(folder: RunFolder) -> Iterator[None]:
         holder = read(folder.lock)
         if holder is not None and _is_working(holder, folder):
             where = "" if holder.host == me.host else f" on {holder.host}"
-            raise InUse(
-                f"{folder.path} is in use: process {holder.pid}{where} works on it. Stop it first, or wait."
-            )
+            raise InUse(f"{folder.path} is in use: process {holder.pid}{where} works on it. Stop it first, or wait.")
         write_text(folder.lock, json.dumps(dataclasses.asdict(me)) + "\n")
     try:
         yield

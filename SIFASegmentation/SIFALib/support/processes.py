@@ -90,9 +90,7 @@ def descendants(pid: int) -> list[int]:
 def _parents() -> Iterator[tuple[int, int]]:
     """Number of each process and of the one that started it."""
     if not Path("/proc/self/stat").exists():
-        answer = subprocess.run(
-            ["/bin/ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=False
-        )
+        answer = subprocess.run(["/bin/ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=False)
         pairs = (line.split() for line in answer.stdout.splitlines())
         yield from ((int(pid), int(parent)) for pid, parent in pairs)
         return

@@ -61,9 +61,7 @@ def decode(kind: Any, value: Any, where: str = "") -> Any:
     if origin is tuple and isinstance(value, list) and len(value) <= MAX_ITEMS:
         kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
         if len(kinds) == len(value):
-            return tuple(
-                decode(k, v, f"{where}[{n}]") for n, (k, v) in enumerate(zip(kinds, value, strict=True))
-            )
+            return tuple(decode(k, v, f"{where}[{n}]") for n, (k, v) in enumerate(zip(kinds, value, strict=True)))
     elif origin is dict and isinstance(value, dict):
         return {_text(k, where): decode(arguments[1], v, f"{where}.{shown(k)}") for k, v in value.items()}
     elif kind is float and type(value) in (int, float) and abs(value) < 1e300:
@@ -88,9 +86,7 @@ def _decode_record(kind: type, value: Any, where: str) -> Any:
     fields = {f.name: f for f in dataclasses.fields(kind)}
     unknown = sorted(value.keys() - fields.keys())
     if unknown:
-        raise RecordError(
-            f"{prefix}{ascii(unknown[0])[1:61].rstrip(chr(39))} is no key that this SIFA knows."
-        )
+        raise RecordError(f"{prefix}{ascii(unknown[0])[1:61].rstrip(chr(39))} is no key that this SIFA knows.")
     missing = [n for n, f in fields.items() if n not in value and _has_no_default(f)]
     if missing:
         raise RecordError(f"{prefix}{missing[0]} is missing.")

@@ -44,11 +44,7 @@ def domains_of(settings: DataSettings, cache: Path) -> Domains:
 
 
 def trained(
-    domains: Domains,
-    settings: DataSettings,
-    iterations: int,
-    weights: Mapping[str, Tensor] | None = None,
-    **method,
+    domains: Domains, settings: DataSettings, iterations: int, weights: Mapping[str, Tensor] | None = None, **method
 ) -> adaptation.State:
     rates = {"segmentation_rate": 1e-3, "adversarial_rate": 1e-3, "average_decay": 0.95}
     state = adaptation.start(Method(width=4, **rates, **method), 1, iterations, weights)

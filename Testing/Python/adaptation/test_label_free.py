@@ -63,9 +63,7 @@ def translation(images: Tensor) -> Tensor:
     return 1.6 * ((images + 0.8) / 1.6).clamp(min=0.0) ** 1.7 - 0.8
 
 
-DOMAINS = Domains(
-    scans(1, False), scans(2, False, count=2), scans(3, True, False), scans(4, True, False, 2), "", {}
-)
+DOMAINS = Domains(scans(1, False), scans(2, False, count=2), scans(3, True, False), scans(4, True, False, 2), "", {})
 
 
 class ByGrey(nn.Module):
@@ -194,9 +192,7 @@ def test_training_without_translation_is_judged_too(objective: str) -> None:
 
 
 def test_where_no_scan_was_kept_for_validation_the_others_judge() -> None:
-    none = Slices(
-        DOMAINS.source.images.only(np.zeros(0, int)), None, *[np.zeros(0, int)] * 3, (), np.zeros((0, 3))
-    )
+    none = Slices(DOMAINS.source.images.only(np.zeros(0, int)), None, *[np.zeros(0, int)] * 3, (), np.zeros((0, 3)))
     domains = dataclasses.replace(DOMAINS, source_validation=none, target_validation=none)
     assert label_free.score(state_of(ByGrey(TARGET_LEVELS)), domains, SETTINGS).parts["supervised"] > 0.95
     with pytest.raises(ValueError, match="labelled validation images"):
@@ -232,9 +228,7 @@ def test_judging_costs_at_most_five_passes_over_the_slices_of_a_domain(monkeypat
 
     monkeypatch.setattr(ByGrey, "forward", counted)
     state = state_of(ByGrey(TARGET_LEVELS))
-    label_free.score(
-        state, dataclasses.replace(DOMAINS, source_validation=scans(1, False, True, 20)), SETTINGS
-    )
+    label_free.score(state, dataclasses.replace(DOMAINS, source_validation=scans(1, False, True, 20)), SETTINGS)
     assert sum(seen) <= 5 * label_free.SLICES
     assert max(seen) <= label_free.BATCH
 
@@ -252,9 +246,7 @@ def test_hearts_as_the_source_has_them_are_plausible() -> None:
     assert KNOWN.present == (1, 2, 3, 4)
 
 
-def test_hearts_in_a_small_part_of_a_scan_are_plausible_and_nothing_is_asked_of_what_the_source_lacks() -> (
-    None
-):
+def test_hearts_in_a_small_part_of_a_scan_are_plausible_and_nothing_is_asked_of_what_the_source_lacks() -> None:
     assert plausibility.of_predictions(np.concatenate([hearts()] + [hearts() * 0] * 5), KNOWN) == []
     source = scans(1, False)
     assert source.labels is not None
@@ -271,10 +263,7 @@ def test_hearts_in_a_small_part_of_a_scan_are_plausible_and_nothing_is_asked_of_
         (lambda h: h * ((h != 4) | (np.indices(h.shape)[0] % 6 == 0)), "Ascending aorta makes up"),
         (lambda h: np.where(h == 0, 3, h), "Left ventricle makes up"),
         (lambda h: np.choose(h, [0, 1, 4, 3, 2]), "lies elsewhere among the structures"),
-        (
-            lambda h: np.where(np.indices(h.shape).sum(0) % 4 < 2, h * (np.indices(h.shape)[2] % 4 < 2), 0),
-            "in pieces",
-        ),
+        (lambda h: np.where(np.indices(h.shape).sum(0) % 4 < 2, h * (np.indices(h.shape)[2] % 4 < 2), 0), "in pieces"),
         (lambda h: np.where((h == 3) & (np.indices(h.shape)[0] % 6 > 0), 1, h), "Left ventricle makes up"),
     ],
 )
@@ -284,9 +273,7 @@ def test_what_cannot_be_is_vetoed_by_the_name_of_the_structure(change, sentence:
 
 
 def test_structures_that_fill_everything_are_vetoed() -> None:
-    big = (
-        hearts().repeat(3, axis=1).repeat(3, axis=2)[:, 64:128, 64:128]
-    )  # three times as large: 9 times the area
+    big = hearts().repeat(3, axis=1).repeat(3, axis=2)[:, 64:128, 64:128]  # three times as large: 9 times the area
     vetoes = plausibility.of_predictions(big, dataclasses.replace(KNOWN, largest=KNOWN.largest / 2))
     assert any("of the target's slices" in v for v in vetoes)
 

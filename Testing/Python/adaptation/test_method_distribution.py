@@ -28,8 +28,7 @@ STATISTICS = 1e-7  # largest |difference| / |averages| of batch normalisation af
 def trained(world: int, folder: Path, settings: dict) -> list[dict]:
     """What each of so many processes wrote."""
     commands = [
-        [sys.executable, str(WORKER), str(rank), str(world), str(folder), json.dumps(settings)]
-        for rank in range(world)
+        [sys.executable, str(WORKER), str(rank), str(world), str(folder), json.dumps(settings)] for rank in range(world)
     ]
     processes = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
@@ -72,9 +71,7 @@ def test_two_processes_have_the_gradients_and_losses_of_one(outcomes, variant, s
 
 
 @pytest.mark.parametrize(("variant", "schedule"), CASES)
-def test_two_processes_end_with_the_same_weights_and_those_are_the_weights_of_one(
-    outcomes, variant, schedule
-):
+def test_two_processes_end_with_the_same_weights_and_those_are_the_weights_of_one(outcomes, variant, schedule):
     alone, (first, second) = outcomes(variant, schedule)
     assert tiny_method.same(first["state"], second["state"])
     start = tiny_method.weights(

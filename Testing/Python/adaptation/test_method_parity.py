@@ -12,15 +12,10 @@ import pytest
 from golden import graph, method_parity, references
 from golden.references import Parts
 
-pytestmark = [
-    pytest.mark.usefixtures("one_thread"),
-    pytest.mark.timeout(1800),
-]  # a minute each on a free core
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.timeout(1800)]  # a minute each on a free core
 
 
-def off(
-    variant: str, beginnings: tuple[str, ...], computed: Iterable[tuple[str, Parts]]
-) -> list[references.Row]:
+def off(variant: str, beginnings: tuple[str, ...], computed: Iterable[tuple[str, Parts]]) -> list[references.Row]:
     """The items that deviate by more than is allowed; fails if there is nothing to compare."""
     kept = {k: v for k, v in references.subset(variant).items() if k[0].startswith(beginnings)}
     rows = list(references.compare(variant, computed, kept, method_parity.TOLERANCES))

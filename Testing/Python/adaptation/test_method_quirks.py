@@ -42,9 +42,7 @@ def test_one_step_counter_for_all_adversarial_updates_makes_later_updates_of_an_
         steps = first_step_in_rates(True, variant)
         for k, group in enumerate(ORDER + last, 1):
             correction = math.sqrt(1 - 0.999**k) / (1 - 0.5**k)  # of TensorFlow's Adam in its k-th step
-            expected = (
-                correction * 0.5 / math.sqrt(1 - 0.999)
-            )  # m and v after one gradient: g / 2, g^2 / 1000
+            expected = correction * 0.5 / math.sqrt(1 - 0.999)  # m and v after one gradient: g / 2, g^2 / 1000
             assert steps[group] == pytest.approx(expected, rel=2e-3), group
         assert steps["discriminator_source"] == pytest.approx(1.066, abs=1e-3)
 
@@ -89,9 +87,7 @@ def test_the_decay_is_the_gradient_of_the_loss_term_that_the_authors_add():
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_with_the_authors_quirks_the_history_has_no_effect_and_without_them_it_has(schedule):
     def after(history: int, quirks: bool) -> dict:
-        state = tiny_method.start(
-            **{**NO_CHANCE, "history": history}, schedule=schedule, authors_quirks=quirks
-        )
+        state = tiny_method.start(**{**NO_CHANCE, "history": history}, schedule=schedule, authors_quirks=quirks)
         for number in range(4):
             adaptation.step(state, tiny_method.batch(number))
         kept = {name: len(h.images) for name, h in state.histories.items()}

@@ -76,9 +76,7 @@ def test_every_ablation_can_be_resumed_too(objective):
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_the_same_seed_gives_the_same_numbers_whatever_was_drawn_before_and_another_seed_gives_others(
-    schedule,
-):
+def test_the_same_seed_gives_the_same_numbers_whatever_was_drawn_before_and_another_seed_gives_others(schedule):
     ends = []
     for seed, drawn in ((3, 0), (3, 5), (4, 0)):
         torch.manual_seed(drawn)
@@ -99,9 +97,7 @@ def test_a_step_leaves_the_random_numbers_of_others_alone():
 
 
 def test_two_iterations_on_the_same_batch_drop_different_activations():
-    state = tiny_method.start(
-        objective="source_only", keep_rate=0.5, segmentation_rate=1e-9, average_decay=0.0
-    )
+    state = tiny_method.start(objective="source_only", keep_rate=0.5, segmentation_rate=1e-9, average_decay=0.0)
     first, second = (adaptation.step(state, tiny_method.batch()) for _ in range(2))
     assert abs(first["segmentation"] - second["segmentation"]) > 1e-4
 

@@ -16,21 +16,12 @@ LIBRARY = Path(__file__).resolve().parents[3] / "SIFASegmentation"
 def test_the_presets_are_what_the_authors_code_runs_with():
     tmi, aaai = PRESETS["tmi2020"], PRESETS["aaai2019"]
     for preset in (tmi, aaai):
-        assert (preset.width, preset.classes, preset.objective, preset.schedule) == (
-            16,
-            5,
-            "full",
-            "faithful",
-        )
+        assert (preset.width, preset.classes, preset.objective, preset.schedule) == (16, 5, "full", "faithful")
         assert preset.authors_quirks
         assert preset.cycle_weight == 10.0
         assert preset.adversarial_rate == 2e-4 and not preset.adversarial_decay
         assert preset.decoder_keep_rate == 0.75
-        assert (preset.translation_weight, preset.prediction_weight, preset.auxiliary_weight) == (
-            0.1,
-            0.1,
-            0.1,
-        )
+        assert (preset.translation_weight, preset.prediction_weight, preset.auxiliary_weight) == (0.1, 0.1, 0.1)
         assert preset.weight_decay == 1e-4 and preset.clip == 0.0
     assert (tmi.variant, tmi.keep_rate, tmi.segmentation_rate) == ("tmi2020", 1.0, 2e-4)
     assert tmi.deep_supervision and not aaai.deep_supervision

@@ -67,9 +67,7 @@ def test_each_update_moves_its_own_weights_and_leaves_all_others_bit_for_bit(var
     assert tiny_method.same(parameters(state), start)  # nothing but the updates moves a weight
 
 
-@pytest.mark.parametrize(
-    ("objective", "unused"), [("source_only", "target"), ("target_supervised", "source")]
-)
+@pytest.mark.parametrize(("objective", "unused"), [("source_only", "target"), ("target_supervised", "source")])
 def test_the_two_bounds_never_look_at_the_other_domain(objective, unused):
     ends = []
     for other in (1, 2):
@@ -125,9 +123,7 @@ def test_the_faithful_schedule_moves_the_batch_statistics_as_often_as_the_author
         for name, module in state.segmenter.named_modules():
             if isinstance(module, BatchNorm):
                 module.register_forward_hook(
-                    lambda module, *_, seen=seen, name=name: seen.update(
-                        {name: seen.get(name, 0) + module.training}
-                    )
+                    lambda module, *_, seen=seen, name=name: seen.update({name: seen.get(name, 0) + module.training})
                 )
         adaptation.step(state, tiny_method.batch())
         deep = ("encoder.d", "encoder.c2", "encoder.c3")
@@ -141,12 +137,9 @@ def test_the_faithful_schedule_moves_the_batch_statistics_as_often_as_the_author
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize(
-    ("variant", "classes", "width", "size"),
-    [("tmi2020", 2, 4, (32, 48)), ("aaai2019", 8, 2, (40, 32))],
+    ("variant", "classes", "width", "size"), [("tmi2020", 2, 4, (32, 48)), ("aaai2019", 8, 2, (40, 32))]
 )
-def test_any_number_of_classes_any_width_and_any_sides_of_multiples_of_8(
-    variant, classes, width, size, schedule
-):
+def test_any_number_of_classes_any_width_and_any_sides_of_multiples_of_8(variant, classes, width, size, schedule):
     state = tiny_method.start(variant=variant, classes=classes, width=width, schedule=schedule)
     given = tiny_method.batch(count=3, classes=classes, size=size)
     assert all(math.isfinite(v) for v in adaptation.step(state, given).values())
@@ -192,9 +185,7 @@ def test_a_loss_that_is_no_number_stops_with_a_sentence(schedule):
     adaptation.step(state, tiny_method.batch())
     given = tiny_method.batch()
     given.source[0, 0, 3, 3] = math.nan
-    with pytest.raises(
-        FloatingPointError, match=r"In iteration 2 the loss .* is not a finite number; lower the"
-    ):
+    with pytest.raises(FloatingPointError, match=r"In iteration 2 the loss .* is not a finite number; lower the"):
         adaptation.step(state, given)
 
 

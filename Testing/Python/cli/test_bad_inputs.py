@@ -44,9 +44,7 @@ def nifti_with(path: Path, **fields: bytes) -> None:
 
 def metaimage(path: Path, spacing: str = "1 1 1", size: str = "40 40 20") -> None:
     header = f"ObjectType = Image\nNDims = 3\nDimSize = {size}\nElementSpacing = {spacing}\n"
-    path.write_bytes(
-        f"{header}ElementType = MET_SHORT\nElementDataFile = LOCAL\n".encode() + scan().tobytes()
-    )
+    path.write_bytes(f"{header}ElementType = MET_SHORT\nElementDataFile = LOCAL\n".encode() + scan().tobytes())
 
 
 def cut(path: Path, part: float) -> None:
@@ -67,9 +65,7 @@ def bad(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("bad")
 
     def write(name: str, array: np.ndarray, vector: bool = False) -> Path:
-        sitk.WriteImage(
-            sitk.GetImageFromArray(array, isVector=vector) if vector else image(array), str(folder / name)
-        )
+        sitk.WriteImage(sitk.GetImageFromArray(array, isVector=vector) if vector else image(array), str(folder / name))
         return folder / name
 
     write("sound.nii.gz", scan())
@@ -104,9 +100,7 @@ def bad(tmp_path_factory) -> Path:
         nifti_with(folder / f"{count} dimensions.nii", at40=struct.pack("<h", count))
     nifti_with(folder / "nan matrix.nii", at280=struct.pack("<f", float("nan")))
     nifti_with(folder / "nan origin.nii", at254=struct.pack("<h", 0), at268=struct.pack("<f", float("nan")))
-    nifti_with(
-        folder / "sheared.nii", at252=struct.pack("<h", 0), at280=struct.pack("<8f", 4, 2, 0, 0, 0, 4, 0, 0)
-    )
+    nifti_with(folder / "sheared.nii", at252=struct.pack("<h", 0), at280=struct.pack("<8f", 4, 2, 0, 0, 0, 4, 0, 0))
     metaimage(folder / "nan spacing.mha", spacing="nan 1 1")
     metaimage(folder / "singular.mha", spacing="1 1 1\nTransformMatrix = 1 0 0 1 0 0 0 0 1")
     header = "NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 40 40 20\nendian: little\n"
@@ -173,50 +167,23 @@ def refused(capsys, folder: Path, code: int, sentence: str, *arguments: object) 
         ("rgb.nrrd", "rgb.nrrd has 3 values a voxel (a colour or vector image); a grey image is needed."),
         ("2d.nrrd", "2d.nrrd has 2 dimensions; a volume with three is needed."),
         ("nan.nrrd", "/nan.nrrd holds 2 voxels that are not numbers (NaN or infinite); replace them first."),
-        (
-            "nan.nii.gz",
-            "nan.nii.gz holds 2 voxels that are not numbers (NaN or infinite); replace them first.",
-        ),
+        ("nan.nii.gz", "nan.nii.gz holds 2 voxels that are not numbers (NaN or infinite); replace them first."),
         ("nan.nii", "nan.nii holds 2 voxels that are not numbers (NaN or infinite); replace them first."),
-        (
-            "constant.nii.gz",
-            "/constant.nii.gz is constant (every voxel is 7); there is nothing to see in it.",
-        ),
+        ("constant.nii.gz", "/constant.nii.gz is constant (every voxel is 7); there is nothing to see in it."),
         ("tiny.nii.gz", "/tiny.nii.gz is only (6, 5, 4) voxels large; a heart cannot be told in it."),
         ("zero spacing.nii", "zero spacing.nii has the voxel spacing 0, 4, 4 mm; it must be above 0."),
         ("nan spacing.nii", "nan spacing.nii has the voxel spacing 4, nan, 4 mm"),
-        (
-            "zero spacing.mha",
-            "zero spacing.mha has the voxel spacing 0, 1, 1 mm; it must be above 0. Mend its header.",
-        ),
+        ("zero spacing.mha", "zero spacing.mha has the voxel spacing 0, 1, 1 mm; it must be above 0. Mend its header."),
         ("nan spacing.mha", "nan spacing.mha has the voxel spacing 0, 0, 0 mm; it must be above 0."),
-        (
-            "singular.mha",
-            "singular.mha has axes that do not span space (direction 1, 1, 0, 0, 0, 0, 0, 0, 1).",
-        ),
+        ("singular.mha", "singular.mha has axes that do not span space (direction 1, 1, 0, 0, 0, 0, 0, 0, 1)."),
         ("sheared.nii", "sheared.nii has axes that are not at right angles to each other"),
-        (
-            "nan matrix.nii",
-            "nan matrix.nii has an origin or axes that are not numbers (NaN). Mend its header.",
-        ),
-        (
-            "nan origin.nii",
-            "nan origin.nii has an origin or axes that are not numbers (NaN). Mend its header.",
-        ),
-        (
-            "nan origin.nrrd",
-            "nan origin.nrrd has an origin or axes that are not numbers (NaN or infinite). Mend",
-        ),
+        ("nan matrix.nii", "nan matrix.nii has an origin or axes that are not numbers (NaN). Mend its header."),
+        ("nan origin.nii", "nan origin.nii has an origin or axes that are not numbers (NaN). Mend its header."),
+        ("nan origin.nrrd", "nan origin.nrrd has an origin or axes that are not numbers (NaN or infinite). Mend"),
         ("no voxels.mhd", "gone.raw, which does not exist; copy it there, too."),
         ("negative size.nii", "negative size.nii claims to hold (40, 40, -5) voxels, which cannot be"),
-        (
-            "negative offset.nii",
-            "negative offset.nii claims that its voxels begin at byte -1000, which cannot be",
-        ),
-        (
-            "infinite offset.nii",
-            "infinite offset.nii claims that its voxels begin at byte inf, which cannot be",
-        ),
+        ("negative offset.nii", "negative offset.nii claims that its voxels begin at byte -1000, which cannot be"),
+        ("infinite offset.nii", "infinite offset.nii claims that its voxels begin at byte inf, which cannot be"),
         ("nan offset.nii", "nan offset.nii claims that its voxels begin at byte nan, which cannot be"),
         ("0 dimensions.nii", "0 dimensions.nii claims to have 0 dimensions, which cannot be"),
         ("9 dimensions.nii", "9 dimensions.nii claims to have 9 dimensions, which cannot be"),
@@ -284,17 +251,7 @@ def test_the_input_is_never_written_over(bad, model, capsys):
     link = bad.parent / "link.nii.gz"
     link.symlink_to(sound)
     for output in (sound, bad / "no files" / ".." / "sound.nii.gz", link):
-        refused(
-            capsys,
-            bad,
-            2,
-            "is the input, which is never written over",
-            "segment",
-            sound,
-            output,
-            "--model",
-            model,
-        )
+        refused(capsys, bad, 2, "is the input, which is never written over", "segment", sound, output, "--model", model)
     other = ["segment", sound, bad / "out.seg.nrrd", "--model", model, "--probabilities", sound]
     refused(capsys, bad, 2, "--probabilities", *other)
 
@@ -306,9 +263,7 @@ def test_two_outputs_in_one_file_are_refused(bad, model, capsys):
 
 def test_an_output_in_a_folder_that_does_not_exist_is_refused_with_code_6(bad, model, capsys):
     command = ["segment", bad / "sound.nii.gz"]
-    refused(
-        capsys, bad, 6, "does not exist; make it first.", *command, bad / "no" / "o.nii.gz", "--model", model
-    )
+    refused(capsys, bad, 6, "does not exist; make it first.", *command, bad / "no" / "o.nii.gz", "--model", model)
     inside_a_file = bad / "photo.jpg" / "o.nii.gz"
     refused(capsys, bad, 6, "does not exist; make it first.", *command, inside_a_file, "--model", model)
     report = ["--report", bad / "no" / "report.json"]
@@ -342,9 +297,7 @@ def test_a_full_disk_is_told_with_code_6_and_leaves_nothing(bad, model, capsys, 
 
 def test_a_model_that_is_not_there_is_refused_with_code_4(bad, tmp_path, capsys):
     command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--models-folder", tmp_path]
-    refused(
-        capsys, bad, 4, "There is no model 'heart-o-matic'. There are:", *command, "--model", "heart-o-matic"
-    )
+    refused(capsys, bad, 4, "There is no model 'heart-o-matic'. There are:", *command, "--model", "heart-o-matic")
     refused(capsys, bad, 4, "there is no model.json in it", *command, "--model", bad)
 
 
@@ -434,9 +387,7 @@ def test_a_phantom_that_cannot_be_is_refused(tmp_path, capsys, monkeypatch, opti
         (["delete"], 2, "the following arguments are required"),
     ],
 )
-def test_a_models_command_that_cannot_be_is_refused(
-    bad, tmp_path, capsys, monkeypatch, arguments, code, sentence
-):
+def test_a_models_command_that_cannot_be_is_refused(bad, tmp_path, capsys, monkeypatch, arguments, code, sentence):
     tiny_models.write(tmp_path / "tiny-1.0.0")
     monkeypatch.chdir(bad)
     place = ["--models-folder", tmp_path]

@@ -55,9 +55,7 @@ def same_grid(path: Path) -> bool:
 
 
 def test_a_scan_becomes_a_segmentation_on_its_own_grid_with_volumes_and_flags(sifa, case, tmp_path):
-    code, printed, progress = sifa(
-        "segment", case / "scan.nrrd", tmp_path / "out.seg.nrrd", "--model", "tiny"
-    )
+    code, printed, progress = sifa("segment", case / "scan.nrrd", tmp_path / "out.seg.nrrd", "--model", "tiny")
     assert code == 0
     assert same_grid(tmp_path / "out.seg.nrrd")
     labels, structures = read_seg_nrrd(tmp_path / "out.seg.nrrd")
@@ -78,12 +76,7 @@ def test_every_further_output_is_written_when_asked(sifa, case, tmp_path):
     }
     options = [text for pair in outputs.items() for text in pair]
     assert sifa("segment", case / "scan.nrrd", tmp_path / "labels.nrrd", *options)[0] == 0
-    assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "labels.nrrd",
-        "p.nii.gz",
-        "picture.png",
-        "report.json",
-    ]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["labels.nrrd", "p.nii.gz", "picture.png", "report.json"]
     labels = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "labels.nrrd")))
     frames = sitk.GetArrayFromImage(sitk.ReadImage(str(outputs["--probabilities"])))
     assert frames.shape == (4, *labels.shape) and frames.dtype == np.float32
@@ -225,12 +218,7 @@ def test_the_life_of_a_model_from_import_to_deletion(sifa, tmp_path, monkeypatch
     printed = sifa("models", "list")[1]
     assert any(line.split()[:3] == ["tiny@1.2.0", "CT/MR", "own"] for line in printed.splitlines())
     shown = sifa("models", "show", "tiny")[1]
-    for text in (
-        "tiny@1.2.0, Tiny model",
-        "3 LV (Left ventricle)",
-        "Nothing: random weights",
-        "LV 0.100 on random",
-    ):
+    for text in ("tiny@1.2.0, Tiny model", "3 LV (Left ventricle)", "Nothing: random weights", "LV 0.100 on random"):
         assert text in shown
     assert sifa("models", "verify", "tiny") == (0, "tiny@1.2.0 is sound.\n", "")
     assert sifa("models", "export", "tiny", tmp_path / "tiny.zip")[0] == 0
@@ -245,10 +233,7 @@ def test_broken_models_are_listed_with_the_reason_verified_as_such_and_deleted(s
     package.weights.write_bytes(package.weights.read_bytes()[:-1])
     (tmp_path / "rubbish").mkdir()
     code, printed, _ = sifa("models", "list")
-    assert (
-        code == 0
-        and f"Broken: {tmp_path / 'rubbish'} is no model: there is no model.json in it.\n" in printed
-    )
+    assert code == 0 and f"Broken: {tmp_path / 'rubbish'} is no model: there is no model.json in it.\n" in printed
     code, _, complaint = sifa("models", "verify", "tiny")
     assert code == 4 and "does not belong to its model card" in complaint
     code, _, complaint = sifa("models", "verify")
@@ -323,9 +308,7 @@ def test_the_help_says_what_changes_labels_and_how_grey_values_are_read(capsys):
         with pytest.raises(SystemExit):
             main([command, "--help"])
         texts[command] = " ".join(capsys.readouterr().out.split())
-    assert (
-        "on the CPU it changes not a single label, on a GPU at most what rounding decides" in texts["segment"]
-    )
+    assert "on the CPU it changes not a single label, on a GPU at most what rounding decides" in texts["segment"]
     assert "ct by the model's fixed window of Hounsfield units (HU), mr by percentiles" in texts["segment"]
     assert f"auto takes ct where there is lung or air below {AIR_HU:.0f} HU, else mr" in texts["segment"]
     assert "below 1000: the model may have seen it (default: 1000)" in texts["phantom"]

@@ -53,12 +53,7 @@ print((peak() - before) / (4 * image.GetNumberOfPixels()))
 
 def test_joining_the_probabilities_takes_the_memory_of_the_joined_image_and_no_copy_more():
     printed = subprocess.run(
-        [sys.executable, "-c", MEMORY],
-        cwd=LIBRARY,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=True,
+        [sys.executable, "-c", MEMORY], cwd=LIBRARY, capture_output=True, text=True, encoding="utf-8", check=True
     ).stdout
     assert 0.5 < float(printed) < 1.25
 
@@ -74,9 +69,7 @@ def test_ctrl_c_ends_with_130_and_leaves_nothing_half_written(case, tmp_path):
     )
     sitk.WriteImage(big, str(tmp_path / "big.nrrd"))
     model = tiny_models.write(tmp_path / "slow", architecture=tiny_models.models.Architecture(width=8)).folder
-    process = start(
-        "segment", tmp_path / "big.nrrd", tmp_path / "out.seg.nrrd", "--model", model, OMP_NUM_THREADS="1"
-    )
+    process = start("segment", tmp_path / "big.nrrd", tmp_path / "out.seg.nrrd", "--model", model, OMP_NUM_THREADS="1")
     assert process.stderr is not None
     line = ""
     while not line.startswith("Finding the heart"):
@@ -126,9 +119,7 @@ def test_doctor_help_and_version_need_no_package_and_doctor_names_each_that_is_m
             line.splitlines()[1]
             .strip()
             .startswith(
-                "Install PyTorch"
-                if name == "torch"
-                else f"Run `pip install --upgrade {pip_names.get(name, name)}`."
+                "Install PyTorch" if name == "torch" else f"Run `pip install --upgrade {pip_names.get(name, name)}`."
             )
         )
     if missing == ("numpy",):

@@ -51,12 +51,7 @@ def test_a_papers_preset_follows_the_published_protocol(tmp_path: Path, preset: 
         return runs.RunFolder(tmp_path / name).read().configuration
 
     found = protocol("run", "mr", "--width", "4")
-    assert (found.iterations, found.batch, found.data.size, found.data.coarse_share) == (
-        iterations,
-        8,
-        256,
-        0.0,
-    )
+    assert (found.iterations, found.batch, found.data.size, found.data.coarse_share) == (iterations, 8, 256, 0.0)
     assert found.data.augmentation == NO_AUGMENTATION
     assert (found.data.source_normalisation, found.data.target_normalisation) == ("sifa_mr", "sifa_ct")
     chosen = protocol("chosen", "mr/train", "--source-normalisation", "sifa_ct_old", "--iterations", "70")
@@ -115,15 +110,7 @@ def test_a_new_run_without_a_name_gets_one(tmp_path: Path, monkeypatch, capsys):
 def test_settings_can_be_taken_from_another_run(tmp_path: Path):
     first = made(tmp_path / "first", "--width", "4")
     assert (
-        train(
-            tmp_path / "second",
-            "--configuration",
-            tmp_path / "first/run.json",
-            "--seed",
-            "3",
-            "--create-only",
-        )
-        == 0
+        train(tmp_path / "second", "--configuration", tmp_path / "first/run.json", "--seed", "3", "--create-only") == 0
     )
     second = runs.RunFolder(tmp_path / "second").read().configuration
     assert second.method == first.method and (second.seed, second.name) == (3, "second")
@@ -280,13 +267,7 @@ def test_a_device_that_is_not_there_is_named(tmp_path: Path, capsys):
     ],
 )
 def test_what_would_stop_a_run_at_once_is_said_before_there_is_a_folder(
-    places: Path,
-    monkeypatch,
-    capsys,
-    arguments: tuple[str, ...],
-    code: int,
-    words: str,
-    more: tuple[str, ...],
+    places: Path, monkeypatch, capsys, arguments: tuple[str, ...], code: int, words: str, more: tuple[str, ...]
 ):
     monkeypatch.chdir(places)
     options = {"--source": "phantom", "--target": "phantom:ct"}

@@ -32,11 +32,7 @@ def test_a_sound_torch_computes_a_convolution_and_tells_device_and_precision():
         ("raise ImportError('libtorch_cpu.so: cannot open')", "libtorch_cpu.so", doctor.REINSTALL_TORCH),
         ("from torch._C import *", "torch._C", doctor.REINSTALL_TORCH),
         ("import os; os.abort()", "crashes when it is used", doctor.REINSTALL_TORCH),
-        (
-            "raise RuntimeError('CUDA error: no kernel image is available')",
-            "no kernel image",
-            doctor.OTHER_BUILD,
-        ),
+        ("raise RuntimeError('CUDA error: no kernel image is available')", "no kernel image", doctor.OTHER_BUILD),
         ("__version__ = '1.13.1+cu117'", "1.13.1+cu117 is too old", "Upgrade PyTorch to 2.2 or newer."),
     ],
 )
@@ -62,18 +58,12 @@ def test_looking_for_torch_imports_none_here():
     import subprocess
 
     library = Path(doctor.__file__).parents[1]
-    code = (
-        "import sys; from SIFALib import doctor\n"
-        "assert doctor.check_torch().ok; assert 'torch' not in sys.modules"
-    )
+    code = "import sys; from SIFALib import doctor\nassert doctor.check_torch().ok; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=library, check=True)
 
 
 def test_missing_and_old_packages_are_told_with_the_command_that_mends_them(tmp_path, monkeypatch):
-    for name, source in (
-        ("sifa_test_old", "__version__ = '0.9.1'"),
-        ("sifa_test_broken", "raise OSError('no DLL')"),
-    ):
+    for name, source in (("sifa_test_old", "__version__ = '0.9.1'"), ("sifa_test_broken", "raise OSError('no DLL')")):
         (tmp_path / f"{name}.py").write_text(source)
     monkeypatch.syspath_prepend(str(tmp_path))
     modules = {
@@ -91,8 +81,7 @@ def test_missing_and_old_packages_are_told_with_the_command_that_mends_them(tmp_
 
 
 @pytest.mark.parametrize(
-    ("version", "enough"),
-    [("2.2.0", True), ("2.10.1+cpu", True), ("2.1.9", False), ("3", True), ("2.2rc1", True)],
+    ("version", "enough"), [("2.2.0", True), ("2.10.1+cpu", True), ("2.1.9", False), ("3", True), ("2.2rc1", True)]
 )
 def test_versions_are_compared_as_numbers(version, enough):
     assert doctor._at_least(version, (2, 2)) is enough
@@ -129,9 +118,7 @@ def test_one_slice_is_timed_through_the_real_network(tmp_path):
     assert finding.ok and " ms for 64 x 64 pixels on " in finding.detail
 
 
-def test_the_command_prints_each_finding_and_ends_with_1_if_something_needs_repair(
-    tmp_path, monkeypatch, capsys
-):
+def test_the_command_prints_each_finding_and_ends_with_1_if_something_needs_repair(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SIFA_MODELS", str(tmp_path))
     tiny_models.write(tmp_path / "tiny-1.0.0")
     code = main(["doctor"])
@@ -147,9 +134,6 @@ def test_the_command_prints_each_finding_and_ends_with_1_if_something_needs_repa
 
 def test_the_probes_themselves_tell_device_precision_and_seconds(tmp_path):
     facts = doctor.probe_torch()
-    assert doctor._at_least(facts["version"], doctor.MIN_TORCH) and facts["precision"] in (
-        "float32",
-        "bfloat16",
-    )
+    assert doctor._at_least(facts["version"], doctor.MIN_TORCH) and facts["precision"] in ("float32", "bfloat16")
     facts = doctor.probe_slice(str(tiny_models.write(tmp_path / "tiny").folder))
     assert facts["seconds"] > 0 and facts["device"].split(":")[0] in ("cpu", "cuda", "mps")

@@ -145,9 +145,7 @@ def test_labels_move_with_their_image():
         assert classes is not None and not np.array_equal(classes, centre(labels, 64))
         expected = np.array([-0.8, -0.4, 0.0, 0.4, 0.8], np.float32)[classes]
         inside = moved >= -0.8 - 1e-6  # beyond the slice there is nothing
-        assert (
-            np.abs(moved - expected)[inside].max() <= 0.21 + 0.2
-        )  # between two classes the image is between them
+        assert np.abs(moved - expected)[inside].max() <= 0.21 + 0.2  # between two classes the image is between them
         assert (np.abs(moved - expected)[inside] < 1e-4).mean() > 0.75
         assert set(np.unique(classes)) <= set(np.unique(labels))
 

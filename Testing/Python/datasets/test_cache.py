@@ -15,17 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import training_data
-from SIFALib.datasets import (
-    Augmentation,
-    DataError,
-    Domains,
-    Locator,
-    batch,
-    cache,
-    differences,
-    prepare,
-    prepared,
-)
+from SIFALib.datasets import Augmentation, DataError, Domains, Locator, batch, cache, differences, prepare, prepared
 from SIFALib.datasets.planes import OnDisk, Stack
 from training_data import PREPROCESSING, settings, source, target, toy, write
 
@@ -284,16 +274,7 @@ def test_a_stack_reads_like_one_array(tmp_path):
     parts = [np.random.default_rng(n).normal(size=(n + 2, 3, 3)).astype(np.float32) for n in range(3)]
     stack, whole = Stack.of(parts), np.concatenate(parts)
     assert stack.shape == whole.shape and len(stack) == 9 and stack.dtype == np.float32
-    for key in (
-        0,
-        -1,
-        4,
-        slice(2, 7),
-        slice(None, None, -2),
-        np.array([8, 0, 3]),
-        [1, 1],
-        np.arange(9) % 2 == 0,
-    ):
+    for key in (0, -1, 4, slice(2, 7), slice(None, None, -2), np.array([8, 0, 3]), [1, 1], np.arange(9) % 2 == 0):
         assert np.array_equal(stack[key], whole[key])
     assert np.array_equal(stack.only(np.array([5, 2]))[:], whole[[5, 2]])
     assert np.array_equal(np.asarray(stack), whole)

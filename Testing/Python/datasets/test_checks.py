@@ -28,9 +28,7 @@ def data(tmp_path):
 
 
 def check(folder, *options: str) -> int:
-    return main(
-        ["check-data", "--source", str(folder / "source"), "--target", str(folder / "target"), *options]
-    )
+    return main(["check-data", "--source", str(folder / "source"), "--target", str(folder / "target"), *options])
 
 
 def test_sound_data_is_described_file_by_file(data, capsys):
@@ -38,22 +36,14 @@ def test_sound_data_is_described_file_by_file(data, capsys):
     said = capsys.readouterr().out
     rows = {line.split("  ")[0]: " ".join(line.split()) for line in said.splitlines()}
     assert rows["source:s1"].startswith("source:s1 NIfTI CT 48 x 40 x 12 2 x 2 x 4 96 x 80 x 48 axial")
-    assert rows["source:s1"].endswith("0, 1, 2, 3, 4 ok") and rows["target:t100"].startswith(
-        "target:t100 NRRD CT"
-    )
+    assert rows["source:s1"].endswith("0, 1, 2, 3, 4 ok") and rows["target:t100"].startswith("target:t100 NRRD CT")
     assert "5 scans can be trained on" in said
     report = json.loads((data / "r.json").read_text())
     assert report["usable"] and len(report["scans"]) == 5
     low, median, high = report["scans"][0]["intensity"]
     assert low == IMAGE.min() and median == np.median(IMAGE) and high == IMAGE.max()
     pictures = sorted(p.name for p in (data / "t").iterdir())
-    assert pictures == [
-        "source-s0.png",
-        "source-s1.png",
-        "source-s2.png",
-        "target-t100.png",
-        "target-t101.png",
-    ]
+    assert pictures == ["source-s0.png", "source-s1.png", "source-s2.png", "target-t100.png", "target-t101.png"]
 
 
 def with_nan(array: np.ndarray) -> np.ndarray:

@@ -41,9 +41,7 @@ def test_training_sees_the_very_pixels_that_inference_shows_the_network(tmp_path
     fine = slices.slice_grid(image.geometry, job.plane, box, pre.spacing_mm, pre.slice_spacing_mm, pre.crop)
     expected = np.stack([centre(plane, 32) for plane in job.images(fine)])
     assert np.array_equal(np.stack([centre(plane, 32) for plane in made.images[~made.coarse]]), expected)
-    coarse = slices.slice_grid(
-        image.geometry, job.plane, whole, pre.locate_spacing_mm, pre.locate_slice_spacing_mm, 64
-    )
+    coarse = slices.slice_grid(image.geometry, job.plane, whole, pre.locate_spacing_mm, pre.locate_slice_spacing_mm, 64)
     expected = np.stack([centre(plane, 32) for plane in job.images(coarse)])
     assert np.array_equal(np.stack([centre(plane, 32) for plane in made.images[made.coarse]]), expected)
 
@@ -124,9 +122,7 @@ def test_labels_on_their_own_grid_are_unchanged(step):
 def test_scores_of_the_authors_are_not_cut_off():
     image, labels = volumes()
     made = cut(image, labels, replace(SETTINGS, source_normalisation="sifa_ct"), "source")
-    assert (
-        made.images[~made.coarse].max() > made.images[~made.coarse].mean() and made.images.dtype == np.float32
-    )
+    assert made.images[~made.coarse].max() > made.images[~made.coarse].mean() and made.images.dtype == np.float32
     low, high = -2.8, 3.2
     fine = made.images[~made.coarse].astype(float)
     scores = (fine + 1) / 2 * (high - low) + low

@@ -13,12 +13,7 @@ from SIFALib.support.schema import RecordError
 from training_data import PREPROCESSING
 
 SETTINGS = DataSettings(
-    source="phantom:mr",
-    target="phantom:ct",
-    phantoms=2,
-    phantom_spacing_mm=6.0,
-    size=32,
-    preprocessing=PREPROCESSING,
+    source="phantom:mr", target="phantom:ct", phantoms=2, phantom_spacing_mm=6.0, size=32, preprocessing=PREPROCESSING
 )
 
 

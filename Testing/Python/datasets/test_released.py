@@ -114,9 +114,7 @@ def test_folders_of_records_are_scaled_by_the_authors_statistics_without_limits(
 def test_the_older_statistics_and_percentiles_can_be_had(tmp_path):
     raw = write_records(tmp_path / "ct" / "a.tfrecords", 10)[0]
     write_records(tmp_path / "mr" / "b.tfrecords", 10, 50)
-    old = prepared(settings(tmp_path, target_normalisation="sifa_ct_old"), tmp_path / "cache").target.images[
-        :
-    ]
+    old = prepared(settings(tmp_path, target_normalisation="sifa_ct_old"), tmp_path / "cache").target.images[:]
     assert np.allclose(old, 2 * (raw + 1.9) / (3.0 + 1.9) - 1, atol=1e-6)
     card = prepared(settings(tmp_path, target_normalisation="card"), tmp_path / "cache").target.images[:]
     assert card.min() == -1 and card.max() == 1
@@ -143,13 +141,9 @@ def test_slices_of_another_size_than_is_trained_on_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"a\.tfrecords has slices of 64 x 64"):
         prepared(settings(tmp_path, size=96), tmp_path / "cache")
     write_records(tmp_path / "ct" / "b.tfrecords", 10, 70, side=72)
-    with pytest.raises(
-        DataError, match=r"b\.tfrecords has slices of 72 x 72 pixels, .*a\.tfrecords of 64 x 64"
-    ):
+    with pytest.raises(DataError, match=r"b\.tfrecords has slices of 72 x 72 pixels, .*a\.tfrecords of 64 x 64"):
         prepared(settings(tmp_path), tmp_path / "cache")
-    middle = prepared(
-        settings(tmp_path, target=str(tmp_path / "ct" / "a.tfrecords"), size=48), tmp_path / "cache"
-    )
+    middle = prepared(settings(tmp_path, target=str(tmp_path / "ct" / "a.tfrecords"), size=48), tmp_path / "cache")
     assert batch(middle, settings(tmp_path, size=48), 0, 0, 2).target.shape == (2, 1, 48, 48)
 
 
@@ -181,9 +175,7 @@ def test_volumes_of_pnp_adanet_are_turned_as_the_authors_turn_them(tmp_path):
     assert np.allclose(domains.target.images[4], 2 * (read_image[4] + 2.8) / 6.0 - 1, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "harm", ["text", "one", "shapes", "objects", "labels", "nan", "encrypted", "deflated", "huge"]
-)
+@pytest.mark.parametrize("harm", ["text", "one", "shapes", "objects", "labels", "nan", "encrypted", "deflated", "huge"])
 def test_a_volume_that_is_none_is_refused_by_name_and_never_unpickled(tmp_path, harm):
     path = tmp_path / "v.npz"
     volume = np.zeros((8, 8, 8), np.float32)

@@ -22,10 +22,7 @@ def pairs(folder: Path, *files: str) -> dict[str, tuple[str, str | None]]:
         write(folder / file, LABELS)
     found = find(str(folder), labelled=True).scans
     return {
-        s.name: (
-            s.image.relative_to(folder).as_posix(),
-            s.label.relative_to(folder).as_posix() if s.label else None,
-        )
+        s.name: (s.image.relative_to(folder).as_posix(), s.label.relative_to(folder).as_posix() if s.label else None)
         for s in found
     }
 
@@ -91,9 +88,7 @@ def test_a_list_names_files_relative_to_itself(tmp_path, shape):
     write(tmp_path / "data" / "x.nii.gz", IMAGE)
     write(tmp_path / "elsewhere" / "y.nii.gz", LABELS)
     image, label = "../data/x.nii.gz", "../elsewhere/y.nii.gz"
-    data = (
-        {"images": [image], "labels": [label]} if shape == "columns" else [{"image": image, "label": label}]
-    )
+    data = {"images": [image], "labels": [label]} if shape == "columns" else [{"image": image, "label": label}]
     path = tmp_path / "lists" / "list.json"
     path.parent.mkdir()
     path.write_text(json.dumps(data))

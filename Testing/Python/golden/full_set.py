@@ -58,8 +58,7 @@ def _probed(layers: Mapping) -> dict:
     return {
         name: recorded
         for name, recorded in layers.items()
-        if name.endswith(PROBED)
-        or (name.endswith("/Conv2D") and name.replace("Conv2D", "BiasAdd") not in layers)
+        if name.endswith(PROBED) or (name.endswith("/Conv2D") and name.replace("Conv2D", "BiasAdd") not in layers)
     }
 
 
@@ -76,9 +75,7 @@ def method(golden: Path, variant: str) -> References:
     found: References = {}
     for mode in ("eval", "train"):
         for part, values in np.load(folder / f"full_{mode}_n2.npz").items():
-            kind = {"fake": "fakes", "cycle": "cycles", "pred": "logits"}.get(
-                part.split("_")[0], "judgements"
-            )
+            kind = {"fake": "fakes", "cycle": "cycles", "pred": "logits"}.get(part.split("_")[0], "judgements")
             first_alone = kind in ("fakes", "cycles")  # the authors' graph saw two slices; one was kept
             positions = np.arange(values.size) if first_alone else None
             whole = references.of(values)

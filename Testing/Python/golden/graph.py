@@ -51,11 +51,7 @@ def outputs_of(made: State, given: Batch) -> dict[str, Tensor]:
             outputs[f"prob_pred_mask_{domain}{ending}_is_real"] = judged
     judged = {
         name: judges["discriminator_source"](image)
-        for name, image in (
-            ("real_a", given.source),
-            ("fake_a", outputs["fake_a"]),
-            ("cycle_a", outputs["cycle_a"]),
-        )
+        for name, image in (("real_a", given.source), ("fake_a", outputs["fake_a"]), ("cycle_a", outputs["cycle_a"]))
     }
     judged["fake_pool_a"] = judged["fake_a"]
     for name, both in judged.items():
@@ -94,9 +90,7 @@ def terms(made: State, given: Batch, outputs: dict[str, Tensor]) -> dict[str, Te
     found["total_g_A"] = cycles + found["lsgan_b"]
     found["total_g_B"] = cycles + found["lsgan_a"]
     total = (
-        found["l2"]
-        + method.translation_weight * found["total_g_B"]
-        + method.auxiliary_weight * found["lsgan_a_aux"]
+        found["l2"] + method.translation_weight * found["total_g_B"] + method.auxiliary_weight * found["lsgan_a_aux"]
     )
     levels = [("", 1.0, method.prediction_weight)]
     if method.deep_supervision:
@@ -109,10 +103,6 @@ def terms(made: State, given: Batch, outputs: dict[str, Tensor]) -> dict[str, Te
         found[f"total_d_P{level}"] = losses.discriminator(
             judged[f"pred_mask_fake_b{level}"], judged[f"pred_mask_b{level}"]
         )
-        total = (
-            total
-            + weight * (found[f"ce{level}"] + found[f"dice{level}"])
-            + alignment * found[f"lsgan_p{level}"]
-        )
+        total = total + weight * (found[f"ce{level}"] + found[f"dice{level}"]) + alignment * found[f"lsgan_p{level}"]
     found["total_s_B"] = total
     return found

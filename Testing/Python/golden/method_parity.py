@@ -80,10 +80,7 @@ def graphs(made: State, cases: Sequence[str]) -> Iterator[tuple[str, Parts]]:
         with torch.inference_mode():
             given = batch(0, int(count))
             outputs = outputs_of(made, given)
-            yield (
-                f"terms {case}",
-                {name: np.array(float(v)) for name, v in terms(made, given, outputs).items()},
-            )
+            yield (f"terms {case}", {name: np.array(float(v)) for name, v in terms(made, given, outputs).items()})
         if count == "2":
             arrays = {name: nhwc(value) for name, value in outputs.items()}
             for item, chosen in (("fakes", "fake_"), ("cycles", "cycle_"), ("judgements", "prob_")):
@@ -120,9 +117,7 @@ def _decay(made: State, group: str) -> float:
     return losses.WEIGHT_DECAY * float(losses.weight_decay(made.segmenter.parameters()).detach())
 
 
-def _gradient_items(
-    made: State, gradients: dict[str, list[Tensor]], prefix: str
-) -> Iterator[tuple[str, Parts]]:
+def _gradient_items(made: State, gradients: dict[str, list[Tensor]], prefix: str) -> Iterator[tuple[str, Parts]]:
     gradients["segmenter"] = adaptation.with_weight_decay(made, gradients["segmenter"])
     arrays: Parts = {}
     for group, network in made.networks().items():
@@ -208,9 +203,7 @@ def _names(made: State, group: str) -> dict[str, tuple[str, tuple[int, ...]]]:
 def _weights(made: State) -> Parts:
     found: Parts = {}
     for group, network in made.networks().items():
-        found |= {
-            name: value.astype(np.float64) for name, value in variables(network, _names(made, group)).items()
-        }
+        found |= {name: value.astype(np.float64) for name, value in variables(network, _names(made, group)).items()}
     return found
 
 

@@ -54,9 +54,7 @@ def computed(variant: str) -> Iterator[tuple[str, Parts]]:
     """Every item that `TOLERANCES` names and this variant has, with its parts."""
     with torch.inference_mode():
         segmenter = recipe.segmenter(variant, keep_rate=1.0)
-        others = {
-            name: recipe.network(variant, name) for name in recipe.networks_beside_the_segmenter(variant)
-        }
+        others = {name: recipe.network(variant, name) for name in recipe.networks_beside_the_segmenter(variant)}
         yield "inputs", _inputs()
         yield "recipe", _checksums(segmenter, others)
         yield from _segmenter(segmenter)

@@ -77,10 +77,7 @@ class Row:
 
 
 def compare(
-    variant: str,
-    computed: Iterable[tuple[str, Parts]],
-    references: References,
-    tolerances: Mapping[str, float],
+    variant: str, computed: Iterable[tuple[str, Parts]], references: References, tolerances: Mapping[str, float]
 ) -> Iterator[Row]:
     """Hold every computed (item, parts) against the references, item by item.
 
@@ -100,9 +97,7 @@ def compare(
         raise ValueError(f"{variant}: nothing was computed for {sorted(open_parts)[:5]} ...")
 
 
-def write_subset(
-    references: References, path: Path, places: int = 1500, fewer: Mapping[str, int] = {}
-) -> None:
+def write_subset(references: References, path: Path, places: int = 1500, fewer: Mapping[str, int] = {}) -> None:
     """Keep each reference at up to ``places`` places, spread at random but the same every time.
 
     ``fewer``: other limits, by item. What counts as a direction is kept whole.

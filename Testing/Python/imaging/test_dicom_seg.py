@@ -22,9 +22,7 @@ from test_seg_nrrd import turn
 
 GEOMETRIES = {
     "axial": Geometry((40, 30, 18), (-100.0, 20.0, -33.5), (0.8, 0.9, 3.0)),
-    "oblique": Geometry(
-        (40, 30, 18), (-11.1, 22.3, -33.7), (0.8, 0.9, 3.0), tuple(turn((25, -12, 7)).ravel())
-    ),
+    "oblique": Geometry((40, 30, 18), (-11.1, 22.3, -33.7), (0.8, 0.9, 3.0), tuple(turn((25, -12, 7)).ravel())),
     "sagittal": Geometry((40, 30, 18), (9.0, -5.0, 7.0), (0.7, 0.6, 5.0), (0, 0, 1, 1, 0, 0, 0, -1, 0)),
 }
 GREY = 100  # of a voxel with label 1; of label n: n times as much
@@ -150,9 +148,7 @@ def test_patient_study_and_source_are_those_of_the_series(written):
 
 def test_an_anonymised_series_may_lack_what_may_be_empty(tmp_path):
     geometry = GEOMETRIES["axial"]
-    lacking = dict.fromkeys(
-        ("PatientName", "PatientID", "PatientSex", "StudyID", "StudyDate", "SeriesNumber")
-    )
+    lacking = dict.fromkeys(("PatientName", "PatientID", "PatientSex", "StudyID", "StudyDate", "SeriesNumber"))
     headers = dicom_series.slices(GREY * truth(geometry), geometry, **lacking)
     segmented(dicom_series.write(tmp_path / "series", headers), tmp_path / "out.dcm")
     assert dcmread(tmp_path / "out.dcm").PatientID == ""
@@ -184,9 +180,7 @@ def test_dicom_knows_every_code(structure):
 
 @pytest.mark.parametrize("structure", STRUCTURES, ids=lambda s: s.id)
 def test_the_tag_of_every_structure_has_slicers_seven_parts(structure):
-    context, category, kind, modifier, anatomy, region, region_modifier = structure.terminology_tag().split(
-        "~"
-    )
+    context, category, kind, modifier, anatomy, region, region_modifier = structure.terminology_tag().split("~")
     assert context and anatomy and category == "SCT^123037004^Anatomical Structure"
     assert all(kind.split("^")) and len(kind.split("^")) == 3
     assert modifier == region == region_modifier == "^^", "Slicer takes these for none"
@@ -196,9 +190,7 @@ def test_the_tag_of_every_structure_has_slicers_seven_parts(structure):
 def case(tmp_path_factory) -> Path:
     """A folder with a series, and a model that finds the left ventricle everywhere."""
     folder = tmp_path_factory.mktemp("case")
-    geometry = Geometry(
-        (40, 44, 20), (-71.3, -82.1, 33.7), (4.0, 4.5, 6.0), (0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1)
-    )
+    geometry = Geometry((40, 44, 20), (-71.3, -82.1, 33.7), (4.0, 4.5, 6.0), (0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1))
     noise = np.random.default_rng(0).normal(0, 300, geometry.shape).astype(np.int16)
     dicom_series.write(folder / "series", dicom_series.slices(noise, geometry), backwards=True)
     tiny_models.write_constant(folder / "model", 3)

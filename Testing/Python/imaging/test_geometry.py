@@ -31,9 +31,7 @@ def a_volume(dtype: type = np.int16, size: tuple[int, int, int] = (20, 24, 18)) 
 
 
 @given(
-    index=st.tuples(*[st.floats(-50, 50)] * 3),
-    angle=st.floats(-180, 180),
-    spacing=st.tuples(*[st.floats(0.1, 10)] * 3),
+    index=st.tuples(*[st.floats(-50, 50)] * 3), angle=st.floats(-180, 180), spacing=st.tuples(*[st.floats(0.1, 10)] * 3)
 )
 def test_point_and_index_are_inverse(index, angle, spacing):
     geometry = Geometry((10, 11, 12), (1.0, -2.0, 3.0), spacing, turned(angle, 1))
@@ -57,9 +55,7 @@ def test_written_volume_reads_back_equal(tmp_path: Path, suffix: str, dtype: typ
     writing.write(original, path)
     back = reading.read(path)
     assert back.array.dtype == dtype and np.array_equal(back.array, original.array)
-    exact = (
-        1e-4 if suffix.startswith(".nii") else 1e-11
-    )  # mm; NIfTI keeps single precision, NRRD spacing * direction
+    exact = 1e-4 if suffix.startswith(".nii") else 1e-11  # mm; NIfTI keeps single precision, NRRD spacing * direction
     assert back.geometry.size == original.geometry.size
     assert np.allclose(back.geometry.corners(), original.geometry.corners(), rtol=0, atol=exact)
     assert back.name == "ein Bild mit é"
@@ -157,18 +153,14 @@ def test_other_files_beside_a_dicom_series_do_not_matter(tmp_path: Path):
     (tmp_path / "._1-1.dcm").write_bytes(b"AppleDouble")
     (tmp_path / "DICOMDIR").write_bytes(slice_of_it[:300])
     ct, report = b"1.2.840.10008.5.1.4.1.1.2\0", b"1.2.840.10008.5.1.4.1.1.88.11"
-    head = slice_of_it[:400].replace(
-        b"UI" + bytes([len(ct), 0]) + ct, b"UI" + bytes([30, 0]) + report + b"\0"
-    )
+    head = slice_of_it[:400].replace(b"UI" + bytes([len(ct), 0]) + ct, b"UI" + bytes([30, 0]) + report + b"\0")
     assert report in head
     (tmp_path / "1-9.dcm").write_bytes(head)  # DICOM, but no image
     (tmp_path / "subfolder.dcm").mkdir()
     assert np.array_equal(reading.read(tmp_path).array, original.array)
 
 
-def test_a_failed_write_leaves_the_former_file_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_failed_write_leaves_the_former_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "labels.nrrd"
     writing.write(a_volume(), path)
     before = path.read_bytes()
@@ -241,10 +233,7 @@ NOISE = np.random.default_rng(1).normal(size=(20, 20, 20)).astype(np.float32)
             "has its origin at 0, nan, 0 mm, which is no place",
         ),
         (with_array(NOISE.astype(np.complex64)), "complex64; a grey image"),
-        (
-            Volume(NOISE, Geometry((20, 20, 20), (0.0,) * 3, (1.0,) * 3, (0.0,) * 9), "scan.nii.gz"),
-            "do not span space",
-        ),
+        (Volume(NOISE, Geometry((20, 20, 20), (0.0,) * 3, (1.0,) * 3, (0.0,) * 9), "scan.nii.gz"), "do not span space"),
     ],
 )
 def test_unusable_volumes_are_refused_by_name(bad: Volume, sentence: str):

@@ -15,9 +15,7 @@ from SIFALib.imaging.headers import check_voxel_data
 from SIFALib.support.errors import VolumeError
 
 VOXELS = np.random.default_rng(0).normal(0, 300, (20, 24, 22)).astype("<i2")
-NRRD = (
-    "NRRD0004\n# a comment\ntype: short\ndimension: 3\nsizes: 22 24 20\nendian: little\nkey:=encoding: raw\n"
-)
+NRRD = "NRRD0004\n# a comment\ntype: short\ndimension: 3\nsizes: 22 24 20\nendian: little\nkey:=encoding: raw\n"
 META = "ObjectType = Image\nNDims = 3\nDimSize = 22 24 20\nElementType = MET_SHORT\nCompressedData = True\n"
 META += "BinaryData = True\n"
 RAW_META = META.replace("CompressedData = True", "CompressedData = False")
@@ -27,24 +25,14 @@ LENGTH = f"CompressedDataSize = {len(zlib.compress(DATA))}\n"
 # header, bytes put after it, file that it names and its bytes
 SOUND = {
     "gzip.nrrd": (NRRD + "encoding: gzip\n\n", gzip.compress(DATA), "", b""),
-    "gz, Windows lines.nrrd": (
-        NRRD.replace("\n", "\r\n") + "encoding: gz\r\n\r\n",
-        gzip.compress(DATA),
-        "",
-        b"",
-    ),
+    "gz, Windows lines.nrrd": (NRRD.replace("\n", "\r\n") + "encoding: gz\r\n\r\n", gzip.compress(DATA), "", b""),
     "several members.nrrd": (
         NRRD + "encoding: gzip\n\n",
         gzip.compress(DATA[:999]) + gzip.compress(DATA[999:]),
         "",
         b"",
     ),
-    "bytes skipped.nrrd": (
-        NRRD + "encoding: gzip\nbyte skip: 7\n\n",
-        gzip.compress(b"skipped" + DATA),
-        "",
-        b"",
-    ),
+    "bytes skipped.nrrd": (NRRD + "encoding: gzip\nbyte skip: 7\n\n", gzip.compress(b"skipped" + DATA), "", b""),
     "gzip.nhdr": (NRRD + "encoding: gzip\ndata file: v.raw.gz\n", b"", "v.raw.gz", gzip.compress(DATA)),
     "lines skipped.nhdr": (
         NRRD + "encoding: gzip\nline skip: 2\ndatafile: w.raw.gz\n",
@@ -118,9 +106,7 @@ def test_voxel_data_that_itk_would_make_up_are_refused(tmp_path: Path, name: str
 )
 def test_a_missing_file_of_voxels_is_named(tmp_path: Path, name: str, header: str):
     (tmp_path / name).write_text(header)
-    with pytest.raises(
-        VolumeError, match=rf"{name} has its voxels in .*gone\.raw, which does not exist; copy it"
-    ):
+    with pytest.raises(VolumeError, match=rf"{name} has its voxels in .*gone\.raw, which does not exist; copy it"):
         reading.read(tmp_path / name)
 
 

@@ -21,9 +21,7 @@ def box(k: slice, j: slice, i: slice, shape: tuple[int, int, int] = (20, 20, 20)
     return mask
 
 
-def labels(
-    array: np.ndarray, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0), name: str = "case"
-) -> Volume:
+def labels(array: np.ndarray, spacing: tuple[float, float, float] = (1.0, 1.0, 1.0), name: str = "case") -> Volume:
     return Volume(array.astype(np.uint8), Geometry(array.shape[::-1], (0.0, 0.0, 0.0), spacing), name)
 
 

@@ -76,12 +76,7 @@ def test_an_axis_of_one_voxel_needs_no_spacing(tmp_path):
 
 
 def test_other_kinds_of_file_are_left_to_their_readers(tmp_path):
-    for name, content in {
-        "a.nrrd": b"x",
-        "a.nii": b"",
-        "b.nii": b"abc",
-        "c.nii.gz": b"no NIfTI" * 100,
-    }.items():
+    for name, content in {"a.nrrd": b"x", "a.nii": b"", "b.nii": b"abc", "c.nii.gz": b"no NIfTI" * 100}.items():
         (tmp_path / name).write_bytes(content)
         check_nifti(tmp_path / name)
 
@@ -100,9 +95,7 @@ def test_a_packed_file_cut_anywhere_is_refused(tmp_path, part):
 @given(part=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_packed_file_with_one_wrong_bit_in_its_voxels_is_refused(tmp_path, part, bit):
     packed = bytearray(gzip.compress(nifti()))
-    packed[10 + int(part * (len(packed) - 10))] ^= (
-        1 << bit
-    )  # behind the name and date that gzip keeps of a file
+    packed[10 + int(part * (len(packed) - 10))] ^= 1 << bit  # behind the name and date that gzip keeps of a file
     path: Path = tmp_path / "a.nii.gz"
     path.write_bytes(packed)
     with pytest.raises(VolumeError, match=r"a\.nii\.gz is (damaged|cut off).* Copy it again\."):

@@ -41,9 +41,7 @@ def test_a_volume_is_shown_in_three_planes_with_outlines(tmp_path: Path):
 def test_a_stack_of_few_slices_is_shown_in_its_own_plane_alone(tmp_path: Path):
     geometry = Geometry((5, 180, 170), (0.0,) * 3, (2.0, 0.9, 0.9))
     scan, labels = drawing(geometry)
-    pictures.overlay(
-        scan, Volume(labels, geometry, "labels"), tmp_path / "a.png", truth=Volume(labels, geometry, "t")
-    )
+    pictures.overlay(scan, Volume(labels, geometry, "labels"), tmp_path / "a.png", truth=Volume(labels, geometry, "t"))
     assert painted(tmp_path / "a.png").shape == (3 * 324, 324, 3)
 
 

@@ -88,9 +88,7 @@ def test_slicer_reads_names_colours_values_and_codes(seen, name):
     assert [s["id"] for s in segments] == [s.id for s in STRUCTURES]
     assert [s["terminology"] for s in segments] == [s.terminology_tag() for s in STRUCTURES]
     assert {tuple(s["made by"]) for s in segments} == {("AUTOMATIC", "SIFA tiny@1.0.0")}
-    np.testing.assert_allclose(
-        [s["color"] for s in segments], np.array([s.color for s in STRUCTURES]) / 255, atol=1e-5
-    )
+    np.testing.assert_allclose([s["color"] for s in segments], np.array([s.color for s in STRUCTURES]) / 255, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["oblique", "flipped, two structures missing"])

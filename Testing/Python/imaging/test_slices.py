@@ -10,9 +10,7 @@ from SIFALib.imaging import slices
 from SIFALib.imaging.geometry import Geometry, Volume
 
 ORIENTATIONS = [
-    (order, signs)
-    for order in itertools.permutations(range(3))
-    for signs in itertools.product((1, -1), repeat=3)
+    (order, signs) for order in itertools.permutations(range(3)) for signs in itertools.product((1, -1), repeat=3)
 ]
 
 
@@ -84,13 +82,7 @@ def test_an_oblique_stack_is_cut_in_its_own_plane():
         Geometry((191, 200, 194), (1.0, 2.0, 3.0), (0.4, 0.4, 0.4), tilted((1, 2, 0), (1, -1, 1))),
         Geometry((120, 130, 304), (1.0, 2.0, 3.0), (0.8, 0.8, 0.4)),
     ],
-    ids=[
-        "anisotropic",
-        "sagittal stack",
-        "finer than the network's grid",
-        "no multiple of the stride",
-        "304 slices",
-    ],
+    ids=["anisotropic", "sagittal stack", "finer than the network's grid", "no multiple of the stride", "304 slices"],
 )
 def test_there_and_back_gives_the_same_values_in_the_same_places(geometry: Geometry):
     volume = ball(geometry)

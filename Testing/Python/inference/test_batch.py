@@ -11,19 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from batch_folders import (
-    CARD,
-    FIRST_SLICE_ML,
-    GRID,
-    Segmenter,
-    card_of,
-    finish,
-    place,
-    run,
-    scan,
-    states,
-    table,
-)
+from batch_folders import CARD, FIRST_SLICE_ML, GRID, Segmenter, card_of, finish, place, run, scan, states, table
 from SIFALib.cli.main import main
 from SIFALib.imaging import seg_nrrd, writing
 from SIFALib.imaging.geometry import Volume
@@ -59,9 +47,7 @@ def test_what_is_done_is_not_done_again_and_what_changed_is(place, tmp_path):
     rows, _ = run(place, tmp_path / "out", again)
     assert not again.given
     assert states(rows) == {"broken": batch.FAILED, "one": batch.KEPT, "é b_two": batch.KEPT}
-    assert [row.volumes_ml.get("LV") for row in rows if row.state == batch.KEPT] == [
-        pytest.approx(FIRST_SLICE_ML)
-    ] * 2
+    assert [row.volumes_ml.get("LV") for row in rows if row.state == batch.KEPT] == [pytest.approx(FIRST_SLICE_ML)] * 2
     writing.write(scan(7), place / "one.nrrd")
     rows, _ = run(place, tmp_path / "out", again)
     assert states(rows)["one"] == batch.DONE and len(again.given) == 1

@@ -10,16 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from batch_folders import (
-    CARD,
-    Segmenter,
-    finish,
-    place,
-    run,
-    scan,
-    states,
-    table,
-)
+from batch_folders import CARD, Segmenter, finish, place, run, scan, states, table
 from SIFALib.cli.main import main
 from SIFALib.imaging import files, writing
 from SIFALib.imaging.geometry import Volume
@@ -42,9 +33,7 @@ def test_a_folder_that_is_protected_is_named_and_no_temporary_file(tmp_path, mon
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), temporary)
 
     monkeypatch.setattr(batch.files, "write_text", refuse)
-    with pytest.raises(
-        batch.BatchError, match=r"out cannot be written to .*choose another folder"
-    ) as refusal:
+    with pytest.raises(batch.BatchError, match=r"out cannot be written to .*choose another folder") as refusal:
         batch.prepare_folder(tmp_path / "out")
     assert ".tmp" not in str(refusal.value)
 

@@ -64,9 +64,7 @@ def as_the_authors_do(files: list[Path], segmenter, low: float, high: float) -> 
     return found
 
 
-@pytest.mark.parametrize(
-    ("statistics", "low", "high"), [("ct", -2.8, 3.2), ("ct-old", -1.9, 3.0), ("mr", -1.8, 4.4)]
-)
+@pytest.mark.parametrize(("statistics", "low", "high"), [("ct", -2.8, 3.2), ("ct-old", -1.9, 3.0), ("mr", -1.8, 4.4)])
 def test_the_published_protocol_is_that_of_the_authors_for_any_number_of_volumes_and_all_slices(
     tmp_path: Path, statistics: str, low: float, high: float
 ) -> None:
@@ -75,9 +73,7 @@ def test_the_published_protocol_is_that_of_the_authors_for_any_number_of_volumes
     files = npz_volumes(tmp_path / "data", (5, 9, 12))
     cases = finished(evaluation.published(files, segmenter, package.card, statistics, "cpu"))
     theirs = as_the_authors_do(files, segmenter, low, high)
-    assert (
-        len({int(v) for pair in theirs for v in np.unique(pair[0])}) > 1
-    )  # the network says more than one thing
+    assert len({int(v) for pair in theirs for v in np.unique(pair[0])}) > 1  # the network says more than one thing
     for case, (prediction, label) in zip(cases, theirs, strict=True):
         for value, name in enumerate(IDS, start=1):
             a, b = prediction == value, label == value
@@ -96,9 +92,7 @@ def test_the_fifth_label_is_no_structure_and_its_voxels_count_as_background(tmp_
     truth[:, :4] = 3
     truth[:, 4:] = 5
     found = np.full_like(truth, 3)
-    assert evaluation.compare("x", found, truth, card, None).dice["LV"] == pytest.approx(
-        2 * 128 / (256 + 128)
-    )
+    assert evaluation.compare("x", found, truth, card, None).dice["LV"] == pytest.approx(2 * 128 / (256 + 128))
     truth[truth == 5] = UNKNOWN  # which the product protocol makes of values that are no class
     assert evaluation.compare("x", found, truth, card, None).dice["LV"] == 1.0
 
@@ -157,9 +151,7 @@ def folder(tmp_path: Path) -> Path:
     labels[:12] = 500
     labels[20:, 20:, 20:] = 820
     for n in range(2):
-        scan(
-            tmp_path / "images" / f"mr_{n}_image.nii.gz", rng.normal(100, 20, (24, 24, 24)).astype(np.float32)
-        )
+        scan(tmp_path / "images" / f"mr_{n}_image.nii.gz", rng.normal(100, 20, (24, 24, 24)).astype(np.float32))
         scan(tmp_path / "labels" / f"mr_{n}_label.nii.gz", labels)
     tiny_models.write_constant(tmp_path / "lv", 3, preprocessing=PRE)
     tiny_models.write_constant(tmp_path / "nothing", 0, preprocessing=PRE)
@@ -245,16 +237,7 @@ def test_the_published_protocol_on_the_command_line(tmp_path: Path, capsys) -> N
     pre = Preprocessing(crop=64, zscore_range=(-1.9, 3.0))
     tiny_models.write(tmp_path / "old", preprocessing=pre)
     tiny_models.write(tmp_path / "other")
-    common = [
-        "evaluate",
-        "--protocol",
-        "published",
-        "--images",
-        str(tmp_path / "data"),
-        "--device",
-        "cpu",
-        "--json",
-    ]
+    common = ["evaluate", "--protocol", "published", "--images", str(tmp_path / "data"), "--device", "cpu", "--json"]
     assert main.main([*common, "--model", str(tmp_path / "old"), "--quiet"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert (data["protocol"], data["statistics"]) == ("published", "ct-old")
@@ -276,10 +259,7 @@ def test_an_imported_checkpoint_is_evaluated_with_its_own_statistics(tmp_path: P
     segmenter, _ = tf_bundles.small("aaai2019")
     prefix = tf_bundles.write(tmp_path / "sifa-299", tf_bundles.variables_of(segmenter))
     store = ["--models-folder", str(tmp_path / "models")]
-    assert (
-        main.main(["import-tf", str(prefix), "theirs", "--modality", "ct", "--statistics", "old", *store])
-        == 0
-    )
+    assert main.main(["import-tf", str(prefix), "theirs", "--modality", "ct", "--statistics", "old", *store]) == 0
     files = npz_volumes(tmp_path / "data", (4,))
     capsys.readouterr()
     published = ["evaluate", "--protocol", "published", "--images", str(files[0]), "--device", "cpu"]

@@ -51,9 +51,7 @@ def test_a_second_sizeable_piece_is_told():
     volume.array[1:5, 35:40, 35:40] = 3  # 6.4 ml, 6 % of the whole
     (flag,) = flags(volume)
     assert (flag.structure_id, flag.kind) == ("LV", "fragments")
-    assert (
-        flag.message == "Left ventricle: drawn in 2 pieces, the largest holds 94 % of it; check the outline."
-    )
+    assert flag.message == "Left ventricle: drawn in 2 pieces, the largest holds 94 % of it; check the outline."
 
 
 def test_many_specks_that_add_up_are_told():
@@ -86,10 +84,7 @@ def test_a_volume_that_no_adult_has_is_told_in_plain_words(size, message):
 
 def test_normal_adult_hearts_are_plausible_in_every_phase():
     # least and greatest normal values (mean -+ 2 SD) of Hudsmith 2005 and Kawel-Boehm 2015
-    for volume_ml in (
-        {"LV": 18, "LA": 20, "MYO": 53, "AA": 25},
-        {"LV": 218, "LA": 163, "MYO": 205, "AA": 94},
-    ):
+    for volume_ml in ({"LV": 18, "LA": 20, "MYO": 53, "AA": 25}, {"LV": 218, "LA": 163, "MYO": 205, "AA": 94}):
         for structure in STRUCTURES:
             n = round(volume_ml[structure.id] * 1000)
             array = np.zeros(64 * 64 * 64, np.uint8)
@@ -205,9 +200,7 @@ def test_a_thin_stack_of_slices_is_not_flagged_as_if_it_were_whole():
 
 def test_a_thin_stack_may_cut_one_structure_into_several_pieces():
     whole = labels(**SOUND)
-    stack = Volume(
-        np.zeros_like(whole.array[3:6]), whole.geometry.part((0, 0, 3), (42, 42, 3)), "three slices"
-    )
+    stack = Volume(np.zeros_like(whole.array[3:6]), whole.geometry.part((0, 0, 3), (42, 42, 3)), "three slices")
     stack.array[:, 5:15, 5:15] = 1
     stack.array[:, 25:35, 5:9] = 1  # 40 % of the first
     stack.array[:, 39:41, 30:32] = 1  # 4 %: a stray piece
@@ -215,9 +208,7 @@ def test_a_thin_stack_may_cut_one_structure_into_several_pieces():
     assert (kept.array[:, 5:15, 5:15] == 1).all() and (kept.array[:, 25:35, 5:9] == 1).all()
     assert not kept.array[:, 36:].any()
     assert not any(f.kind == "fragments" for f in found)
-    assert [f.kind for f in without_strays(Volume(kept.array, kept.geometry, "again"))[1]] == [
-        f.kind for f in found
-    ]
+    assert [f.kind for f in without_strays(Volume(kept.array, kept.geometry, "again"))[1]] == [f.kind for f in found]
 
 
 def test_a_missing_atrium_is_an_error_where_only_the_aorta_is_cut_off():

@@ -164,11 +164,7 @@ def test_three_views_keep_the_grid_and_say_what_they_are(reader):  # noqa: F811
     oblique = dataclasses.replace(BALL, direction=tilted((2, 0, 1), (1, -1, 1), 20.0))
     scan, truth = drawing(oblique)
     result = segment(scan, None, SMALL)
-    assert result.labels.geometry == oblique and sorted(result.report["views"]) == [
-        "axial",
-        "coronal",
-        "sagittal",
-    ]
+    assert result.labels.geometry == oblique and sorted(result.report["views"]) == ["axial", "coronal", "sagittal"]
     assert dice(result.labels.array == 3, truth == 3) > 0.95
     fractions = [p.fraction for p in segment_steps(scan, None, SMALL)]
     assert sum(b < a for a, b in itertools.pairwise(fractions)) <= 1 and fractions[-1] == 1

@@ -34,12 +34,8 @@ def test_without_a_myocardium_the_rest_is_told():
 @pytest.mark.parametrize("nothing", [0.0, np.nan, np.inf, -1.0])
 def test_time_points_without_a_ventricle_are_left_out_and_named(nothing):
     found = heart_function([nothing, 120.0, nothing, nothing, 50.0], [100.0] * 5)
-    assert (found.end_diastole, found.end_systole) == (1, 4) and found.ejection_fraction == pytest.approx(
-        7 / 12
-    )
-    assert found.remarks == (
-        "The left ventricle was not found at time points 1, 3 and 4, which are left out.",
-    )
+    assert (found.end_diastole, found.end_systole) == (1, 4) and found.ejection_fraction == pytest.approx(7 / 12)
+    assert found.remarks == ("The left ventricle was not found at time points 1, 3 and 4, which are left out.",)
 
 
 @pytest.mark.parametrize(

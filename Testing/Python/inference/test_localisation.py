@@ -82,13 +82,9 @@ def test_a_header_with_a_wrong_patient_position_is_found_out_and_told(anatomist,
     assert result.labels.geometry == lying(scan, turn).geometry  # the grid stays what the file says
     for value in GREY:
         assert dice(result.labels.array == value, right.labels.array == value) > 0.98
-        assert (
-            dice(result.labels.array == value, truth == value) > 0.7
-        )  # between greys at edges lie other greys
+        assert dice(result.labels.array == value, truth == value) > 0.7  # between greys at edges lie other greys
     told = [note for note in result.report["notes"] if "patient position" in note]
-    assert len(told) == (turn != (1, 1, 1)) and all(
-        localisation.TURNS[turn] + " exchanged" in note for note in told
-    )
+    assert len(told) == (turn != (1, 1, 1)) and all(localisation.TURNS[turn] + " exchanged" in note for note in told)
 
 
 @pytest.mark.parametrize(
@@ -100,9 +96,7 @@ def test_a_header_that_is_right_is_believed_however_the_voxels_are_stored(anatom
     flip = tuple(slice(None, None, signs[2 - n]) for n in range(3))
     array, labels = np.ascontiguousarray(array[flip]), labels[flip]
     axes = np.array(tilted((0, 1, 2), (1, 1, 1), 8.0)).reshape(3, 3)[:, list(order)] * np.array(signs)
-    stored = Volume(
-        array, Geometry(array.shape[::-1], (0.0,) * 3, (4.0,) * 3, tuple(axes.ravel())), "stored otherwise"
-    )
+    stored = Volume(array, Geometry(array.shape[::-1], (0.0,) * 3, (4.0,) * 3, tuple(axes.ravel())), "stored otherwise")
     job = Job(stored, None, COARSE, Options())
     box = finish(localisation.find_heart(job))
     where = np.argwhere(labels > 0)[:, ::-1]

@@ -141,9 +141,7 @@ def test_a_scan_that_was_saved_as_pictures_is_told(segmenter, card):
     finding = out_of_distribution.check(segmenter, card, volume, GRID, grey, heart())
     assert [f.kind for f in finding.flags] == ["scale"]
     assert not out_of_distribution.is_picture(scan(grey).array)
-    assert not out_of_distribution.is_picture(
-        np.random.default_rng(0).uniform(0, 255, (9, 9, 9)).astype(np.float32)
-    )
+    assert not out_of_distribution.is_picture(np.random.default_rng(0).uniform(0, 255, (9, 9, 9)).astype(np.float32))
 
 
 def test_without_a_reference_the_check_says_that_it_was_not_made(card):
@@ -174,9 +172,7 @@ def test_slices_are_chosen_evenly_through_what_was_found():
     mask[10:42, :40, :40] = True
     mask[45, :3, :3] = True
     chosen = out_of_distribution.slices_of(mask)
-    assert (
-        len(chosen) == 8 and (np.diff(chosen) == 4).all() and 10 <= chosen[0] < 14 and 38 <= chosen[-1] < 42
-    )
+    assert len(chosen) == 8 and (np.diff(chosen) == 4).all() and 10 <= chosen[0] < 14 and 38 <= chosen[-1] < 42
     assert len(out_of_distribution.slices_of(np.zeros((5, 64, 64), bool))) == 0
 
 
@@ -185,9 +181,7 @@ def test_features_ignore_what_was_not_outlined(segmenter):
     grey = image_of(labels)
     changed = grey.copy()
     changed[:, :, :4] = 1.0  # far from the heart
-    one, other = (
-        out_of_distribution.features(segmenter, g[14:16], labels[14:16] > 0) for g in (grey, changed)
-    )
+    one, other = (out_of_distribution.features(segmenter, g[14:16], labels[14:16] > 0) for g in (grey, changed))
     assert one.shape == (2, feature_count(2)) and np.allclose(one, other, rtol=1e-3, atol=1e-5)
 
 

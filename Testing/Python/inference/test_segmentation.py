@@ -229,9 +229,7 @@ def test_weights_that_do_not_fit_a_gpu_go_to_the_cpu(monkeypatch: pytest.MonkeyP
 
     choose = devices.choose_device
     monkeypatch.setattr(engine, "prepare", prepare)
-    monkeypatch.setattr(
-        devices, "choose_device", lambda n: torch.device("cuda:0") if n == "auto" else choose(n)
-    )
+    monkeypatch.setattr(devices, "choose_device", lambda n: torch.device("cuda:0") if n == "auto" else choose(n))
     monkeypatch.setattr(devices, "choose_precision", lambda *_: torch.float32)
     report = segment(drawing(GRID)[0], None, CARD).report
     assert "Memory ran out on cuda:0 for the weights alone; went on on the CPU." in report["notes"]
@@ -301,9 +299,7 @@ def test_the_report_says_what_was_done(reader: Reader):
     assert report["device"] == "cpu" and report["precision"] == "float32" and report["plane"] == "axial"
     assert report["intensity"] == "CT window -200 to 600 HU"
     assert set(report["seconds"]) == {"prepare", "locate", "network", "paste"}
-    assert {(f["structure"], f["kind"]) for f in report["flags"]} == {
-        (s, "empty") for s in ("MYO", "LA", "AA")
-    }
+    assert {(f["structure"], f["kind"]) for f in report["flags"]} == {(s, "empty") for s in ("MYO", "LA", "AA")}
 
 
 def test_hounsfield_units_are_told_from_mr():
@@ -320,9 +316,7 @@ def test_hounsfield_units_are_told_from_mr():
 
 def test_percentiles_ignore_what_lies_outside_of_the_scan():
     rule = intensity_rule(
-        Volume(np.arange(27.0).reshape(3, 3, 3), Geometry((3, 3, 3), (0.0,) * 3, (1.0,) * 3)),
-        CARD.preprocessing,
-        "mr",
+        Volume(np.arange(27.0).reshape(3, 3, 3), Geometry((3, 3, 3), (0.0,) * 3, (1.0,) * 3)), CARD.preprocessing, "mr"
     )
     values = np.concatenate([np.linspace(100, 200, 1000), np.full(5000, -1e6)]).astype(np.float32)
     inside = values > 0

@@ -89,9 +89,7 @@ def test_with_a_curve_in_the_card_the_report_of_three_planes_says_the_dice_of_th
     assert (plain["dice_calibrated"], curved["dice_calibrated"]) == (False, True)
     for name, said in plain["expected_dice"].items():
         if said is not None:
-            assert curved["expected_dice"][name] == pytest.approx(
-                uncertainty.calibrated(said, curve), abs=2e-3
-            )
+            assert curved["expected_dice"][name] == pytest.approx(uncertainty.calibrated(said, curve), abs=2e-3)
 
 
 THICK = Geometry((16, 80, 76), (0.0,) * 3, (8.0, 1.8, 1.8))
@@ -139,9 +137,7 @@ def test_the_map_is_empty_outside_of_the_region_of_interest(reader):  # noqa: F8
     roi = tuple(float(x) for c in middle for x in (c - 40, c + 40))
     result = segment(scan, None, SMALL, Options(roi=roi, uncertainty=True))
     where = BALL.point(np.argwhere(result.uncertainty.array > 0)[:, ::-1])
-    assert (
-        len(where) > 1000 and np.abs(where - middle).max() < 40 + 2 * 2.0 + 2.0
-    )  # a slice distance to spare
+    assert len(where) > 1000 and np.abs(where - middle).max() < 40 + 2 * 2.0 + 2.0  # a slice distance to spare
 
 
 def test_the_command_writes_the_map_on_the_grid_of_the_scan(tmp_path, monkeypatch):

@@ -384,9 +384,7 @@ def test_a_user_folder_that_cannot_be_made_is_told(package, tmp_path):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(position=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255), in_header=st.booleans())
-def test_no_changed_byte_makes_the_weights_reader_fail_otherwise_than_by_a_sentence(
-    position, value, in_header
-):
+def test_no_changed_byte_makes_the_weights_reader_fail_otherwise_than_by_a_sentence(position, value, in_header):
     architecture = tiny_models.ARCHITECTURE
     data = bytearray(_sound_weights())
     end = 8 + int.from_bytes(data[:8], "little") if in_header else len(data)
@@ -399,12 +397,8 @@ def test_no_changed_byte_makes_the_weights_reader_fail_otherwise_than_by_a_sente
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    position=st.floats(0, 1, exclude_max=True), value=st.binary(min_size=1, max_size=4), tail=st.booleans()
-)
-def test_no_damage_to_a_zip_makes_the_import_fail_otherwise_than_by_a_sentence(
-    tmp_path, position, value, tail
-):
+@given(position=st.floats(0, 1, exclude_max=True), value=st.binary(min_size=1, max_size=4), tail=st.booleans())
+def test_no_damage_to_a_zip_makes_the_import_fail_otherwise_than_by_a_sentence(tmp_path, position, value, tail):
     sound = tmp_path / "sound"
     if not sound.exists():
         tiny_models.write(sound)

@@ -46,9 +46,7 @@ def edited(tmp_path: Path, **keys: object) -> bytes:
 
 
 def test_a_card_comes_back_from_json_as_it_was():
-    made = card(
-        name="Modèle d'essai", quality=(models.Quality("a", "ASSD (mm)", "c", {"LV": 1.5, "AA": 2.0}),)
-    )
+    made = card(name="Modèle d'essai", quality=(models.Quality("a", "ASSD (mm)", "c", {"LV": 1.5, "AA": 2.0}),))
     assert ModelCard.from_json(made.to_json()) == made
 
 
@@ -95,10 +93,7 @@ def test_a_card_tells_names_colours_and_snomed_codes_of_its_labels():
         ({"preprocessing": {"plane": "oblique"}}, "must be axial, coronal, sagittal"),
         ({"labels": []}, "labels is []"),
         ({"labels": 4}, "labels is 4; a list of at most 100 is needed"),
-        (
-            {"quality": [{"data": "a", "measure": "b", "rule": "c", "values": {"RV": 1}}]},
-            "of structures of this",
-        ),
+        ({"quality": [{"data": "a", "measure": "b", "rule": "c", "values": {"RV": 1}}]}, "of structures of this"),
         ({"quality": [{"data": "a", "measure": "b", "rule": "", "values": {}}]}, "quality[0].rule is ''"),
         ({"quality": [{"data": "a", "measure": "b", "values": {}}]}, "quality[0].rule is missing"),
     ],
@@ -155,9 +150,7 @@ def test_no_bytes_make_a_card_reader_fail_in_another_way(text):
 
 
 def test_versions_are_ordered_as_semver_orders_them():
-    ordered = (
-        "1.0.0-alpha 1.0.0-alpha.1 1.0.0-alpha.beta 1.0.0-beta 1.0.0-beta.2 1.0.0-beta.11 1.0.0-rc.1 1.0.0"
-    )
+    ordered = "1.0.0-alpha 1.0.0-alpha.1 1.0.0-alpha.beta 1.0.0-beta 1.0.0-beta.2 1.0.0-beta.11 1.0.0-rc.1 1.0.0"
     versions = [*ordered.split(), "1.2.0", "1.10.0", "2.0.0"]
     shuffled = versions[::2] + versions[1::2]
     assert sorted(shuffled, key=model_card.version_key) == versions
@@ -171,9 +164,7 @@ def test_versions_are_ordered_as_semver_orders_them():
 def test_the_names_and_shapes_known_without_torch_are_those_of_the_network(variant, channels, width):
     from SIFALib.networks.segmenter import Segmenter
 
-    shapes = tensor_shapes(
-        models.Architecture(variant=variant, width=width, classes=4, input_channels=channels)
-    )
+    shapes = tensor_shapes(models.Architecture(variant=variant, width=width, classes=4, input_channels=channels))
     network = Segmenter(variant=variant, width=width, classes=4).state_dict()
     assert shapes == {name: tuple(tensor.shape) for name, tensor in network.items()}
 
@@ -228,12 +219,7 @@ def test_models_are_listed_and_verified_without_torch(store):
     )
     library = Path(models.__file__).parents[2]
     run = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        cwd=library,
-        check=False,
+        [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", cwd=library, check=False
     )
     assert run.stdout.strip() == "tiny@1.0.0", run.stderr
 
@@ -284,11 +270,7 @@ def test_what_operating_systems_leave_in_folders_does_not_spoil_an_import(store,
             file.write(path, f"tiny/{path.name}")
         file.writestr("__MACOSX/tiny/._model.json", b"clutter")
     imported = store.import_package(archive)
-    assert sorted(p.name for p in imported.folder.iterdir()) == [
-        "README.md",
-        "model.json",
-        "model.safetensors",
-    ]
+    assert sorted(p.name for p in imported.folder.iterdir()) == ["README.md", "model.json", "model.safetensors"]
     store.delete(imported)
     assert sorted(p.name for p in store.import_package(package.folder).folder.iterdir()) == [
         "README.md", "model.json", "model.safetensors",
@@ -360,9 +342,7 @@ def test_a_folder_that_is_no_model_is_never_deleted(store):
 def test_a_model_that_comes_with_sifa_needs_no_import(store, tmp_path):
     bundled = store.get("tiny")
     download = store.export(bundled, tmp_path / "download.zip")
-    with pytest.raises(
-        ModelError, match="comes with SIFA and is there already; nothing needs to be imported"
-    ):
+    with pytest.raises(ModelError, match="comes with SIFA and is there already; nothing needs to be imported"):
         store.import_package(download)
     with pytest.raises(ModelError, match="comes with SIFA and stays"):
         store.delete(bundled)

@@ -82,9 +82,7 @@ def test_a_folded_layer_equals_the_layer() -> None:
             kernel, bias = fold(layer)
             x = torch.randn(1, layer.conv.in_channels, 12, 12)
             conv = layer.conv
-            folded = torch.nn.functional.conv2d(
-                x.double(), kernel, bias, padding=conv.padding, dilation=conv.dilation
-            )
+            folded = torch.nn.functional.conv2d(x.double(), kernel, bias, padding=conv.padding, dilation=conv.dilation)
             assert torch.allclose(folded.float(), layer(x), atol=1e-5, rtol=1e-5)
 
 
@@ -114,9 +112,7 @@ def test_batch_size_and_thread_count_change_not_a_single_bit(torch_threads: Sett
             np.testing.assert_array_equal(np.concatenate(parts), alone)
 
 
-def test_the_number_of_threads_is_left_as_it_was_here_and_for_new_threads(
-    torch_threads: Setter,
-) -> None:
+def test_the_number_of_threads_is_left_as_it_was_here_and_for_new_threads(torch_threads: Setter) -> None:
     prepared = engine.prepare(trained(), CPU)
     torch_threads(3)
     prepared.probabilities(slices(4))
@@ -132,9 +128,7 @@ def test_the_number_of_threads_is_left_as_it_was_here_and_for_new_threads(
 def test_other_types_of_slices_are_computed_alike(dtype: type) -> None:
     prepared = engine.prepare(trained(), CPU)
     batch = np.sign(slices(1)).astype(dtype)  # -1 and 1 exist in all of them
-    np.testing.assert_array_equal(
-        prepared.probabilities(batch), prepared.probabilities(batch.astype(np.float32))
-    )
+    np.testing.assert_array_equal(prepared.probabilities(batch), prepared.probabilities(batch.astype(np.float32)))
 
 
 def test_flipped_and_read_only_slices_are_computed_alike() -> None:
@@ -151,8 +145,7 @@ def test_no_slices_give_no_probabilities() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "message"),
-    [((2, 20, 24), "multiples of 8"), ((48, 64), r"\[N, H, W\]"), ((1, 1, 8, 8), r"\[N, H, W\]")],
+    ("shape", "message"), [((2, 20, 24), "multiples of 8"), ((48, 64), r"\[N, H, W\]"), ((1, 1, 8, 8), r"\[N, H, W\]")]
 )
 def test_wrong_slices_are_refused_in_a_sentence(shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -224,9 +217,7 @@ def test_precision_follows_the_cuda_generation(
 
 @pytest.mark.parametrize("tf32", [True, False])
 @pytest.mark.parametrize("error", [None, KeyError("r7")])
-def test_a_gpu_computes_float32_in_float32_and_the_settings_of_torch_stay(
-    tf32: bool, error: Exception | None
-) -> None:
+def test_a_gpu_computes_float32_in_float32_and_the_settings_of_torch_stay(tf32: bool, error: Exception | None) -> None:
     """The device "meta" stands for the GPU: what counts is what torch is set to while the network runs."""
     names = ("enabled", "benchmark", "deterministic", "allow_tf32")
     settings = torch.backends.cudnn

@@ -20,9 +20,7 @@ def of_networks(variant: str) -> References:
 @pytest.mark.parametrize("variant", references.FOLDERS)
 def test_every_network_equals_the_authors_layer_by_layer(variant: str) -> None:
     kept = of_networks(variant)
-    rows = list(
-        references.compare(variant, networks_parity.computed(variant), kept, networks_parity.TOLERANCES)
-    )
+    rows = list(references.compare(variant, networks_parity.computed(variant), kept, networks_parity.TOLERANCES))
     assert {row.item for row in rows} == {item for item, _ in kept}
     assert sum(row.parts for row in rows) == len(kept)
     assert not [row for row in rows if not row.passed]
@@ -57,9 +55,7 @@ def test_every_tolerance_is_that_of_an_item_and_every_item_has_one() -> None:
     for variant in references.FOLDERS:
         items = {item for item, _ in references.subset(variant)}
         assert items <= set(networks_parity.TOLERANCES) | set(method_parity.TOLERANCES)
-        assert {i for i in items if i.startswith(method_parity.IN_TESTS)} == items - set(
-            networks_parity.TOLERANCES
-        )
+        assert {i for i in items if i.startswith(method_parity.IN_TESTS)} == items - set(networks_parity.TOLERANCES)
 
 
 def test_a_reference_that_nothing_was_computed_for_is_an_error_and_a_wrong_value_is_seen() -> None:

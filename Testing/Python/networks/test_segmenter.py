@@ -11,14 +11,7 @@ import pytest
 import torch
 from golden import recipe
 from SIFALib.networks.arrays import to_numpy, to_tensor
-from SIFALib.networks.segmenter import (
-    INIT_STD,
-    VARIANTS,
-    Encoder,
-    SegmentationHead,
-    Segmenter,
-    legacy_bilinear_resize,
-)
+from SIFALib.networks.segmenter import INIT_STD, VARIANTS, Encoder, SegmentationHead, Segmenter, legacy_bilinear_resize
 from SIFALib.networks.tensorflow.names import tf_name_map
 
 INFERENCE = ("encoder.", "segmentation_head.")

@@ -31,10 +31,7 @@ def real_checkpoint(folder: Path, version: str) -> Path:
     prefix = folder / "sifa_tiny"
     prefix.with_suffix(".index").write_bytes((SAVED / f"{version}.index").read_bytes())
     variables = read_bundle(prefix).variables
-    values = [
-        np.float32(STATE[name]) if name in STATE else recipe.fill(name, v.shape)
-        for name, v in variables.items()
-    ]
+    values = [np.float32(STATE[name]) if name in STATE else recipe.fill(name, v.shape) for name, v in variables.items()]
     Path(f"{prefix}.data-00000-of-00001").write_bytes(b"".join(v.tobytes() for v in values))
     return prefix
 
@@ -51,9 +48,7 @@ def test_what_tensorflow_saved_is_read_to_the_last_bit(tmp_path: Path, version: 
 
 
 def test_a_real_checkpoint_without_all_of_the_segmenter_is_refused_by_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(
-        ModelError, match=r"144 of the 160 variables .* missing, Model/e_B/c2/Conv/weights for one"
-    ):
+    with pytest.raises(ModelError, match=r"144 of the 160 variables .* missing, Model/e_B/c2/Conv/weights for one"):
         checkpoint.inspect(real_checkpoint(tmp_path, "v1"))
 
 
@@ -63,11 +58,7 @@ def test_a_checkpoint_of_full_size_becomes_a_model_that_computes_the_same(tmp_pa
     assert prefix.with_suffix(".data-00000-of-00001").stat().st_size > 110e6
     found = checkpoint.inspect(prefix)
     state = checkpoint.segmenter_state(found)
-    assert (found.architecture.variant, found.architecture.width, found.architecture.classes) == (
-        "tmi2020",
-        16,
-        5,
-    )
+    assert (found.architecture.variant, found.architecture.width, found.architecture.classes) == ("tmi2020", 16, 5)
     for name, values in original.state_dict().items():
         np.testing.assert_array_equal(state[name], values.numpy())
 
@@ -145,10 +136,7 @@ def test_a_missing_variable_another_shape_type_or_paper_is_refused_by_name(tmp_p
     name = "Model/e_B/r3/c1/Conv/weights"
     without = {k: v for k, v in variables.items() if k != name}
     refused(tf_bundles.write(tmp_path / "a", without), f"1 of the 161 .* {name}")
-    refused(
-        tf_bundles.write(tmp_path / "b", variables | {name: variables[name][..., :-1]}),
-        f"{name} has the shape",
-    )
+    refused(tf_bundles.write(tmp_path / "b", variables | {name: variables[name][..., :-1]}), f"{name} has the shape")
     double = variables | {name: variables[name].astype(np.float64)}
     refused(tf_bundles.write(tmp_path / "c", double), f"{name} is not of type float32")
     shallow = {k: v for k, v in variables.items() if "s_B_ll" not in k}
@@ -223,9 +211,7 @@ NAME = b"Model/e_B/c1/Conv/weights"
         ({b"": b"\x08\x00"}, "number of data files"),
     ],
 )
-def test_hostile_entries_are_refused(
-    tmp_path: Path, variables, changed: dict[bytes, bytes], match: str
-) -> None:
+def test_hostile_entries_are_refused(tmp_path: Path, variables, changed: dict[bytes, bytes], match: str) -> None:
     refused(tf_bundles.write(tmp_path / "x", variables, changed), match)
 
 
@@ -239,14 +225,9 @@ def test_hostile_entries_are_refused(
         (tf_bundles.table_of([(b"a", b"\x00")]), "too short"),
         (tf_bundles.table_of([(b"a", b"")], [tf_bundles.varint(1 << 60) + b"\x10"]), "beyond its end"),
         (tf_bundles.table_of([(b"a", b"")], [b"\xff" * 12]), "too many bytes"),
+        (tf_bundles.table_of([(k, tf_bundles.block_of([(k, b"")])) for k in (b"b", b"a")]), "out of order"),
         (
-            tf_bundles.table_of([(k, tf_bundles.block_of([(k, b"")])) for k in (b"b", b"a")]),
-            "out of order",
-        ),
-        (
-            tf_bundles.table_of(
-                [(k, tf_bundles.block_of([(b"a", b"")])) for k in (b"a", b"b")], [b"\0\x0c"] * 2
-            ),
+            tf_bundles.table_of([(k, tf_bundles.block_of([(b"a", b"")])) for k in (b"a", b"b")], [b"\0\x0c"] * 2),
             "over each other",
         ),
     ],
@@ -257,9 +238,7 @@ def test_hostile_tables_are_refused(tmp_path: Path, table: bytes, match: str) ->
 
 
 @given(st.binary(max_size=80), st.booleans())
-def test_no_bytes_at_all_raise_anything_but_a_sentence(
-    tmp_path_factory, content: bytes, as_block: bool
-) -> None:
+def test_no_bytes_at_all_raise_anything_but_a_sentence(tmp_path_factory, content: bytes, as_block: bool) -> None:
     folder = tmp_path_factory.mktemp("fuzz")
     if as_block:
         table = tf_bundles.table_of([(b"z", content)])
@@ -271,9 +250,7 @@ def test_no_bytes_at_all_raise_anything_but_a_sentence(
         checkpoint.segmenter_state(checkpoint.inspect(folder / "x"))
 
 
-def test_any_of_its_names_leads_to_a_checkpoint_and_what_is_none_is_refused(
-    tmp_path: Path, variables
-) -> None:
+def test_any_of_its_names_leads_to_a_checkpoint_and_what_is_none_is_refused(tmp_path: Path, variables) -> None:
     prefix = tf_bundles.write(tmp_path / "only" / "sifa-299", variables)
     names = [prefix, prefix.parent, f"{prefix}.index", f"{prefix}.data-00000-of-00001", f"{prefix}.meta"]
     assert {read_bundle(name).prefix for name in names} == {prefix}

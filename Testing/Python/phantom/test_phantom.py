@@ -15,36 +15,19 @@ from phantom_helpers import faces_between, wall_depths_mm
 from SIFALib import phantom
 from SIFALib.imaging.geometry import Volume
 from SIFALib.phantom.conditions import draw_person
-from SIFALib.phantom.tissues import (
-    BLOOD,
-    CONTRAST_PHASES,
-    CT_HU,
-    LABEL_OF_TISSUE,
-    LEFT_BLOOD,
-    MR_SIGNAL,
-    Tissue,
-)
+from SIFALib.phantom.tissues import BLOOD, CONTRAST_PHASES, CT_HU, LABEL_OF_TISSUE, LEFT_BLOOD, MR_SIGNAL, Tissue
 
 MYO, LA, LV, AA = 1, 2, 3, 4
 SEEDS = (0, 1, 2, 3, 4, 5)  # all at end-diastole
 SYSTOLIC_SEED = next(
-    p.seed
-    for p in map(draw_person, range(400))
-    if p.condition == "normal" and p.systole > 0.6 and p.growth == 1
+    p.seed for p in map(draw_person, range(400)) if p.condition == "normal" and p.systole > 0.6 and p.growth == 1
 )
 SPACING = 3.0
 
 # ml at end-diastole: Petersen et al., J Cardiovasc Magn Reson 2017 (UK Biobank); Kawel-Boehm et al., J Cardiovasc
 # Magn Reson 2020; Fuchs et al., Eur Heart J Cardiovasc Imaging 2016. AA: 90 mm of a vessel of 24 to 37 mm (Wolak
 # et al., JACC Cardiovasc Imaging 2008).
-NORMAL_ML = {
-    "LV": (78, 195),
-    "MYO": (80, 195),
-    "LA": (38, 105),
-    "AA": (35, 90),
-    "RV": (90, 250),
-    "RA": (48, 130),
-}
+NORMAL_ML = {"LV": (78, 195), "MYO": (80, 195), "LA": (38, 105), "AA": (35, 90), "RV": (90, 250), "RA": (48, 130)}
 
 
 @cache
@@ -146,9 +129,7 @@ def test_the_wall_of_hypertrophy_is_thick_as_it_stands_in_the_map(condition):
         for p in map(draw_person, range(400))
         if p.condition == condition and p.growth == 1 and p.systole == 0 and p.myo_ml > 180
     )
-    thick, usual = (
-        float(np.percentile(wall_depths_mm(anatomy(seed)[0]), 95)) + SPACING / 2 for seed in (sick, 0)
-    )
+    thick, usual = (float(np.percentile(wall_depths_mm(anatomy(seed)[0]), 95)) + SPACING / 2 for seed in (sick, 0))
     assert thick > 15 and thick > 1.2 * usual
 
 
@@ -230,9 +211,7 @@ def test_tables_speak_of_every_tissue():
     for phase, table in CT_HU.items():
         assert table.shape == (len(Tissue), 2) and np.isfinite(table).all() and (table[:, 1] > 0).all(), phase
     assert (
-        CT_HU["arterial"][Tissue.LV_BLOOD, 0]
-        > CT_HU["venous"][Tissue.LV_BLOOD, 0]
-        > CT_HU["none"][Tissue.LV_BLOOD, 0]
+        CT_HU["arterial"][Tissue.LV_BLOOD, 0] > CT_HU["venous"][Tissue.LV_BLOOD, 0] > CT_HU["none"][Tissue.LV_BLOOD, 0]
     )
     assert MR_SIGNAL.shape == (len(Tissue),) and (MR_SIGNAL >= 0).all()
     assert all(MR_SIGNAL[tissue] == 1 for tissue in LEFT_BLOOD)

@@ -10,9 +10,7 @@ from SIFALib.phantom.slices.contrast import CONTRASTS, GROUPS
 from SIFALib.phantom.tissues import CT_HU, MR_SIGNAL, Tissue
 
 
-@pytest.mark.parametrize(
-    "kind, table", [("ct", CT_HU["arterial"][:, 0]), ("mr", MR_SIGNAL)], ids=["ct", "mr"]
-)
+@pytest.mark.parametrize("kind, table", [("ct", CT_HU["arterial"][:, 0]), ("mr", MR_SIGNAL)], ids=["ct", "mr"])
 def test_contrast_without_randomness_is_the_table_and_with_it_is_not(kind, table):
     for seed in range(5):
         plain, wild = (CONTRASTS[kind](np.random.default_rng(seed), amount) for amount in (0.0, 1.0))
@@ -72,9 +70,7 @@ def test_factors_of_coils_slabs_and_bands_dim_the_signal_and_never_turn_its_sign
         borders.append(artefacts.slab_border(rng, 48) * np.ones((48, 48), np.float32))
         coils.append(artefacts.shading(rng, 48, 1.0))
     for factors in (lines, borders):
-        assert (
-            np.min(factors) >= 0 and np.max(factors) <= 1 and np.min(factors) < 0.5 < 0.99 < np.max(factors)
-        )
+        assert np.min(factors) >= 0 and np.max(factors) <= 1 and np.min(factors) < 0.5 < 0.99 < np.max(factors)
     assert np.min(coils) > 0.1 and np.mean([c.std() for c in coils]) > 0.05
 
 

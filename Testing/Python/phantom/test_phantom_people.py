@@ -194,10 +194,7 @@ def test_diseases_change_what_they_are_named_after():
 
 @pytest.mark.parametrize(
     "has",
-    [
-        lambda p: p.condition == "fallot" and p.growth == 1,
-        lambda p: p.ventricular_defect_mm > 6 and p.override_mm == 0,
-    ],
+    [lambda p: p.condition == "fallot" and p.growth == 1, lambda p: p.ventricular_defect_mm > 6 and p.override_mm == 0],
     ids=["fallot", "alone"],
 )
 def test_a_defect_joins_the_ventricles(has):
@@ -260,10 +257,7 @@ def test_what_is_found_and_left_in_some_is_in_them_and_in_no_one_else(tissue, ha
 
 
 def test_kidneys_bowel_and_calcium_occur():
-    seeds = [
-        somebody(is_plain),
-        *(first(condition) for condition in ("dilated", "large atria", "right load")),
-    ]
+    seeds = [somebody(is_plain), *(first(condition) for condition in ("dilated", "large atria", "right load"))]
     for tissue in (Tissue.KIDNEY, Tissue.BOWEL):
         assert any(count(seed, tissue) > 0 for seed in seeds)
     assert count(somebody(lambda p: p.calcification > 0.9 and p.growth == 1), Tissue.CALCIFICATION) > 0

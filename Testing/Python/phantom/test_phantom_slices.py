@@ -126,10 +126,7 @@ def test_some_slices_are_of_bodies_without_a_heart_and_hold_no_label(anatomies):
     usual = [phantom_slices.describe_slice(anatomies, 32, 5, n)["plane"] for n in range(400)]
     assert sum(p in ("head", "limb") for p in usual) / 400 == pytest.approx(0.04, abs=0.03)
     alone = Randomisation(no_heart=1)
-    assert {phantom_slices.describe_slice(anatomies, 32, 5, n, alone)["plane"] for n in range(40)} == {
-        "head",
-        "limb",
-    }
+    assert {phantom_slices.describe_slice(anatomies, 32, 5, n, alone)["plane"] for n in range(40)} == {"head", "limb"}
     for number in range(40):
         image, labels = phantom_slices.random_slice(anatomies, SIZE, 5, number, alone)
         assert not labels.any() and np.isfinite(image).all() and image.std() > 0.01
@@ -199,9 +196,7 @@ def test_a_slice_much_larger_than_the_scan_is_drawn_all_the_same(anatomies):
     x, y, z = (float(mm) for mm in whole.geometry.point([i, j, k]))
     small = phantom_slices.anatomy_of(Volume(part, Geometry((24, 24, 24), (x, y, z), (4.0,) * 3), "part"))
     for number in range(3):
-        image, _ = phantom_slices.random_slice(
-            [small], 128, 1, number, Randomisation(coarse=1, zoom=0, no_heart=0)
-        )
+        image, _ = phantom_slices.random_slice([small], 128, 1, number, Randomisation(coarse=1, zoom=0, no_heart=0))
         assert np.isfinite(image).all() and 0 < (image > -1).mean() < random_planes.LEAST_SHOWN
 
 

@@ -42,9 +42,7 @@ def test_the_gap_is_that_of_the_same_repetitions():
     rows.append(row("adapted", 0, [0.5, 0.7, 0.6], [0.1, 0.3, 0.2], (1, 2)))
     table = list(adaptation_table.lines(rows, WAYS, BOUNDS))
     line = next(text for text in table if text.startswith("adapted  "))
-    assert (
-        "0.700" in line and "0.600" in line
-    )  # by score, by oracle; native scans count nowhere but in their column
+    assert "0.700" in line and "0.600" in line  # by score, by oracle; native scans count nowhere but in their column
     assert "75%" in line and "50%" in line
     assert line.split("|")[4].strip() == "0.100"
 
@@ -65,9 +63,7 @@ def test_what_the_score_calls_better_is_held_against_the_truth():
         row("adapted", 2, [0.4, 0.5, 0.6], [0.0, -0.1, -0.2], (0, 2)),
         row("source only", 0, [0.4, 0.9], [0.0, 0.1], (1, 1)),
     ]
-    better, kept = [
-        text.strip() for text in adaptation_table.lines(rows, WAYS, BOUNDS) if "runs that adapt" in text
-    ]
+    better, kept = [text.strip() for text in adaptation_table.lines(rows, WAYS, BOUNDS) if "runs that adapt" in text]
     assert better.startswith("2 of 3 runs that adapt are called better than their start")
     assert "rose in 1, changed by -0.025 on average, -0.150 at worst and +0.100 at best" in better
     assert kept.startswith("1 of 3") and "rose in 1, changed by +0.200" in kept
@@ -75,9 +71,7 @@ def test_what_the_score_calls_better_is_held_against_the_truth():
 
 @pytest.mark.parametrize(("scores", "rho"), [([0.1, 0.2, 0.3], 1.0), ([0.3, 0.2, 0.1], -1.0)])
 def test_the_rank_correlation_is_that_of_score_and_dice(scores, rho):
-    assert adaptation_table.rank_correlation(
-        row("adapted", 0, [0.4, 0.5, 0.6], scores, (0, 0))
-    ) == pytest.approx(rho)
+    assert adaptation_table.rank_correlation(row("adapted", 0, [0.4, 0.5, 0.6], scores, (0, 0))) == pytest.approx(rho)
 
 
 def test_two_checkpoints_have_no_rank_correlation():

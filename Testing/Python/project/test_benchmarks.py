@@ -40,12 +40,8 @@ def small_ct(bench, monkeypatch):
     monkeypatch.setattr(bench, "big_ct", lambda: (case, case))
 
 
-@pytest.mark.parametrize(
-    ("status", "regions"), [(0, [False]), (5, [False, True]), (1, [False]), (-9, [False])]
-)
-def test_only_where_no_heart_was_found_a_region_is_tried(
-    bench, small_ct, monkeypatch, tmp_path, status, regions
-):
+@pytest.mark.parametrize(("status", "regions"), [(0, [False]), (5, [False, True]), (1, [False]), (-9, [False])])
+def test_only_where_no_heart_was_found_a_region_is_tried(bench, small_ct, monkeypatch, tmp_path, status, regions):
     asked = []
 
     def run(command: list[str]) -> tuple[int, float, float]:
@@ -90,9 +86,7 @@ def test_every_part_counts_in_the_verdict(bench, part):
 
 
 @pytest.mark.parametrize(("rate", "word"), [(1e-6, "ok"), (1e9, "TOO SLOW")])
-def test_the_engine_is_held_to_the_matrix_rate_in_a_whole_volume(
-    bench, monkeypatch, tmp_path, capsys, rate, word
-):
+def test_the_engine_is_held_to_the_matrix_rate_in_a_whole_volume(bench, monkeypatch, tmp_path, capsys, rate, word):
     make = bench.phantom.make
     monkeypatch.setattr(bench.phantom, "make", lambda seed, modality, spacing_mm: make(seed, modality, 8.0))
     monkeypatch.setattr(engine, "matrix_rate", lambda *_: rate)
@@ -112,9 +106,7 @@ def test_distances_to_what_was_not_found_are_null_in_the_file(bench, monkeypatch
     monkeypatch.setattr(bench_phantom.phantom, "make", lambda seed, modality: make(seed, modality, 8.0))
     monkeypatch.setattr(bench_phantom, "segment", no_heart)
     model = tiny_models.write(tmp_path / "tiny").folder
-    monkeypatch.setattr(
-        sys, "argv", ["bench", "--cases", "1", "--model", str(model), "--out", str(tmp_path / "out")]
-    )
+    monkeypatch.setattr(sys, "argv", ["bench", "--cases", "1", "--model", str(model), "--out", str(tmp_path / "out")])
     bench_phantom.main()
 
     def refuse(name: str) -> None:
@@ -172,9 +164,7 @@ def test_a_missing_structure_counts_as_nothing_and_has_no_distance(real):
     truth, found = slice_case()
     found[found == 3] = 0
     row = scored(real, found, truth)
-    assert (
-        row["dice"] == {"MYO": 1.0, "LV": 0.0} and row["assd_mm"] == {"MYO": 0.0} and row["missing"] == ["LV"]
-    )
+    assert row["dice"] == {"MYO": 1.0, "LV": 0.0} and row["assd_mm"] == {"MYO": 0.0} and row["missing"] == ["LV"]
     rows = [{"dataset": "a", **row}, {"dataset": "a", **scored(real, *reversed(slice_case()))}]
     summary = real.summarise(rows)["a"]["LV"]
     assert summary == {"dice": 0.5, "assd_mm": 0.0, "cases": 2, "missing": 1}
@@ -224,11 +214,7 @@ def test_region_growing_finds_what_is_clicked_and_nothing_else(real):
     grey += np.random.default_rng(0).normal(0, 20, grey.shape)
     found = region_growing.grow(grey, truth, (1.0, 1.0))
     for value in (1, 2, 3):
-        overlap = (
-            2
-            * ((found == value) & (truth == value)).sum()
-            / ((found == value).sum() + (truth == value).sum())
-        )
+        overlap = 2 * ((found == value) & (truth == value)).sum() / ((found == value).sum() + (truth == value).sum())
         assert overlap > 0.9, value
     assert not found[:50, :50].any()
     assert not (region_growing.grow(grey, np.where(truth == 2, 0, truth), (1.0, 1.0)) == 2).any()

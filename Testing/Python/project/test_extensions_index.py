@@ -21,7 +21,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 ENTRY = ROOT / "Testing" / "ExtensionsIndex" / "SIFA.json"
 MODULES = ("SIFASegmentation", "SIFATraining")
-SCHEMA = "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/slicer-extension-catalog-entry-schema-v1.0.2.json"
+SCHEMA = (
+    "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/slicer-extension-catalog-entry-schema-v1.0.2.json"
+)
 REQUIRED = {"$schema": str, "category": str, "scm_url": str}
 OPTIONAL = {
     "scm_revision": str, "scm_type": str, "build_dependencies": list, "dicom_support_rule": str,
@@ -30,11 +32,7 @@ OPTIONAL = {
 CATEGORIES = ("Segmentation", "Cardiac")  # of the accepted ones, those that a heart segmentation belongs to
 LICENCES = ("LICENSE", "LICENCE", "License.txt", "license.txt", "LICENSE.txt", "COPYING", "COPYING.txt")
 MB = 10**6
-MOST_HISTORY, MOST_FILE, MOST_PICTURE = (
-    60 * MB,
-    16 * MB,
-    MB // 5,
-)  # the Index itself refuses 100 MB of history
+MOST_HISTORY, MOST_FILE, MOST_PICTURE = (60 * MB, 16 * MB, MB // 5)  # the Index itself refuses 100 MB of history
 SLICERS_OWN = {"slicer", "qt", "ctk", "vtk", "numpy"}  # what Slicer brings and loads anyway
 OURS = {"SIFALib", *MODULES, *(f"{name}Lib" for name in MODULES)}
 
@@ -158,17 +156,13 @@ def outer_imports(path: Path) -> set[str]:
             found.add((node.module or "").partition(".")[0])
         elif isinstance(node, (ast.If, ast.Try, ast.With, ast.ClassDef)):
             for_checkers = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-            waiting += (
-                [] if for_checkers else [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.stmt)]
-            )
+            waiting += [] if for_checkers else [n for n in ast.iter_child_nodes(node) if isinstance(n, ast.stmt)]
     return found
 
 
 def slicer_side() -> list[Path]:
     return [
-        path
-        for name in MODULES
-        for path in (ROOT / name / f"{name}.py", *(ROOT / name / f"{name}Lib").glob("*.py"))
+        path for name in MODULES for path in (ROOT / name / f"{name}.py", *(ROOT / name / f"{name}Lib").glob("*.py"))
     ]
 
 
@@ -194,9 +188,7 @@ def test_pytorch_is_installed_by_its_extension_alone(entry):
 
 
 def test_repository_with_its_history_is_small():
-    if (
-        ROOT / ".git"
-    ).exists():  # what a clone fetches: a folder's own packs may hold an object twice, or none of it
+    if (ROOT / ".git").exists():  # what a clone fetches: a folder's own packs may hold an object twice, or none of it
         bundle = ["git", "bundle", "create", "-q", "-", "HEAD"]
         size = len(subprocess.run(bundle, cwd=ROOT, capture_output=True, check=True).stdout)
     else:

@@ -27,16 +27,8 @@ def bench(monkeypatch):
         ("bfloat16", 27.6, 6.9, False),
     ],
 )
-def test_the_default_schedule_at_the_papers_batch_must_be_fast_and_small(
-    bench, precision, seconds, gib, passed
-):
-    row = {
-        "case": "paper-8",
-        "schedule": "shared",
-        "precision": precision,
-        "seconds": seconds,
-        "peak_gib": gib,
-    }
+def test_the_default_schedule_at_the_papers_batch_must_be_fast_and_small(bench, precision, seconds, gib, passed):
+    row = {"case": "paper-8", "schedule": "shared", "precision": precision, "seconds": seconds, "peak_gib": gib}
     assert bench.judged(row)["passed"] is passed
 
 

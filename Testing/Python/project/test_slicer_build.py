@@ -19,9 +19,7 @@ LIBRARY = Path("lib/Slicer-5.12/qt-scripted-modules")
 
 
 def run(*command: str | Path, **keywords) -> str:
-    done = subprocess.run(
-        [str(c) for c in command], capture_output=True, text=True, encoding="utf-8", **keywords
-    )
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, encoding="utf-8", **keywords)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -90,8 +88,7 @@ def test_build_refuses_a_file_that_is_listed_but_missing(tmp_path):
     shutil.copytree(ROOT / "SIFATraining", tmp_path / "SIFATraining")
     lists = tmp_path / "SIFATraining" / "CMakeLists.txt"
     lists.write_text(
-        lists.read_text(encoding="utf-8").replace("RESOURCES ", "RESOURCES Resources/Nowhere.png "),
-        encoding="utf-8",
+        lists.read_text(encoding="utf-8").replace("RESOURCES ", "RESOURCES Resources/Nowhere.png "), encoding="utf-8"
     )
     (tmp_path / "CMakeLists.txt").write_text(
         "cmake_minimum_required(VERSION 3.16.3)\nproject(X NONE)\nfind_package(Slicer REQUIRED)\n"

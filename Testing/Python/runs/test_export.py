@@ -27,27 +27,18 @@ PARTS = {"supervised": 0.8, "supervised_1": 0.7, "supervised_3": 0.9, "augmented
 SECRET = "mueller_hans_1950"
 
 
-def run_folder(
-    path: Path, scores: dict[int, float], vetoes: dict[int, tuple[str, ...]] | None = None, **changes: Any
-):
+def run_folder(path: Path, scores: dict[int, float], vetoes: dict[int, tuple[str, ...]] | None = None, **changes: Any):
     """A run as training leaves it, judged so; its best segmenter is that of the highest score."""
     data = DataSettings(str(path / SECRET), "phantom:ct", size=64)
     configuration = Configuration(data, Method(width=2), name="A run", iterations=500, batch=4)
     folder = create(path / "run", dataclasses.replace(configuration, **changes))
-    folder.remember_data(
-        "0" * 64, {f"source:{SECRET}{n}": "x" for n in range(3)} | {"target:phantom-ct-500": "y"}
-    )
+    folder.remember_data("0" * 64, {f"source:{SECRET}{n}": "x" for n in range(3)} | {"target:phantom-ct-500": "y"})
     with events.EventLog(folder.events) as log:
         kept = None
         for iteration, value in scores.items():
             judged = Best(iteration, value, PARTS, (vetoes or {}).get(iteration, ()))
             log.append(
-                "score",
-                iteration,
-                value=value,
-                parts=judged.parts,
-                vetoes=judged.vetoes,
-                best=judged.beats(kept),
+                "score", iteration, value=value, parts=judged.parts, vetoes=judged.vetoes, best=judged.beats(kept)
             )
             if judged.beats(kept):
                 kept = judged
@@ -96,9 +87,7 @@ def test_one_that_scores_worse_than_its_starting_point_is_refused_with_the_numbe
     folder = run_folder(tmp_path, {0: 0.65, 100: 0.5})
     state = adaptation.start(Method(width=2), 0, 500)
     checkpoints.save(folder.checkpoints, 100, {"state": state.state_dict()}, 3)
-    with pytest.raises(
-        RunError, match=r"after iteration 100 is worse .* scores 0\.500, .* scored 0\.650\. .*--force"
-    ):
+    with pytest.raises(RunError, match=r"after iteration 100 is worse .* scores 0\.500, .* scored 0\.650\. .*--force"):
         exported(folder, checkpoint=100)
     with pytest.raises(RunError, match=r"nothing better than its starting point, which scored 0\.650"):
         exported(folder)
@@ -121,9 +110,7 @@ def test_one_against_which_something_speaks_is_refused_with_the_reason(tmp_path:
     checkpoints.save(folder.checkpoints, 100, {"state": state.state_dict()}, 3)
     with pytest.raises(RunError, match=r"worse than what it started from: .*Left atrium has vanished"):
         exported(folder, checkpoint=100)
-    assert (
-        "Against it: Left atrium has vanished" in exported(folder, checkpoint=100, force=True).card.trained_on
-    )
+    assert "Against it: Left atrium has vanished" in exported(folder, checkpoint=100, force=True).card.trained_on
 
 
 def test_what_was_never_judged_or_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -227,9 +214,7 @@ def test_a_damaged_best_segmenter_becomes_no_model(tmp_path: Path, capsys) -> No
 
 def test_a_real_run_is_judged_exported_and_segments(tmp_path: Path) -> None:
     tiny_runs.make_scans(tmp_path)
-    folder = create(
-        tmp_path / "run", tiny_runs.configuration(tmp_path, iterations=4, judge_every=2, preview_every=0)
-    )
+    folder = create(tmp_path / "run", tiny_runs.configuration(tmp_path, iterations=4, judge_every=2, preview_every=0))
     assert (
         tiny_runs.start("-m", "SIFALib.runs", str(folder.path)).wait(tiny_runs.PATIENCE) == 0
     )  # settings of torch stay there

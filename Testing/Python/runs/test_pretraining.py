@@ -94,11 +94,7 @@ def test_the_slices_trained_on_are_as_random_as_asked_for_those_that_validate_as
 def test_a_randomisation_is_read_as_it_is_written_and_a_wrong_one_refused_by_name():
     assert pretraining.randomisation("any=0,artefacts=0.5") == Randomisation(any=0, artefacts=0.5)
     assert pretraining.randomisation("") == Randomisation()
-    for wrong, says in (
-        ("artefact=1", "artefact is none of"),
-        ("any", "no randomisation"),
-        ("any=-1", "from 0 on"),
-    ):
+    for wrong, says in (("artefact=1", "artefact is none of"), ("any", "no randomisation"), ("any=-1", "from 0 on")):
         with pytest.raises(argparse.ArgumentTypeError, match=says):
             pretraining.randomisation(wrong)
 
@@ -117,18 +113,13 @@ def test_a_training_can_start_from_a_models_weights_and_its_card_says_so(tmp_pat
     second = pretraining.load(settings, tmp_path)
     for key, value in first.average.items():
         halved = value.half().float()  # as packages keep them
-        assert torch.equal(second.average[key], halved) and torch.equal(
-            second.segmenter.state_dict()[key], halved
-        )
+        assert torch.equal(second.average[key], halved) and torch.equal(second.segmenter.state_dict()[key], halved)
     said = pretraining.write_model(second, settings, [0.5] * 4, tmp_path / "second", "0.0.2").card.trained_on
     assert "heart-phantom 0.0.1" in said
     pretraining.save(second, settings, tmp_path)
     package.folder.rename(tmp_path / "moved away")
     later = pretraining.load(settings, tmp_path)
-    assert (
-        pretraining.write_model(later, settings, [0.5] * 4, tmp_path / "third", "0.0.3").card.trained_on
-        == said
-    )
+    assert pretraining.write_model(later, settings, [0.5] * 4, tmp_path / "third", "0.0.3").card.trained_on == said
     (tmp_path / "checkpoint.pt").unlink()
     (tmp_path / "moved away").rename(package.folder)
     with pytest.raises(ValueError, match="width 2, the training 4"):
@@ -155,9 +146,7 @@ def test_it_learns(anatomies):
 def test_the_losses_are_those_of_the_paper():
     """Against the formulas written out for one pixel row, two classes."""
     logits = torch.tensor([[[[2.0, 0.0, -1.0]], [[0.0, 1.0, 3.0]]]], dtype=torch.float64)
-    truth = torch.tensor(
-        [[[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]]], dtype=torch.float64
-    )  # the last pixel has no class
+    truth = torch.tensor([[[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]]], dtype=torch.float64)  # the last pixel has no class
     p = torch.softmax(logits, 1)
     weight = 1 - 0.5
     expected = -(weight * torch.log(p[0, 0, 0, 0]) + weight * torch.log(p[0, 1, 0, 1])) / 3
@@ -169,7 +158,5 @@ def test_the_losses_are_those_of_the_paper():
 def test_hopeless_pixels_give_no_gradient():
     logits = torch.tensor([[[[0.0]], [[9.0]]]], requires_grad=True)
     truth = torch.tensor([[[[1.0]], [[0.0]]]])
-    losses.cross_entropy(
-        torch.cat([logits, -logits.detach()], 3), torch.cat([truth, truth.flip(1)], 3)
-    ).backward()
+    losses.cross_entropy(torch.cat([logits, -logits.detach()], 3), torch.cat([truth, truth.flip(1)], 3)).backward()
     assert torch.all(logits.grad == 0)

@@ -95,9 +95,7 @@ def test_a_record_holds_truth_values_and_nothing():
 
     globals()["Sample"] = Sample  # where the names in its annotations are looked up
     assert schema.decode(Sample, {"on": True}) == Sample(True)
-    assert schema.decode(Sample, {"on": False, "count": 3, "names": {"a": "b"}}) == Sample(
-        False, 3, {"a": "b"}
-    )
+    assert schema.decode(Sample, {"on": False, "count": 3, "names": {"a": "b"}}) == Sample(False, 3, {"a": "b"})
     assert schema.decode(Sample, {"on": True, "count": None}).count is None
     for wrong in ({"on": 1}, {"on": "true"}, {"on": True, "count": True}, {"on": None}, {"count": 1}):
         with pytest.raises(schema.RecordError, match=r"on|count"):
@@ -136,9 +134,7 @@ def test_the_current_folder_is_no_place_for_a_run(tmp_path: Path, monkeypatch):
 
 
 def test_reading_a_run_needs_no_torch():
-    code = (
-        "import sys, SIFALib.runs, SIFALib.runs.control, SIFALib.cli.train; sys.exit('torch' in sys.modules)"
-    )
+    code = "import sys, SIFALib.runs, SIFALib.runs.control, SIFALib.cli.train; sys.exit('torch' in sys.modules)"
     assert tiny_runs.start("-c", code).wait() == 0
 
 
@@ -175,9 +171,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(folder):
     with pytest.raises(runs.RunError, match=f"process {child.pid}"), lock.held(folder):
         pass
     child.kill()
-    tiny_runs.wait_until(
-        lambda: holder.is_alive() is False
-    )  # dead, though nobody asked for its exit code yet
+    tiny_runs.wait_until(lambda: holder.is_alive() is False)  # dead, though nobody asked for its exit code yet
     with lock.held(folder):
         assert lock.read(folder.lock) == processes.this_process()
     child.communicate()
@@ -247,9 +241,7 @@ def test_a_number_that_json_does_not_have_is_never_logged(tmp_path: Path):
 
 
 def save(folder: Path, iteration: int, keep: int = 2, **content) -> Path:
-    return checkpoints.save(
-        folder, iteration, {"state": {"w": torch.arange(5000.0) + iteration}, **content}, keep
-    )
+    return checkpoints.save(folder, iteration, {"state": {"w": torch.arange(5000.0) + iteration}, **content}, keep)
 
 
 def test_the_last_checkpoints_are_kept(tmp_path: Path):
@@ -399,9 +391,7 @@ def test_the_heartbeat_goes_on_while_nothing_happens(folder, monkeypatch):
     assert status.read(folder.status).state == "running"
 
 
-@pytest.mark.parametrize(
-    "message", ["a\x1b[2Jb\u200b\udcff.nii cannot be read.", "scan.nii is damaged. " * 900]
-)
+@pytest.mark.parametrize("message", ["a\x1b[2Jb\u200b\udcff.nii cannot be read.", "scan.nii is damaged. " * 900])
 def test_whatever_a_message_names_the_status_can_be_read(folder, message: str):
     first = status_now(processes.this_process(), state="preparing")
     with status.Reporter(folder.status, first) as reporter:

@@ -65,15 +65,11 @@ def test_two_processes_train_as_one_and_end_cleanly_when_one_is_killed(scans: Pa
     saved = checkpoints.load_newest(several / "checkpoints")
     assert len(saved["histories"]) == 2
 
-    alone = runs.create(
-        tmp_path / "alone", tiny_runs.configuration(scans, **{**changes, "iterations": 2})
-    ).path
+    alone = runs.create(tmp_path / "alone", tiny_runs.configuration(scans, **{**changes, "iterations": 2})).path
     assert train(alone) == "finished"
     expected, found = tiny_runs.losses_of(alone), tiny_runs.losses_of(several)
     assert found[1] == pytest.approx(expected[1], rel=1e-4)
-    assert found[2] == pytest.approx(
-        expected[2], rel=2e-2
-    )  # Adam's first step makes much of tiny differences
+    assert found[2] == pytest.approx(expected[2], rel=2e-2)  # Adam's first step makes much of tiny differences
     assert [e["processes"] for e in events.read(several / "events.jsonl") if e["kind"] == "started"] == [2]
 
     folder = runs.RunFolder(several)  # what two processes began, one brings to its end
@@ -94,9 +90,7 @@ def test_a_training_is_started_watched_and_stopped_from_the_command_line(scans: 
     made = sifa("train", run, "--configuration", template, "--iterations", "10000", "--create-only")
     assert made[0] == 0 and made[1].strip() == str(run)
     assert runs.RunFolder(run).read().configuration.name == "mine"
-    training = tiny_runs.start(
-        "-m", "SIFALib", "train", str(run), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    training = tiny_runs.start("-m", "SIFALib", "train", str(run), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     tiny_runs.wait_until(lambda: tiny_runs.losses_of(run), training)
     code, out, error = sifa("train", run)
     assert code == 1 and "in use" in error

@@ -68,9 +68,7 @@ def test_two_models_are_compared_scan_by_scan(scans: Path, tmp_path: Path):
     (found,) = answer["scans"]
     assert "No heart was found" in found["before"]["note"] and "file" in found["after"]
     assert "agreement" not in found
-    phantoms = create(
-        tmp_path / "phantoms", tiny_runs.configuration(scans, data=DataSettings("phantom", "phantom"))
-    )
+    phantoms = create(tmp_path / "phantoms", tiny_runs.configuration(scans, data=DataSettings("phantom", "phantom")))
     best.write(phantoms.best, Best(6, 0.7), models_state(before))
     with pytest.raises(DataError, match="there are no scans to compare on"):
         done("compare", tmp_path / "e3", run=str(phantoms.path), model=str(before.folder), count=3)
@@ -88,9 +86,7 @@ def test_a_run_travels_with_its_scans_and_without_their_names(scans: Path, tmp_p
     model = tiny_models.write(tmp_path / "model")
     configuration = tiny_runs.configuration(scans, start_model=str(model.folder))
     place = tmp_path / "parcel"
-    answer = done(
-        "pack", tmp_path / "errand", configuration=new_run_file(configuration).to_json(), place=str(place)
-    )
+    answer = done("pack", tmp_path / "errand", configuration=new_run_file(configuration).to_json(), place=str(place))
     assert answer["folder"] == str(place)
     for path in place.rglob("*"):
         assert SECRET not in path.name
@@ -145,9 +141,7 @@ def test_an_errand_that_fails_answers_with_a_sentence(scans: Path, tmp_path: Pat
 
 def test_needs_are_told_with_their_numbers(scans: Path, tmp_path: Path):
     configuration = tiny_runs.configuration(scans)
-    known = resources.of(
-        configuration, tmp_path / "not" / "there", (), {"memory": 3 * GIB, "checkpoint": 10**9}
-    )
+    known = resources.of(configuration, tmp_path / "not" / "there", (), {"memory": 3 * GIB, "checkpoint": 10**9})
     assert known.memory == 3 * GIB and known.disk > 4e9 and known.disk_free > 0
     assert known.memory_free > 0
     wide = resources.of(tiny_runs.configuration(scans), tmp_path)

@@ -62,9 +62,7 @@ def meanwhile(act: Callable[[], object]) -> Iterator[None]:
 
 def reached(run: Path, iteration: int) -> int:
     """Wait until that iteration is logged; the last one that is."""
-    return tiny_runs.wait_until(
-        lambda: next((n for n in reversed(tiny_runs.losses_of(run)) if n >= iteration), 0)
-    )
+    return tiny_runs.wait_until(lambda: next((n for n in reversed(tiny_runs.losses_of(run)) if n >= iteration), 0))
 
 
 def test_stopped_and_resumed_equals_never_stopped(scans: Path, tmp_path: Path):
@@ -304,9 +302,7 @@ def test_a_changed_configuration_is_refused_by_the_checkpoint(scans: Path, tmp_p
     file = folder.read()
     folder.write(dataclasses.replace(file, configuration=dataclasses.replace(file.configuration, seed=9)))
     assert "another seed" in failed(run)
-    folder.write(
-        dataclasses.replace(file, configuration=dataclasses.replace(file.configuration, iterations=1))
-    )
+    folder.write(dataclasses.replace(file, configuration=dataclasses.replace(file.configuration, iterations=1)))
     assert "iterations already; the 1 that" in failed(run)
 
 
@@ -337,9 +333,7 @@ def test_a_start_model_is_judged_before_it_is_changed(scans: Path, tmp_path: Pat
     assert "begin@1.0.0" in failed(misfit)
 
 
-def test_the_best_is_no_less_steady_than_the_start_model_also_when_resumed(
-    scans: Path, tmp_path: Path, monkeypatch
-):
+def test_the_best_is_no_less_steady_than_the_start_model_also_when_resumed(scans: Path, tmp_path: Path, monkeypatch):
     agreements = {0: 0.9, 1: 0.8, 2: 0.91, 3: 0.8}
 
     def score(state, domains, settings) -> label_free.Score:
@@ -347,9 +341,7 @@ def test_the_best_is_no_less_steady_than_the_start_model_also_when_resumed(
 
     monkeypatch.setattr(label_free, "score", score)
     package = tiny_models.write(tmp_path / "begin")
-    run = new(
-        scans, tmp_path / "run", iterations=2, judge_every=1, save_every=1, start_model=str(package.folder)
-    )
+    run = new(scans, tmp_path / "run", iterations=2, judge_every=1, save_every=1, start_model=str(package.folder))
     assert train(run) == "finished"
     folder = runs.RunFolder(run)
     assert best.read(folder.best).iteration == 0  # the second is as good, the first is restless

@@ -243,9 +243,7 @@ def test_saved_segmentation_reloads_with_names_colours_and_codes(tmp_path):
         assert entry.GetTypeObject().GetCodeMeaning() == structure.type.meaning
         assert entry.GetCategoryObject().GetCodeValue() == "123037004"
         nothing = (entry.GetTypeModifierObject(), entry.GetRegionObject(), entry.GetRegionModifierObject())
-        assert {each.GetCodeValue() for each in nothing} == {None}, (
-            "the exporter leaves out what is None only"
-        )
+        assert {each.GetCodeValue() for each in nothing} == {None}, "the exporter leaves out what is None only"
         for name, said in (("Type", "AUTOMATIC"), ("Name", "SIFA tiny@1.0.0")):
             assert found.GetTag(f"DICOM.SegmentAlgorithm{name}", tag)
             assert str(tag) == said, "without it the exporter says MANUAL"

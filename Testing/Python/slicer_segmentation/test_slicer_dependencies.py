@@ -30,9 +30,7 @@ def packaging(monkeypatch):
 @pytest.fixture
 def torch_extension(monkeypatch):
     """The extension PyTorch is installed, torch itself is not."""
-    monkeypatch.setitem(
-        sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=PyTorchUtilsLogic)
-    )
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", types.SimpleNamespace(PyTorchUtilsLogic=PyTorchUtilsLogic))
     monkeypatch.setattr(PyTorchUtilsLogic, "asked", [])
     monkeypatch.setattr(PyTorchUtilsLogic, "installs", True)
     monkeypatch.setattr(Dependencies, "torchIsThere", lambda self: False)
@@ -183,9 +181,7 @@ def test_dropping_the_check_ends_its_process(tmp_path, monkeypatch):
     launched = []
     real = module.slicer.util.launchConsoleProcess
     monkeypatch.setattr(
-        module.slicer.util,
-        "launchConsoleProcess",
-        lambda *a, **k: launched.append(real(*a, **k)) or launched[-1],
+        module.slicer.util, "launchConsoleProcess", lambda *a, **k: launched.append(real(*a, **k)) or launched[-1]
     )
     steps = dependencies.trySteps()
     next(steps)

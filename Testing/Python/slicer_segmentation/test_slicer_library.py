@@ -103,9 +103,7 @@ def test_phantom_is_segmented_wherever_it_lies_and_however_it_was_scanned(logic)
         volume.SetAndObserveTransformNodeID(add_linear_transform(matrix).GetID())
         found[name] = dices(exported_labels(logic.segment(volume), volume), truth.array)
     grid = oblique_grid(truth.geometry)
-    oblique = Volume.of(
-        sitk.Resample(image.image(), grid, sitk.Transform(), sitk.sitkLinear, -1000), "oblique"
-    )
+    oblique = Volume.of(sitk.Resample(image.image(), grid, sitk.Transform(), sitk.sitkLinear, -1000), "oblique")
     oblique_truth = sitk.GetArrayFromImage(
         sitk.Resample(truth.image(), grid, sitk.Transform(), sitk.sitkNearestNeighbor)
     )
@@ -143,9 +141,7 @@ def test_volumes_of_the_table_are_those_of_the_librarys_report(logic):
     report = logic.report(node)
     for row in logic.results(node):
         assert row.volumeMl == pytest.approx(report["volumes_ml"][row.structureId], rel=1e-9, abs=1e-9)
-        assert report["voxels"][row.structureId] * SPACING_MM**3 / 1000 == pytest.approx(
-            row.volumeMl, rel=1e-6
-        )
+        assert report["voxels"][row.structureId] * SPACING_MM**3 / 1000 == pytest.approx(row.volumeMl, rel=1e-6)
 
 
 def test_unusable_volumes_are_refused_in_the_librarys_words(logic):

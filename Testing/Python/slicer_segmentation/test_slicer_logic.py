@@ -155,9 +155,7 @@ def test_uncertainty_comes_as_a_volume_of_its_own_in_the_grid_of_the_scan(logic,
     logic.segment(scan, outputSegmentation=node, uncertainty=True)
     assert logic.uncertainty(node) is found, "the former map is filled anew"
     logic.segment(scan, outputSegmentation=node)
-    assert logic.uncertainty(node) is None and found.GetScene() is None, (
-        "an old map of a new result would lie"
-    )
+    assert logic.uncertainty(node) is None and found.GetScene() is None, "an old map of a new result would lie"
 
 
 def matrix_of(node) -> list[list[float]]:

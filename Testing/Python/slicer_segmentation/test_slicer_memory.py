@@ -54,9 +54,7 @@ def gpu(monkeypatch):
         fields = {f.name: getattr(made, f.name) for f in dataclasses.fields(made)}
         return FullGpu(**{**fields, "device": device}) if where.type == "cuda" else made
 
-    monkeypatch.setattr(
-        devices, "choose_device", lambda name="auto": device if name == "auto" else choose_device(name)
-    )
+    monkeypatch.setattr(devices, "choose_device", lambda name="auto": device if name == "auto" else choose_device(name))
     monkeypatch.setattr(devices, "choose_precision", lambda *_: torch.float32)
     monkeypatch.setattr(engine, "prepare", prepared)
 

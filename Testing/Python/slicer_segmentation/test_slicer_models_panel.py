@@ -13,18 +13,14 @@ __all__ = ["panel"]  # the fixture
 
 
 def test_model_is_described_and_can_be_chosen(panel, tmp_path):
-    state, fields = (
-        tiny_models.state(),
-        tiny_models.card_fields(id="other", name="Other model", modality="MR"),
-    )
+    state, fields = (tiny_models.state(), tiny_models.card_fields(id="other", name="Other model", modality="MR"))
     store.write_package(tmp_path / "user" / "other", state, **fields)
     panel.ui.inputSelector.setCurrentNode(add_scan())
     panel.enter()
     texts = [panel.ui.modelSelector.itemText(n) for n in range(panel.ui.modelSelector.count)]
     assert texts == ["Tiny model 1.0.0", "Other model 1.0.0"]
     assert (
-        "CT and MR · version 1.0.0 · Apache-2.0 · trained on: Nothing: random weights"
-        in panel.ui.modelInfoLabel.text
+        "CT and MR · version 1.0.0 · Apache-2.0 · trained on: Nothing: random weights" in panel.ui.modelInfoLabel.text
     )
     panel.ui.modelSelector.currentIndex = 1
     assert panel.ui.modelInfoLabel.text.startswith("<small>MR · version 1.0.0")
@@ -34,19 +30,14 @@ def test_model_is_described_and_can_be_chosen(panel, tmp_path):
 
 def test_models_are_imported_verified_and_deleted(panel, tmp_path):
     source = store.write_package(
-        tmp_path / "elsewhere" / "gift",
-        tiny_models.state(),
-        **tiny_models.card_fields(id="gift", name="Gift"),
+        tmp_path / "elsewhere" / "gift", tiny_models.state(), **tiny_models.card_fields(id="gift", name="Gift")
     )
     ui = panel.ui
     assert not ui.importModelButton.enabled and not ui.verifyModelButton.enabled
     ui.importPathEdit.currentPath = str(source.folder / "model.json")
     ui.importModelButton.click()
     assert ui.modelsStatusLabel.text == "Gift 1.0.0 was imported."
-    assert cells(ui.modelsTable) == [
-        ["Tiny model 1.0.0", "CT/MR", "bundled"],
-        ["Gift 1.0.0", "CT/MR", "imported"],
-    ]
+    assert cells(ui.modelsTable) == [["Tiny model 1.0.0", "CT/MR", "bundled"], ["Gift 1.0.0", "CT/MR", "imported"]]
     assert ui.modelSelector.count == 2
     ui.modelsTable.selectRow(1)
     assert ui.verifyModelButton.enabled and ui.deleteModelButton.enabled

@@ -69,9 +69,7 @@ def test_sample_data_offers_phantoms_with_thumbnails():
         assert callable(source.customDownloader)
 
 
-@pytest.mark.parametrize(
-    ("name", "low", "high"), [("SIFA phantom CT", -1100, 3100), ("SIFA phantom MR", 0, 4096)]
-)
+@pytest.mark.parametrize(("name", "low", "high"), [("SIFA phantom CT", -1100, 3100), ("SIFA phantom MR", 0, 4096)])
 def test_sample_data_makes_a_phantom_here_without_any_connection(name, low, high, monkeypatch):
     import socket
 
@@ -104,9 +102,7 @@ def test_sample_data_makes_scans_of_another_scanner(monkeypatch):
 def test_beating_phantom_is_a_sequence_whose_ventricle_beats(monkeypatch):
     defaults = (PhantomSamples.SEED, 8.0, (0, 300, 700))
     monkeypatch.setattr(PhantomSamples.loadBeatingPhantom, "__defaults__", defaults)
-    (source,) = [
-        s for s in slicer.modules.sampleDataSources["SIFA"] if s.sampleName == PhantomSamples.BEATING
-    ]
+    (source,) = [s for s in slicer.modules.sampleDataSources["SIFA"] if s.sampleName == PhantomSamples.BEATING]
     (node,) = source.customDownloader(source)
     browser = slicer.modules.sequences.logic().GetFirstBrowserNodeForProxyNode(node)
     sequence = browser.GetSequenceNode(node)

@@ -328,12 +328,7 @@ def test_edits_are_noticed_when_the_panel_is_opened_again(panel):
     before = cells(panel.ui.resultsTable)
     panel.enter()
     assert cells(panel.ui.resultsTable)[2][1] != before[2][1]
-    assert before[2][2] == "60 %" and [row[2] for row in cells(panel.ui.resultsTable)] == [
-        "80 %",
-        "70 %",
-        "",
-        "50 %",
-    ]
+    assert before[2][2] == "60 %" and [row[2] for row in cells(panel.ui.resultsTable)] == ["80 %", "70 %", "", "50 %"]
     assert "Edited since" in panel.ui.flagsLabel.text
 
 

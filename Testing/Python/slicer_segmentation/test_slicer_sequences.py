@@ -206,9 +206,7 @@ def test_time_point_without_a_heart_is_empty_and_named_and_the_others_are_kept(l
     function = logic.heartFunction(node)
     assert "not found at time points 2 and 5, which are left out" in function.remarks[0]
     assert function.ejection_fraction == pytest.approx(EF, abs=0.02)
-    curve = slicer.util.arrayFromTableColumn(
-        node.GetNodeReference(HeartFunctionNodes.CURVE), "Left ventricle (ml)"
-    )
+    curve = slicer.util.arrayFromTableColumn(node.GetNodeReference(HeartFunctionNodes.CURVE), "Left ventricle (ml)")
     assert np.flatnonzero(np.isnan(curve)).tolist() == [1, 4]
 
 

@@ -29,10 +29,7 @@ def beating(panel) -> Scan:
 def test_choice_of_all_time_points_is_there_for_sequences_alone(panel, beating):
     box = panel.ui.allTimePointsCheckBox
     assert not box.isHidden() and box.text == "All 6 time points" and box.checked
-    assert (
-        not panel.ui.uncertaintyCheckBox.enabled
-        and "single time points" in panel.ui.uncertaintyCheckBox.toolTip
-    )
+    assert not panel.ui.uncertaintyCheckBox.enabled and "single time points" in panel.ui.uncertaintyCheckBox.toolTip
     panel.ui.inputSelector.setCurrentNode(add_scan("Alone"))
     assert box.isHidden() and panel.ui.uncertaintyCheckBox.enabled
     run(panel)
@@ -48,10 +45,7 @@ def test_panel_shows_the_function_and_the_volumes_of_the_time_point_that_is_show
     assert function["End-diastolic volume"] == f"{beating.lv_ml.max():.1f} ml"
     assert function["Ejection fraction"] == f"{100 * (1 - beating.lv_ml.min() / beating.lv_ml.max()):.1f} %"
     assert function["Myocardial mass"] == f"{1.05 * beating.muscle_ml[0]:.1f} g"
-    assert (
-        "End-diastole at time point 1 (0 ms), end-systole at time point 4 (120 ms)."
-        in panel.ui.functionLabel.text
-    )
+    assert "End-diastole at time point 1 (0 ms), end-systole at time point 4 (120 ms)." in panel.ui.functionLabel.text
     assert "Quality flags at time points 1 to 6." in panel.ui.functionLabel.text
     for number in (3, 1):
         beating.browser.SetSelectedItemNumber(number)

@@ -81,9 +81,7 @@ def test_a_scan_is_loaded_segmented_edited_and_adapted_to(panels, patient, tmp_p
     after = cells(ui.resultsTable)
     left = float(np.count_nonzero(array)) * patient.labels.geometry.voxel_ml
     assert float(after[2][1]) == pytest.approx(left, abs=0.06) and left < 0.7 * float(before[2][1])
-    assert [row[:2] for n, row in enumerate(after) if n != 2] == [
-        row[:2] for n, row in enumerate(before) if n != 2
-    ]
+    assert [row[:2] for n, row in enumerate(after) if n != 2] == [row[:2] for n, row in enumerate(before) if n != 2]
     assert after[2][2] == "" and "Edited since" in ui.flagsLabel.text
 
     # adapt

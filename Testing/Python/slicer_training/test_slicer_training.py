@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from slicer_helpers import (
-    WORLD,
-    add_linear_transform,
-    add_volume,
-    ijk_to_ras,
-    rotation,
-    stage,
-)
+from slicer_helpers import WORLD, add_linear_transform, add_volume, ijk_to_ras, rotation, stage
 
 # the lines above set the stage on which the others can be imported
 # isort: split
@@ -83,9 +76,7 @@ def test_one_corrupt_file_among_forty_is_named_and_can_be_left_out(panel, tmp_pa
     bad = scans / "target" / "t17.nrrd"
     bad.write_bytes(bad.read_bytes()[:400])
     panel.ui.scansPathEdit.currentPath = str(scans / "target")
-    assert (
-        said(panel.ui.scansStateLabel).startswith("Looking at the scans") and not panel.ui.startButton.enabled
-    )
+    assert said(panel.ui.scansStateLabel).startswith("Looking at the scans") and not panel.ui.startButton.enabled
     checked(panel)
     assert str(bad) in said(panel.ui.scansStateLabel) and "untick it" in said(panel.ui.scansStateLabel)
     assert not panel.ui.startButton.enabled and str(bad) in panel.ui.startButton.toolTip
@@ -112,9 +103,7 @@ def test_a_check_can_be_cancelled(panel, tmp_path):
 def test_volumes_of_the_scene_are_copied_as_they_stand_in_the_world(panel, tmp_path):
     rng = np.random.default_rng(0)
     nodes = [
-        add_volume(
-            rng.integers(0, 900, (24, 40, 40)).astype(np.int16), ijk_to_ras((40, 40, 24)), f"Mueller {n}"
-        )
+        add_volume(rng.integers(0, 900, (24, 40, 40)).astype(np.int16), ijk_to_ras((40, 40, 24)), f"Mueller {n}")
         for n in range(3)
     ]
     turned = add_linear_transform(rotation(0, 0, 30))
@@ -130,9 +119,7 @@ def test_volumes_of_the_scene_are_copied_as_they_stand_in_the_world(panel, tmp_p
     copies = sorted((tmp_path / "runs" / ".scans").rglob("*.nrrd"))
     assert len(copies) == 2 and copies[0].parent.stat().st_mode & 0o077 == 0
     read = [reading.read(path) for path in copies]
-    assert all(
-        np.array_equal(v.array, slicer.util.arrayFromVolume(n)) for v, n in zip(read, nodes, strict=False)
-    )
+    assert all(np.array_equal(v.array, slicer.util.arrayFromVolume(n)) for v, n in zip(read, nodes, strict=False))
     assert abs(read[1].geometry.axes[0, 0]) == pytest.approx(np.cos(np.radians(30)))
     tick(panel, 2, True)
     assert "were not looked at" in panel.ui.startButton.toolTip
@@ -248,9 +235,7 @@ def test_presets_and_start_model_make_the_configuration(panel):
         panel.ui.presetSelector.currentIndex = index
         found.append(panel.howStep.configuration)
     assert [c.iterations for c in found] == [60, 2000, 8000]
-    assert {(c.method.width, c.start_model, c.data.preprocessing.crop) for c in found} == {
-        (2, "tiny@1.0.0", 32)
-    }
+    assert {(c.method.width, c.start_model, c.data.preprocessing.crop) for c in found} == {(2, "tiny@1.0.0", 32)}
     panel.ui.deviceSelector.currentIndex = 1
     assert panel.howStep.configuration.device == "cpu"
 

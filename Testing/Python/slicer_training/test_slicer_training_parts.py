@@ -58,11 +58,7 @@ def test_only_whole_lines_are_read_and_each_once(run):
     for _ in range(3):
         reader.refresh()
     assert iterations(reader) == [1, 2, 3]
-    assert reader.losses[0][1] == (1.0, 0.75, 0.1) and list(GROUPS) == [
-        "Segmentation",
-        "Cycle",
-        "Adversarial",
-    ]
+    assert reader.losses[0][1] == (1.0, 0.75, 0.1) and list(GROUPS) == ["Segmentation", "Cycle", "Adversarial"]
 
 
 def test_what_a_resumed_run_did_again_is_not_counted_twice(run):
@@ -100,8 +96,7 @@ def test_a_long_curve_is_averaged_to_few_points(run):
 def test_scores_choose_the_best_as_the_run_does(run):
     scores = [(0, 0.5, []), (3, 0.7, ["A structure has vanished."]), (6, 0.6, [])]
     text = "".join(
-        json.dumps({"kind": "score", "iteration": n, "value": v, "parts": {}, "vetoes": w, "best": True})
-        + "\n"
+        json.dumps({"kind": "score", "iteration": n, "value": v, "parts": {}, "vetoes": w, "best": True}) + "\n"
         for n, v, w in scores
     )
     (run / "events.jsonl").write_text(text)

@@ -56,23 +56,16 @@ def test_a_better_model_is_offered_made_and_chosen(panel, tmp_path):
     stored = slicer.mrmlScene.GetSingletonNode("SIFASegmentation", "vtkMRMLScriptedModuleNode")
     assert stored.GetParameter("model") == "our-0-55-t@1.0.0"
     panel.ui.useModelButton.click()
-    assert {p.card.version for p in panel.logic.store().packages() if p.card.id == "our-0-55-t"} == {
-        "1.0.0",
-        "1.1.0",
-    }
+    assert {p.card.version for p in panel.logic.store().packages() if p.card.id == "our-0-55-t"} == {"1.0.0", "1.1.0"}
 
 
 def test_a_worse_model_is_not_offered_first_and_the_sentence_says_why(panel, tmp_path):
     run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.61, 3: 0.52, 6: 0.5})
     shown(panel, run)
-    assert said(panel.ui.verdictLabel).startswith(
-        "Nothing better was found than the model that it started from"
-    )
+    assert said(panel.ui.verdictLabel).startswith("Nothing better was found than the model that it started from")
     assert not panel.ui.useModelButton.enabled and "0.610" in panel.ui.useModelButton.toolTip
     panel.afterPanel.onUse()  # as if it could be pressed: the library refuses, too
-    assert (
-        "found nothing better than its starting point, which scored 0.610" in panel.ui.afterStatusLabel.text
-    )
+    assert "found nothing better than its starting point, which scored 0.610" in panel.ui.afterStatusLabel.text
     assert "--" not in panel.ui.afterStatusLabel.text  # that is for the command line
     panel.ui.runsTable.selectRow(0)
     panel.ui.exportRunButton.click()
@@ -143,9 +136,7 @@ def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right
 
     def seen() -> list[tuple[str, ...]]:
         nodes = [n for c in (first, second) for n in (c.before, c.after)]
-        return [
-            (n.GetName(), *n.GetDisplayNode().GetViewNodeIDs()) for n in nodes if n.GetDisplayVisibility()
-        ]
+        return [(n.GetName(), *n.GetDisplayNode().GetViewNodeIDs()) for n in nodes if n.GetDisplayVisibility()]
 
     left, right = "vtkMRMLSliceNodeRed", "vtkMRMLSliceNodeYellow"
     assert seen() == [("target0 before", left), ("target0 after", right)]
@@ -215,9 +206,7 @@ def test_a_run_of_another_computer_can_only_be_looked_at(panel, tmp_path):
 def test_a_failure_arrives_as_its_sentence_and_can_be_copied(panel, tmp_path):
     run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41}, state="failed")
     status = json.loads(run.status.read_text())
-    message = (
-        f"The disk is full; the checkpoint of iteration 4 is sound. Resume it with: sifa train {run.path}"
-    )
+    message = f"The disk is full; the checkpoint of iteration 4 is sound. Resume it with: sifa train {run.path}"
     run.status.write_text(json.dumps({**status, "message": message}))
     run.log.write_text("somewhere in the log")
     shown(panel, run)
@@ -313,20 +302,14 @@ def test_a_run_that_ran_out_of_memory_goes_on_with_less(panel, tmp_path, monkeyp
     started = []
     monkeypatch.setattr(panel.logic, "launch", started.append)
     shown(panel, run)
-    for parts, device, how in (
-        (2, "cuda", "in 2 parts"),
-        (4, "cuda", "in 4 parts"),
-        (4, "cpu", "on the CPU"),
-    ):
+    for parts, device, how in ((2, "cuda", "in 2 parts"), (4, "cuda", "in 4 parts"), (4, "cpu", "on the CPU")):
         sentence = said(panel.ui.runStateLabel)
         assert sentence.startswith("Memory ran out. Press Resume") and how in sentence
         panel.ui.pauseButton.click()
         configuration = run.read().configuration
         assert (configuration.accumulate, configuration.device) == (parts, device)
     assert started == [run.path] * 3
-    assert "close other programs. Then press Resume." in said(
-        panel.ui.runStateLabel
-    )  # nothing is left to be tried
+    assert "close other programs. Then press Resume." in said(panel.ui.runStateLabel)  # nothing is left to be tried
     set_status(run, message="The scans were moved.")
     panel.ui.pauseButton.click()
     assert len(started) == 4 and run.read().configuration == configuration

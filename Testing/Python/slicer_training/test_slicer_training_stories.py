@@ -72,9 +72,7 @@ def test_a_run_survives_slicer_and_a_crash_and_ends_as_if_nothing_had_happened(f
     stage.close_module("SIFATraining")  # Slicer is closed; its runs know nothing of that
 
     panel = new_panel(folder)
-    assert (
-        panel.runView.path == run and panel.runView.state == "paused"
-    )  # found and shown without being asked
+    assert panel.runView.path == run and panel.runView.state == "paused"  # found and shown without being asked
     status = control.look(run).status
     assert status is not None and status.is_active()
     stage.close_module("SIFATraining")  # before the run ends: a panel that saw its end would have told of it
@@ -230,9 +228,7 @@ def start_model(folder: Path) -> store.ModelPackage:
         phantoms=4, phantom_seed=11_000, phantom_spacing_mm=3.0,
     )  # fmt: skip
     domains = prepared(settings, folder / "cache")
-    method = Method(
-        width=4, objective="source_only", segmentation_rate=1e-3, adversarial_rate=1e-3, average_decay=0.95
-    )
+    method = Method(width=4, objective="source_only", segmentation_rate=1e-3, adversarial_rate=1e-3, average_decay=0.95)
     state = adaptation.start(method, 1, START)
     for iteration in range(START):
         adaptation.step(state, batch(domains, settings, 1, iteration, 4))
@@ -240,9 +236,7 @@ def start_model(folder: Path) -> store.ModelPackage:
     return store.write_package(
         folder / "models" / "ct-1.0.0",
         state.average,
-        **tiny_models.card_fields(
-            id="ct", name="CT", architecture=architecture, preprocessing=GRID, quality=()
-        ),
+        **tiny_models.card_fields(id="ct", name="CT", architecture=architecture, preprocessing=GRID, quality=()),
     )
 
 

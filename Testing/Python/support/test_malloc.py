@@ -17,11 +17,7 @@ def test_the_c_library_is_asked_for_all_three_settings(monkeypatch, granted):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
     assert malloc.keep() is bool(granted)
-    expected = {
-        malloc.M_MMAP_MAX: 0,
-        malloc.M_TRIM_THRESHOLD: 2**30,
-        malloc.M_TOP_PAD: 2**28,
-    }
+    expected = {malloc.M_MMAP_MAX: 0, malloc.M_TRIM_THRESHOLD: 2**30, malloc.M_TOP_PAD: 2**28}
     assert asked == (expected if granted else {malloc.M_MMAP_MAX: 0})
 
 

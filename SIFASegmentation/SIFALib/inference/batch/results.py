@@ -31,10 +31,7 @@ WAITING, WORKING, DONE, KEPT, FAILED = "waiting", "working", "done", "finished b
 STAGING = ".sifa-unfinished"  # folder of what is not complete yet, and of the lock
 KEY = "batch"  # of a report: what scan, model and options were
 SOURCE = "source"  # of a report: where its scan lay, or what the scan was called
-WRITTEN, REPLACED = (
-    "written",
-    "replaced",
-)  # of a report: SHA-256 of its segmentation's file; of the one before
+WRITTEN, REPLACED = ("written", "replaced")  # of a report: SHA-256 of its segmentation's file; of the one before
 FIRST, LAST = ["scan", "state"], ["look twice", "message", "source", "seconds"]  # columns of the table
 UNIT = " (ml)"  # ends the names of those between
 NOT_WRITABLE = "The folder {} cannot be written to ({}); mend that, or choose another folder for the results."
@@ -160,12 +157,7 @@ def results_of(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def save(
-    labels: Volume,
-    structures: Sequence[Structure],
-    report: dict[str, Any],
-    before: Before,
-    staged: Path,
-    model: str,
+    labels: Volume, structures: Sequence[Structure], report: dict[str, Any], before: Before, staged: Path, model: str
 ) -> None:
     """Put a segmentation and its report in place of those of before. OSError.
 
@@ -205,10 +197,7 @@ class Table:
         """OSError."""
         rows = [replace(row, source=sayable(row.source)) for row in rows]
         former = {(line["scan"], line.get("source")): line for line in self.former}
-        lines = [
-            former.get((row.name, row.source), _line(row)) if row.state == WAITING else _line(row)
-            for row in rows
-        ]
+        lines = [former.get((row.name, row.source), _line(row)) if row.state == WAITING else _line(row) for row in rows]
         lines += self._of_others(rows)
         # structures that only former results have stand after those of today
         more = [key for line in lines for key, text in line.items() if key.endswith(UNIT) and text]

@@ -63,9 +63,7 @@ NOT_OURS = (
     "{} is there already and was made or changed by somebody else; it is not written over. "
     "Move it, or choose another folder for the results."
 )
-IN_THE_WAY = (
-    "{} is a folder, where a result would be written. Move it, or choose another folder for the results."
-)
+IN_THE_WAY = "{} is a folder, where a result would be written. Move it, or choose another folder for the results."
 OTHERS = (
     "{} is the result of another scan, {}, and is not written over. Move it, rename this scan, or choose another folder "
     "for the results."

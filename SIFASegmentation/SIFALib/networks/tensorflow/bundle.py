@@ -108,14 +108,10 @@ def read_variable(bundle: Bundle, name: str) -> np.ndarray:
             f"{path}: {shown(name)} takes {variable.size} bytes, which its shape {list(variable.shape)} does not."
         )
     if variable.size > MAX_VARIABLE:
-        raise ModelError(
-            f"{path}: {shown(name)} takes {variable.size / 1e6:.0f} MB; no variable of SIFA does."
-        )
+        raise ModelError(f"{path}: {shown(name)} takes {variable.size / 1e6:.0f} MB; no variable of SIFA does.")
     data = _read_span(path, variable.offset, variable.size, shown(name))
     if masked_crc32c(data) != variable.crc:
-        raise ModelError(
-            f"{path}: the checksum of {shown(name)} is wrong; the file is damaged, copy it again."
-        )
+        raise ModelError(f"{path}: the checksum of {shown(name)} is wrong; the file is damaged, copy it again.")
     return np.frombuffer(data, kind).reshape(variable.shape)
 
 
@@ -185,9 +181,7 @@ def _entries(data: bytes) -> Iterator[tuple[bytes, bytes]]:
                 raise _DamagedError("its names are out of order; it is damaged or hostile.")
             last, count = key, count + 1
             if count > MAX_VARIABLES:
-                raise _DamagedError(
-                    f"it names more than {MAX_VARIABLES} variables; it is damaged or hostile."
-                )
+                raise _DamagedError(f"it names more than {MAX_VARIABLES} variables; it is damaged or hostile.")
             yield key, entry
 
 

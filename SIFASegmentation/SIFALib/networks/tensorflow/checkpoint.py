@@ -77,9 +77,7 @@ def segmenter_state(found: Found) -> dict[str, np.ndarray]:
     for key, (name, axes) in _names(found.architecture).items():
         values = read_variable(found.bundle, name)
         if not np.isfinite(values).all():
-            raise ModelError(
-                f"{found.bundle.prefix}: {name} holds values that are not finite; it is useless."
-            )
+            raise ModelError(f"{found.bundle.prefix}: {name} holds values that are not finite; it is useless.")
         state[key] = np.ascontiguousarray(values.transpose(axes), np.float32)
     return state
 
@@ -91,9 +89,7 @@ def preprocessing(modality: str, statistics: str = "new") -> Preprocessing:
     """
     span = STATISTICS.get((modality, statistics))
     if span is None:
-        raise ModelError(
-            f"There are no {statistics} statistics for {modality.upper()}; the old ones are for CT."
-        )
+        raise ModelError(f"There are no {statistics} statistics for {modality.upper()}; the old ones are for CT.")
     return Preprocessing(
         plane="coronal",
         spacing_mm=1.0,
@@ -113,9 +109,7 @@ def _architecture(bundle: Bundle) -> Architecture:
                 f"{bundle.prefix} is no checkpoint of SIFA: of its {len(shapes)} variables none is {name}."
             )
         if len(shapes[name]) != 4:
-            raise ModelError(
-                f"{bundle.prefix}: {name} has the shape {list(shapes[name])}; it must have four sides."
-            )
+            raise ModelError(f"{bundle.prefix}: {name} has the shape {list(shapes[name])}; it must have four sides.")
     channels, width = shapes[FIRST][2:]
     lower = LOWER_HEAD in shapes
     variants = {(1, True): "tmi2020", (3, False): "aaai2019"}

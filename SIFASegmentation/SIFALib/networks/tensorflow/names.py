@@ -21,13 +21,7 @@ TF_NETWORKS = {
 
 _BATCH, _INSTANCE = "batch_norm/BatchNorm", "instance_norm/InstanceNorm"
 _LEAVES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
-_TRANSPOSED = {
-    ("generator", "c4"),
-    ("generator", "c5"),
-    ("decoder", "c3"),
-    ("decoder", "c4"),
-    ("decoder", "c5"),
-}
+_TRANSPOSED = {("generator", "c4"), ("generator", "c5"), ("decoder", "c3"), ("decoder", "c4"), ("decoder", "c5")}
 
 
 def tf_names(network: nn.Module, name: str) -> dict[str, tuple[str, tuple[int, ...]]]:

@@ -81,11 +81,7 @@ def load_anatomies(folder: Path) -> list[Anatomy]:
 
 
 def random_slice(
-    anatomies: Sequence[Anatomy],
-    size: int,
-    seed: int,
-    number: int,
-    wild: Randomisation = Randomisation(),
+    anatomies: Sequence[Anatomy], size: int, seed: int, number: int, wild: Randomisation = Randomisation()
 ) -> tuple[np.ndarray, np.ndarray]:
     """Slice `number` of the endless row `seed`: image float32 [size, size] in -1..1, labels uint8 [size, size] 0..4.
 
@@ -96,11 +92,7 @@ def random_slice(
 
 
 def describe_slice(
-    anatomies: Sequence[Anatomy],
-    size: int,
-    seed: int,
-    number: int,
-    wild: Randomisation = Randomisation(),
+    anatomies: Sequence[Anatomy], size: int, seed: int, number: int, wild: Randomisation = Randomisation()
 ) -> dict[str, object]:
     """What `random_slice` shows: `kind` of contrast (ct, mr, any), `plane` (see `random_planes`, `random_bodies`) and
     `pixel_mm`."""

@@ -109,9 +109,7 @@ def _ct_artefacts(rng: np.random.Generator, image: np.ndarray, cut: Cut, amount:
         dense = np.argwhere(DENSE[cut.tissues[1]])
         if len(dense):
             row, column = dense[int(rng.integers(len(dense)))]
-            rays = effects.streaks(
-                rng, size, row, column, rng.uniform(0.1, 0.6) * size, int(rng.integers(8, 40))
-            )
+            rays = effects.streaks(rng, size, row, column, rng.uniform(0.1, 0.6) * size, int(rng.integers(8, 40)))
             image += rays * np.float32(rng.gamma(1.5, 40))
     if rng.random() < 0.12 * amount:  # photon starvation through shoulders and arms
         lines = rng.standard_normal((size, 1), dtype=np.float32)
@@ -146,9 +144,7 @@ def _mr_artefacts(
     return image
 
 
-def _resolution(
-    rng: np.random.Generator, size: int, kind: str, amount: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _resolution(rng: np.random.Generator, size: int, kind: str, amount: float) -> tuple[np.ndarray, np.ndarray]:
     """Matrices [n, n] for rows (from the left) and columns: the scanner's kernel, its voxels, motion."""
     if amount <= 0:
         return np.eye(size, dtype=np.float32), np.eye(size, dtype=np.float32)

@@ -72,9 +72,7 @@ def polar(size: int, row: float, column: float) -> tuple[np.ndarray, np.ndarray]
     return np.sqrt(dy * dy + dx * dx), np.arctan2(dy, dx) * np.float32(1 / np.pi)
 
 
-def streaks(
-    rng: np.random.Generator, size: int, row: float, column: float, reach: float, rays: int
-) -> np.ndarray:
+def streaks(rng: np.random.Generator, size: int, row: float, column: float, reach: float, rays: int) -> np.ndarray:
     """Bright and dark rays from a dense point, about -1..1, fading over `reach` pixels; each ray has its opposite."""
     radius, angle = polar(size, row, column)
     profile = np.repeat(rng.normal(0, 1, rays), 128 // rays + 1)[:128]

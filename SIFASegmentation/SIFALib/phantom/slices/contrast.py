@@ -34,13 +34,7 @@ SEQUENCES: dict[str, dict[str, tuple[float, float]]] = {
         "fluid": (0.03, 0.4),
         "organ": (0.25, 0.95),
     },
-    "native": {
-        "blood": (0.5, 1.1),
-        "muscle": (0.3, 0.7),
-        "fat": (0.5, 1.7),
-        "fluid": (0.1, 0.6),
-        "organ": (0.3, 0.9),
-    },
+    "native": {"blood": (0.5, 1.1), "muscle": (0.3, 0.7), "fat": (0.5, 1.7), "fluid": (0.1, 0.6), "organ": (0.3, 0.9)},
     "black blood": {
         "blood": (0.0, 0.22),
         "muscle": (0.4, 0.75),
@@ -115,9 +109,7 @@ def ct_contrast(rng: np.random.Generator, amount: float = 1.0) -> Contrast:
     left = _left_hu(rng, phase)
     right = left * rng.uniform(0.85, 1.1)
     if phase in ("arterial", "mixed"):
-        right = rng.choice(
-            [left * rng.uniform(0.15, 0.6), left * rng.uniform(0.6, 1.05), rng.uniform(200, 900)]
-        )
+        right = rng.choice([left * rng.uniform(0.15, 0.6), left * rng.uniform(0.6, 1.05), rng.uniform(200, 900)])
     chambers = 0.16 if rng.random() < 0.3 else 0.035  # poorly mixed blood, as in shunts, differs by chamber
     uptake = rng.uniform(0.04, 0.34) * min(left, 450.0) if phase != "none" else 0.0
     muscle = rng.uniform(35, 60) + uptake
@@ -206,9 +198,7 @@ def _contrast(kind: str, name: str, mean: np.ndarray, texture: np.ndarray, flow:
     return Contrast(kind, name, a, b, c)
 
 
-def _set(
-    rng: np.random.Generator, table: np.ndarray, tissues: Sequence[int], value: float, spread: float
-) -> None:
+def _set(rng: np.random.Generator, table: np.ndarray, tissues: Sequence[int], value: float, spread: float) -> None:
     """Value and a random difference (standard deviation `spread`) for each of the tissues, in place."""
     members = list(tissues)
     table[members] = value + rng.normal(0, abs(spread), len(members))

@@ -66,11 +66,7 @@ def anatomy_of(tissues: Volume) -> Anatomy:
     middle = {v: tissues.geometry.point(np.argwhere(labels == v).mean(axis=0)[::-1]) for v in (2, 3)}
     apex = middle[3] - middle[2]
     return Anatomy(
-        tissues.array,
-        tissues.geometry,
-        points.mean(axis=0),
-        points.std(axis=0),
-        apex / np.linalg.norm(apex),
+        tissues.array, tissues.geometry, points.mean(axis=0), points.std(axis=0), apex / np.linalg.norm(apex)
     )
 
 
@@ -117,9 +113,7 @@ def _across_or_along(rng: np.random.Generator, apex: np.ndarray, short: bool) ->
     if short:
         return np.stack([other, third, apex])
     angle = rng.uniform(0, 2 * np.pi)
-    return np.stack(
-        [np.cos(angle) * apex + np.sin(angle) * other, np.cos(angle) * other - np.sin(angle) * apex, third]
-    )
+    return np.stack([np.cos(angle) * apex + np.sin(angle) * other, np.cos(angle) * other - np.sin(angle) * apex, third])
 
 
 def turn(axis: np.ndarray, angle: float) -> np.ndarray:
@@ -156,9 +150,7 @@ def _centre(
     return centre + (columns * rng.normal(0, 1) + rows * rng.normal(0, 1)) * OFF_CENTRE_MM[coarse]
 
 
-def bent(
-    rng: np.random.Generator, size: int, pixel_mm: float, amount: float
-) -> tuple[np.ndarray, np.ndarray]:
+def bent(rng: np.random.Generator, size: int, pixel_mm: float, amount: float) -> tuple[np.ndarray, np.ndarray]:
     """Positions (mm) along columns and rows, float32 [size, size], about the middle: stretched, sheared, bent."""
     pixel = ((np.arange(size) - (size - 1) / 2) * pixel_mm).astype(np.float32)
     stretch = np.exp(rng.normal(0, 0.09, 2) * amount).astype(np.float32)
@@ -211,9 +203,7 @@ def _read(
     return tissues, there
 
 
-def _smooth_borders(
-    nearest: np.ndarray, flat: np.ndarray, index: list[np.ndarray], size: tuple[int, int, int]
-) -> None:
+def _smooth_borders(nearest: np.ndarray, flat: np.ndarray, index: list[np.ndarray], size: tuple[int, int, int]) -> None:
     """Where tissues meet, let the eight voxels around vote with their trilinear weights, in place of the nearest one:
     else every border would run in steps as large as the map's voxels, and no scan's does."""
     height, width = nearest.shape

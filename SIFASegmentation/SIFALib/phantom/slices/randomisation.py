@@ -6,17 +6,7 @@ import math
 from dataclasses import dataclass, fields
 
 KINDS = ("ct", "mr", "any")
-AMOUNTS = (
-    "contrast",
-    "texture",
-    "artefacts",
-    "resolution",
-    "noise",
-    "window",
-    "zoom",
-    "bend",
-    "planes",
-)
+AMOUNTS = ("contrast", "texture", "artefacts", "resolution", "noise", "window", "zoom", "bend", "planes")
 
 
 @dataclass(frozen=True)
@@ -60,14 +50,10 @@ class Randomisation:
         for field in fields(self):
             value = getattr(self, field.name)
             if not 0 <= value < math.inf:
-                raise ValueError(
-                    f"{field.name} of the randomisation is {value}; it must be a number from 0 on."
-                )
+                raise ValueError(f"{field.name} of the randomisation is {value}; it must be a number from 0 on.")
         for name in ("coarse", "no_heart"):
             if getattr(self, name) > 1:
-                raise ValueError(
-                    f"{name} of the randomisation is {getattr(self, name)}; it is a share, at most 1."
-                )
+                raise ValueError(f"{name} of the randomisation is {getattr(self, name)}; it is a share, at most 1.")
         if not sum(self.shares) > 0:
             raise ValueError("Of ct, mr and any of the randomisation at least one must be more than 0.")
 

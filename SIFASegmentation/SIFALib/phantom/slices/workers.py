@@ -34,9 +34,7 @@ class Row:
 def make(anatomies: list[Anatomy], row: Row, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Batch `number` of the row: images float32 [batch, 1, size, size] in -1..1, labels uint8 [batch, size, size]."""
     first = number * row.batch
-    pairs = [
-        random_slice(anatomies, row.size, row.seed, n, row.wild) for n in range(first, first + row.batch)
-    ]
+    pairs = [random_slice(anatomies, row.size, row.seed, n, row.wild) for n in range(first, first + row.batch)]
     return np.stack([image for image, _ in pairs])[:, None], np.stack([labels for _, labels in pairs])
 
 
@@ -54,9 +52,7 @@ def batches(row: Row, first: int, last: int, workers: int) -> Iterator[tuple[np.
     context = multiprocessing.get_context("spawn")
     queues = [context.Queue(AHEAD) for _ in range(workers)]
     processes = [
-        context.Process(
-            target=_work, args=(row, range(first + n, last, workers), queues[n], os.getpid()), daemon=True
-        )
+        context.Process(target=_work, args=(row, range(first + n, last, workers), queues[n], os.getpid()), daemon=True)
         for n in range(workers)
     ]
     for process in processes:
