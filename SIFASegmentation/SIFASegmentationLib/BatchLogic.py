@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 def sceneCases() -> list[Case]:
     """A case for each volume, where it stands in the world. Raises BatchError if there is none."""
-    from SIFALib.inference.batch.run import BatchError, Case, file_names
+    from SIFALib.inference.batch.run import Case, file_names
+    from SIFALib.support.errors import BatchError
 
     nodes = Volumes.inScene()
     if not nodes:

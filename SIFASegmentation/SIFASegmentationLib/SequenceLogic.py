@@ -100,8 +100,7 @@ def segmentSteps(
     wanted = logic.wanted(package, choices.get("structures"))
     yield from logic.dependencies.trySteps()
     yield Step(_("Loading PyTorch and the model"))
-    from SIFALib.inference.segmentation import NoHeartFound
-    from SIFALib.support.errors import VolumeError
+    from SIFALib.support.errors import NoHeartFound, VolumeError
 
     sequence = slicer.vtkMRMLSequenceNode()
     sequence.CopySequenceIndex(scan.sequence)

@@ -74,8 +74,8 @@ def _settings(root: Configuration, place: Any, prefix: str) -> Iterator[Setting]
 
 def _refusal(configuration: Configuration, key: str, value: Any) -> str:
     """What the configuration answers to a value that cannot be, after "must be"; "" if it takes it."""
-    from SIFALib.runs import RunError
     from SIFALib.runs.configuration import changed
+    from SIFALib.support.errors import RunError
 
     try:
         changed(configuration, {key: value})

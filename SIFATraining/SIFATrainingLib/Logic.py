@@ -150,7 +150,8 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
 
     def launch(self, folder: Path) -> None:
         """Start the training in that folder, or go on with it; it outlives this program. RunError, OSError."""
-        from SIFALib.runs import RunError, control, launch
+        from SIFALib.runs import control, launch
+        from SIFALib.support.errors import RunError
 
         seen = control.look(folder)
         if seen.problem:
@@ -233,8 +234,9 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
 
     def delete(self, folder: Path) -> None:
         """Delete a run, and the copies of scans that were made for it. RunError if a process works on it, OSError."""
-        from SIFALib.runs import RunError, RunFolder, control, status
+        from SIFALib.runs import RunFolder, control, status
         from SIFALib.support import lock
+        from SIFALib.support.errors import RunError
 
         if control.look(folder).state in status.ACTIVE:
             raise RunError(_("A process works on this run; stop it first."))

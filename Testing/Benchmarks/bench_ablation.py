@@ -26,7 +26,7 @@ from bench_real import find, judge, mean_of, summarise
 from SIFALib import phantom
 from SIFALib.cli.main import main as sifa
 from SIFALib.imaging import metrics
-from SIFALib.inference.segmentation import NoHeartFound, Options, segment
+from SIFALib.inference.segmentation import Options, segment
 from SIFALib.models import store as models
 from SIFALib.networks import loading
 from SIFALib.phantom.conditions import draw_person
@@ -35,6 +35,7 @@ from SIFALib.phantom.slices.randomisation import Randomisation
 from SIFALib.runs import pretraining
 from SIFALib.runs.pretraining import Settings
 from SIFALib.support import malloc
+from SIFALib.support.errors import NoHeartFound
 
 ROOT = Path(__file__).resolve().parents[2]
 ANATOMIES = 60

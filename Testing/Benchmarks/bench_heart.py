@@ -29,10 +29,11 @@ from SIFALib.imaging import reading
 from SIFALib.imaging.geometry import Volume
 from SIFALib.inference import segmentation
 from SIFALib.inference.job import Job, Options
-from SIFALib.inference.localisation import NoHeartFound, find_heart
+from SIFALib.inference.localisation import find_heart
 from SIFALib.models import store
 from SIFALib.networks import loading
 from SIFALib.phantom.slices.anatomies import make_anatomies
+from SIFALib.support.errors import NoHeartFound
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "Testing" / "Benchmarks" / "results"

@@ -43,6 +43,7 @@ from SIFALib.models import store
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import devices, engine, loading
 from SIFALib.networks.segmenter import Segmenter
+from SIFALib.support.errors import ModelError, NoHeartFound
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "Testing" / "Benchmarks" / "results"
@@ -114,7 +115,7 @@ def model(scratch: Path) -> tuple[store.ModelPackage, bool]:
     """The bundled model, or one of width 8 with random weights; and whether it is trained."""
     try:
         return store.default_store().default(), True
-    except store.ModelError:
+    except ModelError:
         card = {
             "id": "random",
             "name": "Random weights",
@@ -243,7 +244,7 @@ def segment(
 ) -> tuple[segmentation.Result, str]:
     try:
         return segmentation.segment(scan, segmenter, package.card, options), ""
-    except segmentation.NoHeartFound:
+    except NoHeartFound:
         inside = segmentation.Options(options.device, options.precision, roi=heart(truth))
         result = segmentation.segment(scan, segmenter, package.card, inside)
         return result, "The model found no heart; a region was given."

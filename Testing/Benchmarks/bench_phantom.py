@@ -18,9 +18,10 @@ import numpy as np
 from bench_real import find, without_infinity
 from SIFALib import phantom
 from SIFALib.imaging import metrics, pictures
-from SIFALib.inference.segmentation import NoHeartFound, segment
+from SIFALib.inference.segmentation import segment
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import loading
+from SIFALib.support.errors import NoHeartFound
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_SEED = 2_000_000  # training and its validation stay below

@@ -29,10 +29,11 @@ from SIFALib.adaptation import label_free
 from SIFALib.imaging import metrics, pictures, reading, slices
 from SIFALib.imaging.geometry import Volume
 from SIFALib.inference.job import Job
-from SIFALib.inference.segmentation import NoHeartFound, Options, segment
+from SIFALib.inference.segmentation import Options, segment
 from SIFALib.models import store
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import loading
+from SIFALib.support.errors import NoHeartFound
 
 ROOT = Path(__file__).resolve().parents[2]
 GROWING = "region growing"

@@ -26,10 +26,11 @@ from SIFALib.imaging.components import bounding_box
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.reading import read
 from SIFALib.inference.flags import REMARKS
-from SIFALib.inference.segmentation import NoHeartFound, segment
+from SIFALib.inference.segmentation import segment
 from SIFALib.networks import loading
 from SIFALib.phantom.slices.anatomies import make_anatomies
 from SIFALib.phantom.tissues import LABEL_OF_TISSUE
+from SIFALib.support.errors import NoHeartFound
 from spoiled import SPOILED
 
 ROOT = Path(__file__).resolve().parents[2]

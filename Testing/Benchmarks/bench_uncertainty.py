@@ -26,9 +26,10 @@ from scipy.stats import rankdata, spearmanr
 from SIFALib import phantom
 from SIFALib.imaging import metrics, reading
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.inference.segmentation import NoHeartFound, Options, Result, segment
+from SIFALib.inference.segmentation import Options, Result, segment
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import loading
+from SIFALib.support.errors import NoHeartFound
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_SEED = 2_000_000  # training and its validation stay below

@@ -8,8 +8,8 @@ from collections.abc import Generator
 from ..imaging.geometry import Volume
 from ..inference import segmentation
 from ..inference.batch import run as batch
-from ..models.store import ModelError
 from ..networks import devices, loading
+from ..support.errors import BatchError, ModelError
 from .console import (
     BAD_INPUT,
     MODEL,
@@ -34,9 +34,9 @@ def run(options: argparse.Namespace) -> int:
     structures = parse_structures(options.structures, package)
     with fails_as(USAGE, ValueError):
         devices.choose_precision(options.precision, devices.choose_device(options.device))
-    with fails_as(BAD_INPUT, batch.BatchError):
+    with fails_as(BAD_INPUT, BatchError):
         cases = batch.find_cases(options.input)
-    with fails_as(OUTPUT, batch.BatchError):
+    with fails_as(OUTPUT, BatchError):
         folder = batch.prepare_folder(options.output)
     with fails_as(MODEL, ModelError):
         segmenter = loading.load_segmenter(package)
@@ -73,7 +73,7 @@ def _followed(steps: Generator[batch.Event, None, list[batch.Row]], quiet: bool)
                 say("  ".join(filter(None, (row.name, row.state, _volumes(row), row.message))))
     except StopIteration as end:
         return end.value
-    except batch.BatchError as error:
+    except BatchError as error:
         raise Failure(OUTPUT, str(error)) from error
     finally:
         line.end()

@@ -6,8 +6,9 @@ import argparse
 
 from .. import imaging
 from ..models import store as models
-from ..models.store import BrokenPackage, ModelError, ModelPackage, ModelStore, NotWritable
+from ..models.store import BrokenPackage, ModelPackage, ModelStore
 from ..models.structures import STRUCTURES
+from ..support.errors import ModelError, NotWritable
 from .console import (
     MODEL,
     OK,

@@ -7,8 +7,9 @@ import dataclasses
 import json
 from pathlib import Path
 
-from ..datasets import PHANTOMS, DataError, DataSettings, checks, label_values, released, scans, sources
+from ..datasets import PHANTOMS, DataSettings, checks, label_values, released, scans, sources
 from ..datasets.scans import Finding
+from ..support.errors import DataError
 from .console import (
     BAD_INPUT,
     OK,

@@ -10,13 +10,13 @@ import math
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
-from ..datasets import DataError, label_values, sources
+from ..datasets import label_values, sources
 from ..inference import evaluation
 from ..inference.evaluation import Case, Summary
 from ..inference.job import Options
 from ..models.card import ModelCard
 from ..networks import devices, loading
-from ..support.errors import ModelError, VolumeError
+from ..support.errors import DataError, ModelError, VolumeError
 from ..support.progress import Progress
 from .console import (
     BAD_INPUT,
@@ -115,7 +115,7 @@ def _npz_files(place: Path) -> list[Path]:
 
 
 def _run(steps: Generator[Progress, None, list[Case]], options: argparse.Namespace) -> list[Case]:
-    from ..networks.engine import OutOfMemory
+    from ..support.errors import OutOfMemory
 
     line = ProgressLine(options.quiet)
     try:

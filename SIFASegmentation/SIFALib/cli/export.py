@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from ..models import store as models
-from ..runs import RunError, RunFolder, export
-from ..support.errors import ModelError
+from ..runs import RunFolder, export
+from ..support.errors import ModelError, RunError
 from .console import BAD_INPUT, MODEL, OK, USAGE, Failure, complain, fails_as, say, store_of
 from .places import writes_into
 

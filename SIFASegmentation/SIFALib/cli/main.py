@@ -63,7 +63,7 @@ def _log_to_console(debug: bool) -> None:
     console = logging.StreamHandler()
     console.setLevel(logging.DEBUG if debug else logging.ERROR)
     if not debug:
-        console.addFilter(lambda record: not record.name.startswith(f"{__package__}.runs."))
+        console.addFilter(lambda record: not record.name.startswith("SIFALib.runs."))
     form = "%(name)s: %(message)s"
     logging.basicConfig(level=console.level, format=form, handlers=[console], force=True)
 

@@ -16,9 +16,9 @@ from .. import networks
 from ..imaging import checks, dicom_seg, files, reading, writing
 from ..imaging.geometry import Volume
 from ..imaging.seg_nrrd import check_suffix, write_labels
-from ..models.store import ModelError, ModelPackage
+from ..models.store import ModelPackage
 from ..models.structures import Structure, structure_by_id
-from ..support.errors import VolumeError
+from ..support.errors import ModelError, NoHeartFound, VolumeError
 from .console import (
     BAD_INPUT,
     MODEL,
@@ -129,11 +129,7 @@ def _run(scan: Volume, package: ModelPackage, roi, structures: tuple[Structure, 
         line(progress.stage, progress.fraction, progress.seconds_left)
 
     try:
-        with (
-            fails_as(NO_HEART, segmentation.NoHeartFound),
-            fails_as(BAD_INPUT, VolumeError),
-            fails_as(OTHER, MemoryError),
-        ):
+        with fails_as(NO_HEART, NoHeartFound), fails_as(BAD_INPUT, VolumeError), fails_as(OTHER, MemoryError):
             return segmentation.segment(scan, segmenter, package.card, wanted, show)
     finally:
         line.end()

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from .. import networks
-from ..datasets import PHANTOMS, DataError, label_values
-from ..runs import RunError, RunFolder, configuration, control, create, presets
+from ..datasets import PHANTOMS, label_values
+from ..runs import RunFolder, configuration, control, create, presets
 from ..runs.status import ACTIVE, Status
 from ..support import lock
-from ..support.errors import ModelError
+from ..support.errors import DataError, InUse, ModelError, RunError
 from .console import BAD_INPUT, MODEL, OK, OTHER, OUTPUT, USAGE, Failure, ProgressLine, complain, fails_as, say, table
 from .places import writes_into
 from .train_options import FLAGS, KEYS
@@ -30,12 +30,7 @@ def train(options: argparse.Namespace) -> int:
         return OK
     from ..runs import loop
 
-    with (
-        _Watch(folder, options.quiet),
-        fails_as(BAD_INPUT, RunError),
-        fails_as(OTHER, lock.InUse),
-        writes_into(folder.path),
-    ):
+    with _Watch(folder, options.quiet), fails_as(BAD_INPUT, RunError), fails_as(OTHER, InUse), writes_into(folder.path):
         end = loop.run(folder.path)
     seen = control.look(folder.path).status
     if end.outcome == loop.FAILED:
@@ -193,7 +188,7 @@ class _Watch:
         self.warnings.addFilter(self._is_warning)
 
     def __enter__(self) -> _Watch:
-        logging.getLogger(__package__).addHandler(self.warnings)
+        logging.getLogger("SIFALib").addHandler(self.warnings)
         self.thread.start()
         return self
 
@@ -201,7 +196,7 @@ class _Watch:
         self.ended.set()
         self.thread.join()
         self.line.end()
-        logging.getLogger(__package__).removeHandler(self.warnings)
+        logging.getLogger("SIFALib").removeHandler(self.warnings)
 
     def _is_warning(self, record: logging.LogRecord) -> bool:
         """Errors are said when the run has ended."""

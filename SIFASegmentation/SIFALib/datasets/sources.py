@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..imaging.checks import SUFFIXES
 from ..support import schema
-from ..support.errors import DataError
+from ..support.errors import DataError, RecordError
 
 RECORD_SUFFIXES = (".tfrecords", ".tfrecord")
 NPZ = ".npz"
@@ -97,7 +97,7 @@ def _listed(path: Path) -> Iterator[Scan]:
     """The scans of a JSON list."""
     try:
         data = schema.parse(path.read_bytes(), str(path))
-    except schema.RecordError as error:
+    except RecordError as error:
         raise DataError(str(error)) from None
     seen: dict[str, Path] = {}
     for number, (image, label) in enumerate(_pairs(path, data)):

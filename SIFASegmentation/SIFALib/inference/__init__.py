@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..support.lazy import face
 
 if TYPE_CHECKING:
-    from .localisation import NoHeartFound
+    from ..support.errors import NoHeartFound
     from .segmentation import Options, Result, locate, segment, segment_steps
 
 __all__ = ["NoHeartFound", "Options", "Result", "locate", "segment", "segment_steps"]

@@ -32,8 +32,9 @@ from ..models.card import DiceCurve, Familiarity, Reference
 from ..models.structures import STRUCTURES
 from ..networks import loading
 from ..phantom.slices.anatomies import Anatomy, load_anatomies, random_slice
+from ..support.errors import NoHeartFound
 from . import out_of_distribution, uncertainty
-from .segmentation import NoHeartFound, segment
+from .segmentation import segment
 
 if TYPE_CHECKING:
     from ..networks.segmenter import Segmenter

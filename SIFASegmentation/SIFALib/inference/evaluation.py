@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..datasets import DataError, DataSettings, released, scans, sources
+from ..datasets import DataSettings, released, scans, sources
 from ..datasets.sources import Scan
 from ..imaging import metrics
 from ..imaging.checks import SUFFIXES
@@ -27,6 +27,7 @@ from ..imaging.intensity import scores_to_unit
 from ..imaging.metrics import UNKNOWN
 from ..models.card import NORMALISATIONS
 from ..networks import devices
+from ..support.errors import DataError, NoHeartFound
 from ..support.progress import Progress
 from .job import Options
 
@@ -154,7 +155,7 @@ def _judged(
             yield Progress(f"Segmenting {name}", 0.1 + 0.9 * (number + step.fraction) / count)
     except StopIteration as end:
         found = end.value.labels.array
-    except segmentation.NoHeartFound:
+    except NoHeartFound:
         found, note = np.zeros(image.geometry.shape, np.uint8), "No heart was found."
     return compare(name, found, truth, card, image.geometry.spacing, note)
 

@@ -14,7 +14,7 @@ from ..imaging import slices
 from ..imaging.geometry import Volume
 from ..imaging.intensity import intensity_rule
 from ..networks import devices, engine
-from ..support.errors import VolumeError
+from ..support.errors import OutOfMemory, VolumeError
 from ..support.progress import Progress
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Job:
         self.precision = devices.choose_precision(self.options.precision, device)
         try:
             self.engine = engine.prepare(self.segmenter, device, self.precision)
-        except engine.OutOfMemory:
+        except OutOfMemory:
             self._go_on_on_cpu(device, "for the weights alone")
         if self.options.batch_size is not None and self.options.batch_size < 1:
             raise ValueError(f"A batch of {self.options.batch_size} slices cannot be; give 1 or more.")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..imaging import components, slices
+from ..support.errors import NoHeartFound
 from ..support.progress import Progress
 from .fusion import Fusion
 from .job import Job
@@ -51,10 +52,6 @@ TURNED = (
     "No clear heart was found the way the scan's header says the patient lies, but one with {} exchanged. The header "
     "may name a wrong patient position; check the sides before you use the result."
 )
-
-
-class NoHeartFound(RuntimeError):
-    """Nothing in the scan could be a heart."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..imaging import slices
 from ..imaging.slices import Plane, SliceGrid
-from ..networks import engine
+from ..support.errors import OutOfMemory
 from ..support.progress import Progress
 from .fusion import Fusion
 from .job import Job
@@ -47,7 +47,7 @@ def look(job: Job, stage: str, fusion: Fusion, grid: SliceGrid, images: np.ndarr
         batch = images[done : done + job.batch_size(*images.shape[1:])]
         try:
             probabilities = job.engine.probabilities(batch)
-        except engine.OutOfMemory:
+        except OutOfMemory:
             job.retreat(len(batch))
             continue
         fusion.add(probabilities, done, grid)

@@ -22,22 +22,14 @@ from ..imaging import components, slices
 from ..imaging.checks import check
 from ..imaging.geometry import Geometry, Volume
 from ..models.structures import Structure, structure_by_id
+from ..support.errors import NoHeartFound
 from ..support.progress import Progress
 from . import flags as quality
 from . import fusion as views
 from . import out_of_distribution, uncertainty
 from .fusion import Fusion
 from .job import Job, Options
-from .localisation import (
-    LOCATE_MARGIN_MM,
-    NO_HEART,
-    NoHeartFound,
-    clarity_of,
-    find_heart,
-    heart_like,
-    least_ml,
-    shows_whole_heart,
-)
+from .localisation import LOCATE_MARGIN_MM, NO_HEART, clarity_of, find_heart, heart_like, least_ml, shows_whole_heart
 from .passes import Look, look
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ..support import schema
-from ..support.errors import ModelError
-from ..support.schema import RecordError, require
+from ..support.errors import ModelError, RecordError
+from ..support.schema import require
 from .structures import STRUCTURES, Structure
 
 FORMAT = 1  # of model.json; a newer one is refused with the advice to update SIFA

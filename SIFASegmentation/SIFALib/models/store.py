@@ -25,8 +25,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..support.errors import ModelError
-from ..support.schema import RecordError
+from ..support.errors import ModelError, NotWritable, RecordError
 from . import archive
 from . import weights as model_weights
 from .archive import CARD, LIMITS, WEIGHTS
@@ -40,10 +39,6 @@ __all__ = [
 ENVIRONMENT = "SIFA_MODELS"  # names the user folder, before the platform's default
 _STAGING = (".importing-", ".deleting-", ".exporting-")  # names that a list passes over
 _STALE_SECONDS = 24 * 3600.0  # age at which the leftover of a killed import is swept away
-
-
-class NotWritable(ModelError):
-    """A model cannot be put where it should be, or taken away: the disk is full, or protected."""
 
 
 @dataclass(frozen=True)

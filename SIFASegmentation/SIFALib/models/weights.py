@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from ..support import schema
-from ..support.errors import ModelError
-from ..support.schema import RecordError, shown
+from ..support.errors import ModelError, RecordError
+from ..support.schema import shown
 from .card import Architecture
 
 MAX_BYTES = 256 * 1024**2  # of a weights file: width 32, the widest allowed, takes 220 MB

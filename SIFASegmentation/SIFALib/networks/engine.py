@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..support.errors import OutOfMemory
 from .arrays import to_numpy, to_tensor
 from .fused import FoldedNetwork
 from .segmenter import REDUCTION, Segmenter, check_image_batch
@@ -33,15 +34,6 @@ CPU_CORE_GMACS = 30.0
 
 _PIXELS_PER_STEP = {"c1": 1, "r1": 1, "r2": 2, "r3": 4, "r4": 4}
 """Grid of the encoder's layers before the last pooling, in image pixels."""
-
-
-class OutOfMemory(RuntimeError):
-    """A batch did not fit into the memory of the device. ``batch``: its slices; 0: the weights did not."""
-
-    def __init__(self, batch: int, device: torch.device) -> None:
-        what = f"{batch} slice(s) at once do" if batch else "The weights of the network do"
-        super().__init__(f"{what} not fit into the memory of the device '{device}'.")
-        self.batch = batch
 
 
 def prepare(segmenter: Segmenter, device: torch.device, dtype: torch.dtype = torch.float32) -> Engine:

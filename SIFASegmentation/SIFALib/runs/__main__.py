@@ -13,7 +13,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path, help="a run folder, as `sifa train` makes it")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    from . import RunError
+    from ..support.errors import RunError
     from .loop import FAILED, train
 
     try:

@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from ..support import schema
-from ..support.errors import RunError
+from ..support.errors import RecordError, RunError
 from ..support.files import written
-from ..support.schema import RecordError
 from . import events
 
 FILE = "segmenter.safetensors"

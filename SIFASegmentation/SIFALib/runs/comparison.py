@@ -7,12 +7,13 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from ..datasets import PHANTOMS, DataError, sources
+from ..datasets import PHANTOMS, sources
 from ..imaging import metrics, reading, writing
 from ..inference import segmentation
-from ..inference.segmentation import NoHeartFound, Options, Result
+from ..inference.segmentation import Options, Result
 from ..models import store
 from ..networks import loading
+from ..support.errors import DataError, NoHeartFound
 from ..support.progress import Progress
 from . import export
 from .run_folder import RunFolder

@@ -14,8 +14,8 @@ from .. import __version__
 from ..adaptation.method import Method
 from ..datasets.settings import DataSettings
 from ..support import schema
-from ..support.errors import Damaged, RunError
-from ..support.schema import RecordError, require
+from ..support.errors import Damaged, RecordError, RunError
+from ..support.schema import require
 
 FORMAT = 1  # of run.json; a newer one is refused with the advice to update SIFA
 MAX_BYTES = 1024**2  # of run.json; it takes 3 kB

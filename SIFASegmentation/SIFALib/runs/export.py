@@ -16,7 +16,7 @@ from ..models import store
 from ..models.card import VARIANTS, Architecture, Preprocessing, Quality
 from ..models.citations import CITATIONS
 from ..models.structures import structures_of
-from ..support.errors import RunError
+from ..support.errors import ModelError, RunError
 from . import best
 from .best import Best
 from .configuration import Configuration
@@ -185,7 +185,7 @@ def _start_model(c: Configuration) -> str:
         if Path(c.start_model).is_dir():
             return store.read_package(c.start_model).card.key
         return store.default_store().get(c.start_model).card.key
-    except store.ModelError:
+    except ModelError:
         return "that was named when the run was started"  # a name that is found nowhere may be a folder's
 
 

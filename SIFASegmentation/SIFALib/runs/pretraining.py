@@ -33,6 +33,7 @@ from ..phantom.slices import workers as slice_workers
 from ..phantom.slices.anatomies import make_anatomies
 from ..phantom.slices.randomisation import Randomisation
 from ..support import malloc
+from ..support.errors import ModelError
 
 log = logging.getLogger(__name__)
 
@@ -324,7 +325,7 @@ def main() -> None:
         state = train(settings, folder)
         dice = validate(state, folder / "validation", settings)
         package = write_model(state, settings, dice, folder / "model", version)
-    except (ValueError, store.ModelError) as error:
+    except (ValueError, ModelError) as error:
         raise SystemExit(str(error)) from None
     log.info("The model is in %s", package.folder)
 

@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Any
 
 from ..support import schema
-from ..support.errors import RunError
+from ..support.errors import RecordError, RunError
 from ..support.files import write_text
 from ..support.processes import Process
-from ..support.schema import RecordError, require
+from ..support.schema import require
 
 ACTIVE = ("preparing", "running", "paused")
 STATES = (*ACTIVE, "stopped", "finished", "failed")

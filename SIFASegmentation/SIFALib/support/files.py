@@ -1,39 +1,122 @@
-"""Files that appear complete or not at all, whatever happens to the process, the disk or the power."""
+"""Files and folders that appear complete or not at all, whatever happens to the process, the disk or the power.
+
+The only writers of this library: a temporary name beside the place, the content, fsync, a look whether all of it is
+there, then the rename. What is no ordinary file (a device, a pipe, a link) is neither replaced nor followed.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
+import stat
 import sys
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-TEMPORARY = ".tmp"  # what the name of an unfinished file ends in
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a user's share of it, what it takes as one file
+TEMPORARY = ".tmp"  # what the name of an unfinished file or folder ends in, before the ending that tells its kind
 _PATIENCE_SECONDS = 2.0  # Windows refuses to replace a file while another program reads it
 
 
 @contextmanager
 def written(path: Path) -> Iterator[BinaryIO]:
     """A file to write to that becomes `path` when the block ends well, and vanishes when it does not. OSError."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
+    length = 0
+
+    def check(temporary: Path) -> None:
+        if temporary.stat().st_size != length:
+            raise OSError(errno.EIO, "only a part of it reached the disk", str(path))
+
+    with made(path, check) as temporary, open(temporary, "xb") as file:
+        yield file
+        file.flush()
+        length = file.tell()
+
+
+@contextmanager
+def made(path: Path, check: Callable[[Path], object] | None = None) -> Iterator[Path]:
+    """The name of a file that whoever writes by name makes, and that becomes `path` when the block ends well.
+
+    It has the suffixes of `path`, which tell some libraries the format. check: raises OSError unless all of it is there
+    (None: it must not be empty). OSError, also where something else than an ordinary file has that name.
+    """
+    check_replaceable(path)
+    suffix = "".join(path.suffixes[-2:]) if path.name.lower().endswith(".gz") else path.suffix
+    temporary = path.with_name(f".{uuid.uuid4().hex}{TEMPORARY}{suffix}")
     try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        _sync(temporary)
+        if check is not None:
+            check(temporary)
+        elif temporary.stat().st_size == 0:
+            raise OSError(errno.EIO, "nothing of it reached the disk", str(path))
+        check_replaceable(path)
         replace(temporary, path)
         sync_folder(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a disk that lets nothing be done
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file; complete or not at all. OSError."""
+    with written(path) as file:
+        file.write(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text; complete or not at all. OSError."""
-    with written(path) as file:
-        file.write(text.encode("utf-8"))
+    """Write a UTF-8 text, with ? for what none can hold; complete or not at all. OSError."""
+    write_bytes(path, text.encode("utf-8", "replace"))
+
+
+@contextmanager
+def made_folder(path: Path) -> Iterator[Path]:
+    """A new folder that becomes `path` when the block ends well, and vanishes when it does not.
+
+    Its files are synced to the disk first. FileExistsError where `path` is there already, OSError.
+    """
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, "it is there already", str(path))
+    stage = path.with_name(f".{uuid.uuid4().hex}{TEMPORARY}")
+    stage.mkdir()
+    try:
+        yield stage
+        for file in stage.rglob("*"):
+            if file.is_file():
+                _sync(file)
+        sync_folder(stage)
+        stage.rename(path)
+        sync_folder(path.parent)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Take a folder away: at once by its name, then file by file from the disk; links in it are not followed. OSError."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "it is a link; delete it yourself", str(path))
+    doomed = path.with_name(f".{uuid.uuid4().hex}{TEMPORARY}")
+    path.rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def check_replaceable(path: Path) -> None:
+    """OSError if there is something at `path` that is no ordinary file: a folder, a link, a device, a pipe."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISREG(mode):
+        return
+    kinds = {stat.S_IFDIR: "a folder", stat.S_IFLNK: "a link", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    what = kinds.get(stat.S_IFMT(mode), "a device")
+    code = errno.EISDIR if stat.S_ISDIR(mode) else errno.EEXIST
+    raise OSError(code, f"it is {what}, which is never replaced; choose another name", str(path))
 
 
 def tail(path: Path, longest: int = 100_000) -> str:
@@ -59,10 +142,16 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def sweep(folder: Path) -> None:
-    """Remove what killed processes left unfinished; only for who has the run's lock."""
-    for path in [*folder.glob(f".*{TEMPORARY}"), *folder.glob(".*.png")]:
-        path.unlink(missing_ok=True)
+def sweep(folder: Path, older_than_seconds: float = 0.0) -> None:
+    """Remove what killed processes left unfinished in a folder; of those alive, only who may know that none writes."""
+    for path in folder.glob(f".*{TEMPORARY}*"):
+        with suppress(OSError):
+            if time.time() - path.lstat().st_mtime < older_than_seconds:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def replace(temporary: Path, path: Path) -> None:
@@ -76,3 +165,8 @@ def replace(temporary: Path, path: Path) -> None:
             if sys.platform != "win32" or time.monotonic() > until:
                 raise
             time.sleep(0.02)
+
+
+def _sync(path: Path) -> None:
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())

@@ -13,19 +13,14 @@ from pathlib import Path
 from ..runs import status
 from ..runs.run_folder import RunFolder
 from . import schema
-from .errors import RunError
+from .errors import InUse, RecordError, RunError
 from .files import write_text
 from .processes import Process, this_process
-from .schema import RecordError
 
 try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
-
-
-class InUse(RunError):
-    """Another process works on the run."""
 
 
 @contextmanager

@@ -1,19 +1,36 @@
-"""Errors as sentences for the person at the screen."""
+"""Errors as sentences for the person at the screen: the one place that makes them."""
 
 from __future__ import annotations
 
-import errno
+from collections.abc import Mapping
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a user's share of it, what it takes as one file
+from .errors import SifaError
+from .files import FULL
+
+ADVICE = {
+    "resume": "Resume it with: sifa train {folder}",
+    "uncompiled": "Go on without it: sifa train {folder} --set compile=false",
+    "force": "Use --force to make a model of it all the same.",
+    "start_model": "Use the start model itself, or --force.",
+}
+"""What to do about an error, for who types commands; a panel says the same of its buttons (SIFATrainingLib/Words.py)."""
 
 
-def sentence(error: BaseException) -> str:
-    """What an error says, on one line, with a full stop."""
+def sentence(error: BaseException, advice: Mapping[str, str] = ADVICE) -> str:
+    """What an error says, on one line, with a full stop; after it what to do, in the words of `advice`."""
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {reason(error)}" if error.filename else reason(error)
     text = " ".join(text.split()) or type(error).__name__
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    text = text if text.endswith((".", "!", "?")) else f"{text}."
+    if isinstance(error, SifaError):
+        return advised(text, error.advice, error.fields, advice)
+    return text
+
+
+def advised(text: str, key: str, fields: Mapping[str, object], advice: Mapping[str, str] = ADVICE) -> str:
+    """A sentence with the advice of that key behind it; "" and keys that are not known add nothing."""
+    return f"{text} {advice[key].format(**fields)}" if key in advice else text
 
 
 def reason(error: OSError) -> str:

@@ -1,8 +1,16 @@
-"""How far long work is."""
+"""How far long work is: a generator of `Progress` whose return value is what the work was for.
+
+`drain` and `within` are the only loops over such generators: whoever wants the result drains, and work that consists of
+other work passes the steps of its parts on.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -12,3 +20,32 @@ class Progress:
     stage: str
     fraction: float
     seconds_left: float | None = None
+
+
+Steps = Generator[Progress, None, T]
+"""Work that yields how far it is between pieces of well under a second, and returns its result."""
+
+
+def drain(steps: Steps[T], on_progress: Callable[[Progress], object] | None = None) -> T:
+    """Run the steps to their end, tell each to `on_progress`, and return their result. Raises what they raise."""
+    while True:
+        try:
+            progress = next(steps)
+        except StopIteration as end:
+            return end.value
+        if on_progress is not None:
+            on_progress(progress)
+
+
+def within(steps: Steps[T], low: float, high: float, stage: str = "{}") -> Steps[T]:
+    """The steps as the part from `low` to `high` (0..1) of a larger whole, whose time left nobody knows.
+
+    stage: what to call them, with {} for their own words.
+    """
+    while True:
+        try:
+            progress = next(steps)
+        except StopIteration as end:
+            return end.value
+        fraction = low + (high - low) * progress.fraction
+        yield replace(progress, stage=stage.format(progress.stage), fraction=fraction, seconds_left=None)

@@ -15,12 +15,10 @@ import typing
 import unicodedata
 from typing import Any
 
+from .errors import RecordError
+
 MAX_TEXT = 4000  # characters in one text
 MAX_ITEMS = 100  # in one list
-
-
-class RecordError(ValueError):
-    """A record that cannot be; the message names the key, its value and the rule."""
 
 
 def require(holds: bool, field: str, value: Any, rule: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 from SIFALib.cli.main import main
+from SIFALib.support.errors import OutOfMemory
 
 RNG = np.random.default_rng(0)
 SHAPE = (20, 40, 40)
@@ -332,7 +333,7 @@ def test_memory_that_runs_out_is_told_with_code_1(bad, model, capsys, monkeypatc
     from SIFALib.networks import engine
 
     def too_small(self: engine.Engine, batch: np.ndarray) -> np.ndarray:
-        raise engine.OutOfMemory(len(batch), self.device)
+        raise OutOfMemory(len(batch), self.device)
 
     monkeypatch.setattr(engine.Engine, "probabilities", too_small)
     command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--model", model, "--quiet"]

@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import training_data
-from SIFALib.datasets import NO_AUGMENTATION, Augmentation, Batch, DataError, batch, batches, prepared, view
+from SIFALib.datasets import NO_AUGMENTATION, Augmentation, Batch, batch, batches, prepared, view
 from SIFALib.datasets.augmentation import augment, centre
 from SIFALib.datasets.planes import Stack
 from SIFALib.networks.arrays import to_numpy
+from SIFALib.support.errors import DataError
 from training_data import settings, toy
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import training_data
-from SIFALib.datasets import Augmentation, DataError, Domains, Locator, batch, cache, differences, prepare, prepared
+from SIFALib.datasets import Augmentation, Domains, Locator, batch, cache, differences, prepare, prepared
 from SIFALib.datasets.planes import OnDisk, Stack
+from SIFALib.support.errors import DataError
 from training_data import PREPROCESSING, settings, source, target, toy, write
 
 HERE = Path(__file__).parent

@@ -12,9 +12,10 @@ import SimpleITK as sitk
 import training_data
 from SIFALib.cli.console import BAD_INPUT, OK, OUTPUT, USAGE
 from SIFALib.cli.main import main
-from SIFALib.datasets import DataError, prepared, released
+from SIFALib.datasets import prepared, released
 from SIFALib.datasets.label_values import parse
 from SIFALib.imaging import reading
+from SIFALib.support.errors import DataError
 from training_data import settings, source, target, toy, write
 
 IMAGE, LABELS = toy(0)

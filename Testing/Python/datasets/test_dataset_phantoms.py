@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from SIFALib.datasets import DataSettings, batch, phantoms, prepared
-from SIFALib.support.schema import RecordError
+from SIFALib.support.errors import RecordError
 from training_data import PREPROCESSING
 
 SETTINGS = DataSettings(

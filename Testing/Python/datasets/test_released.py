@@ -11,7 +11,8 @@ import pytest
 import training_data
 from hypothesis import given
 from hypothesis import strategies as st
-from SIFALib.datasets import NO_AUGMENTATION, DataError, DataSettings, batch, prepared, released, tfrecord
+from SIFALib.datasets import NO_AUGMENTATION, DataSettings, batch, prepared, released, tfrecord
+from SIFALib.support.errors import DataError
 from training_data import released_slices, slice_record
 
 

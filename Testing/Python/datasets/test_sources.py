@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import training_data
-from SIFALib.datasets import DataError, prepared
+from SIFALib.datasets import prepared
 from SIFALib.datasets.sources import find
+from SIFALib.support.errors import DataError
 from training_data import toy, write
 
 IMAGE, LABELS = toy()

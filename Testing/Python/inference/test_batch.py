@@ -17,7 +17,8 @@ from SIFALib.imaging import seg_nrrd, writing
 from SIFALib.imaging.geometry import Volume
 from SIFALib.inference.batch import results
 from SIFALib.inference.batch import run as batch
-from SIFALib.inference.segmentation import NoHeartFound, Options
+from SIFALib.inference.segmentation import Options
+from SIFALib.support.errors import BatchError, NoHeartFound
 
 __all__ = ["place"]  # the fixture
 
@@ -116,7 +117,7 @@ def test_a_full_disk_ends_the_batch_with_a_sentence_and_keeps_what_is_done(place
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "out"))
 
     monkeypatch.setattr(results, "write_seg_nrrd", full)
-    with pytest.raises(batch.BatchError, match=r"out \(.*the disk is full\).*what is finished stays"):
+    with pytest.raises(BatchError, match=r"out \(.*the disk is full\).*what is finished stays"):
         run(place, tmp_path / "out")
     monkeypatch.undo()
     assert (tmp_path / "out" / "one.seg.nrrd").read_bytes() == before
@@ -162,10 +163,10 @@ def test_time_left_counts_the_scans_that_wait(place, tmp_path):
 
 
 def test_no_folder_and_no_scan_are_named(tmp_path):
-    with pytest.raises(batch.BatchError, match="There is no folder"):
+    with pytest.raises(BatchError, match="There is no folder"):
         batch.find_cases(tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("nothing")
-    with pytest.raises(batch.BatchError, match="holds no"):
+    with pytest.raises(BatchError, match="holds no"):
         batch.find_cases(tmp_path)
 
 
@@ -213,7 +214,7 @@ def test_hidden_files_and_a_table_of_somebody_else_stay(place, tmp_path):
     run(place, out)
     assert all((out / name).read_bytes() == b"mine" for name in others)
     (out / batch.TABLE).write_text("week,litres\n1,2\n")
-    with pytest.raises(batch.BatchError, match="is no table of a batch"):
+    with pytest.raises(BatchError, match="is no table of a batch"):
         run(place, out)
     assert (out / batch.TABLE).read_text() == "week,litres\n1,2\n"
 
@@ -233,7 +234,7 @@ def test_two_batches_do_not_write_into_one_folder(place, tmp_path, monkeypatch):
     out = batch.prepare_folder(tmp_path / "out")
     first = batch.run(batch.find_cases(place), out, Segmenter(), CARD)
     next(first)
-    with pytest.raises(batch.BatchError, match="Another batch writes into"):
+    with pytest.raises(BatchError, match="Another batch writes into"):
         run(place, out)
     finish(first)
     assert states(run(place, out)[0])["one"] == batch.KEPT
@@ -253,7 +254,7 @@ def test_a_table_that_another_program_holds_open_stops_nothing(place, tmp_path, 
     rows, _ = run(place, tmp_path / "out")
     assert states(rows)["one"] == batch.DONE and len(table(tmp_path / "out")) == 3
     held[0] = 9
-    with pytest.raises(batch.BatchError, match=r"volumes\.csv: in use"):
+    with pytest.raises(BatchError, match=r"volumes\.csv: in use"):
         run(place, tmp_path / "out")
 
 

@@ -17,13 +17,14 @@ from SIFALib.imaging.geometry import Volume
 from SIFALib.inference.batch import cases
 from SIFALib.inference.batch import run as batch
 from SIFALib.inference.segmentation import Options
+from SIFALib.support.errors import BatchError
 
 __all__ = ["place"]  # the fixture
 
 
 def test_results_need_a_folder_that_can_be_written_to(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(batch.BatchError, match="cannot be written to"):
+    with pytest.raises(BatchError, match="cannot be written to"):
         batch.prepare_folder(tmp_path / "file" / "out")
 
 
@@ -33,7 +34,7 @@ def test_a_folder_that_is_protected_is_named_and_no_temporary_file(tmp_path, mon
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), temporary)
 
     monkeypatch.setattr(batch.files, "write_text", refuse)
-    with pytest.raises(batch.BatchError, match=r"out cannot be written to .*choose another folder") as refusal:
+    with pytest.raises(BatchError, match=r"out cannot be written to .*choose another folder") as refusal:
         batch.prepare_folder(tmp_path / "out")
     assert ".tmp" not in str(refusal.value)
 

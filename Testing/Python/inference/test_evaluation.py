@@ -16,12 +16,12 @@ import tf_bundles
 import tiny_models
 import torch
 from SIFALib.cli import main
-from SIFALib.datasets import DataError
 from SIFALib.imaging.metrics import UNKNOWN
 from SIFALib.inference import evaluation
 from SIFALib.inference.evaluation import Case
 from SIFALib.models import store as models
 from SIFALib.models.card import Preprocessing
+from SIFALib.support.errors import DataError
 
 IDS = ("MYO", "LA", "LV", "AA")
 

@@ -12,9 +12,10 @@ from SIFALib.imaging import slices
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.inference import localisation
 from SIFALib.inference.job import Job
-from SIFALib.inference.segmentation import NoHeartFound, Options, locate, segment
+from SIFALib.inference.segmentation import Options, locate, segment
 from SIFALib.models import store
 from SIFALib.networks import engine
+from SIFALib.support.errors import NoHeartFound
 from test_segmentation import CARD, Reader, dice
 from test_slices import tilted
 

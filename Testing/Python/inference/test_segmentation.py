@@ -12,12 +12,12 @@ import tiny_models
 import torch
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.intensity import intensity_rule, looks_like_hounsfield
-from SIFALib.inference.segmentation import NoHeartFound, Options, segment, segment_steps
+from SIFALib.inference.segmentation import Options, segment, segment_steps
 from SIFALib.models import store
 from SIFALib.models.store import ModelCard
 from SIFALib.networks import devices, engine
 from SIFALib.networks.segmenter import Segmenter
-from SIFALib.support.errors import VolumeError
+from SIFALib.support.errors import NoHeartFound, OutOfMemory, VolumeError
 from test_slices import tilted
 
 CARD = ModelCard(
@@ -42,7 +42,7 @@ class Reader:
 
     def probabilities(self, batch: np.ndarray) -> np.ndarray:
         if len(batch) > self.most:
-            raise engine.OutOfMemory(len(batch), self.device)
+            raise OutOfMemory(len(batch), self.device)
         self.batches.append(len(batch))
         hu = (batch + 1) * 400 - 200
         out = np.zeros((len(batch), 5, *batch.shape[1:]), np.float32)
@@ -224,7 +224,7 @@ def test_a_full_gpu_gives_way_to_the_cpu(monkeypatch: pytest.MonkeyPatch):
 def test_weights_that_do_not_fit_a_gpu_go_to_the_cpu(monkeypatch: pytest.MonkeyPatch):
     def prepare(_: object, device: torch.device, __: object) -> Reader:
         if device.type != "cpu":
-            raise engine.OutOfMemory(0, device)
+            raise OutOfMemory(0, device)
         return Reader()
 
     choose = devices.choose_device

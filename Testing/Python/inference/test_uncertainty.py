@@ -15,7 +15,7 @@ from SIFALib.inference import uncertainty
 from SIFALib.inference.segmentation import Options, segment
 from SIFALib.models.card import DiceCurve
 from SIFALib.networks import engine
-from SIFALib.support.schema import RecordError
+from SIFALib.support.errors import RecordError
 from test_fusion import BALL, SMALL, smooth
 from test_segmentation import Reader, dice, drawing, reader  # noqa: F401  (reader is a fixture)
 

@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from SIFALib.models import archive as model_archive
 from SIFALib.models import store as models
 from SIFALib.models import weights
-from SIFALib.models.store import ModelError, ModelStore
+from SIFALib.models.store import ModelStore
 from SIFALib.networks import loading
+from SIFALib.support.errors import ModelError
 
 
 @pytest.fixture

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from SIFALib.models import card as model_card
 from SIFALib.models import store as models
 from SIFALib.models.card import ModelCard
-from SIFALib.models.store import ModelError, ModelStore
+from SIFALib.models.store import ModelStore
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.models.weights import tensor_shapes
 from SIFALib.networks import loading
+from SIFALib.support.errors import ModelError
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from SIFALib.networks import devices, engine
 from SIFALib.networks.arrays import to_numpy, to_tensor
 from SIFALib.networks.fused import FoldedNetwork, fold
 from SIFALib.networks.segmenter import ConvNorm, Segmenter
+from SIFALib.support.errors import OutOfMemory
 
 CPU = torch.device("cpu")
 Setter = Callable[[int], None]
@@ -155,7 +156,7 @@ def test_wrong_slices_are_refused_in_a_sentence(shape: tuple[int, ...], message:
 def test_a_batch_that_needs_more_memory_than_there_is_says_so() -> None:
     prepared = engine.prepare(trained(), CPU)
     endless = np.broadcast_to(np.zeros((1, 1), np.float32), (2, 8 << 20, 8 << 20))  # half a petabyte
-    with pytest.raises(engine.OutOfMemory, match=r"2 slice.*memory of the device 'cpu'") as caught:
+    with pytest.raises(OutOfMemory, match=r"2 slice.*memory of the device 'cpu'") as caught:
         prepared.probabilities(endless)
     assert caught.value.batch == 2
 

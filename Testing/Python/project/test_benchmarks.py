@@ -16,9 +16,9 @@ import torch
 from SIFALib.imaging import metrics
 from SIFALib.imaging.checks import check
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.inference.segmentation import NoHeartFound
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import devices, engine
+from SIFALib.support.errors import NoHeartFound
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "Benchmarks"
 

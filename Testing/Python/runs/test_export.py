@@ -20,8 +20,8 @@ from SIFALib.cli import main
 from SIFALib.datasets import DataSettings
 from SIFALib.models import store as models
 from SIFALib.networks import loading
-from SIFALib.runs import Best, Configuration, RunError, RunFolder, best, checkpoints, create, events, export
-from SIFALib.support.errors import ModelError
+from SIFALib.runs import Best, Configuration, RunFolder, best, checkpoints, create, events, export
+from SIFALib.support.errors import ModelError, RunError
 
 PARTS = {"supervised": 0.8, "supervised_1": 0.7, "supervised_3": 0.9, "augmented": 0.75, "pseudo_loss": 0.1}
 SECRET = "mueller_hans_1950"

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from SIFALib.adaptation import losses
-from SIFALib.models import store
 from SIFALib.phantom.slices import anatomies as phantom_slices
 from SIFALib.phantom.slices import workers as slice_workers
 from SIFALib.phantom.slices.randomisation import Randomisation
 from SIFALib.runs import pretraining
 from SIFALib.runs.pretraining import Settings
+from SIFALib.support.errors import ModelError
 
 SETTINGS = Settings(
     width=2,
@@ -128,7 +128,7 @@ def test_a_training_can_start_from_a_models_weights_and_its_card_says_so(tmp_pat
 
 def test_a_training_that_goes_on_needs_its_first_weights_no_more(tmp_path: Path):
     settings = replace(SETTINGS, start_model=str(tmp_path / "gone"))
-    with pytest.raises(store.ModelError):
+    with pytest.raises(ModelError):
         pretraining.load(settings, tmp_path)
     pretraining.save(pretraining.start(SETTINGS), settings, tmp_path)
     assert pretraining.load(settings, tmp_path).iteration == 0

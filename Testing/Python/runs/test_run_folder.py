@@ -20,6 +20,7 @@ from SIFALib import runs
 from SIFALib.runs import best, checkpoints, configuration, control, events, status
 from SIFALib.runs.best import Best
 from SIFALib.support import files, lock, processes, schema
+from SIFALib.support.errors import RecordError, RunError
 from SIFALib.support.processes import Process
 
 
@@ -59,7 +60,7 @@ def test_a_configuration_that_cannot_be_is_refused_by_name(folder, key, value, n
     tree = json.loads(folder.run_file.read_text())
     tree["configuration"][key] = value
     folder.run_file.write_text(json.dumps(tree))
-    with pytest.raises(runs.RunError, match=named) as caught:
+    with pytest.raises(RunError, match=named) as caught:
         folder.read()
     assert str(folder.run_file) in str(caught.value)
 
@@ -67,7 +68,7 @@ def test_a_configuration_that_cannot_be_is_refused_by_name(folder, key, value, n
 def test_a_run_of_a_newer_format_asks_for_an_update(folder):
     tree = json.loads(folder.run_file.read_text())
     folder.run_file.write_text(json.dumps({**tree, "format": 99, "future": True}))
-    with pytest.raises(runs.RunError, match="update SIFA"):
+    with pytest.raises(RunError, match="update SIFA"):
         folder.read()
 
 
@@ -79,9 +80,9 @@ def test_only_what_is_free_to_change_changes_on_the_way(folder):
     folder.remember_data("0" * 64, {})
     folder.change(configuration.changed(before, {"iterations": 50, "threads": 2, "save_every": 7}))
     assert folder.read().configuration.iterations == 50
-    with pytest.raises(runs.RunError, match=r"another data\.size, method\.cycle_weight"):
+    with pytest.raises(RunError, match=r"another data\.size, method\.cycle_weight"):
         folder.change(configuration.changed(before, {"data.size": 64, "method.cycle_weight": 3}))
-    with pytest.raises(runs.RunError, match=r"method\.wdith is no key"):
+    with pytest.raises(RunError, match=r"method\.wdith is no key"):
         configuration.changed(before, {"method.wdith": 4})
     assert folder.read().configuration.data.size == 32
 
@@ -98,12 +99,12 @@ def test_a_record_holds_truth_values_and_nothing():
     assert schema.decode(Sample, {"on": False, "count": 3, "names": {"a": "b"}}) == Sample(False, 3, {"a": "b"})
     assert schema.decode(Sample, {"on": True, "count": None}).count is None
     for wrong in ({"on": 1}, {"on": "true"}, {"on": True, "count": True}, {"on": None}, {"count": 1}):
-        with pytest.raises(schema.RecordError, match=r"on|count"):
+        with pytest.raises(RecordError, match=r"on|count"):
             schema.decode(Sample, wrong)
 
 
 def test_a_new_run_never_overwrites(folder, tmp_path: Path):
-    with pytest.raises(runs.RunError, match="exists already"):
+    with pytest.raises(RunError, match="exists already"):
         runs.create(folder.path, tiny_runs.configuration(tmp_path))
     (tmp_path / "empty").mkdir()
     assert runs.create(tmp_path / "empty", tiny_runs.configuration(tmp_path)).run_file.exists()
@@ -119,7 +120,7 @@ def test_of_two_that_make_the_same_run_at_once_one_is_told_that_it_exists(tmp_pa
         stage.rename(path)
 
     monkeypatch.setattr(Path, "rename", slower)
-    with pytest.raises(runs.RunError, match="exists already"):
+    with pytest.raises(RunError, match="exists already"):
         runs.create(tmp_path / "two", settings)
     assert [p.name for p in tmp_path.iterdir()] == ["two"]
 
@@ -128,7 +129,7 @@ def test_the_current_folder_is_no_place_for_a_run(tmp_path: Path, monkeypatch):
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     for path in (".", tmp_path / "empty"):
-        with pytest.raises(runs.RunError, match="is the current folder"):
+        with pytest.raises(RunError, match="is the current folder"):
             runs.create(path, tiny_runs.configuration(tmp_path))
     assert Path.cwd().is_dir()
 
@@ -156,7 +157,7 @@ def test_a_file_that_fails_half_way_leaves_the_former_and_no_rest(tmp_path: Path
 def test_a_run_belongs_to_one_process_at_a_time(folder):
     with lock.held(folder):
         lock.check(folder)
-        with pytest.raises(runs.RunError, match=f"process {os.getpid()} works on it"), lock.held(folder):
+        with pytest.raises(RunError, match=f"process {os.getpid()} works on it"), lock.held(folder):
             pass
     assert not folder.lock.exists()
     with lock.held(folder):
@@ -168,7 +169,7 @@ def test_the_lock_of_a_dead_process_is_taken_over(folder):
     born = processes.started(child.pid)
     holder = Process(child.pid, born, platform.node())
     files.write_text(folder.lock, json.dumps(dataclasses.asdict(holder)))
-    with pytest.raises(runs.RunError, match=f"process {child.pid}"), lock.held(folder):
+    with pytest.raises(RunError, match=f"process {child.pid}"), lock.held(folder):
         pass
     child.kill()
     tiny_runs.wait_until(lambda: holder.is_alive() is False)  # dead, though nobody asked for its exit code yet
@@ -192,7 +193,7 @@ def test_another_computers_lock_holds_as_long_as_its_heart_beats(folder):
     files.write_text(folder.lock, json.dumps(dataclasses.asdict(holder)))
     write_status(folder, status_now(holder))
     os.utime(folder.lock, (0, 0))
-    with pytest.raises(runs.RunError, match="on another-computer"), lock.held(folder):
+    with pytest.raises(RunError, match="on another-computer"), lock.held(folder):
         pass
     long_ago = datetime.now(timezone.utc) - timedelta(seconds=2 * status.SILENCE_SECONDS)
     write_status(folder, status_now(holder, heartbeat=long_ago.isoformat()))
@@ -204,7 +205,7 @@ def test_another_computers_lock_holds_as_long_as_its_heart_beats(folder):
 def test_a_process_that_lost_its_lock_notices(folder):
     with lock.held(folder):
         files.write_text(folder.lock, json.dumps(dataclasses.asdict(Process(7, "later", "elsewhere"))))
-        with pytest.raises(runs.RunError, match="taken over by process 7 on elsewhere"):
+        with pytest.raises(RunError, match="taken over by process 7 on elsewhere"):
             lock.check(folder)
         assert lock.is_lost(folder)
     assert folder.lock.exists()
@@ -259,12 +260,12 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_serves(tmp_path: Pat
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1  # in the middle of the weights, where torch itself would not see it
     path.write_bytes({"flipped": data, "short": data[:-3000], "empty": b""}[damage])
-    with pytest.raises(runs.RunError, match=r"00000010\.pt"):
+    with pytest.raises(RunError, match=r"00000010\.pt"):
         checkpoints.load(path)
     loaded = checkpoints.load_newest(tmp_path)
     assert loaded is not None and loaded["iteration"] == 5
     (tmp_path / "00000005.pt").unlink()
-    with pytest.raises(runs.RunError, match="No older one is left"):
+    with pytest.raises(RunError, match="No older one is left"):
         checkpoints.load_newest(tmp_path)
 
 
@@ -280,7 +281,7 @@ def test_what_is_not_finite_is_never_saved(tmp_path: Path, bad: float):
 
 def test_a_checkpoint_that_would_run_a_program_is_refused(tmp_path: Path):
     torch.save({"format": 1, "state": Path("x")}, tmp_path / "00000001.pt")
-    with pytest.raises(runs.RunError, match="cannot be read"):
+    with pytest.raises(RunError, match="cannot be read"):
         checkpoints.load(tmp_path / "00000001.pt")
 
 
@@ -319,7 +320,7 @@ def test_a_score_that_is_no_number_is_never_the_best(tmp_path: Path):
 
 def test_a_damaged_best_model_is_named(tmp_path: Path):
     (tmp_path / best.FILE).write_bytes(b"\x08\0\0\0\0\0\0\0damaged!")
-    with pytest.raises(runs.RunError, match=best.FILE):
+    with pytest.raises(RunError, match=best.FILE):
         best.read(tmp_path)
 
 
@@ -342,7 +343,7 @@ def test_a_best_model_that_still_looks_whole_is_known_by_its_checksum(tmp_path: 
     best.write(tmp_path, Best(40, 0.61), {"a": np.ones((2, 3)), "b": np.full(4, 7), "c": np.float64(3)})
     change_best(old, new, tmp_path)
     for reading in (best.read, best.read_weights):
-        with pytest.raises(runs.RunError, match=f"{best.FILE} cannot be read .*delete it, and the run will"):
+        with pytest.raises(RunError, match=f"{best.FILE} cannot be read .*delete it, and the run will"):
             reading(tmp_path)
 
 
@@ -368,7 +369,7 @@ def test_the_state_of_a_run_whose_process_is_gone_is_interrupted(folder):
 
 def test_nobody_is_asked_where_nobody_works(folder):
     for ask in (control.stop, control.pause, control.resume):
-        with pytest.raises(runs.RunError, match="it is new"):
+        with pytest.raises(RunError, match="it is new"):
             ask(folder.path)
     assert not folder.stop_request.exists() and not folder.pause_request.exists()
 

@@ -13,13 +13,14 @@ import SimpleITK as sitk
 import tiny_models
 import tiny_runs
 from SIFALib.cli import main
-from SIFALib.datasets import DataError, DataSettings
+from SIFALib.datasets import DataSettings
 from SIFALib.imaging import reading
 from SIFALib.models import store
 from SIFALib.networks import loading
-from SIFALib.runs import Best, RunError, RunFolder, best, create, resources, tasks
+from SIFALib.runs import Best, RunFolder, best, create, resources, tasks
 from SIFALib.runs.configuration import new_run_file
 from SIFALib.runs.resources import GIB, Needs
+from SIFALib.support.errors import DataError, RunError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SECRET = "mueller_hans_1950"

@@ -17,6 +17,7 @@ import torch
 from SIFALib.models import store
 from SIFALib.networks import devices, engine
 from SIFALib.runs import RunFolder
+from SIFALib.support.errors import OutOfMemory
 from SIFASegmentationLib.Backend import LibraryBackend
 from training_panel import TINY, choose, made_scans, opened, said, start, wait_for
 
@@ -41,7 +42,7 @@ class FullGpu(engine.Engine):
         return 2
 
     def probabilities(self, batch):
-        raise engine.OutOfMemory(len(batch), self.device)
+        raise OutOfMemory(len(batch), self.device)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import qt
 import slicer
-from SIFALib.inference.segmentation import NoHeartFound
+from SIFALib.support.errors import NoHeartFound
 from SIFASegmentationLib.Dependencies import DependencyError
 
 __all__ = ["panel"]  # the fixture

@@ -34,8 +34,8 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from SIFALib.inference.segmentation import NoHeartFound
 from SIFALib.models.structures import STRUCTURES
+from SIFALib.support.errors import NoHeartFound
 from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, SequenceLogic
 from SIFASegmentationLib.Logic import NodeGone
 

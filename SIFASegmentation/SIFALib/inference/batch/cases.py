@@ -13,15 +13,12 @@ from ...imaging import files
 from ...imaging.geometry import Volume
 from ...imaging.reading import read
 from ...imaging.seg_nrrd import SUFFIX
+from ...support.errors import BatchError
 
 TABLE = "volumes.csv"
 REPORT = ".sifa.json"  # ending of a report's name
 OURS = (SUFFIX, REPORT, TABLE)  # endings of what a batch writes, perhaps beside the files of a DICOM series
 LONGEST_NAME = 80  # characters of a file's name: paths in Windows are short
-
-
-class BatchError(ValueError):
-    """The batch cannot begin or go on; the message is a sentence."""
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...imaging.geometry import Volume
 from ...imaging.seg_nrrd import SUFFIX, read_seg_nrrd, write_seg_nrrd
-from ...runs import RunError, RunFolder
+from ...runs import RunFolder
 from ...support import files, lock
-from ...support.errors import VolumeError
+from ...support.errors import BatchError, RunError, VolumeError
 from ...support.messages import reason, sayable
 from .. import flags as quality
 from ..job import Options
-from .cases import REPORT, TABLE, BatchError
+from .cases import REPORT, TABLE
 
 if TYPE_CHECKING:
     from ...models.card import ModelCard

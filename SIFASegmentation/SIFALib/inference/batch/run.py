@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING
 from ...imaging.checks import check
 from ...imaging.geometry import Volume
 from ...support import files
-from ...support.errors import VolumeError
+from ...support.errors import BatchError, NoHeartFound, VolumeError
 from ...support.messages import reason, sentence
 from ...support.progress import Progress
 from ..job import Options
-from ..localisation import NoHeartFound
-from .cases import REPORT, TABLE, BatchError, Case, file_names, find_cases
+from .cases import REPORT, TABLE, Case, file_names, find_cases
 from .results import (
     DONE,
     FAILED,

@@ -14,8 +14,7 @@ import numpy as np
 
 from ...models.card import NORMALISATIONS, Architecture, Preprocessing
 from ...models.weights import tensor_shapes
-from ...support.errors import ModelError
-from ...support.schema import RecordError
+from ...support.errors import ModelError, RecordError
 from .bundle import Bundle, read_bundle, read_variable
 
 FIRST, HEAD, LOWER_HEAD = (f"Model/{name}/Conv/weights" for name in ("e_B/c1", "s_B/c8", "s_B_ll/c8"))

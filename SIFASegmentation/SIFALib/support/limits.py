@@ -1,0 +1,78 @@
+"""What a setting may be, as metadata of its field: read by the validator, the command line and the panels alike.
+
+@dataclass(frozen=True)
+class Settings:
+    batch: Annotated[int, Range(1, 4096)] = 8
+    precision: Annotated[str, Choice("auto", "float32", "bfloat16")] = "auto"
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+
+limits(Settings)["batch"].rule  # "1 to 4096"
+"""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+from .schema import require
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers from `low` to `high`; open_low, open_high: these ends excluded; even: only even ones. unit: for people."""
+
+    low: float
+    high: float
+    open_low: bool = False
+    open_high: bool = False
+    even: bool = False
+    unit: str = ""
+
+    def holds(self, value: Any) -> bool:
+        above = self.low < value if self.open_low else self.low <= value
+        below = value < self.high if self.open_high else value <= self.high
+        return bool(above and below and not (self.even and value % 2))
+
+    @property
+    def rule(self) -> str:
+        """ "1 to 4096", "above 0 and at most 1", "0 to below 1", "an even number from 2 to 32"."""
+        if self.open_low:
+            return f"above {self.low:g} and {'below' if self.open_high else 'at most'} {self.high:g}"
+        to = "to below" if self.open_high else "to"
+        low, high = (f"{v:.0f}" if float(v).is_integer() else f"{v:g}" for v in (self.low, self.high))
+        return f"{'an even number from ' if self.even else ''}{low} {to} {high}"
+
+
+class Choice:
+    """One of some texts."""
+
+    def __init__(self, *options: str) -> None:
+        self.options = options
+
+    def holds(self, value: Any) -> bool:
+        return value in self.options
+
+    @property
+    def rule(self) -> str:
+        """ "a or b", "a, b, c"."""
+        return " or ".join(self.options) if len(self.options) == 2 else ", ".join(self.options)
+
+
+Limit = Range | Choice
+
+
+def limits(kind: type) -> dict[str, Limit]:
+    """The limits of a dataclass's fields, by name; fields without one are left out."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    found = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
+    return {name: m for name, all_ in found.items() for m in all_ if isinstance(m, (Range, Choice))}
+
+
+def check_limits(record: Any) -> None:
+    """RecordError, "<field> is <value>; it must be <rule>.", for the first field of a dataclass that breaks its limit."""
+    for name, limit in limits(type(record)).items():
+        value = getattr(record, name)
+        require(limit.holds(value), name, value, f"must be {limit.rule}")
