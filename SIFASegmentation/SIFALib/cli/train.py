@@ -16,7 +16,6 @@ from .. import networks
 from ..datasets import PHANTOMS, label_values
 from ..runs import RunFolder, configuration, control, create, presets
 from ..runs.status import ACTIVE, Status
-from ..support import lock
 from ..support.errors import DataError, InUse, ModelError, RunError
 from .console import BAD_INPUT, MODEL, OK, OTHER, OUTPUT, USAGE, Failure, ProgressLine, complain, fails_as, say, table
 from .places import writes_into
@@ -88,7 +87,7 @@ def _changed(folder: RunFolder, options: argparse.Namespace) -> RunFolder:
         _check_device(after, options)
     if after == before:
         return folder
-    with writes_into(folder.path), fails_as(OTHER, RunError), lock.held(folder), fails_as(USAGE, RunError):
+    with writes_into(folder.path), fails_as(OTHER, RunError), folder.held(), fails_as(USAGE, RunError):
         folder.change(after)
     return folder
 

@@ -141,7 +141,7 @@ class Session:
             return
         histories = self.together.gathered_histories(state)
         if self.first and self.events:
-            lock.check(self.folder)
+            lock.check(self.folder.path)
             self.events.sync()
             path = checkpoints.save(
                 self.folder.checkpoints,
@@ -200,7 +200,7 @@ class Session:
         message = status_file.readable(message)
         level = logging.ERROR if state == "failed" else logging.INFO
         log.log(level, "%s. %s", state.capitalize(), message)
-        if lock.is_lost(self.folder):  # status and events are the other process's by now
+        if lock.is_lost(self.folder.path):  # status and events are the other process's by now
             return
         if state == "failed":
             with suppress(OSError):
@@ -225,7 +225,7 @@ def opened(folder: RunFolder, run: RunFile, together: Together) -> Iterator[Sess
         if not together.first:
             yield session
             return
-        stack.enter_context(lock.held(folder))
+        stack.enter_context(folder.held())
         _tidy(folder)
         requests.forget_old()
         stack.enter_context(_logging_to(folder.log))

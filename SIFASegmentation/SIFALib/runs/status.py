@@ -16,6 +16,7 @@ from typing import Any
 from ..support import schema
 from ..support.errors import RecordError, RunError
 from ..support.files import write_text
+from ..support.lock import SILENCE_SECONDS
 from ..support.processes import Process
 from ..support.schema import require
 
@@ -25,7 +26,6 @@ INTERRUPTED = "interrupted"  # shown, never written: an active state whose proce
 OUT_OF_MEMORY = "Memory ran out"  # the first words about a run that failed so
 HEARTBEAT_SECONDS = 3.0
 LONGEST_MESSAGE = 2000  # characters; what is longer, or no plain text, could not be read again
-SILENCE_SECONDS = 600.0  # after so long without a heartbeat, a process on another computer counts as gone
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,11 @@ class Status:
         return Process(self.pid, self.process_started, self.host)
 
     def is_active(self) -> bool:
-        """Whether a process works on the run now; on another computer, whether its heart beat lately."""
+        """Whether a process works on the run now; where only its own computer could tell, whether its heart beat lately."""
+        if self.state not in ACTIVE:
+            return False
         alive = self.process.is_alive()
-        return self.state in ACTIVE and (self.silence() < SILENCE_SECONDS if alive is None else alive)
+        return self.silence() < SILENCE_SECONDS if alive is None else alive
 
     def shown_state(self) -> str:
         """The state, or "interrupted" for a run whose process ended without a word."""
@@ -88,6 +90,15 @@ def read(path: Path) -> Status | None:
     except RecordError as error:
         anew = f"`sifa train {path.parent}` writes it anew and goes on from the last checkpoint."
         raise RunError(f"{path} is no status: {error} {anew}") from None
+
+
+def silence(path: Path, process: Process) -> float | None:
+    """Seconds since the last heartbeat of that process in the status there; None if that is another's, or none."""
+    try:
+        last = read(path)
+    except RunError:
+        return None
+    return None if last is None or last.process != process else last.silence()
 
 
 def now() -> str:

@@ -18,7 +18,7 @@ from SIFALib.cli import main
 from SIFALib.cli.train_options import KEYS
 from SIFALib.datasets import NO_AUGMENTATION
 from SIFALib.runs import Configuration, configuration, status
-from SIFALib.support import lock, processes
+from SIFALib.support import processes
 
 
 def train(*arguments: str | Path) -> int:
@@ -203,7 +203,7 @@ def test_a_run_in_use_is_not_changed(tmp_path: Path, capsys):
     made(tmp_path / "run")
     folder = runs.RunFolder(tmp_path / "run")
     before = folder.run_file.read_bytes()
-    with lock.held(folder):
+    with folder.held():
         assert train(folder.path, "--iterations", "7", "--create-only") == 1
     assert "in use" in capsys.readouterr().err and folder.run_file.read_bytes() == before
     assert train(folder.path, "--iterations", "7", "--create-only") == 0

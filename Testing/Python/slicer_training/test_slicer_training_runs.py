@@ -21,7 +21,7 @@ import vtk
 from SIFALib.imaging import pictures
 from SIFALib.models import store
 from SIFALib.runs import Best, RunFolder, best, failures, launch, status
-from SIFALib.support import lock, processes
+from SIFALib.support import processes
 from training_panel import TINY, cells, choose, judged_run, made_scans, new_panel, opened, said, wait_for
 
 PANEL_WIDTH = 400  # pixels, as narrow as Slicer's module panel usually is
@@ -248,7 +248,7 @@ def test_curves_and_newest_preview_are_shown(panel, tmp_path):
 def test_two_slicers_do_not_fight_over_a_run(panel, tmp_path):
     run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41}, state="stopped")
     shown(panel, run)
-    with lock.held(run):  # another Slicer's process
+    with run.held():  # another Slicer's process
         panel.ui.pauseButton.click()
         assert panel.runView.state == "starting"
         wait_for(panel, "lost")
