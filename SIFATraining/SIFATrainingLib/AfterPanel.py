@@ -96,7 +96,7 @@ class AfterPanel:
             package = self.logic.exportModel(self.reader.path, name, force)
             self.logic.useInSegmentation(package)
         except (ValueError, OSError) as error:  # RunError, ModelError
-            self._say(Words.forPanel(str(error)))
+            self._say(Words.forPanel(error))
             return
         self._say(
             _("{model} was made and is chosen in SIFA Segmentation.").format(model=Common.modelName(package.card))

@@ -178,10 +178,10 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
     @staticmethod
     def withLessMemory(seen: Seen) -> Configuration | None:
         """What a run that ran out of memory should go on with: a batch in more parts, then the CPU; None for others."""
-        from SIFALib.runs import status
+        from SIFALib.support.errors import OUT_OF_MEMORY
 
         failed = seen.run is not None and seen.status is not None and seen.state == "failed"
-        if not failed or not seen.status.message.startswith(status.OUT_OF_MEMORY):
+        if not failed or seen.status.reason != OUT_OF_MEMORY:
             return None
         c = seen.run.configuration
         parts = next((n for n in range(c.accumulate + 1, c.batch + 1) if c.batch % n == 0), None)

@@ -235,9 +235,9 @@ class RunView:
         try:
             work()
         except (ValueError, RuntimeError, OSError) as error:  # RunError, DependencyError
-            text = str(error)
+            text = Words.forPanel(error)
         self.refresh()
-        Words.say(self.ui.runStatusLabel, Words.forPanel(text))
+        Words.say(self.ui.runStatusLabel, text)
 
     def onCurves(self, _checked: bool = False) -> None:
         """Show the curves in Slicer's plot view."""

@@ -102,7 +102,7 @@ class RunsPanel:
         try:
             text = work()
         except (ValueError, RuntimeError, OSError) as error:  # RunError, ModelError, DependencyError
-            text = Words.forPanel(str(error))
+            text = Words.forPanel(error)
         self.refresh()
         Words.say(self.ui.runsStatusLabel, text)
 

@@ -39,11 +39,25 @@ def plain(label) -> str:
     return text.lstrip("○…✓✗ ")
 
 
-def forPanel(message: str) -> str:
-    """A sentence of the library that names its command line, for somebody who has buttons."""
-    message = re.sub(r"Resume it with: sifa train .*", _("Then press Resume."), message)
-    message = re.sub(r" Use --force to .*", " " + _("Open it to see both models beside each other."), message)
-    return message.replace("use the start model itself, or --force", _("use the start model itself"))
+def forPanel(error: BaseException) -> str:
+    """What an error of the library says, and what to do for somebody who has buttons."""
+    from SIFALib.support.messages import sentence
+
+    return sentence(error, _advice())
+
+
+def ofFailure(status) -> str:
+    """The same of what a run failed of, as its status.json tells."""
+    from SIFALib.support.messages import advised
+
+    return advised(status.message, status.advice, status.fields, _advice())
+
+
+def _advice() -> dict[str, str]:
+    """What `SIFALib.support.messages.ADVICE` says in commands."""
+    look = _("Open it to see both models beside each other.")
+    resume = _("Then press Resume.")
+    return {"resume": resume, "force": look, "unjudged": look, "start_model": _("Use the start model itself.")}
 
 
 def slug(name: str, otherwise: str = "run") -> str:

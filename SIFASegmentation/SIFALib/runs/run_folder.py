@@ -97,8 +97,9 @@ class RunFolder:
             return read_run_file(text, str(self.run_file))
         except Damaged as error:
             raise Damaged(
-                f"{error} Without it the run can neither go on nor be exported: put a copy of it back, or start a new "
-                f"run; the slices that were prepared serve again with --cache {self.cache}."
+                f"{error} Without it the run can neither go on nor be exported: put a copy of it back, or start a new run.",
+                advice="prepared",
+                cache=self.cache,
             ) from None
 
     def write(self, run: RunFile) -> None:

@@ -353,7 +353,7 @@ def test_whatever_a_message_names_the_status_can_be_read(folder, message: str):
     with status.Reporter(folder.status, first) as reporter:
         reporter.update(state="running", message=message)
         assert status.read(folder.status).message.endswith(("?.nii cannot be read.", " ..."))
-        reporter.fail(message)
+        reporter.fail(RunError(message, advice="resume", folder=message))
     assert control.look(folder.path).state == "failed"
 
 
