@@ -96,8 +96,8 @@ class Child:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-class Errand(Child):
-    """An errand of SIFALib.runs.tasks. onProgress(dict), onAnswer(dict), onError(sentence)."""
+class Task(Child):
+    """A task of SIFALib.runs.tasks. onProgress(dict), onAnswer(dict), onError(sentence)."""
 
     def __init__(
         self,

@@ -15,7 +15,7 @@ from SIFASegmentationLib.Steps import Runner, Step
 from slicer.i18n import tr as _
 
 from . import SideBySide, Words
-from .Child import Errand
+from .Child import Task
 from .Logic import SIFATrainingLogic
 from .RunReader import RunReader
 
@@ -43,7 +43,7 @@ class Comparison:
         self.scans: list[Compared] = []
         self._shown: list[int] = []  # for each row of the table: the number of its scan
         self._answer: dict = {}
-        self.errand = Errand("compare", self._onProgress, self._onCompared, self.say)
+        self.task = Task("compare", self._onProgress, self._onCompared, self.say)
         self.runner = Runner(lambda step: self.say(step.stage), self._onTaken, self._onError)
         Tables.prepare(ui.comparisonTable, [_("Volume in ml"), _("Before"), _("After"), _("Dice")])
         ui.comparisonTable.horizontalHeaderItem(3).setToolTip(_("How far the two agree: 0 not at all, 1 fully."))
@@ -52,13 +52,13 @@ class Comparison:
 
     @property
     def busy(self) -> bool:
-        return self.errand.running or self.runner.running
+        return self.task.running or self.runner.running
 
     def stop(self) -> None:
         """Drop what is being done in the background."""
-        self.errand.cancel()
+        self.task.cancel()
         self.runner.cancel()
-        self.errand.forget()
+        self.task.forget()
 
     def show(self, reader: RunReader | None) -> None:
         """Begin anew, for another run."""
@@ -90,7 +90,7 @@ class Comparison:
                 "count": SCANS,
                 "device": run.device,
             }
-            self.errand.send(self.logic.dependencies.python, request, self.logic.environment)
+            self.task.send(self.logic.dependencies.python, request, self.logic.environment)
         except (ValueError, RuntimeError, OSError) as error:  # ModelError, DependencyError
             self.say(str(error))
             return
@@ -105,12 +105,12 @@ class Comparison:
 
     def _onCompared(self, answer: dict) -> None:
         self._answer = answer
-        self.errand.keep()
+        self.task.keep()
         self.runner.start(_steps(answer))
         self.say(_("Loading the scans"))
 
     def _onTaken(self, scans: list[Compared]) -> None:
-        self.errand.forget()
+        self.task.forget()
         self.scans, found = scans, self._answer["scans"]
         self._fill([(c.volume.GetName(), s) for c, s in zip(scans, found, strict=True)], self._answer["structures"])
         self.showScan(0)
@@ -121,7 +121,7 @@ class Comparison:
         self.say(" ".join([said, *notes]))
 
     def _onError(self, error: Exception) -> None:
-        self.errand.forget()
+        self.task.forget()
         self.say(str(error))
 
     def showScan(self, number: int) -> None:

@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 
 from . import Presets, Words
 from .AdvancedSettings import AdvancedSettings
-from .Child import Errand
+from .Child import Task
 from .Logic import SIFATrainingLogic
 from .Parameters import Preset, SIFATrainingParameterNode
 from .Words import State
@@ -39,13 +39,13 @@ class HowStep:
         self._problem = ""
         self._updating = False
         self.advanced = AdvancedSettings(ui, onChanged)
-        self.errand = Errand("time", lambda progress: None, self._onTimed, self._onError)
+        self.task = Task("time", lambda progress: None, self._onTimed, self._onError)
         ui.measureButton.connect("clicked(bool)", self.onMeasure)
         ui.startModelSelector.connect("currentIndexChanged(int)", self._onModel)
         ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", lambda _collapsed: self.onChanged())
 
     def stop(self) -> None:
-        self.errand.cancel()
+        self.task.cancel()
 
     def refreshModels(self) -> None:
         """Fill the list of start models anew."""
@@ -77,11 +77,11 @@ class HowStep:
         self._say()
 
     def _say(self) -> None:
-        self.ui.measureButton.text = _("Cancel") if self.errand.running else _("Measure")
+        self.ui.measureButton.text = _("Cancel") if self.task.running else _("Measure")
         label = self.ui.estimateLabel
         if self.reason:
             Words.show(label, State.PROBLEM, self.reason)
-        elif self.errand.running:
+        elif self.task.running:
             Words.show(label, State.CHECKING, _("Timing a few iterations on this computer"))
         elif self._problem:
             Words.show(label, State.PROBLEM, self._problem)
@@ -125,14 +125,14 @@ class HowStep:
 
     def onMeasure(self, _checked: bool = False) -> None:
         """Do a few iterations in a process of its own; a second press stops that."""
-        if self.errand.running:
-            self.errand.cancel()
+        if self.task.running:
+            self.task.cancel()
         elif self.configuration is not None:
             self._problem, self._measured = "", self._key()
             try:
                 self.logic.dependencies.ensure()
                 request = {"configuration": self.logic.text(self.configuration)}
-                self.errand.send(self.logic.dependencies.python, request, self.logic.environment)
+                self.task.send(self.logic.dependencies.python, request, self.logic.environment)
             except (RuntimeError, OSError) as error:  # DependencyError, or no process could be started
                 self._problem = str(error)
         self._say()

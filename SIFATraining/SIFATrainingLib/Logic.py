@@ -128,7 +128,7 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
 
     @staticmethod
     def text(configuration: Configuration) -> str:
-        """A configuration as the library's errands take it."""
+        """A configuration as the library's tasks take it."""
         from SIFALib.runs.configuration import new_run_file
 
         return new_run_file(configuration).to_json()

@@ -33,7 +33,7 @@ JUDGING = 2.0  # iterations' worth of time that a score takes
 
 
 def of(preset: Preset, timed: dict) -> float:
-    """Seconds that a preset takes; `timed` is the answer of the library's errand "time"."""
+    """Seconds that a preset takes; `timed` is the answer of the library's task "time"."""
     values = VALUES[preset]
     return _seconds(values["iterations"], values["judge_every"], values["data.phantoms"], timed)
 

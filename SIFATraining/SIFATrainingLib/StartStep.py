@@ -15,7 +15,7 @@ from SIFASegmentationLib.Steps import Runner, Step
 from slicer.i18n import tr as _
 
 from . import Words
-from .Child import Errand
+from .Child import Task
 from .Logic import SIFATrainingLogic
 from .Words import State
 
@@ -36,7 +36,7 @@ class StartStep:
         self.ui, self.logic, self.onAsked, self.onStarted = ui, logic, onAsked, onStarted
         self.configuration: Configuration | None = None
         self.runner = Runner(self._onStep, self._onTried, self._onError)
-        self.errand = Errand("pack", self._onPacking, self._onPacked, self.say)
+        self.task = Task("pack", self._onPacking, self._onPacked, self.say)
         ui.startButton.connect("clicked(bool)", self.onStart)
         ui.packButton.connect("clicked(bool)", self.onPack)
         ui.copyCommandButton.connect("clicked(bool)", self.onCopy)
@@ -45,11 +45,11 @@ class StartStep:
 
     @property
     def busy(self) -> bool:
-        return self.runner.running or self.errand.running
+        return self.runner.running or self.task.running
 
     def stop(self) -> None:
         self.runner.cancel()
-        self.errand.cancel()
+        self.task.cancel()
 
     def show(
         self, reason: str, configuration: Configuration | None, findings: list[Finding], timed: dict | None, beside: str
@@ -66,7 +66,7 @@ class StartStep:
         ready = not reason and configuration is not None
         self.ui.startButton.enabled = ready and not self.busy
         self.ui.startButton.toolTip = reason or _("Adapt the model, in the background; Slicer may be closed meanwhile.")
-        self.ui.packButton.enabled = ready or self.errand.running
+        self.ui.packButton.enabled = ready or self.task.running
         self.ui.packButton.toolTip = reason or _(
             "Write a folder with the scans, the configuration and one command line, to train on a computer with GPUs."
         )
@@ -91,7 +91,7 @@ class StartStep:
     def say(self, text: str, isError: bool = True) -> None:
         """A sentence below Start."""
         Words.say(self.ui.startStatusLabel, text, isError)
-        self.ui.packButton.text = _("Cancel") if self.errand.running else _("Export for another computer...")
+        self.ui.packButton.text = _("Cancel") if self.task.running else _("Export for another computer...")
 
     # Start
 
@@ -136,8 +136,8 @@ class StartStep:
     # For another computer
 
     def onPack(self, _checked: bool = False) -> None:
-        if self.errand.running:
-            self.errand.cancel()
+        if self.task.running:
+            self.task.cancel()
             self.say(_("Cancelled."), isError=False)
             return
         parent = "" if slicer.app.testingEnabled() else qt.QFileDialog.getExistingDirectory()
@@ -150,7 +150,7 @@ class StartStep:
         self.ui.commandFrame.setVisible(False)
         request = {"configuration": self.logic.text(self.configuration), "place": str(place)}
         try:
-            self.errand.send(self.logic.dependencies.python, request, self.logic.environment)
+            self.task.send(self.logic.dependencies.python, request, self.logic.environment)
         except OSError as error:
             self.say(str(error))
             return

@@ -243,11 +243,11 @@ def test_presets_and_start_model_make_the_configuration(panel):
 def test_the_time_comes_from_iterations_on_this_computer(panel):
     panel._parameterNode.advanced = json.dumps({**SIX_ITERATIONS, "iterations": 100_000})
     assert "Measure tells" in said(panel.ui.estimateLabel)
-    panel.howStep.errand._onAnswer(
+    panel.howStep.task._onAnswer(
         {"seconds": 0.5, "memory": 4 * 10**8, "checkpoint": 10**6, "phantom": 0, "device": "cpu"}
     )
     panel.howStep.onMeasure()
-    stage.wait_until(lambda: not panel.howStep.errand.running)
+    stage.wait_until(lambda: not panel.howStep.task.running)
     assert said(panel.ui.estimateLabel).startswith("About "), said(panel.ui.estimateLabel)
     assert "100000 iterations of" in said(panel.ui.estimateLabel) and "CPU" in said(panel.ui.estimateLabel)
     assert "Thorough" in panel.ui.presetTimesLabel.text
@@ -308,7 +308,7 @@ def test_too_little_memory_is_told_before_the_start_with_the_numbers(ready, monk
 
 def test_a_run_is_packed_for_another_computer(ready, tmp_path):
     ready.startStep.pack(tmp_path / "parcel")
-    stage.wait_until(lambda: not ready.startStep.errand.running)
+    stage.wait_until(lambda: not ready.startStep.task.running)
     assert str(tmp_path / "parcel") in ready.ui.startStatusLabel.text
     ready.ui.copyCommandButton.click()
     copied = WORLD.app.clipboard().text()
