@@ -40,7 +40,9 @@ def test_it_is_listed_and_shown(old: RunFolder, capsys):
 
 
 def test_what_a_failed_one_said_is_said_as_it_stands(old: RunFolder, capsys):
-    said = "Memory ran out; set accumulate higher or size lower, or close other programs. Resume it with: sifa train run"
+    said = (
+        "Memory ran out; set accumulate higher or size lower, or close other programs. Resume it with: sifa train run"
+    )
     old.status.write_text(json.dumps({**json.loads(old.status.read_text()), "state": "failed", "message": said}))
     assert main(["runs", "status", "run"]) == 0
     assert said in capsys.readouterr().out
@@ -67,5 +69,7 @@ def test_it_goes_on(old: RunFolder):
     old.change(dataclasses.replace(old.read().configuration, iterations=3))
     assert train(old.path) == "finished", control.look(old.path).status
     saved = checkpoints.load_newest(old.checkpoints)
-    assert saved is not None and saved["iteration"] == 3 and saved["start"] is None and saved["judged"]["iteration"] == 3
+    assert (
+        saved is not None and saved["iteration"] == 3 and saved["start"] is None and saved["judged"]["iteration"] == 3
+    )
     assert control.look(old.path).state == "finished"
