@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Python"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "Python" / "fixtures"))
 import tiny_runs
 from SIFALib import datasets, runs
 from SIFALib.adaptation.method import Method

@@ -51,7 +51,7 @@ def test_a_configuration_survives_the_way_through_the_file(folder, tmp_path: Pat
         ("compile", 1, "configuration.compile is 1; true or false"),
         ("accumulate", 5, "accumulate is 5; it must divide the batch of 2"),
         ("precision", "half", "precision is 'half'; it must be auto, float32, bfloat16"),
-        ("save_every", 0, "save_every is 0"),
+        ("save_every", 0, "save_every is 0; it must be 1 to 10000000"),
     ],
 )
 def test_a_configuration_that_cannot_be_is_refused_by_name(folder, key, value, named):
@@ -132,8 +132,13 @@ def test_the_current_folder_is_no_place_for_a_run(tmp_path: Path, monkeypatch):
     assert Path.cwd().is_dir()
 
 
-def test_reading_a_run_needs_no_torch():
-    code = "import sys, SIFALib.runs, SIFALib.runs.control, SIFALib.cli.train; sys.exit('torch' in sys.modules)"
+def test_reading_a_run_needs_no_torch_and_nothing_that_is_installed_later(folder):
+    write_status(folder, status_now(Process(1, "then", "another-computer")))
+    code = (
+        "import sys; sys.modules['psutil'] = sys.modules['filelock'] = None\n"
+        "import SIFALib.runs, SIFALib.cli.train; from SIFALib.runs import control\n"
+        f"seen = control.look({str(folder.path)!r}); sys.exit('torch' in sys.modules or seen.state != 'running')"
+    )
     assert tiny_runs.start("-c", code).wait() == 0
 
 
