@@ -50,7 +50,10 @@ def _write(array: np.ndarray, path: Path) -> None:
 
 
 def configuration(scans: Path, **changes: Any):
-    """Six iterations of the whole method, width 2, slices of 32 pixels; the slices are kept in `scans`."""
+    """Six iterations of the whole method, width 2, slices of 32 pixels; the slices are kept in `scans`.
+
+    In float32 by name: what two runs must have in common may not depend on what the processor is made for.
+    """
     from SIFALib.datasets import DataSettings
     from SIFALib.method import Method
     from SIFALib.model_card import Preprocessing
@@ -62,7 +65,7 @@ def configuration(scans: Path, **changes: Any):
     data = DataSettings(str(scans / "source"), str(scans / "target"), preprocessing=pre, size=32)
     tiny = Configuration(
         data, Method(width=2, history=3), iterations=6, batch=2, threads=1, save_every=2, judge_every=3,
-        preview_every=4, workers=0, cache=str(scans / "cache"), device="cpu",
+        preview_every=4, workers=0, cache=str(scans / "cache"), device="cpu", precision="float32",
     )  # fmt: skip
     return dataclasses.replace(tiny, **changes)
 
