@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from SIFALib import losses, models, phantom_slices, pretraining, slice_workers
+from SIFALib import engine, losses, models, phantom_slices, pretraining, slice_workers
 from SIFALib.pretraining import Settings
 from SIFALib.randomisation import Randomisation
 
@@ -24,6 +24,7 @@ SETTINGS = Settings(
     spacing_mm=5.0,
     threads=1,
     save_every=2,
+    precision="float32",
 )
 
 
@@ -51,6 +52,28 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path: Path):
         assert torch.equal(value, resumed.segmenter.state_dict()[key]), key
     for key, value in whole.average.items():
         assert torch.equal(value, resumed.average[key]), key
+
+
+@pytest.mark.parametrize(("fast", "precision"), [(False, torch.float32), (True, torch.bfloat16)])
+def test_a_training_computes_in_what_the_processor_is_made_for(
+    anatomies, monkeypatch, fast: bool, precision: torch.dtype
+):
+    monkeypatch.setattr(engine, "_cpu_has_bfloat16", lambda: fast)
+    settings = replace(SETTINGS, size=32, precision="auto")
+    state = pretraining.start(settings)
+    forward, seen = state.segmenter.forward_both, []
+
+    def watched(images):
+        found = forward(images)
+        seen.append(found[0].dtype)
+        return found
+
+    monkeypatch.setattr(state.segmenter, "forward_both", watched)
+    row = pretraining.row_of(settings, Path(), 1)
+    made = slice_workers.make(anatomies, row, 0)
+    assert np.isfinite(pretraining.train_step(state, *pretraining.tensors(*made), settings))
+    assert state.precision is precision and seen == [precision]
+    assert {p.dtype for p in state.segmenter.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("workers", [1, 2])
