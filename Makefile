@@ -6,11 +6,11 @@ READY := $(VENV)/.ready
 DATA ?= ../shared/data
 SCALE ?= small
 GOLDEN ?= ../shared/method/golden
-SOURCES := SIFASegmentation SIFATraining Testing
+SOURCES := SIFASegmentation SIFATraining Testing examples
 
 NUMERICAL := networks/test_networks_parity networks/test_winograd networks/test_engine adaptation/test_method_updates adaptation/test_adaptation_works
 
-.PHONY: demo test test-lesser-processor lint format setup pictures pictures-real train-default clean bench-inference bench-parity bench-real bench-phantom bench-training \
+.PHONY: demo test test-lesser-processor lint docs format setup pictures pictures-real train-default clean bench-inference bench-parity bench-real bench-phantom bench-training \
   bench-adaptation bench-gain bench-kill bench-heart bench-trust bench-uncertainty bench-realism \
   bench-ablation gallery
 
@@ -30,6 +30,12 @@ lint: $(READY)
 	$(VENV)/bin/ruff check $(SOURCES)
 	$(VENV)/bin/ruff format --check $(SOURCES)
 	$(VENV)/bin/mypy
+	cd SIFASegmentation && ../$(VENV)/bin/lint-imports --config ../pyproject.toml
+	$(VENV)/bin/codespell $(SOURCES) docs README.md CONTRIBUTING.md CHANGELOG.md
+
+# The documentation as a site in build/docs; a broken link is an error.
+docs: $(READY)
+	$(VENV)/bin/mkdocs build --quiet --strict --config-file Testing/Docs/mkdocs.yml
 
 format: $(READY)
 	$(VENV)/bin/ruff check --fix $(SOURCES)
