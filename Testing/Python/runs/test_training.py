@@ -16,10 +16,10 @@ import SimpleITK as sitk
 import tiny_models
 import tiny_runs
 import torch
-from SIFALib import runs
+from SIFALib import adaptation, runs
 from SIFALib.adaptation import label_free
 from SIFALib.models import store
-from SIFALib.networks import loading
+from SIFALib.networks import devices, loading
 from SIFALib.runs import best, checkpoints, configuration, control, events, export
 from SIFALib.runs.loop import train
 from SIFALib.support.errors import RunError
@@ -107,6 +107,24 @@ def test_a_paused_run_saves_waits_goes_on_and_can_be_stopped(scans: Path, tmp_pa
 
     with tiny_runs.meanwhile(pause_resume_pause_and_stop):
         assert train(run) == "stopped"
+
+
+@pytest.mark.parametrize(("fast", "precision"), [(False, torch.float32), (True, torch.bfloat16)])
+def test_a_run_computes_in_what_the_processor_is_made_for(
+    scans: Path, tmp_path: Path, monkeypatch, fast: bool, precision: torch.dtype
+):
+    step, seen = adaptation.step, []
+
+    def watched(state, batch, precision, accumulate):
+        seen.append(precision)
+        losses = step(state, batch, precision, accumulate)
+        assert {p.dtype for p in state.segmenter.parameters()} == {torch.float32}
+        return losses
+
+    monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: fast)
+    monkeypatch.setattr(adaptation, "step", watched)
+    run = new(scans, tmp_path / "run", iterations=2, precision="auto")
+    assert train(run) == "finished" and seen == [precision] * 2
 
 
 def test_what_was_asked_of_an_earlier_process_is_forgotten(scans: Path, tmp_path: Path):
@@ -239,7 +257,6 @@ def test_a_loss_that_is_no_number_stops_the_run(scans: Path, tmp_path: Path):
 
 
 def test_a_mistake_of_ours_is_logged_with_where_it_happened(scans: Path, tmp_path: Path, monkeypatch):
-    from SIFALib import adaptation
 
     run = new(scans, tmp_path / "run")
     monkeypatch.setattr(adaptation, "step", lambda *_: {}["nothing"])
@@ -248,7 +265,6 @@ def test_a_mistake_of_ours_is_logged_with_where_it_happened(scans: Path, tmp_pat
 
 
 def test_a_computer_that_cannot_compile_is_told_how_to_go_on(scans: Path, tmp_path: Path, monkeypatch):
-    from SIFALib import adaptation
     from torch._dynamo.exc import TorchDynamoException
 
     def no_compiler(*_) -> None:
