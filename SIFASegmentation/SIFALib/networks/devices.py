@@ -7,11 +7,7 @@ from pathlib import Path
 import torch
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
 CPU_INFO = Path("/proc/cpuinfo")
-
-
 FAST_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """What makes a CPU multiply bfloat16 faster than float32 (Linux's names); without, it is 100 times slower."""
 
@@ -55,6 +51,14 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
             reason = f"The device '{device}' is not made for bfloat16"
         raise ValueError(f"{reason}; choose auto or float32.")
     return PRECISIONS[name]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """torch's own error on CUDA; on the CPU and on MPS it is a RuntimeError that only its text tells."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    phrases = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in phrases)
 
 
 def _fast_bfloat16(device: torch.device) -> bool:

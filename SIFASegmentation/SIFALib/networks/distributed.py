@@ -8,7 +8,6 @@ gradient; the gradients of the parameters are averaged. So N processes compute w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -25,23 +24,14 @@ def rank() -> int:
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
-class _Sum(torch.autograd.Function):
-    @staticmethod
-    def forward(context: Any, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].contiguous().clone()
-        dist.all_reduce(total)
-        return total
-
-
 def sum_across(x: Tensor) -> Tensor:
     """The sum of every process's `x`, any shape; its gradient is the sum of their gradients."""
-    return _Sum.apply(x) if world() > 1 else x
+    if world() == 1:
+        return x
+    from torch.distributed.nn.functional import all_reduce
+
+    total: Tensor = all_reduce(x)
+    return total
 
 
 def mean_gradients(gradients: Sequence[Tensor]) -> list[Tensor]:

@@ -9,13 +9,15 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from ..adaptation.method import OBJECTIVES
 from ..models import store
-from ..models.card import VARIANTS, Architecture, Preprocessing, Quality
+from ..models.card import Architecture, Preprocessing, Quality
 from ..models.citations import CITATIONS
 from ..models.structures import structures_of
+from ..networks import state_arrays
 from ..support.errors import ModelError, RunError
 from . import best
 from .best import Best
@@ -35,7 +37,7 @@ class Chosen:
     """What is exported: the weights by name, and how they were judged (`judged` None: not at that iteration)."""
 
     iteration: int
-    state: Mapping[str, Any]
+    state: Mapping[str, np.ndarray]
     judged: Best | None
 
 
@@ -68,10 +70,7 @@ def export(
         id=model_id,
         name=name or f"{model_id}, adapted by SIFA",
         version=version,
-        architecture=Architecture(
-            variant=c.method.variant, width=c.method.width, classes=c.method.classes,
-            input_channels=VARIANTS[c.method.variant],
-        ),
+        architecture=Architecture.of(c.method.variant, c.method.width, c.method.classes),
         modality=modality or _modality(c),
         preprocessing=_preprocessing(c),
         trained_on=_provenance(folder, c, chosen, start),
@@ -98,7 +97,7 @@ def _checkpoint(folder: RunFolder, iteration: int) -> Chosen:
     if not path.exists():
         names = ", ".join(map(str, folder.saved)) or "none"
         raise RunError(f"{folder.path} has no checkpoint of iteration {iteration}; there are: {names}.")
-    state = checkpoints.load(path)["state"]["average"]
+    state = state_arrays(checkpoints.load(path)["state"]["average"])
     return Chosen(iteration, state, best.judged_at(folder.events, iteration))
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 
-import torch
-
+from ..networks.devices import is_out_of_memory
 from ..support.messages import sentence as plain
 from . import checkpoints
 from .run_folder import RunFolder
@@ -33,7 +32,7 @@ def sentence(error: Exception, folder: RunFolder, world: int = 1) -> str:
         return f"Another process of this training ended or could not be reached; {kept}. {resume}"
     if type(error).__module__.startswith(_COMPILER):
         return f"torch.compile does not work here. Go on without it: sifa train {folder.path} --set compile=false"
-    if out_of_memory(error):
+    if is_out_of_memory(error):
         return f"{OUT_OF_MEMORY}; set accumulate higher or size lower, or close other programs. {resume}"
     if foreseen(error):
         return plain(error)
@@ -42,20 +41,10 @@ def sentence(error: Exception, folder: RunFolder, world: int = 1) -> str:
 
 def log_unforeseen(error: Exception) -> None:
     """Put the traceback of what must be a mistake of ours into the log."""
-    if not foreseen(error) and not out_of_memory(error):
+    if not foreseen(error) and not is_out_of_memory(error):
         log.error("This is where it happened:", exc_info=error)
 
 
 def foreseen(error: Exception) -> bool:
     """Whether its text is a sentence for people."""
     return isinstance(error, (ValueError, OSError, FloatingPointError))
-
-
-def out_of_memory(error: Exception) -> bool:
-    """torch's own error on CUDA; on the CPU and on MPS it is a RuntimeError that only its text tells."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(
-        words in text for words in ("out of memory", "not enough memory", "can't allocate memory")
-    )

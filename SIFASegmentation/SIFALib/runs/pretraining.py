@@ -262,7 +262,7 @@ def write_model(state: State, settings: Settings, dice: list[float], folder: Pat
     )
     return store.write_package(
         folder,
-        state.average,
+        loading.state_arrays(state.average),
         id="heart-phantom",
         name="Heart, from phantoms",
         version=version,

@@ -14,8 +14,9 @@ import pytest
 import torch
 from SIFALib.networks import devices, engine
 from SIFALib.networks.arrays import to_numpy, to_tensor
-from SIFALib.networks.fused import FoldedNetwork, fold
-from SIFALib.networks.segmenter import ConvNorm, Segmenter
+from SIFALib.networks.fused import FusedNetwork, fuse
+from SIFALib.networks.layers import ConvNorm
+from SIFALib.networks.segmenter import Segmenter
 from SIFALib.support.errors import OutOfMemory
 
 CPU = torch.device("cpu")
@@ -80,7 +81,7 @@ def test_probabilities_are_those_of_the_network(variant: str, height: int, width
 def test_a_folded_layer_equals_the_layer() -> None:
     for layer in trained().encoder.modules():
         if isinstance(layer, ConvNorm):
-            kernel, bias = fold(layer)
+            kernel, bias = fuse(layer)
             x = torch.randn(1, layer.conv.in_channels, 12, 12)
             conv = layer.conv
             folded = torch.nn.functional.conv2d(x.double(), kernel, bias, padding=conv.padding, dilation=conv.dilation)
@@ -230,7 +231,7 @@ def test_a_gpu_computes_float32_in_float32_and_the_settings_of_torch_stay(tf32: 
             raise error
         return torch.zeros(len(images), 5, *images.shape[2:])
 
-    gpu = engine.Engine(torch.device("meta"), torch.float32, 5, cast(FoldedNetwork, network), 1.0)
+    gpu = engine.Engine(torch.device("meta"), torch.float32, 5, cast(FusedNetwork, network), 1.0)
     with settings.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=tf32):
         before = tuple(getattr(settings, name) for name in names)
         with pytest.raises(KeyError) if error else nullcontext():

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import torch
 from golden import recipe
+from SIFALib.models import VARIANTS
 from SIFALib.networks.arrays import to_numpy, to_tensor
-from SIFALib.networks.segmenter import INIT_STD, VARIANTS, Encoder, SegmentationHead, Segmenter, legacy_bilinear_resize
-from SIFALib.networks.tensorflow.names import tf_name_map
+from SIFALib.networks.layers import INIT_STD, legacy_bilinear_resize
+from SIFALib.networks.segmenter import Encoder, SegmentationHead, Segmenter
+from SIFALib.networks.tensorflow.names import segmenter_names
 
 INFERENCE = ("encoder.", "segmentation_head.")
 
@@ -83,10 +85,10 @@ def test_wrong_slices_are_refused_in_a_sentence(shape: tuple[int, ...], message:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"variant": "miccai"}, "no network variant 'miccai'; choose one of tmi2020, aaai2019"),
-        ({"width": 7}, "7.*even number"),
-        ({"width": 0}, "0.*at least 2"),
-        ({"classes": 1}, "1 classes"),
+        ({"variant": "miccai"}, "variant is 'miccai'; it must be tmi2020 or aaai2019"),
+        ({"width": 7}, "width is 7; it must be an even number from 2 to 32"),
+        ({"width": 0}, "width is 0"),
+        ({"classes": 1}, "classes is 1; it must be 2 to 32"),
         ({"keep_rate": 0.0}, "above 0"),
         ({"keep_rate": 1.5}, "at most 1"),
     ],
@@ -171,7 +173,7 @@ def test_the_head_drops_logits_before_the_resize() -> None:
 
 
 def test_the_lower_level_features_are_taken_before_the_dilated_blocks() -> None:
-    encoder = Encoder(width=2).eval()
+    encoder = Encoder("tmi2020", width=2).eval()
     x = torch.randn(1, 1, 16, 16)
     latent, latent_ll = encoder(x)
     with torch.no_grad():
@@ -200,7 +202,7 @@ def test_the_same_seed_starts_the_same_network() -> None:
 def test_every_value_has_a_name_in_the_authors_checkpoint(variant: str) -> None:
     with torch.device("meta"):
         segmenter = Segmenter(variant)
-    names = tf_name_map(segmenter)
+    names = segmenter_names(segmenter.architecture)
     assert set(names) == set(segmenter.state_dict())
     assert len({name for name, _ in names.values()}) == len(names)
     recorded = json.loads(Path(recipe.__file__).with_name("variables.json").read_text())[variant]
