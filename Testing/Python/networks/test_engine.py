@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -12,6 +13,7 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
+from SIFALib.models.architectures import Architecture, multiply_accumulates
 from SIFALib.networks import devices, engine
 from SIFALib.networks.arrays import to_numpy, to_tensor
 from SIFALib.networks.fused import FusedNetwork, fuse
@@ -78,14 +80,14 @@ def test_probabilities_are_those_of_the_network(variant: str, height: int, width
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
 
 
-def test_a_folded_layer_equals_the_layer() -> None:
+def test_a_fused_layer_equals_the_layer() -> None:
     for layer in trained().encoder.modules():
         if isinstance(layer, ConvNorm):
             kernel, bias = fuse(layer)
             x = torch.randn(1, layer.conv.in_channels, 12, 12)
             conv = layer.conv
-            folded = torch.nn.functional.conv2d(x.double(), kernel, bias, padding=conv.padding, dilation=conv.dilation)
-            assert torch.allclose(folded.float(), layer(x), atol=1e-5, rtol=1e-5)
+            fused = torch.nn.functional.conv2d(x.double(), kernel, bias, padding=conv.padding, dilation=conv.dilation)
+            assert torch.allclose(fused.float(), layer(x), atol=1e-5, rtol=1e-5)
 
 
 def test_preparing_leaves_the_segmenter_as_it_is() -> None:
@@ -103,20 +105,22 @@ def test_preparing_leaves_the_segmenter_as_it_is() -> None:
 
 @pytest.mark.parametrize("width", [4, 8, 16])
 def test_batch_size_and_thread_count_change_not_a_single_bit(torch_threads: Setter, width: int) -> None:
-    prepared = engine.prepare(trained(width=width), CPU)
-    batch = slices(8)
-    torch_threads(1)
-    alone = np.concatenate([prepared.probabilities(batch[n : n + 1]) for n in range(8)])
+    segmenter, batch = trained(width=width), slices(8)
+    alone = None
     for threads in (1, 2, 3):
         torch_threads(threads)
+        prepared = engine.prepare(segmenter, CPU)
         for size in (1, 2, 4, 8):
-            parts = [prepared.probabilities(batch[n : n + size]) for n in range(0, 8, size)]
-            np.testing.assert_array_equal(np.concatenate(parts), alone)
+            parts = np.concatenate([prepared.probabilities(batch[n : n + size]) for n in range(0, 8, size)])
+            alone = parts if alone is None else alone
+            np.testing.assert_array_equal(parts, alone)
+        torch_threads(4)  # whatever is set later, here or anywhere
+        np.testing.assert_array_equal(prepared.probabilities(batch), alone)
 
 
 def test_the_number_of_threads_is_left_as_it_was_here_and_for_new_threads(torch_threads: Setter) -> None:
-    prepared = engine.prepare(trained(), CPU)
     torch_threads(3)
+    prepared = engine.prepare(trained(), CPU)
     prepared.probabilities(slices(4))
     seen = []
     watcher = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
@@ -124,6 +128,29 @@ def test_the_number_of_threads_is_left_as_it_was_here_and_for_new_threads(torch_
     watcher.join()
     assert torch.get_num_threads() == 3
     assert seen == [3]
+
+
+def test_slices_change_no_number_of_threads_even_while_they_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = engine.prepare(trained(), CPU)
+
+    def refuse(number: int) -> None:
+        raise AssertionError(f"set to {number}")
+
+    monkeypatch.setattr(torch, "set_num_threads", refuse)
+    assert prepared.probabilities(slices(4)).shape == (4, 5, 48, 64)
+    monkeypatch.undo()
+
+
+def test_the_threads_of_an_engine_end_with_it(torch_threads: Setter) -> None:
+    torch_threads(2)
+    before = set(threading.enumerate())
+    prepared = engine.prepare(trained(), CPU)
+    own = set(threading.enumerate()) - before
+    assert len(own) == 2
+    del prepared
+    for thread in own:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int16])
@@ -163,9 +190,9 @@ def test_a_batch_that_needs_more_memory_than_there_is_says_so() -> None:
 
 
 def test_an_error_inside_of_a_thread_reaches_the_caller(torch_threads: Setter) -> None:
-    prepared = engine.prepare(trained(), CPU)
     torch_threads(2)
-    del prepared.network.layers["r7.c1"]
+    prepared = engine.prepare(trained(), CPU)
+    del prepared.network.kernels["r7.c1"]
     with pytest.raises(KeyError, match="r7"):
         prepared.probabilities(slices(4))
     assert torch.get_num_threads() == 2
@@ -231,7 +258,8 @@ def test_a_gpu_computes_float32_in_float32_and_the_settings_of_torch_stay(tf32: 
             raise error
         return torch.zeros(len(images), 5, *images.shape[2:])
 
-    gpu = engine.Engine(torch.device("meta"), torch.float32, 5, cast(FusedNetwork, network), 1.0)
+    real = engine.prepare(trained(width=2), CPU)
+    gpu = dataclasses.replace(real, device=torch.device("meta"), network=cast(FusedNetwork, network))
     with settings.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=tf32):
         before = tuple(getattr(settings, name) for name in names)
         with pytest.raises(KeyError) if error else nullcontext():
@@ -265,29 +293,22 @@ def test_bfloat16_where_asked_for_stays_near_float32() -> None:
 
 def test_the_work_of_a_slice_is_the_papers() -> None:
     """29,117,906,944 multiply-accumulates of the encoder and 2,621,440 of the head at 256 x 256."""
-    with torch.device("meta"):
-        segmenter = Segmenter(width=16)
-    assert engine.gmac(segmenter, 256, 256) == pytest.approx(29.120528384, abs=1e-9)
-    assert engine.gmac(segmenter, 128, 256) == pytest.approx(29.120528384 / 2, abs=1e-9)
+    assert multiply_accumulates(Architecture.of("tmi2020", 16, 5)) * 256**2 == 29_117_906_944 + 2_621_440
 
 
 def test_batches_keep_all_threads_busy_and_calls_short(torch_threads: Setter) -> None:
-    compact = engine.prepare(trained(width=8), CPU)
     torch_threads(4)
+    compact = engine.prepare(trained(width=8), CPU)
     assert compact.batch_size(192, 192) % 4 == 0
     assert compact.batch_size(192, 192) >= 4
     assert compact.batch_size(1024, 1024) == 4
     assert compact.batch_size(16, 16) > compact.batch_size(192, 192)
 
 
-def test_the_matrix_rate_is_a_rate() -> None:
-    assert 0.01 < engine.matrix_rate(torch.float32, CPU, size=256, repeats=2) < 1e6
-
-
 def test_a_thread_that_cannot_be_started_is_an_error_not_a_standstill(
     torch_threads: Setter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepared = engine.prepare(trained(), CPU)
+    segmenter = trained()
     torch_threads(2)
     start, started = threading.Thread.start, []
 
@@ -299,5 +320,5 @@ def test_a_thread_that_cannot_be_started_is_an_error_not_a_standstill(
 
     monkeypatch.setattr(threading.Thread, "start", only_one)
     with pytest.raises(RuntimeError, match="can't start new thread"):
-        prepared.probabilities(slices(4))
+        engine.prepare(segmenter, CPU)
     assert torch.get_num_threads() == 2
