@@ -188,7 +188,8 @@ def lps_of(grid: SliceGrid, geometry: Geometry) -> Callable[[np.ndarray], np.nda
         index = np.empty(3)
         for work, axis in enumerate(grid.plane.axes):
             index[axis] = grid.start[work] + grid.step[work] * where[2 - work]
-        return geometry.point(index[None])[0]
+        found: np.ndarray = geometry.point(index[None])[0]
+        return found
 
     return point
 
@@ -223,4 +224,5 @@ def distances(reference: Reference, measured: np.ndarray) -> np.ndarray:
     along = z @ np.array(reference.directions).T
     rest = (z**2).sum(axis=1) - (along**2).sum(axis=1)
     squared = (along**2 / np.array(reference.variances)).sum(axis=1) + np.maximum(rest, 0.0) / reference.rest
-    return np.sqrt(squared / z.shape[1])
+    root: np.ndarray = np.sqrt(squared / z.shape[1])
+    return root

@@ -164,7 +164,8 @@ def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
 def multiply_accumulates(architecture: Architecture) -> float:
     """Of the convolutions that predict a slice, for each pixel of the image."""
     layers = placed(architecture.variant, architecture.width)
-    total = architecture.classes * layers[VARIANTS[architecture.variant].heads[0].reads].channels / REDUCTION**2
+    head = layers[VARIANTS[architecture.variant].heads[0].reads]
+    total: float = architecture.classes * head.channels / REDUCTION**2
     for place in layers.values():
         for _, channels_in in place.convolutions():
             total += place.channels * channels_in * place.layer.kernel**2 / place.pixels**2

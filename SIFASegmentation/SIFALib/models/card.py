@@ -234,9 +234,10 @@ class ModelCard:
             if data["format"] == 1:
                 data["format"] = FORMAT
         try:
-            return schema.decode(ModelCard, data)
+            card: ModelCard = schema.decode(ModelCard, data)
         except RecordError as error:
             raise ModelError(f"{source}: {error}") from None
+        return card
 
 
 def probed_channels(architecture: Architecture) -> range:
@@ -251,7 +252,7 @@ def feature_count(architecture: Architecture) -> int:
     return 2 * len(probed_channels(architecture))
 
 
-def version_key(version: str) -> tuple:
+def version_key(version: str) -> tuple[object, ...]:
     """Sorts versions as semver.org 2.0.0, section 11, orders them: a pre-release before its release."""
     match = _VERSION.fullmatch(version)
     if not match:

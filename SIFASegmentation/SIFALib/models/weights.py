@@ -13,6 +13,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def decode(data: bytes, architecture: Architecture, source: str) -> dict[str, np
     if MAX_HEADER < header <= len(data):
         raise ModelError(f"{source} has a header of {header} bytes; at most {MAX_HEADER} are allowed.")
     try:
-        stored = dict(deserialize(data))
+        stored: dict[str, Any] = dict(deserialize(data))  # type: ignore[no-untyped-call]
     except SafetensorError as error:
         raise ModelError(
             f"{source} is cut off, damaged, or no safetensors file ({shown(str(error), 200)}); import the model again."

@@ -30,7 +30,7 @@ def sum_across(x: Tensor) -> Tensor:
         return x
     from torch.distributed.nn.functional import all_reduce
 
-    total: Tensor = all_reduce(x)
+    total: Tensor = all_reduce(x)  # type: ignore[no-untyped-call]
     return total
 
 
@@ -41,7 +41,7 @@ def mean_gradients(gradients: Sequence[Tensor]) -> list[Tensor]:
     flat = torch.cat([g.reshape(-1) for g in gradients])
     dist.all_reduce(flat)
     flat /= world()
-    parts = flat.split([g.numel() for g in gradients])
+    parts = torch.split(flat, [g.numel() for g in gradients])
     return [part.view_as(g) for part, g in zip(parts, gradients, strict=True)]
 
 

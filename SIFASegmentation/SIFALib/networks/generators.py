@@ -49,7 +49,8 @@ class ConvInstance(nn.Module):
         x = self.conv(x)
         if self.dropout_rate:  # at all times: the authors' decoder never switches it off
             x = F.dropout(x, self.dropout_rate, training=True)
-        return self.norm(x.contiguous())
+        y: Tensor = self.norm(x.contiguous())
+        return y
 
 
 class UpInstance(nn.Module):
@@ -61,7 +62,8 @@ class UpInstance(nn.Module):
         self.norm = InstanceNorm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x)[..., :-1, :-1].contiguous())
+        y: Tensor = self.norm(self.conv(x)[..., :-1, :-1].contiguous())
+        return y
 
 
 class InstanceBlock(nn.Module):

@@ -69,7 +69,7 @@ class BatchNorm(nn.BatchNorm2d):
         scale = self.weight * (variance + self.eps).rsqrt()
         return (x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]).to(x.dtype)
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: dict, *report: Any) -> None:
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, local_metadata: dict[str, Any], *report: Any) -> None:
         # Version 2 of PyTorch's format: without it, loading a plain dictionary would invent the counter.
         super()._load_from_state_dict(state_dict, prefix, {**local_metadata, "version": 2}, *report)
 
@@ -92,7 +92,8 @@ class ConvNorm(nn.Module):
         self.norm = BatchNorm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.dropout(self.conv(x)))
+        y: Tensor = self.norm(self.dropout(self.conv(x)))
+        return y
 
 
 class ResidualBlock(nn.Module):

@@ -113,7 +113,8 @@ class Segmenter(nn.Module):
         """Logits ``[N, classes, H, W]`` of the main head: the prediction."""
         check_image_batch(x, self.in_channels)
         latent, _ = self.encoder(x)
-        return self.segmentation_head(latent)
+        logits: Tensor = self.segmentation_head(latent)
+        return logits
 
     def forward_both(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits of the main head and of the head on the lower-level features (None where there is none)."""

@@ -250,7 +250,7 @@ def _variable(key: bytes, value: bytes, shards: int) -> Variable:
             raise _DamagedError(f"{shown(_name(key))} is stored in slices, which no checkpoint of SIFA is.")
         elif field in numbers and isinstance(content, int):
             numbers[field] = content
-        elif field in numbers and len(content) in (4, 8):  # a number of fixed size, as the checksum is
+        elif field in numbers and isinstance(content, bytes) and len(content) in (4, 8):  # of fixed size: the checksum
             numbers[field] = int.from_bytes(content, "little")
     kind, shard, offset, size, crc = numbers.values()
     if len(shape) > MAX_DIMENSIONS or not all(0 <= n < 1 << 31 for n in shape):
