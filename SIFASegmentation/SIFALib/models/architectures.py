@@ -7,7 +7,7 @@ per pixel (`multiply_accumulates`), and the out-of-distribution score, which loo
 The tables: C. Chen, Q. Dou, H. Chen, J. Qin, P.-A. Heng, "Synergistic Image and Feature Adaptation", AAAI 2019; the same
 authors, "Unsupervised Bidirectional Cross-Modality Adaptation via Deeply Synergistic Image and Feature Alignment for
 Medical Image Segmentation", IEEE TMI 2020. Layer names are those of the authors' code. Another network is another entry
-of VARIANTS; what it is made of beyond these layers is a further kind (docs/decisions/0301-one-table-per-network.md).
+of VARIANTS; what it is made of beyond these layers is a further kind (docs/decisions/0009-one-table-per-network.md).
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class _Workers:
     """Threads within each of which torch computes with a single thread; they end with whoever holds this.
 
     torch keeps the number of threads for each thread by itself, and starts a new one with the number that was set last,
-    anywhere (docs/decisions/0303-threads-of-the-engine.md). So that number is 1 while these start, and never later.
+    anywhere (docs/decisions/0010-threads-of-the-engine.md). So that number is 1 while these start, and never later.
     """
 
     def __init__(self, count: int) -> None:
