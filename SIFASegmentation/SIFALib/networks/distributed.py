@@ -8,6 +8,7 @@ gradient; the gradients of the parameters are averaged. So N processes compute w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -24,13 +25,23 @@ def rank() -> int:
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
+class _Sum(torch.autograd.Function):
+    """By hand: torch.distributed.nn.functional.all_reduce is deprecated in newer torch, what follows it is private."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        return _Sum.forward(context, gradients[0].contiguous())
+
+
 def sum_across(x: Tensor) -> Tensor:
     """The sum of every process's `x`, any shape; its gradient is the sum of their gradients."""
-    if world() == 1:
-        return x
-    from torch.distributed.nn.functional import all_reduce
-
-    total: Tensor = all_reduce(x)  # type: ignore[no-untyped-call]
+    total: Tensor = _Sum.apply(x) if world() > 1 else x  # type: ignore[no-untyped-call]
     return total
 
 

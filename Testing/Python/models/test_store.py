@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import signal
@@ -52,9 +51,11 @@ def edited(tmp_path: Path, **keys: object) -> bytes:
 # The card
 
 
-def test_a_card_comes_back_from_json_as_it_was():
+def test_a_card_comes_back_from_json_as_it_was_and_cannot_be_changed_in_place():
     made = card(name="Modèle d'essai", quality=(models.Quality("a", "ASSD (mm)", "c", {"LV": 1.5, "AA": 2.0}),))
     assert ModelCard.from_json(made.to_json()) == made
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.id = "other"  # type: ignore[misc]
 
 
 def test_a_card_of_version_0_3_is_read_and_written_anew():
@@ -107,6 +108,11 @@ def test_a_card_tells_names_colours_and_snomed_codes_of_its_labels():
         ({"preprocessing": {"ct_window_hu": [600, -200]}}, "must rise"),
         ({"preprocessing": {"percentiles": [1, 50, 99]}}, "a list of 2 is needed"),
         ({"preprocessing": {"plane": "oblique"}}, "must be axial, coronal, sagittal"),
+        (
+            {"preprocessing": {"zscore_range": [3, -2]}},
+            "zscore_range is [3.0, -2.0]; it must be empty or two that rise",
+        ),
+        ({"preprocessing": {"zscore_range": [1]}}, "zscore_range is [1.0]"),
         ({"labels": []}, "labels is []"),
         ({"labels": 4}, "labels is 4; a list of at most 100 is needed"),
         ({"quality": [{"data": "a", "measure": "b", "rule": "c", "values": {"RV": 1}}]}, "of structures of this"),
@@ -311,14 +317,10 @@ def test_a_broken_model_is_listed_with_the_reason_beside_the_sound_ones(store):
         store.get("odd")
 
 
-def test_an_unknown_model_is_refused_with_the_list_of_those_that_exist(store):
-    with pytest.raises(ModelError, match=r"There is no model 'big'\. There are: tiny@1\.0\.0\."):
-        store.get("big")
-    with pytest.raises(ModelError, match=r"There is no model 'tiny@2\.0\.0'"):
-        store.get("tiny@2.0.0")
-
-
-def test_an_empty_store_says_that_a_model_must_be_imported(tmp_path):
+def test_an_unknown_model_is_refused_with_the_list_of_those_that_exist(store, tmp_path):
+    for wanted in ("big", "tiny@2.0.0"):
+        with pytest.raises(ModelError, match=rf"There is no model '{wanted}'\. There are: tiny@1\.0\.0\."):
+            store.get(wanted)
     empty = ModelStore(tmp_path / "a", tmp_path / "b")
     assert empty.packages() == () and empty.broken() == ()
     with pytest.raises(ModelError, match="import one"):
@@ -337,7 +339,7 @@ def test_own_models_can_be_deleted_and_bundled_ones_cannot(store, tmp_path):
     assert store.get("tiny").weights.is_file() and outside.weights.is_file()
 
 
-def test_a_broken_model_can_be_deleted(store):
+def test_a_broken_model_can_be_deleted_and_what_is_no_model_never(store):
     for name, lost in (("cardless", "model.json"), ("weightless", "model.safetensors")):
         (tiny_models.write(store.user / name).folder / lost).unlink()
     damaged = tiny_models.write(store.user / "damaged")
@@ -346,9 +348,6 @@ def test_a_broken_model_can_be_deleted(store):
     for broken in store.broken():
         store.delete(broken)
     assert list(store.user.iterdir()) == []
-
-
-def test_a_folder_that_is_no_model_is_never_deleted(store):
     (store.user / "junk").mkdir()
     (store.user / "junk" / "thesis.txt").write_text("years of work")
     with pytest.raises(ModelError, match="junk is no model"):
@@ -404,12 +403,6 @@ def test_the_user_folder_is_the_argument_then_the_environment_then_the_platforms
     assert models.default_store().user == tmp_path / "local" / "SIFA" / "models"
     monkeypatch.setattr(sys, "platform", "darwin")
     assert models.default_store().user.parts[-4:] == ("Library", "Application Support", "SIFA", "models")
-
-
-def test_cards_and_packages_cannot_be_changed_in_place(store):
-    package = store.get("tiny")
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        package.card.id = "other"  # type: ignore[misc]
 
 
 def test_the_models_that_come_with_sifa_are_sound_and_small(tmp_path):
