@@ -273,7 +273,7 @@ def write_start_models(path: Path) -> None:
     for variant, state, channels in (("tmi2020", weights, 1), ("aaai2019", triple, 3)):
         store.write_package(
             path / f"model-{variant}",
-            state,
+            loading.state_arrays(state),
             id="start",
             name=f"{c.name}, {variant}",
             version="0.0.1",

@@ -31,6 +31,7 @@ import time
 from pathlib import Path
 from unittest import mock
 
+import hardware
 import numpy as np
 import SimpleITK as sitk
 import torch
@@ -40,6 +41,7 @@ from SIFALib.imaging import metrics, reading, seg_nrrd, writing
 from SIFALib.imaging.geometry import Volume
 from SIFALib.inference import segmentation
 from SIFALib.models import store
+from SIFALib.models.architectures import multiply_accumulates
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import devices, engine, loading
 from SIFALib.networks.segmenter import Segmenter
@@ -128,7 +130,8 @@ def model(scratch: Path) -> tuple[store.ModelPackage, bool]:
             "citation": "none",
             "quality": (),
         }
-        return store.write_package(scratch / "random", random_segmenter(8).state_dict(), **card), False
+        state = loading.state_arrays(random_segmenter(8).state_dict())
+        return store.write_package(scratch / "random", state, **card), False
 
 
 def network(device: torch.device, dtype: torch.dtype, rounds: int) -> list[dict]:
@@ -142,11 +145,11 @@ def network(device: torch.device, dtype: torch.dtype, rounds: int) -> list[dict]
         for size in SIZES:
             batch = prepared.batch_size(size, size)
             images = np.random.default_rng(0).uniform(-1, 1, (batch, size, size)).astype(np.float32)
-            work = batch * engine.gmac(segmenter, size, size)
+            work = batch * multiply_accumulates(segmenter.architecture) * size**2 / 1e9
             prepared.probabilities(images)
             ours, matrix = [], []
             for _ in range(rounds):
-                matrix.append(engine.matrix_rate(dtype, device, repeats=1))
+                matrix.append(hardware.matrix_rate(dtype, device, repeats=1))
                 start = time.perf_counter()
                 prepared.probabilities(images)
                 ours.append(work / (time.perf_counter() - start))
@@ -198,10 +201,10 @@ def whole_volume(
         start = time.perf_counter()
         out = probabilities(self, batch)
         computed["seconds"] += time.perf_counter() - start
-        computed["gmac"] += len(batch) * engine.gmac(segmenter, *batch.shape[1:])
+        computed["gmac"] += batch.size * multiply_accumulates(segmenter.architecture) / 1e9
         return out
 
-    before = engine.matrix_rate(dtype, device)
+    before = hardware.matrix_rate(dtype, device)
     start = time.perf_counter()
     scan = reading.read(path)
     seconds = {"read": time.perf_counter() - start}
@@ -214,7 +217,7 @@ def whole_volume(
     start = time.perf_counter()
     seg_nrrd.write_labels(result.labels, scratch / "phantom.seg.nrrd", STRUCTURES)
     seconds["write"] = time.perf_counter() - start
-    matrix = statistics.mean((before, engine.matrix_rate(dtype, device)))
+    matrix = statistics.mean((before, hardware.matrix_rate(dtype, device)))
 
     through = seconds.get("locate", 0.0) + seconds["network"]
     row = {

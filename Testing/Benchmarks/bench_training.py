@@ -31,10 +31,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hardware
 import torch
 from SIFALib import adaptation, datasets
 from SIFALib.adaptation.method import PRESETS, SCHEDULES, Method
-from SIFALib.networks import devices, engine, winograd
+from SIFALib.networks import devices, winograd
 from SIFALib.support import malloc
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -145,7 +146,7 @@ def measure(
         seconds.append(time.perf_counter() - begin)
         busy.append((time.process_time() - begin_busy) / threads)
         waited.append(seconds_waited)
-        matrix.append(engine.matrix_rate(dtype, where, repeats=2))
+        matrix.append(hardware.matrix_rate(dtype, where, repeats=2))
         begin, begin_busy = time.perf_counter(), time.process_time()
     peak = peak_gib(where)
     one = adaptation.parts(on_device, size)[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..models.card import MAX_WIDTH, VARIANTS
+from ..models import MAX_WIDTH, VARIANTS
 from ..support.schema import require
 
 OBJECTIVES = {

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..models import VARIANTS
 from ..networks import distributed, winograd
 from ..networks.discriminators import Discriminator
 from ..networks.generators import Decoder, Generator
-from ..networks.segmenter import VARIANTS, Segmenter
+from ..networks.segmenter import Segmenter
 from .gradients import _clip
 from .image_pool import ImageHistory
 from .method import Method

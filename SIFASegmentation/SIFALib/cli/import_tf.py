@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     return OK
 
 
-def _print(found: checkpoint.Found) -> None:
+def _print(found: checkpoint.Checkpoint) -> None:
     net = found.architecture
     paper = "AAAI 2019 (branch SIFA-v1)" if net.variant == "aaai2019" else "TMI 2020 (master)"
     say(f"Checkpoint of {paper}: width {net.width}, {net.classes} classes, {net.input_channels} channel(s).")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..networks.tensorflow.protobuf import fields, varints
 from ..support.crc32c import masked_crc32c
 from ..support.errors import DataError
 
@@ -69,12 +70,12 @@ def records(path: Path) -> Iterator[bytes]:
 def example(data: bytes) -> dict[str, Feature]:
     """Features of an Example by name: bytes (the first of a list), or numbers. ValueError if it is none."""
     features: dict[str, Feature] = {}
-    for number, part in _fields(data):
+    for number, part in fields(data):
         if number != 1 or not isinstance(part, bytes):
             continue
-        for entry_number, entry in _fields(part):
+        for entry_number, entry in fields(part):
             if entry_number == 1 and isinstance(entry, bytes):
-                pair = dict(_fields(entry))
+                pair = dict(fields(entry))
                 name, value = pair.get(1), pair.get(2, b"")
                 if not isinstance(name, bytes) or not isinstance(value, bytes):
                     raise ValueError("a feature without a name")
@@ -84,10 +85,10 @@ def example(data: bytes) -> dict[str, Feature]:
 
 def _feature(data: bytes) -> Feature:
     """The content of a Feature message."""
-    for kind, content in _fields(data):
+    for kind, content in fields(data):
         if not isinstance(content, bytes):
             break
-        values = _fields(content)
+        values = fields(content)
         if kind == 1:
             return next((v for _, v in values if isinstance(v, bytes)), b"")
         numbers: list = []
@@ -97,53 +98,9 @@ def _feature(data: bytes) -> Feature:
             if kind == 2 and isinstance(value, bytes):
                 numbers += np.frombuffer(value, "<f4").tolist()
             elif kind == 3:
-                numbers += list(_varints(value)) if isinstance(value, bytes) else [value]
+                numbers += list(varints(value)) if isinstance(value, bytes) else [value]
         return numbers
     return b""
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field number, value) of a protocol buffer message; ValueError if it is none."""
-    position = 0
-    while position < len(data):
-        tag, position = _varint(data, position)
-        number, kind = tag >> 3, tag & 7
-        if kind == 0:
-            value, position = _varint(data, position)
-            yield number, value
-            continue
-        if kind == 2:
-            length, position = _varint(data, position)
-        elif kind in (1, 5):
-            length = 8 if kind == 1 else 4
-        else:
-            raise ValueError("a field of unknown kind")
-        if position + length > len(data):
-            raise ValueError("a field that is cut off")
-        yield number, data[position : position + length]
-        position += length
-
-
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """A whole number of seven bits a byte, and the position behind it."""
-    value = shift = 0
-    while shift < 70:
-        if position >= len(data):
-            raise ValueError("a number that is cut off")
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    raise ValueError("a number that does not end")
-
-
-def _varints(data: bytes) -> Iterator[int]:
-    position = 0
-    while position < len(data):
-        value, position = _varint(data, position)
-        yield value
 
 
 def _middle(features: dict[str, Feature], name: str, sizes: str) -> np.ndarray:

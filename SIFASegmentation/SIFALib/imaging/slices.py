@@ -17,14 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
+from ..models import PLANES
 from .geometry import Geometry, Volume
 
-# plane -> ((anatomical axis, sign) of columns, rows, slices); LPS axes 0 = x, 1 = y, 2 = z
-PLANES = {
-    "axial": ((0, 1), (1, 1), (2, 1)),
-    "sagittal": ((1, 1), (2, -1), (0, 1)),
-    "coronal": ((0, 1), (2, -1), (1, 1)),
-}
 ANISOTROPIC = 1.5  # slice distance over the next finer spacing: from here on the scan is a stack of slices
 THIN = 0.3  # extent over the next longer one: from here on there is only one plane to look at
 

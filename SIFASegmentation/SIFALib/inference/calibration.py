@@ -1,5 +1,5 @@
-"""Makes what a model's card says of its limits: the reference by which `familiarity` tells what it was not trained on,
-and the curve by which `uncertainty` tells what Dice its certainty comes with.
+"""Makes what a model's card says of its limits: the reference by which `out_of_distribution` tells what it was not
+trained on, and the curve by which `uncertainty` tells what Dice its certainty comes with.
 
     python -m SIFALib.inference.calibration MODEL-FOLDER --anatomies runs/default/anatomies --unseen runs/default/validation
 
@@ -28,7 +28,7 @@ from ..imaging import metrics
 from ..imaging.geometry import Geometry
 from ..models import store
 from ..models.archive import CARD
-from ..models.card import DiceCurve, Familiarity, Reference
+from ..models.card import DiceCurve, OutOfDistribution, Reference
 from ..models.structures import STRUCTURES
 from ..networks import loading
 from ..phantom.slices.anatomies import Anatomy, load_anatomies, random_slice
@@ -66,7 +66,7 @@ def calibrate(
     fit: int = FIT,
     held_out: int = UNSEEN,
     shapes: tuple[int, int] = (FIT_SHAPES, UNSEEN_SHAPES),
-) -> Familiarity:
+) -> OutOfDistribution:
     """The reference of a model that was trained on slices of phantoms.
 
     anatomies: that it was trained on; unseen: others. crop: side of its slices in pixels. Some minutes on one core.
@@ -75,7 +75,7 @@ def calibrate(
     others = slice_features(segmenter, crop, unseen, SLICE_SEED + 1, held_out)
     log.info("measured %d and %d slices", len(known), len(others))
     true, new = shape_features(range(shapes[0])), shape_features(range(UNSEEN_SEED, UNSEEN_SEED + shapes[1]))
-    return Familiarity(
+    return OutOfDistribution(
         made_of=f"{len(known)} random slices of {len(anatomies)} phantoms and the shapes of {len(true)}",
         network=reference_of(known, others, NETWORK_DIRECTIONS),
         places=reference_of(true, new, PLACES_DIRECTIONS, PLACES_MARGIN),
@@ -110,7 +110,7 @@ def curve(package: store.ModelPackage, scans: int) -> DiceCurve:
 
 
 def slice_features(segmenter: Segmenter, crop: int, anatomies: Sequence[Anatomy], seed: int, count: int) -> np.ndarray:
-    """`familiarity.features` of random training slices that show the heart, outlined by the network itself."""
+    """`out_of_distribution.features` of random training slices that show the heart, outlined by the network itself."""
     import torch
 
     from ..networks import arrays
@@ -130,7 +130,7 @@ def slice_features(segmenter: Segmenter, crop: int, anatomies: Sequence[Anatomy]
 
 
 def shape_features(seeds: Sequence[int]) -> np.ndarray:
-    """`familiarity.places` of the true shapes of phantoms."""
+    """`out_of_distribution.places` of the true shapes of phantoms."""
     rows = []
     for seed in seeds:
         tissues, _ = phantom.anatomy(seed, SHAPE_MM)
@@ -170,9 +170,9 @@ def reference_of(known: np.ndarray, unseen: np.ndarray, directions: int, margin:
     return dataclasses.replace(made, limit=_rounded(np.array([limit * margin]))[0])
 
 
-def write(package: store.ModelPackage, made: Familiarity, sure: DiceCurve | None) -> store.ModelPackage:
+def write(package: store.ModelPackage, made: OutOfDistribution, sure: DiceCurve | None) -> store.ModelPackage:
     """The package with both in its card; the file is the former one or the new one at every instant."""
-    card = dataclasses.replace(package.card, familiarity=made, dice_curve=sure)
+    card = dataclasses.replace(package.card, out_of_distribution=made, dice_curve=sure)
     path = package.folder / CARD
     temporary = path.with_name(f".{uuid.uuid4().hex}")
     try:

@@ -3,8 +3,8 @@
 Four questions, each with a flag of its own:
 
 - `unfamiliar`: does the network see, where it drew the heart, what it saw in training? Mean and standard deviation of
-  the channels of an early layer (r4: edges, texture, contrast) over the outlined pixels of at most 8 slices, and their
-  Mahalanobis distance from those of training slices (Lee et al., "A simple unified framework for detecting
+  the channels of an early layer (its probe, r4: edges, texture, contrast) over the outlined pixels of at most 8
+  slices, and their Mahalanobis distance from those of training slices (Lee et al., "A simple unified framework for detecting
   out-of-distribution samples", NeurIPS 2018, there with the network's classes).
 - `places`: do the structures lie and compare in size as in a heart? Directions from one to the other and ratios of
   volumes; a header that says left for right, or feet first, shows here.
@@ -26,12 +26,14 @@ import numpy as np
 
 from ..imaging.geometry import Geometry, Volume
 from ..imaging.slices import SliceGrid
-from ..models.card import channel_step, feature_count
+from ..models import VARIANTS
+from ..models.architectures import placed
+from ..models.card import feature_count, probed_channels
 from .flags import HEART, Flag
 
 if TYPE_CHECKING:
-    from ..models.card import ModelCard, Reference
-    from ..networks.segmenter import Segmenter
+    from ..models import ModelCard, Reference
+    from ..networks import Segmenter
 
 SLICES = 8  # that are looked at: evenly through what was found
 LEAST_PIXELS = 1000  # of a slice that must be outlined to be looked at: 10 cm2, more than an aorta alone
@@ -89,9 +91,9 @@ def check(
     """Compare what was found with the reference of the model card.
 
     images: normalised slices float32 [slices, rows, columns] of the grid, -1..1. labels: uint8 of that shape, cleaned.
-    known: what `quality` has said of them; structures that are cut off or missing are not compared with whole ones.
+    known: what `flags` has said of them; structures that are cut off or missing are not compared with whole ones.
     """
-    values, reference = {s.id: s.value for s in card.labels}, card.familiarity
+    values, reference = {s.id: s.value for s in card.labels}, card.out_of_distribution
     flags, ratios = [], {}
     chosen = slices_of(labels > 0)
     apart = separation(images[chosen], labels[chosen], values)
@@ -129,35 +131,34 @@ def slices_of(found: np.ndarray, count: int = SLICES) -> np.ndarray:
 
 
 def features(segmenter: Segmenter, images: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """What layer r4 sees in slices [N, H, W] (-1..1) where something was `found` (mask of that shape).
+    """What the network's probe sees in slices [N, H, W] (-1..1) where something was `found` (mask of that shape).
 
-    float64 [N, 2 C]: mean and standard deviation of C channels, evenly chosen (model_card.channel_step). Slices with
+    float64 [N, 2 C]: mean and standard deviation of C channels, evenly chosen (card.probed_channels). Slices with
     less than LEAST_PIXELS found are left out. H and W are multiples of 8.
     """
     import torch
-    import torch.nn.functional as F
 
     from ..networks import arrays
 
-    encoder = segmenter.encoder
-    device = next(encoder.parameters()).device
+    probe = VARIANTS[segmenter.variant].probe
+    step = placed(segmenter.variant, segmenter.width)[probe].pixels
+    channels = probed_channels(segmenter.architecture)
+    device = next(segmenter.parameters()).device
     result = []
     with torch.inference_mode():
         for image, mask in zip(images, found, strict=True):
             if np.count_nonzero(mask) < LEAST_PIXELS:
                 continue
             x = arrays.to_tensor(np.ascontiguousarray(image, np.float32))[None, None].to(device)
-            x = F.relu(encoder.c1(x.expand(-1, segmenter.in_channels, -1, -1)))
-            x = F.max_pool2d(encoder.r1(x), 2)
-            x = encoder.r4(encoder.r3(F.max_pool2d(encoder.r2(x), 2)))[0]
-            seen = arrays.to_numpy(x.float().cpu()).astype(np.float64)[:: channel_step(segmenter.width)]
+            x = segmenter.encoder.through(x.expand(-1, segmenter.in_channels, -1, -1), last=probe)[0]
+            seen = arrays.to_numpy(x.float().cpu()).astype(np.float64)[:: channels.step]
             height, width = seen.shape[1:]
-            weight = mask.reshape(height, 4, width, 4).mean(axis=(1, 3))
+            weight = mask.reshape(height, step, width, step).mean(axis=(1, 3))
             weight = weight / weight.sum()
             mean = (seen * weight).sum(axis=(1, 2))
             variance = (seen**2 * weight).sum(axis=(1, 2)) - mean**2
             result.append(np.concatenate([mean, np.sqrt(np.maximum(variance, 0.0))]))
-    return np.array(result).reshape(len(result), feature_count(segmenter.width))
+    return np.array(result).reshape(len(result), feature_count(segmenter.architecture))
 
 
 def places(labels: np.ndarray, values: dict[str, int], to_lps: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
@@ -187,7 +188,8 @@ def lps_of(grid: SliceGrid, geometry: Geometry) -> Callable[[np.ndarray], np.nda
         index = np.empty(3)
         for work, axis in enumerate(grid.plane.axes):
             index[axis] = grid.start[work] + grid.step[work] * where[2 - work]
-        return geometry.point(index[None])[0]
+        found: np.ndarray = geometry.point(index[None])[0]
+        return found
 
     return point
 
@@ -222,4 +224,5 @@ def distances(reference: Reference, measured: np.ndarray) -> np.ndarray:
     along = z @ np.array(reference.directions).T
     rest = (z**2).sum(axis=1) - (along**2).sum(axis=1)
     squared = (along**2 / np.array(reference.variances)).sum(axis=1) + np.maximum(rest, 0.0) / reference.rest
-    return np.sqrt(squared / z.shape[1])
+    root: np.ndarray = np.sqrt(squared / z.shape[1])
+    return root

@@ -134,7 +134,7 @@ def _members(archive: zipfile.ZipFile, source: Path) -> Iterator[tuple[str, zipf
 
 
 def _copy(source: IO[bytes], target: Path, name: str) -> None:
-    """Copy to the end or the limit, whatever size was declared; on return the copy is on the disk."""
+    """Copy to the end or the limit, whatever size was declared."""
     limit = LIMITS[target.name]
     with open(target, "xb") as copy:
         total = 0
@@ -143,8 +143,6 @@ def _copy(source: IO[bytes], target: Path, name: str) -> None:
             if total > limit:
                 raise ModelError(_too_large(name, limit))
             copy.write(chunk)
-        copy.flush()
-        os.fsync(copy.fileno())
 
 
 def _too_large(name: str, limit: int) -> str:

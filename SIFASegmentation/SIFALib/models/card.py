@@ -11,46 +11,33 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated, ClassVar
 
 from ..support import schema
 from ..support.errors import ModelError, RecordError
+from ..support.limits import Choice, Range, check_limits
 from ..support.schema import require
+from .architectures import VARIANTS, Architecture, placed
 from .structures import STRUCTURES, Structure
 
-FORMAT = 1  # of model.json; a newer one is refused with the advice to update SIFA
-FAMILIARITY = 1  # of the block `familiarity`: changes when the numbers in it mean something else
-PLACES = 11  # numbers that familiarity.places gives
-CHANNELS = 32  # of layer r4 that familiarity.features looks at, at most
+FORMAT = 2  # of model.json; a newer one is refused with the advice to update SIFA
+REFERENCES = 1  # version of the block `out_of_distribution`: changes when the numbers in it mean something else
+PLACES = 11  # numbers that out_of_distribution.places gives
+CHANNELS = 32  # of the network's probe that out_of_distribution.features looks at, at most
 MODALITIES = ("CT", "MR", "CT/MR")
-VARIANTS = {"tmi2020": 1, "aaai2019": 3}  # of the SIFA networks: the input channels that each paper uses
-PLANES = ("axial", "coronal", "sagittal")
-MAX_WIDTH = 32  # twice the paper's; its weights take 220 MB
+PLANES = {
+    "axial": ((0, 1), (1, 1), (2, 1)),
+    "sagittal": ((1, 1), (2, -1), (0, 1)),
+    "coronal": ((0, 1), (2, -1), (1, 1)),
+}
+"""How slices lie: (anatomical axis, sign) of columns, rows, slices; LPS axes 0 = x, 1 = y, 2 = z."""
+
+SPACING = Range(0.1, 20, unit="mm")
 
 _ID = "[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?"
 _NUMBER = r"(0|[1-9]\d{0,5})"
 _VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z-]{{1,20}}(?:\.[0-9A-Za-z-]{{1,20}}){{0,4}}))?")
 _NUMBERS = re.compile(r"(?<=\[)\n\s*-?\d[-+.\deE,\s]*(?=\])")  # of a list of numbers in JSON with line breaks
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """Which network: `width` is the number of channels of the first layer, 16 in the papers."""
-
-    name: str = "sifa"
-    variant: str = "tmi2020"
-    width: int = 16
-    classes: int = 5
-    input_channels: int = 1
-
-    def __post_init__(self) -> None:
-        require(self.name == "sifa", "name", self.name, "must be sifa")
-        require(self.variant in VARIANTS, "variant", self.variant, f"must be {' or '.join(VARIANTS)}")
-        even = 2 <= self.width <= MAX_WIDTH and self.width % 2 == 0
-        require(even, "width", self.width, f"must be an even number from 2 to {MAX_WIDTH}")
-        require(2 <= self.classes <= 32, "classes", self.classes, "must be 2 to 32")
-        channels = VARIANTS[self.variant]
-        rule = f"must be {channels} for {self.variant}"
-        require(self.input_channels == channels, "input_channels", self.input_channels, rule)
 
 
 @dataclass(frozen=True)
@@ -64,21 +51,18 @@ class Preprocessing:
     standard deviation 1) instead, the two that become -1 and 1, without a limit there; otherwise empty.
     """
 
-    plane: str = "axial"
-    spacing_mm: float = 1.0
-    slice_spacing_mm: float = 2.0
+    plane: Annotated[str, Choice(*sorted(PLANES))] = "axial"
+    spacing_mm: Annotated[float, SPACING] = 1.0
+    slice_spacing_mm: Annotated[float, SPACING] = 2.0
     crop: int = 192
-    locate_spacing_mm: float = 2.5
-    locate_slice_spacing_mm: float = 8.0
+    locate_spacing_mm: Annotated[float, SPACING] = 2.5
+    locate_slice_spacing_mm: Annotated[float, SPACING] = 8.0
     ct_window_hu: tuple[float, float] = (-200.0, 600.0)
     percentiles: tuple[float, float] = (1.0, 99.0)
     zscore_range: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        require(self.plane in PLANES, "plane", self.plane, f"must be {', '.join(PLANES)}")
-        for field in ("spacing_mm", "slice_spacing_mm", "locate_spacing_mm", "locate_slice_spacing_mm"):
-            value = getattr(self, field)
-            require(0.1 <= value <= 20, field, value, "must be 0.1 to 20 mm")
+        check_limits(self)
         sides = 32 <= self.crop <= 1024 and self.crop % 8 == 0
         require(sides, "crop", self.crop, "must be a multiple of 8 from 32 to 1024")
         low, high = self.ct_window_hu
@@ -106,7 +90,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Reference:
-    """A normal distribution of F numbers and how far from it is too far; `familiarity.distances` says how it is meant.
+    """A normal distribution of F numbers and how far from it is too far; see `out_of_distribution.distances`.
 
     mean, scale: of each number. directions: K unit vectors [K, F] of the numbers less mean, over scale; variances:
     along these; rest: along any other. limit: the distance beyond which something is unlike.
@@ -136,23 +120,22 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Familiarity:
-    """What the model's training looked like, to tell scans that do not (familiarity.py). made_of: in words.
+class OutOfDistribution:
+    """What the model's training looked like, to tell scans that do not. made_of: in words.
 
-    network: of what its layer r4 sees. places: of directions between structures and ratios of their volumes, where it is
+    network: of what its probe sees. places: of directions between structures and ratios of their volumes, where it is
     known. version: of what the numbers mean; another one is not used.
     """
 
     made_of: str
     network: Reference
     places: Reference | None = None
-    version: int = FAMILIARITY
+    version: int = REFERENCES
 
     def __post_init__(self) -> None:
         require(bool(self.made_of.strip()), "made_of", "", "must say something")
-        require(
-            self.version == FAMILIARITY, "version", self.version, f"must be {FAMILIARITY}; update SIFA, or leave it out"
-        )
+        rule = f"must be {REFERENCES}; update SIFA, or leave it out"
+        require(self.version == REFERENCES, "version", self.version, rule)
         if self.places is not None:
             count = len(self.places.mean)
             require(count == PLACES, "places.mean", count, f"must have {PLACES} numbers")
@@ -166,29 +149,32 @@ class DiceCurve:
     """
 
     made_of: str
-    offset: float
-    slope: float
+    offset: Annotated[float, Range(-20, 20)]
+    slope: Annotated[float, Range(0, 10, open_low=True)]
 
     def __post_init__(self) -> None:
         require(bool(self.made_of.strip()), "made_of", "", "must say something")
-        require(0 < self.slope <= 10, "slope", self.slope, "must be above 0, and at most 10")
-        require(abs(self.offset) <= 20, "offset", self.offset, "must be from -20 to 20")
+        check_limits(self)
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What `model.json` holds. `sha256`: of the file model.safetensors, 64 hexadecimal digits.
+    """What `model.json` holds; in format 1 `out_of_distribution` was called `familiarity`.
 
+    sha256: of the file model.safetensors, 64 hexadecimal digits.
     modality: what the model was made for. created: ISO 8601. labels: in the order of the network's classes.
-    familiarity, dice_curve: None where nobody has measured what its training looked like, and how sure it is of what.
+    out_of_distribution, dice_curve: None where nobody has measured what its training looked like, and how sure it is
+    of what.
     """
+
+    RENAMED: ClassVar[dict[str, str]] = {"familiarity": "out_of_distribution"}
 
     id: str
     name: str
     version: str
     sha256: str
     architecture: Architecture
-    modality: str
+    modality: Annotated[str, Choice(*MODALITIES)]
     preprocessing: Preprocessing
     trained_on: str
     licence: str
@@ -197,7 +183,7 @@ class ModelCard:
     created: str
     labels: tuple[Structure, ...] = STRUCTURES
     quality: tuple[Quality, ...] = ()
-    familiarity: Familiarity | None = None
+    out_of_distribution: OutOfDistribution | None = None
     dice_curve: DiceCurve | None = None
     format: int = FORMAT
 
@@ -208,7 +194,7 @@ class ModelCard:
         require(bool(_VERSION.fullmatch(self.version)), "version", self.version, "must be like 1.0.0 or 1.0.0-beta.1")
         digits = re.fullmatch("[0-9a-f]{64}", self.sha256)
         require(bool(digits), "sha256", self.sha256, "must be 64 hexadecimal digits")
-        require(self.modality in MODALITIES, "modality", self.modality, f"must be {', '.join(MODALITIES)}")
+        check_limits(self)
         for field in ("name", "trained_on", "licence", "citation", "sifa_version"):
             require(bool(getattr(self, field).strip()), field, "", "must say something")
         require(_is_short_line(self.name), "name", self.name, "must be one line of at most 100 characters")
@@ -218,10 +204,10 @@ class ModelCard:
         for quality in self.quality:
             foreign = sorted(set(quality.values) - set(ids))
             require(not foreign, "quality.values", foreign, f"must be of structures of this model ({', '.join(ids)})")
-        if self.familiarity is not None:
-            found, needed = len(self.familiarity.network.mean), feature_count(self.architecture.width)
+        if self.out_of_distribution is not None:
+            count, needed = len(self.out_of_distribution.network.mean), feature_count(self.architecture)
             rule = f"must have {needed} numbers for a network of width {self.architecture.width}"
-            require(found == needed, "familiarity.network.mean", found, rule)
+            require(count == needed, "out_of_distribution.network.mean", count, rule)
 
     @property
     def key(self) -> str:
@@ -240,27 +226,33 @@ class ModelCard:
             data = schema.parse(text, source)
         except RecordError as error:
             raise ModelError(str(error)) from None
-        if isinstance(data, dict) and type(data.get("format")) is int and data["format"] > FORMAT:
-            raise ModelError(
-                f"{source} is of format {data['format']}, this SIFA reads {FORMAT}; update SIFA to use it."
-            )
+        if isinstance(data, dict) and type(data.get("format")) is int:
+            if data["format"] > FORMAT:
+                raise ModelError(
+                    f"{source} is of format {data['format']}, this SIFA reads {FORMAT}; update SIFA to use it."
+                )
+            if data["format"] == 1:
+                data["format"] = FORMAT
         try:
-            return schema.decode(ModelCard, data)
+            card: ModelCard = schema.decode(ModelCard, data)
         except RecordError as error:
             raise ModelError(f"{source}: {error}") from None
+        return card
 
 
-def channel_step(width: int) -> int:
-    """Every which of the 4 * width channels of layer r4 `familiarity.features` looks at."""
-    return -(-4 * width // CHANNELS)
+def probed_channels(architecture: Architecture) -> range:
+    """Which channels of the network's probe `out_of_distribution.features` looks at."""
+    probe = VARIANTS[architecture.variant].probe
+    channels = placed(architecture.variant, architecture.width)[probe].channels
+    return range(0, channels, -(-channels // CHANNELS))
 
 
-def feature_count(width: int) -> int:
-    """How many numbers `familiarity.features` gives for a slice: mean and standard deviation of each channel."""
-    return 2 * len(range(0, 4 * width, channel_step(width)))
+def feature_count(architecture: Architecture) -> int:
+    """How many numbers `out_of_distribution.features` gives for a slice: mean and standard deviation of each channel."""
+    return 2 * len(probed_channels(architecture))
 
 
-def version_key(version: str) -> tuple:
+def version_key(version: str) -> tuple[object, ...]:
     """Sorts versions as semver.org 2.0.0, section 11, orders them: a pre-release before its release."""
     match = _VERSION.fullmatch(version)
     if not match:

@@ -1,22 +1,15 @@
 """Models as folders: find them, check them, load them, import, export, write and delete them.
 
-A package is a folder with `model.json` (model_card.py) and `model.safetensors` (model_weights.py). A store is
-a bundled folder, which is never written to, and a user folder; versions of one model stand side by side in
-it.
+A package is a folder with `model.json` (card.py) and `model.safetensors` (weights.py). A store is a bundled folder,
+which is never written to, and a user folder; versions of one model stand side by side in it.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import errno
 import hashlib
 import os
-import shutil
 import sys
-import time
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -26,10 +19,13 @@ import numpy as np
 
 from .. import __version__
 from ..support.errors import ModelError, NotWritable, RecordError
+from ..support.files import made, made_folder, remove_folder, scratch_folder, settle, sweep
+from ..support.messages import reason
 from . import archive
 from . import weights as model_weights
+from .architectures import Architecture
 from .archive import CARD, LIMITS, WEIGHTS
-from .card import Architecture, ModelCard, Preprocessing, Quality, version_key
+from .card import ModelCard, Preprocessing, Quality, version_key
 
 __all__ = [
     "Architecture", "BrokenPackage", "ModelCard", "ModelError", "ModelPackage", "ModelStore", "Preprocessing",
@@ -37,13 +33,12 @@ __all__ = [
 ]  # fmt: skip
 
 ENVIRONMENT = "SIFA_MODELS"  # names the user folder, before the platform's default
-_STAGING = (".importing-", ".deleting-", ".exporting-")  # names that a list passes over
 _STALE_SECONDS = 24 * 3600.0  # age at which the leftover of a killed import is swept away
 
 
 @dataclass(frozen=True)
 class ModelPackage:
-    """A model on disk whose card is sound; its weights are checked by `verify` and `load_segmenter`."""
+    """A model on disk whose card is sound; its weights are checked when they are read."""
 
     folder: Path
     card: ModelCard
@@ -51,6 +46,15 @@ class ModelPackage:
     @property
     def weights(self) -> Path:
         return self.folder / WEIGHTS
+
+    def tensors(self, source: Path | None = None) -> dict[str, np.ndarray]:
+        """The weights, float16, by name: SHA-256, header, every tensor's name, shape and values checked. ModelError.
+
+        source: what messages call the folder.
+        """
+        return model_weights.read(
+            self.weights, self.card.sha256, self.card.architecture, (source or self.folder) / WEIGHTS
+        )
 
 
 @dataclass(frozen=True)
@@ -61,62 +65,54 @@ class BrokenPackage:
     reason: str
 
 
-def read_package(folder: str | os.PathLike) -> ModelPackage:
-    """The package in `folder`, wherever it lies; reads the card only. Raises ModelError."""
+def read_package(folder: str | os.PathLike[str], source: Path | None = None) -> ModelPackage:
+    """The package in `folder`, wherever it lies; reads the card only. source: what messages call it. ModelError."""
     folder = Path(folder)
-    path = folder / CARD
+    source = source or folder
     try:
-        with open(path, "rb") as file:
+        with open(folder / CARD, "rb") as file:
             text = file.read(LIMITS[CARD] + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError(f"{source} is no model: there is no {CARD} in it.") from None
     except OSError as error:
-        reason = (
-            "there is no model.json in it" if not path.exists() else f"model.json cannot be read ({error.strerror})"
-        )
-        raise ModelError(f"{folder} is no model: {reason}.") from error
+        raise ModelError(f"{source} is no model: {CARD} cannot be read ({reason(error)}).") from error
     if len(text) > LIMITS[CARD]:
-        raise ModelError(f"{path} is larger than a model card can be; it is damaged or hostile.")
-    package = ModelPackage(folder, ModelCard.from_json(text, str(path)))
+        raise ModelError(f"{source / CARD} is larger than a model card can be; it is damaged or hostile.")
+    package = ModelPackage(folder, ModelCard.from_json(text, str(source / CARD)))
     if not package.weights.is_file():
-        raise ModelError(f"{package.weights} is missing; the model is incomplete, import it again.")
+        raise ModelError(f"{source / WEIGHTS} is missing; the model is incomplete, import it again.")
     return package
 
 
 def verify(package: ModelPackage) -> None:
-    """Check the weights: SHA-256, header, every tensor's name, shape and values. Raises ModelError."""
-    model_weights.read(package.weights, package.card.sha256, package.card.architecture)
+    """Check the weights (`ModelPackage.tensors`). Raises ModelError."""
+    package.tensors()
 
 
-def write_package(folder: str | os.PathLike, state: Mapping[str, Any], **card: Any) -> ModelPackage:
-    """Write a new package of the Segmenter's state_dict (tensors or arrays) and of the card's fields.
+def write_package(folder: str | os.PathLike[str], state: Mapping[str, np.ndarray], **card: Any) -> ModelPackage:
+    """Write a new package of a Segmenter's state (`networks.state_arrays`) and of the card's fields.
 
     `sha256` is computed; `sifa_version` and `created` are this version and now unless given. The folder
     appears complete or not at all. Raises ModelError for a state or card that cannot be, or when `folder`
-    exists.
+    exists; OSError.
     """
     folder = Path(folder)
     architecture = card.get("architecture", Architecture())
-    data = model_weights.encode({name: _array(value) for name, value in state.items()}, architecture)
+    data = model_weights.encode(state, architecture)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     fields = {"sifa_version": __version__, "created": now, "architecture": architecture} | card
     try:
-        made = ModelCard(sha256=hashlib.sha256(data).hexdigest(), **fields)
+        written = ModelCard(sha256=hashlib.sha256(data).hexdigest(), **fields)
     except RecordError as error:
         raise ModelError(f"{folder}: the model card cannot be: {error}") from None
-    with _staging(folder.parent) as stage:
-        for name, content in ((WEIGHTS, data), (CARD, made.to_json().encode())):
-            with open(stage / name, "xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        return _move_in(read_package(stage), folder)
-
-
-def _array(value: Any) -> np.ndarray:
-    if isinstance(value, np.ndarray):
-        return value
-    from ..networks import arrays
-
-    return arrays.to_numpy(value.detach().float().cpu())
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with made_folder(folder) as stage:
+            (stage / WEIGHTS).write_bytes(data)
+            (stage / CARD).write_text(written.to_json(), encoding="utf-8")
+    except FileExistsError as error:
+        raise ModelError(f"{folder} exists already; delete or rename it first.") from error
+    return ModelPackage(folder, written)
 
 
 @dataclass(frozen=True)
@@ -161,7 +157,7 @@ class ModelStore:
     def is_bundled(self, package: ModelPackage) -> bool:
         return package.folder.resolve().parent == self.bundled.resolve()
 
-    def import_package(self, path: str | os.PathLike) -> ModelPackage:
+    def import_package(self, path: str | os.PathLike[str]) -> ModelPackage:
         """Copy a package, folder or zip, into the user folder, after every check. Raises ModelError, NotWritable.
 
         A refused package leaves nothing behind. Another version of the same model stays untouched beside it.
@@ -169,25 +165,26 @@ class ModelStore:
         path = Path(path)
         try:
             self.user.mkdir(parents=True, exist_ok=True)
-            _sweep(self.user)
-            with _staging(self.user) as stage:
-                try:
-                    archive.copy_in(path, stage)
-                    package = read_package(stage)
-                    verify(package)
-                except ModelError as error:  # say the name that the user gave, not that of the stage
-                    raise ModelError(str(error).replace(str(stage), str(path))) from None
+            sweep(self.user, _STALE_SECONDS)
+            with scratch_folder(self.user) as stage:
+                archive.copy_in(path, stage)
+                package = read_package(stage, source=path)
+                package.tensors(source=path)
                 for other in self.packages():
                     if other.card.key == package.card.key:
                         raise ModelError(self._why_not_beside(package, other))
-                return _move_in(package, self.user / f"{package.card.id}-{package.card.version}")
+                target = self.user / f"{package.card.id}-{package.card.version}"
+                if os.path.lexists(target):
+                    raise ModelError(f"{target} exists already; delete or rename it first.")
+                settle(stage, target)
         except OSError as error:
             if error.filename and Path(error.filename).is_relative_to(path):
-                raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
+                raise ModelError(f"{path} cannot be read ({reason(error)}).") from error
             raise NotWritable(
-                f"{path} cannot be copied into {self.user} ({error.strerror or error}); mend that, or name "
-                "another folder for your models."
+                f"{path} cannot be copied into {self.user} ({reason(error)}); mend that, or name another folder for "
+                "your models."
             ) from error
+        return ModelPackage(target, package.card)
 
     def _why_not_beside(self, package: ModelPackage, other: ModelPackage) -> str:
         key = package.card.key
@@ -210,29 +207,24 @@ class ModelStore:
                 f"{package.folder} is no model, neither {CARD} nor {WEIGHTS} is in it; if it is to go, delete it "
                 "yourself."
             )
-        doomed = self.user / f".deleting-{uuid.uuid4().hex}"
         try:
-            package.folder.rename(doomed)  # at once out of the list, then file by file from the disk
-            shutil.rmtree(doomed)
+            remove_folder(package.folder)
         except OSError as error:
-            raise NotWritable(f"{package.folder} cannot be deleted ({error.strerror or error}).") from error
+            raise NotWritable(f"{package.folder} cannot be deleted ({reason(error)}).") from error
 
-    def export(self, package: ModelPackage, path: str | os.PathLike) -> Path:
+    def export(self, package: ModelPackage, path: str | os.PathLike[str]) -> Path:
         """Write the verified package as a zip file for another SIFA. Raises ModelError, NotWritable."""
         path = Path(path)
         if path.suffix.lower() != ".zip":
             raise ModelError(f"{path} does not end in .zip; models are exported as zip files.")
         verify(package)
-        temporary = path.with_name(f".exporting-{uuid.uuid4().hex}")
         try:
-            archive.write_zip(package.folder, temporary, f"{package.card.id}-{package.card.version}")
-            os.replace(temporary, path)
+            with made(path) as temporary:
+                archive.write_zip(package.folder, temporary, f"{package.card.id}-{package.card.version}")
         except OSError as error:
-            why = "the disk is full" if error.errno == errno.ENOSPC else error.strerror or error
-            raise NotWritable(f"{path} cannot be written ({why}); make room there, or choose another place.") from error
-        finally:
-            with suppress(OSError):  # of a disk that lets nothing be done
-                temporary.unlink(missing_ok=True)
+            raise NotWritable(
+                f"{path} cannot be written ({reason(error)}); make room there, or choose another place."
+            ) from error
         return path
 
     def _scan(self) -> tuple[tuple[ModelPackage, ...], tuple[BrokenPackage, ...]]:
@@ -255,7 +247,7 @@ class ModelStore:
         return tuple(packages), tuple(broken)
 
 
-def default_store(user: str | os.PathLike | None = None) -> ModelStore:
+def default_store(user: str | os.PathLike[str] | None = None) -> ModelStore:
     """The bundled models, and the user's in `user`, else $SIFA_MODELS, else the platform's data folder."""
     here = Path(__file__).resolve().parents[1]
     installed = here / "bundled_models"  # where pip puts them; in the extension they lie among its resources
@@ -279,29 +271,3 @@ def _folders(place: Path) -> list[Path]:
         return sorted(p for p in place.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
     except OSError:
         return []
-
-
-@contextmanager
-def _staging(parent: Path) -> Iterator[Path]:
-    """A new folder in `parent`, from which what is complete can be renamed; gone at the end in any case."""
-    parent.mkdir(parents=True, exist_ok=True)
-    stage = parent / f".importing-{uuid.uuid4().hex}"
-    stage.mkdir()
-    try:
-        yield stage
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-
-
-def _move_in(package: ModelPackage, target: Path) -> ModelPackage:
-    if target.exists():
-        raise ModelError(f"{target} exists already; delete or rename it first.")
-    package.folder.rename(target)
-    return dataclasses.replace(package, folder=target)
-
-
-def _sweep(place: Path) -> None:
-    """Remove what an import or a deletion that was killed left behind."""
-    for leftover in place.iterdir():
-        if leftover.name.startswith(_STAGING) and time.time() - leftover.stat().st_mtime > _STALE_SECONDS:
-            shutil.rmtree(leftover, ignore_errors=True)

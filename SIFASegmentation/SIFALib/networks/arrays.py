@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 _EXCHANGED = frozenset(["float16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64", "bool"])
 """Element types that every supported version of both sides has."""
@@ -33,8 +34,8 @@ def to_tensor(array: np.ndarray) -> Tensor:
     if not in_place:
         array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
     if array.dtype == np.bool_:  # truth values only travel as bytes in older versions of either side
-        return torch.from_dlpack(array.view(np.uint8)).bool()
-    return torch.from_dlpack(array)
+        return from_dlpack(array.view(np.uint8)).bool()
+    return from_dlpack(array)
 
 
 def to_numpy(tensor: Tensor) -> np.ndarray:

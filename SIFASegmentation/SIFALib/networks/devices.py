@@ -8,11 +8,7 @@ from pathlib import Path
 import torch
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
 CPU_INFO = Path("/proc/cpuinfo")
-
-
 ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """Where oneDNN, which computes torch's convolutions, looks in turn for the name of the newest instructions it may use."""
 LIMITS_WITHOUT_BFLOAT16 = frozenset(

@@ -6,14 +6,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .generators import INIT_STD, InstanceNorm
-from .segmenter import truncated_normal_
+from .layers import convolution
 
 LEAK = 0.2  # slope of the leaky ReLU below zero
 KERNEL, PADDING = 4, 2
 
 
 class Discriminator(nn.Module):
-    """Image or class logits ``[N, in_channels, H, W]`` -> judgements ``[N, outputs, H/8 + 3, W/8 + 3]``.
+    """Image or class logits ``[N, in_channels, H, W]`` -> one number a patch ``[N, outputs, H/8 + 3, W/8 + 3]``.
 
     No layer has a bias. ``outputs=2`` for source images: is it a source image; and, the auxiliary task, does it come
     from an image of the source (a cycle) or of the target (a translation).
@@ -27,9 +27,7 @@ class Discriminator(nn.Module):
         self.convs = nn.ModuleDict()
         self.norms = nn.ModuleDict()
         for n, stride in enumerate(strides, 1):
-            conv = nn.Conv2d(channels[n - 1], channels[n], KERNEL, stride, PADDING, bias=False)
-            truncated_normal_(conv.weight, INIT_STD)
-            self.convs[f"c{n}"] = conv
+            self.convs[f"c{n}"] = convolution(channels[n - 1], channels[n], KERNEL, stride, PADDING, std=INIT_STD)
             if 1 < n < len(strides):
                 self.norms[f"c{n}"] = InstanceNorm(channels[n])
 

@@ -26,6 +26,8 @@ def rank() -> int:
 
 
 class _Sum(torch.autograd.Function):
+    """By hand: torch.distributed.nn.functional.all_reduce is deprecated in newer torch, what follows it is private."""
+
     @staticmethod
     def forward(context: Any, x: Tensor) -> Tensor:
         total = x.clone()
@@ -34,14 +36,13 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> Tensor:
-        total = gradients[0].contiguous().clone()
-        dist.all_reduce(total)
-        return total
+        return _Sum.forward(context, gradients[0].contiguous())
 
 
 def sum_across(x: Tensor) -> Tensor:
     """The sum of every process's `x`, any shape; its gradient is the sum of their gradients."""
-    return _Sum.apply(x) if world() > 1 else x
+    total: Tensor = _Sum.apply(x) if world() > 1 else x  # type: ignore[no-untyped-call]
+    return total
 
 
 def mean_gradients(gradients: Sequence[Tensor]) -> list[Tensor]:
@@ -51,7 +52,7 @@ def mean_gradients(gradients: Sequence[Tensor]) -> list[Tensor]:
     flat = torch.cat([g.reshape(-1) for g in gradients])
     dist.all_reduce(flat)
     flat /= world()
-    parts = flat.split([g.numel() for g in gradients])
+    parts = torch.split(flat, [g.numel() for g in gradients])
     return [part.view_as(g) for part, g in zip(parts, gradients, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""How a segmenter runs fast: device, precision, folded weights, slices in, probabilities out.
+"""How a segmenter runs fast: device, precision, fused weights, slices in, probabilities out.
 
 On the CPU every slice is computed alone and by one thread, as many slices side by side as torch has
 threads. That keeps the cores busier than sharing each convolution among them, and it makes the result
@@ -9,22 +9,25 @@ digits may differ there. float32 is float32 there, too, not cuDNN's TF32 with it
 
 from __future__ import annotations
 
-import statistics
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ..models.architectures import multiply_accumulates
 from ..support.errors import OutOfMemory
 from .arrays import to_numpy, to_tensor
-from .fused import FoldedNetwork
-from .segmenter import REDUCTION, Segmenter, check_image_batch
+from .devices import is_out_of_memory
+from .fused import FusedNetwork
+from .segmenter import Segmenter, check_image_batch
+
+Made = TypeVar("Made")
 
 CPU_CALL_SECONDS = 0.4
 """How long one call on the CPU should take at most, so that a caller can show progress and be cancelled."""
@@ -32,19 +35,16 @@ CPU_CALL_SECONDS = 0.4
 CPU_CORE_GMACS = 30.0
 """1e9 multiply-accumulates a second of one core with AVX2, roughly; only the batch size needs it."""
 
-_PIXELS_PER_STEP = {"c1": 1, "r1": 1, "r2": 2, "r3": 4, "r4": 4}
-"""Grid of the encoder's layers before the last pooling, in image pixels."""
-
 
 def prepare(segmenter: Segmenter, device: torch.device, dtype: torch.dtype = torch.float32) -> Engine:
-    """An engine with its own copy of the weights, folded for evaluation; the segmenter stays as it is.
+    """An engine with its own copy of the weights, fused for evaluation; the segmenter stays as it is.
 
-    Raises OutOfMemory if the weights alone do not fit.
+    On the CPU it computes with as many threads as torch has now. Raises OutOfMemory if the weights alone do not fit.
     """
-    made = []
+    workers = _Workers(torch.get_num_threads() if device.type == "cpu" else 1)
     with _reporting_memory(0, device):
-        _on_single_threads(lambda _: made.append(FoldedNetwork.of(segmenter, device, dtype)), 1)
-    return Engine(device, dtype, segmenter.classes, made[0], 1e9 * gmac(segmenter, 64, 64) / 64**2)
+        (network,) = workers.each(lambda _: FusedNetwork.of(segmenter, device, dtype), 1)
+    return Engine(device, dtype, segmenter.classes, network, multiply_accumulates(segmenter.architecture), workers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +54,9 @@ class Engine:
     device: torch.device
     dtype: torch.dtype
     classes: int
-    network: FoldedNetwork
+    network: FusedNetwork
     macs_per_pixel: float
+    workers: _Workers
 
     def probabilities(self, batch: np.ndarray) -> np.ndarray:
         """Class probabilities float32 ``[N, classes, H, W]`` of slices ``[N, H, W]``.
@@ -80,7 +81,7 @@ class Engine:
             with torch.inference_mode():
                 out[n] = to_numpy(self.network(images[n : n + 1]))[0]
 
-        _on_single_threads(compute, count)
+        self.workers.each(compute, count)
         return out
 
     def batch_size(self, height: int, width: int) -> int:
@@ -88,75 +89,38 @@ class Engine:
         if self.device.type != "cpu":
             return 32 if self.device.type == "cuda" else 8
         seconds = self.macs_per_pixel * height * width / (1e9 * CPU_CORE_GMACS)
-        return torch.get_num_threads() * max(1, min(8, int(CPU_CALL_SECONDS / seconds)))
+        return self.workers.count * max(1, min(8, int(CPU_CALL_SECONDS / seconds)))
 
 
-def matrix_rate(dtype: torch.dtype, device: torch.device, size: int = 2048, repeats: int = 5) -> float:
-    """1e9 multiply-accumulates a second of a product of two square matrices: the median of a few.
+class _Workers:
+    """Threads within each of which torch computes with a single thread; they end with whoever holds this.
 
-    What the same hardware can be expected to reach in this precision and with this number of threads.
+    torch keeps the number of threads for each thread by itself, and starts a new one with the number that was set last,
+    anywhere (docs/decisions/0010-threads-of-the-engine.md). So that number is 1 while these start, and never later.
     """
-    a, b = torch.randn(2, size, size, device=device).to(dtype)
-    seconds = []
-    for _ in range(repeats + 1):
-        _wait_for(device)
-        start = time.perf_counter()
-        torch.mm(a, b)
-        _wait_for(device)
-        seconds.append(time.perf_counter() - start)
-    return size**3 / statistics.median(seconds[1:]) / 1e9  # the first one only warms up
 
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool = ThreadPoolExecutor(count)
+        all_single = threading.Barrier(count)
 
-def gmac(segmenter: Segmenter, height: int, width: int) -> float:
-    """Multiply-accumulates, in 1e9, of the convolutions that predict one slice (``Segmenter.forward``)."""
-    total = segmenter.segmentation_head.c8.weight.numel() * (height // REDUCTION) * (width // REDUCTION)
-    for name, layer in segmenter.encoder.named_modules():
-        if isinstance(layer, nn.Conv2d):
-            step = _PIXELS_PER_STEP.get(name.partition(".")[0], REDUCTION)
-            total += layer.weight.numel() * (height // step) * (width // step)
-    return total / 1e9
-
-
-def _on_single_threads(compute: Callable[[int], None], count: int) -> None:
-    """Call ``compute(0)`` to ``compute(count - 1)`` side by side, on as many threads as torch has here.
-
-    Within each of them torch computes with a single thread.
-    """
-    available = torch.get_num_threads()
-    if available == 1 or count == 0:
-        for n in range(count):
-            compute(n)
-        return
-    workers = min(available, count)
-    remaining = iter(range(count))
-    lock = threading.Lock()
-    all_single = threading.Barrier(workers + 1)
-    restored = threading.Event()
-
-    def work() -> None:
-        torch.get_num_threads()  # makes torch set this thread up, which would undo the next line later
-        torch.set_num_threads(1)
-        all_single.wait()
-        restored.wait()
-        while True:
-            with lock:
-                n = next(remaining, None)
-            if n is None:
-                return
-            compute(n)
-
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            done = [pool.submit(work) for _ in range(workers)]
+        def start(_: int) -> None:
+            torch.get_num_threads()  # makes torch set this thread up, which would undo the next line later
+            torch.set_num_threads(1)
             all_single.wait()
+
+        before = torch.get_num_threads()
+        try:
+            self.each(start, count)
         except BaseException:  # a thread could not be started, or Ctrl-C: let the others go
             all_single.abort()
             raise
         finally:
-            torch.set_num_threads(available)  # threads yet to come start with the last number that was set
-            restored.set()
-        for future in done:
-            future.result()
+            torch.set_num_threads(before)
+
+    def each(self, compute: Callable[[int], Made], count: int) -> list[Made]:
+        """What ``compute(0)`` to ``compute(count - 1)`` return, called side by side."""
+        return list(self._pool.map(compute, range(count)))
 
 
 def _exact_convolutions() -> AbstractContextManager[None]:
@@ -170,21 +134,6 @@ def _reporting_memory(batch: int, device: torch.device) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise OutOfMemory(batch, device) from error
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """torch's own error on CUDA; on the CPU and on MPS it is a RuntimeError that only its text tells."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    text = str(error).lower()
-    return any(phrase in text for phrase in ("out of memory", "not enough memory", "can't allocate memory"))
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()

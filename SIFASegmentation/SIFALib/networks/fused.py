@@ -1,25 +1,24 @@
 """A segmenter rewritten for evaluation: the same numbers with fewer passes over memory.
 
-Batch normalisation is folded into the convolutions, activations and skips happen in place, and the dilated
+Batch normalisation is fused into the convolutions, activations and skips happen in place, and the dilated
 blocks run as ordinary convolutions on the four interleaved half grids.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .segmenter import ConvNorm, Segmenter, legacy_bilinear_resize
-
-_BEFORE_POOLING = ("r1", "r2", "r4")
-_PLAIN_BLOCKS = tuple(f"r{n}" for n in range(1, 13))
-_DILATED_BLOCKS = ("d1", "d2")
+from ..models.architectures import Layer
+from .layers import ConvNorm, legacy_bilinear_resize
+from .segmenter import Segmenter
 
 
-def fold(layer: ConvNorm) -> tuple[Tensor, Tensor]:
+def fuse(layer: ConvNorm) -> tuple[Tensor, Tensor]:
     """Kernel and bias (float64) of the one convolution that equals the layer in evaluation mode."""
     norm = layer.norm
     assert norm.running_mean is not None and norm.running_var is not None  # never None in our BatchNorm
@@ -29,19 +28,21 @@ def fold(layer: ConvNorm) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True, eq=False)
-class FoldedNetwork:
+class FusedNetwork:
     """What `Segmenter.forward` in evaluation mode and a softmax compute.
 
     Called with images ``[N, 1, H, W]`` it gives class probabilities float32 ``[N, classes, H, W]``. A network
-    for three copies of the slice takes one: its first kernels are summed. ``layers``: name -> (kernel, bias).
+    for three copies of the slice takes one: its first kernels are summed. kernels: of each convolution by its name, with
+    its bias; head: of the one that predicts.
     """
 
-    layers: dict[str, tuple[Tensor, Tensor]]
+    table: tuple[Layer, ...]
+    kernels: dict[str, tuple[Tensor, Tensor]]
     head: Tensor
     memory_format: torch.memory_format
 
     @classmethod
-    def of(cls, segmenter: Segmenter, device: torch.device, dtype: torch.dtype) -> FoldedNetwork:
+    def of(cls, segmenter: Segmenter, device: torch.device, dtype: torch.dtype) -> FusedNetwork:
         """A copy of the segmenter's weights on the device; convolutions in ``dtype``, the head in float32.
 
         The head, the resize and the softmax cost next to nothing and are what decides between two classes.
@@ -51,49 +52,44 @@ class FoldedNetwork:
         def placed(kernel: Tensor, kind: torch.dtype) -> Tensor:
             return kernel.detach().to(device=device, dtype=kind, copy=True, memory_format=memory_format)
 
-        layers = {}
+        table, kernels = segmenter.encoder.table, {}
         for name, layer in segmenter.encoder.named_modules():
             if isinstance(layer, ConvNorm):
-                kernel, bias = (tensor.float() for tensor in fold(layer))
-                if name == "c1":
+                kernel, bias = (tensor.float() for tensor in fuse(layer))
+                if name == table[0].name:
                     kernel = kernel.sum(dim=1, keepdim=True)
-                layers[name] = placed(kernel, dtype), bias.to(device, dtype)
-        return cls(layers, placed(segmenter.segmentation_head.c8.weight, torch.float32), memory_format)
+                kernels[name] = placed(kernel, dtype), bias.to(device, dtype)
+        return cls(table, kernels, placed(segmenter.segmentation_head.c8.weight, torch.float32), memory_format)
 
     def __call__(self, images: Tensor) -> Tensor:
-        kernel, _ = self.layers["c1"]
-        x = images.to(kernel.dtype).contiguous(memory_format=self.memory_format)
-        x = self._convolution(x, "c1").relu_()
-        for block in _PLAIN_BLOCKS:
-            x = self._residual(x, block)
-            if block in _BEFORE_POOLING:
-                x = F.max_pool2d(x, 2)
-        x = self._dilated_blocks(x)
-        x = self._convolution(x, "c2").relu_()
-        x = self._convolution(x, "c3").relu_()
+        first, _ = self.kernels[self.table[0].name]
+        x = images.to(first.dtype).contiguous(memory_format=self.memory_format)
+        for dilation, layers in groupby(self.table, lambda layer: layer.dilation):
+            # on a grid of even sides, with a dilation of 2, every second row or column only meets its own kind
+            interleaved = dilation == 2 and x.shape[2] % 2 == 0 and x.shape[3] % 2 == 0
+            if interleaved:
+                x = _split_grid(x).contiguous(memory_format=self.memory_format)
+            for layer in layers:
+                x = self._layer(x, layer, 1 if interleaved else dilation)
+            if interleaved:
+                x = _join_grid(x).contiguous(memory_format=self.memory_format)
         logits = F.conv2d(x.float(), self.head).contiguous()
         return legacy_bilinear_resize(logits).softmax(dim=1)
 
-    def _convolution(self, x: Tensor, name: str, dilation: int = 1) -> Tensor:
-        kernel, bias = self.layers[name]
-        return F.conv2d(x, kernel, bias, padding=dilation * (kernel.shape[2] // 2), dilation=dilation)
-
-    def _residual(self, x: Tensor, block: str, dilation: int = 1) -> Tensor:
-        y = self._convolution(x, block + ".c1", dilation).relu_()
-        y = self._convolution(y, block + ".c2", dilation)
+    def _layer(self, x: Tensor, layer: Layer, dilation: int) -> Tensor:
+        if layer.halves:
+            x = F.max_pool2d(x, 2)
+        if layer.kind == "convolution":
+            return self._convolution(x, layer.name, dilation).relu_()
+        y = self._convolution(x, layer.name + ".c1", dilation).relu_()
+        y = self._convolution(y, layer.name + ".c2", dilation)
         before = (y.shape[1] - x.shape[1]) // 2  # the skip's zero channels need no adding
         y[:, before : before + x.shape[1]] += x
         return y.relu_()
 
-    def _dilated_blocks(self, x: Tensor) -> Tensor:
-        """Both dilated blocks. On a grid of even sides every second row or column only meets its own kind."""
-        height, width = x.shape[2:]
-        halves = height % 2 == 0 and width % 2 == 0
-        if halves:
-            x = _split_grid(x).contiguous(memory_format=self.memory_format)
-        for block in _DILATED_BLOCKS:
-            x = self._residual(x, block, dilation=1 if halves else 2)
-        return _join_grid(x).contiguous(memory_format=self.memory_format) if halves else x
+    def _convolution(self, x: Tensor, name: str, dilation: int) -> Tensor:
+        kernel, bias = self.kernels[name]
+        return F.conv2d(x, kernel, bias, padding=dilation * (kernel.shape[2] // 2), dilation=dilation)
 
 
 def _split_grid(x: Tensor) -> Tensor:

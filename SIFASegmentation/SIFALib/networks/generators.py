@@ -11,8 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import winograd
-from .segmenter import truncated_normal_
+from .layers import convolution, started
 
 INIT_STD = 0.02
 BLOCK_INIT_STD = 0.01  # of the decoder's residual blocks
@@ -34,25 +33,15 @@ class ConvInstance(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        stride: int = 1,
-        bias: bool = True,
-        std: float = INIT_STD,
-        keep_rate: float = 1.0,
-    ) -> None:
+        self, in_channels: int, out_channels: int, kernel: int, stride: int = 1, bias: bool = True,
+        std: float = INIT_STD, keep_rate: float = 1.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.after_only = stride == 2
         padding = 0 if self.after_only else kernel // 2
-        kind = nn.Conv2d if self.after_only else winograd.Conv2d
-        self.conv = kind(in_channels, out_channels, kernel, stride, padding, bias=bias)
+        self.conv = convolution(in_channels, out_channels, kernel, stride, padding, bias=bias, std=std)
         self.dropout_rate = 1.0 - keep_rate
         self.norm = InstanceNorm(out_channels)
-        truncated_normal_(self.conv.weight, std)
-        if self.conv.bias is not None:
-            nn.init.zeros_(self.conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.after_only:
@@ -60,7 +49,8 @@ class ConvInstance(nn.Module):
         x = self.conv(x)
         if self.dropout_rate:  # at all times: the authors' decoder never switches it off
             x = F.dropout(x, self.dropout_rate, training=True)
-        return self.norm(x.contiguous())
+        y: Tensor = self.norm(x.contiguous())
+        return y
 
 
 class UpInstance(nn.Module):
@@ -68,13 +58,12 @@ class UpInstance(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = nn.ConvTranspose2d(in_channels, out_channels, 3, 2)
+        self.conv = started(nn.ConvTranspose2d(in_channels, out_channels, 3, 2), INIT_STD)
         self.norm = InstanceNorm(out_channels)
-        truncated_normal_(self.conv.weight, INIT_STD)
-        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x)[..., :-1, :-1].contiguous())
+        y: Tensor = self.norm(self.conv(x)[..., :-1, :-1].contiguous())
+        return y
 
 
 class InstanceBlock(nn.Module):
@@ -87,6 +76,10 @@ class InstanceBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.c2(F.relu(self.c1(x), inplace=True)) + x, inplace=True)
+
+
+def _blocks(count: int, channels: int, bias: bool, std: float, keep_rate: float) -> nn.ModuleDict:
+    return nn.ModuleDict({f"r{n}": InstanceBlock(channels, bias, std, keep_rate) for n in range(1, count + 1)})
 
 
 class Generator(nn.Module):
@@ -102,17 +95,10 @@ class Generator(nn.Module):
         self.c1 = ConvInstance(in_channels, w, 7)
         self.c2 = ConvInstance(w, 2 * w, 3, stride=2)
         self.c3 = ConvInstance(2 * w, 4 * w, 3, stride=2)
-        self.blocks = nn.ModuleDict(
-            {
-                f"r{n}": InstanceBlock(4 * w, bias=True, std=INIT_STD, keep_rate=1.0)
-                for n in range(1, GENERATOR_BLOCKS + 1)
-            }
-        )
+        self.blocks = _blocks(GENERATOR_BLOCKS, 4 * w, bias=True, std=INIT_STD, keep_rate=1.0)
         self.c4 = UpInstance(4 * w, 2 * w)
         self.c5 = UpInstance(2 * w, w)
-        self.c6 = nn.Conv2d(w, 1, 7, padding=3)
-        truncated_normal_(self.c6.weight, INIT_STD)
-        nn.init.zeros_(self.c6.bias)  # type: ignore[arg-type]
+        self.c6 = convolution(w, 1, 7, padding=3, bias=True, std=INIT_STD)
 
     def forward(self, image: Tensor) -> Tensor:
         x = image.contiguous()
@@ -132,17 +118,11 @@ class Decoder(nn.Module):
         super().__init__()
         w = 2 * width
         self.c1 = ConvInstance(32 * width, 4 * w, 3, bias=False)
-        self.blocks = nn.ModuleDict(
-            {
-                f"r{n}": InstanceBlock(4 * w, bias=False, std=BLOCK_INIT_STD, keep_rate=keep_rate)
-                for n in range(1, DECODER_BLOCKS + 1)
-            }
-        )
+        self.blocks = _blocks(DECODER_BLOCKS, 4 * w, bias=False, std=BLOCK_INIT_STD, keep_rate=keep_rate)
         self.c3 = UpInstance(4 * w, 2 * w)
         self.c4 = UpInstance(2 * w, 2 * w)
         self.c5 = UpInstance(2 * w, w)
-        self.c6 = nn.Conv2d(w, 1, 7, padding=3, bias=False)
-        truncated_normal_(self.c6.weight, INIT_STD)
+        self.c6 = convolution(w, 1, 7, padding=3, std=INIT_STD)
 
     def forward(self, latent: Tensor, image: Tensor) -> Tensor:
         x = F.relu(self.c1(latent.contiguous()), inplace=True)

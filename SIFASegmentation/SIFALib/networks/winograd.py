@@ -95,7 +95,8 @@ def convolution(x: Tensor, weight: Tensor, dilation: int = 1) -> Tensor:
     x [N, in, H, W], weight [out, in, 3, 3]; H and W are multiples of 4 times the dilation, which is 1 or more. The
     result [N, out, H, W] is laid out channels-last.
     """
-    return _Convolution.apply(x, weight, dilation)
+    y: Tensor = _Convolution.apply(x, weight, dilation)  # type: ignore[no-untyped-call]
+    return y
 
 
 class _Convolution(torch.autograd.Function):

@@ -9,13 +9,15 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from ..adaptation.method import OBJECTIVES
 from ..models import store
-from ..models.card import VARIANTS, Architecture, Preprocessing, Quality
+from ..models.card import Architecture, Preprocessing, Quality
 from ..models.citations import CITATIONS
 from ..models.structures import structures_of
+from ..networks import state_arrays
 from ..support.errors import ModelError, RunError
 from . import best
 from .best import Best
@@ -36,7 +38,7 @@ class Chosen:
     """What is exported: the weights by name, and how they and the start model were judged (None: they were not)."""
 
     iteration: int
-    state: Mapping[str, Any]
+    state: Mapping[str, np.ndarray]
     judged: Best | None
     start: Best | None
 
@@ -69,10 +71,7 @@ def export(
         id=model_id,
         name=name or f"{model_id}, adapted by SIFA",
         version=version,
-        architecture=Architecture(
-            variant=c.method.variant, width=c.method.width, classes=c.method.classes,
-            input_channels=VARIANTS[c.method.variant],
-        ),
+        architecture=Architecture.of(c.method.variant, c.method.width, c.method.classes),
         modality=modality or _modality(c),
         preprocessing=_preprocessing(c),
         trained_on=_provenance(folder, run, chosen),
@@ -103,7 +102,7 @@ def _checkpoint(folder: RunFolder, iteration: int) -> Chosen:
     saved = checkpoints.load(path)
     judged = Best.of(saved.get("judged")) or best.judged_at(folder.events, iteration)
     start = Best.of(saved.get("start")) or best.judged_at(folder.events, 0)
-    return Chosen(iteration, saved["state"]["average"], judged, start)
+    return Chosen(iteration, state_arrays(saved["state"]["average"]), judged, start)
 
 
 def _refuse_worse(folder: RunFolder, chosen: Chosen) -> None:

@@ -80,20 +80,38 @@ def made_folder(path: Path) -> Iterator[Path]:
 
     Its files are synced to the disk first. FileExistsError where `path` is there already, OSError.
     """
-    if os.path.lexists(path):
-        raise FileExistsError(errno.EEXIST, "it is there already", str(path))
-    stage = path.with_name(f".{uuid.uuid4().hex}{TEMPORARY}")
+    check_free(path)
+    with scratch_folder(path.parent) as stage:
+        yield stage
+        settle(stage, path)
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A new folder in `parent` that vanishes when the block ends, unless `settle` gave it a name before. OSError."""
+    stage = parent / f".{uuid.uuid4().hex}{TEMPORARY}"
     stage.mkdir()
     try:
         yield stage
-        for file in stage.rglob("*"):
-            if file.is_file():
-                _sync(file)
-        sync_folder(stage)
-        stage.rename(path)
-        sync_folder(path.parent)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def settle(stage: Path, path: Path) -> None:
+    """Give a complete folder its name, its files synced to the disk first. FileExistsError, OSError."""
+    check_free(path)
+    for file in stage.rglob("*"):
+        if file.is_file():
+            _sync(file)
+    sync_folder(stage)
+    stage.rename(path)
+    sync_folder(path.parent)
+
+
+def check_free(path: Path) -> None:
+    """FileExistsError if there is anything at `path`."""
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, "it is there already", str(path))
 
 
 def remove_folder(path: Path) -> None:

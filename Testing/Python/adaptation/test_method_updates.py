@@ -13,7 +13,7 @@ from SIFALib import adaptation
 from SIFALib.adaptation import State, faithful_schedule, shared_schedule
 from SIFALib.adaptation.method import OBJECTIVES, SCHEDULES
 from SIFALib.models.card import VARIANTS
-from SIFALib.networks.segmenter import BatchNorm
+from SIFALib.networks.layers import BatchNorm
 from tiny_method import NO_CHANCE
 
 pytestmark = pytest.mark.usefixtures("one_thread")

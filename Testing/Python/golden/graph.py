@@ -9,7 +9,7 @@ from SIFALib.adaptation import State, losses
 from SIFALib.adaptation.method import PRESETS
 from SIFALib.datasets.batching import Batch
 from SIFALib.networks.arrays import to_tensor
-from SIFALib.networks.tensorflow.names import tf_name_map, tf_names
+from SIFALib.networks.tensorflow.names import segmenter_names, tf_names
 from torch import Tensor
 
 from . import recipe
@@ -20,7 +20,7 @@ def state(variant: str) -> State:
     """The papers' settings with the recipe's weights, and no dropout."""
     method = replace(PRESETS[variant], keep_rate=1.0, decoder_keep_rate=1.0, prediction_from_epoch=0)
     made = adaptation.start(method, seed=0, iterations=1000)  # so that the first two are of the first epoch
-    recipe.fill_network(made.segmenter, tf_name_map(made.segmenter))
+    recipe.fill_network(made.segmenter, segmenter_names(made.segmenter.architecture))
     for name, network in made.translators.items():
         recipe.fill_network(network, tf_names(network, name))
     return made

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 from SIFALib.networks.arrays import to_numpy, to_tensor
 from SIFALib.networks.generators import InstanceBlock, InstanceNorm
-from SIFALib.networks.segmenter import BatchNorm, ResidualBlock
+from SIFALib.networks.layers import BatchNorm, ResidualBlock
 from torch import Tensor, nn
 
 from . import recipe

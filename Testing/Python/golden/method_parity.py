@@ -14,7 +14,7 @@ import torch
 from SIFALib import adaptation
 from SIFALib.adaptation import State, faithful_schedule, losses, shared_schedule
 from SIFALib.datasets.batching import Batch
-from SIFALib.networks.tensorflow.names import TF_NETWORKS, tf_name_map, tf_names
+from SIFALib.networks.tensorflow.names import TF_NETWORKS, segmenter_names, tf_names
 from torch import Tensor
 
 from .graph import batch, outputs_of, terms
@@ -197,7 +197,11 @@ def _counters(made: State) -> Parts:
 
 
 def _names(made: State, group: str) -> dict[str, tuple[str, tuple[int, ...]]]:
-    return tf_name_map(made.segmenter) if group == "segmenter" else tf_names(made.networks()[group], group)
+    return (
+        segmenter_names(made.segmenter.architecture)
+        if group == "segmenter"
+        else tf_names(made.networks()[group], group)
+    )
 
 
 def _weights(made: State) -> Parts:

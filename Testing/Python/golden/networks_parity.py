@@ -7,9 +7,11 @@ from copy import deepcopy
 
 import numpy as np
 import torch
+from SIFALib.models import VARIANTS
 from SIFALib.networks.arrays import to_numpy
-from SIFALib.networks.segmenter import VARIANTS, ConvNorm, Segmenter
-from SIFALib.networks.tensorflow.names import TF_NETWORKS, tf_name_map, tf_names
+from SIFALib.networks.layers import ConvNorm
+from SIFALib.networks.segmenter import Segmenter
+from SIFALib.networks.tensorflow.names import TF_NETWORKS, segmenter_names, tf_names
 from torch import Tensor, nn
 
 from . import recipe
@@ -99,7 +101,7 @@ def _segmenter(segmenter: Segmenter) -> Iterator[tuple[str, Parts]]:
     latents, layers = _encode(in_training, recipe.images("img_B", 2))
     yield "e_B train", sub4(latents)
     yield "e_B train layers", layers
-    state = variables(in_training, tf_name_map(in_training))
+    state = variables(in_training, segmenter_names(in_training.architecture))
     yield "e_B train moving", {name: v for name, v in state.items() if "/moving_" in name}
     yield "prediction train", sub4(_predict(in_training, recipe.images("B0", 2)))
 
@@ -164,7 +166,7 @@ def _with_masks(segmenter: Segmenter) -> Segmenter:
 
 
 def _checksums(segmenter: Segmenter, others: dict[str, nn.Module]) -> Parts:
-    every = variables(segmenter, tf_name_map(segmenter))
+    every = variables(segmenter, segmenter_names(segmenter.architecture))
     for name, network in others.items():
         every |= variables(network, tf_names(network, name))
     return {name: _checksum(value) for name, value in every.items()}

@@ -13,11 +13,12 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from SIFALib.models import VARIANTS
 from SIFALib.networks.arrays import to_tensor
 from SIFALib.networks.discriminators import Discriminator
 from SIFALib.networks.generators import Decoder, Generator
-from SIFALib.networks.segmenter import VARIANTS, Segmenter
-from SIFALib.networks.tensorflow.names import tf_name_map, tf_names
+from SIFALib.networks.segmenter import Segmenter
+from SIFALib.networks.tensorflow.names import segmenter_names, tf_names
 from torch import nn
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
@@ -100,12 +101,12 @@ def dropout_mask(scope: str, shape: tuple[int, ...]) -> np.ndarray:
 def segmenter(variant: str, **options: float) -> Segmenter:
     """A paper-sized segmenter in evaluation mode whose every variable follows the recipe."""
     network = Segmenter(variant, width=16, **options)
-    return fill_network(network, tf_name_map(network)).eval()
+    return fill_network(network, segmenter_names(network.architecture)).eval()
 
 
 def networks_beside_the_segmenter(variant: str) -> list[str]:
     """Names as in `SIFALib.networks.tensorflow.names`."""
-    lower = ["discriminator_prediction_ll"] if VARIANTS[variant].deep_supervision else []
+    lower = ["discriminator_prediction_ll"] if len(VARIANTS[variant].heads) > 1 else []
     discriminators = ["discriminator_source", "discriminator_target", "discriminator_prediction", *lower]
     return ["generator", "decoder", *discriminators]
 

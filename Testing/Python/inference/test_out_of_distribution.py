@@ -1,4 +1,4 @@
-"""Promises of familiarity.py: what a model was not trained on is told, in plain words; what it was, is not."""
+"""Promises of out_of_distribution.py: what a model was not trained on is told, in plain words; what it was, is not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from SIFALib.inference import calibration, out_of_distribution
 from SIFALib.inference.calibration import reference_of
 from SIFALib.inference.flags import Flag
 from SIFALib.models import store
-from SIFALib.models.card import DiceCurve, Familiarity, ModelCard, feature_count
+from SIFALib.models.card import DiceCurve, ModelCard, OutOfDistribution, feature_count
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import loading
 from SIFALib.networks.segmenter import Segmenter
@@ -74,12 +74,12 @@ def card(segmenter: Segmenter) -> ModelCard:
 
     true = out_of_distribution.places(labels, VALUES, out_of_distribution.lps_of(GRID, GEOMETRY))
     shapes = true + rng.normal(0, 0.1, (60, len(true)))
-    made = Familiarity(
+    made = OutOfDistribution(
         made_of="drawn hearts",
         network=reference_of(measured(range(12)), measured(range(50, 56)), 6),
         places=reference_of(shapes[:40], shapes[40:], 5, 1.5),
     )
-    fields = tiny_models.card_fields(familiarity=made)
+    fields = tiny_models.card_fields(out_of_distribution=made)
     return ModelCard(sha256="0" * 64, sifa_version="0.1.0", created="2026-01-01T00:00:00+00:00", **fields)
 
 
@@ -145,7 +145,7 @@ def test_a_scan_that_was_saved_as_pictures_is_told(segmenter, card):
 
 
 def test_without_a_reference_the_check_says_that_it_was_not_made(card):
-    bare = dataclasses.replace(card, familiarity=None)
+    bare = dataclasses.replace(card, out_of_distribution=None)
     finding = found(None, bare, image_of(heart()), heart())
     assert finding.flags == () and "was not checked" in finding.notes[0]
     assert finding.measured["calibrated"] is False and finding.measured["unlike"] is None
@@ -182,7 +182,7 @@ def test_features_ignore_what_was_not_outlined(segmenter):
     changed = grey.copy()
     changed[:, :, :4] = 1.0  # far from the heart
     one, other = (out_of_distribution.features(segmenter, g[14:16], labels[14:16] > 0) for g in (grey, changed))
-    assert one.shape == (2, feature_count(2)) and np.allclose(one, other, rtol=1e-3, atol=1e-5)
+    assert one.shape == (2, feature_count(segmenter.architecture)) and np.allclose(one, other, rtol=1e-3, atol=1e-5)
 
 
 def test_at_most_one_in_twenty_of_what_is_alike_is_called_unlike():
@@ -210,19 +210,19 @@ def test_the_reference_is_kept_in_the_card_and_comes_back(card):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda f: f["network"]["scale"].pop(), "familiarity.network.scale is 15; it must have 16 numbers"),
-        (lambda f: f["network"].update(limit=0), "familiarity.network.limit is 0.0; it must be above 0"),
+        (lambda f: f["network"]["scale"].pop(), "out_of_distribution.network.scale is 15; it must have 16 numbers"),
+        (lambda f: f["network"].update(limit=0), "out_of_distribution.network.limit is 0.0; it must be above 0"),
         (lambda f: f["network"]["variances"].__setitem__(0, -1), "variances is -1.0; it must be above 0"),
         (lambda f: f["network"]["directions"][0].pop(), "directions is 15; it must each have 16 numbers"),
         (lambda f: f.update(places=f["network"]), "places.mean is 16; it must have 11 numbers"),
-        (lambda f: f.update(version=2), "familiarity.version is 2; it must be 1"),
+        (lambda f: f.update(version=2), "out_of_distribution.version is 2; it must be 1"),
         (lambda f: f.update(network=f["places"]), "it must have 16 numbers for a network of width 2"),
-        (lambda f: f.update(made_of=" "), "familiarity.made_of is ''"),
+        (lambda f: f.update(made_of=" "), "out_of_distribution.made_of is ''"),
     ],
 )
 def test_an_impossible_reference_is_refused_by_the_name_of_the_key(card, change, sentence):
     data = json.loads(card.to_json())
-    change(data["familiarity"])
+    change(data["out_of_distribution"])
     with pytest.raises(ModelError) as refusal:
         ModelCard.from_json(json.dumps(data))
     assert sentence in str(refusal.value)
@@ -247,8 +247,8 @@ def test_one_call_gives_a_model_its_reference_and_leaves_its_weights_alone(tmp_p
     )
     curve = DiceCurve("4 structures", 0.5, 2.0)
     after = calibration.write(package, made, curve)
-    assert after.card.familiarity == made and after.card.dice_curve == curve
+    assert after.card.out_of_distribution == made and after.card.dice_curve == curve
     assert after.weights.read_bytes() == before
-    assert dataclasses.replace(after.card, familiarity=None, dice_curve=None) == package.card
+    assert dataclasses.replace(after.card, out_of_distribution=None, dice_curve=None) == package.card
     store.verify(after)
     assert sorted(p.name for p in after.folder.iterdir()) == ["model.json", "model.safetensors"]

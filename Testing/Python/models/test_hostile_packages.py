@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from SIFALib.models import archive as model_archive
 from SIFALib.models import store as models
 from SIFALib.models import weights
+from SIFALib.models.architectures import tensor_shapes
 from SIFALib.models.store import ModelStore
 from SIFALib.networks import loading
 from SIFALib.support.errors import ModelError
@@ -47,7 +48,7 @@ def refused(store: ModelStore, path: Path) -> str:
     assert set(store.user.parent.rglob("*")) == around
     sentence = str(refusal.value)
     assert str(path) in sentence, "the sentence must name what was given, not a temporary file"
-    assert ".importing" not in sentence and "\n" not in sentence and len(sentence) < 600
+    assert ".tmp" not in sentence and "\n" not in sentence and len(sentence) < 600
     return sentence
 
 
@@ -93,6 +94,8 @@ def test_one_changed_bit_is_found_when_a_model_in_use_is_loaded(store, package):
 
 
 FIRST = "encoder.c1.conv.weight"
+NOTHING = {"dtype": "F16", "shape": [0], "data_offsets": [0, 0]}
+NO_FILE = "is cut off, damaged, or no safetensors file"
 Header = dict[str, Any]
 
 
@@ -103,28 +106,28 @@ def change(**changed: Any) -> Callable[[Header], Header]:
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (lambda h: {k: v for k, v in h.items() if k != FIRST}, "1 of the network's tensors are missing"),
-        (lambda h: {"__metadata__": {}}, "161 of the network's tensors are missing"),
-        (lambda h: h | {"extra": h[FIRST]}, "1 tensors are not of this network, 'extra'"),
-        (lambda h: h | {"\x1b[2J": h[FIRST]}, r"'\x1b[2J'"),
+        (lambda h: {f"{k}s" if k == FIRST else k: v for k, v in h.items()}, "1 of the network's tensors are missing"),
+        (lambda h: h | {"extra": NOTHING}, "1 tensors are not of this network, 'extra'"),
+        (lambda h: h | {"\x1b[2J": NOTHING}, r"'\x1b[2J'"),
+        (lambda h: h | {"\x1b[2J": h[FIRST]}, r"\x1b[2J"),
+        (lambda h: {k: v for k, v in h.items() if k != FIRST}, NO_FILE),
         (change(shape=[1, 1, 7, 14]), "has the shape [1, 1, 7, 14], the network needs [2, 1, 7, 7]"),
-        (change(shape=[2**40, 2**40, 7, 7]), "has the shape [1099511627776, 1099511627776, 7, 7]"),
-        (change(shape=[2, 1, 7, -7]), "malformed"),
-        (change(shape=[2, 1, 7, 7.0]), "malformed"),
-        (change(shape=[1] * 1000), "malformed"),
-        (change(shape="2177"), "malformed"),
-        (change(dtype="F32"), "is of type 'F32'; weights are F16"),
-        (change(dtype="I64"), "is of type 'I64'"),
-        (change(dtype={"a": 1}), "is of type"),
-        (change(data_offsets=[0, 10**18]), "lies outside of the file"),
-        (change(data_offsets=[-2, 194]), "malformed"),
-        (change(data_offsets=[0]), "malformed"),
-        (change(more=1), "malformed"),
-        (lambda h: h | {FIRST: 5}, "malformed"),
-        (
-            lambda h: h | {FIRST: h[FIRST] | {"data_offsets": h["encoder.c2.conv.weight"]["data_offsets"]}},
-            "over another",
-        ),
+        (change(shape=[2**40, 2**40, 7, 7]), NO_FILE),
+        (change(shape=[2, 1, 7, -7]), NO_FILE),
+        (change(shape=[2, 1, 7, 7.0]), NO_FILE),
+        (change(shape=[1] * 1000), NO_FILE),
+        (change(shape="2177"), NO_FILE),
+        (change(shape=[2, 1, 7]), NO_FILE),
+        (change(dtype="F32", shape=[1, 1, 7, 7]), "encoder.c1.conv.weight is of type F32; weights are F16"),
+        (change(dtype="I16"), "is of type I16"),
+        (change(dtype="BF16"), "is of type BF16"),
+        (change(dtype="F99"), NO_FILE),
+        (change(dtype={"a": 1}), NO_FILE),
+        (change(data_offsets=[0, 10**18]), NO_FILE),
+        (change(data_offsets=[-2, 194]), NO_FILE),
+        (change(data_offsets=[0]), NO_FILE),
+        (lambda h: h | {FIRST: 5}, NO_FILE),
+        (lambda h: h | {FIRST: h[FIRST] | {"data_offsets": h["encoder.c2.conv.weight"]["data_offsets"]}}, NO_FILE),
     ],
 )
 def test_a_header_that_lies_about_the_tensors_is_refused(store, package, spoil, sentence):
@@ -132,52 +135,50 @@ def test_a_header_that_lies_about_the_tensors_is_refused(store, package, spoil, 
     assert sentence in refused(store, reseal(package, safetensors(spoil(header), numbers)))
 
 
-def test_numbers_that_no_tensor_claims_are_refused(store, package):
-    header, numbers = split(package)
-    assert "7 bytes that belong to no tensor" in refused(
-        store, reseal(package, safetensors(header, numbers + b"payload"))
-    )
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_weights_that_are_not_finite_are_refused(store, package, value):
-    header, numbers = split(package)
-    spoilt = np.frombuffer(numbers, "<f2").copy()
-    spoilt[header["encoder.r5.c1.conv.weight"]["data_offsets"][0] // 2] = value
-    sentence = refused(store, reseal(package, safetensors(header, spoilt.tobytes())))
-    assert "encoder.r5.c1.conv.weight holds values that are not finite" in sentence
-
-
-def test_a_negative_variance_is_refused(store, package):
+@pytest.mark.parametrize(
+    ("tensor", "value", "sentence"),
+    [
+        ("encoder.r5.c1.conv.weight", np.nan, "holds values that are not finite"),
+        ("encoder.r5.c1.conv.weight", np.inf, "holds values that are not finite"),
+        ("encoder.r5.c1.conv.weight", -np.inf, "holds values that are not finite"),
+        ("encoder.c1.norm.running_var", -1, "holds a variance below 0"),
+    ],
+)
+def test_weights_with_values_that_cannot_be_are_refused(store, package, tensor, value, sentence):
     header, numbers = split(package)
     spoilt = np.frombuffer(numbers, "<f2").copy()
-    spoilt[header["encoder.c1.norm.running_var"]["data_offsets"][0] // 2] = -1
-    assert "variance below 0" in refused(store, reseal(package, safetensors(header, spoilt.tobytes())))
+    spoilt[header[tensor]["data_offsets"][0] // 2] = value
+    assert f"{tensor} {sentence}" in refused(store, reseal(package, safetensors(header, spoilt.tobytes())))
 
 
 @pytest.mark.parametrize(
-    ("data", "sentence"),
+    "data",
     [
-        (b"", "cut off"),
-        (b"\x10\0\0\0\0", "cut off"),
-        (struct.pack("<Q", 2**63) + b"{}", "cut off"),
-        (struct.pack("<Q", 40) + b'{"a": ', "cut off"),
-        (struct.pack("<Q", 2 * 1024**2) + b" " * 2 * 1024**2, "a header of 2097152 bytes"),
-        (safetensors(b"\xff\xfe"), "not valid UTF-8"),
-        (safetensors(b'{"a": 1, "a": 2}'), "stands twice"),
-        (safetensors(b"[[[[]]]]"), "no table of tensors"),
-        (safetensors(b"[" * 50_000), "nested too deeply"),
-        (safetensors(b"{ this is not json }"), "not valid JSON"),
-        (b"plain text, long enough to have a header length", "cut off"),
+        b"",
+        b"\x10\0\0\0\0",
+        struct.pack("<Q", 2**63) + b"{}",
+        struct.pack("<Q", 40) + b'{"a": ',
+        safetensors(b"\xff\xfe"),
+        safetensors(b'{"a": 1, "a": 2}'),
+        safetensors(b"[[[[]]]]"),
+        safetensors(b"[" * 50_000),
+        safetensors(b"{ this is not json }"),
+        b"plain text, long enough to have a header length",
     ],
 )
-def test_a_file_that_is_no_safetensors_file_is_refused(store, package, data, sentence):
-    assert sentence in refused(store, reseal(package, data))
+def test_a_file_that_is_no_safetensors_file_is_refused(store, package, data):
+    assert NO_FILE in refused(store, reseal(package, data))
 
 
-def test_a_truncated_download_is_refused(store, package):
+def test_a_header_of_more_than_a_megabyte_is_refused_unread(store, package):
+    data = struct.pack("<Q", 2 * 1024**2) + b" " * 2 * 1024**2
+    assert "a header of 2097152 bytes" in refused(store, reseal(package, data))
+
+
+def test_a_truncated_download_and_numbers_that_no_tensor_claims_are_refused(store, package):
     data = (package / "model.safetensors").read_bytes()
-    assert "lies outside of the file" in refused(store, reseal(package, data[: len(data) // 2]))
+    assert NO_FILE in refused(store, reseal(package, data[: len(data) // 2]))
+    assert NO_FILE in refused(store, reseal(package, data + b"payload"))
 
 
 class Bomb:
@@ -268,18 +269,16 @@ def test_linked_weights_in_the_store_are_refused_when_loaded(store, package):
         loading.load_segmenter(installed)
 
 
-def test_a_zip_bomb_that_admits_its_size_is_refused_before_it_unfolds(store, package):
+@pytest.mark.parametrize(
+    ("declared", "sentence"), [(None, "package.zip: model.json is larger than the 1 MB"), (1000, "")]
+)
+def test_a_zip_bomb_is_refused_whether_it_admits_its_size_or_lies(store, package, declared, sentence):
     (package / "model.json").unlink()
-    archive = zipped(package, {"tiny/model.json": b" " * (model_archive.LIMITS["model.json"] + 1)})
-    assert "package.zip: model.json is larger than the 1 MB" in refused(store, archive)
-
-
-def test_a_zip_bomb_that_lies_about_its_size_is_cut_off_at_the_limit(store, package):
-    (package / "model.json").unlink()
-    archive = zipped(package, {"tiny/model.json": b" " * (8 * 1024**2)})
-    data = archive.read_bytes().replace(struct.pack("<L", 8 * 1024**2), struct.pack("<L", 1000))
-    archive.write_bytes(data)
-    refused(store, archive)
+    size = 8 * model_archive.LIMITS["model.json"]
+    archive = zipped(package, {"tiny/model.json": b" " * size})
+    if declared:
+        archive.write_bytes(archive.read_bytes().replace(struct.pack("<L", size), struct.pack("<L", declared)))
+    assert sentence in refused(store, archive)
 
 
 def test_what_unfolds_beyond_its_limit_is_cut_off_whatever_was_declared(tmp_path):
@@ -373,7 +372,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(store, package, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    assert "No space left on device" in refused(store, package)
+    assert "the disk is full" in refused(store, package)
 
 
 def test_a_user_folder_that_cannot_be_made_is_told(package, tmp_path):
@@ -394,7 +393,7 @@ def test_no_changed_byte_makes_the_weights_reader_fail_otherwise_than_by_a_sente
         tensors = weights.decode(bytes(data), architecture, "weights")
     except ModelError:
         return
-    assert {n: t.shape for n, t in tensors.items()} == weights.tensor_shapes(architecture)
+    assert {n: t.shape for n, t in tensors.items()} == tensor_shapes(architecture)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -16,12 +19,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from SIFALib.models import card as model_card
 from SIFALib.models import store as models
+from SIFALib.models.architectures import tensor_shapes
 from SIFALib.models.card import ModelCard
 from SIFALib.models.store import ModelStore
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.models.weights import tensor_shapes
 from SIFALib.networks import loading
 from SIFALib.support.errors import ModelError
+
+LIBRARY = Path(models.__file__).parents[2]
+OLD_CARD = Path(__file__).parents[1] / "fixtures" / "old_files" / "model-0.3.json"
 
 
 @pytest.fixture
@@ -46,9 +52,20 @@ def edited(tmp_path: Path, **keys: object) -> bytes:
 # The card
 
 
-def test_a_card_comes_back_from_json_as_it_was():
+def test_a_card_comes_back_from_json_as_it_was_and_cannot_be_changed_in_place():
     made = card(name="Modèle d'essai", quality=(models.Quality("a", "ASSD (mm)", "c", {"LV": 1.5, "AA": 2.0}),))
     assert ModelCard.from_json(made.to_json()) == made
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        made.id = "other"  # type: ignore[misc]
+
+
+def test_a_card_of_version_0_3_is_read_and_written_anew():
+    text = OLD_CARD.read_bytes()
+    assert b'"familiarity"' in text and b'"format": 1' in text
+    read = ModelCard.from_json(text)
+    assert read.out_of_distribution is not None and read.out_of_distribution.network.limit == 1.713
+    (bundled,) = (p for p in models.default_store(Path("none")).packages() if p.card.id == "heart-phantom")
+    assert read == bundled.card and read.to_json() == (bundled.folder / "model.json").read_text(encoding="utf-8")
 
 
 def test_a_card_tells_names_colours_and_snomed_codes_of_its_labels():
@@ -64,8 +81,8 @@ def test_a_card_tells_names_colours_and_snomed_codes_of_its_labels():
         ({"colour": "red"}, "colour is no key that this SIFA knows"),
         ({"\x1b[2J": 1}, r"\x1b[2J is no key"),
         ({"licence": None}, "licence is missing"),
-        ({"format": 2}, "update SIFA"),
-        ({"format": 0}, "format is 0; it must be 1"),
+        ({"format": 3}, "update SIFA"),
+        ({"format": 0}, "format is 0; it must be 2"),
         ({"format": True}, "a whole number is needed"),
         ({"id": "../up"}, "id is '../up'"),
         ({"id": "Big"}, "small letters"),
@@ -87,11 +104,16 @@ def test_a_card_tells_names_colours_and_snomed_codes_of_its_labels():
         ({"architecture": {"classes": 4}}, "labels is [1, 2, 3, 4]; it must have the values [1, 2, 3]"),
         ({"architecture": {"depth": 3}}, "architecture.depth is no key"),
         ({"preprocessing": {"crop": 100}}, "preprocessing.crop is 100; it must be a multiple of 8"),
-        ({"preprocessing": {"spacing_mm": 0}}, "preprocessing.spacing_mm is 0.0; it must be 0.1 to 20 mm"),
+        ({"preprocessing": {"spacing_mm": 0}}, "preprocessing.spacing_mm is 0.0; it must be 0.1 to 20"),
         ({"preprocessing": {"spacing_mm": "1"}}, "preprocessing.spacing_mm is '1'; a number is needed"),
         ({"preprocessing": {"ct_window_hu": [600, -200]}}, "must rise"),
         ({"preprocessing": {"percentiles": [1, 50, 99]}}, "a list of 2 is needed"),
         ({"preprocessing": {"plane": "oblique"}}, "must be axial, coronal, sagittal"),
+        (
+            {"preprocessing": {"zscore_range": [3, -2]}},
+            "zscore_range is [3.0, -2.0]; it must be empty or two that rise",
+        ),
+        ({"preprocessing": {"zscore_range": [1]}}, "zscore_range is [1.0]"),
         ({"labels": []}, "labels is []"),
         ({"labels": 4}, "labels is 4; a list of at most 100 is needed"),
         ({"quality": [{"data": "a", "measure": "b", "rule": "c", "values": {"RV": 1}}]}, "of structures of this"),
@@ -176,7 +198,9 @@ def test_a_loaded_network_computes_what_the_written_one_computed(tmp_path):
 
     torch.manual_seed(0)
     written = Segmenter(width=2).half().float().eval()  # values that float16 holds exactly
-    package = models.write_package(tmp_path / "new", written.state_dict(), **tiny_models.card_fields())
+    package = models.write_package(
+        tmp_path / "new", loading.state_arrays(written.state_dict()), **tiny_models.card_fields()
+    )
     loaded = loading.load_segmenter(models.read_package(package.folder))
     image = torch.randn(1, 1, 32, 32)
     with torch.no_grad():
@@ -218,9 +242,8 @@ def test_models_are_listed_and_verified_without_torch(store):
         "models.verify(store.get('tiny')); assert 'torch' not in sys.modules; "
         "print(store.get('tiny').card.key)"
     )
-    library = Path(models.__file__).parents[2]
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", cwd=library, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", cwd=LIBRARY, check=False
     )
     assert run.stdout.strip() == "tiny@1.0.0", run.stderr
 
@@ -295,14 +318,10 @@ def test_a_broken_model_is_listed_with_the_reason_beside_the_sound_ones(store):
         store.get("odd")
 
 
-def test_an_unknown_model_is_refused_with_the_list_of_those_that_exist(store):
-    with pytest.raises(ModelError, match=r"There is no model 'big'\. There are: tiny@1\.0\.0\."):
-        store.get("big")
-    with pytest.raises(ModelError, match=r"There is no model 'tiny@2\.0\.0'"):
-        store.get("tiny@2.0.0")
-
-
-def test_an_empty_store_says_that_a_model_must_be_imported(tmp_path):
+def test_an_unknown_model_is_refused_with_the_list_of_those_that_exist(store, tmp_path):
+    for wanted in ("big", "tiny@2.0.0"):
+        with pytest.raises(ModelError, match=rf"There is no model '{wanted}'\. There are: tiny@1\.0\.0\."):
+            store.get(wanted)
     empty = ModelStore(tmp_path / "a", tmp_path / "b")
     assert empty.packages() == () and empty.broken() == ()
     with pytest.raises(ModelError, match="import one"):
@@ -321,7 +340,7 @@ def test_own_models_can_be_deleted_and_bundled_ones_cannot(store, tmp_path):
     assert store.get("tiny").weights.is_file() and outside.weights.is_file()
 
 
-def test_a_broken_model_can_be_deleted(store):
+def test_a_broken_model_can_be_deleted_and_what_is_no_model_never(store):
     for name, lost in (("cardless", "model.json"), ("weightless", "model.safetensors")):
         (tiny_models.write(store.user / name).folder / lost).unlink()
     damaged = tiny_models.write(store.user / "damaged")
@@ -330,9 +349,6 @@ def test_a_broken_model_can_be_deleted(store):
     for broken in store.broken():
         store.delete(broken)
     assert list(store.user.iterdir()) == []
-
-
-def test_a_folder_that_is_no_model_is_never_deleted(store):
     (store.user / "junk").mkdir()
     (store.user / "junk" / "thesis.txt").write_text("years of work")
     with pytest.raises(ModelError, match="junk is no model"):
@@ -352,18 +368,27 @@ def test_a_model_that_comes_with_sifa_needs_no_import(store, tmp_path):
         store.import_package(other.folder)
 
 
-def test_the_leftover_of_a_killed_import_is_never_listed_and_swept_away_a_day_later(store, tmp_path):
-    import os
-    import time
+KILLED_IMPORT = """
+import os, signal, sys
+from pathlib import Path
+from SIFALib.models import store
+store.settle = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # at the last moment
+store.ModelStore(Path("nothing"), Path(sys.argv[1])).import_package(sys.argv[2])
+"""
 
-    old, fresh = store.user / ".importing-old", store.user / ".importing-fresh"
-    for folder in (old, fresh):
-        tiny_models.write(folder, id=folder.name[11:])
+
+def test_the_leftover_of_a_killed_import_is_never_listed_and_swept_away_a_day_later(store, tmp_path):
+    download = tiny_models.write(tmp_path / "download", version="2.0.0")
+    for _ in range(2):
+        command = [sys.executable, "-c", KILLED_IMPORT, str(store.user), str(download.folder)]
+        assert subprocess.run(command, cwd=LIBRARY, check=False).returncode == -signal.SIGKILL
+    old, fresh = store.user.iterdir()
+    assert (old / "model.safetensors").is_file() and (fresh / "model.safetensors").is_file()
     yesterday = time.time() - 25 * 3600
     os.utime(old, (yesterday, yesterday))
-    assert [p.card.id for p in store.packages()] == ["tiny"] and store.broken() == ()
-    store.import_package(tiny_models.write(tmp_path / "download", version="2.0.0").folder)
-    assert not old.exists() and fresh.exists()
+    assert [p.card.version for p in store.packages()] == ["1.0.0"] and store.broken() == ()
+    store.import_package(download.folder)
+    assert {p.name for p in store.user.iterdir()} == {fresh.name, "tiny-2.0.0"}
 
 
 def test_the_user_folder_is_the_argument_then_the_environment_then_the_platforms(tmp_path, monkeypatch):
@@ -379,12 +404,6 @@ def test_the_user_folder_is_the_argument_then_the_environment_then_the_platforms
     assert models.default_store().user == tmp_path / "local" / "SIFA" / "models"
     monkeypatch.setattr(sys, "platform", "darwin")
     assert models.default_store().user.parts[-4:] == ("Library", "Application Support", "SIFA", "models")
-
-
-def test_cards_and_packages_cannot_be_changed_in_place(store):
-    package = store.get("tiny")
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        package.card.id = "other"  # type: ignore[misc]
 
 
 def test_the_models_that_come_with_sifa_are_sound_and_small(tmp_path):

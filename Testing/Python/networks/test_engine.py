@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -12,10 +13,12 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
+from SIFALib.models.architectures import Architecture, multiply_accumulates
 from SIFALib.networks import devices, engine
 from SIFALib.networks.arrays import to_numpy, to_tensor
-from SIFALib.networks.fused import FoldedNetwork, fold
-from SIFALib.networks.segmenter import ConvNorm, Segmenter
+from SIFALib.networks.fused import FusedNetwork, fuse
+from SIFALib.networks.layers import ConvNorm
+from SIFALib.networks.segmenter import Segmenter
 from SIFALib.support.errors import OutOfMemory
 
 CPU = torch.device("cpu")
@@ -77,14 +80,14 @@ def test_probabilities_are_those_of_the_network(variant: str, height: int, width
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
 
 
-def test_a_folded_layer_equals_the_layer() -> None:
+def test_a_fused_layer_equals_the_layer() -> None:
     for layer in trained().encoder.modules():
         if isinstance(layer, ConvNorm):
-            kernel, bias = fold(layer)
+            kernel, bias = fuse(layer)
             x = torch.randn(1, layer.conv.in_channels, 12, 12)
             conv = layer.conv
-            folded = torch.nn.functional.conv2d(x.double(), kernel, bias, padding=conv.padding, dilation=conv.dilation)
-            assert torch.allclose(folded.float(), layer(x), atol=1e-5, rtol=1e-5)
+            fused = torch.nn.functional.conv2d(x.double(), kernel, bias, padding=conv.padding, dilation=conv.dilation)
+            assert torch.allclose(fused.float(), layer(x), atol=1e-5, rtol=1e-5)
 
 
 def test_preparing_leaves_the_segmenter_as_it_is() -> None:
@@ -102,20 +105,22 @@ def test_preparing_leaves_the_segmenter_as_it_is() -> None:
 
 @pytest.mark.parametrize("width", [4, 8, 16])
 def test_batch_size_and_thread_count_change_not_a_single_bit(torch_threads: Setter, width: int) -> None:
-    prepared = engine.prepare(trained(width=width), CPU)
-    batch = slices(8)
-    torch_threads(1)
-    alone = np.concatenate([prepared.probabilities(batch[n : n + 1]) for n in range(8)])
+    segmenter, batch = trained(width=width), slices(8)
+    alone = None
     for threads in (1, 2, 3):
         torch_threads(threads)
+        prepared = engine.prepare(segmenter, CPU)
         for size in (1, 2, 4, 8):
-            parts = [prepared.probabilities(batch[n : n + size]) for n in range(0, 8, size)]
-            np.testing.assert_array_equal(np.concatenate(parts), alone)
+            parts = np.concatenate([prepared.probabilities(batch[n : n + size]) for n in range(0, 8, size)])
+            alone = parts if alone is None else alone
+            np.testing.assert_array_equal(parts, alone)
+        torch_threads(4)  # whatever is set later, here or anywhere
+        np.testing.assert_array_equal(prepared.probabilities(batch), alone)
 
 
 def test_the_number_of_threads_is_left_as_it_was_here_and_for_new_threads(torch_threads: Setter) -> None:
-    prepared = engine.prepare(trained(), CPU)
     torch_threads(3)
+    prepared = engine.prepare(trained(), CPU)
     prepared.probabilities(slices(4))
     seen = []
     watcher = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
@@ -125,24 +130,64 @@ def test_the_number_of_threads_is_left_as_it_was_here_and_for_new_threads(torch_
     assert seen == [3]
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int16])
-def test_other_types_of_slices_are_computed_alike(dtype: type) -> None:
+def test_slices_change_no_number_of_threads_even_while_they_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared = engine.prepare(trained(), CPU)
-    batch = np.sign(slices(1)).astype(dtype)  # -1 and 1 exist in all of them
-    np.testing.assert_array_equal(prepared.probabilities(batch), prepared.probabilities(batch.astype(np.float32)))
+
+    def refuse(number: int) -> None:
+        raise AssertionError(f"set to {number}")
+
+    monkeypatch.setattr(torch, "set_num_threads", refuse)
+    assert prepared.probabilities(slices(4)).shape == (4, 5, 48, 64)
+    monkeypatch.undo()
 
 
-def test_flipped_and_read_only_slices_are_computed_alike() -> None:
+def test_torch_threads_are_their_own(torch_threads: Setter) -> None:
+    """What an engine is built on: a number that one thread sets is not that of threads which run already."""
+    torch_threads(3)
+    seen, running, go_on = [], threading.Event(), threading.Event()
+
+    def run() -> None:
+        seen.append(torch.get_num_threads())
+        running.set()
+        go_on.wait(60)
+        seen.append(torch.get_num_threads())
+
+    other = threading.Thread(target=run)
+    other.start()
+    running.wait(60)
+    single = threading.Thread(target=lambda: (torch.get_num_threads(), torch.set_num_threads(1)))
+    single.start()
+    single.join()
+    go_on.set()
+    other.join()
+    assert seen == [3, 3] and torch.get_num_threads() == 3
+
+
+def test_the_threads_of_an_engine_end_with_it(torch_threads: Setter) -> None:
+    torch_threads(2)
+    before = set(threading.enumerate())
     prepared = engine.prepare(trained(), CPU)
-    batch = slices(2)
-    reference = prepared.probabilities(batch[:, ::-1].copy())
-    np.testing.assert_array_equal(prepared.probabilities(batch[:, ::-1]), reference)
-    batch.flags.writeable = False
-    assert prepared.probabilities(batch).shape == (2, 5, 48, 64)
+    own = set(threading.enumerate()) - before
+    assert len(own) == 2
+    del prepared
+    for thread in own:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
-def test_no_slices_give_no_probabilities() -> None:
-    assert engine.prepare(trained(), CPU).probabilities(slices(0)).shape == (0, 5, 48, 64)
+@pytest.mark.parametrize("kind", ["float64", "float16", "int16", "flipped", "read-only"])
+def test_slices_of_any_type_and_memory_are_computed_alike(kind: str) -> None:
+    prepared = engine.prepare(trained(), CPU)
+    batch = plain = np.sign(slices(2))  # -1 and 1 exist in all types
+    if kind == "flipped":
+        batch = plain[:, ::-1].copy()[:, ::-1]
+    elif kind == "read-only":
+        batch = plain.copy()
+        batch.flags.writeable = False
+    else:
+        batch = plain.astype(kind)
+    np.testing.assert_array_equal(prepared.probabilities(batch), prepared.probabilities(plain))
+    assert prepared.probabilities(batch[:0]).shape == (0, 5, 48, 64)
 
 
 @pytest.mark.parametrize(
@@ -162,9 +207,9 @@ def test_a_batch_that_needs_more_memory_than_there_is_says_so() -> None:
 
 
 def test_an_error_inside_of_a_thread_reaches_the_caller(torch_threads: Setter) -> None:
-    prepared = engine.prepare(trained(), CPU)
     torch_threads(2)
-    del prepared.network.layers["r7.c1"]
+    prepared = engine.prepare(trained(), CPU)
+    del prepared.network.kernels["r7.c1"]
     with pytest.raises(KeyError, match="r7"):
         prepared.probabilities(slices(4))
     assert torch.get_num_threads() == 2
@@ -176,15 +221,11 @@ def test_auto_is_a_device_that_computes() -> None:
     assert devices.choose_device("cpu") == CPU
 
 
-@pytest.mark.parametrize("name", ["tpu", "gpu", "cuda:x", "cpu:", "", "cuda:-1"])
-def test_a_device_that_does_not_exist_is_refused_by_name(name: str) -> None:
-    with pytest.raises(ValueError, match=f"no device '{name}'; choose auto, cpu, cuda"):
+@pytest.mark.parametrize("name", ["tpu", "gpu", "cuda:x", "cpu:", "", "cuda:-1", "cuda:99"])
+def test_a_device_that_does_not_exist_or_that_this_computer_lacks_is_refused_by_name(name: str) -> None:
+    lacks = r"'cuda:99': it finds .*CUDA device.*Choose auto or cpu"
+    with pytest.raises(ValueError, match=lacks if name == "cuda:99" else f"no device '{name}'; choose auto, cpu, cuda"):
         devices.choose_device(name)
-
-
-def test_a_device_that_this_computer_lacks_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"'cuda:99': it finds .*CUDA device.*Choose auto or cpu"):
-        devices.choose_device("cuda:99")
 
 
 def test_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,7 +271,8 @@ def test_a_gpu_computes_float32_in_float32_and_the_settings_of_torch_stay(tf32: 
             raise error
         return torch.zeros(len(images), 5, *images.shape[2:])
 
-    gpu = engine.Engine(torch.device("meta"), torch.float32, 5, cast(FoldedNetwork, network), 1.0)
+    real = engine.prepare(trained(width=2), CPU)
+    gpu = dataclasses.replace(real, device=torch.device("meta"), network=cast(FusedNetwork, network))
     with settings.flags(enabled=True, benchmark=True, deterministic=False, allow_tf32=tf32):
         before = tuple(getattr(settings, name) for name in names)
         with pytest.raises(KeyError) if error else nullcontext():
@@ -299,29 +341,22 @@ def test_bfloat16_where_asked_for_stays_near_float32() -> None:
 
 def test_the_work_of_a_slice_is_the_papers() -> None:
     """29,117,906,944 multiply-accumulates of the encoder and 2,621,440 of the head at 256 x 256."""
-    with torch.device("meta"):
-        segmenter = Segmenter(width=16)
-    assert engine.gmac(segmenter, 256, 256) == pytest.approx(29.120528384, abs=1e-9)
-    assert engine.gmac(segmenter, 128, 256) == pytest.approx(29.120528384 / 2, abs=1e-9)
+    assert multiply_accumulates(Architecture.of("tmi2020", 16, 5)) * 256**2 == 29_117_906_944 + 2_621_440
 
 
 def test_batches_keep_all_threads_busy_and_calls_short(torch_threads: Setter) -> None:
-    compact = engine.prepare(trained(width=8), CPU)
     torch_threads(4)
+    compact = engine.prepare(trained(width=8), CPU)
     assert compact.batch_size(192, 192) % 4 == 0
     assert compact.batch_size(192, 192) >= 4
     assert compact.batch_size(1024, 1024) == 4
     assert compact.batch_size(16, 16) > compact.batch_size(192, 192)
 
 
-def test_the_matrix_rate_is_a_rate() -> None:
-    assert 0.01 < engine.matrix_rate(torch.float32, CPU, size=256, repeats=2) < 1e6
-
-
 def test_a_thread_that_cannot_be_started_is_an_error_not_a_standstill(
     torch_threads: Setter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepared = engine.prepare(trained(), CPU)
+    segmenter = trained()
     torch_threads(2)
     start, started = threading.Thread.start, []
 
@@ -333,5 +368,5 @@ def test_a_thread_that_cannot_be_started_is_an_error_not_a_standstill(
 
     monkeypatch.setattr(threading.Thread, "start", only_one)
     with pytest.raises(RuntimeError, match="can't start new thread"):
-        prepared.probabilities(slices(4))
+        engine.prepare(segmenter, CPU)
     assert torch.get_num_threads() == 2

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from SIFALib import adaptation
 from SIFALib.networks import winograd
-from SIFALib.networks.segmenter import ConvNorm
+from SIFALib.networks.layers import ConvNorm
 from torch import Tensor
 
 

@@ -17,7 +17,7 @@ from SIFALib.imaging import metrics
 from SIFALib.imaging.checks import check
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.networks import devices, engine
+from SIFALib.networks import devices
 from SIFALib.support.errors import NoHeartFound
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "Benchmarks"
@@ -89,7 +89,7 @@ def test_every_part_counts_in_the_verdict(bench, part):
 def test_the_engine_is_held_to_the_matrix_rate_in_a_whole_volume(bench, monkeypatch, tmp_path, capsys, rate, word):
     make = bench.phantom.make
     monkeypatch.setattr(bench.phantom, "make", lambda seed, modality, spacing_mm: make(seed, modality, 8.0))
-    monkeypatch.setattr(engine, "matrix_rate", lambda *_: rate)
+    monkeypatch.setattr(bench.hardware, "matrix_rate", lambda *_: rate)
     package = tiny_models.write_constant(tmp_path / "tiny", 3)
     row = bench.whole_volume(package, False, torch.device("cpu"), torch.float32, tmp_path)
     assert row["passed"] is (word == "ok")

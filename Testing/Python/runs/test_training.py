@@ -293,7 +293,7 @@ def test_a_start_model_is_judged_before_it_is_changed(scans: Path, tmp_path: Pat
     from SIFALib.networks.segmenter import Segmenter
 
     torch.manual_seed(3)
-    state = Segmenter("tmi2020", 2).state_dict()
+    state = loading.state_arrays(Segmenter("tmi2020", 2).state_dict())
     card = {
         "id": "begin", "name": "A beginning", "version": "1.0.0", "modality": "CT", "trained_on": "nothing",
         "preprocessing": store.Preprocessing(), "licence": "none", "citation": "none",

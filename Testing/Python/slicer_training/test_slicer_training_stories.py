@@ -235,7 +235,7 @@ def start_model(folder: Path) -> store.ModelPackage:
     architecture = store.Architecture(width=4)
     return store.write_package(
         folder / "models" / "ct-1.0.0",
-        state.average,
+        loading.state_arrays(state.average),
         **tiny_models.card_fields(id="ct", name="CT", architecture=architecture, preprocessing=GRID, quality=()),
     )
 

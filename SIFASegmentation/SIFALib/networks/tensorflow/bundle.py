@@ -22,6 +22,7 @@ import numpy as np
 from ...support.crc32c import masked_crc32c
 from ...support.errors import ModelError
 from ...support.schema import shown
+from .protobuf import ProtobufError, fields, varint
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER = 48  # bytes
@@ -54,7 +55,7 @@ class Bundle:
     variables: dict[str, Variable]
 
 
-def find_prefix(path: str | os.PathLike) -> Path:
+def find_prefix(path: str | os.PathLike[str]) -> Path:
     """The checkpoint that `path` means: its prefix, any of its files, or a folder that holds just one."""
     path = Path(path)
     if path.is_dir():
@@ -80,7 +81,7 @@ def find_prefix(path: str | os.PathLike) -> Path:
     return prefix
 
 
-def read_bundle(path: str | os.PathLike) -> Bundle:
+def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     """The checkpoint at `path` (see `find_prefix`); reads the index only. Raises ModelError."""
     prefix = find_prefix(path)
     index = prefix.with_name(prefix.name + ".index")
@@ -89,8 +90,8 @@ def read_bundle(path: str | os.PathLike) -> Bundle:
         entries = dict(_entries(data))
         shards = _header(entries.pop(b"", None))
         variables = {_name(key): _variable(key, value, shards) for key, value in entries.items()}
-    except _DamagedError as error:
-        raise ModelError(f"{index}: {error}") from None
+    except (_DamagedError, ProtobufError) as error:
+        raise ModelError(f"{index}: {str(error).rstrip('.')}.") from None
     return Bundle(prefix, shards, variables)
 
 
@@ -203,9 +204,9 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
         raise _DamagedError("a block's list of starts is longer than the block; it is damaged or hostile.")
     block, at, key = data[offset:end], 0, b""
     while at < len(block):
-        shared, at = _varint(block, at)
-        own, at = _varint(block, at)
-        length, at = _varint(block, at)
+        shared, at = varint(block, at)
+        own, at = varint(block, at)
+        length, at = varint(block, at)
         if shared > len(key) or shared + own > MAX_NAME or at + own + length > len(block):
             raise _DamagedError("an entry lies beyond its block; it is damaged or hostile.")
         key = key[:shared] + block[at : at + own]
@@ -215,55 +216,19 @@ def _block(data: bytes, offset: int, size: int) -> Iterator[tuple[bytes, bytes]]
 
 def _handle(data: bytes, at: int) -> tuple[tuple[int, int], int]:
     """(offset, size) of a block, and where the bytes after it begin."""
-    offset, at = _varint(data, at)
-    size, at = _varint(data, at)
+    offset, at = varint(data, at)
+    size, at = varint(data, at)
     return (offset, size), at
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, and where the bytes after it begin."""
-    value = 0
-    for shift in range(0, 64, 7):
-        if at >= len(data):
-            raise _DamagedError("a number is cut off; it is damaged.")
-        value |= (data[at] & 0x7F) << shift
-        at += 1
-        if data[at - 1] < 0x80:
-            return value, at
-    raise _DamagedError("a number has too many bytes; it is damaged or hostile.")
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(field, value) of a protobuf message; nested messages and texts as bytes."""
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        wire = tag & 7
-        if wire == 0:
-            value, at = _varint(message, at)
-            yield tag >> 3, value
-            continue
-        if wire == 2:
-            length, at = _varint(message, at)
-        elif wire in (1, 5):
-            length = 8 if wire == 1 else 4
-        else:
-            raise _DamagedError("an entry holds a field of unknown form; it is damaged or hostile.")
-        if at + length > len(message):
-            raise _DamagedError("an entry is cut off; it is damaged.")
-        raw = message[at : at + length]
-        at += length
-        yield tag >> 3, raw if wire == 2 else int.from_bytes(raw, "little")
 
 
 def _header(value: bytes | None) -> int:
     """The number of data files. The header is the entry without a name."""
     if value is None:
         raise _DamagedError("it has no header; it is no index of a TensorFlow checkpoint.")
-    fields = dict(_fields(value))
-    if fields.get(2, 0) != 0:
+    header = dict(fields(value))
+    if header.get(2, 0) != 0:
         raise _DamagedError("its numbers are big-endian; checkpoints of ordinary computers are not.")
-    shards = fields.get(1, 0)
+    shards = header.get(1, 0)
     if not isinstance(shards, int) or not 1 <= shards <= 99_999:
         raise _DamagedError("its header names no possible number of data files; it is damaged or hostile.")
     return shards
@@ -278,13 +243,15 @@ def _name(key: bytes) -> str:
 
 def _variable(key: bytes, value: bytes, shards: int) -> Variable:
     numbers, shape = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}, []
-    for field, content in _fields(value):
+    for field, content in fields(value):
         if field == 2 and isinstance(content, bytes):
-            shape = [_dimension(part) for number, part in _fields(content) if number == 2]
+            shape = [_dimension(part) for number, part in fields(content) if number == 2]
         elif field == 7:
             raise _DamagedError(f"{shown(_name(key))} is stored in slices, which no checkpoint of SIFA is.")
         elif field in numbers and isinstance(content, int):
             numbers[field] = content
+        elif field in numbers and isinstance(content, bytes) and len(content) in (4, 8):  # of fixed size: the checksum
+            numbers[field] = int.from_bytes(content, "little")
     kind, shard, offset, size, crc = numbers.values()
     if len(shape) > MAX_DIMENSIONS or not all(0 <= n < 1 << 31 for n in shape):
         raise _DamagedError(f"{shown(_name(key))} has an impossible shape; it is damaged or hostile.")
@@ -296,5 +263,5 @@ def _variable(key: bytes, value: bytes, shards: int) -> Variable:
 def _dimension(part: int | bytes) -> int:
     if not isinstance(part, bytes):
         raise _DamagedError("a shape is malformed; it is damaged or hostile.")
-    size = dict(_fields(part)).get(1, 0)
+    size = dict(fields(part)).get(1, 0)
     return size if isinstance(size, int) else -1

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...models.card import NORMALISATIONS, Architecture, Preprocessing
-from ...models.weights import tensor_shapes
+from ...models import NORMALISATIONS, Preprocessing
+from ...models.architectures import VARIANTS, Architecture, tensor_shapes
 from ...support.errors import ModelError, RecordError
 from .bundle import Bundle, read_bundle, read_variable
+from .names import segmenter_names
 
 FIRST, HEAD, LOWER_HEAD = (f"Model/{name}/Conv/weights" for name in ("e_B/c1", "s_B/c8", "s_B_ll/c8"))
 NETWORKS = {  # the authors' name -> the papers'
@@ -40,7 +41,7 @@ TRAINED_ON = (
 
 
 @dataclass(frozen=True)
-class Found:
+class Checkpoint:
     """What a checkpoint holds: variables and values by network, the architecture of its segmenter."""
 
     bundle: Bundle
@@ -49,7 +50,7 @@ class Found:
     others: tuple[str, ...]
 
 
-def inspect(path: str | os.PathLike) -> Found:
+def inspect(path: str | os.PathLike[str]) -> Checkpoint:
     """What the checkpoint at `path` holds, by its index alone.
 
     Raises ModelError unless the whole segmenter of one of the papers is among it.
@@ -67,13 +68,13 @@ def inspect(path: str | os.PathLike) -> Found:
             networks[network] = (count + 1, values + int(np.prod(variable.shape, dtype=np.int64)))
     architecture = _architecture(bundle)
     _check(bundle, architecture)
-    return Found(bundle, architecture, networks, tuple(others))
+    return Checkpoint(bundle, architecture, networks, tuple(others))
 
 
-def segmenter_state(found: Found) -> dict[str, np.ndarray]:
+def segmenter_state(found: Checkpoint) -> dict[str, np.ndarray]:
     """The segmenter's weights, float32, under the names of our `Segmenter`. Raises ModelError."""
     state = {}
-    for key, (name, axes) in _names(found.architecture).items():
+    for key, (name, axes) in segmenter_names(found.architecture).items():
         values = read_variable(found.bundle, name)
         if not np.isfinite(values).all():
             raise ModelError(f"{found.bundle.prefix}: {name} holds values that are not finite; it is useless.")
@@ -111,16 +112,14 @@ def _architecture(bundle: Bundle) -> Architecture:
             raise ModelError(f"{bundle.prefix}: {name} has the shape {list(shapes[name])}; it must have four sides.")
     channels, width = shapes[FIRST][2:]
     lower = LOWER_HEAD in shapes
-    variants = {(1, True): "tmi2020", (3, False): "aaai2019"}
+    variants = {(v.in_channels, len(v.heads) == 2): name for name, v in VARIANTS.items()}
     if (channels, lower) not in variants:
         raise ModelError(
             f"{bundle.prefix} is of neither paper: its encoder takes {channels} channel(s) and it has "
             f"{'a' if lower else 'no'} lower head; TMI 2020 has 1 and one, AAAI 2019 has 3 and none."
         )
     try:
-        return Architecture(
-            variant=variants[channels, lower], width=width, classes=shapes[HEAD][3], input_channels=channels
-        )
+        return Architecture.of(variants[channels, lower], width, shapes[HEAD][3])
     except RecordError as error:
         raise ModelError(f"{bundle.prefix}: its network cannot be: {error}") from None
 
@@ -128,7 +127,7 @@ def _architecture(bundle: Bundle) -> Architecture:
 def _check(bundle: Bundle, architecture: Architecture) -> None:
     """Raise ModelError unless every variable of the segmenter is there, a float32 of the right shape."""
     expected = tensor_shapes(architecture)
-    names = _names(architecture)
+    names = segmenter_names(architecture)
     missing = sorted(name for name, _ in names.values() if name not in bundle.variables)
     if missing:
         raise ModelError(
@@ -145,14 +144,3 @@ def _check(bundle: Bundle, architecture: Architecture) -> None:
             )
         if variable.kind != 1:
             raise ModelError(f"{bundle.prefix}: {name} is not of type float32.")
-
-
-def _names(architecture: Architecture) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Name in our state -> (the authors' variable, axes that transpose it to ours)."""
-    import torch
-
-    from ..segmenter import Segmenter
-    from .names import tf_name_map
-
-    with torch.device("meta"):
-        return tf_name_map(Segmenter(architecture.variant, architecture.width, architecture.classes))

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from ..segmenter import TF_CONV_PERMUTATION, Segmenter
+from ...models.architectures import Architecture, tensor_shapes
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Names = dict[str, tuple[str, tuple[int, ...]]]
+"""Entry of a network's state -> (the authors' variable, axes that transpose it to our order)."""
+
+TF_CONV_PERMUTATION = (3, 2, 0, 1)
+"""TensorFlow keeps kernels as [height, width, in, out]; PyTorch as [out, in, height, width]."""
 
 TF_NETWORKS = {
     "encoder": "e_B",
@@ -24,20 +34,29 @@ _LEAVES = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "ru
 _TRANSPOSED = {("generator", "c4"), ("generator", "c5"), ("decoder", "c3"), ("decoder", "c4"), ("decoder", "c5")}
 
 
-def tf_names(network: nn.Module, name: str) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Entry of `network`'s state -> (the authors' variable, axes that transpose it to our order).
+def tf_names(network: nn.Module, name: str) -> Names:
+    """The authors' names for `network`, by the entries of its state; `name` is a key of TF_NETWORKS.
 
-    `name` is a key of TF_NETWORKS. TensorFlow's kernels are [height, width, in, out], those of transposed
-    convolutions [height, width, out, in]; ours [out, in, height, width] and [in, out, height, width].
+    TensorFlow's kernels are [height, width, in, out], those of transposed convolutions [height, width, out, in]; ours
+    [out, in, height, width] and [in, out, height, width].
     """
+    return _names({key: value.ndim for key, value in network.state_dict().items()}, name)
+
+
+def segmenter_names(architecture: Architecture) -> Names:
+    """The authors' names for encoder and head(s) of a segmenter, by the entries of its state; needs no torch."""
+    found: Names = {}
+    for key, shape in tensor_shapes(architecture).items():
+        network, _, rest = key.partition(".")
+        found |= {f"{network}.{k}": variable for k, variable in _names({rest: len(shape)}, network).items()}
+    return found
+
+
+def _names(dimensions: Mapping[str, int], name: str) -> Names:
     return {
-        key: (f"Model/{TF_NETWORKS[name]}/{_variable(name, key)}", _axes(value.ndim))
-        for key, value in network.state_dict().items()
+        key: (f"Model/{TF_NETWORKS[name]}/{_variable(name, key)}", TF_CONV_PERMUTATION if count == 4 else (0,))
+        for key, count in dimensions.items()
     }
-
-
-def _axes(dimensions: int) -> tuple[int, ...]:
-    return TF_CONV_PERMUTATION if dimensions == 4 else (0,)
 
 
 def _variable(name: str, key: str) -> str:
@@ -59,12 +78,3 @@ def _variable(name: str, key: str) -> str:
         return "/".join([*layers, values])  # the dilated convolutions have no level of their own
     transposed = (name, layers[0]) in _TRANSPOSED
     return "/".join([*layers, "Conv2d_transpose" if transposed else "Conv", values])
-
-
-def tf_name_map(segmenter: Segmenter) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """`tf_names` of the encoder and the head(s) of a segmenter, under the names of its state."""
-    return {
-        f"{name}.{key}": variable
-        for name, network in segmenter.named_children()
-        for key, variable in tf_names(network, name).items()
-    }
