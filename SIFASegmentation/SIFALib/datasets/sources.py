@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..imaging.checks import SUFFIXES
+from ..imaging.files import dicom_class, named_dicom
 from ..support import schema
 from ..support.errors import DataError, RecordError
 
@@ -206,11 +207,8 @@ def _items(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
 
 def _is_dicom(file: Path) -> bool:
     """Whether a file that has DICOM's name, or no suffix, has DICOM's mark."""
-    if file.suffix.lower() not in (".dcm", ".ima", "") and not file.suffix[1:].isdigit():
-        return False
     try:
-        with open(file, "rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
+        return named_dicom(file) and dicom_class(file) is not None
     except OSError:
         return False
 

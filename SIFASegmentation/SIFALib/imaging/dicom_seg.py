@@ -20,6 +20,7 @@ import numpy as np
 from .. import __version__
 from ..models.structures import LONGEST_NAME, Code, Structure
 from ..support.errors import VolumeError
+from ..support.files import written
 from . import dicom_series
 from .geometry import Geometry, Volume
 
@@ -100,8 +101,6 @@ def write(labels: Volume, reference: Reference, path: str | os.PathLike) -> None
 
     Raises NothingFound if none has any, OSError (a sentence) when the file cannot be written.
     """
-    from ..support.files import written
-
     if labels.geometry != reference.geometry:
         raise ValueError("The labels have another geometry than the series that they are of.")
     segmentation = _segmentation(labels, reference)

@@ -29,8 +29,8 @@ def dice(prediction: np.ndarray, truth: np.ndarray) -> float:
 def assd_mm(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[float]) -> float:
     """Average symmetric surface distance of two masks [k, j, i]; `spacing_mm` is (i, j, k), as in Geometry.
 
-    The mean of two means: from each surface voxel of one mask to the nearest of the other, and back (the
-    definition of medpy, which the SIFA papers report). A surface voxel has a face neighbour outside of the
+    The mean of two means: from each surface voxel of one mask to the nearest of the other, and back (the definition of
+    medpy up to 0.4, which the SIFA papers report; since 0.5 medpy takes one mean over both). A surface voxel has a face neighbour outside of the
     mask or lies at the edge of the image. NaN if both masks are empty, infinite if one is.
     """
     from scipy.ndimage import distance_transform_edt
