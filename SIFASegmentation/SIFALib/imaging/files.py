@@ -9,7 +9,19 @@ from pathlib import Path
 
 from . import headers
 
-SCANS = (".nii", ".nii.gz", *headers.META, *headers.NRRD, ".raw", ".zraw", ".dcm", ".ima", ".npz", ".tfrecords", ".tfrecord")
+SCANS = (
+    ".nii",
+    ".nii.gz",
+    *headers.META,
+    *headers.NRRD,
+    ".raw",
+    ".zraw",
+    ".dcm",
+    ".ima",
+    ".npz",
+    ".tfrecords",
+    ".tfrecord",
+)
 DICOM = (".dcm", ".ima", "")  # what the names of DICOM files end in; or in a number
 DICOM_HEAD = 1024  # bytes of a DICOM file among which it says what it holds
 CHUNK = 4 * 1024**2  # bytes hashed at once

@@ -21,10 +21,7 @@ from .headers import CHUNK, GZIP, unpack
 
 SUFFIXES = (".nii", ".nii.gz")
 # data types of one number a voxel, as numpy names them; the others are left to the reader
-KINDS = {
-    **{2: "u1", 4: "i2", 8: "i4", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8"},
-    **{16: "f4", 64: "f8"},
-}
+KINDS = {2: "u1", 4: "i2", 8: "i4", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8", 16: "f4", 64: "f8"}
 FULL_HEADER = 540  # bytes of the longer header
 FILE_OF_ONE = b"n+"  # the magic of a file that holds its own voxels
 
@@ -139,9 +136,7 @@ def _room(voxels: _Voxels) -> np.ndarray | None:
         return None
 
 
-def _look_through(
-    chunks: Iterator[bytes], voxels: _Voxels, kept: np.ndarray | None, finite: bool
-) -> tuple[int, int]:
+def _look_through(chunks: Iterator[bytes], voxels: _Voxels, kept: np.ndarray | None, finite: bool) -> tuple[int, int]:
     """Length of the unpacked file in bytes, and how many of its voxels are not numbers; `kept` is filled with them."""
     length, bad, rest = 0, 0, b""
     for chunk in chunks:

@@ -11,17 +11,18 @@ import SimpleITK as sitk
 from ..support.errors import VolumeError
 from . import dicom_series, headers, nifti
 from .checks import SUFFIXES, check_grid, check_header, reason_of
-from .files import DICOM
+from .files import DICOM, check_name
 from .geometry import Geometry, Volume
 
 
 def read(path: str | os.PathLike) -> Volume:
     """The 3D image in a NIfTI, NRRD or MetaImage file, or in a folder with one DICOM series; grey values as stored.
 
-    Raises FileNotFoundError, or VolumeError that says what is wrong with the file. A 4D file is refused: it holds
-    several images, and which one is meant must be said first.
+    Raises FileNotFoundError, OSError for a name that is no text, or VolumeError that says what is wrong with the file.
+    A 4D file is refused: it holds several images, and which one is meant must be said first.
     """
     path = Path(path)
+    check_name(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; check the path.")
     return dicom_series.read_series(path) if path.is_dir() else _read_file(path)

@@ -24,8 +24,8 @@ from ..imaging import metrics
 from ..imaging.checks import SUFFIXES
 from ..imaging.geometry import Geometry, Volume
 from ..imaging.intensity import scores_to_unit
-from ..imaging.metrics import UNKNOWN
 from ..models.card import NORMALISATIONS
+from ..models.structures import UNKNOWN
 from ..networks import devices
 from ..support.errors import DataError, NoHeartFound
 from ..support.progress import Progress

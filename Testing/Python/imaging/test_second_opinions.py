@@ -34,7 +34,9 @@ def affine(geometry: Geometry) -> np.ndarray:
 
 def voxels(geometry: Geometry, kind: str = "i2") -> np.ndarray:
     """Grey values [k, j, i]."""
-    return RNG.normal(0, 90, geometry.shape).astype(kind) if kind != "u1" else RNG.integers(0, 255, geometry.shape, "u1")
+    return (
+        RNG.normal(0, 90, geometry.shape).astype(kind) if kind != "u1" else RNG.integers(0, 255, geometry.shape, "u1")
+    )
 
 
 @pytest.fixture(scope="module")
