@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..models.structures import UNKNOWN
 from ..support.errors import RequestError
-from .settings import MMWHS, UNKNOWN, WHOLE
+from .settings import MMWHS, WHOLE
 
 LARGEST = 2**53  # whole number up to which float64 holds all
 MOST_NAMED = 12  # values that a message names
