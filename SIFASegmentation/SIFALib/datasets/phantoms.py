@@ -22,9 +22,9 @@ def seeds(settings: DataSettings, domain: str) -> list[int]:
     return list(range(first, first + settings.phantoms))
 
 
-def key(kind: str, seed: int, settings: DataSettings) -> dict:
+def key(kind: str, seed: int, settings: DataSettings) -> dict[str, object]:
     """What a phantom's slices depend on, besides the settings of all slices."""
-    known = {"phantom": kind, "seed": seed, "version": phantom.VERSION}
+    known: dict[str, object] = {"phantom": kind, "seed": seed, "version": phantom.VERSION}
     if kind == "phantom":
         return known | {"spacing": RANDOM_SPACING_MM, "count": RANDOM_SLICES, "slices": SLICES_VERSION}
     return known | {"spacing": settings.phantom_spacing_mm}

@@ -160,8 +160,8 @@ def _slices(entry: _Entry, folder: Path) -> tuple[Slices | None, list[Scan]]:
         scans, made = entry.make()
         if any(scan.problems for scan in scans):
             return None, scans
-        info = {"names": entry.names, "identities": entry.identities, "scans": [scan.record() for scan in scans]}
-        kept = cache.write(folder, entry.key, joined(made).arrays(), info)
+        facts = {"names": entry.names, "identities": entry.identities, "scans": [scan.record() for scan in scans]}
+        kept = cache.write(folder, entry.key, joined(made).arrays(), facts)
     arrays, info = kept
     records = info["scans"] if "scans" in info else info["findings"]  # as version 0.3 called them
     files = zip(records, entry.scans, strict=True) if entry.scans else ()

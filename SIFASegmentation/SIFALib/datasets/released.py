@@ -106,7 +106,8 @@ def _classes(labels: np.ndarray, settings: DataSettings) -> np.ndarray:
     for value, label in settings.label_values.items():
         if 0 <= int(value) <= 255:
             lookup[int(value)] = label
-    return lookup[labels]
+    classes: np.ndarray = lookup[labels]
+    return classes
 
 
 def _unit(images: np.ndarray, scores: tuple[float, float] | None, settings: DataSettings) -> np.ndarray:

@@ -24,7 +24,7 @@ MIDDLE = 1  # of the three neighbouring slices in a record: the only one that th
 Feature = bytes | list[int] | list[float]
 
 
-def slices(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def slices(path: str | os.PathLike[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The slices in a file: image float32 [h, w] as it was stored, labels uint8 [h, w]. Raises DataError naming the file."""
     path = Path(path)
     for number, data in enumerate(records(path)):

@@ -57,7 +57,7 @@ class Reference:
     card: ModelCard
 
 
-def is_dicom(path: str | os.PathLike) -> bool:
+def is_dicom(path: str | os.PathLike[str]) -> bool:
     return Path(path).name.lower().endswith(SUFFIX)
 
 
@@ -76,7 +76,7 @@ def check_library() -> None:
 
 
 def prepare(
-    folder: str | os.PathLike, geometry: Geometry, structures: Sequence[Structure], card: ModelCard
+    folder: str | os.PathLike[str], geometry: Geometry, structures: Sequence[Structure], card: ModelCard
 ) -> Reference:
     """The series in `folder`, which was read as a volume of `geometry`, as what segments will refer to.
 
@@ -98,7 +98,7 @@ def prepare(
     return reference
 
 
-def write(labels: Volume, reference: Reference, path: str | os.PathLike) -> None:
+def write(labels: Volume, reference: Reference, path: str | os.PathLike[str]) -> None:
     """Write labels as a DICOM SEG, one segment for each structure that has voxels; complete or not at all.
 
     Raises NothingFound if none has any, OSError (a sentence) when the file cannot be written.

@@ -21,7 +21,7 @@ SUFFIXES = (".dcm", ".ima")
 SHOWN = 3  # names in one sentence
 
 
-def dicom_files(folder: str | os.PathLike) -> tuple[str, ...]:
+def dicom_files(folder: str | os.PathLike[str]) -> tuple[str, ...]:
     """The files of the one DICOM series in a folder, in the order in which they are stacked along k.
 
     Raises VolumeError, too, if a file beside them seems to be one of the series that cannot be read.
@@ -33,7 +33,7 @@ def dicom_files(folder: str | os.PathLike) -> tuple[str, ...]:
         raise VolumeError(
             f"{folder} holds {len(series)} DICOM series; put the files of the one that you want into a folder of their own."
         )
-    files = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
+    files: tuple[str, ...] = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
     _check_left_out(Path(folder), files)
     return files
 

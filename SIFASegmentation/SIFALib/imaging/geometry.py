@@ -29,8 +29,7 @@ class Geometry:
     direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
     @staticmethod
-    def of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
-        """The grid of a 3D image, or of one whose header has been read."""
+    def of(image: sitk.Image) -> Geometry:
         return Geometry(image.GetSize(), image.GetOrigin(), image.GetSpacing(), image.GetDirection())
 
     @property
@@ -56,12 +55,14 @@ class Geometry:
 
     def point(self, index: Sequence[float] | np.ndarray) -> np.ndarray:
         """LPS mm of continuous indices; index [..., 3] as (i, j, k)."""
-        return np.asarray(self.origin) + (np.asarray(index, float) * np.asarray(self.spacing)) @ self.axes.T
+        offset: np.ndarray = (np.asarray(index, float) * np.asarray(self.spacing)) @ self.axes.T
+        return np.asarray(self.origin) + offset
 
     def index(self, point: Sequence[float] | np.ndarray) -> np.ndarray:
         """Continuous indices (i, j, k) of LPS points [..., 3]."""
         offset = np.asarray(point, float) - np.asarray(self.origin)
-        return offset @ np.linalg.inv(self.axes).T / np.asarray(self.spacing)
+        along: np.ndarray = offset @ np.linalg.inv(self.axes).T
+        return along / np.asarray(self.spacing)
 
     def corners(self) -> np.ndarray:
         """[8, 3] LPS mm: the outer corners of the corner voxels."""

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -165,7 +166,7 @@ def _voxels(header: bytes, path: Path) -> _Voxels | None:
     else:
         return None
 
-    def field(kind: str, place: int) -> tuple:
+    def field(kind: str, place: int) -> tuple[Any, ...]:
         return struct.unpack_from(f"{order}{kind}", header, place)
 
     count, *dims = field(*layout.dim)

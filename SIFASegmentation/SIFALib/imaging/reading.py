@@ -15,7 +15,7 @@ from .files import DICOM, check_name
 from .geometry import Geometry, Volume
 
 
-def read(path: str | os.PathLike) -> Volume:
+def read(path: str | os.PathLike[str]) -> Volume:
     """The 3D image in a NIfTI, NRRD or MetaImage file, or in a folder with one DICOM series; grey values as stored.
 
     Raises FileNotFoundError, OSError for a name that is no text, or VolumeError that says what is wrong with the file.
@@ -54,7 +54,7 @@ def _read_file(path: Path) -> Volume:
     check_grid(path, spacing, reader.GetOrigin()[:3], axes)
     name = path.name[: -len(suffix)] or path.name
     if voxels is not None and reader.GetDimension() == 3 and min(reader.GetSpacing()) > 0:
-        geometry = Geometry.of(reader)
+        geometry = _geometry(reader)
         return Volume(voxels.reshape(geometry.shape), geometry, name, str(path))
     try:
         image = reader.Execute()
@@ -68,6 +68,15 @@ def _read_file(path: Path) -> Volume:
     while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
         image = image[..., 0]
     return Volume.of(image, name, str(path))
+
+
+def _geometry(reader: sitk.ImageFileReader) -> Geometry:
+    """The grid of a 3D header as an image of ITK's has it, to the signs of its zeros."""
+    image = sitk.Image(1, 1, 1, sitk.sitkUInt8)
+    image.SetOrigin(reader.GetOrigin())
+    image.SetSpacing(reader.GetSpacing())
+    image.SetDirection(reader.GetDirection())
+    return Geometry(reader.GetSize(), image.GetOrigin(), image.GetSpacing(), image.GetDirection())
 
 
 def _unreadable(path: Path, complaint: str) -> str:

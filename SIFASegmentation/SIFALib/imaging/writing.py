@@ -16,12 +16,12 @@ from .nifti import check_nifti
 HEADERS_ALONE = (".nhdr", ".mhd")  # their voxels would lie in a second file
 
 
-def write(volume: Volume, path: str | os.PathLike) -> None:
+def write(volume: Volume, path: str | os.PathLike[str]) -> None:
     """Write a volume's array [k, j, i] and its grid; complete or not at all. OSError, VolumeError on a bad suffix."""
     write_image(volume.image(), path)
 
 
-def write_image(image: sitk.Image, path: str | os.PathLike) -> None:
+def write_image(image: sitk.Image, path: str | os.PathLike[str]) -> None:
     """`write` for a SimpleITK image of any dimension, with its metadata; compressed. OSError, VolumeError."""
     path = Path(path)
     if not path.name.lower().endswith(SUFFIXES) or path.name.lower().endswith(HEADERS_ALONE):
