@@ -240,6 +240,20 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
     assert not list((tmp_path / "cache").iterdir())
 
 
+def test_slices_that_version_0_3_kept_are_read_and_not_made_anew(tmp_path):
+    folder = tmp_path / "moved"
+    shutil.copytree(HERE.parent / "fixtures" / "old_files" / "cache-0.3", folder)
+    before = entries(folder / "cache")
+    small = replace(PREPROCESSING, locate_slice_spacing_mm=16.0)
+    domains = prepared(settings(folder, preprocessing=small), folder / "cache")
+    assert domains.manifest == {
+        "source:s": "68f8dff5f3e788f6daab3d7523ae1278dd5fe645/s", "target:t": "184f01b495bab73b200c00461074ee55f53e99cd/t",
+    }  # fmt: skip
+    assert domains.fingerprint == "b9032ad845617dadd8b4f8a73cc03af61d3404baf6f5af8707a1f44f4ae7de8f"
+    assert entries(folder / "cache") == before and len(before) == 2
+    assert set(np.unique(domains.source.labels)) == {0, 1, 2, 3, 4} and np.abs(domains.target.images).max() == 1
+
+
 def test_slices_that_vanish_while_they_are_trained_on_are_named(tmp_path):
     domains = training_data.domains(tmp_path)
     chosen = settings(tmp_path)
