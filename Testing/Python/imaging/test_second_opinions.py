@@ -54,7 +54,7 @@ def test_dice_and_surface_distance_agree_with_medpy(hearts, spacing: tuple[float
     pairs = [(a, b) for a in masks for b in masks] + hearts
     for a, b in pairs:
         assert dice(a, b) == pytest.approx(binary.dc(a, b), abs=1e-12)
-        # medpy's `assd` was the mean of these two up to 0.4; since 0.5 all distances count alike
+        # as in test_metrics.py
         expected = (binary.asd(a, b, spacing[::-1]) + binary.asd(b, a, spacing[::-1])) / 2
         assert assd_mm(a, b, spacing) == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
