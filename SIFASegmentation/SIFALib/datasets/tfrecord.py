@@ -11,6 +11,7 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def _feature(data: bytes) -> Feature:
         values = _fields(content)
         if kind == 1:
             return next((v for _, v in values if isinstance(v, bytes)), b"")
-        numbers: list = []
+        numbers: list[Any] = []
         for _, value in values:  # packed, or one by one
             if len(numbers) + (len(value) if isinstance(value, bytes) else 1) > MOST_NUMBERS:
                 raise ValueError("a list of more numbers than are read")

@@ -55,14 +55,15 @@ class Geometry:
 
     def point(self, index: Sequence[float] | np.ndarray) -> np.ndarray:
         """LPS mm of continuous indices; index [..., 3] as (i, j, k)."""
-        offset: np.ndarray = (np.asarray(index, float) * np.asarray(self.spacing)) @ self.axes.T
-        return np.asarray(self.origin) + offset
+        along = np.asarray(index, float) * np.asarray(self.spacing)
+        point: np.ndarray = np.asarray(self.origin) + along @ self.axes.T
+        return point
 
     def index(self, point: Sequence[float] | np.ndarray) -> np.ndarray:
         """Continuous indices (i, j, k) of LPS points [..., 3]."""
         offset = np.asarray(point, float) - np.asarray(self.origin)
-        along: np.ndarray = offset @ np.linalg.inv(self.axes).T
-        return along / np.asarray(self.spacing)
+        index: np.ndarray = offset @ np.linalg.inv(self.axes).T / np.asarray(self.spacing)
+        return index
 
     def corners(self) -> np.ndarray:
         """[8, 3] LPS mm: the outer corners of the corner voxels."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -91,8 +91,9 @@ def _nearest(labels: Volume, grid: SliceGrid, inside: np.ndarray) -> np.ndarray:
 
 def paint(grey: np.ndarray, labels: np.ndarray | None, structures: Sequence[Structure]) -> np.ndarray:
     """RGB uint8 [h, w, 3] of a slice with values 0..1, with the labels, if any, tinted and outlined."""
-    from skimage.segmentation import find_boundaries
+    from skimage import segmentation
 
+    find_boundaries: Callable[..., np.ndarray] = segmentation.find_boundaries
     image = np.repeat(np.clip(grey, 0, 1)[..., None] * 255.0, 3, axis=2)
     for structure in structures if labels is not None else ():
         mask = labels == structure.value
