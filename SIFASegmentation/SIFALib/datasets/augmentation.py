@@ -34,7 +34,8 @@ def augment(
 def centre(plane: np.ndarray, size: int) -> np.ndarray:
     """The middle [size, size] of a plane at least as large, a copy."""
     row, column = ((n - size) // 2 for n in plane.shape)
-    return plane[row : row + size, column : column + size].copy()
+    middle: np.ndarray = plane[row : row + size, column : column + size].copy()
+    return middle
 
 
 def _movement(size: int, settings: Augmentation, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ MIDDLE = 1  # of the three neighbouring slices in a record: the only one that th
 Feature = bytes | list[int] | list[float]
 
 
-def slices(path: str | os.PathLike) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def slices(path: str | os.PathLike[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The slices in a file: image float32 [h, w] as it was stored, labels uint8 [h, w]. Raises DataError naming the file."""
     path = Path(path)
     for number, data in enumerate(records(path)):
@@ -91,7 +92,7 @@ def _feature(data: bytes) -> Feature:
         values = fields(content)
         if kind == 1:
             return next((v for _, v in values if isinstance(v, bytes)), b"")
-        numbers: list = []
+        numbers: list[Any] = []
         for _, value in values:  # packed, or one by one
             if len(numbers) + (len(value) if isinstance(value, bytes) else 1) > MOST_NUMBERS:
                 raise ValueError("a list of more numbers than are read")

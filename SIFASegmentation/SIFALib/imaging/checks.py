@@ -12,23 +12,11 @@ from ..support.errors import VolumeError
 from .geometry import Geometry, Volume
 
 MIN_SIZE = (16, 16, 1)  # voxels, the two larger sides and the smallest: below this no heart can be told
-
-
 SPACING_MM = (0.01, 100.0)  # micro-CT has 0.01; the slices of the coarsest survey lie some 50 apart
-
-
 MIN_EXTENT_MM = 10.0  # of the two longer sides: a heart is as large as a fist
-
-
 MAX_EXTENT_MM = 3000.0  # of each side: no table moves a patient further, the longest scanners take 2 m
-
-
 LARGEST = 1e30  # of the grey values: float32, in which slices are computed, ends at 3e38, and sums must fit
-
-
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-
-
 NOT_NUMBERS = "{} holds {} voxels that are not numbers (NaN or infinite); replace them first."
 
 

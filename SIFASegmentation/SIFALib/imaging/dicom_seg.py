@@ -19,7 +19,8 @@ import numpy as np
 
 from .. import __version__
 from ..models.structures import LONGEST_NAME, Code, Structure
-from ..support.errors import VolumeError
+from ..support.errors import NoHeartFound, VolumeError
+from ..support.files import written
 from . import dicom_series
 from .geometry import Geometry, Volume
 
@@ -42,6 +43,8 @@ TYPE_2 = (
 class NothingFound(VolumeError):
     """No structure has a voxel, and a DICOM SEG cannot be without segments."""
 
+    code, exit_code = "nothing_found", NoHeartFound.exit_code
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -54,7 +57,7 @@ class Reference:
     card: ModelCard
 
 
-def is_dicom(path: str | os.PathLike) -> bool:
+def is_dicom(path: str | os.PathLike[str]) -> bool:
     return Path(path).name.lower().endswith(SUFFIX)
 
 
@@ -73,7 +76,7 @@ def check_library() -> None:
 
 
 def prepare(
-    folder: str | os.PathLike, geometry: Geometry, structures: Sequence[Structure], card: ModelCard
+    folder: str | os.PathLike[str], geometry: Geometry, structures: Sequence[Structure], card: ModelCard
 ) -> Reference:
     """The series in `folder`, which was read as a volume of `geometry`, as what segments will refer to.
 
@@ -95,13 +98,11 @@ def prepare(
     return reference
 
 
-def write(labels: Volume, reference: Reference, path: str | os.PathLike) -> None:
+def write(labels: Volume, reference: Reference, path: str | os.PathLike[str]) -> None:
     """Write labels as a DICOM SEG, one segment for each structure that has voxels; complete or not at all.
 
     Raises NothingFound if none has any, OSError (a sentence) when the file cannot be written.
     """
-    from ..support.files import written
-
     if labels.geometry != reference.geometry:
         raise ValueError("The labels have another geometry than the series that they are of.")
     segmentation = _segmentation(labels, reference)

@@ -1,4 +1,4 @@
-"""Images with their geometry: read, check, orient, resample, write.
+"""Images with their geometry.
 
 World coordinates are LPS millimetres, as in ITK and DICOM: +x to the patient's left, +y to the back, +z to the
 head. Arrays are indexed [k, j, i], as SimpleITK gives them; points and indices are written (x, y, z), (i, j, k).
@@ -55,12 +55,15 @@ class Geometry:
 
     def point(self, index: Sequence[float] | np.ndarray) -> np.ndarray:
         """LPS mm of continuous indices; index [..., 3] as (i, j, k)."""
-        return np.asarray(self.origin) + (np.asarray(index, float) * np.asarray(self.spacing)) @ self.axes.T
+        along = np.asarray(index, float) * np.asarray(self.spacing)
+        point: np.ndarray = np.asarray(self.origin) + along @ self.axes.T
+        return point
 
     def index(self, point: Sequence[float] | np.ndarray) -> np.ndarray:
         """Continuous indices (i, j, k) of LPS points [..., 3]."""
         offset = np.asarray(point, float) - np.asarray(self.origin)
-        return offset @ np.linalg.inv(self.axes).T / np.asarray(self.spacing)
+        index: np.ndarray = offset @ np.linalg.inv(self.axes).T / np.asarray(self.spacing)
+        return index
 
     def corners(self) -> np.ndarray:
         """[8, 3] LPS mm: the outer corners of the corner voxels."""

@@ -11,7 +11,7 @@ import numpy as np
 from .geometry import Volume
 
 if TYPE_CHECKING:
-    from ..models.store import Preprocessing
+    from ..models.card import Preprocessing
 
 AIR_HU = -200.0  # below all soft tissue: a CT holds lung or air, an MR has no such values
 

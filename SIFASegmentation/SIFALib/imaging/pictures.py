@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..models.structures import STRUCTURES, Structure
+from ..support.files import made
 from .geometry import Geometry, Volume
 from .intensity import looks_like_hounsfield
-from .slices import PLANES, Plane, choose_plane, sample, slice_grid, whole_box
+from .slices import PLANES, Plane, SliceGrid, choose_plane, named_plane, sample, slice_grid, whole_box
 
 GAP = 4  # pixels between panels
 CT_WINDOW_HU = (-160.0, 440.0)
+MARGIN_MM = 25.0  # around the labels
+THIN_MM = 40.0  # a stack that is thinner is shown in its own plane alone
 
 
 def overlay(
     volume: Volume,
     labels: Volume,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     structures: Sequence[Structure] = STRUCTURES,
     size: int = 320,
     truth: Volume | None = None,
@@ -34,76 +36,64 @@ def overlay(
     rows = [None, labels] if truth is None else [None, labels, truth]
     columns = []
     for plane in _planes(volume.geometry):
-        grey, where = _middle_slice(volume, labels, plane, size)
-        column = [paint(grey, None if row is None else where(row), structures) for row in rows]
+        grid = _middle(volume, labels, plane, size)
+        values, inside = (stack[0, :size, :size] for stack in sample(volume, grid))
+        grey = _grey(values, inside, looks_like_hounsfield(volume.array))
+        column = [paint(grey, None if row is None else _nearest(row, grid, inside), structures) for row in rows]
         columns.append(np.concatenate([np.pad(p, ((0, GAP), (0, GAP), (0, 0))) for p in column]))
     write_png(np.concatenate(columns, axis=1), path)
 
 
-def write_png(image: np.ndarray, path: str | os.PathLike) -> None:
+def write_png(image: np.ndarray, path: str | os.PathLike[str]) -> None:
     """Write RGB uint8 [h, w, 3]; complete or not at all. Raises OSError."""
-    path = Path(path)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.png")
     try:
-        sitk.WriteImage(sitk.GetImageFromArray(image, isVector=True), str(temporary))
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with made(Path(path)) as temporary:
+            sitk.WriteImage(sitk.GetImageFromArray(image, isVector=True), str(temporary))
     except RuntimeError as error:
         raise OSError(f"The picture {path} cannot be written; is the disk full or the folder protected?") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _planes(geometry: Geometry) -> list[Plane]:
     own = choose_plane(geometry)
-    if geometry.extent_mm[own.axes[2]] < 40.0:
+    if geometry.extent_mm[own.axes[2]] < THIN_MM:
         return [own]
-    others = [_named(geometry, name) for name in PLANES]
-    return others
+    return [named_plane(geometry, name) for name in PLANES]
 
 
-def _named(geometry: Geometry, name: str) -> Plane:
-    """That plane, whatever the resolution in it."""
-    even = Geometry((100, 100, 100), geometry.origin, (1.0, 1.0, 1.0), geometry.direction)
-    return choose_plane(even, name)
-
-
-def _middle_slice(volume: Volume, labels: Volume, plane: Plane, size: int):
-    """The grey slice [size, size] 0..1 through the middle of the labels, and a function that cuts labels there."""
+def _middle(volume: Volume, labels: Volume, plane: Plane, size: int) -> SliceGrid:
+    """The grid of one slice through the middle of the labels, at least `size` pixels wide and high."""
     geometry = volume.geometry
     where = np.argwhere(labels.array > 0)[:, ::-1]
     box = whole_box(geometry)
     if len(where):
-        margin = 25.0 / np.array(geometry.spacing)
+        margin = MARGIN_MM / np.array(geometry.spacing)
         box = np.clip(np.stack([where.min(0) - margin, where.max(0) + margin]), box[0], box[1])
-    middle = np.round(np.median(where, axis=0) if len(where) else box.mean(axis=0))
     axis = plane.axes[2]
-    box[:, axis] = middle[axis]
+    box[:, axis] = np.round(np.median(where, axis=0) if len(where) else box.mean(axis=0))[axis]
     lengths = [(box[1, a] - box[0, a] + 1) * geometry.spacing[a] for a in plane.axes[:2]]
-    grid = slice_grid(geometry, plane, box, max(lengths) / (size - 15), geometry.spacing[axis], size)
-    values, inside = sample(volume, grid)
-    if looks_like_hounsfield(volume.array):
-        low, high = CT_WINDOW_HU
-    else:
-        low, high = np.percentile(values[inside], [1, 99.5])
-    grey = np.where(inside[0], np.clip((values[0] - low) / max(high - low, 1e-6), 0, 1), 0)
+    return slice_grid(geometry, plane, box, max(lengths) / (size - 15), geometry.spacing[axis], size)
 
-    def cut(label_map: Volume) -> np.ndarray:
-        index = [
-            np.clip(np.rint(grid.positions(w)), 0, geometry.size[a] - 1).astype(int) for w, a in enumerate(plane.axes)
-        ]
-        order = [2 - a for a in plane.axes]
-        flat = label_map.array.transpose(order[2], order[1], order[0])[index[2][0]]
-        return np.where(inside[0], flat[np.ix_(index[1], index[0])], 0)
 
-    return grey[:size, :size], lambda v: cut(v)[:size, :size]
+def _grey(values: np.ndarray, inside: np.ndarray, hounsfield: bool) -> np.ndarray:
+    """Values of a slice as 0..1; 0 where not `inside`."""
+    low, high = CT_WINDOW_HU if hounsfield else np.percentile(values[inside], [1, 99.5])
+    return np.where(inside, np.clip((values - low) / max(high - low, 1e-6), 0, 1), 0)
+
+
+def _nearest(labels: Volume, grid: SliceGrid, inside: np.ndarray) -> np.ndarray:
+    """The labels that lie next to the pixels of a grid's first slice; 0 where not `inside`, which has the shape."""
+    axes, size = grid.plane.axes, labels.geometry.size
+    index = [np.clip(np.rint(grid.positions(w)), 0, size[a] - 1).astype(int) for w, a in enumerate(axes)]
+    flat = labels.array.transpose(*(2 - axes[w] for w in (2, 1, 0)))[index[2][0]]
+    rows, columns = inside.shape
+    return np.where(inside, flat[np.ix_(index[1][:rows], index[0][:columns])], 0)
 
 
 def paint(grey: np.ndarray, labels: np.ndarray | None, structures: Sequence[Structure]) -> np.ndarray:
     """RGB uint8 [h, w, 3] of a slice with values 0..1, with the labels, if any, tinted and outlined."""
-    from skimage.segmentation import find_boundaries
+    from skimage import segmentation
 
+    find_boundaries: Callable[..., np.ndarray] = segmentation.find_boundaries
     image = np.repeat(np.clip(grey, 0, 1)[..., None] * 255.0, 3, axis=2)
     for structure in structures if labels is not None else ():
         mask = labels == structure.value

@@ -25,7 +25,7 @@ LABEL_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 
 def write_labels(
-    labels: Volume, path: str | os.PathLike, structures: Sequence[Structure] = STRUCTURES, model: str = ""
+    labels: Volume, path: str | os.PathLike[str], structures: Sequence[Structure] = STRUCTURES, model: str = ""
 ) -> None:
     """Write labels as the ending of `path` asks: .seg.nrrd with `structures`, or an image (.nii.gz ...).
 
@@ -39,7 +39,7 @@ def write_labels(
         write(Volume(labels.array.astype(np.uint8, copy=False), labels.geometry, labels.name), path)
 
 
-def check_suffix(path: str | os.PathLike, *others: tuple[str, str]) -> None:
+def check_suffix(path: str | os.PathLike[str], *others: tuple[str, str]) -> None:
     """VolumeError unless label maps can be written to a file of this name; `others`: further (ending, for what)."""
     if not Path(path).name.lower().endswith((SUFFIX, *LABEL_SUFFIXES, *(ending for ending, _ in others))):
         endings = f"{SUFFIX} for a segmentation, or {', '.join(LABEL_SUFFIXES)} for a label map"
@@ -47,12 +47,12 @@ def check_suffix(path: str | os.PathLike, *others: tuple[str, str]) -> None:
         raise VolumeError(f"{path} has no ending that labels can be written to; use {endings}.")
 
 
-def is_segmentation(path: str | os.PathLike) -> bool:
+def is_segmentation(path: str | os.PathLike[str]) -> bool:
     return Path(path).name.lower().endswith(SUFFIX)
 
 
 def write_seg_nrrd(
-    labels: Volume, path: str | os.PathLike, structures: Sequence[Structure] = STRUCTURES, model: str = ""
+    labels: Volume, path: str | os.PathLike[str], structures: Sequence[Structure] = STRUCTURES, model: str = ""
 ) -> None:
     """Write labels as a Slicer segmentation, one segment for each structure, empty ones included."""
     image = labels.geometry.to_image(labels.array.astype(np.uint8, copy=False))
@@ -61,7 +61,7 @@ def write_seg_nrrd(
     write_image(image, path)
 
 
-def read_seg_nrrd(path: str | os.PathLike) -> tuple[Volume, tuple[Structure, ...]]:
+def read_seg_nrrd(path: str | os.PathLike[str]) -> tuple[Volume, tuple[Structure, ...]]:
     """The label map in a .seg.nrrd of one layer, and its segments. FileNotFoundError, VolumeError."""
     labels = read(path)
     reader = sitk.ImageFileReader()
@@ -114,7 +114,7 @@ def _reference_geometry(geometry: Geometry) -> str:
     return "".join(f"{value + 0.0:.16g};" for value in [*matrix.ravel(), *extent])
 
 
-def _structure(header: dict[str, str], prefix: str, path: str | os.PathLike) -> Structure:
+def _structure(header: dict[str, str], prefix: str, path: str | os.PathLike[str]) -> Structure:
     try:
         tags = dict(tag.split(":", 1) for tag in header.get(f"{prefix}Tags", "").split("|") if ":" in tag)
         _, category, kind = (*tags.get("TerminologyEntry", "").split("~"), "^^", "^^")[:3]

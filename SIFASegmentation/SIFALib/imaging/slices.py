@@ -21,6 +21,8 @@ from ..models import PLANES
 from .geometry import Geometry, Volume
 
 ANISOTROPIC = 1.5  # slice distance over the next finer spacing: from here on the scan is a stack of slices
+LOCATE_SIZE = 64  # least side of the coarse slices in which the heart is looked for, pixels
+LOCATE_MARGIN_MM = 20.0  # around the heart that they show: two of the coarse network's logits
 THIN = 0.3  # extent over the next longer one: from here on there is only one plane to look at
 
 
@@ -104,7 +106,8 @@ class SliceGrid:
             (self.positions(w) >= box[0, axis] - 0.5) & (self.positions(w) <= box[1, axis] + 0.5)
             for w, axis in enumerate(self.plane.axes)
         ]
-        return hit[2][:, None, None] & hit[1][None, :, None] & hit[0][None, None, :]
+        whole: np.ndarray = hit[2][:, None, None] & hit[1][None, :, None] & hit[0][None, None, :]
+        return whole
 
     def part(self, block: tuple[slice, slice, slice]) -> SliceGrid:
         """The grid of a block of (slices, rows, columns)."""
@@ -164,6 +167,12 @@ def whole_box(geometry: Geometry) -> np.ndarray:
     return np.array([[0, 0, 0], np.array(geometry.size) - 1], float)
 
 
+def with_margin(geometry: Geometry, box: np.ndarray) -> np.ndarray:
+    """A box [2, 3] of volume indices around a heart, LOCATE_MARGIN_MM larger on every side, cut to the volume."""
+    margin, whole = LOCATE_MARGIN_MM / np.array(geometry.spacing), whole_box(geometry)
+    return _within(np.stack([box[0] - margin, box[1] + margin]), whole)
+
+
 def box_of_roi(geometry: Geometry, roi: tuple[float, ...]) -> np.ndarray:
     """[2, 3] indices around a region (xmin, xmax, ymin, ymax, zmin, zmax; LPS mm), cut to the volume; ValueError outside."""
     corners = np.array([(x, y, z) for x in roi[0:2] for y in roi[2:4] for z in roi[4:6]])
@@ -172,7 +181,12 @@ def box_of_roi(geometry: Geometry, roi: tuple[float, ...]) -> np.ndarray:
     limits = whole_box(geometry)
     if (box[1] < limits[0] - 0.5).any() or (box[0] > limits[1] + 0.5).any():
         raise ValueError("The region of interest lies outside of the volume; move it onto the heart.")
-    return np.clip(box, limits[0], limits[1])
+    return _within(box, limits)
+
+
+def _within(box: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    result: np.ndarray = np.clip(box, limits[0], limits[1])
+    return result
 
 
 def sample(volume: Volume, grid: SliceGrid) -> tuple[np.ndarray, np.ndarray]:
@@ -213,12 +227,12 @@ def interpolate(array: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarr
     position = np.clip(positions, 0, last)
     low = np.minimum(position.astype(int), max(last - 1, 0))
     weight = (position - low).astype(array.dtype)
-    below = array.take(low, axis)
+    below: np.ndarray = array.take(low, axis)
     if not weight.any():
         return below
     shape = [1] * array.ndim
     shape[axis] = -1
-    above = array.take(np.minimum(low + 1, last), axis)
+    above: np.ndarray = array.take(np.minimum(low + 1, last), axis)
     above -= below
     above *= weight.reshape(shape)
     above += below

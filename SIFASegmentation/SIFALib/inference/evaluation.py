@@ -24,8 +24,8 @@ from ..imaging import metrics
 from ..imaging.checks import SUFFIXES
 from ..imaging.geometry import Geometry, Volume
 from ..imaging.intensity import scores_to_unit
-from ..imaging.metrics import UNKNOWN
 from ..models.card import NORMALISATIONS
+from ..models.structures import UNKNOWN
 from ..networks import devices
 from ..support.errors import DataError, NoHeartFound
 from ..support.progress import Progress
@@ -119,19 +119,19 @@ def product(
     problems: list[str] = []
     for n, scan in enumerate(found):
         yield Progress(f"Checking {scan.name}", 0.1 * n / len(found))
-        finding, _ = scans.examine(scan, "source", settings)
+        finding, *_ = scans.examine(scan, "source", settings)
         problems += finding.problems
     if problems:
         raise DataError(" ".join(problems[:10]) + (f" And {len(problems) - 10} more." if problems[10:] else ""))
     cases = []
     for n, scan in enumerate(found):
         yield Progress(f"Segmenting {scan.name}", 0.1 + 0.9 * n / len(found))
-        finding, loaded = scans.examine(scan, "source", settings)
-        if loaded is None or loaded.labels is None:
+        finding, image, labels = scans.examine(scan, "source", settings)
+        if image is None or labels is None:
             raise DataError(" ".join(finding.problems))  # it changed meanwhile
-        truth = loaded.labels.array
+        truth = labels.array
         unknown = np.where(truth >= classes, UNKNOWN, truth).astype(np.uint8)
-        cases.append((yield from _judged(scan.name, loaded.image, unknown, segmenter, card, options, n, len(found))))
+        cases.append((yield from _judged(scan.name, image, unknown, segmenter, card, options, n, len(found))))
     return cases
 
 

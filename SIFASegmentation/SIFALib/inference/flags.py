@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..imaging.components import _components, bounding_box, component_sizes
+from ..imaging.components import bounding_box, component_sizes, components
 from ..imaging.geometry import Geometry, Volume
 from ..models.structures import STRUCTURES, Structure
 
@@ -86,7 +86,7 @@ def without_strays(
     found = []
     thin = _is_thin(labels.geometry, inside)
     for structure in structures:
-        pieces, box = _components(labels.array == structure.value)
+        pieces, box = components(labels.array == structure.value)
         counts = np.bincount(pieces.ravel(), minlength=1)[1:]
         if len(counts):
             chosen = _chosen(counts, thin)

@@ -24,8 +24,6 @@ from .uncertainty import expected_dice, mass
 
 log = logging.getLogger(__name__)
 
-LOCATE_MARGIN_MM = 20.0  # around the heart found by the coarse pass: two of its logits
-LOCATE_SIZE = 64  # least side of the coarse slices, pixels
 # A scan whose slices are at most so many times the model's crop wide and high may show little but the heart (or a child's
 # whole chest): it is looked at whole where the search finds nothing, or is not sure and has found the better half of it.
 SMALL, LITTLE_MORE = 1.3, 2.0
@@ -109,7 +107,7 @@ def _coarse_pass(job: Job, turn: tuple[int, int, int], passes: int) -> Generator
     geometry = job.volume.geometry
     whole = slices.whole_box(geometry)
     spacing, slice_spacing = job.pre.locate_spacing_mm, job.pre.locate_slice_spacing_mm
-    grid = slices.slice_grid(geometry, job.plane, whole, spacing, slice_spacing, LOCATE_SIZE)
+    grid = slices.slice_grid(geometry, job.plane, whole, spacing, slice_spacing, slices.LOCATE_SIZE)
     fusion = Fusion(job.card.architecture.classes, grid)
     images = job.images(grid)
     job.plan(passes * images.size / job.pre.crop**2 + job.rest)
@@ -123,8 +121,7 @@ def _coarse_pass(job: Job, turn: tuple[int, int, int], passes: int) -> Generator
         return Find(None, likeness)
     where = np.argwhere(heart)[:, ::-1]  # columns, rows, slices
     box = grid.index_box(np.stack([where.min(axis=0) - 0.5, where.max(axis=0) + 0.5]))
-    margin = LOCATE_MARGIN_MM / np.array(geometry.spacing)
-    return Find(np.clip(np.stack([box[0] - margin, box[1] + margin]), whole[0], whole[1]), likeness)
+    return Find(slices.with_margin(geometry, box), likeness)
 
 
 def clarity_of(probabilities: np.ndarray, heart: np.ndarray) -> np.ndarray:

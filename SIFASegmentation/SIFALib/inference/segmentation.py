@@ -29,14 +29,14 @@ from . import fusion as views
 from . import out_of_distribution, uncertainty
 from .fusion import Fusion
 from .job import Job, Options
-from .localisation import LOCATE_MARGIN_MM, NO_HEART, clarity_of, find_heart, heart_like, least_ml, shows_whole_heart
+from .localisation import NO_HEART, clarity_of, find_heart, heart_like, least_ml, shows_whole_heart
 from .passes import Look, look
 
 if TYPE_CHECKING:
     from ..models.store import ModelCard
     from ..networks.segmenter import Segmenter
 
-__all__ = ["LOCATE_MARGIN_MM", "NoHeartFound", "Options", "Progress", "Result", "locate", "segment", "segment_steps"]
+__all__ = ["NoHeartFound", "Options", "Progress", "Result", "locate", "segment", "segment_steps"]
 
 CROSSING_STRIDE = 2.0  # slices across the scan's own plane lie so many times further apart: measured, it costs nothing
 STACK_ZOOMS = (0.85, 1.18)  # of two more looks at a stack of slices, which has no other planes

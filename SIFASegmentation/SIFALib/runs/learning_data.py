@@ -73,7 +73,9 @@ class Scans:
 
     def batches(self, first: int, last: int, rank: int, world: int) -> Iterator[tuple[Batch, float]]:
         c = self.configuration
-        return datasets.batches(self.domains, c.data, c.seed, first, last, c.batch, rank, world, c.workers)
+        return datasets.batches(
+            self.domains, c.data, datasets.Order(c.seed, first, last, c.batch, rank, world), c.workers
+        )
 
     def score(self, state: State) -> label_free.Score:
         return label_free.score(state, self.domains, self.settings)

@@ -13,7 +13,7 @@ from SIFALib.datasets.settings import DataSettings
 from SIFALib.imaging import slices
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.inference.job import Job
-from SIFALib.inference.segmentation import LOCATE_MARGIN_MM, Options
+from SIFALib.inference.segmentation import Options
 from SIFALib.networks.loading import load_segmenter
 from training_data import PREPROCESSING, SPACING, toy
 
@@ -34,7 +34,7 @@ def test_training_sees_the_very_pixels_that_inference_shows_the_network(tmp_path
     job = Job(image, load_segmenter(package), package.card, Options(device="cpu"))
     made = cut(image, labels, SETTINGS, "source")
     where = np.argwhere(labels.array > 0)[:, ::-1]
-    margin = LOCATE_MARGIN_MM / np.array(SPACING)
+    margin = slices.LOCATE_MARGIN_MM / np.array(SPACING)
     whole = slices.whole_box(image.geometry)
     box = np.clip(np.stack([where.min(0) - margin, where.max(0) + margin]), whole[0], whole[1])
     pre = PREPROCESSING
@@ -67,7 +67,7 @@ def test_positions_are_millimetres_along_the_scan():
     image, labels = volumes()
     made = cut(image, labels, SETTINGS, "source")
     steps = np.diff(np.sort(made.position[~made.coarse]))
-    assert np.allclose(steps, SPACING[2]) and made.spacing_mm == (2.0, 2.0, 4.0)
+    assert np.allclose(steps, SPACING[2]) and made.spacing_mm.tolist() == [[2.0, 2.0, 4.0]]
     assert made.position.min() >= 0 and made.position.max() <= image.geometry.extent_mm[2]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import dicom_series
 import numpy as np
 import pytest
-import SimpleITK as sitk
 import training_data
 from SIFALib.datasets import prepared
 from SIFALib.datasets.sources import find
+from SIFALib.imaging import Geometry, Volume
 from SIFALib.support.errors import DataError
 from training_data import toy, write
 
@@ -149,26 +150,10 @@ def test_dicom_series_and_lists_are_trained_on(tmp_path):
 
 
 def series(folder: Path, count: int = 3, start: int = 0) -> None:
-    """The slices of a DICOM series, each brighter than the last and lit from one side."""
-    folder.mkdir(parents=True)
-    writer = sitk.ImageFileWriter()
-    writer.KeepOriginalImageUIDOn()
-    for n in range(count):
-        grey = np.broadcast_to(np.arange(20, dtype=np.int16) + n + start, (1, 20, 20))
-        image = sitk.GetImageFromArray(np.ascontiguousarray(grey))
-        tags = {
-            "0008|0060": "CT",
-            "0020|000e": f"1.2.3.{start}",
-            "0020|000d": "1.2",
-            "0008|0018": f"1.2.3.{start}.{n}",
-            "0020|0032": f"0\\0\\{n}",
-            "0020|0037": "1\\0\\0\\0\\1\\0",
-            "0020|0013": str(n),
-        }
-        for tag, value in tags.items():
-            image.SetMetaData(tag, value)
-        writer.SetFileName(str(folder / f"{n}.dcm"))
-        writer.Execute(image)
+    """A DICOM series, each slice brighter than the last and lit from one side."""
+    grey = np.add.outer(np.arange(count) + start, np.broadcast_to(np.arange(20), (20, 20))).astype(np.int16)
+    geometry = Geometry((20, 20, count), (0.0,) * 3, (1.0,) * 3)
+    dicom_series.write_plain(Volume(grey, geometry), folder, series=start + 1)
 
 
 def test_hidden_files_and_foreign_files_are_passed_over(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import dicom_series
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -38,15 +39,6 @@ def test_point_and_index_are_inverse(index, angle, spacing):
     assert np.allclose(geometry.index(geometry.point(index)), index, atol=1e-9)
 
 
-def test_geometry_agrees_with_itk():
-    geometry = a_volume().geometry
-    image = geometry.to_image()
-    assert Geometry.of(image) == geometry
-    assert np.allclose(
-        geometry.point((3.5, 7.25, -2)), image.TransformContinuousIndexToPhysicalPoint((3.5, 7.25, -2.0))
-    )
-
-
 @pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".nii.gz", ".nii"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
 def test_written_volume_reads_back_equal(tmp_path: Path, suffix: str, dtype: type):
@@ -63,70 +55,39 @@ def test_written_volume_reads_back_equal(tmp_path: Path, suffix: str, dtype: typ
 
 def test_dicom_series_folder_is_read_with_its_geometry(tmp_path: Path):
     original = a_volume(np.int16, (20, 24, 5))
-    write_dicom(original, tmp_path / "série 1")
+    dicom_series.write_plain(original, tmp_path / "série 1")
     back = reading.read(tmp_path / "série 1")
     assert np.array_equal(back.array, original.array)
     assert np.allclose(back.geometry.corners(), original.geometry.corners(), atol=1e-3)
 
 
-def write_dicom(original: Volume, folder: Path, series: int = 1, shift: float = 0.0, first: int = 0) -> None:
-    """One file a slice; `shift` mm moves the later half, `first` numbers the files."""
-    folder.mkdir(exist_ok=True)
-    writer = sitk.ImageFileWriter()
-    writer.KeepOriginalImageUIDOn()
-    axes = original.geometry.axes
-    for k in range(original.geometry.size[2]):
-        plane = original.image()[:, :, k]
-        tags = {
-            "0008|0060": "CT",
-            "0008|0016": "1.2.840.10008.5.1.4.1.1.2",
-            "0020|000e": f"1.2.826.0.1.3680043.2.1125.1.{series}",
-            "0020|000d": "1.2.826.0.1.3680043.2.1125.2",
-            "0008|0018": f"1.2.826.0.1.3680043.2.1125.3.{series}.{first + k}",
-            "0020|0013": str(first + k),
-            "0020|0032": "\\".join(f"{x:.6f}" for x in original.geometry.point((0, 0, k + shift * (k > 2)))),
-            "0020|0037": "\\".join(f"{x:.8f}" for x in [*axes[:, 0], *axes[:, 1]]),
-        }
-        for key, value in tags.items():
-            plane.SetMetaData(key, value)
-        writer.SetFileName(str(folder / f"{series}-{first + k}.dcm"))
-        writer.Execute(plane)
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ([{"shift": 2.0}], r"series lie 3\.00 to 9\.00 mm apart .*slices are missing"),
+        ([{}, {"first": 10}], "several slices at the same place"),
+        ([{}, {"series": 2}], "holds 2 DICOM series"),
+    ],
+    ids=["slices are missing", "several volumes", "two series"],
+)
+def test_a_folder_that_is_not_one_whole_series_is_refused(tmp_path: Path, parts: list[dict], sentence: str):
+    for part in parts:
+        dicom_series.write_plain(a_volume(np.int16, (20, 24, 6)), tmp_path / "series", **part)
+    with pytest.raises(VolumeError, match=sentence):
+        reading.read(tmp_path / "series")
 
 
-def test_a_dicom_series_with_missing_slices_is_refused(tmp_path: Path):
-    write_dicom(a_volume(np.int16, (20, 24, 6)), tmp_path / "gap", shift=2.0)
-    with pytest.raises(VolumeError, match=r"gap lie 3\.00 to 9\.00 mm apart .*slices are missing"):
-        reading.read(tmp_path / "gap")
+DAMAGE = {
+    "cut": lambda data: data[: len(data) - 100],
+    "cut in its head": lambda data: data[:200],
+    "cut before its head": lambda data: data[:100],
+    "empty": lambda data: b"",
+    "zeros": lambda data: bytes(len(data)),
+    "text": lambda data: b"Dear colleague",
+}
 
 
-def test_a_dicom_series_of_several_volumes_is_refused(tmp_path: Path):
-    for phase in range(2):
-        write_dicom(a_volume(np.int16, (20, 24, 5)), tmp_path / "cine", first=10 * phase)
-    with pytest.raises(VolumeError, match="several slices at the same place"):
-        reading.read(tmp_path / "cine")
-
-
-def test_a_folder_of_two_dicom_series_is_refused(tmp_path: Path):
-    for series in (1, 2):
-        write_dicom(a_volume(np.int16, (20, 24, 5 * series)), tmp_path / "two", series=series)
-    with pytest.raises(VolumeError, match="holds 2 DICOM series"):
-        reading.read(tmp_path / "two")
-
-
-def damage(file: Path, how: str) -> None:
-    data = file.read_bytes()
-    changed = {
-        "cut": data[: len(data) - 100],
-        "cut in its head": data[:200],
-        "cut before its head": data[:100],
-        "empty": b"",
-        "zeros": bytes(len(data)),
-        "text": b"Dear colleague",
-    }
-    file.write_bytes(changed[how])
-
-
-@pytest.mark.parametrize("how", ["cut", "cut in its head", "cut before its head", "empty", "zeros", "text"])
+@pytest.mark.parametrize("how", DAMAGE)
 @pytest.mark.parametrize("suffix", [".dcm", ""])
 @pytest.mark.parametrize("slices", [(4,), (2,), (0, 1, 3, 4)])
 def test_a_dicom_series_with_a_damaged_file_is_refused_by_the_name_of_the_file(
@@ -134,11 +95,12 @@ def test_a_dicom_series_with_a_damaged_file_is_refused_by_the_name_of_the_file(
 ):
     """The reader drops such files without a word; at the end of a series no gap tells of it."""
     folder = tmp_path / "series"
-    write_dicom(a_volume(np.int16, (20, 24, 6)), folder)
+    dicom_series.write_plain(a_volume(np.int16, (20, 24, 6)), folder)
     for file in list(folder.iterdir()):
         file.rename(file.with_suffix(suffix))
     for k in slices:
-        damage(folder / f"1-{k}{suffix}", how)
+        file = folder / f"1-{k}{suffix}"
+        file.write_bytes(DAMAGE[how](file.read_bytes()))
     shown = ", ".join(f"1-{k}{suffix}" for k in slices[:3]) + (" and 1 more" if len(slices) > 3 else "")
     with pytest.raises(VolumeError, match=rf"series is incomplete: no slice can be read from {shown}\. Copy"):
         reading.read(folder)
@@ -146,7 +108,7 @@ def test_a_dicom_series_with_a_damaged_file_is_refused_by_the_name_of_the_file(
 
 def test_other_files_beside_a_dicom_series_do_not_matter(tmp_path: Path):
     original = a_volume(np.int16, (20, 24, 5))
-    write_dicom(original, tmp_path)
+    dicom_series.write_plain(original, tmp_path)
     slice_of_it = (tmp_path / "1-1.dcm").read_bytes()
     for name in ("README", "notes 1.txt", ".DS_Store", "Thumbs.db", "report.pdf", "viewer.exe", "empty"):
         (tmp_path / name).write_bytes(b"" if name == "empty" else b"whatever" * 99)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from medpy.metric import binary
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.metrics import assd_mm, assd_per_structure, dice, dice_per_structure
 
@@ -52,31 +53,14 @@ def test_the_surface_distance_of_parallel_sheets_is_their_distance_in_mm():
         a, b = np.zeros((20, 20, 20), bool), np.zeros((20, 20, 20), bool)
         a[(slice(None),) * axis + (4,)] = True
         b[(slice(None),) * axis + (9,)] = True
-        assert assd_mm(a, b, (0.5, 2.0, 3.0)) == pytest.approx(5 * spacing)
-
-
-def test_the_surface_distance_of_equal_masks_is_0():
-    mask = box(slice(2, 9), slice(3, 7), slice(1, 12))
-    assert assd_mm(mask, mask, (1, 1, 1)) == 0
+        assert assd_mm(a, b, (0.5, 2.0, 3.0)) == pytest.approx(5 * spacing) and assd_mm(a, a, (1, 1, 1)) == 0
 
 
 @given(masks, masks, st.tuples(*[st.floats(0.3, 5)] * 3))
-def test_the_surface_distance_agrees_with_a_direct_computation(a, b, spacing):
-    if not (a.any() and b.any()):
-        return
-    surfaces = []
-    for mask in (a, b):
-        points = []
-        for k, j, i in np.argwhere(mask):
-            for dk, dj, di in ((1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1)):
-                n = (k + dk, j + dj, i + di)
-                if any(c < 0 or c >= s for c, s in zip(n, mask.shape, strict=True)) or not mask[n]:
-                    points.append((k * spacing[2], j * spacing[1], i * spacing[0]))
-                    break
-        surfaces.append(np.array(points))
-    distance = np.linalg.norm(surfaces[0][:, None] - surfaces[1][None], axis=2)
-    expected = (distance.min(axis=1).mean() + distance.min(axis=0).mean()) / 2
-    assert assd_mm(a, b, spacing) == pytest.approx(expected, abs=1e-6)
+def test_the_surface_distance_agrees_with_medpy(a, b, spacing):
+    if a.any() and b.any():  # medpy's `assd` was the mean of these two up to 0.4; since 0.5 all distances count alike
+        expected = (binary.asd(a, b, spacing[::-1]) + binary.asd(b, a, spacing[::-1])) / 2
+        assert assd_mm(a, b, spacing) == pytest.approx(expected, abs=1e-9)
 
 
 def test_unknown_voxels_count_neither_for_nor_against():

@@ -1,4 +1,4 @@
-"""Promises of segmentation_file.py: Slicer itself finds grid, labels, names, colours and codes as given."""
+"""Promises of seg_nrrd.py: Slicer itself finds grid, labels, names, colours and codes as given."""
 
 from __future__ import annotations
 
@@ -94,16 +94,13 @@ def test_slicer_reads_names_colours_values_and_codes(seen, name):
 @pytest.mark.parametrize("name", ["oblique", "flipped, two structures missing"])
 def test_slicer_reads_the_same_labels_on_the_same_grid(seen, name):
     case, slicer = CASES[name], seen[name]
+    assert slicer.layers == 1
     np.testing.assert_array_equal(slicer.array, case.array)
     assert [s["value"] for s in slicer.segments] == [s.value for s in STRUCTURES]
     geometry = case.geometry
     matrix = np.eye(4)
     matrix[:3, :3], matrix[:3, 3] = geometry.axes * geometry.spacing, geometry.origin
     np.testing.assert_allclose(np.diag([-1, -1, 1, 1]) @ matrix, slicer.ijk_to_ras, atol=1e-12)
-
-
-def test_all_segments_share_one_layer(seen):
-    assert seen["oblique"].layers == 1
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -142,8 +139,10 @@ def test_a_segmentation_comes_back_as_it_was(tmp_path):
         write_seg_nrrd(case, tmp_path / "a.seg.nrrd")
         read_back, structures = read_seg_nrrd(tmp_path / "a.seg.nrrd")
         assert structures == STRUCTURES, name
-        np.testing.assert_array_equal(read_back.array, case.array)
-        np.testing.assert_allclose(read_back.geometry.corners(), case.geometry.corners(), atol=1e-9)
+        plain = read(tmp_path / "a.seg.nrrd")
+        for back in (read_back, plain):
+            np.testing.assert_array_equal(back.array, case.array)
+            np.testing.assert_allclose(back.geometry.corners(), case.geometry.corners(), atol=1e-9)
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".nrrd", ".mha", ".SEG.NRRD"])
@@ -186,32 +185,18 @@ def test_an_image_that_describes_no_segments_is_refused_as_segmentation(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("key", "value", "sentence"),
     [
-        ("Segment1_LabelValue", "two"),
-        ("Segment1_Color", "0.5 0.5"),
-        ("Segment1_Tags", "TerminologyEntry:x~SCT^1~SCT^2^b^c~|"),
+        ("Segment1_LabelValue", "two", "the description of Segment1 is damaged"),
+        ("Segment1_Color", "0.5 0.5", "the description of Segment1 is damaged"),
+        ("Segment1_Tags", "TerminologyEntry:x~SCT^1~SCT^2^b^c~|", "the description of Segment1 is damaged"),
+        ("Segment2_Layer", "1", "overlap"),
     ],
 )
-def test_a_damaged_description_is_refused_by_the_segment(tmp_path, key, value):
+def test_a_damaged_description_and_segments_in_several_layers_are_refused(tmp_path, key, value, sentence):
     write_seg_nrrd(labels(FLIPPED), tmp_path / "a.seg.nrrd")
     image = sitk.ReadImage(str(tmp_path / "a.seg.nrrd"))
     image.SetMetaData(key, value)
     sitk.WriteImage(image, str(tmp_path / "a.seg.nrrd"))
-    with pytest.raises(VolumeError, match="the description of Segment1 is damaged"):
+    with pytest.raises(VolumeError, match=sentence):
         read_seg_nrrd(tmp_path / "a.seg.nrrd")
-
-
-def test_segments_in_several_layers_are_refused(tmp_path):
-    write_seg_nrrd(labels(FLIPPED), tmp_path / "a.seg.nrrd")
-    image = sitk.ReadImage(str(tmp_path / "a.seg.nrrd"))
-    image.SetMetaData("Segment2_Layer", "1")
-    sitk.WriteImage(image, str(tmp_path / "a.seg.nrrd"))
-    with pytest.raises(VolumeError, match="overlap"):
-        read_seg_nrrd(tmp_path / "a.seg.nrrd")
-
-
-def test_a_segmentation_reads_as_a_plain_volume_too(tmp_path):
-    case = labels(OBLIQUE)
-    write_seg_nrrd(case, tmp_path / "a.seg.nrrd")
-    np.testing.assert_array_equal(read(tmp_path / "a.seg.nrrd").array, case.array)

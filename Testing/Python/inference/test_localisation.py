@@ -116,7 +116,7 @@ def test_the_box_holds_the_heart_with_a_margin_and_little_else(anatomist):
     scan, truth = patient()
     box = locate(scan, None, COARSE)
     where = np.argwhere(truth > 0)[:, ::-1]
-    margin = localisation.LOCATE_MARGIN_MM / 4.0
+    margin = slices.LOCATE_MARGIN_MM / 4.0
     assert np.all(box[0] <= where.min(axis=0)) and np.all(box[1] >= where.max(axis=0))
     assert np.all(box[0] > where.min(axis=0) - margin - 3) and np.all(box[1] < where.max(axis=0) + margin + 3)
 
