@@ -20,7 +20,6 @@ from ..imaging.slices import SliceGrid
 from .settings import DataSettings
 
 BORDER = 1.25  # side of a kept slice over that of a slice that is trained on
-LOCATE_SIZE = 64  # least side of a coarse slice, as in inference
 Box = np.ndarray  # [2, 3] voxel indices (low, high; i, j, k), as in slices.py
 
 
@@ -70,7 +69,7 @@ def cut(volume: Volume, labels: Volume | None, settings: DataSettings, domain: s
         volume.geometry, plane, whole if box is None else box, pre.spacing_mm, pre.slice_spacing_mm, max(pre.crop, side)
     )
     coarse = slices.slice_grid(
-        volume.geometry, plane, whole, pre.locate_spacing_mm, pre.locate_slice_spacing_mm, LOCATE_SIZE
+        volume.geometry, plane, whole, pre.locate_spacing_mm, pre.locate_slice_spacing_mm, slices.LOCATE_SIZE
     )
     rule = intensity_rule(volume, pre)
     unknown = box is None or (labels is None and np.array_equal(box, whole))
@@ -89,16 +88,11 @@ def cut(volume: Volume, labels: Volume | None, settings: DataSettings, domain: s
 
 def _box_of_labels(labels: Volume, classes: int) -> Box | None:
     """The box around the labelled structures with inference's margin; None if there are none."""
-    from ..inference.segmentation import LOCATE_MARGIN_MM  # it brings torch, which looking at data does without
-
     block = components.bounding_box((labels.array > 0) & (labels.array < classes))
     if any(s.stop == 0 for s in block):
         return None
-    margin = LOCATE_MARGIN_MM / np.array(labels.geometry.spacing)
-    low = np.array([s.start for s in block[::-1]]) - margin
-    high = np.array([s.stop - 1 for s in block[::-1]]) + margin
-    whole = slices.whole_box(labels.geometry)
-    return np.clip(np.stack([low, high]), whole[0], whole[1])
+    box = np.array([[s.start for s in block[::-1]], [s.stop - 1 for s in block[::-1]]], float)
+    return slices.with_margin(labels.geometry, box)
 
 
 def _sliced(volume: Volume, labels: Volume | None, grid: SliceGrid, rule: Intensity, side: int, scattered: bool) -> Cut:

@@ -26,6 +26,8 @@ PLANES = {
     "coronal": ((0, 1), (2, -1), (1, 1)),
 }
 ANISOTROPIC = 1.5  # slice distance over the next finer spacing: from here on the scan is a stack of slices
+LOCATE_SIZE = 64  # least side of the coarse slices in which the heart is looked for, pixels
+LOCATE_MARGIN_MM = 20.0  # around the heart that they show: two of the coarse network's logits
 THIN = 0.3  # extent over the next longer one: from here on there is only one plane to look at
 
 
@@ -167,6 +169,12 @@ def slice_grid(
 def whole_box(geometry: Geometry) -> np.ndarray:
     """[2, 3] indices (low, high) of the whole volume."""
     return np.array([[0, 0, 0], np.array(geometry.size) - 1], float)
+
+
+def with_margin(geometry: Geometry, box: np.ndarray) -> np.ndarray:
+    """A box [2, 3] of volume indices around a heart, LOCATE_MARGIN_MM larger on every side, cut to the volume."""
+    margin, whole = LOCATE_MARGIN_MM / np.array(geometry.spacing), whole_box(geometry)
+    return np.clip(np.stack([box[0] - margin, box[1] + margin]), whole[0], whole[1])
 
 
 def box_of_roi(geometry: Geometry, roi: tuple[float, ...]) -> np.ndarray:

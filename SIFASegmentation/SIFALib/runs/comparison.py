@@ -85,4 +85,4 @@ def _kept(result: Result | None, note: str, path: Path) -> dict[str, Any]:
     if result is None:
         return {"note": note}
     writing.write(result.labels, path)
-    return {"file": str(path), "volumes_ml": result.report["volumes_ml"]}
+    return {"file": str(path), "volumes_ml": dict(result.report.volumes_ml)}

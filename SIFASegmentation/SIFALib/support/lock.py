@@ -24,8 +24,9 @@ except ImportError:  # Windows
 
 
 @contextmanager
-def held(folder: RunFolder) -> Iterator[None]:
+def held(folder: RunFolder | Path) -> Iterator[None]:
     """Keep every other process off the run while the block lasts. InUse if one works on it, OSError."""
+    folder = RunFolder(folder) if isinstance(folder, Path) else folder
     me = this_process()
     with _guard(folder):
         holder = read(folder.lock)

@@ -1,7 +1,7 @@
 """How far long work is: a generator of `Progress` whose return value is what the work was for.
 
-`drain` and `within` are the only loops over such generators: whoever wants the result drains, and work that consists of
-other work passes the steps of its parts on.
+`drain` and `mapped` are the only loops over such generators: whoever wants the result drains, and work that consists of
+other work passes the steps of its parts on, `within` its own or as something else.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,19 @@ def within(steps: Steps[T], low: float, high: float, stage: str = "{}") -> Steps
 
     stage: what to call them, with {} for their own words.
     """
+
+    def part(progress: Progress) -> Progress:
+        fraction = low + (high - low) * progress.fraction
+        return replace(progress, stage=stage.format(progress.stage), fraction=fraction, seconds_left=None)
+
+    return mapped(steps, part)
+
+
+def mapped(steps: Generator[A, None, T], change: Callable[[A], B]) -> Generator[B, None, T]:
+    """The steps, each as `change` makes it."""
     while True:
         try:
-            progress = next(steps)
+            step = next(steps)
         except StopIteration as end:
             return end.value
-        fraction = low + (high - low) * progress.fraction
-        yield replace(progress, stage=stage.format(progress.stage), fraction=fraction, seconds_left=None)
+        yield change(step)

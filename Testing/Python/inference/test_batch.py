@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from batch_folders import CARD, FIRST_SLICE_ML, GRID, Segmenter, card_of, finish, place, run, scan, states, table
+from batch_folders import CARD, FIRST_SLICE_ML, GRID, Segmenter, finish, run, scan, states, table
+from drawings import card_of
 from SIFALib.cli.main import main
 from SIFALib.imaging import seg_nrrd, writing
 from SIFALib.imaging.geometry import Volume
+from SIFALib.inference import Options
 from SIFALib.inference.batch import results
 from SIFALib.inference.batch import run as batch
-from SIFALib.inference.segmentation import Options
 from SIFALib.support.errors import BatchError, NoHeartFound
-
-__all__ = ["place"]  # the fixture
 
 
 def test_every_scan_gets_a_segmentation_a_report_and_a_row(place, tmp_path):
@@ -99,7 +98,7 @@ def test_results_may_lie_among_the_scans_and_are_no_scans(place):
     [
         (NoHeartFound("No heart was found in one."), "No heart was found in one."),
         (MemoryError("Not enough memory for 9 slices."), "Not enough memory for 9 slices."),
-        (RuntimeError("odd"), "Something went wrong with {} (RuntimeError): odd."),
+        (RuntimeError("odd"), "Something went wrong with {}: odd."),
     ],
 )
 def test_a_scan_that_fails_is_told_and_holds_up_no_other(place, tmp_path, error, said):

@@ -1,4 +1,4 @@
-"""Promises of quality.py: volumes are exact, and what cannot be right is said in plain words."""
+"""Promises of flags.py: volumes are exact, and what cannot be right is said in plain words."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from SIFALib.imaging.components import component_sizes, largest_component
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.inference.flags import flags, volumes_ml, without_strays
+from SIFALib.inference.flags import Flag, volumes_ml, without_strays
 from SIFALib.models.structures import STRUCTURES
+
+
+def flags(volume: Volume, structures=STRUCTURES) -> tuple[Flag, ...]:
+    return without_strays(volume, structures)[1]
 
 
 def labels(spacing: tuple[float, float, float] = (4.0, 4.0, 4.0), **boxes: tuple[int, int, int]) -> Volume:
