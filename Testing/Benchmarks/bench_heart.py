@@ -102,7 +102,7 @@ def judge(case: Case, segmenter, card) -> dict:
 
 def localised(scan: Volume, segmenter, card) -> Localisation | None:
     try:
-        return drain(localise(NetworkInput.of(scan, card), Runner(segmenter, Options()), Clock()))
+        return drain(localise(NetworkInput.of(scan, card), Runner(segmenter, Options(), Clock())))
     except NoHeartFound:
         return None
 

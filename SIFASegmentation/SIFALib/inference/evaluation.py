@@ -29,7 +29,7 @@ from ..support.errors import DataError, NoHeartFound
 from ..support.progress import Progress, Steps, mapped, within
 from . import segmentation
 from .options import Options
-from .runner import Runner
+from .runner import Clock, Runner
 
 if TYPE_CHECKING:
     from ..models.card import ModelCard
@@ -154,7 +154,7 @@ def published(
     """The published protocol on .npz volumes; `statistics`: a key of STATISTICS. Raises DataError, ValueError."""
     span = NORMALISATIONS[STATISTICS[statistics]]
     assert span is not None  # the table's
-    runner = Runner(segmenter, Options(device=device, precision="float32"))
+    runner = Runner(segmenter, Options(device=device, precision="float32"), Clock())
     cases = []
     for n, file in enumerate(files):
         images, truth = released.read_npz(file)

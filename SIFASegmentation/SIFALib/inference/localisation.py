@@ -20,8 +20,8 @@ from ..imaging.slices import Plane, SliceGrid
 from ..support.errors import NoHeartFound
 from ..support.progress import Steps
 from .fusion import Fusion
-from .passes import NetworkInput, run_pass
-from .runner import Clock, Runner
+from .passes import NetworkInput
+from .runner import Runner
 from .uncertainty import expected_dice, expected_volumes
 
 log = logging.getLogger(__name__)
@@ -78,26 +78,24 @@ class _Candidate:
     likeness: float
 
 
-def localise(
-    scan: NetworkInput, runner: Runner, clock: Clock, roi: tuple[float, ...] | None = None, rest: float = 0.0
-) -> Steps[Localisation]:
-    """Where the heart is: in the ROI (LPS mm), or by coarse passes over the whole scan. NoHeartFound.
+def localise(scan: NetworkInput, runner: Runner, rest: float = 0.0) -> Steps[Localisation]:
+    """Where the heart is: in the region of interest, or by coarse passes over the whole scan. NoHeartFound.
 
     rest: the work that follows, for the progress.
     """
     geometry = scan.volume.geometry
     whole, thick = slices.whole_box(geometry), shows_whole_heart(scan)
-    if roi is not None:
-        return Localisation(slices.box_of_roi(geometry, roi), geometry)
+    if scan.options.roi is not None:
+        return Localisation(slices.box_of_roi(geometry, scan.options.roi), geometry)
     reach = SMALL * scan.pre.crop * scan.pre.spacing_mm
     small = all(geometry.extent_mm[axis] <= reach for axis in plane_of(scan, geometry).axes[:2])
     if small and not thick:
         return Localisation(whole, geometry)
-    best = yield from _coarse_pass(scan, runner, clock, HEADER, len(TURNS) if thick else 1, rest)
+    best = yield from _coarse_pass(scan, runner, HEADER, len(TURNS) if thick else 1, rest)
     if best.likeness < SURE and thick:
         others, turned = [turn for turn in TURNS if turn != HEADER], []
         for n, turn in enumerate(others):
-            turned.append((yield from _coarse_pass(scan, runner, clock, turn, len(others) - n, rest)))
+            turned.append((yield from _coarse_pass(scan, runner, turn, len(others) - n, rest)))
         other = max(turned, key=lambda candidate: candidate.likeness)
         if other.likeness >= max(SURE, TURN_GAIN * best.likeness):
             best = other
@@ -128,9 +126,7 @@ def _times(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.prod((one[1] - one[0] + 1) / (other[1] - other[0] + 1)))
 
 
-def _coarse_pass(
-    scan: NetworkInput, runner: Runner, clock: Clock, turn: Turn, passes: int, rest: float
-) -> Steps[_Candidate]:
+def _coarse_pass(scan: NetworkInput, runner: Runner, turn: Turn, passes: int, rest: float) -> Steps[_Candidate]:
     """A pass over the whole scan with the patient lying so; `passes`: how many may have to be made, this one counted."""
     geometry = scan.volume.geometry
     plane = plane_of(scan, lying(geometry, turn))
@@ -138,8 +134,8 @@ def _coarse_pass(
     grid = slices.slice_grid(geometry, plane, slices.whole_box(geometry), spacing, across, slices.LOCATE_SIZE)
     fusion = Fusion(scan.card.architecture.classes, grid)
     images = scan.images(grid)
-    clock.plan(passes * images.size + rest)
-    yield from run_pass(runner, clock, "Finding the heart", fusion, grid, images)
+    runner.clock.plan(passes * images.size + rest)
+    yield from runner.run("Finding the heart", fusion, grid, images)
     probabilities = fusion.mean()
     # The structures together against the background: where they share a voxel, none of them may win it.
     heart = components.largest_component(probabilities[0] < 0.5)

@@ -1,4 +1,4 @@
-"""The network's passes over a scan: each in one plane, with one pixel size and brightness, slice after slice."""
+"""A scan as the network is shown it, and the passes that it makes: in one plane, with one pixel size and brightness."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from ..imaging.geometry import Volume
 from ..imaging.intensity import Intensity, intensity_rule
 from ..imaging.slices import Plane, SliceGrid
 from ..support.errors import VolumeError
-from ..support.progress import Steps
-from .fusion import Fusion
-from .runner import Clock, Runner
+from .options import Options
 
 if TYPE_CHECKING:
     from ..models.card import ModelCard, Preprocessing
@@ -22,15 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """A scan as a model is shown it: what its card says, and the rule by which grey values become -1..1."""
+    """A scan as the model of that card is shown it. intensity: the rule by which grey values become -1..1."""
 
     volume: Volume
     card: ModelCard
+    options: Options
     intensity: Intensity
 
     @staticmethod
-    def of(volume: Volume, card: ModelCard, modality: str = "auto") -> NetworkInput:
-        return NetworkInput(volume, card, intensity_rule(volume, card.preprocessing, modality))
+    def of(volume: Volume, card: ModelCard, options: Options = Options()) -> NetworkInput:
+        return NetworkInput(volume, card, options, intensity_rule(volume, card.preprocessing, options.modality))
 
     @property
     def pre(self) -> Preprocessing:
@@ -72,14 +71,3 @@ class Pass:
         """Normalised slices float32 [slices, rows, columns]."""
         images = scan.images(grid)
         return images if self.gain == 1 else (images + 1) * np.float32(self.gain) - 1
-
-
-def run_pass(
-    runner: Runner, clock: Clock, stage: str, fusion: Fusion, grid: SliceGrid, images: np.ndarray
-) -> Steps[None]:
-    """Add what the network says of normalised slices [slices, rows, columns] on `grid` to the fusion."""
-    for first, probabilities in runner.probabilities(images):
-        fusion.add(probabilities, first, grid)
-        clock.advance(probabilities[:, 0].size)
-        yield clock.progress(stage)
-    fusion.close(grid)

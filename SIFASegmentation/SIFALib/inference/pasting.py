@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 
@@ -15,25 +14,18 @@ from ..support.progress import Steps
 from .passes import NetworkInput
 from .runner import Clock
 
-if TYPE_CHECKING:
-    from ..models.structures import Structure
-
 PASTE_COST = 0.02  # one native plane pasted back, in units of one slice through the network
+Put = Callable[[int, tuple[slice, ...], np.ndarray], None]
 
 
 def paste(
-    scan: NetworkInput,
-    clock: Clock,
-    probabilities: np.ndarray,
-    grid: SliceGrid,
-    wanted: Sequence[Structure],
-    keep: bool,
-) -> Steps[tuple[Volume, dict[str, Volume]]]:
-    """Labels uint8 on the volume's grid and, if they are to be kept, the probabilities of the wanted structures, float16.
+    scan: NetworkInput, clock: Clock, probabilities: np.ndarray, grid: SliceGrid
+) -> Steps[tuple[Volume, dict[str, Volume] | None]]:
+    """Labels uint8 of the wanted structures on the volume's grid and, if they are to be kept, their probabilities, float16.
 
     probabilities: float32 [classes, slices, rows, columns].
     """
-    volume = scan.volume
+    volume, wanted, keep = scan.volume, scan.options.wanted(scan.card.labels), scan.options.keep_probabilities
     labels = np.zeros(volume.geometry.shape, np.uint8)
     kept = {s: np.zeros(volume.geometry.shape, np.float16) for s in wanted} if keep else {}
     chosen = np.zeros(256, np.uint8)
@@ -47,7 +39,7 @@ def paste(
     values, part = (probabilities, grid) if keep else _cropped(probabilities, grid)
     yield from _planes(scan, clock, values, part, put)
     maps = {s.id: Volume(array, volume.geometry, f"{volume.name} {s.id}") for s, array in kept.items()}
-    return Volume(labels, volume.geometry, volume.name), maps
+    return Volume(labels, volume.geometry, volume.name), maps if keep else None
 
 
 def paste_map(scan: NetworkInput, clock: Clock, values: np.ndarray, grid: SliceGrid, what: str) -> Steps[Volume]:
@@ -68,13 +60,7 @@ def _cropped(probabilities: np.ndarray, grid: SliceGrid) -> tuple[np.ndarray, Sl
     return probabilities[:, a, b, c], grid.part((a, b, c))
 
 
-def _planes(
-    scan: NetworkInput,
-    clock: Clock,
-    values: np.ndarray,
-    grid: SliceGrid,
-    put: Callable[[int, tuple[slice, ...], np.ndarray], None],
-) -> Steps[None]:
+def _planes(scan: NetworkInput, clock: Clock, values: np.ndarray, grid: SliceGrid, put: Put) -> Steps[None]:
     """Hand values [channels, slices, rows, columns] to `put` as `slices.paste` gives them, native plane after plane."""
     told = time.monotonic()
     for k, where, plane in slices.paste(values, grid, scan.volume.geometry):

@@ -12,25 +12,58 @@ import numpy as np
 
 from ..networks import devices, engine
 from ..support.errors import OutOfMemory
-from ..support.progress import Progress
+from ..support.progress import Progress, Steps
 from .options import Options
 
 if TYPE_CHECKING:
     import torch
 
+    from ..imaging.slices import SliceGrid
     from ..networks.segmenter import Segmenter
+    from .fusion import Fusion
 
 log = logging.getLogger(__name__)
+
+
+class Clock:
+    """How long each stage takes, and how far the work is; that in pixels through the network, or what costs as much."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._started = time.monotonic()
+        self._done, self._total = 0.0, 1.0
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the seconds of the block to that stage."""
+        start = time.monotonic()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - start
+
+    def plan(self, left: float) -> None:
+        """Say how much work is left."""
+        self._total = self._done + left
+
+    def advance(self, done: float) -> None:
+        """So much more is done."""
+        self._done += done
+
+    def progress(self, stage: str) -> Progress:
+        """How far the work is now, short of its end, and the seconds that are left at the pace so far."""
+        share = min(0.99, self._done / self._total)
+        elapsed = time.monotonic() - self._started
+        return Progress(stage, share, elapsed * (1 - share) / share if share > 0.02 else None)
 
 
 class Runner:
     """The engine of a segmenter: where memory runs out, with half as many slices at once, then on the CPU.
 
-    precision: of now. notes: a sentence for each retreat.
+    precision: of now. notes: a sentence for each retreat. clock: told of what is done.
     """
 
-    def __init__(self, segmenter: Segmenter, options: Options) -> None:
+    def __init__(self, segmenter: Segmenter, options: Options, clock: Clock) -> None:
         """ValueError for a device or a precision that cannot be had."""
+        self.clock = clock
         self.notes: list[str] = []
         self._segmenter, self._asked = segmenter, options.batch_size
         self._most = options.batch_size  # slices at once; None: as the engine thinks best
@@ -66,6 +99,14 @@ class Runner:
             yield done, probabilities
             done += len(batch)
 
+    def run(self, stage: str, fusion: Fusion, grid: SliceGrid, images: np.ndarray) -> Steps[None]:
+        """A pass: add what the network says of normalised slices [slices, rows, columns] on `grid` to the fusion."""
+        for first, probabilities in self.probabilities(images):
+            fusion.add(probabilities, first, grid)
+            self.clock.advance(probabilities[:, 0].size)
+            yield self.clock.progress(stage)
+        fusion.close(grid)
+
     def _retreat(self, tried: int) -> None:
         """After running out of memory with `tried` slices: half of them, then the CPU, then give up with a sentence."""
         if tried > 1:
@@ -86,33 +127,3 @@ class Runner:
     def _note(self, sentence: str) -> None:
         self.notes.append(sentence)
         log.warning(sentence)
-
-
-class Clock:
-    """How long each stage takes, and how far the work is; that in pixels through the network, or what costs as much."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._started = time.monotonic()
-        self._done, self._total = 0.0, 1.0
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Count the seconds of the block to that stage."""
-        start = time.monotonic()
-        yield
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.monotonic() - start
-
-    def plan(self, left: float) -> None:
-        """Say how much work is left."""
-        self._total = self._done + left
-
-    def advance(self, done: float) -> None:
-        """So much more is done."""
-        self._done += done
-
-    def progress(self, stage: str) -> Progress:
-        """How far the work is now, short of its end, and the seconds that are left at the pace so far."""
-        share = min(0.99, self._done / self._total)
-        elapsed = time.monotonic() - self._started
-        return Progress(stage, share, elapsed * (1 - share) / share if share > 0.02 else None)

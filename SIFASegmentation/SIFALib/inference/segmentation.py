@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..imaging import slices
 from ..imaging.checks import check
 from ..imaging.geometry import Volume
 from ..imaging.slices import SliceGrid
@@ -28,7 +27,7 @@ from .flags import volumes_ml
 from .fusion import Fusion, planes
 from .localisation import Localisation, insist_on_likeness, insist_on_volume, localise, plane_of
 from .options import Options
-from .passes import NetworkInput, Pass, run_pass
+from .passes import NetworkInput, Pass
 from .pasting import PASTE_COST, paste, paste_map
 from .report import MadeBy, MadeOf, Report
 from .runner import Clock, Runner
@@ -78,33 +77,31 @@ def segment_steps(volume: Volume, segmenter: Segmenter, card: ModelCard, options
     check(volume)
     wanted, clock = options.wanted(card.labels), Clock()
     with clock.timed("prepare"):
-        scan = NetworkInput.of(volume, card, options.modality)
-        runner = Runner(segmenter, options)
+        scan = NetworkInput.of(volume, card, options)
+        runner = Runner(segmenter, options, clock)
     yield clock.progress("Preparing")
     with clock.timed("locate"):
-        heart = yield from localise(scan, runner, clock, options.roi, _work_after_localisation(scan, options))
+        heart = yield from localise(scan, runner, _work_after_localisation(scan))
     with clock.timed("network"):
-        found = yield from _fused_passes(scan, runner, clock, options, heart)
+        found = yield from _fused_passes(scan, runner, heart)
     with clock.timed("paste"):
         yield clock.progress("Cleaning up")
-        shown = _shown(volume, found.grid, options)
-        trust = without_stray_components(scan, segmenter, found.probabilities, found.grid, shown, len(found.views))
+        trust = without_stray_components(scan, segmenter, found.probabilities, found.grid, len(found.views))
         yield clock.progress("Cleaning up")
         unsure = None
         if found.doubt is not None:
             unsure = yield from paste_map(scan, clock, found.doubt, found.grid, "uncertainty")
-        keep = options.keep_probabilities
-        labels, maps = yield from paste(scan, clock, found.probabilities, found.grid, wanted, keep)
-    report = _report(scan, runner, clock, heart, found, trust, volumes_ml(labels, wanted))
+        labels, maps = yield from paste(scan, clock, found.probabilities, found.grid)
+    report = _report(scan, runner, heart, found, trust, volumes_ml(labels, wanted))
     yield Progress("Done", 1.0, 0.0)
-    return Result(labels, maps if keep else None, report, unsure)
+    return Result(labels, maps, report, unsure)
 
 
 def locate(volume: Volume, segmenter: Segmenter, card: ModelCard, options: Options = Options()) -> np.ndarray | None:
     """[2, 3] volume indices of the box around the heart, as `segment` would find it; None if there is no heart."""
-    scan = NetworkInput.of(volume, card, options.modality)
+    scan = NetworkInput.of(volume, card, options)
     try:
-        return drain(localise(scan, Runner(segmenter, options), Clock(), options.roi)).box
+        return drain(localise(scan, Runner(segmenter, options, Clock()))).box
     except NoHeartFound:
         return None
 
@@ -122,24 +119,16 @@ class _Found:
     views: tuple[str, ...]
 
 
-def _work_after_localisation(scan: NetworkInput, options: Options) -> float:
+def _work_after_localisation(scan: NetworkInput) -> float:
     """A guess, in pixels."""
-    passes = 1 if options.views == "one" else 3
+    passes = 1 if scan.options.views == "one" else 3
     return scan.unit * (GUESSED_SLICES * (1 + passes) + PASTE_COST * scan.volume.geometry.size[2])
 
 
-def _shown(volume: Volume, grid: SliceGrid, options: Options) -> np.ndarray:
-    """Bool [slices, rows, columns]: which elements of the grid the scan, or the region of interest, shows."""
-    roi, geometry = options.roi, volume.geometry
-    return grid.inside(slices.whole_box(geometry) if roi is None else slices.box_of_roi(geometry, roi))
-
-
-def _fused_passes(
-    scan: NetworkInput, runner: Runner, clock: Clock, options: Options, heart: Localisation
-) -> Steps[_Found]:
+def _fused_passes(scan: NetworkInput, runner: Runner, heart: Localisation) -> Steps[_Found]:
     """Passes over the heart, on the grid of the scan's own plane: in every plane that serves, or with other pixel sizes
     where only one does. NoHeartFound."""
-    own = plane_of(scan, heart.patient)
+    options, own = scan.options, plane_of(scan, heart.patient)
     views = planes(heart.patient, own, scan.pre.spacing_mm, options.views)
     passes = [Pass(plane, stride=CROSSING_STRIDE if n else 1.0) for n, plane in enumerate(views)]
     if len(views) == 1 and options.views != "one":
@@ -147,15 +136,15 @@ def _fused_passes(
     grids = [each.grid(scan, heart.box) for each in passes]
     again = grids[0].count[2] if options.uncertainty and len(passes) == 1 else 0
     pasting = PASTE_COST * scan.volume.geometry.size[2] * (2 if options.uncertainty else 1)
-    clock.plan(sum(math.prod(grid.count) for grid in grids) + scan.unit * (again + pasting))
+    runner.clock.plan(sum(math.prod(grid.count) for grid in grids) + scan.unit * (again + pasting))
     outside = None if options.roi is None else ~grids[0].inside(heart.box)
     fusion = Fusion(scan.card.architecture.classes, grids[0])
     for n, (each, grid) in enumerate(zip(passes, grids, strict=True)):
-        yield from run_pass(runner, clock, "Segmenting", fusion, grid, each.images(scan, grid))
+        yield from runner.run("Segmenting", fusion, grid, each.images(scan, grid))
         if n == 0:  # later passes, averaged with it, would blur the answer
             insist_on_likeness(scan, _within(fusion.sum, outside))
     probabilities = fusion.mean()
-    doubt = (yield from _doubt(scan, runner, clock, options, heart, fusion)) if options.uncertainty else None
+    doubt = (yield from _doubt(scan, runner, heart, fusion)) if options.uncertainty else None
     if outside is not None:
         to_background(probabilities, outside)
         if doubt is not None:
@@ -173,33 +162,25 @@ def _within(probabilities: np.ndarray, outside: np.ndarray | None) -> np.ndarray
     return copy
 
 
-def _doubt(
-    scan: NetworkInput, runner: Runner, clock: Clock, options: Options, heart: Localisation, fusion: Fusion
-) -> Steps[np.ndarray]:
+def _doubt(scan: NetworkInput, runner: Runner, heart: Localisation, fusion: Fusion) -> Steps[np.ndarray]:
     """Uncertainty float32 [slices, rows, columns], 0..1, of the mean of all passes.
 
     After a single pass follows another with other pixels: the labels stay what they are without that.
     """
     probabilities = fusion.mean()
-    if options.views == "one":
+    if scan.options.views == "one":
         both = Fusion(len(probabilities), fusion.grid)
         both.add(probabilities.swapaxes(0, 1), 0, fusion.grid)
         both.close(fusion.grid)
         second = Pass(fusion.grid.plane, SECOND_ZOOM, SECOND_SHIFT, SECOND_GAIN)
         grid = second.grid(scan, heart.box)
-        yield from run_pass(runner, clock, "Judging the result", both, grid, second.images(scan, grid))
+        yield from runner.run("Judging the result", both, grid, second.images(scan, grid))
         probabilities = both.mean()
     return uncertainty.entropy(probabilities)
 
 
 def _report(
-    scan: NetworkInput,
-    runner: Runner,
-    clock: Clock,
-    heart: Localisation,
-    found: _Found,
-    trust: Trust,
-    volumes: dict[str, float],
+    scan: NetworkInput, runner: Runner, heart: Localisation, found: _Found, trust: Trust, volumes: dict[str, float]
 ) -> Report:
     """volumes: ml of the wanted structures, by id."""
     card, volume, grid = scan.card, scan.volume, found.grid
@@ -213,7 +194,7 @@ def _report(
         views=found.views,
         slices=grid.count[2],
         batch_size=runner.batch_size(grid.count[1], grid.count[0]),
-        seconds={stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
+        seconds={stage: round(seconds, 3) for stage, seconds in runner.clock.seconds.items()},
         notes=(*runner.notes, *filter(None, [heart.note]), *trust.notes),
         out_of_distribution=trust.unlike,
         volumes_ml=volumes,

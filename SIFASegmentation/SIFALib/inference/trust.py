@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..imaging import slices
 from ..imaging.geometry import Geometry, Volume
 from ..imaging.slices import SliceGrid
 from . import out_of_distribution, uncertainty
@@ -33,28 +34,28 @@ class Trust:
 
 
 def without_stray_components(
-    scan: NetworkInput, segmenter: Segmenter, probabilities: np.ndarray, grid: SliceGrid, shown: np.ndarray, passes: int
+    scan: NetworkInput, segmenter: Segmenter, probabilities: np.ndarray, grid: SliceGrid, planes: int
 ) -> Trust:
     """Make stray components background, in place, and judge what is left, and what was drawn before.
 
-    probabilities: float32 [classes, slices, rows, columns], the mean of passes in so many planes; shown: bool [slices,
-    rows, columns], which elements the scan (or the region of interest) shows.
+    probabilities: float32 [classes, slices, rows, columns], the mean of passes in so many planes.
     """
-    structures, card = scan.card.labels, scan.card
+    card, geometry, roi = scan.card, scan.volume.geometry, scan.options.roi
     volumes = uncertainty.expected_volumes(probabilities)
     labels = probabilities.argmax(axis=0).astype(np.uint8)
-    geometry = Geometry(grid.count, (0.0, 0.0, 0.0), grid.spacing_mm(scan.volume.geometry))
-    kept, flags = without_strays(Volume(labels, geometry, scan.volume.name), structures, shown)
+    on_grid = Volume(labels, Geometry(grid.count, (0.0, 0.0, 0.0), grid.spacing_mm(geometry)), scan.volume.name)
+    shown = grid.inside(slices.whole_box(geometry) if roi is None else slices.box_of_roi(geometry, roi))
+    kept, flags = without_strays(on_grid, card.labels, shown)
     to_background(probabilities, kept.array != labels)
     found = probabilities.argmax(axis=0)
     unlike = out_of_distribution.check(segmenter, card, scan.volume, grid, scan.images(grid), found, flags)
     dice = uncertainty.expected_dice(probabilities, volumes)
     # The mean of three planes is less sure than it is right; a single plane's is not, and of a scan unlike those of
     # the curve nobody knows.
-    curve = card.dice_curve if passes > 1 and not unlike.flags else None
+    curve = card.dice_curve if planes > 1 and not unlike.flags else None
     if curve is not None:
         dice = {value: uncertainty.calibrated(share, curve) for value, share in dice.items()}
-    rounded = {s.id: None if math.isnan(dice[s.value]) else round(dice[s.value], 3) for s in structures}
+    rounded = {s.id: None if math.isnan(dice[s.value]) else round(dice[s.value], 3) for s in card.labels}
     return Trust((*unlike.flags, *flags), unlike.notes, rounded, curve is not None, unlike.measured)
 
 

@@ -104,8 +104,7 @@ def test_a_header_that_is_right_is_believed_however_the_voxels_are_stored(anatom
 
 
 def localised(scan: Volume) -> Localisation:
-    runner = Runner(None, Options())
-    return drain(localisation.localise(NetworkInput.of(scan, COARSE), runner, Clock()))
+    return drain(localisation.localise(NetworkInput.of(scan, COARSE), Runner(None, Options(), Clock())))
 
 
 def test_the_box_holds_the_heart_with_a_margin_and_little_else(anatomist):

@@ -150,7 +150,7 @@ def results_of(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def save(
-    labels: Volume, structures: Sequence[Structure], report: dict[str, Any], before: Before, staged: Path, model: str
+    labels: Volume, structures: Sequence[Structure], report: Mapping[str, Any], before: Before, staged: Path, model: str
 ) -> None:
     """Put a segmentation and its report in place of those of before, by way of the folder `staged`. OSError.
 
@@ -158,8 +158,8 @@ def save(
     """
     complete = staged / before.output.name
     write_seg_nrrd(labels, complete, structures, model)
-    report |= {REPLACED: before.there, WRITTEN: _hash(complete)}
-    _write(before.report_file, json.dumps(report, indent=2) + "\n", staged)
+    told = {**report, REPLACED: before.there, WRITTEN: _hash(complete)}
+    _write(before.report_file, json.dumps(told, indent=2) + "\n", staged)
     files.replace(complete, before.output)
 
 

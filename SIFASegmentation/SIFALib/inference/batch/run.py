@@ -27,24 +27,9 @@ from ...support.errors import BatchError, SifaError
 from ...support.messages import reason, sentence
 from ...support.progress import Progress, Steps, mapped
 from ..options import Options
+from . import results
 from .cases import REPORT, TABLE, Case, file_names, find_cases
-from .results import (
-    DONE,
-    FAILED,
-    KEPT,
-    KEY,
-    NOT_WRITABLE,
-    SOURCE,
-    WAITING,
-    WORKING,
-    Before,
-    Row,
-    Table,
-    results_of,
-    save,
-    settings_of,
-    staging,
-)
+from .results import DONE, FAILED, KEPT, NOT_WRITABLE, WAITING, WORKING, Before, Row, Table, staging
 
 if TYPE_CHECKING:
     from ...models.card import ModelCard
@@ -122,7 +107,7 @@ def _work(case: Case, folder: Path, staged: Path, segment: Segment, card: ModelC
     row, structures = Row(case.name, case.source), options.wanted(card.labels)
     try:
         yield Progress("Reading", 0.0)
-        settings = {"scan": case.fingerprint()} | settings_of(card, options)
+        settings = {"scan": case.fingerprint()} | results.settings_of(card, options)
         before = Before.of(folder, case.name)
         if before.is_done(settings):
             return replace(row, state=KEPT, **before.results(structures))
@@ -137,13 +122,13 @@ def _work(case: Case, folder: Path, staged: Path, segment: Segment, card: ModelC
         what = f"Something went wrong with {case.source}: {sentence(error)}"
         return replace(row, state=FAILED, message=what)
     yield Progress("Writing", 1.0)
-    report = {**result.report.to_json(), KEY: settings, SOURCE: case.source}
+    report = {**result.report.to_json(), results.KEY: settings, results.SOURCE: case.source}
     with _writing(folder, before.output.name):
         try:
-            save(result.labels, structures, report, before, staged, card.key)
+            results.save(result.labels, structures, report, before, staged, card.key)
         except PermissionError as error:  # another program has the former one open
             return replace(row, state=FAILED, message=sentence(error))
-    return replace(row, state=DONE, **results_of(report))
+    return replace(row, state=DONE, **results.results_of(report))
 
 
 @contextmanager
