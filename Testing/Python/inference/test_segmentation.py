@@ -216,11 +216,13 @@ def test_batch_size_and_threads_change_no_label():
     assert all(np.array_equal(results[0], r) for r in results[1:])
 
 
-def test_the_report_says_what_was_done_and_is_data(reader):
+@pytest.mark.parametrize(("fast", "precision"), [(False, "float32"), (True, "bfloat16")])
+def test_the_report_says_what_was_done_and_is_data(reader, monkeypatch, fast, precision):
+    monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: fast)
     report = segment(drawing(GRID)[0], None, CARD).report
     said = report.to_json()
     assert said["model"] == {"id": "tiny", "version": "1.0.0", "sha256": "0" * 64} and report.model.key == "tiny@1.0.0"
-    assert said["device"] == "cpu" and said["precision"] == "float32" and said["plane"] == "axial"
+    assert said["device"] == "cpu" and said["precision"] == precision and said["plane"] == "axial"
     assert said["intensity"] == "CT window -200 to 600 HU"
     assert said["input"] == {"name": "drawing", "size": GRID.size, "spacing_mm": GRID.spacing}
     assert set(said["seconds"]) == {"prepare", "locate", "network", "paste"}
