@@ -13,7 +13,7 @@ import qt
 from .Child import Child, lastWords, read
 
 if TYPE_CHECKING:
-    from SIFALib.datasets.scans import Finding
+    from SIFALib.datasets.scans import Scan
 
 REPORT, PICTURES = "report.json", "pictures"
 THUMBNAIL = 36  # pixels
@@ -23,19 +23,19 @@ THUMBNAIL = 36  # pixels
 class Checked:
     """findings: one for each scan. problems: of all together, or why nothing could be looked at. warnings: to be said."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[Scan, ...]
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     pictures: Path | None = None
     _icons: dict[str, qt.QIcon | None] = field(default_factory=dict)
 
-    def picture(self, finding: Finding) -> qt.QIcon | None:
+    def picture(self, finding: Scan) -> qt.QIcon | None:
         """The scan's middle slice, small."""
         if finding.key not in self._icons:
             self._icons[finding.key] = self._icon(finding)
         return self._icons[finding.key]
 
-    def _icon(self, finding: Finding) -> qt.QIcon | None:
+    def _icon(self, finding: Scan) -> qt.QIcon | None:
         if self.pictures is None:
             return None
         path = self.pictures / f"{finding.domain}-{finding.name.replace('/', '-')}.png"
@@ -69,15 +69,13 @@ class Check(Child):
         self.start(python, "SIFALib", arguments)
 
     def _end(self, folder: Path, code: int) -> None:
-        from SIFALib.datasets.scans import Finding
+        from SIFALib.datasets.scans import Scan
 
         report = read(folder / REPORT)
         if not report:
             self._onChecked(Checked((), (lastWords(folder, code),)))
             return
-        findings = tuple(
-            Finding(**{k: tuple(v) if isinstance(v, list) else v for k, v in f.items()}) for f in report["scans"]
-        )
+        findings = tuple(Scan.of_record(f) for f in report["scans"])
         kept = self.keep()
         self._onChecked(Checked(findings, tuple(report["problems"]), tuple(report["warnings"]), kept / PICTURES))
 

@@ -20,7 +20,7 @@ from .ScansTable import Row, ScansTable
 from .Words import State
 
 if TYPE_CHECKING:
-    from SIFALib.datasets.scans import Finding
+    from SIFALib.datasets.scans import Scan
 
 LEAST_MANY = 5  # fewer scans are named as few
 
@@ -163,7 +163,7 @@ class ScansStep:
         findings = [row.finding for row in used if row.finding is not None]
         return checks.of_domains(findings, DataSettings("phantom", self.place or "?"))[0]
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Scan]:
         """Of the scans that are used."""
         return [row.finding for row in self.rows if row.ticked and row.finding is not None]
 

@@ -15,7 +15,7 @@ from .Checking import THUMBNAIL, Checked
 from .Words import State
 
 if TYPE_CHECKING:
-    from SIFALib.datasets.scans import Finding
+    from SIFALib.datasets.scans import Scan
 
 ROWS = 6  # before it scrolls
 ROW = THUMBNAIL + 6  # pixels
@@ -28,7 +28,7 @@ class Row:
 
     key: str
     name: str
-    finding: Finding | None = None
+    finding: Scan | None = None
     ticked: bool = True
 
 
@@ -100,4 +100,4 @@ def _toolTip(row: Row) -> str:
     if row.finding is None:
         return _("Press Check to look at this volume.")
     said = [*row.finding.problems, *(f"{w}." for w in row.finding.warnings)]
-    return "\n".join([row.finding.path, *said])
+    return "\n".join([str(row.finding.image), *said])

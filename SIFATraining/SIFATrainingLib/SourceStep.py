@@ -19,7 +19,7 @@ from .Parameters import SIFATrainingParameterNode, Source
 from .Words import State
 
 if TYPE_CHECKING:
-    from SIFALib.datasets.scans import Finding
+    from SIFALib.datasets.scans import Scan
     from SIFALib.models.structures import Structure
 
 ROWS = 6  # of the table of label values, before it scrolls
@@ -167,7 +167,7 @@ class SourceStep:
             return f"{bad[0].problems[0]}{more}"
         return self.checked.problems[0] if self.checked.problems else ""
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[Scan]:
         if self.parameters is None or self.parameters.source is not Source.FOLDER or self.checked is None:
             return []
         return list(self.checked.findings)

@@ -20,7 +20,7 @@ from .Logic import SIFATrainingLogic
 from .Words import State
 
 if TYPE_CHECKING:
-    from SIFALib.datasets.scans import Finding
+    from SIFALib.datasets.scans import Scan
     from SIFALib.runs import Configuration
 
 
@@ -52,7 +52,7 @@ class StartStep:
         self.errand.cancel()
 
     def show(
-        self, reason: str, configuration: Configuration | None, findings: list[Finding], timed: dict | None, beside: str
+        self, reason: str, configuration: Configuration | None, findings: list[Scan], timed: dict | None, beside: str
     ) -> None:
         """reason: what keeps the choices from being trained with, "" if nothing does; beside: a run that is going on."""
         self.configuration = configuration
@@ -71,7 +71,7 @@ class StartStep:
             "Write a folder with the scans, the configuration and one command line, to train on a computer with GPUs."
         )
 
-    def _lacks(self, configuration: Configuration, findings: list[Finding], timed: dict | None) -> tuple[str, str]:
+    def _lacks(self, configuration: Configuration, findings: list[Scan], timed: dict | None) -> tuple[str, str]:
         """What this computer lacks for the run, "" if nothing; and what the run needs."""
         from SIFALib.runs import resources
 

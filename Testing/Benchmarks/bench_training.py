@@ -139,7 +139,7 @@ def measure(
     state = adaptation.start(method, seed=0, iterations=1000, device=where)
     seconds, busy, waited, matrix = [], [], [], []
     begin, begin_busy = time.perf_counter(), time.process_time()
-    for batch, seconds_waited in datasets.batches(domains, settings, 0, 0, iterations + 1, size):
+    for batch, seconds_waited in datasets.batches(domains, settings, datasets.Order(0, 0, iterations + 1, size)):
         on_device = datasets.Batch(batch.source.to(where), batch.source_labels.to(where), batch.target.to(where), None)
         adaptation.step(state, on_device, dtype)  # returns numbers: the device has finished
         seconds.append(time.perf_counter() - begin)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 from pathlib import Path
 
 from ..datasets import PHANTOMS, DataSettings, checks, label_values, released, scans, sources
-from ..datasets.scans import Finding
+from ..datasets.scans import Scan
 from ..support.errors import DataError
 from .console import (
     BAD_INPUT,
@@ -34,7 +33,7 @@ def check_data(options: argparse.Namespace) -> int:
     found = _found(options, settings)
     _check_places(options, found)
     quiet_itk(options.debug)
-    findings: list[Finding] = []
+    findings: list[Scan] = []
     problems: list[str] = []
     notes: list[str] = []
     line = ProgressLine(quiet=False)
@@ -67,7 +66,7 @@ def check_data(options: argparse.Namespace) -> int:
             "usable": not refused,
             "problems": problems,
             "warnings": [*notes, *warnings],
-            "scans": [dataclasses.asdict(f) for f in findings],
+            "scans": [f.record() for f in findings],
         }
         with fails_as(OUTPUT, OSError):
             write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", options.json)
@@ -117,27 +116,26 @@ def _check_places(options: argparse.Namespace, found: dict[str, sources.Found | 
             raise Failure(OUTPUT, f"The folder {options.thumbnails} cannot be made ({error.strerror}).") from error
 
 
-def _examined(scan: sources.Scan, domain: str, settings: DataSettings, thumbnails: Path | None) -> Finding:
+def _examined(scan: Scan, domain: str, settings: DataSettings, thumbnails: Path | None) -> Scan:
     """What is found about one scan; its thumbnail is written on the way, while the scan is in memory."""
     if scan.kind in released.KINDS:
         return released.examine_all([scan], domain, settings)[0][0]
-    finding, loaded = scans.examine(scan, domain, settings)
-    if loaded is not None and thumbnails is not None:
+    finding, image, labels = scans.examine(scan, domain, settings)
+    if image is not None and thumbnails is not None:
         import numpy as np
 
         from ..imaging.geometry import Volume
         from ..imaging.pictures import overlay
 
-        labels = loaded.labels
         if labels is None:
-            labels = Volume(np.zeros(loaded.image.geometry.shape, np.uint8), loaded.image.geometry)
+            labels = Volume(np.zeros(image.geometry.shape, np.uint8), image.geometry)
         name = f"{domain}-{scan.name.replace('/', '-')}.png"
         with fails_as(OUTPUT, OSError):
-            overlay(loaded.image, labels, thumbnails / name, size=240)
+            overlay(image, labels, thumbnails / name, size=240)
     return finding
 
 
-def _row(finding: Finding) -> tuple[str, ...]:
+def _row(finding: Scan) -> tuple[str, ...]:
     f = finding
     grey = " / ".join(f"{v:.4g}" for v in f.intensity)
     values = ", ".join(map(str, f.label_values[:9])) + (" ..." if len(f.label_values) > 9 else "")
@@ -155,7 +153,7 @@ def _row(finding: Finding) -> tuple[str, ...]:
     )
 
 
-def _say_what_is_wrong(findings: list[Finding], problems: list[str], notes: list[str], refused: bool) -> None:
+def _say_what_is_wrong(findings: list[Scan], problems: list[str], notes: list[str], refused: bool) -> None:
     for text in (*notes, *checks.warnings_of(findings)):
         say(f"note: {text}")
     for text in (*problems, *(p for f in findings for p in f.problems)):

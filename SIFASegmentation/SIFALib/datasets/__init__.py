@@ -2,7 +2,7 @@
 
     settings = DataSettings(source="mr/", target="ct/")
     for progress in (steps := prepare(settings, "cache")): ...     # its return value is Domains
-    for images, seconds_waited in batches(domains, settings, seed=0, first=0, last=1000, size=8): ...
+    for images, seconds_waited in batches(domains, settings, Order(seed=0, first=0, last=1000, size=8)): ...
 
 Only the settings are imported with the package; the rest, and torch with it, when it is asked for.
 """
@@ -13,25 +13,27 @@ from typing import TYPE_CHECKING
 
 from ..support.errors import DataError
 from ..support.lazy import face
-from .batching import Batch, batch, view
-from .prefetch import batches
 from .settings import MMWHS, NO_AUGMENTATION, PHANTOMS, Augmentation, DataSettings
 
 if TYPE_CHECKING:
+    from .batching import Batch, batch, view
     from .cutting import Locator, border_size
     from .domains import Domains, Slices, differences
+    from .prefetch import Order, batches
     from .preparation import prepare, prepared
 
 __all__ = [
     "MMWHS", "NO_AUGMENTATION", "PHANTOMS", "Augmentation", "Batch", "DataError", "DataSettings", "Domains",
-    "Locator", "Slices", "batch", "batches", "border_size", "differences", "prepare", "prepared", "view",
+    "Locator", "Order", "Slices", "batch", "batches", "border_size", "differences", "prepare", "prepared", "view",
 ]  # fmt: skip
 
 __getattr__ = face(
     __name__,
     {
+        "batching": ("Batch", "batch", "view"),
         "cutting": ("Locator", "border_size"),
         "domains": ("Domains", "Slices", "differences"),
+        "prefetch": ("Order", "batches"),
         "preparation": ("prepare", "prepared"),
     },
 )

@@ -10,10 +10,7 @@ import contextlib
 import hashlib
 import json
 import logging
-import os
 import shutil
-import time
-import uuid
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,15 +20,19 @@ from typing import Any
 import numpy as np
 
 from ..support.errors import DataError
+from ..support.files import made_folder, write_text
 from .planes import OnDisk
 
 log = logging.getLogger(__name__)
 
 INFO = "info.json"
-MAKING = ".making-"
+HASHES = "hashes.json"
 STALE_SECONDS = 3600.0  # age at which the leftover of a killed process is swept away
 BLOCK = 1 << 24  # bytes hashed at once
 STAY = ("images", "labels")  # on disk; the other arrays are small
+
+Entry = tuple[dict[str, np.ndarray | OnDisk], dict[str, Any]]
+"""Arrays by name, those in STAY left on disk, and what `info` was kept with them."""
 
 
 def key_of(parts: Mapping[str, Any]) -> str:
@@ -40,40 +41,22 @@ def key_of(parts: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """Arrays of an entry by name, those in STAY left on disk, and what `info` was kept with them."""
-
-    folder: Path
-    arrays: dict[str, np.ndarray | OnDisk]
-    info: dict[str, Any]
-
-
 def write(cache: Path, key: str, arrays: Mapping[str, np.ndarray], info: Mapping[str, Any]) -> Entry:
     """Keep arrays and JSON data under a key. Raises DataError, with the reason, where the disk refuses."""
     folder = cache / key
-    temporary = cache / f"{MAKING}{uuid.uuid4().hex}"
     try:
-        temporary.mkdir(parents=True)
-        sums = {}
-        for name, array in arrays.items():
-            with open(temporary / f"{name}.npy", "wb") as file:
-                np.save(file, array, allow_pickle=False)
-                file.flush()
-                os.fsync(file.fileno())
-            sums[name] = _sum(temporary / f"{name}.npy")
-        with open(temporary / INFO, "w", encoding="utf-8") as text:
-            json.dump({"sums": sums, "info": info}, text)
-            text.flush()
-            os.fsync(text.fileno())
-        os.replace(temporary, folder)
+        cache.mkdir(parents=True, exist_ok=True)
+        with made_folder(folder) as stage:
+            sums = {}
+            for name, array in arrays.items():
+                np.save(stage / f"{name}.npy", array, allow_pickle=False)
+                sums[name] = _sum(stage / f"{name}.npy")
+            (stage / INFO).write_text(json.dumps({"sums": sums, "info": info}), encoding="utf-8")
     except OSError as error:
         if not folder.is_dir():  # else another process was faster
             raise DataError(
                 f"Slices cannot be kept in {cache} ({error.strerror or error}); make room or name another folder."
             ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     entry = read(cache, key)
     if entry is None:
         raise DataError(f"What was written to {folder} does not come back as it was; check the disk.")
@@ -94,7 +77,7 @@ def read(cache: Path, key: str) -> Entry | None:
             if _sum(path) != expected:
                 raise ValueError("damaged")
             arrays[name] = OnDisk.of(path) if name in STAY else np.load(path, allow_pickle=False)
-        return Entry(folder, arrays, kept["info"])
+        return arrays, dict(kept["info"])
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         if folder.exists():
             log.warning("The cached slices in %s are damaged; they are made anew.", folder)
@@ -113,29 +96,17 @@ def _sum(path: Path) -> list[int]:
         return [file.tell(), crc]
 
 
-def sweep(cache: Path) -> None:
-    """Remove what killed processes left half made."""
-    for leftover in cache.glob(f"{MAKING}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - leftover.stat().st_mtime <= STALE_SECONDS:
-                continue
-            if leftover.is_dir():
-                shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink()
-
-
 @dataclass
 class Hashes:
     """SHA-256 of files, remembered by path, size and time of change in `hashes.json` of the cache."""
 
     cache: Path
-    known: dict[str, list] = field(default_factory=dict)
+    known: dict[str, list[Any]] = field(default_factory=dict)
     changed: bool = False
 
     def __post_init__(self) -> None:
         with contextlib.suppress(OSError, ValueError):
-            known = json.loads((self.cache / "hashes.json").read_text(encoding="utf-8"))
+            known = json.loads((self.cache / HASHES).read_text(encoding="utf-8"))
             self.known = known if isinstance(known, dict) else {}
 
     def of(self, path: Path) -> str:
@@ -163,10 +134,7 @@ class Hashes:
 
     def save(self) -> None:
         """Keep what was found out; a shortcut only, so that nothing is lost where it cannot be written."""
-        if not self.changed:
-            return
-        temporary = self.cache / f"{MAKING}{uuid.uuid4().hex}.json"
-        with contextlib.suppress(OSError):
-            temporary.write_text(json.dumps(self.known), encoding="utf-8")
-            os.replace(temporary, self.cache / "hashes.json")
+        if self.changed:
+            with contextlib.suppress(OSError):
+                write_text(self.cache / HASHES, json.dumps(self.known))
         self.changed = False

@@ -17,6 +17,7 @@ from ..imaging import components, slices
 from ..imaging.geometry import Volume
 from ..imaging.intensity import Intensity, intensity_rule
 from ..imaging.slices import SliceGrid
+from .domains import Slices, of_one_scan
 from .settings import DataSettings
 
 BORDER = 1.25  # side of a kept slice over that of a slice that is trained on
@@ -34,27 +35,13 @@ class Locator:
         return self.find(volume)
 
 
-@dataclass(frozen=True, eq=False)
-class Cut:
-    """Slices of one scan, fine ones first. images: float32 [n, S, S], -1..1. labels: uint8 [n, S, S], or None.
-
-    position: mm along the slices, [n]. coarse: bool [n]. spacing_mm: of the fine slices (columns, rows, slices).
-    """
-
-    images: np.ndarray
-    labels: np.ndarray | None
-    position: np.ndarray
-    coarse: np.ndarray
-    spacing_mm: tuple[float, float, float]
-
-
 def border_size(size: int) -> int:
     """Side of the slices that are kept for training on `size` pixels, a multiple of 8."""
     return 8 * math.ceil(size * BORDER / 8)
 
 
-def cut(volume: Volume, labels: Volume | None, settings: DataSettings, domain: str, box: Box | None = None) -> Cut:
-    """The slices of a scan. box: around the heart; None: around the labels, or, without them, all of the scan.
+def cut(volume: Volume, labels: Volume | None, settings: DataSettings, domain: str, box: Box | None = None) -> Slices:
+    """The slices of a scan, fine ones first. box: around the heart; None: around the labels; without any, all of the scan.
 
     A scan of unknown heart that is wider than a slice is cut at another place in every slice, so that all is seen.
     """
@@ -77,11 +64,13 @@ def cut(volume: Volume, labels: Volume | None, settings: DataSettings, domain: s
         _sliced(volume, labels, fine, rule, side, scattered=unknown),
         _sliced(volume, labels, coarse, rule, side, scattered=False),
     ]
-    return Cut(
-        np.concatenate([p.images for p in parts]),
-        None if labels is None else np.concatenate([p.labels for p in parts if p.labels is not None]),
-        np.concatenate([p.position for p in parts]),
-        np.repeat([False, True], [len(p.images) for p in parts]),
+    images, classes, positions = zip(*parts, strict=True)
+    return of_one_scan(
+        volume.name,
+        np.concatenate(images),
+        None if labels is None else np.concatenate(classes),
+        np.concatenate(positions),
+        np.repeat([False, True], list(map(len, images))),
         fine.spacing_mm(volume.geometry),
     )
 
@@ -95,25 +84,23 @@ def _box_of_labels(labels: Volume, classes: int) -> Box | None:
     return slices.with_margin(labels.geometry, box)
 
 
-def _sliced(volume: Volume, labels: Volume | None, grid: SliceGrid, rule: Intensity, side: int, scattered: bool) -> Cut:
-    """The slices of a grid, each `side` pixels wide and high: about its middle, or `scattered` over it."""
+def _sliced(
+    volume: Volume, labels: Volume | None, grid: SliceGrid, rule: Intensity, side: int, scattered: bool
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Images and labels [n, side, side] of a grid, about its middle or `scattered` over it, and positions in mm [n]."""
     images = rule.normalise(*slices.sample(volume, grid))
-    classes = None if labels is None else sample_labels(labels, grid)
-    fill = min(-1.0, float(images.min()))
     rng = np.random.default_rng(len(images))  # the same places whenever this scan is cut
     corners = []
     for length in images.shape[1:]:
         middle = np.full(len(images), (length - side) // 2)
         corners.append(rng.permutation(_spread(length - side, len(images))) if scattered else middle)
-    return Cut(
-        np.stack([_window(s, r, c, side, fill) for s, r, c in zip(images, *corners, strict=True)]),
-        None
-        if classes is None
-        else np.stack([_window(s, r, c, side, 0) for s, r, c in zip(classes, *corners, strict=True)]),
-        np.abs(grid.positions(2)) * volume.geometry.spacing[grid.plane.axes[2]],
-        np.zeros(len(images), bool),
-        grid.spacing_mm(volume.geometry),
-    )
+
+    def windows(planes: np.ndarray, fill: float) -> np.ndarray:
+        return np.stack([_window(s, r, c, side, fill) for s, r, c in zip(planes, *corners, strict=True)])
+
+    classes = None if labels is None else windows(sample_labels(labels, grid), 0)
+    positions = np.abs(grid.positions(2)) * volume.geometry.spacing[grid.plane.axes[2]]
+    return windows(images, min(-1.0, float(images.min()))), classes, positions
 
 
 def _spread(excess: int, n: int) -> np.ndarray:

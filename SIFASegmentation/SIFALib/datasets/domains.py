@@ -10,14 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..support.errors import DataError
-from .cache import Entry
-from .planes import Stack
+from .planes import Planes, Stack
 from .settings import DataSettings
 
 
 @dataclass(frozen=True, eq=False)
 class Slices:
-    """Slices of one part of a domain, read from disk as they are asked for.
+    """Slices of one scan, or of one part of a domain; those of a cache are read from disk as they are asked for.
 
     images: float32 [n, S, S], -1..1. labels: uint8 [n, S, S], None where there are none or none may be used.
     volume: which scan, [n], an index into names. position: mm along the scan, [n]. coarse: bool [n], whether it is a
@@ -36,6 +35,66 @@ class Slices:
     def __len__(self) -> int:
         return len(self.volume)
 
+    @staticmethod
+    def of(arrays: Mapping[str, Planes], names: Sequence[str]) -> Slices:
+        """The slices of these arrays, as `arrays` gives them."""
+        labels = Stack.of([arrays["labels"]]) if "labels" in arrays else None
+        volume, position, coarse, spacing_mm = (np.asarray(arrays[name]) for name in FACTS)
+        return Slices(Stack.of([arrays["images"]]), labels, volume, position, coarse, tuple(names), spacing_mm)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All but the names, in memory; no "labels" where there are none."""
+        labels = {} if self.labels is None else {"labels": np.asarray(self.labels)}
+        return {"images": np.asarray(self.images), **labels, **{name: getattr(self, name) for name in FACTS}}
+
+    def only(self, which: np.ndarray) -> Slices:
+        """The slices that `which`, bool [n], chooses; scans without any are dropped."""
+        index = np.flatnonzero(which)
+        volumes, volume = np.unique(self.volume[index], return_inverse=True)
+        labels = None if self.labels is None else self.labels.only(index)
+        names = tuple(self.names[v] for v in volumes)
+        facts = volume, self.position[index], self.coarse[index], names, self.spacing_mm[volumes]
+        return Slices(self.images.only(index), labels, *facts)
+
+
+FACTS = ("volume", "position", "coarse", "spacing_mm")
+
+
+def of_one_scan(
+    name: str,
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    position: np.ndarray | None = None,
+    coarse: np.ndarray | None = None,
+    spacing_mm: tuple[float, float, float] = (1.0, 1.0, 1.0),
+) -> Slices:
+    """Slices as in `Slices`; position None: their numbers, coarse None: none is."""
+    n = len(images)
+    return Slices(
+        Stack.of([images]),
+        None if labels is None else Stack.of([labels]),
+        np.zeros(n, int),
+        np.arange(n, dtype=float) if position is None else position,
+        np.zeros(n, bool) if coarse is None else coarse,
+        (name,),
+        np.array([spacing_mm]),
+    )
+
+
+def joined(parts: Sequence[Slices], labelled: bool = True) -> Slices:
+    """The slices of several scans as one; labels where all have them and they are wanted."""
+    first = np.cumsum([0, *(len(part.names) for part in parts)])
+    labels = [part.labels for part in parts if part.labels is not None]
+    return Slices(
+        Stack.joined([part.images for part in parts]),
+        Stack.joined(labels) if labelled and len(labels) == len(parts) else None,
+        np.concatenate([part.volume + n for part, n in zip(parts, first, strict=False)]),
+        np.concatenate([part.position for part in parts]),
+        np.concatenate([part.coarse for part in parts]),
+        tuple(name for part in parts for name in part.names),
+        np.concatenate([part.spacing_mm for part in parts]),
+    )
+
 
 @dataclass(frozen=True, eq=False)
 class Domains:
@@ -50,48 +109,37 @@ class Domains:
     notes: tuple[str, ...] = ()
 
 
-def assemble(entries: Mapping[str, Sequence[Entry]], settings: DataSettings, notes: Sequence[str]) -> Domains:
-    """The entries of "source" and "target", with a part of each domain's scans set aside for validation."""
-    parts: dict[str, Slices] = {}
+def assemble(
+    parts: Mapping[str, Sequence[tuple[str, Slices, Sequence[str]]]], settings: DataSettings, notes: Sequence[str]
+) -> Domains:
+    """Of "source" and "target", (key in the cache, slices, what their scans hold), with some scans for validation."""
+    made: dict[str, Slices] = {}
     manifest: dict[str, str] = {}
     notes = list(notes)
-    for domain, own in entries.items():
-        slices = _joined(own, domain, settings)
-        manifest |= {f"{domain}:{name}": f"{e.folder.name}/{name}" for e in own for name in e.info["names"]}
+    for domain, own in parts.items():
+        _check_sides([part for _, part, _ in own])
+        slices = joined([part for _, part, _ in own], settings.labelled(domain))
+        manifest |= {f"{domain}:{name}": f"{key}/{name}" for key, part, _ in own for name in part.names}
         alone = len(slices.names) == 1 and settings.validation_share > 0
         if alone:
             only = slices.names[0]
             notes.append(f"The {domain} is one scan, {only}; it serves for training and for validation.")
-        judging = _validation([i for e in own for i in e.info["identities"]], settings.validation_share)
-        which = np.isin(slices.volume, judging)
-        parts[domain] = slices if alone else _only(slices, ~which)
-        parts[f"{domain}_validation"] = slices if alone else _only(slices, which)
+        judging = np.isin(slices.volume, _validation([i for *_, each in own for i in each], settings.validation_share))
+        made[domain] = slices if alone else slices.only(~judging)
+        made[f"{domain}_validation"] = slices if alone else slices.only(judging)
     chosen = ("size", "classes", "validation_share", "target_labels")
     what = {"manifest": manifest, "settings": {name: getattr(settings, name) for name in chosen}}
     fingerprint = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
-    return Domains(**parts, fingerprint=fingerprint, manifest=manifest, notes=tuple(notes))
+    return Domains(**made, fingerprint=fingerprint, manifest=manifest, notes=tuple(notes))
 
 
-def _joined(entries: Sequence[Entry], domain: str, settings: DataSettings) -> Slices:
-    """The entries of a domain as one."""
-    sides = {e.arrays["images"].shape[1:]: e for e in entries}
+def _check_sides(parts: Sequence[Slices]) -> None:
+    sides = {part.images.shape[1:]: part.names[0] for part in parts}
     if len(sides) > 1:
-        a, b = list(sides.items())[:2]
+        ((a, *_), one), ((b, *_), other) = list(sides.items())[:2]
         raise DataError(
-            f"The slices of {a[1].info['names'][0]} have {a[0][0]} pixels a side, those of {b[1].info['names'][0]} "
-            f"{b[0][0]}; put them into different folders."
+            f"The slices of {one} have {a} pixels a side, those of {other} {b}; put them into different folders."
         )
-    first = np.cumsum([0, *(len(e.info["names"]) for e in entries)])
-    labelled = settings.labelled(domain) and all("labels" in e.arrays for e in entries)
-    return Slices(
-        Stack.of([e.arrays["images"] for e in entries]),
-        Stack.of([e.arrays["labels"] for e in entries]) if labelled else None,
-        np.concatenate([e.arrays["volume"] + n for e, n in zip(entries, first, strict=False)]),
-        np.concatenate([e.arrays["position"] for e in entries]),
-        np.concatenate([e.arrays["coarse"] for e in entries]),
-        tuple(name for e in entries for name in e.info["names"]),
-        np.concatenate([e.arrays["spacing_mm"] for e in entries]),
-    )
 
 
 def _validation(identities: Sequence[str], share: float) -> list[int]:
@@ -101,21 +149,6 @@ def _validation(identities: Sequence[str], share: float) -> list[int]:
     count = min(len(identities) - 1, max(1, round(share * len(identities))))
     order = sorted(range(len(identities)), key=lambda n: hashlib.sha256(identities[n].encode()).digest())
     return order[:count]
-
-
-def _only(slices: Slices, which: np.ndarray) -> Slices:
-    """The chosen slices; scans without any are dropped."""
-    index = np.flatnonzero(which)
-    volumes, volume = np.unique(slices.volume[index], return_inverse=True)
-    return Slices(
-        slices.images.only(index),
-        None if slices.labels is None else slices.labels.only(index),
-        volume,
-        slices.position[index],
-        slices.coarse[index],
-        tuple(slices.names[v] for v in volumes),
-        slices.spacing_mm[volumes],
-    )
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from .. import phantom
 from ..phantom.slices.anatomies import SLICES_VERSION, anatomy_of, random_slice
-from .cutting import Cut, border_size, cut
+from .cutting import border_size, cut
+from .domains import Slices, of_one_scan
 from .settings import TARGET_PHANTOMS, DataSettings
 
 RANDOM_SLICES = 192  # of each anatomy
@@ -27,23 +30,21 @@ def key(kind: str, seed: int, settings: DataSettings) -> dict:
     return known | {"spacing": settings.phantom_spacing_mm}
 
 
-def slices_of(kind: str, seed: int, settings: DataSettings, domain: str) -> Cut:
+def name_of(kind: str, seed: int) -> str:
+    return f"{kind.replace(':', '-')}-{seed}"
+
+
+def slices_of(kind: str, seed: int, settings: DataSettings, domain: str) -> Slices:
     """The slices of one phantom, with labels; `kind` is a key of settings.PHANTOMS."""
     if kind == "phantom":
         return _random(seed, border_size(settings.size))
     made = phantom.make(seed, "mr" if kind == "phantom:mr" else "ct", settings.phantom_spacing_mm)
-    return cut(made.image, made.labels, settings, domain)
+    return replace(cut(made.image, made.labels, settings, domain), names=(name_of(kind, seed),))
 
 
-def _random(seed: int, side: int) -> Cut:
+def _random(seed: int, side: int) -> Slices:
     """Random slices of one anatomy; nearly a third of them is coarse, but none is marked so."""
     tissues, _ = phantom.anatomy(seed, RANDOM_SPACING_MM)
     anatomies = [anatomy_of(tissues)]
-    pairs = [random_slice(anatomies, side, seed, n) for n in range(RANDOM_SLICES)]
-    return Cut(
-        np.stack([image for image, _ in pairs]),
-        np.stack([labels for _, labels in pairs]),
-        np.arange(RANDOM_SLICES, dtype=float),
-        np.zeros(RANDOM_SLICES, bool),
-        (1.0, 1.0, 1.0),
-    )
+    images, labels = zip(*(random_slice(anatomies, side, seed, n) for n in range(RANDOM_SLICES)), strict=True)
+    return of_one_scan(name_of("phantom", seed), np.stack(images), np.stack(labels))

@@ -74,6 +74,16 @@ class Stack:
         rows = [np.arange(n) for n in counts]
         return Stack(tuple(parts), np.repeat(np.arange(len(parts)), counts), np.concatenate([np.zeros(0, int), *rows]))
 
+    @staticmethod
+    def joined(stacks: Sequence[Stack]) -> Stack:
+        """The planes of all stacks, one after the other."""
+        first = np.cumsum([0, *(len(stack.parts) for stack in stacks)])
+        return Stack(
+            tuple(part for stack in stacks for part in stack.parts),
+            np.concatenate([stack.part + n for stack, n in zip(stacks, first, strict=False)]),
+            np.concatenate([stack.row for stack in stacks]),
+        )
+
     def __len__(self) -> int:
         return len(self.row)
 

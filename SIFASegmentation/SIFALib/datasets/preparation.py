@@ -9,46 +9,40 @@ from __future__ import annotations
 import dataclasses
 import logging
 import time
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
+from ..support import files
 from ..support.errors import DataError
-from ..support.progress import Progress
+from ..support.progress import Progress, Steps, drain
 from . import cache, checks, phantoms, released
-from .cache import Entry
-from .cutting import Cut, Locator, cut
-from .domains import Domains, assemble
-from .scans import Finding, examine
+from .cutting import Locator, cut
+from .domains import Domains, Slices, assemble, joined
+from .scans import Scan, Verdict, examine
 from .settings import PHANTOMS, DataSettings
-from .sources import Scan, find
+from .sources import find
 
 log = logging.getLogger(__name__)
 
 VERSION = 2  # of the slices; raised when the code cuts or scales them differently, so that kept ones are made anew
+Made = tuple[list[Scan], list[Slices]]  # scans as they were found to be, and their slices if nothing is wrong
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """What becomes one entry of the cache. identities: of what each scan was made, for the choice of validation."""
+class _Entry:
+    """What is kept as one entry of the cache. identities: of what each scan was made, for the choice of validation."""
 
     domain: str
     key: str
+    names: tuple[str, ...]
     identities: tuple[str, ...]
-    scans: tuple[Scan, ...] = ()
-    phantom: str = ""
-    seed: int = 0
-
-    @property
-    def name(self) -> str:
-        return self.scans[0].name if self.scans else f"{self.phantom.replace(':', '-')}-{self.seed}"
+    scans: tuple[Scan, ...]  # none of phantoms
+    make: Callable[[], Made]
 
 
-def prepare(
-    settings: DataSettings, cache_folder: Path | str, locator: Locator | None = None
-) -> Generator[Progress, None, Domains]:
+def prepare(settings: DataSettings, cache_folder: Path | str, locator: Locator | None = None) -> Steps[Domains]:
     """Cut all scans into slices, as far as the cache does not hold them, and return them as Domains.
 
     locator: finds the heart in scans without labels; without it, slices from all over the scan are kept.
@@ -61,33 +55,32 @@ def prepare(
         raise DataError(
             f"The folder {folder} for prepared slices cannot be made ({error.strerror or error}); name another one."
         ) from error
-    cache.sweep(folder)
+    files.sweep(folder, cache.STALE_SECONDS)
     hashes = cache.Hashes(folder)
     yield Progress("Looking for scans", 0.0)
     notes: list[str] = []
-    pieces: list[_Piece] = []
+    entries: list[_Entry] = []
     for domain in ("source", "target"):
-        for piece in _pieces(settings, domain, hashes, locator, notes):
-            pieces.append(piece)
+        for entry in _entries(settings, domain, hashes, locator, notes):
+            entries.append(entry)
             yield Progress("Looking for scans", 0.0)
     hashes.save()
-    entries: dict[str, list[Entry]] = {"source": [], "target": []}
-    findings: list[Finding] = []
+    parts: dict[str, list[tuple[str, Slices, Sequence[str]]]] = {"source": [], "target": []}
+    scans: list[Scan] = []
     started = time.monotonic()
-    for n, piece in enumerate(pieces):
-        left = (time.monotonic() - started) * (len(pieces) - n) / n if n > 2 else None
-        yield Progress(f"Cutting {piece.name}", n / len(pieces), left)
-        entry, found = _entry(piece, settings, folder, locator)
-        findings += found
-        if entry is not None:
-            entries[piece.domain].append(entry)
-    judged = checks.cross_check(findings)
-    problems, warnings = checks.of_domains(judged, settings)
-    refused = checks.refusal(judged, problems)
+    for n, entry in enumerate(entries):
+        left = (time.monotonic() - started) * (len(entries) - n) / n if n > 2 else None
+        yield Progress(f"Cutting {entry.names[0]}", n / len(entries), left)
+        slices, examined = _slices(entry, folder)
+        scans += examined
+        if slices is not None:
+            parts[entry.domain].append((entry.key, slices, entry.identities))
+    checked = checks.cross_check(scans)
+    problems, warnings = checks.of_domains(checked, settings)
+    refused = checks.refusal(checked, problems)
     if refused:
         raise DataError(refused)
-    notes += [*warnings, *checks.warnings_of(judged)]
-    domains = assemble(entries, settings, notes)
+    domains = assemble(parts, settings, [*notes, *warnings, *checks.warnings_of(checked)])
     for note in domains.notes:
         log.warning(note)
     yield Progress("Slices are ready", 1.0, 0.0)
@@ -96,20 +89,15 @@ def prepare(
 
 def prepared(settings: DataSettings, cache_folder: Path | str, locator: Locator | None = None) -> Domains:
     """`prepare`, run to its end."""
-    steps = prepare(settings, cache_folder, locator)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return drain(prepare(settings, cache_folder, locator))
 
 
-def _pieces(
+def _entries(
     settings: DataSettings, domain: str, hashes: cache.Hashes, locator: Locator | None, notes: list[str]
-) -> Iterator[_Piece]:
-    """What a domain consists of, each with the key of its slices."""
-    place = settings.place(domain)
-    common = {
+) -> Iterator[_Entry]:
+    """What a domain consists of, each with the key of its slices; what should be said goes to `notes`."""
+    place, labelled = settings.place(domain), settings.labelled(domain)
+    common: dict[str, Any] = {
         "version": VERSION,
         "size": settings.size,
         "preprocessing": dataclasses.asdict(settings.preprocessing),
@@ -118,17 +106,26 @@ def _pieces(
     }
     if place in PHANTOMS:
         for seed in phantoms.seeds(settings, domain):
+
+            def make(seed: int = seed) -> Made:
+                return [], [phantoms.slices_of(place, seed, settings, domain)]
+
             key = cache.key_of({**common, **phantoms.key(place, seed, settings)})
-            yield _Piece(domain, key, (f"{place}:{seed}",), phantom=place, seed=seed)
+            yield _Entry(domain, key, (phantoms.name_of(place, seed),), (f"{place}:{seed}",), (), make)
         return
-    found = find(place, settings.labelled(domain), settings.excluded(domain))
+    found = find(place, labelled, settings.excluded(domain))
     notes += found.notes
-    mapping = {"label_values": dict(settings.label_values)} if settings.labelled(domain) else {}
+    if labelled:
+        common["label_values"] = dict(settings.label_values)
+    common["locator"] = locator.key if locator and not labelled else ""
     for scans in _grouped(found.scans):
-        files = [[s.name, hashes.of(s.image), hashes.of(s.label) if s.label else ""] for s in scans]
-        where = locator.key if locator and not settings.labelled(domain) else ""
-        key = cache.key_of({**common, **mapping, "files": files, "locator": where})
-        yield _Piece(domain, key, tuple(image for _, image, _ in files), scans)
+
+        def make_of(scans: tuple[Scan, ...] = scans) -> Made:
+            return _made(scans, domain, settings, locator)
+
+        held = [[s.name, hashes.of(s.image), hashes.of(s.label) if s.label else ""] for s in scans]
+        names, identities = tuple(s.name for s in scans), tuple(image for _, image, _ in held)
+        yield _Entry(domain, cache.key_of({**common, "files": held}), names, identities, scans, make_of)
 
 
 def _grouped(scans: Sequence[Scan]) -> Iterator[tuple[Scan, ...]]:
@@ -141,44 +138,32 @@ def _grouped(scans: Sequence[Scan]) -> Iterator[tuple[Scan, ...]]:
             yield (scan,)
 
 
-def _entry(
-    piece: _Piece, settings: DataSettings, folder: Path, locator: Locator | None
-) -> tuple[Entry | None, list[Finding]]:
-    """The slices of a piece, from the cache or cut now, and what was found about its scans; None if any is bad."""
-    kept = cache.read(folder, piece.key)
-    if kept is not None:
-        known = zip(kept.info["findings"], piece.scans, strict=True) if piece.scans else ()
-        return kept, [checks.finding_of(f, piece.domain, scan) for f, scan in known]
-    findings: list[Finding] = []
-    if piece.phantom:
-        cuts = [phantoms.slices_of(piece.phantom, piece.seed, settings, piece.domain)]
-    elif piece.scans[0].kind in released.KINDS:
-        findings, cuts = released.examine_all(piece.scans, piece.domain, settings)
-    else:
-        finding, loaded = examine(piece.scans[0], piece.domain, settings)
-        box = None
-        if loaded is not None and loaded.labels is None and locator is not None:
-            box = locator(loaded.image)
-            if box is None:
-                note = "the start model finds no heart in it; slices from all over it are used"
-                finding = dataclasses.replace(finding, warnings=(*finding.warnings, note))
-        findings = [finding]
-        cuts = [cut(loaded.image, loaded.labels, settings, piece.domain, box)] if loaded is not None else []
-    if any(f.problems for f in findings):
-        return None, findings
-    names = [s.name for s in piece.scans] or [piece.name]
-    return _keep(folder, piece, names, cuts, findings), findings
+def _made(scans: tuple[Scan, ...], domain: str, settings: DataSettings, locator: Locator | None) -> Made:
+    if scans[0].kind in released.KINDS:
+        return released.examine_all(scans, domain, settings)
+    scan, image, labels = examine(scans[0], domain, settings)
+    if image is None:
+        return [scan], []
+    box = None
+    if labels is None and locator is not None:
+        box = locator(image)
+        if box is None:
+            note = "the start model finds no heart in it; slices from all over it are used"
+            scan = replace(scan, warnings=(*scan.warnings, Verdict(note, "no_heart")))
+    return [scan], [cut(image, labels, settings, domain, box)]
 
 
-def _keep(folder: Path, piece: _Piece, names: list[str], cuts: list[Cut], findings: list[Finding]) -> Entry:
-    arrays = {
-        "images": np.concatenate([c.images for c in cuts]),
-        "position": np.concatenate([c.position for c in cuts]),
-        "coarse": np.concatenate([c.coarse for c in cuts]),
-        "volume": np.repeat(np.arange(len(cuts)), [len(c.images) for c in cuts]),
-        "spacing_mm": np.array([c.spacing_mm for c in cuts]),
-    }
-    if cuts[0].labels is not None:
-        arrays["labels"] = np.concatenate([c.labels for c in cuts if c.labels is not None])
-    info = {"names": names, "identities": piece.identities, "findings": [dataclasses.asdict(f) for f in findings]}
-    return cache.write(folder, piece.key, arrays, info)
+def _slices(entry: _Entry, folder: Path) -> tuple[Slices | None, list[Scan]]:
+    """The slices of an entry, from the cache or cut now, and what its scans are; no slices if any is bad."""
+    kept = cache.read(folder, entry.key)
+    if kept is None:
+        scans, made = entry.make()
+        if any(scan.problems for scan in scans):
+            return None, scans
+        info = {"names": entry.names, "identities": entry.identities, "scans": [scan.record() for scan in scans]}
+        kept = cache.write(folder, entry.key, joined(made).arrays(), info)
+    arrays, info = kept
+    records = info["scans"] if "scans" in info else info["findings"]  # as version 0.3 called them
+    files = zip(records, entry.scans, strict=True) if entry.scans else ()
+    known = [replace(Scan.of_record(r), domain=entry.domain, image=s.image, label=s.label) for r, s in files]
+    return Slices.of(arrays, info["names"]), known

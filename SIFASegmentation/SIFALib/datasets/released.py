@@ -18,10 +18,9 @@ import numpy as np
 from ..imaging.intensity import Intensity, scores_to_unit
 from ..support.errors import DataError
 from . import label_values, tfrecord
-from .cutting import Cut
-from .scans import Finding, content_hash, unforeseen
+from .domains import Slices, of_one_scan
+from .scans import Scan, Verdict, content_hash, unforeseen
 from .settings import DataSettings
-from .sources import Scan
 
 log = logging.getLogger(__name__)
 
@@ -30,76 +29,73 @@ RECORDS_AT_ONCE = 200  # files in one entry of the cache, 52 MB of slices
 MOST_BYTES = 1 << 32  # of an array in an .npz file
 
 
-def examine_all(scans: Sequence[Scan], domain: str, settings: DataSettings) -> tuple[list[Finding], list[Cut]]:
+def examine_all(scans: Sequence[Scan], domain: str, settings: DataSettings) -> tuple[list[Scan], list[Slices]]:
     """What each file is and what is wrong with it; the slices of those with which nothing is."""
-    pairs = [_examine(scan, domain, settings) for scan in scans]
-    findings = of_one_size([finding for finding, _ in pairs])
-    made = [cut for _, cut in pairs]
-    return findings, [c for f, c in zip(findings, made, strict=True) if c is not None and not f.problems]
+    pairs = [_examine(replace(scan, domain=domain), settings) for scan in scans]
+    checked = of_one_size([scan for scan, _ in pairs])
+    return checked, [s for scan, (_, s) in zip(checked, pairs, strict=True) if s is not None and not scan.problems]
 
 
-def of_one_size(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings of one domain with a problem added to every such file whose slices have another size than the first's."""
-    first: Finding | None = None
-    judged = []
-    for finding in findings:
-        if finding.kind in KINDS and not finding.problems:
-            first = first or finding
-            if finding.size[:2] != first.size[:2]:
+def of_one_size(scans: Sequence[Scan]) -> list[Scan]:
+    """The scans of one domain with a problem added to every such file whose slices have another size than the first's."""
+    first: Scan | None = None
+    checked = []
+    for scan in scans:
+        if scan.kind in KINDS and not scan.problems:
+            first = first or scan
+            if scan.size[:2] != first.size[:2]:
+                sizes = [f"{s.size[1]} x {s.size[0]}" for s in (scan, first)]
                 problem = (
-                    f"{finding.path} has slices of {_times(finding)} pixels, {first.path} of {_times(first)}; "
+                    f"{scan.image} has slices of {sizes[0]} pixels, {first.image} of {sizes[1]}; "
                     "put them into different folders."
                 )
-                finding = replace(finding, problems=(problem,))
-        judged.append(finding)
-    return judged
+                scan = replace(scan, problems=(Verdict(problem, "other_size", file=scan.image),))
+        checked.append(scan)
+    return checked
 
 
-def _times(finding: Finding) -> str:
-    return f"{finding.size[1]} x {finding.size[0]}"
-
-
-def _examine(scan: Scan, domain: str, settings: DataSettings) -> tuple[Finding, Cut | None]:
-    def finding(**facts) -> Finding:
-        return Finding(domain, scan.name, str(scan.image), kind=scan.kind, **facts)
-
+def _examine(scan: Scan, settings: DataSettings) -> tuple[Scan, Slices | None]:
+    domain, labelled = scan.domain, settings.labelled(scan.domain)
     try:
         images, labels = read(scan.image)
     except DataError as error:
-        return finding(problems=(str(error),)), None
+        return replace(scan, problems=(Verdict(str(error), error.code, file=scan.image),)), None
     except Exception as error:  # nobody foresaw it, and the other files are still to be looked at
         log.warning("%s cannot be read", scan.image, exc_info=error)
-        return finding(problems=(unforeseen(scan.image, error),)), None
+        return replace(scan, problems=(unforeseen(scan.image, error),)), None
     n, h, w = images.shape
-    facts = {
-        "size": (w, h, n),
-        "slices": n,
-        "intensity": (float(images.min()), float(np.median(images)), float(images.max())),
-        "content": content_hash(images),
-        "label_values": label_values.found(labels) or () if settings.labelled(domain) else (),
-    }
+    scan = replace(
+        scan,
+        size=(w, h, n),
+        slices=n,
+        intensity=(float(images.min()), float(np.median(images)), float(images.max())),
+        content=content_hash(images),
+        label_values=label_values.found(labels) or () if labelled else (),
+    )
     problems = []
     if images.min() == images.max():
-        problems.append(f"{scan.image} is constant; there is nothing to see in it.")
-    if h != w or h < settings.size or h % 8:
         problems.append(
+            Verdict(f"{scan.image} is constant; there is nothing to see in it.", "constant", file=scan.image)
+        )
+    if h != w or h < settings.size or h % 8:
+        problem = (
             f"{scan.image} has slices of {h} x {w} pixels; with a size of {settings.size} they must be square, "
             "at least as large, and a multiple of 8 (the authors' are 256 x 256: use --size 256)."
         )
+        problems.append(Verdict(problem, "slice_size", file=scan.image))
     if problems:
-        return finding(problems=tuple(problems), **facts), None
+        return replace(scan, problems=tuple(problems)), None
     scores = settings.normalisation(domain)
     if scores is None:
-        facts["warnings"] = (
+        warning = (
             "grey values are scaled by percentiles of each file, not as the authors do: for that, set "
-            f"data.{domain}_normalisation to sifa_mr or sifa_ct",
+            f"data.{domain}_normalisation to sifa_mr or sifa_ct"
         )
-    pixels = _unit(images, scores, settings)
-    classes = _classes(labels, settings) if settings.labelled(domain) else None
+        scan = replace(scan, warnings=(Verdict(warning, "not_the_authors_scale"),))
+    classes = _classes(labels, settings) if labelled else None
     if classes is not None:
-        facts["missing"] = tuple(c for c in range(1, settings.classes) if not (classes == c).any())
-    spacing = (1.0, 1.0, 1.0)
-    return finding(**facts), Cut(pixels, classes, np.arange(n, dtype=float), np.zeros(n, bool), spacing)
+        scan = replace(scan, missing=tuple(c for c in range(1, settings.classes) if not (classes == c).any()))
+    return scan, of_one_scan(scan.name, _unit(images, scores, settings), classes)
 
 
 def _classes(labels: np.ndarray, settings: DataSettings) -> np.ndarray:

@@ -1,43 +1,70 @@
-"""Read a scan with its label map and find out all that is wrong with it."""
+"""A scan: its files, what is known of them, and all that is wrong with them."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..imaging import checks, files, reading, slices
+from ..imaging import checks, reading, slices
 from ..imaging.geometry import Geometry, Volume
 from ..imaging.intensity import looks_like_hounsfield
 from ..support.errors import VolumeError
 from . import label_values
 from .settings import DataSettings
-from .sources import Scan
 
 log = logging.getLogger(__name__)
 
+RECORDS = (".tfrecords", ".tfrecord")
+KINDS = {
+    **dict.fromkeys(RECORDS, "TFRecord"),
+    ".npz": "npz",
+    ".nii": "NIfTI",
+    ".nii.gz": "NIfTI",
+    ".nrrd": "NRRD",
+    ".nhdr": "NRRD",
+    ".mha": "MetaImage",
+    ".mhd": "MetaImage",
+}
 FEW_SLICES = 3  # native slices; fewer are named
 SAME_PLACE = 0.1  # of the smallest spacing: how far corners of image and label map may lie apart
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What one scan is and what is wrong with it; plain data.
+class Verdict(str):
+    """A sentence on what keeps data from training, or what should be said of them; programs go by `code` and `fields`.
 
-    size: voxels (i, j, k). spacing_mm, field_of_view_mm: along i, j, k. intensity: least, median, largest grey value.
-    looks_like: "CT" for Hounsfield units, else "MR". label_values: as they stand in the file. missing: classes
-    without a voxel. content: SHA-256 of the grey values. problems keep it from training, warnings do not.
+    fields: file, and fault: what is wrong with it, where the same may be wrong with many.
     """
 
-    domain: str
+    code: str
+    fields: dict[str, Any]
+
+    def __new__(cls, sentence: str, code: str = "", **fields: Any) -> Verdict:
+        verdict = super().__new__(cls, sentence)
+        verdict.code, verdict.fields = code, fields
+        return verdict
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One image and its label map, if it has one; from `domain` on, what `examine` found out about them.
+
+    image: a file, or the folder of a DICOM series. size: voxels (i, j, k). spacing_mm, field_of_view_mm: along i, j, k.
+    slices: in the plane of that name. intensity: least, median, largest grey value. looks_like: "CT" for Hounsfield
+    units, else "MR". label_values: as they stand in the file. missing: classes without a voxel. content: SHA-256 of the
+    grey values. problems keep it from training, warnings do not; they are Verdicts, or their sentences from a record.
+    """
+
     name: str
-    path: str
-    label_path: str = ""
-    kind: str = ""
+    image: Path
+    label: Path | None = None
+    domain: str = ""
     size: tuple[int, ...] = ()
     spacing_mm: tuple[float, ...] = ()
     field_of_view_mm: tuple[float, ...] = ()
@@ -52,99 +79,155 @@ class Finding:
     warnings: tuple[str, ...] = ()
 
     @property
+    def kind(self) -> str:
+        """What the image is, in a word or two."""
+        suffix = next((s for s in KINDS if self.image.name.lower().endswith(s)), "")
+        return KINDS.get(suffix, "DICOM series")
+
+    @property
     def key(self) -> str:
         """How `exclude` names it."""
         return f"{self.domain}:{self.name}"
 
+    def record(self) -> dict[str, Any]:
+        """The scan for JSON."""
+        files = {"path": str(self.image), "label_path": str(self.label or ""), "kind": self.kind}
+        facts = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)[4:]}
+        return {"domain": self.domain, "name": self.name, **files, **facts}
 
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """A scan that can be trained on: the image, and its labels as classes, uint8, on the same grid."""
-
-    image: Volume
-    labels: Volume | None
-
-
-@dataclass
-class _Notes:
-    """What is found while a scan is looked at."""
-
-    facts: dict = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    @staticmethod
+    def of_record(record: Mapping[str, Any]) -> Scan:
+        """The scan of a record from JSON."""
+        facts = {f.name: record[f.name] for f in dataclasses.fields(Scan)[3:] if f.name in record}
+        facts = {k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()}
+        label = record.get("label_path") or None
+        return Scan(record["name"], Path(record["path"]), Path(label) if label else None, **facts)
 
 
-def examine(scan: Scan, domain: str, settings: DataSettings) -> tuple[Finding, Loaded | None]:
-    """What the scan is, and the scan itself if nothing keeps it from training. Raises nothing for bad files."""
-    notes = _Notes()
-    image = _read(scan.image, notes)
-    labels = None
+def examine(scan: Scan, domain: str, settings: DataSettings) -> tuple[Scan, Volume | None, Volume | None]:
+    """The scan with what it is; its image and, as classes, uint8, on the same grid, its labels.
+
+    No image if anything keeps it from training, no labels if the domain needs none. Raises nothing for bad files.
+    """
+    look = _Look(replace(scan, domain=domain), settings)
+    image, labels = look.read(scan.image), None
     if image is not None:
         try:
-            _look(image, settings, notes)
+            look.at_image(image)
             if settings.labelled(domain):
-                labels = _labels_of(scan, image, settings, notes)
+                labels = look.at_labels(image)
         except Exception as error:  # nobody foresaw it, and the other scans are still to be looked at
             log.warning("%s cannot be judged", scan.image, exc_info=error)
-            notes.problems.append(unforeseen(scan.image, error))
-    finding = Finding(
-        domain, scan.name, str(scan.image), str(scan.label or ""), scan.kind,
-        **notes.facts, problems=tuple(notes.problems), warnings=tuple(notes.warnings),
-    )  # fmt: skip
-    if image is None or finding.problems:
-        return finding, None
-    return finding, Loaded(image, labels)
+            look.refuse(unforeseen(scan.image, error))
+    return (look.scan, None, None) if look.scan.problems else (look.scan, image, labels)
 
 
-def _read(path: Path, notes: _Notes) -> Volume | None:
-    try:
-        files.check_name(path)
-        return reading.read(path)
-    except VolumeError as error:
-        notes.problems.append(str(error))
-    except FileNotFoundError:
-        notes.problems.append(f"{path} is gone; bring it back or leave it out.")
-    except OSError as error:
-        notes.problems.append(f"{path} cannot be read ({error.strerror or error}).")
-    except Exception as error:  # as above
-        log.warning("%s cannot be read", path, exc_info=error)
-        notes.problems.append(unforeseen(path, error))
-    return None
-
-
-def unforeseen(path: Path, error: Exception) -> str:
+def unforeseen(path: Path, error: Exception) -> Verdict:
     """A problem for an error that nobody foresaw."""
     what = " ".join(str(error).split()).rstrip(".")
-    return f"{path} cannot be used ({type(error).__name__}: {what}). It may be damaged; copy it again or leave it out."
+    return Verdict(
+        f"{path} cannot be used ({type(error).__name__}: {what}). It may be damaged; copy it again or leave it out.",
+        "unforeseen",
+        file=path,
+    )
 
 
-def _look(image: Volume, settings: DataSettings, notes: _Notes) -> None:
-    """Facts about the image; what `volume.check` refuses."""
-    geometry = image.geometry
-    notes.facts.update(
-        size=tuple(geometry.size),
-        spacing_mm=tuple(float(s) for s in geometry.spacing),
-        field_of_view_mm=tuple(float(e) for e in geometry.extent_mm),
-    )
-    array = image.array
-    finite = array[np.isfinite(array)] if np.issubdtype(array.dtype, np.floating) else array.ravel()
-    if finite.size:
-        median = float(np.median(finite[:: max(1, finite.size // 500_000)]))
-        notes.facts.update(intensity=(float(finite.min()), median, float(finite.max())))
-    try:
-        checks.check(image)
-    except VolumeError as error:
-        notes.problems.append(str(error))
-        return
-    plane = slices.choose_plane(geometry, settings.preprocessing.plane)
-    notes.facts.update(
-        plane=plane.name,
-        slices=int(geometry.size[plane.axes[2]]),
-        looks_like="CT" if looks_like_hounsfield(array) else "MR",
-        content=content_hash(array),
-    )
-    if notes.facts["slices"] < FEW_SLICES:
-        notes.warnings.append(f"only {notes.facts['slices']} slice(s); it teaches little")
+class _Look:
+    """A look at a scan, and what has been found out so far."""
+
+    def __init__(self, scan: Scan, settings: DataSettings) -> None:
+        self.scan, self.settings = scan, settings
+
+    def note(self, **facts: Any) -> None:
+        self.scan = replace(self.scan, **facts)
+
+    def refuse(self, problem: str, code: str = "", **fields: Any) -> None:
+        """Add a problem: a verdict, or the sentence of one with a code."""
+        verdict = problem if isinstance(problem, Verdict) else Verdict(problem, code, **fields)
+        self.note(problems=(*self.scan.problems, verdict))
+
+    def warn(self, warning: str, code: str) -> None:
+        self.note(warnings=(*self.scan.warnings, Verdict(warning, code)))
+
+    def read(self, path: Path) -> Volume | None:
+        try:
+            return reading.read(path)
+        except VolumeError as error:
+            self.refuse(str(error), error.code, file=path)
+        except FileNotFoundError:
+            self.refuse(f"{path} is gone; bring it back or leave it out.", "gone", file=path)
+        except OSError as error:
+            self.refuse(f"{path} cannot be read ({error.strerror or error}).", "unreadable", file=path)
+        except Exception as error:  # as above
+            log.warning("%s cannot be read", path, exc_info=error)
+            self.refuse(unforeseen(path, error))
+        return None
+
+    def at_image(self, image: Volume) -> None:
+        """Facts about the image; what `imaging.check` refuses."""
+        geometry, array = image.geometry, image.array
+        self.note(
+            size=tuple(geometry.size),
+            spacing_mm=tuple(float(s) for s in geometry.spacing),
+            field_of_view_mm=tuple(float(e) for e in geometry.extent_mm),
+        )
+        finite = array[np.isfinite(array)] if np.issubdtype(array.dtype, np.floating) else array.ravel()
+        if finite.size:
+            median = float(np.median(finite[:: max(1, finite.size // 500_000)]))
+            self.note(intensity=(float(finite.min()), median, float(finite.max())))
+        try:
+            checks.check(image)
+        except VolumeError as error:
+            self.refuse(str(error), error.code, file=self.scan.image)
+            return
+        plane = slices.choose_plane(geometry, self.settings.preprocessing.plane)
+        count = int(geometry.size[plane.axes[2]])
+        modality = "CT" if looks_like_hounsfield(array) else "MR"
+        self.note(plane=plane.name, slices=count, looks_like=modality, content=content_hash(array))
+        if count < FEW_SLICES:
+            self.warn(f"only {count} slice(s); it teaches little", "few_slices")
+
+    def at_labels(self, image: Volume) -> Volume | None:
+        """The label map as classes, on the image's grid; None if there is none, or something is wrong with it."""
+        scan, settings, path = self.scan, self.settings, self.scan.label
+        if path is None:
+            beside = f"{scan.image.name.split('.')[0]}_label"
+            self.refuse(
+                f"{scan.image} has no label map; put it beside the image as {beside}, in a folder labels, or leave the "
+                "image out.",
+                "no_labels",
+                file=scan.image,
+            )
+            return None
+        labels = self.read(path)
+        if labels is None:
+            return None
+        difference = mismatch(image.geometry, labels.geometry)
+        if difference:
+            ours, theirs = difference
+            self.refuse(
+                f"{path} has {theirs} but {scan.image} has {ours}; resample one of them.", "other_grid", file=path
+            )
+        values = label_values.found(labels.array)
+        if values is None:
+            self.refuse(f"{path} holds values that are no whole numbers; is it a label map?", "fractions", file=path)
+            return None
+        self.note(label_values=values)
+        classes = label_values.table(values, settings.label_values, settings.classes)
+        if classes is None:
+            fault = label_values.advice(values, settings.label_values, settings.classes)
+            self.refuse(f"{path}: {fault}", "label_values", file=path, fault=fault)
+            return None
+        if difference:
+            return None
+        missing = tuple(c for c in range(1, settings.classes) if c not in classes.values())
+        self.note(missing=missing)
+        if len(missing) == settings.classes - 1:
+            self.refuse(f"{path} labels nothing: every voxel is background.", "nothing_labelled", file=path)
+        elif missing:
+            names = ", ".join(map(str, missing))
+            self.warn(f"nothing is labelled as class {names}; what there is of it counts as background", "missing")
+        return Volume(label_values.mapped(labels.array, classes), image.geometry, labels.name)
 
 
 def content_hash(array: np.ndarray) -> str:
@@ -153,47 +236,6 @@ def content_hash(array: np.ndarray) -> str:
     for plane in array:
         digest.update(np.ascontiguousarray(plane, np.float32).data)
     return digest.hexdigest()
-
-
-def _labels_of(scan: Scan, image: Volume, settings: DataSettings, notes: _Notes) -> Volume | None:
-    if scan.label is None:
-        notes.problems.append(
-            f"{scan.image} has no label map; put it beside the image as {scan.image.name.split('.')[0]}_label, "
-            "in a folder labels, or leave the image out."
-        )
-        return None
-    labels = _read(scan.label, notes)
-    if labels is None:
-        return None
-    difference = mismatch(image.geometry, labels.geometry)
-    if difference:
-        notes.problems.append(
-            f"{scan.label} has {difference[1]} but {scan.image} has {difference[0]}; resample one of them."
-        )
-    values = label_values.found(labels.array)
-    if values is None:
-        notes.problems.append(f"{scan.label} holds values that are no whole numbers; is it a label map?")
-        return None
-    notes.facts["label_values"] = values
-    classes = label_values.table(values, settings.label_values, settings.classes)
-    if classes is None:
-        wrong = label_values.advice(values, settings.label_values, settings.classes)
-        notes.problems.append(f"{scan.label}: {wrong}")
-        return None
-    if difference:
-        return None
-    _judge_classes(scan, set(classes.values()), settings, notes)
-    return Volume(label_values.mapped(labels.array, classes), image.geometry, labels.name)
-
-
-def _judge_classes(scan: Scan, present: set[int], settings: DataSettings, notes: _Notes) -> None:
-    missing = tuple(c for c in range(1, settings.classes) if c not in present)
-    notes.facts["missing"] = missing
-    if len(missing) == settings.classes - 1:
-        notes.problems.append(f"{scan.label} labels nothing: every voxel is background.")
-    elif missing:
-        names = ", ".join(map(str, missing))
-        notes.warnings.append(f"nothing is labelled as class {names}; what there is of it counts as background")
 
 
 def mismatch(image: Geometry, labels: Geometry) -> tuple[str, str] | None:

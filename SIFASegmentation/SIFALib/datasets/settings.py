@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from ..models.card import NORMALISATIONS, Preprocessing
+from ..models.structures import UNKNOWN
+from ..support.limits import Choice, Range, check_limits
 from ..support.schema import require
 
 PHANTOMS = {
@@ -17,7 +20,6 @@ PHANTOMS = {
     "phantom:ct": "CT-like scans of digital thoraxes",
 }
 WHOLE = re.compile(r"-?[0-9]{1,18}")  # a value of a label map, as text
-UNKNOWN = 255  # as a label: the voxel belongs to no class and teaches nothing
 MMWHS = {  # Zhuang and Shen, Medical Image Analysis 31, 2016: MM-WHS's values to SIFA's classes
     "205": 1,  # myocardium of the left ventricle
     "420": 2,  # left atrium
@@ -32,6 +34,9 @@ MOST_PHANTOMS = 400  # so that source and target take different ones, and none t
 MOST_SEED = 900_000  # of the first phantom; models are judged on seeds from 1,000,000 on
 TARGET_PHANTOMS = 500  # added to the seeds of the target's phantoms
 
+Share = Annotated[float, Range(0, 1)]
+Normalisation = Annotated[str, Choice(*NORMALISATIONS)]
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -42,20 +47,17 @@ class Augmentation:
     is mapped to: gain (factor's logarithm), offset, gamma (exponent's logarithm), noise (standard deviation, at most).
     """
 
-    rotation_deg: float = 10.0
-    zoom: float = 0.1
-    shear: float = 0.05
-    shift: float = 0.1
-    gain: float = 0.08
-    offset: float = 0.04
-    gamma: float = 0.12
-    noise: float = 0.02
+    rotation_deg: Annotated[float, Range(0, 180, unit="degrees")] = 10.0
+    zoom: Share = 0.1
+    shear: Share = 0.05
+    shift: Share = 0.1
+    gain: Share = 0.08
+    offset: Share = 0.04
+    gamma: Share = 0.12
+    noise: Share = 0.02
 
     def __post_init__(self) -> None:
-        require(0 <= self.rotation_deg <= 180, "rotation_deg", self.rotation_deg, "must be 0 to 180 degrees")
-        for name in ("zoom", "shear", "shift", "gain", "offset", "gamma", "noise"):
-            value = getattr(self, name)
-            require(0 <= value <= 1, name, value, "must be 0 to 1")
+        check_limits(self)
 
     @property
     def moves(self) -> bool:
@@ -89,47 +91,31 @@ class DataSettings:
     target: str
     label_values: dict[str, int] = field(default_factory=dict)
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    size: int = 128
-    classes: int = 5
-    coarse_share: float = 0.25
-    validation_share: float = 0.2
+    size: Annotated[int, Range(32, 1024, multiple=8)] = 128
+    classes: Annotated[int, Range(2, 32)] = 5
+    coarse_share: Share = 0.25
+    validation_share: Annotated[float, Range(0, 0.5)] = 0.2
     augmentation: Augmentation = Augmentation()
-    phantoms: int = 16
-    phantom_seed: int = 0
-    phantom_spacing_mm: float = 1.5
+    phantoms: Annotated[int, Range(1, MOST_PHANTOMS)] = 16
+    phantom_seed: Annotated[int, Range(0, MOST_SEED)] = 0
+    phantom_spacing_mm: Annotated[float, Range(0.5, 10, unit="mm")] = 1.5
     target_labels: bool = False
     exclude: tuple[str, ...] = ()
-    source_normalisation: str = "card"
-    target_normalisation: str = "card"
+    source_normalisation: Normalisation = "card"
+    target_normalisation: Normalisation = "card"
 
     def __post_init__(self) -> None:
         for name in ("source", "target"):
             require(bool(getattr(self, name).strip()), name, "", "must name a folder, a list or phantom")
-        require(
-            32 <= self.size <= 1024 and self.size % 8 == 0, "size", self.size, "must be a multiple of 8 from 32 to 1024"
-        )
         for name in self.exclude:
             sided = name.startswith(("source:", "target:"))
             require(sided, "exclude", name, "must be like source:NAME or target:NAME")
-        require(2 <= self.classes <= 32, "classes", self.classes, "must be 2 to 32")
         for value, label in self.label_values.items():
-            whole = bool(WHOLE.fullmatch(value)) and 0 <= label <= 255
+            whole = bool(WHOLE.fullmatch(value)) and 0 <= label <= UNKNOWN
             require(whole, f"label_values.{value}", label, "must be a whole number's class, 0 to 255")
-        require(0 <= self.coarse_share <= 1, "coarse_share", self.coarse_share, "must be 0 to 1")
-        require(0 <= self.validation_share <= 0.5, "validation_share", self.validation_share, "must be 0 to 0.5")
-        rule = f"must be 1 to {MOST_PHANTOMS}"
-        require(1 <= self.phantoms <= MOST_PHANTOMS, "phantoms", self.phantoms, rule)
-        require(
-            0 <= self.phantom_seed <= MOST_SEED,
-            "phantom_seed",
-            self.phantom_seed,
-            f"must be 0 to {MOST_SEED}; the phantoms beyond judge models",
-        )
-        spacing = self.phantom_spacing_mm
-        require(0.5 <= spacing <= 10, "phantom_spacing_mm", spacing, "must be 0.5 to 10 mm")
-        for name in ("source_normalisation", "target_normalisation"):
-            known = ", ".join(NORMALISATIONS)
-            require(getattr(self, name) in NORMALISATIONS, name, getattr(self, name), f"must be {known}")
+        near, rule = 0 <= self.phantom_seed <= MOST_SEED, f"must be 0 to {MOST_SEED}; the phantoms beyond judge models"
+        require(near, "phantom_seed", self.phantom_seed, rule)
+        check_limits(self)
 
     def place(self, domain: str) -> str:
         """What `source` or `target` says."""

@@ -15,11 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..imaging.checks import SUFFIXES
+from ..imaging.files import dicom_class, named_dicom
 from ..support import schema
 from ..support.errors import DataError, RecordError
+from .scans import RECORDS, Scan
 
-RECORD_SUFFIXES = (".tfrecords", ".tfrecord")
 NPZ = ".npz"
+KNOWN = (*SUFFIXES, *RECORDS, NPZ)
 IMAGE_FOLDERS = {"image", "images", "imagestr", "imagests", "img", "imgs", "dicom", "scan", "scans"}
 LABEL_FOLDERS = {
     "label", "labels", "labelstr", "labelsts", "mask", "masks", "seg", "segs", "segmentation", "segmentations",
@@ -28,29 +30,6 @@ LABEL_FOLDERS = {
 _LABEL = re.compile(r"(?:^|[_\-. ])(?:labels?|labelmap|seg|segmentation|masks?|gt|manual)$", re.IGNORECASE)
 _IMAGE = re.compile(r"(?:^|[_\-. ])(?:image|img|scan|ct|mr|0000)$", re.IGNORECASE)
 MOST_DEPTH = 6  # of folders below the place
-
-
-@dataclass(frozen=True)
-class Scan:
-    """One image and its label map, if it has one. `image` may be a folder with a DICOM series."""
-
-    name: str
-    image: Path
-    label: Path | None = None
-
-    @property
-    def kind(self) -> str:
-        """What the image is, in a word or two."""
-        name = self.image.name.lower()
-        if name.endswith(RECORD_SUFFIXES):
-            return "TFRecord"
-        if name.endswith(NPZ):
-            return "npz"
-        if name.endswith((".nii", ".nii.gz")):
-            return "NIfTI"
-        if name.endswith((".nrrd", ".nhdr")):
-            return "NRRD"
-        return "MetaImage" if name.endswith((".mha", ".mhd")) else "DICOM series"
 
 
 @dataclass(frozen=True)
@@ -151,11 +130,11 @@ def _pairs(path: Path, data: object) -> list[tuple[Path, Path | None]]:
 
 def _in_folder(folder: Path, labelled: bool) -> Found:
     files = sorted(_items(folder))
-    for suffixes in (RECORD_SUFFIXES, (NPZ,)):
+    for suffixes in (RECORDS, (NPZ,)):
         special = [f for f in files if f.name.lower().endswith(suffixes)]
         if special and len(special) == len(files):
             return Found(tuple(Scan(_relative(f, folder), f) for f in special))
-    files = [f for f in files if not f.name.lower().endswith((*RECORD_SUFFIXES, NPZ))]
+    files = [f for f in files if not f.name.lower().endswith((*RECORDS, NPZ))]
     labels = [f for f in files if _is_label(f, folder)]
     images = sorted(set(files) - set(labels))
     if labelled:  # a test set without labels beside a training set, as nnU-Net lays them out
@@ -196,8 +175,7 @@ def _items(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
             lost.append(path)
     if any(_is_dicom(f) for f in files):
         yield folder
-    known = (*SUFFIXES, *RECORD_SUFFIXES, NPZ)
-    yield from (f for f in files + lost if f.name.lower().endswith(known))
+    yield from (f for f in files + lost if f.name.lower().endswith(KNOWN))
     if len(above) <= MOST_DEPTH:
         for path in folders:
             if os.path.realpath(path) not in above:
@@ -206,11 +184,8 @@ def _items(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
 
 def _is_dicom(file: Path) -> bool:
     """Whether a file that has DICOM's name, or no suffix, has DICOM's mark."""
-    if file.suffix.lower() not in (".dcm", ".ima", "") and not file.suffix[1:].isdigit():
-        return False
     try:
-        with open(file, "rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
+        return named_dicom(file) and dicom_class(file) is not None
     except OSError:
         return False
 
@@ -293,6 +268,5 @@ def _relative(file: Path, folder: Path) -> str:
 
 def _stem(file: Path) -> str:
     """The name without the suffixes of images and, of Slicer's segmentations, without `.seg`."""
-    known = (*SUFFIXES, *RECORD_SUFFIXES, NPZ)
-    suffix = next((s for s in known if file.name.lower().endswith(s)), "")
+    suffix = next((s for s in KNOWN if file.name.lower().endswith(s)), "")
     return file.name[: len(file.name) - len(suffix)] or file.name

@@ -19,7 +19,8 @@ import numpy as np
 
 from .. import __version__
 from ..models.structures import LONGEST_NAME, Code, Structure
-from ..support.errors import VolumeError
+from ..support.errors import NoHeartFound, VolumeError
+from ..support.files import written
 from . import dicom_series
 from .geometry import Geometry, Volume
 
@@ -41,6 +42,8 @@ TYPE_2 = (
 
 class NothingFound(VolumeError):
     """No structure has a voxel, and a DICOM SEG cannot be without segments."""
+
+    code, exit_code = "nothing_found", NoHeartFound.exit_code
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,8 +103,6 @@ def write(labels: Volume, reference: Reference, path: str | os.PathLike) -> None
 
     Raises NothingFound if none has any, OSError (a sentence) when the file cannot be written.
     """
-    from ..support.files import written
-
     if labels.geometry != reference.geometry:
         raise ValueError("The labels have another geometry than the series that they are of.")
     segmentation = _segmentation(labels, reference)

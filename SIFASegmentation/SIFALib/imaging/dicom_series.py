@@ -12,12 +12,12 @@ import SimpleITK as sitk
 
 from ..support.errors import VolumeError
 from .checks import check_header, reason_of
+from .files import dicom_class
 from .geometry import Volume
 
 SAME_ORIENTATION = 1e-3  # by which the direction cosines of a series' slices may differ
 EVEN_STEPS = 0.1  # by which the distances of slices may differ, of their median: rounding, gantry tilt
 SUFFIXES = (".dcm", ".ima")
-HEAD = 1024  # bytes of a DICOM file among which it says what it holds
 SHOWN = 3  # names in one sentence
 
 
@@ -42,13 +42,13 @@ def _check_left_out(folder: Path, files: Sequence[str]) -> None:
     """VolumeError if files beside those of the series belong to it, too: GDCM drops what it cannot read, with no word."""
     names = {Path(file).name for file in files}
     alike = {_without_numbers(name) for name in names}
-    kind = _sop_class(Path(files[0]))
+    kind = _class_of(Path(files[0]))
     lost = []
     for path in sorted(folder.iterdir()):
         hidden = path.name.startswith(".") or path.name.upper() == "DICOMDIR"  # ._1.dcm: what macOS leaves on sticks
         if path.name in names or hidden or not path.is_file():
             continue
-        found = _sop_class(path)
+        found = _class_of(path)
         named_so = path.suffix.lower() in SUFFIXES or _without_numbers(path.name) in alike
         # reports and presentation states may lie beside the images: DICOM of another class
         if (found == kind) if found else (found == "" or named_so):
@@ -65,27 +65,12 @@ def _without_numbers(name: str) -> str:
     return re.sub(r"\d+", "0", name.lower())
 
 
-def _sop_class(path: Path) -> str | None:
-    """What kind of object a DICOM file says that it holds (0002,0002); "" if it does not; None for no DICOM file.
-
-    Layout of the file's head: DICOM PS3.10, section 7.1.
-    """
+def _class_of(path: Path) -> str | None:
+    """`dicom_class`; "" for a file that cannot be opened."""
     try:
-        with open(path, "rb") as file:
-            head = file.read(HEAD)
+        return dicom_class(path)
     except OSError:
         return ""
-    if head[128:132] != b"DICM":
-        return None
-    place = 132
-    while head[place : place + 2] == b"\x02\x00":
-        long = head[place + 4 : place + 6] in (b"OB", b"UN")
-        start = place + (12 if long else 8)
-        length = int.from_bytes(head[start - (4 if long else 2) : start], "little")
-        if head[place + 2 : place + 4] == b"\x02\x00":
-            return head[start : start + length].decode("ascii", "replace").rstrip("\0 ")
-        place = start + length
-    return ""
 
 
 def read_series(folder: Path) -> Volume:

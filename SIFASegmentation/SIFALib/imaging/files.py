@@ -1,22 +1,30 @@
-"""The files that one scan lies in, a hash of what they hold, and whether a file is one of them."""
+"""The files that one scan lies in, a hash of what they hold, and whether a file is one of them, or DICOM."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
-import re
 from pathlib import Path
 
-HEADERS = (".mhd", ".mha", ".nhdr", ".nrrd")  # may name other files that hold the voxels
-LONGEST_HEADER = 100_000  # bytes
-CHUNK = 4 * 1024**2
-_DATA_FILE = re.compile(
-    r"^(?:ElementDataFile[ \t]*=|data ?file[ \t]*:)[ \t]*(\S.*?)[ \t]*\r?$(.*)",
-    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+from . import headers
+
+SCANS = (
+    ".nii",
+    ".nii.gz",
+    *headers.META,
+    *headers.NRRD,
+    ".raw",
+    ".zraw",
+    ".dcm",
+    ".ima",
+    ".npz",
+    ".tfrecords",
+    ".tfrecord",
 )
-_SCANS = (".nii", ".nii.gz", *HEADERS, ".raw", ".zraw", ".dcm", ".ima", ".npz", ".tfrecords", ".tfrecord")
-_DICOM_NAMES = (".dcm", ".ima", "")  # endings; so are numbers
+DICOM = (".dcm", ".ima", "")  # what the names of DICOM files end in; or in a number
+DICOM_HEAD = 1024  # bytes of a DICOM file among which it says what it holds
+CHUNK = 4 * 1024**2  # bytes hashed at once
 
 
 def check_name(path: Path) -> None:
@@ -27,11 +35,37 @@ def check_name(path: Path) -> None:
         raise OSError(errno.EILSEQ, "its name has bytes that are no text; rename it", str(path)) from None
 
 
+def dicom_class(path: Path) -> str | None:
+    """What kind of object a DICOM file says that it holds (0002,0002); "" if it does not say; None for no DICOM file.
+
+    Layout of the file's head: DICOM PS3.10, section 7.1. OSError.
+    """
+    with open(path, "rb") as file:
+        head = file.read(DICOM_HEAD)
+    if head[128:132] != b"DICM":
+        return None
+    place = 132
+    while head[place : place + 2] == b"\x02\x00":
+        long = head[place + 4 : place + 6] in (b"OB", b"UN")
+        start = place + (12 if long else 8)
+        length = int.from_bytes(head[start - (4 if long else 2) : start], "little")
+        if head[place + 2 : place + 4] == b"\x02\x00":
+            return head[start : start + length].decode("ascii", "replace").rstrip("\0 ")
+        place = start + length
+    return ""
+
+
+def named_dicom(path: Path) -> bool:
+    """Whether a file is called as DICOM files are: .dcm, .ima, a number, or nothing behind the last dot."""
+    return path.suffix.lower() in DICOM or path.suffix[1:].isdigit()
+
+
 def members(path: Path, passed_over: tuple[str, ...] = ()) -> list[Path]:
     """The file itself, with the voxels beside a header; or all files of a folder, but those with these endings. OSError."""
     if path.is_dir():
         return sorted(p for p in path.iterdir() if p.is_file() and not p.name.endswith(passed_over))
-    return [path, *_voxels(path)]
+    header = headers.read_header(path)
+    return [path, *(header.files() if header else ())]
 
 
 def content(path: Path, passed_over: tuple[str, ...] = ()) -> str:
@@ -48,7 +82,7 @@ def content(path: Path, passed_over: tuple[str, ...] = ()) -> str:
 def is_scan(file: Path) -> bool:
     """Whether there is such a file and its name or its mark is that of a scan, or of a part of one."""
     try:
-        return file.is_file() and (file.name.lower().endswith(_SCANS) or _has_mark(file))
+        return file.is_file() and (file.name.lower().endswith(SCANS) or dicom_class(file) is not None)
     except OSError:
         return False
 
@@ -60,48 +94,11 @@ def is_part(scan: Path, file: Path) -> bool:
             return True
         if not file.is_file():
             return False
-        if scan.is_dir():
-            return same(scan, file.parent) and _is_dicom(file)
-        return any(same(member, file) for member in _voxels(scan))
+        if scan.is_dir():  # old DICOM files have no mark
+            return same(scan, file.parent) and (named_dicom(file) or dicom_class(file) is not None)
+        return any(same(member, file) for member in members(scan)[1:])
     except (OSError, RuntimeError):  # what cannot be looked at is told by who reads the scan
         return False
-
-
-def _voxels(path: Path) -> list[Path]:
-    """The other files that a header names: one, a list or a pattern; none if the voxels are in the file."""
-    if path.suffix.lower() not in HEADERS:
-        return []
-    with open(path, "rb") as file:
-        text = file.read(LONGEST_HEADER).decode("utf-8", "replace")
-    if text.startswith("NRRD"):
-        text = re.split(r"\r?\n\r?\n", text, maxsplit=1)[0]  # an empty line ends its header
-    found = _DATA_FILE.search(text)
-    if not found or found[1].upper() == "LOCAL":
-        return []
-    if found[1].upper().split()[0] == "LIST":
-        return _there(path, found[2].splitlines())
-    if (path.parent / found[1]).is_file():
-        return [path.parent / found[1]]
-    pattern = re.sub(r"%\d*[du]", "*", re.sub(r"[\[\]*?]", "?", found[1].split()[0]))
-    folder = (path.parent / pattern).parent
-    return sorted(p for p in folder.glob(Path(pattern).name) if p.is_file()) if "*" in pattern else []
-
-
-def _there(header: Path, names: list[str]) -> list[Path]:
-    files = [header.parent / name.strip() for name in names if name.strip()]
-    return [file for file in files if file.is_file()]
-
-
-def _is_dicom(file: Path) -> bool:
-    """Whether the file has DICOM's mark or a name of DICOM's; old files have no mark."""
-    if file.suffix.lower() in _DICOM_NAMES or file.suffix[1:].isdigit():
-        return True
-    return _has_mark(file)
-
-
-def _has_mark(file: Path) -> bool:
-    with open(file, "rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
 
 
 def same(one: Path, other: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Images with their geometry: read, check, orient, resample, write.
+"""Images with their geometry.
 
 World coordinates are LPS millimetres, as in ITK and DICOM: +x to the patient's left, +y to the back, +z to the
 head. Arrays are indexed [k, j, i], as SimpleITK gives them; points and indices are written (x, y, z), (i, j, k).
@@ -29,7 +29,8 @@ class Geometry:
     direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
     @staticmethod
-    def of(image: sitk.Image) -> Geometry:
+    def of(image: sitk.Image | sitk.ImageFileReader) -> Geometry:
+        """The grid of a 3D image, or of one whose header has been read."""
         return Geometry(image.GetSize(), image.GetOrigin(), image.GetSpacing(), image.GetDirection())
 
     @property

@@ -1,13 +1,16 @@
-"""Whether the voxels of a file are there and sound: ITK unpacks what it can, and ignores the checksums.
+"""The headers of MetaImage and NRRD files: what they say, where the voxels lie, and whether all of them are there.
 
-Packed, MetaImage files hold a zlib stream, NRRD files a gzip or bzip2 stream, in the file itself or in one that its header
-names. What is not understood here passes: the reader itself will say whether it can be read.
+ITK unpacks what it can and ignores the checksums. Packed, MetaImage files hold a zlib stream, NRRD files a gzip or bzip2
+stream, in the file itself or in one that its header names. What is not understood here passes: the reader itself will
+say whether it can be read.
 """
 
 from __future__ import annotations
 
 import bz2
+import itertools
 import math
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,12 +19,85 @@ from typing import BinaryIO
 
 from ..support.errors import VolumeError
 
+META, NRRD = (".mhd", ".mha"), (".nhdr", ".nrrd")
 CHUNK = 4 * 1024**2  # bytes unpacked at once
 PACKED_CHUNK = 256 * 1024  # bytes read at once
 MOST_BYTES = 2**40
 LONGEST_LINE = 1024**2  # of a header: a segmentation of many segments has long ones
+MOST_FILES = 100_000  # that a list in a header names
 META_BYTES = {"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "FLOAT": 4, "DOUBLE": 8}
 GZIP, BZIP2 = b"\x1f\x8b", b"BZ"
+
+
+@dataclass(frozen=True)
+class Header:
+    """fields: keys in small letters, those of NRRD without spaces. end: byte behind it. listed: names after a LIST."""
+
+    path: Path
+    fields: dict[str, str]
+    end: int
+    listed: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it says of where the voxels are; "" for the file itself."""
+        name = self.fields.get("elementdatafile" if self.path.suffix.lower() in META else "datafile", "")
+        return "" if name.upper() == "LOCAL" else name
+
+    @property
+    def several(self) -> bool:
+        """Whether the voxels lie in a list of files, or in those of a pattern."""
+        return self.name.upper().startswith("LIST") or "%" in self.name
+
+    def files(self) -> list[Path]:
+        """The other files that hold the voxels, as far as they are there."""
+        folder, name = self.path.parent, self.name
+        if not name:
+            return []
+        if name.upper().split()[0] == "LIST":
+            return [folder / n for n in self.listed if (folder / n).is_file()]
+        if (folder / name).is_file():
+            return [folder / name]
+        pattern = folder / re.sub(r"%\d*[du]", "*", re.sub(r"[\[\]*?]", "?", name.split()[0]))
+        return sorted(p for p in pattern.parent.glob(pattern.name) if p.is_file()) if "*" in str(pattern) else []
+
+
+def read_header(path: Path) -> Header | None:
+    """The header of a MetaImage or NRRD file; None for a file of another name. OSError."""
+    suffix = path.suffix.lower()
+    if suffix not in (*META, *NRRD):
+        return None
+    with open(path, "rb") as file:
+        return _meta(path, file) if suffix in META else _nrrd(path, file)
+
+
+def _meta(path: Path, file: BinaryIO) -> Header:
+    fields: dict[str, str] = {}
+    while "elementdatafile" not in fields and (line := file.readline(LONGEST_LINE)):
+        key, equals, value = _text(line).partition("=")
+        if equals:
+            fields[key.strip().lower()] = value.strip()
+    end = file.tell()
+    if not fields.get("elementdatafile", "").upper().startswith("LIST"):
+        return Header(path, fields, end)
+    lines = itertools.islice(iter(lambda: file.readline(LONGEST_LINE), b""), MOST_FILES)
+    return Header(path, fields, end, tuple(name for line in lines if (name := _text(line).strip())))
+
+
+def _nrrd(path: Path, file: BinaryIO) -> Header:
+    fields: dict[str, str] = {}
+    listed: list[str] = []
+    while line := file.readline(LONGEST_LINE).rstrip(b"\r\n"):  # an empty line ends it
+        key, colon, value = _text(line).partition(":")
+        if fields.get("datafile", "").upper().startswith("LIST"):
+            listed.append(_text(line).strip())
+        elif colon and not key.startswith("#") and not value.startswith("="):
+            fields[key.replace(" ", "").lower()] = value.strip()
+    return Header(path, fields, file.tell(), tuple(filter(None, listed)))
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace")
 
 
 @dataclass(frozen=True)
@@ -37,12 +113,10 @@ class _Stream:
 
 def check_voxel_data(path: Path) -> None:
     """Raise VolumeError if the voxels of a MetaImage or NRRD file are damaged or not there; other files pass."""
-    suffix = path.suffix.lower()
-    stream = None
-    if suffix in (".mha", ".mhd"):
-        stream = _meta_stream(path)
-    elif suffix in (".nrrd", ".nhdr"):
-        stream = _nrrd_stream(path)
+    header = read_header(path)
+    if header is None:
+        return
+    stream = (_meta_stream if path.suffix.lower() in META else _nrrd_stream)(header)
     if stream is None:
         return
     try:
@@ -107,12 +181,12 @@ def _unbzip2(source: BinaryIO) -> Iterator[bytes]:
             raise zlib.error(str(error)) from error
 
 
-def _meta_stream(path: Path) -> _Stream | None:
+def _meta_stream(header: Header) -> _Stream | None:
     """Where the voxels of a MetaImage lie; None if that is not to be told. VolumeError if they are not there."""
-    with open(path, "rb") as file:
-        fields, start = _meta_header(file), file.tell()
-    name = fields.get("elementdatafile", "")
-    if not name or fields.get("headersize", "0") != "0" or not _is_true(fields.get("binarydata", "True")):
+    fields, path = header.fields, header.path
+    if not fields.get("elementdatafile") or fields.get("headersize", "0") != "0":
+        return None
+    if not _is_true(fields.get("binarydata", "True")):
         return None
     packed = _is_true(fields.get("compresseddata", "False"))
     each = META_BYTES.get(fields.get("elementtype", "").upper().removeprefix("MET_"), 0)
@@ -120,68 +194,46 @@ def _meta_stream(path: Path) -> _Stream | None:
     unpacked = each * math.prod(int(n) for n in counts) if all(n.isdecimal() for n in counts) else 0
     if unpacked > MOST_BYTES:  # the reader's caller refuses so many by a better sentence
         return None
-    if name.lower() != "local":
-        place = _named_file(path, name)
+    if header.name:
+        place = _named_file(header)
         return _Stream(place, 0, packed, None, unpacked) if place else None
     length = fields.get("compresseddatasize", "")
     if not packed:
-        return _Stream(path, start, False, None, unpacked)
+        return _Stream(path, header.end, False, None, unpacked)
     if not length.isdecimal() or int(length) == 0:
         # ITK then shows what happens to lie in memory, without a word
         raise VolumeError(
             f"{path} does not say how many bytes its packed voxels take (CompressedDataSize); "
             "save it again without compression."
         )
-    return _Stream(path, start, True, int(length), unpacked)
+    return _Stream(path, header.end, True, int(length), unpacked)
 
 
 def _is_true(value: str) -> bool:
     return value[:1].lower() in ("t", "1")
 
 
-def _named_file(path: Path, name: str) -> Path | None:
-    """The file of voxels that the header in `path` names; None for a list or a pattern. VolumeError if it is missing."""
-    place = path.parent / name
-    if name.upper().startswith("LIST") or "%" in name:
+def _named_file(header: Header) -> Path | None:
+    """The file of voxels that the header names; None for a list or a pattern. VolumeError if it is missing."""
+    place = header.path.parent / header.name
+    if header.several:
         return None
     if not place.exists():
-        raise VolumeError(f"{path} has its voxels in {place}, which does not exist; copy it there, too.")
+        raise VolumeError(f"{header.path} has its voxels in {place}, which does not exist; copy it there, too.")
     return place if place.is_file() else None
 
 
-def _nrrd_stream(path: Path) -> _Stream | None:
+def _nrrd_stream(header: Header) -> _Stream | None:
     """Where the packed voxels of an NRRD file lie; None if they are not. VolumeError if they are not there."""
-    with open(path, "rb") as file:
-        fields, start = _nrrd_header(file), file.tell()
-    skip = fields.get("lineskip", "0")
-    place = _named_file(path, fields["datafile"]) if fields.get("datafile") else path
-    if place is None:
+    fields, skip = header.fields, header.fields.get("lineskip", "0")
+    place = _named_file(header) if header.name else header.path
+    if place is None or not skip.isdecimal():
         return None
-    if fields.get("encoding", "").lower() not in ("gzip", "gz", "bzip2", "bz2") or not skip.isdecimal():
+    if fields.get("encoding", "").lower() not in ("gzip", "gz", "bzip2", "bz2"):
         return None
     with open(place, "rb") as file:
-        file.seek(start if place is path else 0)
+        file.seek(header.end if place is header.path else 0)
         for _ in range(int(skip)):  # lines before the stream; bytes are skipped within it
             file.readline(LONGEST_LINE)
         start = file.tell()
         return _Stream(place, start) if file.read(len(GZIP)) in (GZIP, BZIP2) else None
-
-
-def _meta_header(file: BinaryIO) -> dict[str, str]:
-    """The fields of a MetaImage header, keys in small letters; the file is left behind them."""
-    fields: dict[str, str] = {}
-    while "elementdatafile" not in fields and (line := file.readline(LONGEST_LINE)):
-        key, equals, value = line.decode("utf-8", "replace").partition("=")
-        if equals:
-            fields[key.strip().lower()] = value.strip()
-    return fields
-
-
-def _nrrd_header(file: BinaryIO) -> dict[str, str]:
-    """The fields of an NRRD header, keys in small letters without spaces; the file is left behind the empty line."""
-    fields: dict[str, str] = {}
-    while line := file.readline(LONGEST_LINE).rstrip(b"\r\n"):
-        key, colon, value = line.decode("utf-8", "replace").partition(":")
-        if colon and not key.startswith("#") and not value.startswith("="):
-            fields[key.replace(" ", "").lower()] = value.strip()
-    return fields

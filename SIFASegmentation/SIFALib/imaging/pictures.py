@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..models.structures import STRUCTURES, Structure
+from ..support.files import made
 from .geometry import Geometry, Volume
 from .intensity import looks_like_hounsfield
 from .slices import PLANES, Plane, choose_plane, sample, slice_grid, whole_box
@@ -42,17 +42,11 @@ def overlay(
 
 def write_png(image: np.ndarray, path: str | os.PathLike) -> None:
     """Write RGB uint8 [h, w, 3]; complete or not at all. Raises OSError."""
-    path = Path(path)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.png")
     try:
-        sitk.WriteImage(sitk.GetImageFromArray(image, isVector=True), str(temporary))
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with made(Path(path)) as temporary:
+            sitk.WriteImage(sitk.GetImageFromArray(image, isVector=True), str(temporary))
     except RuntimeError as error:
         raise OSError(f"The picture {path} cannot be written; is the disk full or the folder protected?") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _planes(geometry: Geometry) -> list[Plane]:

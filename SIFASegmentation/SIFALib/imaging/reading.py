@@ -1,4 +1,4 @@
-"""Reading a NIfTI, NRRD or MetaImage file: looked through first, because ITK lets much pass that is no image."""
+"""Reading a scan: its files are looked through first, because ITK lets much pass that is no image."""
 
 from __future__ import annotations
 
@@ -9,22 +9,39 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..support.errors import VolumeError
+from . import dicom_series, headers, nifti
 from .checks import SUFFIXES, check_grid, check_header, reason_of
-from .geometry import Volume
-from .headers import check_voxel_data
-from .nifti import check_nifti
+from .files import DICOM, check_name
+from .geometry import Geometry, Volume
 
 
-def read_file(path: Path) -> Volume:
-    """The 3D image in a file; VolumeError."""
-    if not path.name.lower().endswith(SUFFIXES):
-        if path.suffix.lower() in (".dcm", ".ima"):
+def read(path: str | os.PathLike) -> Volume:
+    """The 3D image in a NIfTI, NRRD or MetaImage file, or in a folder with one DICOM series; grey values as stored.
+
+    Raises FileNotFoundError, OSError for a name that is no text, or VolumeError that says what is wrong with the file.
+    A 4D file is refused: it holds several images, and which one is meant must be said first.
+    """
+    path = Path(path)
+    check_name(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; check the path.")
+    return dicom_series.read_series(path) if path.is_dir() else _read_file(path)
+
+
+def _read_file(path: Path) -> Volume:
+    """The 3D image in a file, checked on the way; VolumeError."""
+    suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), "")
+    if not suffix:
+        if path.suffix.lower() in filter(None, DICOM):
             raise VolumeError(f"{path} is one DICOM file; give the folder that holds the whole series.")
         raise VolumeError(f"{path} is of no known kind; give {', '.join(SUFFIXES)} or a folder of DICOM files.")
     if path.stat().st_size == 0:
         raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
-    check_nifti(path)
-    check_voxel_data(path)
+    voxels = None
+    if suffix in nifti.SUFFIXES:
+        voxels = nifti.read_voxels(path)
+    else:
+        headers.check_voxel_data(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
@@ -35,6 +52,10 @@ def read_file(path: Path) -> Volume:
     axes = np.reshape(reader.GetDirection(), [reader.GetDimension()] * 2)[:3, :3]
     spacing = np.abs(reader.GetSpacing()[:3])  # ITK turns an axis of negative spacing round
     check_grid(path, spacing, reader.GetOrigin()[:3], axes)
+    name = path.name[: -len(suffix)] or path.name
+    if voxels is not None and reader.GetDimension() == 3 and min(reader.GetSpacing()) > 0:
+        geometry = Geometry.of(reader)
+        return Volume(voxels.reshape(geometry.shape), geometry, name, str(path))
     try:
         image = reader.Execute()
     except (RuntimeError, MemoryError) as error:
@@ -46,7 +67,7 @@ def read_file(path: Path) -> Volume:
         raise VolumeError(f"{path} is damaged or cut off. Copy it again.") from error
     while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
         image = image[..., 0]
-    return Volume.of(image, _stem(path), str(path))
+    return Volume.of(image, name, str(path))
 
 
 def _unreadable(path: Path, complaint: str) -> str:
@@ -61,22 +82,3 @@ def _unreadable(path: Path, complaint: str) -> str:
     if "Unable to determine ImageIO" in complaint:
         return f"{path} cannot be read as an image: it is of another kind than its name says, or damaged."
     return f"{path} cannot be read as an image: {reason_of(complaint)}. It may be damaged."
-
-
-def _stem(path: Path) -> str:
-    suffix = next(s for s in SUFFIXES if path.name.lower().endswith(s))
-    return path.name[: -len(suffix)] or path.name
-
-
-def read(path: str | os.PathLike) -> Volume:
-    """The 3D image in a NIfTI, NRRD or MetaImage file, or in a folder with one DICOM series.
-
-    Raises FileNotFoundError, or VolumeError that says what is wrong with the file. A 4D file is refused: it holds
-    several images, and which one is meant must be said first.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; check the path.")
-    from . import dicom_series, reading  # they raise this module's VolumeError
-
-    return dicom_series.read_series(path) if path.is_dir() else reading.read_file(path)

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datasets import DataSettings, released, scans, sources
-from ..datasets.sources import Scan
+from ..datasets.scans import Scan
 from ..imaging import metrics
 from ..imaging.checks import SUFFIXES
 from ..imaging.intensity import scores_to_unit
-from ..imaging.metrics import UNKNOWN
 from ..models.card import NORMALISATIONS
+from ..models.structures import UNKNOWN
 from ..support.errors import DataError, NoHeartFound
 from ..support.progress import Progress, Steps, mapped, within
 from . import segmentation
@@ -119,7 +119,7 @@ def product(
     problems: list[str] = []
     for n, scan in enumerate(found):
         yield Progress(f"Checking {scan.name}", 0.1 * n / len(found))
-        finding, _ = scans.examine(scan, "source", settings)
+        finding, *_ = scans.examine(scan, "source", settings)
         problems += finding.problems
     if problems:
         raise DataError(" ".join(problems[:10]) + (f" And {len(problems) - 10} more." if problems[10:] else ""))
@@ -127,13 +127,13 @@ def product(
     for n, scan in enumerate(found):
         low, high = (0.1 + 0.9 * part / len(found) for part in (n, n + 1))
         yield Progress(f"Segmenting {scan.name}", low)
-        finding, loaded = scans.examine(scan, "source", settings)
-        if loaded is None or loaded.labels is None:
+        finding, image, labels = scans.examine(scan, "source", settings)
+        if image is None or labels is None:
             raise DataError(" ".join(finding.problems))  # it changed meanwhile
-        truth = np.where(loaded.labels.array >= classes, UNKNOWN, loaded.labels.array).astype(np.uint8)
-        steps = within(segmentation.segment_steps(loaded.image, segmenter, card, options), low, high)
+        truth = np.where(labels.array >= classes, UNKNOWN, labels.array).astype(np.uint8)
+        steps = within(segmentation.segment_steps(image, segmenter, card, options), low, high)
         drawn, note = yield from _labels_or_note(scan.name, steps, truth.shape)
-        cases.append(compare(scan.name, drawn, truth, card, loaded.image.geometry.spacing, note))
+        cases.append(compare(scan.name, drawn, truth, card, image.geometry.spacing, note))
     return cases
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..imaging.components import _components, bounding_box
+from ..imaging.components import bounding_box, components
 from ..imaging.geometry import Geometry, Volume
 from ..models.structures import STRUCTURES, Structure
 
@@ -78,11 +78,11 @@ def without_strays(
     extents = []
     thin = _is_thin(labels.geometry, inside)
     for structure in structures:
-        components, box = _components(labels.array == structure.value)
-        counts = np.bincount(components.ravel(), minlength=1)[1:]
+        numbered, box = components(labels.array == structure.value)
+        counts = np.bincount(numbered.ravel(), minlength=1)[1:]
         if len(counts):  # of several as large the first is kept
             chosen = counts >= COMPONENT_SHARE * counts.max() if thin else np.arange(len(counts)) == np.argmax(counts)
-            kept[box][np.concatenate([[False], chosen])[components]] = structure.value
+            kept[box][np.concatenate([[False], chosen])[numbered]] = structure.value
             counts = np.concatenate([[counts[chosen].sum()], np.sort(counts[~chosen])[::-1]])
         mask, voxel_ml = kept == structure.value, labels.geometry.voxel_ml
         cut = _contact_mm2(mask, labels.geometry, inside) >= CUT_MM2

@@ -20,6 +20,7 @@ class Code:
         return f"{self.scheme}^{self.value}^{self.meaning}"
 
 
+UNKNOWN = 255  # label value of voxels whose truth is not known: they belong to no class and teach nothing
 LONGEST_NAME = 64  # characters that DICOM allows for a name (PS3.5, VR LO)
 ANATOMICAL_STRUCTURE = Code("SCT", "123037004", "Anatomical Structure")
 

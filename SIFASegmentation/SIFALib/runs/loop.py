@@ -113,9 +113,8 @@ def _due(state: adaptation.State, every: int) -> bool:
 def _batches(session: Session, state: adaptation.State, domains: Domains) -> Iterator[tuple[datasets.Batch, float]]:
     """What is left to do: batches on the device, and the seconds that each was waited for."""
     c, together = session.configuration, session.together
-    left, share = (state.iteration, c.iterations), (together.rank, together.world)
-    batches = datasets.batches(domains, c.data, c.seed, *left, c.batch, *share, c.workers)
-    for batch, waited in batches:
+    order = datasets.Order(c.seed, state.iteration, c.iterations, c.batch, together.rank, together.world)
+    for batch, waited in datasets.batches(domains, c.data, order, c.workers):
         yield _moved(batch, together.device), waited
 
 

@@ -5,10 +5,11 @@ No torch here. What only the scans' voxels tell is found out when they are prepa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..datasets import checks, released, sources
-from ..datasets.scans import Finding, examine
+from ..datasets.scans import examine
 from ..datasets.settings import PHANTOMS, DataSettings
 from ..models import store
 from ..support.errors import DataError, ModelError
@@ -48,7 +49,7 @@ def _check_scans(data: DataSettings, domain: str) -> None:
     if not data.labelled(domain):
         return
     bare = [s for s in found if s.label is None and s.kind not in released.KINDS]
-    findings = [Finding(domain, s.name, str(s.image)) for s in found if s not in bare]
+    findings = [replace(s, domain=domain, label=None) for s in found if s not in bare]
     findings += [examine(s, domain, data)[0] for s in bare[: checks.MOST_NAMED]]  # reads these images
     refused = checks.refusal(findings, [])
     left = len(bare) - checks.MOST_NAMED

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..datasets.cutting import border_size
 from ..datasets.phantoms import RANDOM_SLICES
-from ..datasets.scans import Finding
+from ..datasets.scans import Scan
 from ..datasets.settings import PHANTOMS
 from .configuration import Configuration
 
@@ -64,9 +64,7 @@ def size(count: float) -> str:
     return f"{max(1.0, count / 1e6):.0f} MB"
 
 
-def of(
-    configuration: Configuration, folder: Path, findings: Iterable[Finding] = (), timed: dict | None = None
-) -> Needs:
+def of(configuration: Configuration, folder: Path, findings: Iterable[Scan] = (), timed: dict | None = None) -> Needs:
     """What a run in `folder` (or the nearest folder above that exists) needs and finds. OSError.
 
     findings: of the scans that are to be prepared; timed: the answer of the errand "time", if there is one.
@@ -88,7 +86,7 @@ def _memory(c: Configuration) -> float:
     return _BASE + _PER_WIDTH2 * width**2 + _PER_IMAGE * width * images * c.data.size**2
 
 
-def _disk(c: Configuration, findings: Iterable[Finding], checkpoint: int) -> float:
+def _disk(c: Configuration, findings: Iterable[Scan], checkpoint: int) -> float:
     checkpoint = checkpoint or 3 * 4 * _PARAMETERS_PER_WIDTH2 * c.method.width**2
     pixels = border_size(c.data.size) ** 2
     pre, kept = c.data.preprocessing, 0.0

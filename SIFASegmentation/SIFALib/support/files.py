@@ -42,12 +42,13 @@ def written(path: Path) -> Iterator[BinaryIO]:
 def made(path: Path, check: Callable[[Path], object] | None = None) -> Iterator[Path]:
     """The name of a file that whoever writes by name makes, and that becomes `path` when the block ends well.
 
-    It has the suffixes of `path`, which tell some libraries the format. check: raises OSError unless all of it is there
-    (None: it must not be empty). OSError, also where something else than an ordinary file has that name.
+    It has the suffixes of `path`, in small letters, which tell some libraries the format. check: raises OSError unless
+    all of it is there (None: it must not be empty). OSError, also where something else than an ordinary file has that
+    name.
     """
     check_replaceable(path)
     suffix = "".join(path.suffixes[-2:]) if path.name.lower().endswith(".gz") else path.suffix
-    temporary = path.with_name(f".{uuid.uuid4().hex}{TEMPORARY}{suffix}")
+    temporary = path.with_name(f".{uuid.uuid4().hex}{TEMPORARY}{suffix.lower()}")
     try:
         yield temporary
         _sync(temporary)

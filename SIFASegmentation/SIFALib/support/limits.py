@@ -22,7 +22,9 @@ from .schema import require
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`; open_low, open_high: these ends excluded; even: only even ones. unit: for people."""
+    """Numbers from `low` to `high`; open_low, open_high: these ends excluded; even: only even ones; multiple: only
+    multiples of that. unit: for people.
+    """
 
     low: float
     high: float
@@ -30,20 +32,24 @@ class Range:
     open_high: bool = False
     even: bool = False
     unit: str = ""
+    multiple: int = 0
 
     def holds(self, value: Any) -> bool:
         above = self.low < value if self.open_low else self.low <= value
         below = value < self.high if self.open_high else value <= self.high
-        return bool(above and below and not (self.even and value % 2))
+        whole = not (self.even and value % 2) and not (self.multiple and value % self.multiple)
+        return bool(above and below and whole)
 
     @property
     def rule(self) -> str:
-        """ "1 to 4096", "above 0 and at most 1", "0 to below 1", "an even number from 2 to 32"."""
+        """ "1 to 4096", "above 0 and at most 1", "0 to below 1", "an even number from 2 to 32", "0.1 to 20 mm"."""
+        unit = f" {self.unit}" if self.unit else ""
         if self.open_low:
-            return f"above {self.low:g} and {'below' if self.open_high else 'at most'} {self.high:g}"
+            return f"above {self.low:g} and {'below' if self.open_high else 'at most'} {self.high:g}{unit}"
         to = "to below" if self.open_high else "to"
         low, high = (f"{v:.0f}" if float(v).is_integer() else f"{v:g}" for v in (self.low, self.high))
-        return f"{'an even number from ' if self.even else ''}{low} {to} {high}"
+        kind = "an even number from " if self.even else f"a multiple of {self.multiple} from " if self.multiple else ""
+        return f"{kind}{low} {to} {high}{unit}"
 
 
 class Choice:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import training_data
-from SIFALib.datasets import NO_AUGMENTATION, Augmentation, Batch, batch, batches, prepared, view
+from SIFALib.datasets import NO_AUGMENTATION, Augmentation, Batch, Order, batch, batches, prepared, view
 from SIFALib.datasets.augmentation import augment, centre
 from SIFALib.datasets.planes import Stack
 from SIFALib.networks.arrays import to_numpy
@@ -78,14 +78,14 @@ def test_a_batch_that_cannot_be_shared_equally_is_refused(domains, folder, size,
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_workers_change_nothing_but_the_time(domains, folder, workers):
     chosen = settings(folder)
-    made = list(batches(domains, chosen, 3, 10, 21, 2, workers=workers))
+    made = list(batches(domains, chosen, Order(3, 10, 21, 2), workers))
     assert len(made) == 11 and all(seconds >= 0 for _, seconds in made)
     assert all(same(b, batch(domains, chosen, 3, 10 + n, 2)) for n, (b, _) in enumerate(made))
 
 
 def test_stopping_early_leaves_no_thread_behind(domains, folder):
     before = threading.active_count()
-    stream = batches(domains, settings(folder), 0, 0, 1000, 2, workers=2)
+    stream = batches(domains, settings(folder), Order(0, 0, 1000, 2), workers=2)
     next(stream)
     stream.close()
     assert threading.active_count() == before
@@ -94,7 +94,7 @@ def test_stopping_early_leaves_no_thread_behind(domains, folder):
 def test_an_error_in_a_worker_reaches_whoever_waits(domains, folder):
     gone = replace(domains, target=replace(domains.target, volume=np.zeros(0, int)))
     with pytest.raises(DataError, match="no slices"):
-        next(batches(gone, settings(folder), 0, 0, 5, 2, workers=2))
+        next(batches(gone, settings(folder), Order(0, 0, 5, 2), workers=2))
 
 
 def test_coarse_slices_come_as_often_as_asked(domains, folder):

@@ -65,7 +65,7 @@ def test_positions_are_millimetres_along_the_scan():
     image, labels = volumes()
     made = cut(image, labels, SETTINGS, "source")
     steps = np.diff(np.sort(made.position[~made.coarse]))
-    assert np.allclose(steps, SPACING[2]) and made.spacing_mm == (2.0, 2.0, 4.0)
+    assert np.allclose(steps, SPACING[2]) and made.spacing_mm.tolist() == [[2.0, 2.0, 4.0]]
     assert made.position.min() >= 0 and made.position.max() <= image.geometry.extent_mm[2]
 
 

@@ -1,4 +1,4 @@
-"""Promises of voxel_data.py: what is damaged or missing is refused, and whatever a reader can read passes."""
+"""Promises of headers.py: what is damaged or missing is refused, and whatever a reader can read passes."""
 
 from __future__ import annotations
 

@@ -16,11 +16,11 @@ import tf_bundles
 import tiny_models
 import torch
 from SIFALib.cli.main import main
-from SIFALib.imaging.metrics import UNKNOWN
 from SIFALib.inference import evaluation
 from SIFALib.inference.evaluation import Case
 from SIFALib.models import store as models
 from SIFALib.models.card import Preprocessing
+from SIFALib.models.structures import UNKNOWN
 from SIFALib.support.errors import DataError
 
 IDS = ("MYO", "LA", "LV", "AA")
