@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,21 +15,13 @@ import tiny_models
 import torch
 from SIFALib.cli.main import main
 from SIFALib.inference import evaluation
-from SIFALib.inference.evaluation import Case
 from SIFALib.models import store as models
 from SIFALib.models.card import Preprocessing
 from SIFALib.models.structures import UNKNOWN
 from SIFALib.support.errors import DataError
+from SIFALib.support.progress import drain
 
 IDS = ("MYO", "LA", "LV", "AA")
-
-
-def finished(steps: Generator[Any, None, list[Case]]) -> list[Case]:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def npz_volumes(folder: Path, depths: tuple[int, ...]) -> list[Path]:
@@ -71,7 +61,7 @@ def test_the_published_protocol_is_that_of_the_authors_for_any_number_of_volumes
     segmenter, _ = tf_bundles.small(seed=5)
     package = tiny_models.write(tmp_path / "model")
     files = npz_volumes(tmp_path / "data", (5, 9, 12))
-    cases = finished(evaluation.published(files, segmenter, package.card, statistics, "cpu"))
+    cases = drain(evaluation.published(files, segmenter, package.card, statistics, "cpu"))
     theirs = as_the_authors_do(files, segmenter, low, high)
     assert len({int(v) for pair in theirs for v in np.unique(pair[0])}) > 1  # the network says more than one thing
     for case, (prediction, label) in zip(cases, theirs, strict=True):
