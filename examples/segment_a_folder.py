@@ -22,7 +22,7 @@ def main(scans: Path, results: Path) -> None:
             print(f"{path.name}: {error}")
             continue
         imaging.write(result.labels, results / f"{path.name.split('.')[0]}.nii.gz")  # on the grid of the scan
-        volumes = ", ".join(f"{name} {ml:.0f} ml" for name, ml in result.report["volumes_ml"].items())
+        volumes = ", ".join(f"{name} {ml:.0f} ml" for name, ml in result.report.volumes_ml.items())
         print(f"{path.name}: {volumes}")
 
 

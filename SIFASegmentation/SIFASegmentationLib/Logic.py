@@ -148,7 +148,7 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
             mapSteps = SceneConversion.mapSteps(result.uncertainty, placement)
             unsure = yield from _converted(mapSteps, back, 1 - share / 2, 1.0)
         self._raiseIfGone(volumeNode)
-        report = {**result.report, "voxel_ml": placement.voxelMl}
+        report = {**result.report.to_json(), "voxel_ml": placement.voxelMl}
         return Found(labels, unsure, self.wanted(package, structures), report)
 
     @staticmethod

@@ -27,13 +27,15 @@ from bench_real import find
 from heart_scenarios import SCENARIOS, SPACING_MM, Case, draw
 from SIFALib.imaging import reading
 from SIFALib.imaging.geometry import Volume
-from SIFALib.inference import segmentation
-from SIFALib.inference.job import Job, Options
-from SIFALib.inference.localisation import find_heart
+from SIFALib.inference import Options, segmentation
+from SIFALib.inference.localisation import Localisation, localise
+from SIFALib.inference.passes import NetworkInput
+from SIFALib.inference.runner import Clock, Runner
 from SIFALib.models import store
 from SIFALib.networks import loading
 from SIFALib.phantom.slices.anatomies import make_anatomies
 from SIFALib.support.errors import NoHeartFound
+from SIFALib.support.progress import drain
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "Testing" / "Benchmarks" / "results"
@@ -85,27 +87,24 @@ def write(path: Path, card: store.ModelCard, rows: list[dict]) -> None:
 def judge(case: Case, segmenter, card) -> dict:
     """What was found, and whether that is right."""
     started = time.process_time()
-    job = Job(case.image, segmenter, card, Options())
-    box = run(find_heart(job))
-    row: dict = {"name": case.image.name, "found": box is not None, "notes": list(job.notes)}
+    heart = localised(case.image, segmenter, card)
+    box, notes = (heart.box, [heart.note] if heart.note else []) if heart else (None, [])
+    row: dict = {"name": case.image.name, "found": box is not None, "notes": notes}
     if case.heart and box is not None:
         row |= held(case.labels, box)
     if not case.heart and box is not None:
         row["found"] = segmented(case.image, segmenter, card)
     row["cpu_seconds"] = round(time.process_time() - started, 1)
-    right = row.get("held", 0) >= HELD and row["room"] <= 1.0 and bool(job.notes) == case.lies
+    right = row.get("held", 0) >= HELD and row["room"] <= 1.0 and bool(notes) == case.lies
     row["success"] = bool(right) if case.heart else not row["found"]
     return row
 
 
-def run(steps) -> np.ndarray | None:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-        except NoHeartFound:
-            return None
+def localised(scan: Volume, segmenter, card) -> Localisation | None:
+    try:
+        return drain(localise(NetworkInput.of(scan, card), Runner(segmenter, Options(), Clock())))
+    except NoHeartFound:
+        return None
 
 
 def segmented(scan: Volume, segmenter, card) -> bool:
@@ -136,14 +135,15 @@ def real_scans(folder: Path) -> list[Path]:
 def real(path: Path, segmenter, card) -> dict:
     started = time.process_time()
     scan = reading.read(path)
-    job = Job(scan, segmenter, card, Options())
-    box = run(find_heart(job))
-    found = (box is not None and (box[1] - box[0] + 1 < scan.geometry.size).any()) or segmented(scan, segmenter, card)
+    heart = localised(scan, segmenter, card)
+    smaller = heart is not None and (heart.box[1] - heart.box[0] + 1 < scan.geometry.size).any()
+    found = smaller or segmented(scan, segmenter, card)
+    notes = [heart.note] if heart and heart.note else []
     return {
         "name": path.stem,
         "found": bool(found),
-        "notes": list(job.notes),
-        "success": bool(found) and not job.notes,
+        "notes": notes,
+        "success": bool(found) and not notes,
         "cpu_seconds": round(time.process_time() - started, 1),
     }
 

@@ -213,7 +213,7 @@ def whole_volume(
     )
     with mock.patch.object(engine.Engine, "probabilities", counted):
         result, note = segment(scan, segmenter, package, options, case.labels)
-    seconds |= result.report["seconds"]
+    seconds |= result.report.seconds
     start = time.perf_counter()
     seg_nrrd.write_labels(result.labels, scratch / "phantom.seg.nrrd", STRUCTURES)
     seconds["write"] = time.perf_counter() - start
@@ -223,7 +223,7 @@ def whole_volume(
     row = {
         "model": f"{package.card.id} {package.card.version}",
         "size": list(scan.geometry.size),
-        "slices": result.report["slices"],
+        "slices": result.report.slices,
         "seconds": {stage: round(s, 2) for stage, s in seconds.items()},
         "gmac": computed["gmac"],
         "matrix_gmacs": matrix,

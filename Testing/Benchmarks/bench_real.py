@@ -26,9 +26,10 @@ from typing import Any
 import numpy as np
 from region_growing import grow
 from SIFALib.adaptation import label_free
-from SIFALib.imaging import metrics, pictures, reading, slices
+from SIFALib.imaging import metrics, pictures, reading
 from SIFALib.imaging.geometry import Volume
-from SIFALib.inference.job import Job
+from SIFALib.inference.localisation import plane_of
+from SIFALib.inference.passes import NetworkInput, Pass
 from SIFALib.inference.segmentation import Options, segment
 from SIFALib.models import store
 from SIFALib.models.structures import STRUCTURES
@@ -105,7 +106,7 @@ def judge(case: str, facts: dict, data: Path, out: Path, segmenter, card) -> dic
     try:
         result = segment(scan, segmenter, card, Options())
         labels = result.labels
-        row |= told(result.report)
+        row |= told(result.report.to_json())
     except NoHeartFound as error:
         labels, row["note"] = Volume(np.zeros(scan.geometry.shape, np.uint8), scan.geometry, case), str(error)
     row["seconds"] = round(time.monotonic() - started, 1)
@@ -129,19 +130,18 @@ def told(report: dict) -> dict:
     return {
         "flags": [f"{f['structure']} {f['kind']}".strip() for f in report["flags"]],
         "expected_dice": float(np.mean(expected)) if expected else None,
-        "unlike": (report.get("familiarity") or {}).get("unlike"),
+        "unlike": report["out_of_distribution"].get("unlike"),
     }
 
 
 def agreement(scan: Volume, labels: Volume, kind: str, segmenter, card) -> float | None:
     """The model's agreement with itself on at most 4 slices through what it found; None where it found nothing."""
-    job = Job(scan, segmenter, card, Options())
+    given = NetworkInput.of(scan, card)
     where = np.argwhere(labels.array > 0)[:, ::-1]
     if not len(where):
         return None
     box = np.stack([where.min(axis=0), where.max(axis=0)]).astype(float)
-    grid = slices.slice_grid(scan.geometry, job.plane, box, job.pre.spacing_mm, job.pre.slice_spacing_mm, job.pre.crop)
-    images = job.images(grid)
+    images = given.images(Pass(plane_of(given, scan.geometry)).grid(given, box))
     count = 1 if kind == "slice" else min(4, len(images))
     which = ((np.arange(count) + 0.5) / count * len(images)).astype(int)
     found = label_free.self_agreement(segmenter, images[which])

@@ -178,10 +178,10 @@ def judge(case: Case, segmenter, card) -> dict:
     row: dict = {"case": case.name, "kind": case.kind, "good": case.good, "measured": {}, "dice": None}
     try:
         result = segment(case.scan, segmenter, card)
-        labels, report = result.labels, result.report
+        labels, report = result.labels, result.report.to_json()
         row["flags"] = [f"{f['structure']} {f['kind']}".strip() for f in report["flags"] if f["kind"] not in REMARKS]
         row["remarks"] = [f["structure"] for f in report["flags"] if f["kind"] in REMARKS]
-        row["measured"] = report.get("familiarity", {})
+        row["measured"] = report["out_of_distribution"]
     except NoHeartFound:
         labels, row["flags"] = (
             Volume(np.zeros(case.scan.geometry.shape, np.uint8), case.scan.geometry, "none"),

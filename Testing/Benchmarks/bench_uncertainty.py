@@ -118,9 +118,9 @@ def judge(result: Result, truth: Volume, ids: list[str], single: bool) -> dict:
     counted = near & (truth.array != metrics.UNKNOWN) & ~np.isin(labels.array, foreign)
     return {
         "dice": metrics.dice_per_structure(labels, truth, there),
-        "expected_dice": {s.id: result.report["expected_dice"][s.id] for s in there},
+        "expected_dice": {s.id: result.report.expected_dice[s.id] for s in there},
         "auc": area(unsure.array[counted], (labels.array != truth.array)[counted]),
-        "views": result.report["views"],
+        "views": list(result.report.views),
     }
 
 

@@ -11,9 +11,8 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from ..datasets import label_values, sources
-from ..inference import evaluation
+from ..inference import Options, evaluation
 from ..inference.evaluation import Case, Summary
-from ..inference.job import Options
 from ..models.card import ModelCard
 from ..networks import devices, loading
 from ..support.errors import DataError, ModelError, VolumeError

@@ -81,7 +81,7 @@ def segment(options: argparse.Namespace) -> int:
     read_seconds = time.perf_counter() - start
     result = _run(scan, package, roi, structures, options)
 
-    report = result.report
+    report = result.report.to_json()
     report["input"]["path"] = str(options.input)
     start = time.perf_counter()
     with fails_as(OUTPUT, OSError, VolumeError, RuntimeError), fails_as(NO_HEART, dicom_seg.NothingFound):
@@ -145,8 +145,7 @@ def _write(
     if reference is not None:
         dicom_seg.write(result.labels, reference, options.output)
     else:
-        made_by = result.report["model"]
-        write_labels(result.labels, options.output, structures, f"{made_by['id']}@{made_by['version']}")
+        write_labels(result.labels, options.output, structures, result.report.model.key)
     if options.probabilities:
         frames = join_frames(result.probabilities, [s.id for s in structures])
         writing.write_image(frames, options.probabilities)

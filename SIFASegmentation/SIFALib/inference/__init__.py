@@ -1,4 +1,4 @@
-"""A scan to a segmentation: the heart is found, looked at in several planes, and drawn on the scan's own grid."""
+"""A scan to a segmentation: the heart is found, cut into slices of several planes, and drawn on the scan's own grid."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from ..support.lazy import face
 
 if TYPE_CHECKING:
     from ..support.errors import NoHeartFound
-    from .segmentation import Options, Result, locate, segment, segment_steps
+    from .options import Options
+    from .report import Report
+    from .segmentation import Result, locate, segment, segment_steps
 
-__all__ = ["NoHeartFound", "Options", "Result", "locate", "segment", "segment_steps"]
+__all__ = ["NoHeartFound", "Options", "Report", "Result", "locate", "segment", "segment_steps"]
 
 __getattr__ = face(
     __name__,
-    {"segmentation": ("Options", "Result", "locate", "segment", "segment_steps"), "localisation": ("NoHeartFound",)},
+    {
+        "segmentation": ("Result", "locate", "segment", "segment_steps"),
+        "options": ("Options",),
+        "report": ("Report",),
+        "localisation": ("NoHeartFound",),
+    },
 )

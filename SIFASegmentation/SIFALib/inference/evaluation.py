@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..datasets import DataSettings, released, scans, sources
-from ..datasets.sources import Scan
+from ..datasets.scans import Scan
 from ..imaging import metrics
 from ..imaging.checks import SUFFIXES
-from ..imaging.geometry import Geometry, Volume
 from ..imaging.intensity import scores_to_unit
 from ..models.card import NORMALISATIONS
 from ..models.structures import UNKNOWN
-from ..networks import devices
 from ..support.errors import DataError, NoHeartFound
-from ..support.progress import Progress
-from .job import Options
+from ..support.progress import Progress, Steps, mapped, within
+from . import segmentation
+from .options import Options
+from .runner import Clock, Runner
 
 if TYPE_CHECKING:
     from ..models.card import ModelCard
@@ -109,10 +109,10 @@ def product(
     card: ModelCard,
     options: Options = Options(),
     label_values: dict[str, int] | None = None,
-) -> Generator[Progress, None, list[Case]]:
-    """Segment every scan and compare. All files are looked at before the first is segmented.
+) -> Steps[list[Case]]:
+    """Segment every scan and compare. All files are checked before the first is segmented.
 
-    Raises DataError, which names the files, if any cannot be judged, and what `inference.segment_steps` raises.
+    Raises DataError, which names the files, if any cannot be compared, and what `inference.segment_steps` raises.
     """
     classes = card.architecture.classes
     settings = DataSettings("scans", "phantom", dict(label_values or {}), card.preprocessing, classes=classes)
@@ -125,51 +125,36 @@ def product(
         raise DataError(" ".join(problems[:10]) + (f" And {len(problems) - 10} more." if problems[10:] else ""))
     cases = []
     for n, scan in enumerate(found):
-        yield Progress(f"Segmenting {scan.name}", 0.1 + 0.9 * n / len(found))
+        low, high = (0.1 + 0.9 * part / len(found) for part in (n, n + 1))
+        yield Progress(f"Segmenting {scan.name}", low)
         finding, image, labels = scans.examine(scan, "source", settings)
         if image is None or labels is None:
             raise DataError(" ".join(finding.problems))  # it changed meanwhile
-        truth = labels.array
-        unknown = np.where(truth >= classes, UNKNOWN, truth).astype(np.uint8)
-        cases.append((yield from _judged(scan.name, image, unknown, segmenter, card, options, n, len(found))))
+        truth = np.where(labels.array >= classes, UNKNOWN, labels.array).astype(np.uint8)
+        steps = within(segmentation.segment_steps(image, segmenter, card, options), low, high)
+        drawn, note = yield from _labels_or_note(scan.name, steps, truth.shape)
+        cases.append(compare(scan.name, drawn, truth, card, image.geometry.spacing, note))
     return cases
 
 
-def _judged(
-    name: str,
-    image: Volume,
-    truth: np.ndarray,
-    segmenter: Segmenter,
-    card: ModelCard,
-    options: Options,
-    number: int,
-    count: int,
-) -> Generator[Progress, None, Case]:
-    from . import segmentation
-
-    note = ""
-    steps = segmentation.segment_steps(image, segmenter, card, options)
+def _labels_or_note(
+    name: str, steps: Steps[segmentation.Result], shape: tuple[int, ...]
+) -> Steps[tuple[np.ndarray, str]]:
+    """The labels of a segmentation, and why there are none."""
     try:
-        while True:
-            step = next(steps)
-            yield Progress(f"Segmenting {name}", 0.1 + 0.9 * (number + step.fraction) / count)
-    except StopIteration as end:
-        found = end.value.labels.array
+        result = yield from mapped(steps, lambda step: replace(step, stage=f"Segmenting {name}"))
     except NoHeartFound:
-        found, note = np.zeros(image.geometry.shape, np.uint8), "No heart was found."
-    return compare(name, found, truth, card, image.geometry.spacing, note)
+        return np.zeros(shape, np.uint8), "No heart was found."
+    return result.labels.array, ""
 
 
 def published(
     files: Sequence[Path], segmenter: Segmenter, card: ModelCard, statistics: str, device: str = "auto"
-) -> Generator[Progress, None, list[Case]]:
+) -> Steps[list[Case]]:
     """The published protocol on .npz volumes; `statistics`: a key of STATISTICS. Raises DataError, ValueError."""
-    from ..networks import engine
-
     span = NORMALISATIONS[STATISTICS[statistics]]
     assert span is not None  # the table's
-    chosen = devices.choose_device(device)
-    network = engine.prepare(segmenter, chosen)
+    runner = Runner(segmenter, Options(device=device, precision="float32"), Clock())
     cases = []
     for n, file in enumerate(files):
         images, truth = released.read_npz(file)
@@ -179,11 +164,11 @@ def published(
             )
         images = scores_to_unit(images, span).astype(np.float32)
         found = np.zeros(truth.shape, np.uint8)
-        size = network.batch_size(*images.shape[1:])
-        for start in range(0, len(images), size):
-            yield Progress(f"Segmenting {file.name}", (n + start / len(images)) / len(files))
-            part = slice(start, start + size)
-            found[part] = network.probabilities(images[part]).argmax(axis=1)
+        yield Progress(f"Segmenting {file.name}", n / len(files))
+        for first, probabilities in runner.probabilities(images):
+            done = first + len(probabilities)
+            found[first:done] = probabilities.argmax(axis=1)
+            yield Progress(f"Segmenting {file.name}", (n + done / len(images)) / len(files))
         cases.append(compare(file.stem, found, truth, card, None))
     return cases
 
@@ -192,15 +177,15 @@ def compare(
     name: str, found: np.ndarray, truth: np.ndarray, card: ModelCard, spacing_mm: Sequence[float] | None, note: str = ""
 ) -> Case:
     """Two label arrays [k, j, i] on one grid; `spacing_mm` (i, j, k), None if it is not known."""
-    size = (found.shape[2], found.shape[1], found.shape[0])
-    voxels = Geometry(size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    prediction, reference = Volume(found, voxels, name), Volume(truth, voxels, name)
-    in_voxels = metrics.assd_per_structure(prediction, reference, card.labels)
-    in_mm = {}
-    if spacing_mm is not None:
-        known = truth != UNKNOWN
-        in_mm = {s.id: metrics.assd_mm((found == s.value) & known, truth == s.value, spacing_mm) for s in card.labels}
-    return Case(name, metrics.dice_per_structure(prediction, reference, card.labels), in_voxels, in_mm, note)
+    known = truth != UNKNOWN
+    masks = {s.id: ((found == s.value) & known, truth == s.value) for s in card.labels}
+    return Case(
+        name,
+        dice={i: metrics.dice(a, b) for i, (a, b) in masks.items()},
+        assd_voxels={i: metrics.assd_mm(a, b, (1.0, 1.0, 1.0)) for i, (a, b) in masks.items()},
+        assd_mm={} if spacing_mm is None else {i: metrics.assd_mm(a, b, spacing_mm) for i, (a, b) in masks.items()},
+        note=note,
+    )
 
 
 def summarise(cases: Sequence[Case], structures: Sequence[str]) -> dict[str, Summary]:
@@ -247,18 +232,15 @@ def report(cases: Sequence[Case], card: ModelCard, protocol: str, statistics: st
             }
             for c in cases
         ],
-        "structures": {name: dict(_summary_rows(summary)) for name, summary in summaries.items()},
+        "structures": {name: _summary(summary) for name, summary in summaries.items()},
         "mean": _plain(mean_of(summaries)),
     }
 
 
-def _summary_rows(summary: Summary) -> Iterator[tuple[str, Any]]:
-    for name in ("dice", "assd_voxels", "assd_mm"):
-        pair = getattr(summary, name)
-        if pair is not None:
-            yield name, _plain({"mean": pair[0], "std": pair[1]})
-    yield "scans", summary.scans
-    yield "assd_undefined", summary.missed
+def _summary(summary: Summary) -> dict[str, Any]:
+    pairs = {name: getattr(summary, name) for name in ("dice", "assd_voxels", "assd_mm")}
+    measured = {name: _plain({"mean": pair[0], "std": pair[1]}) for name, pair in pairs.items() if pair is not None}
+    return {**measured, "scans": summary.scans, "assd_undefined": summary.missed}
 
 
 def _mean_std(values: Sequence[float]) -> tuple[float, float]:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..imaging.components import bounding_box, component_sizes, components
+from ..imaging.components import bounding_box, components
 from ..imaging.geometry import Geometry, Volume
 from ..models.structures import STRUCTURES, Structure
 
 # Strays are not kept, so that a few of them are no reason to look twice.
-SIZEABLE_ML = 5.0  # a second piece of at least this volume is no speck
+SIZEABLE_ML = 5.0  # a second component of at least this volume is no speck
 LARGEST_SHARE = 0.92  # of a structure's volume that what is kept of it must hold
-PIECE_SHARE = 0.1  # of the largest piece, that another must have to be kept in a thin scan
+COMPONENT_SHARE = 0.1  # of the largest component, that another must have to be kept in a thin scan
 CUT_MM2 = 100.0  # of a structure's surface on the edge of the scan: so much is no graze, the scan cuts it off
 WHOLE_MM = 60.0  # a scan that is thinner than this in any direction cannot show a whole heart
 HEART = ("MYO", "LA", "LV")  # where one of these is cut off, its neighbours may lie beyond the edge
@@ -64,115 +64,84 @@ def volumes_ml(labels: Volume, structures: Sequence[Structure] = STRUCTURES) -> 
     return {s.id: float(counts[s.value] * labels.geometry.voxel_ml) for s in structures}
 
 
-def flags(labels: Volume, structures: Sequence[Structure] = STRUCTURES) -> tuple[Flag, ...]:
-    """What speaks against a label map: missing structures, pieces, volumes that no adult heart has."""
-    masks = (labels.array == s.value for s in structures)
-    thin = _is_thin(labels.geometry, None)
-    found = [_Extent.of(mask, _sizes_ml(mask, labels.geometry, thin), labels.geometry, None) for mask in masks]
-    return _flags(structures, found, thin)
-
-
 def without_strays(
     labels: Volume, structures: Sequence[Structure] = STRUCTURES, inside: np.ndarray | None = None
 ) -> tuple[Volume, tuple[Flag, ...]]:
-    """The label map without stray pieces, and what speaks against it.
+    """The label map without stray components, and what speaks against it.
 
-    Of each structure the largest piece is kept; a scan too thin for a whole heart may cut one structure into several
-    (the myocardium at the base, an atrium and its veins), and there every piece that is at least PIECE_SHARE of the
-    largest. Pieces are judged as they were drawn, volumes as they are kept: flags and volumes of the result agree.
+    Of each structure the largest component is kept; a scan too thin for a whole heart may cut one structure into several
+    (the myocardium at the base, an atrium and its veins), and there every one that is at least COMPONENT_SHARE of the
+    largest. Fragments are told as they were drawn, volumes as they are kept: flags and volumes of the result agree.
     `inside`: which voxels the scan (or the region of interest) shows, where the label map reaches beyond it; None: all.
     """
     kept = np.zeros_like(labels.array)
-    found = []
+    extents = []
     thin = _is_thin(labels.geometry, inside)
     for structure in structures:
-        pieces, box = components(labels.array == structure.value)
-        counts = np.bincount(pieces.ravel(), minlength=1)[1:]
-        if len(counts):
-            chosen = _chosen(counts, thin)
-            kept[box][np.concatenate([[False], chosen])[pieces]] = structure.value
-        sizes = _kept_first(counts, thin) * labels.geometry.voxel_ml
-        found.append(_Extent.of(kept == structure.value, sizes, labels.geometry, inside))
-    return Volume(kept, labels.geometry, labels.name), _flags(structures, found, thin)
-
-
-def _chosen(counts: np.ndarray, thin: bool) -> np.ndarray:
-    """Which pieces of these sizes are no strays, bool [pieces]; of several as large the first."""
-    if thin:
-        return counts >= PIECE_SHARE * counts.max()
-    return np.arange(len(counts)) == np.argmax(counts)
-
-
-def _kept_first(counts: np.ndarray, thin: bool) -> np.ndarray:
-    """What is kept of pieces of these sizes as one, then the strays, largest first."""
-    if not len(counts):
-        return counts
-    chosen = _chosen(counts, thin)
-    return np.concatenate([[counts[chosen].sum()], np.sort(counts[~chosen])[::-1]])
+        numbered, box = components(labels.array == structure.value)
+        counts = np.bincount(numbered.ravel(), minlength=1)[1:]
+        if len(counts):  # of several as large the first is kept
+            chosen = counts >= COMPONENT_SHARE * counts.max() if thin else np.arange(len(counts)) == np.argmax(counts)
+            kept[box][np.concatenate([[False], chosen])[numbered]] = structure.value
+            counts = np.concatenate([[counts[chosen].sum()], np.sort(counts[~chosen])[::-1]])
+        mask, voxel_ml = kept == structure.value, labels.geometry.voxel_ml
+        cut = _contact_mm2(mask, labels.geometry, inside) >= CUT_MM2
+        extents.append(_Extent(counts * voxel_ml, float(np.count_nonzero(mask) * voxel_ml), cut))
+    return Volume(kept, labels.geometry, labels.name), _flags(structures, extents, thin)
 
 
 @dataclass(frozen=True)
 class _Extent:
-    """One structure: ml of its pieces as drawn, what is kept first, ml of what is kept, and whether the edge cuts it off."""
+    """One structure: ml of what is kept as one, then of its stray components, largest first; ml of what is kept; and
+    whether the edge of the scan cuts that off."""
 
     sizes: np.ndarray
     volume_ml: float
     cut: bool
 
-    @staticmethod
-    def of(kept: np.ndarray, sizes: np.ndarray, geometry: Geometry, inside: np.ndarray | None) -> _Extent:
-        volume_ml = float(np.count_nonzero(kept) * geometry.voxel_ml)
-        return _Extent(sizes, volume_ml, _contact_mm2(kept, geometry, inside) >= CUT_MM2)
 
-
-def _flags(structures: Sequence[Structure], found: Sequence[_Extent], thin: bool) -> tuple[Flag, ...]:
-    heart_cut = any(
-        e.cut and e.volume_ml <= PLAUSIBLE_ML[s.id][1] for s, e in zip(structures, found, strict=True) if s.id in HEART
-    )
-    partial = thin or heart_cut
-    result: list[Flag] = []
-    for structure, extent in zip(structures, found, strict=True):
+def _flags(structures: Sequence[Structure], extents: Sequence[_Extent], thin: bool) -> tuple[Flag, ...]:
+    pairs = list(zip(structures, extents, strict=True))
+    heart_cut = any(e.cut and e.volume_ml <= PLAUSIBLE_ML[s.id][1] for s, e in pairs if s.id in HEART)
+    told: list[Flag | None] = []
+    for structure, extent in pairs:
         if not len(extent.sizes):
-            result.append(_missing(structure, partial))
-            continue
-        result += _in_pieces(structure, extent.sizes) + _of_volume(structure, extent, thin)
-    return tuple(result)
+            told.append(_missing(structure, thin or heart_cut))
+        else:
+            told += [_in_fragments(structure, extent.sizes), _of_volume(structure, extent, thin)]
+    return tuple(flag for flag in told if flag is not None)
 
 
 def _missing(structure: Structure, partial: bool) -> Flag:
     if partial:
         end = "the scan shows only a part of the heart and may not reach it."
         return Flag(structure.id, "cut", f"{structure.name}: nothing was found; {end}")
-    message = f"{structure.name}: nothing was found; check that the scan covers it."
-    return Flag(structure.id, "empty", message)
+    return Flag(structure.id, "empty", f"{structure.name}: nothing was found; check that the scan covers it.")
 
 
-def _in_pieces(structure: Structure, sizes: np.ndarray) -> list[Flag]:
+def _in_fragments(structure: Structure, sizes: np.ndarray) -> Flag | None:
     total = float(sizes.sum())
     share = float(sizes[0]) / total
     if (len(sizes) == 1 or sizes[1] < SIZEABLE_ML) and share >= LARGEST_SHARE:
-        return []
-    pieces = int((sizes >= min(SIZEABLE_ML, (1 - LARGEST_SHARE) * total)).sum())
-    what = f"{max(pieces, 2)} pieces" if pieces > 1 else "many small pieces"
+        return None
+    sizeable = int((sizes >= min(SIZEABLE_ML, (1 - LARGEST_SHARE) * total)).sum())
+    what = f"{max(sizeable, 2)} pieces" if sizeable > 1 else "many small pieces"
     part = f"the largest holds {100 * share:.0f} % of it"
-    return [Flag(structure.id, "fragments", f"{structure.name}: drawn in {what}, {part}; check the outline.")]
+    return Flag(structure.id, "fragments", f"{structure.name}: drawn in {what}, {part}; check the outline.")
 
 
-def _of_volume(structure: Structure, extent: _Extent, thin: bool) -> list[Flag]:
+def _of_volume(structure: Structure, extent: _Extent, thin: bool) -> Flag | None:
     """Too small or too large; of what is cut off, or shown by a thin scan, only too large can be told."""
     low, high = PLAUSIBLE_ML.get(structure.id, (0.0, np.inf))
     ml = extent.volume_ml
-    what = f"{structure.name}: {ml:.0f} ml is"
-    if ml > high:
-        message = f"{what} more than the {high:.0f} ml that can be expected of an adult; check the outline."
-        return [Flag(structure.id, "volume", message)]
-    if extent.cut or (thin and ml < low):
+    if ml <= high and (extent.cut or (thin and ml < low)):
         message = f"{structure.name}: the edge of the scan cuts it off; {ml:.0f} ml is the volume of what is shown."
-        return [Flag(structure.id, "cut", message)]
-    if ml < low:
-        message = f"{what} less than the {low:.0f} ml that can be expected of an adult; check the outline."
-        return [Flag(structure.id, "volume", message)]
-    return []
+        return Flag(structure.id, "cut", message)
+    if low <= ml <= high:
+        return None
+    what, limit = ("more", high) if ml > high else ("less", low)
+    expected = f"{what} than the {limit:.0f} ml that can be expected of an adult"
+    return Flag(structure.id, "volume", f"{structure.name}: {ml:.0f} ml is {expected}; check the outline.")
 
 
 def _contact_mm2(mask: np.ndarray, geometry: Geometry, inside: np.ndarray | None) -> float:
@@ -181,8 +150,7 @@ def _contact_mm2(mask: np.ndarray, geometry: Geometry, inside: np.ndarray | None
     if not mask[box].size:
         return 0.0
     wide = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
-    edges = [(s.start == 0, s.stop >= n) for s, n in zip(box, mask.shape, strict=True)]
-    pads = [(int(low), int(high)) for low, high in edges]
+    pads = [(int(s.start == 0), int(s.stop >= n)) for s, n in zip(box, mask.shape, strict=True)]
     body = np.pad(mask[wide], pads)
     beyond = ~np.pad(np.ones(mask[wide].shape, bool) if inside is None else inside[wide], pads)
     area = 0.0
@@ -191,8 +159,7 @@ def _contact_mm2(mask: np.ndarray, geometry: Geometry, inside: np.ndarray | None
         low[axis], high[axis] = slice(0, -1), slice(1, None)
         one, other = tuple(low), tuple(high)
         faces = np.count_nonzero(body[one] & beyond[other]) + np.count_nonzero(body[other] & beyond[one])
-        spacing = geometry.spacing[2 - axis]
-        area += faces * geometry.voxel_ml * 1000.0 / spacing
+        area += faces * geometry.voxel_ml * 1000.0 / geometry.spacing[2 - axis]
     return area
 
 
@@ -203,7 +170,3 @@ def _is_thin(geometry: Geometry, inside: np.ndarray | None) -> bool:
         box = bounding_box(inside)
         extent = [(box[2 - axis].stop - box[2 - axis].start) * geometry.spacing[axis] for axis in range(3)]
     return min(extent) < WHOLE_MM
-
-
-def _sizes_ml(mask: np.ndarray, geometry: Geometry, thin: bool) -> np.ndarray:
-    return _kept_first(component_sizes(mask), thin) * geometry.voxel_ml

@@ -1,11 +1,11 @@
-"""The planes in which a scan is looked at, and what the network says in all of them, averaged on one grid.
+"""The planes in which the network passes over a scan, and what it says in all of them, averaged on one grid.
 
 One slice at a time the network knows nothing of the slices beside it, and the outlines of neighbours jump against each
-other. Slices of another plane run across them. So the same network looks at the heart three times, in slices along
+other. Slices of another plane run across them. So the same network passes over the heart three times, in slices along
 each of the volume's own axes, and the mean of the class probabilities counts (Prasoon et al., MICCAI 2013; Roth et al.,
 MICCAI 2014, for classifying patches; as "view aggregation" for whole volumes Roy et al., NeuroImage 186:713 (2019)).
 
-A stack of thick slices shows nothing in the other planes that the network knows, and is looked at in its own alone, with
+A stack of thick slices shows nothing in the other planes that the network knows, and is segmented in its own alone, with
 other pixel sizes instead.
 """
 
@@ -16,18 +16,15 @@ import numpy as np
 from ..imaging.geometry import Geometry
 from ..imaging.slices import PLANES, Plane, SliceGrid, interpolate, named_plane
 
-VIEWS = ("auto", "one", "three")
 THICK = 2.5  # distance of the slices over that of the pixels which the network sees
 THIN_MM = 50.0  # a scan that is thinner shows no whole heart in slices across
 
 
 def planes(geometry: Geometry, own: Plane, pixel_mm: float, views: str = "auto") -> tuple[Plane, ...]:
-    """The planes to look in, the scan's own one first; `pixel_mm`: of the network's slices.
+    """The planes of the passes, the scan's own one first; `pixel_mm`: of the network's slices.
 
-    auto and three: all three, unless `stack_of_slices` speaks against it. ValueError for an unknown word.
+    views: one, or auto and three: all three, unless `stack_of_slices` speaks against it.
     """
-    if views not in VIEWS:
-        raise ValueError(f"There is no choice of views {views!r}; choose {', '.join(VIEWS)}.")
     if views == "one" or stack_of_slices(geometry, own, pixel_mm):
         return (own,)
     return (own, *(named_plane(geometry, name) for name in PLANES if name != own.name))
@@ -45,21 +42,21 @@ def stack_of_slices(geometry: Geometry, own: Plane, pixel_mm: float) -> bool:
 
 
 class Fusion:
-    """Mean class probabilities of several looks on one grid, added up slice by slice as they come.
+    """Mean class probabilities of several passes on one grid, added up slice by slice as they come.
 
-    Only the sum is kept: float32 [classes, slices, rows, columns] of `grid`, and how many looks reached each element.
-    A look whose slices lie on the very same grid is taken as it is, to the last bit.
+    Only the sum is kept: float32 [classes, slices, rows, columns] of `grid`, and how many passes reached each element.
+    A pass whose slices lie on the very same grid is taken as it is, to the last bit.
     """
 
     def __init__(self, classes: int, grid: SliceGrid) -> None:
         self.grid = grid
         self.sum = np.zeros((classes, *grid.shape), np.float32)
-        self.looks = np.zeros(grid.shape, np.uint8)
+        self.passes = np.zeros(grid.shape, np.uint8)
 
     def add(self, batch: np.ndarray, first: int, grid: SliceGrid) -> None:
-        """Slices `first`, `first` + 1, ... of a look: probabilities [N, classes, rows, columns] on `grid`.
+        """Slices `first`, `first` + 1, ... of a pass: probabilities [N, classes, rows, columns] on `grid`.
 
-        Between the look's pixels and slices linear; as far beyond them as `slices.paste` goes.
+        Between the pass's pixels and slices linear; as far beyond them as `slices.paste` goes.
         """
         if grid == self.grid:
             self.sum[:, first : first + len(batch)] += batch.swapaxes(0, 1)
@@ -78,21 +75,21 @@ class Fusion:
                 total[:, across[0][here]][place] += values if weight == 1 else values * weight
 
     def close(self, grid: SliceGrid) -> None:
-        """A look is complete: all slices of `grid` were added."""
+        """A pass is complete: all slices of `grid` were added."""
         reached = [np.zeros(n, bool) for n in self.grid.shape]
         for w in range(3):
             axis = self.grid.plane.axes.index(grid.plane.axes[w])
             reached[2 - axis][self._positions(grid, w)[0]] = True
-        self.looks += reached[0][:, None, None] & reached[1][None, :, None] & reached[2][None, None, :]
+        self.passes += reached[0][:, None, None] & reached[1][None, :, None] & reached[2][None, None, :]
 
     def mean(self) -> np.ndarray:
-        """The mean over the looks, float32 [classes, slices, rows, columns], in place of their sum; certain background
+        """The mean over the passes, float32 [classes, slices, rows, columns], in place of their sum; certain background
         where none reached. It ends the adding; asked again, it is the same array.
         """
-        if self.looks.max() > 1:
-            self.sum /= np.maximum(self.looks, 1)
-        self.sum[0][self.looks == 0] = 1.0
-        self.looks[...] = 1
+        if self.passes.max() > 1:
+            self.sum /= np.maximum(self.passes, 1)
+        self.sum[0][self.passes == 0] = 1.0
+        self.passes[...] = 1
         return self.sum
 
     def _positions(self, grid: SliceGrid, work_axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,7 +102,7 @@ class Fusion:
     def _aligned(self, grid: SliceGrid) -> np.ndarray:
         """The sum seen as [classes, slices, rows, columns] of `grid`'s axes."""
         order = (2 - self.grid.plane.axes.index(grid.plane.axes[w]) for w in (2, 1, 0))
-        return self.sum.transpose(0, *(1 + n for n in order))
+        return np.transpose(self.sum, (0, *(1 + n for n in order)))
 
 
 def _block(indices: np.ndarray) -> slice:
@@ -114,4 +111,5 @@ def _block(indices: np.ndarray) -> slice:
 
 def _weights(position: np.ndarray, n: int, count: int) -> np.ndarray:
     """What slice n of `count` counts at these positions: 1 at its own, falling to 0 at its neighbours'."""
-    return np.maximum(0.0, 1.0 - np.abs(np.clip(position, 0, count - 1) - n))
+    weights: np.ndarray = 1.0 - np.abs(position.clip(0, count - 1) - n)
+    return weights.clip(0.0)

@@ -94,7 +94,7 @@ def named(indices: Sequence[int]) -> str:
 
 
 def _known(volumes: np.ndarray) -> np.ndarray:
-    return np.isfinite(volumes) & (volumes > 0)
+    return np.asarray(np.isfinite(volumes) & (volumes > 0))
 
 
 def _left_out(missing: Sequence[int]) -> list[str]:

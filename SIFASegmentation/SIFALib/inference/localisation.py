@@ -9,23 +9,25 @@ Mirror images are not tried: no patient becomes one by lying otherwise.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..imaging import components, slices
+from ..imaging.geometry import Geometry
+from ..imaging.slices import Plane, SliceGrid
 from ..support.errors import NoHeartFound
-from ..support.progress import Progress
+from ..support.progress import Steps
 from .fusion import Fusion
-from .job import Job
-from .passes import look
-from .uncertainty import expected_dice, mass
+from .passes import NetworkInput
+from .runner import Runner
+from .uncertainty import expected_dice, expected_volumes
 
 log = logging.getLogger(__name__)
 
 # A scan whose slices are at most so many times the model's crop wide and high may show little but the heart (or a child's
-# whole chest): it is looked at whole where the search finds nothing, or is not sure and has found the better half of it.
+# whole chest): it counts as heart where the coarse pass finds nothing, or is not sure and has found the better half of it.
 SMALL, LITTLE_MORE = 1.3, 2.0
 HEART_ML = 10.0  # less than this in all is no heart, in a scan at least HEART_MM thick; in proportion in a thinner one
 HEART_MM = 50.0
@@ -40,8 +42,10 @@ NO_HEART = (
     "No heart was found in {}. If there is one, draw a region of interest around it, "
     "or adapt the model to scans like this one."
 )
-TURNS = {  # signs of x, y, z in the scan, as the header has them, and how the patient lies then
-    (1, 1, 1): "",
+Turn = tuple[int, int, int]
+HEADER: Turn = (1, 1, 1)  # as the header says
+TURNS: dict[Turn, str] = {  # signs of x, y, z in the scan, as the header has them, and how the patient lies then
+    HEADER: "",
     (-1, 1, -1): "head and feet, left and right",
     (-1, -1, 1): "front and back, left and right",
     (1, -1, -1): "head and feet, front and back",
@@ -53,47 +57,68 @@ TURNED = (
 
 
 @dataclass(frozen=True)
-class Find:
+class Localisation:
+    """box: [2, 3] volume indices around the heart. patient: the scan's geometry as the patient lies, whatever its header
+    says; where that seems to be wrong, `note` tells so.
+    """
+
+    box: np.ndarray
+    patient: Geometry
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Candidate:
     """What one coarse pass found. box: [2, 3] volume indices, None if nothing. likeness: 0..1, how sure it is of all
     structures, as a geometric mean: one that is missing or drawn at a guess counts for much.
     """
 
+    turn: Turn
     box: np.ndarray | None
     likeness: float
 
 
-def find_heart(job: Job) -> Generator[Progress, None, np.ndarray]:
-    """[2, 3] volume indices of the box around the heart: from the ROI, or by a coarse pass over the whole volume.
+def localise(scan: NetworkInput, runner: Runner, rest: float = 0.0) -> Steps[Localisation]:
+    """Where the heart is: in the region of interest, or by coarse passes over the whole scan. NoHeartFound.
 
-    Raises NoHeartFound. Where the patient must lie otherwise than the header says, the job looks accordingly from
-    here on, and its notes say so.
+    rest: the work that follows, for the progress.
     """
-    geometry = job.volume.geometry
-    if job.options.roi is not None:
-        return slices.box_of_roi(geometry, job.options.roi)
-    reach = SMALL * job.pre.crop * job.pre.spacing_mm
-    small = all(geometry.extent_mm[axis] <= reach for axis in job.plane.axes[:2])
-    if small and not shows_whole_heart(job):
-        return slices.whole_box(geometry)
-    header, *others = TURNS
-    found = yield from _coarse_pass(job, header, len(TURNS) if shows_whole_heart(job) else 1)
-    if found.likeness < SURE and shows_whole_heart(job):
-        turned = {}
+    geometry = scan.volume.geometry
+    whole, thick = slices.whole_box(geometry), shows_whole_heart(scan)
+    if scan.options.roi is not None:
+        return Localisation(slices.box_of_roi(geometry, scan.options.roi), geometry)
+    reach = SMALL * scan.pre.crop * scan.pre.spacing_mm
+    small = all(geometry.extent_mm[axis] <= reach for axis in plane_of(scan, geometry).axes[:2])
+    if small and not thick:
+        return Localisation(whole, geometry)
+    best = yield from _coarse_pass(scan, runner, HEADER, len(TURNS) if thick else 1, rest)
+    if best.likeness < SURE and thick:
+        others, turned = [turn for turn in TURNS if turn != HEADER], []
         for n, turn in enumerate(others):
-            turned[turn] = yield from _coarse_pass(job, turn, len(others) - n)
-        best = max(turned, key=lambda turn: turned[turn].likeness)
-        better = turned[best].likeness >= max(SURE, TURN_GAIN * found.likeness)
-        job.lie(best if better else header)
-        if better:
-            found = turned[best]
-            job.notes.append(TURNED.format(TURNS[best]))
-            log.warning(job.notes[-1])
-    whole = slices.whole_box(geometry)
-    if small and (found.box is None or (found.likeness < SURE and _times(whole, found.box) <= LITTLE_MORE)):
-        return whole
-    if found.box is None:
-        raise NoHeartFound(NO_HEART.format(job.volume.name))
-    return found.box
+            turned.append((yield from _coarse_pass(scan, runner, turn, len(others) - n, rest)))
+        other = max(turned, key=lambda candidate: candidate.likeness)
+        if other.likeness >= max(SURE, TURN_GAIN * best.likeness):
+            best = other
+    note = "" if best.turn == HEADER else TURNED.format(TURNS[best.turn])
+    if note:
+        log.warning(note)
+    box = best.box
+    if small and (box is None or (best.likeness < SURE and _times(whole, box) <= LITTLE_MORE)):
+        box = whole
+    if box is None:
+        raise NoHeartFound(NO_HEART.format(scan.volume.name))
+    return Localisation(box, lying(geometry, best.turn), note)
+
+
+def lying(geometry: Geometry, turn: Turn) -> Geometry:
+    """The geometry of a scan whose patient lies otherwise than its header says: `turn` are the signs of x, y, z."""
+    axes = np.diag(turn) @ geometry.axes
+    return replace(geometry, direction=tuple(axes.ravel().tolist()))
+
+
+def plane_of(scan: NetworkInput, patient: Geometry) -> Plane:
+    """The plane in which the scan is cut for the network, with the patient lying so."""
+    return slices.choose_plane(patient, scan.pre.plane)
 
 
 def _times(one: np.ndarray, other: np.ndarray) -> float:
@@ -101,33 +126,46 @@ def _times(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.prod((one[1] - one[0] + 1) / (other[1] - other[0] + 1)))
 
 
-def _coarse_pass(job: Job, turn: tuple[int, int, int], passes: int) -> Generator[Progress, None, Find]:
-    """Look at the whole scan with the patient lying so; `passes`: how many may have to be made, this one counted."""
-    job.lie(turn)
-    geometry = job.volume.geometry
-    whole = slices.whole_box(geometry)
-    spacing, slice_spacing = job.pre.locate_spacing_mm, job.pre.locate_slice_spacing_mm
-    grid = slices.slice_grid(geometry, job.plane, whole, spacing, slice_spacing, slices.LOCATE_SIZE)
-    fusion = Fusion(job.card.architecture.classes, grid)
-    images = job.images(grid)
-    job.plan(passes * images.size / job.pre.crop**2 + job.rest)
-    yield from look(job, "Finding the heart", fusion, grid, images)
+def _coarse_pass(scan: NetworkInput, runner: Runner, turn: Turn, passes: int, rest: float) -> Steps[_Candidate]:
+    """A pass over the whole scan with the patient lying so; `passes`: how many may have to be made, this one counted."""
+    geometry = scan.volume.geometry
+    plane = plane_of(scan, lying(geometry, turn))
+    spacing, across = scan.pre.locate_spacing_mm, scan.pre.locate_slice_spacing_mm
+    grid = slices.slice_grid(geometry, plane, slices.whole_box(geometry), spacing, across, slices.LOCATE_SIZE)
+    fusion = Fusion(scan.card.architecture.classes, grid)
+    images = scan.images(grid)
+    runner.clock.plan(passes * images.size + rest)
+    yield from runner.run("Finding the heart", fusion, grid, images)
     probabilities = fusion.mean()
     # The structures together against the background: where they share a voxel, none of them may win it.
     heart = components.largest_component(probabilities[0] < 0.5)
     clarity = clarity_of(probabilities, heart)
     likeness = float(np.exp(np.log(np.maximum(clarity, 1e-3)).mean()))
-    if heart.sum() * grid.voxel_ml(geometry) < least_ml(job):
-        return Find(None, likeness)
+    if heart.sum() * grid.voxel_ml(geometry) < least_ml(scan):
+        return _Candidate(turn, None, likeness)
     where = np.argwhere(heart)[:, ::-1]  # columns, rows, slices
     box = grid.index_box(np.stack([where.min(axis=0) - 0.5, where.max(axis=0) + 0.5]))
-    return Find(slices.with_margin(geometry, box), likeness)
+    return _Candidate(turn, slices.with_margin(geometry, box), likeness)
+
+
+def insist_on_likeness(scan: NetworkInput, probabilities: np.ndarray) -> None:
+    """NoHeartFound if what fine slices show, probabilities [classes, ...], reminds of a heart too little."""
+    clarity = clarity_of(probabilities, probabilities.argmax(axis=0) > 0)
+    if not heart_like(clarity, shows_whole_heart(scan)):
+        raise NoHeartFound(NO_HEART.format(scan.volume.name))
+
+
+def insist_on_volume(scan: NetworkInput, probabilities: np.ndarray, grid: SliceGrid) -> None:
+    """NoHeartFound if the structures in probabilities [classes, ...] on the grid are too small for a heart."""
+    drawn = np.count_nonzero(probabilities.argmax(axis=0))
+    if drawn * grid.voxel_ml(scan.volume.geometry) < least_ml(scan):
+        raise NoHeartFound(NO_HEART.format(scan.volume.name))
 
 
 def clarity_of(probabilities: np.ndarray, heart: np.ndarray) -> np.ndarray:
     """Expected Dice of each structure in probabilities [classes, ...], drawn within the mask `heart` [...] alone."""
-    expected = expected_dice(probabilities, mass(probabilities), heart)
-    return np.nan_to_num(np.array(list(expected.values())))
+    expected = expected_dice(probabilities, expected_volumes(probabilities), heart)
+    return np.array([0.0 if math.isnan(share) else share for share in expected.values()])
 
 
 def heart_like(clarity: np.ndarray, whole: bool) -> bool:
@@ -140,12 +178,17 @@ def heart_like(clarity: np.ndarray, whole: bool) -> bool:
     return bool(best[0] >= UNMISTAKABLE or best[:count].sum() / count >= least)
 
 
-def shows_whole_heart(job: Job) -> bool:
+def shows_whole_heart(scan: NetworkInput) -> bool:
     """Whether the scan is thick enough to: a few slices show too little to tell how the patient lies."""
-    return job.volume.geometry.extent_mm[job.plane.axes[2]] >= HEART_MM
+    return _thickness_mm(scan) >= HEART_MM
 
 
-def least_ml(job: Job) -> float:
+def least_ml(scan: NetworkInput) -> float:
     """How much of the structures a scan of this thickness must show to hold a heart."""
-    thickness = job.volume.geometry.extent_mm[job.plane.axes[2]]
-    return HEART_ML * min(1.0, thickness / HEART_MM)
+    return HEART_ML * min(1.0, _thickness_mm(scan) / HEART_MM)
+
+
+def _thickness_mm(scan: NetworkInput) -> float:
+    """Of the stack of slices in which the scan is cut, the same however the patient lies."""
+    geometry = scan.volume.geometry
+    return geometry.extent_mm[plane_of(scan, geometry).axes[2]]

@@ -1,22 +1,55 @@
-"""The network's looks at a scan: one plane, one zoom, one brightness each, slice after slice into a `Fusion`."""
+"""A scan as the network is shown it, and the passes that it makes: in one plane, with one pixel size and brightness."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..imaging import slices
+from ..imaging.geometry import Volume
+from ..imaging.intensity import Intensity, intensity_rule
 from ..imaging.slices import Plane, SliceGrid
-from ..support.errors import OutOfMemory
-from ..support.progress import Progress
-from .fusion import Fusion
-from .job import Job
+from ..support.errors import VolumeError
+from .options import Options
+
+if TYPE_CHECKING:
+    from ..models.card import ModelCard, Preprocessing
 
 
 @dataclass(frozen=True)
-class Look:
+class NetworkInput:
+    """A scan as the model of that card is shown it. intensity: the rule by which grey values become -1..1."""
+
+    volume: Volume
+    card: ModelCard
+    options: Options
+    intensity: Intensity
+
+    @staticmethod
+    def of(volume: Volume, card: ModelCard, options: Options = Options()) -> NetworkInput:
+        return NetworkInput(volume, card, options, intensity_rule(volume, card.preprocessing, options.modality))
+
+    @property
+    def pre(self) -> Preprocessing:
+        return self.card.preprocessing
+
+    @property
+    def unit(self) -> int:
+        """Pixels of a slice of the model's crop, in which work is measured."""
+        return self.pre.crop**2
+
+    def images(self, grid: SliceGrid) -> np.ndarray:
+        """Normalised slices float32 [slices, rows, columns] in -1..1; -1 outside of the volume."""
+        values, inside = slices.sample(self.volume, grid)
+        if not inside.any():
+            raise VolumeError(f"{self.volume.name}: the region of interest holds no voxel; make it larger.")
+        return self.intensity.normalise(values, inside)
+
+
+@dataclass(frozen=True)
+class Pass:
     """zoom: of the pixels; shift: of the grid, in pixels; gain: of grey values, darkest kept; stride: of the slices.
 
     None of them changes what the labels should be. Mirroring would: hearts have a left and a right side.
@@ -28,30 +61,13 @@ class Look:
     gain: float = 1.0
     stride: float = 1.0
 
-    def grid(self, job: Job, box: np.ndarray) -> SliceGrid:
-        """The slices of this look at a box [2, 3] of volume indices."""
-        spacing, across = job.pre.spacing_mm / self.zoom, job.pre.slice_spacing_mm * self.stride
-        grid = slices.slice_grid(job.volume.geometry, self.plane, box, spacing, across, job.pre.crop)
+    def grid(self, scan: NetworkInput, box: np.ndarray) -> SliceGrid:
+        """The slices of this pass over a box [2, 3] of volume indices."""
+        spacing, across = scan.pre.spacing_mm / self.zoom, scan.pre.slice_spacing_mm * self.stride
+        grid = slices.slice_grid(scan.volume.geometry, self.plane, box, spacing, across, scan.pre.crop)
         return grid.shifted(self.shift) if self.shift else grid
 
-    def images(self, job: Job, grid: SliceGrid) -> np.ndarray:
+    def images(self, scan: NetworkInput, grid: SliceGrid) -> np.ndarray:
         """Normalised slices float32 [slices, rows, columns]."""
-        images = job.images(grid)
+        images = scan.images(grid)
         return images if self.gain == 1 else (images + 1) * np.float32(self.gain) - 1
-
-
-def look(job: Job, stage: str, fusion: Fusion, grid: SliceGrid, images: np.ndarray) -> Generator[Progress, None, None]:
-    """Add what the network says about normalised slices [slices, rows, columns] on `grid` to the fusion."""
-    done, unit = 0, images[0].size / job.pre.crop**2
-    while done < len(images):
-        batch = images[done : done + job.batch_size(*images.shape[1:])]
-        try:
-            probabilities = job.engine.probabilities(batch)
-        except OutOfMemory:
-            job.retreat(len(batch))
-            continue
-        fusion.add(probabilities, done, grid)
-        done += len(batch)
-        job.advance(unit * len(batch))
-        yield job.progress(stage)
-    fusion.close(grid)

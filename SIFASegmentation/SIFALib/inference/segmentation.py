@@ -1,7 +1,7 @@
-"""A volume in, its four structures out.
+"""A volume in, its structures out.
 
-    volume -> planes -> locate the heart (coarse slices) -> fine slices of each plane -> network -> mean on one grid
-    -> components -> paste back
+    volume -> the heart is localised (coarse slices) -> passes over fine slices of each plane -> their mean on one grid
+    -> stray components go -> pasted back into the volume's own grid -> result and report
 
 `segment_steps` is a generator: it yields a `Progress` between pieces of work that each take well under a second,
 so that a panel can show it, stay alive, and drop it at any point; its return value is the `Result`. `segment` runs
@@ -11,37 +11,38 @@ it to the end.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..imaging import components, slices
 from ..imaging.checks import check
-from ..imaging.geometry import Geometry, Volume
-from ..models.structures import Structure, structure_by_id
+from ..imaging.geometry import Volume
+from ..imaging.slices import SliceGrid
 from ..support.errors import NoHeartFound
-from ..support.progress import Progress
-from . import flags as quality
-from . import fusion as views
-from . import out_of_distribution, uncertainty
-from .fusion import Fusion
-from .job import Job, Options
-from .localisation import NO_HEART, clarity_of, find_heart, heart_like, least_ml, shows_whole_heart
-from .passes import Look, look
+from ..support.progress import Progress, Steps, drain
+from . import uncertainty
+from .flags import volumes_ml
+from .fusion import Fusion, planes
+from .localisation import Localisation, insist_on_likeness, insist_on_volume, localise, plane_of
+from .options import Options
+from .passes import NetworkInput, Pass
+from .pasting import PASTE_COST, paste, paste_map
+from .report import MadeBy, MadeOf, Report
+from .runner import Clock, Runner
+from .trust import Trust, to_background, without_stray_components
 
 if TYPE_CHECKING:
-    from ..models.store import ModelCard
+    from ..models.card import ModelCard
     from ..networks.segmenter import Segmenter
 
-__all__ = ["NoHeartFound", "Options", "Progress", "Result", "locate", "segment", "segment_steps"]
+__all__ = ["Options", "Progress", "Report", "Result", "locate", "segment", "segment_steps"]
 
 CROSSING_STRIDE = 2.0  # slices across the scan's own plane lie so many times further apart: measured, it costs nothing
-STACK_ZOOMS = (0.85, 1.18)  # of two more looks at a stack of slices, which has no other planes
+STACK_ZOOMS = (0.85, 1.18)  # of two more passes over a stack of slices, which has no other planes
 SECOND_ZOOM, SECOND_SHIFT, SECOND_GAIN = 0.91, 4.0, 0.92  # shift: half of what the network reduces a slice by
-PASTE_COST = 0.02  # one native plane pasted back, in units of one slice through the network
+GUESSED_SLICES = 40  # of a pass, as long as nobody knows where the heart is
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Result:
 
     labels: Volume
     probabilities: dict[str, Volume] | None
-    report: dict
+    report: Report
     uncertainty: Volume | None = None
 
 
@@ -65,207 +66,139 @@ def segment(
     on_progress: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Run `segment_steps` to its end; `on_progress` is called with each step."""
-    steps = segment_steps(volume, segmenter, card, options)
-    while True:
-        try:
-            progress = next(steps)
-        except StopIteration as end:
-            return end.value
-        if on_progress:
-            on_progress(progress)
+    return drain(segment_steps(volume, segmenter, card, options), on_progress)
 
 
-def segment_steps(
-    volume: Volume, segmenter: Segmenter, card: ModelCard, options: Options = Options()
-) -> Generator[Progress, None, Result]:
+def segment_steps(volume: Volume, segmenter: Segmenter, card: ModelCard, options: Options = Options()) -> Steps[Result]:
     """Segment `volume`, yielding progress; the generator's return value is a `Result`.
 
     Raises VolumeError for an unusable image, ValueError for unusable options, NoHeartFound, MemoryError.
     """
     check(volume)
-    structures = tuple(card.labels)
-    wanted = (
-        structures if options.structures is None else tuple(structure_by_id(i, structures) for i in options.structures)
-    )
-    job = Job(volume, segmenter, card, options)
-    count = 1 if options.views == "one" else 3  # of looks
-    job.rest = 40 * (1 + count) + PASTE_COST * volume.geometry.size[2]  # a guess until the heart is found
-    yield job.progress("Preparing", 0.0)
-    with job.timed("locate"):
-        box = yield from find_heart(job)
-    with job.timed("network"):
-        fusion = yield from _look_at_heart(job, box)
-        grid, probabilities = fusion.grid, fusion.mean()
-        doubt = (yield from _doubt(job, box, fusion)) if options.uncertainty else None
-        if options.roi is not None:
-            _to_background(probabilities, ~grid.inside(box))
-            if doubt is not None:
-                doubt[~grid.inside(box)] = 0.0
-        found = np.count_nonzero(probabilities.argmax(axis=0))
-        if found * grid.voxel_ml(volume.geometry) < least_ml(job):
-            raise NoHeartFound(NO_HEART.format(volume.name))
-    with job.timed("paste"):
-        yield job.progress("Cleaning up")
-        mass = uncertainty.mass(probabilities)
-        flags = _clean(job, probabilities, grid, structures)
-        found = probabilities.argmax(axis=0)
-        familiar = out_of_distribution.check(segmenter, card, volume, grid, job.images(grid), found, flags)
-        expected = uncertainty.expected_dice(probabilities, mass)
-        # The mean of three planes is less sure than it is right; a single plane's is not, and of a scan unlike those of
-        # the curve nobody knows.
-        curve = card.dice_curve if len(job.views) > 1 and not familiar.flags else None
-        if curve is not None:
-            expected = {v: uncertainty.calibrated(e, curve) for v, e in expected.items()}
-        yield job.progress("Cleaning up")
-        unsure = (yield from _paste_map(job, doubt, grid)) if doubt is not None else None
-        if not options.keep_probabilities:
-            probabilities, grid = _cropped(probabilities, grid)
-        labels, kept = yield from _paste(job, probabilities, grid, structures, wanted)
-    result = Volume(labels, volume.geometry, volume.name)
-    report = job.report(fusion.grid)
-    report["familiarity"] = familiar.measured
-    report["notes"] += familiar.notes
-    report["volumes_ml"] = {s.id: v for s, v in zip(wanted, quality.volumes_ml(result, wanted).values(), strict=True)}
-    report["dice_calibrated"] = curve is not None
-    report["expected_dice"] = {
-        s.id: None if math.isnan(expected[s.value]) else round(expected[s.value], 3) for s in wanted
-    }
-    report["flags"] = [
-        {"structure": f.structure_id, "kind": f.kind, "warns": f.warns, "message": f.message}
-        for f in (*familiar.flags, *flags)
-        if f.structure_id in {"", *(s.id for s in wanted)}
-    ]
-    maps = {i: Volume(a, volume.geometry, f"{volume.name} {i}") for i, a in kept.items()}
+    wanted, clock = options.wanted(card.labels), Clock()
+    with clock.timed("prepare"):
+        scan = NetworkInput.of(volume, card, options)
+        runner = Runner(segmenter, options, clock)
+    yield clock.progress("Preparing")
+    with clock.timed("locate"):
+        heart = yield from localise(scan, runner, _work_after_localisation(scan))
+    with clock.timed("network"):
+        found = yield from _fused_passes(scan, runner, heart)
+    with clock.timed("paste"):
+        yield clock.progress("Cleaning up")
+        trust = without_stray_components(scan, segmenter, found.probabilities, found.grid, len(found.views))
+        yield clock.progress("Cleaning up")
+        unsure = None
+        if found.doubt is not None:
+            unsure = yield from paste_map(scan, clock, found.doubt, found.grid, "uncertainty")
+        labels, maps = yield from paste(scan, clock, found.probabilities, found.grid)
+    report = _report(scan, runner, heart, found, trust, volumes_ml(labels, wanted))
     yield Progress("Done", 1.0, 0.0)
-    return Result(
-        result,
-        maps if options.keep_probabilities else None,
-        report,
-        None if unsure is None else Volume(unsure, volume.geometry, f"{volume.name} uncertainty"),
-    )
+    return Result(labels, maps, report, unsure)
 
 
 def locate(volume: Volume, segmenter: Segmenter, card: ModelCard, options: Options = Options()) -> np.ndarray | None:
     """[2, 3] volume indices of the box around the heart, as `segment` would find it; None if there is no heart."""
-    steps = find_heart(Job(volume, segmenter, card, options))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-        except NoHeartFound:
-            return None
+    scan = NetworkInput.of(volume, card, options)
+    try:
+        return drain(localise(scan, Runner(segmenter, options, Clock()))).box
+    except NoHeartFound:
+        return None
 
 
-def _look_at_heart(job: Job, box: np.ndarray) -> Generator[Progress, None, Fusion]:
-    """The network's looks at a box [2, 3] of volume indices, on the grid of the scan's own plane: in every plane that
-    serves, or with other pixel sizes where only one does."""
-    planes = views.planes(job.patient, job.plane, job.pre.spacing_mm, job.options.views)
-    looks = [Look(plane, stride=CROSSING_STRIDE if n else 1.0) for n, plane in enumerate(planes)]
-    if len(planes) == 1 and job.options.views != "one":
-        looks += [Look(job.plane, zoom) for zoom in STACK_ZOOMS]
-    grids = [each.grid(job, box) for each in looks]
-    again = grids[0].count[2] if job.options.uncertainty and len(looks) == 1 else 0
-    pasting = PASTE_COST * job.volume.geometry.size[2] * (2 if job.options.uncertainty else 1)
-    job.plan(sum(math.prod(g.count) for g in grids) / job.pre.crop**2 + again + pasting)
-    job.views = [plane.name for plane in planes]
-    fusion = Fusion(job.card.architecture.classes, grids[0])
-    for n, (each, grid) in enumerate(zip(looks, grids, strict=True)):
-        yield from look(job, "Segmenting", fusion, grid, each.images(job, grid))
-        if n == 0:
-            _insist_on_heart(job, box, fusion)
-    return fusion
+@dataclass(frozen=True)
+class _Found:
+    """What all passes say. probabilities: float32 [classes, slices, rows, columns] on `grid`, cleaned later in place.
+
+    doubt: uncertainty float32 [slices, rows, columns], 0..1, if asked for. views: names of the planes.
+    """
+
+    grid: SliceGrid
+    probabilities: np.ndarray
+    doubt: np.ndarray | None
+    views: tuple[str, ...]
 
 
-def _insist_on_heart(job: Job, box: np.ndarray, fusion: Fusion) -> None:
-    """Raise NoHeartFound if what the first look shows is none; later ones, averaged with it, would blur the answer."""
-    probabilities = fusion.sum
-    if job.options.roi is not None:
-        probabilities = probabilities.copy()
-        _to_background(probabilities, ~fusion.grid.inside(box))
-    clarity = clarity_of(probabilities, probabilities.argmax(axis=0) > 0)
-    if not heart_like(clarity, shows_whole_heart(job)):
-        raise NoHeartFound(NO_HEART.format(job.volume.name))
+def _work_after_localisation(scan: NetworkInput) -> float:
+    """A guess, in pixels."""
+    passes = 1 if scan.options.views == "one" else 3
+    return scan.unit * (GUESSED_SLICES * (1 + passes) + PASTE_COST * scan.volume.geometry.size[2])
 
 
-def _doubt(job: Job, box: np.ndarray, fusion: Fusion) -> Generator[Progress, None, np.ndarray]:
-    """Uncertainty float32 [slices, rows, columns], 0..1, of the mean of all looks.
+def _fused_passes(scan: NetworkInput, runner: Runner, heart: Localisation) -> Steps[_Found]:
+    """Passes over the heart, on the grid of the scan's own plane: in every plane that serves, or with other pixel sizes
+    where only one does. NoHeartFound."""
+    options, own = scan.options, plane_of(scan, heart.patient)
+    views = planes(heart.patient, own, scan.pre.spacing_mm, options.views)
+    passes = [Pass(plane, stride=CROSSING_STRIDE if n else 1.0) for n, plane in enumerate(views)]
+    if len(views) == 1 and options.views != "one":
+        passes += [Pass(own, zoom) for zoom in STACK_ZOOMS]
+    grids = [each.grid(scan, heart.box) for each in passes]
+    again = grids[0].count[2] if options.uncertainty and len(passes) == 1 else 0
+    pasting = PASTE_COST * scan.volume.geometry.size[2] * (2 if options.uncertainty else 1)
+    runner.clock.plan(sum(math.prod(grid.count) for grid in grids) + scan.unit * (again + pasting))
+    outside = None if options.roi is None else ~grids[0].inside(heart.box)
+    fusion = Fusion(scan.card.architecture.classes, grids[0])
+    for n, (each, grid) in enumerate(zip(passes, grids, strict=True)):
+        yield from runner.run("Segmenting", fusion, grid, each.images(scan, grid))
+        if n == 0:  # later passes, averaged with it, would blur the answer
+            insist_on_likeness(scan, _within(fusion.sum, outside))
+    probabilities = fusion.mean()
+    doubt = (yield from _doubt(scan, runner, heart, fusion)) if options.uncertainty else None
+    if outside is not None:
+        to_background(probabilities, outside)
+        if doubt is not None:
+            doubt[outside] = 0.0
+    insist_on_volume(scan, probabilities, fusion.grid)
+    return _Found(fusion.grid, probabilities, doubt, tuple(plane.name for plane in views))
 
-    After a single look follows another with other pixels: the labels stay what they are without that.
+
+def _within(probabilities: np.ndarray, outside: np.ndarray | None) -> np.ndarray:
+    """A copy with certain background outside of a region of interest; the very same where there is none."""
+    if outside is None:
+        return probabilities
+    copy = np.array(probabilities)
+    to_background(copy, outside)
+    return copy
+
+
+def _doubt(scan: NetworkInput, runner: Runner, heart: Localisation, fusion: Fusion) -> Steps[np.ndarray]:
+    """Uncertainty float32 [slices, rows, columns], 0..1, of the mean of all passes.
+
+    After a single pass follows another with other pixels: the labels stay what they are without that.
     """
     probabilities = fusion.mean()
-    if job.options.views == "one":
+    if scan.options.views == "one":
         both = Fusion(len(probabilities), fusion.grid)
         both.add(probabilities.swapaxes(0, 1), 0, fusion.grid)
         both.close(fusion.grid)
-        second = Look(fusion.grid.plane, SECOND_ZOOM, SECOND_SHIFT, SECOND_GAIN)
-        grid = second.grid(job, box)
-        yield from look(job, "Judging the result", both, grid, second.images(job, grid))
+        second = Pass(fusion.grid.plane, SECOND_ZOOM, SECOND_SHIFT, SECOND_GAIN)
+        grid = second.grid(scan, heart.box)
+        yield from runner.run("Judging the result", both, grid, second.images(scan, grid))
         probabilities = both.mean()
     return uncertainty.entropy(probabilities)
 
 
-def _clean(
-    job: Job, probabilities: np.ndarray, grid: slices.SliceGrid, structures: tuple[Structure, ...]
-) -> tuple[quality.Flag, ...]:
-    """Make stray pieces background, in place; what speaks against the result."""
-    labels = probabilities.argmax(axis=0).astype(np.uint8)
-    geometry = Geometry(grid.count, (0.0, 0.0, 0.0), grid.spacing_mm(job.volume.geometry))
-    scan, roi = job.volume.geometry, job.options.roi
-    shown = grid.inside(slices.whole_box(scan) if roi is None else slices.box_of_roi(scan, roi))
-    kept, flags = quality.without_strays(Volume(labels, geometry, job.volume.name), structures, shown)
-    _to_background(probabilities, kept.array != labels)
-    return flags
-
-
-def _to_background(probabilities: np.ndarray, mask: np.ndarray) -> None:
-    """Make the voxels of `mask` certain background, in place."""
-    probabilities[0][mask] = 1.0
-    for foreground in probabilities[1:]:
-        foreground[mask] = 0.0
-
-
-def _cropped(probabilities: np.ndarray, grid: slices.SliceGrid) -> tuple[np.ndarray, slices.SliceGrid]:
-    """The block around everything that is not background, with one element to spare, and its grid."""
-    box = components.bounding_box(probabilities.argmax(axis=0) > 0)
-    rows = [slice(max(0, s.start - 1), min(n, s.stop + 1)) for s, n in zip(box, grid.shape, strict=True)]
-    block = (rows[0], rows[1], rows[2])
-    return probabilities[:, block[0], block[1], block[2]], grid.part(block)
-
-
-def _paste(
-    job: Job,
-    probabilities: np.ndarray,
-    grid: slices.SliceGrid,
-    structures: tuple[Structure, ...],
-    wanted: tuple[Structure, ...],
-) -> Generator[Progress, None, tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Labels uint8 [k, j, i] on the volume's grid and, if asked for, the probabilities of the wanted structures."""
-    shape = job.volume.geometry.shape
-    labels = np.zeros(shape, np.uint8)
-    kept = {s.id: np.zeros(shape, np.float16) for s in wanted} if job.options.keep_probabilities else {}
-    chosen = np.zeros(256, np.uint8)
-    chosen[[s.value for s in wanted]] = [s.value for s in wanted]
-    seen = time.monotonic()
-    for k, where, values in slices.paste(probabilities, grid, job.volume.geometry):
-        labels[k][where] = chosen[values.argmax(axis=0)]
-        for structure in wanted if kept else ():
-            kept[structure.id][k][where] = values[structure.value]
-        job.advance(PASTE_COST)
-        if time.monotonic() - seen > 0.1:
-            yield job.progress("Writing into the scan's grid")
-            seen = time.monotonic()
-    return labels, kept
-
-
-def _paste_map(job: Job, values: np.ndarray, grid: slices.SliceGrid) -> Generator[Progress, None, np.ndarray]:
-    """A map [slices, rows, columns] on the volume's grid, float16 [k, j, i]; 0 where the grid does not reach."""
-    pasted = np.zeros(job.volume.geometry.shape, np.float16)
-    seen = time.monotonic()
-    for k, where, plane in slices.paste(values[None], grid, job.volume.geometry):
-        pasted[k][where] = plane[0]
-        job.advance(PASTE_COST)
-        if time.monotonic() - seen > 0.1:
-            yield job.progress("Writing into the scan's grid")
-            seen = time.monotonic()
-    return pasted
+def _report(
+    scan: NetworkInput, runner: Runner, heart: Localisation, found: _Found, trust: Trust, volumes: dict[str, float]
+) -> Report:
+    """volumes: ml of the wanted structures, by id."""
+    card, volume, grid = scan.card, scan.volume, found.grid
+    return Report(
+        model=MadeBy(card.id, card.version, card.sha256),
+        input=MadeOf(volume.name, volume.geometry.size, volume.geometry.spacing),
+        device=str(runner.device),
+        precision=str(runner.precision).removeprefix("torch."),
+        intensity=scan.intensity.name,
+        plane=grid.plane.name,
+        views=found.views,
+        slices=grid.count[2],
+        batch_size=runner.batch_size(grid.count[1], grid.count[0]),
+        seconds={stage: round(seconds, 3) for stage, seconds in runner.clock.seconds.items()},
+        notes=(*runner.notes, *filter(None, [heart.note]), *trust.notes),
+        out_of_distribution=trust.unlike,
+        volumes_ml=volumes,
+        dice_calibrated=trust.calibrated,
+        expected_dice={structure: trust.expected_dice[structure] for structure in volumes},
+        flags=tuple(flag for flag in trust.flags if flag.structure_id in ("", *volumes)),
+    )

@@ -49,7 +49,7 @@ def steps(request: dict[str, Any], folder: Path) -> Steps[dict[str, Any]]:
                 continue
             results[which], file = result, folder / f"{number}-{which}.nrrd"
             writing.write(result.labels, file)
-            compared[which] = {"file": str(file), "volumes_ml": result.report["volumes_ml"]}
+            compared[which] = {"file": str(file), "volumes_ml": dict(result.report.volumes_ml)}
         if len(results) == 2:
             values = metrics.dice_per_structure(results["after"].labels, results["before"].labels, before.card.labels)
             compared["agreement"] = {k: v for k, v in values.items() if math.isfinite(v)}

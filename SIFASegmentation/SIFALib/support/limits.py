@@ -78,7 +78,10 @@ def limits(kind: type) -> dict[str, Limit]:
 
 
 def check_limits(record: Any) -> None:
-    """RecordError, "<field> is <value>; it must be <rule>.", for the first field of a dataclass that breaks its limit."""
+    """RecordError, "<field> is <value>; it must be <rule>.", for the first field of a dataclass that breaks its limit.
+
+    None, of a field that may be nothing (`Annotated[int | None, Range(1, 8)]`), breaks none.
+    """
     for name, limit in limits(type(record)).items():
         value = getattr(record, name)
-        require(limit.holds(value), name, value, f"must be {limit.rule}")
+        require(value is None or limit.holds(value), name, value, f"must be {limit.rule}")

@@ -12,9 +12,7 @@ from SIFALib.datasets.cutting import Locator, border_size, cut, sample_labels
 from SIFALib.datasets.settings import DataSettings
 from SIFALib.imaging import slices
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.inference.job import Job
-from SIFALib.inference.segmentation import Options
-from SIFALib.networks.loading import load_segmenter
+from SIFALib.inference.passes import NetworkInput
 from training_data import PREPROCESSING, SPACING, toy
 
 SETTINGS = DataSettings(source="phantom", target="phantom", preprocessing=PREPROCESSING, size=32)
@@ -31,18 +29,18 @@ def volumes(seed: int = 0, shape=(12, 40, 48), offset: float = 1000.0) -> tuple[
 def test_training_sees_the_very_pixels_that_inference_shows_the_network(tmp_path, offset):
     image, labels = volumes(offset=offset)
     package = tiny_models.write(tmp_path / "model", preprocessing=PREPROCESSING)
-    job = Job(image, load_segmenter(package), package.card, Options(device="cpu"))
+    given, plane = NetworkInput.of(image, package.card), slices.choose_plane(image.geometry, PREPROCESSING.plane)
     made = cut(image, labels, SETTINGS, "source")
     where = np.argwhere(labels.array > 0)[:, ::-1]
     margin = slices.LOCATE_MARGIN_MM / np.array(SPACING)
     whole = slices.whole_box(image.geometry)
     box = np.clip(np.stack([where.min(0) - margin, where.max(0) + margin]), whole[0], whole[1])
     pre = PREPROCESSING
-    fine = slices.slice_grid(image.geometry, job.plane, box, pre.spacing_mm, pre.slice_spacing_mm, pre.crop)
-    expected = np.stack([centre(plane, 32) for plane in job.images(fine)])
+    fine = slices.slice_grid(image.geometry, plane, box, pre.spacing_mm, pre.slice_spacing_mm, pre.crop)
+    expected = np.stack([centre(each, 32) for each in given.images(fine)])
     assert np.array_equal(np.stack([centre(plane, 32) for plane in made.images[~made.coarse]]), expected)
-    coarse = slices.slice_grid(image.geometry, job.plane, whole, pre.locate_spacing_mm, pre.locate_slice_spacing_mm, 64)
-    expected = np.stack([centre(plane, 32) for plane in job.images(coarse)])
+    coarse = slices.slice_grid(image.geometry, plane, whole, pre.locate_spacing_mm, pre.locate_slice_spacing_mm, 64)
+    expected = np.stack([centre(each, 32) for each in given.images(coarse)])
     assert np.array_equal(np.stack([centre(plane, 32) for plane in made.images[made.coarse]]), expected)
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from drawings import GRID, drawing
 from SIFALib.imaging import pictures
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.models.structures import STRUCTURES
-from test_segmentation import GRID, drawing
 
 
 def painted(path: Path) -> np.ndarray:

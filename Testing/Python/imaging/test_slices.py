@@ -6,23 +6,13 @@ import itertools
 
 import numpy as np
 import pytest
+from drawings import tilted
 from SIFALib.imaging import slices
 from SIFALib.imaging.geometry import Geometry, Volume
 
 ORIENTATIONS = [
     (order, signs) for order in itertools.permutations(range(3)) for signs in itertools.product((1, -1), repeat=3)
 ]
-
-
-def tilted(
-    order: tuple[int, ...] = (0, 1, 2), signs: tuple[int, ...] = (1, 1, 1), degrees: float = 15.0
-) -> tuple[float, ...]:
-    """Axes in that order and with those signs, then turned about a skew axis."""
-    axis = np.array([0.5, 0.7, -0.5]) / np.linalg.norm([0.5, 0.7, -0.5])
-    c = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    angle = np.radians(degrees)
-    turn = np.eye(3) + np.sin(angle) * c + (1 - np.cos(angle)) * c @ c
-    return tuple((turn @ (np.eye(3)[:, list(order)] * np.array(signs))).ravel())
 
 
 def ball(geometry: Geometry, radius: float = 40.0) -> Volume:

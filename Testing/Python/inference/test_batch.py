@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from batch_folders import CARD, FIRST_SLICE_ML, GRID, Segmenter, card_of, finish, place, run, scan, states, table
+from batch_folders import CARD, FIRST_SLICE_ML, GRID, Segmenter, finish, run, scan, states, table
+from drawings import card_of
 from SIFALib.cli.main import main
 from SIFALib.imaging import seg_nrrd, writing
 from SIFALib.imaging.geometry import Volume
+from SIFALib.inference import Options
 from SIFALib.inference.batch import results
 from SIFALib.inference.batch import run as batch
-from SIFALib.inference.segmentation import Options
 from SIFALib.support.errors import BatchError, NoHeartFound
-
-__all__ = ["place"]  # the fixture
 
 
 def test_every_scan_gets_a_segmentation_a_report_and_a_row(place, tmp_path):
@@ -54,21 +53,29 @@ def test_what_is_done_is_not_done_again_and_what_changed_is(place, tmp_path):
     assert states(rows)["one"] == batch.DONE and len(again.given) == 1
 
 
-@pytest.mark.parametrize("what", ["model", "options"])
-def test_another_model_or_other_options_do_everything_again(place, tmp_path, what):
+@pytest.mark.parametrize(
+    ("card", "options", "again"),
+    [
+        (card_of("1" * 64), Options(), True),
+        (CARD, Options(structures=("LV",)), True),
+        (CARD, Options(structures=("AA", "LV", "LA", "MYO")), False),
+        (CARD, Options(device="cuda", batch_size=3), False),
+    ],
+    ids=["another model", "fewer structures", "all structures by name", "another device"],
+)
+def test_only_another_model_or_options_that_count_do_everything_again(place, tmp_path, card, options, again):
     run(place, tmp_path / "out")
-    again = Segmenter()
-    if what == "model":
-        run(place, tmp_path / "out", again, card=card_of("1" * 64))
-    else:
-        run(place, tmp_path / "out", again, options=Options(structures=("LV",)))
-    assert len(again.given) == 2
+    segmenter = Segmenter()
+    run(place, tmp_path / "out", segmenter, card=card, options=options)
+    assert len(segmenter.given) == (2 if again else 0)
 
 
-def test_the_device_decides_nothing_about_what_is_done(place, tmp_path):
+def test_where_the_scans_lie_does_not_matter(place, tmp_path, monkeypatch):
     run(place, tmp_path / "out")
     again = Segmenter()
-    run(place, tmp_path / "out", again, options=Options(device="cuda", batch_size=3))
+    place.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path)
+    run(Path("moved"), tmp_path / "out", again)
     assert not again.given
 
 
@@ -99,7 +106,7 @@ def test_results_may_lie_among_the_scans_and_are_no_scans(place):
     [
         (NoHeartFound("No heart was found in one."), "No heart was found in one."),
         (MemoryError("Not enough memory for 9 slices."), "Not enough memory for 9 slices."),
-        (RuntimeError("odd"), "Something went wrong with {} (RuntimeError): odd."),
+        (RuntimeError("odd"), "Something went wrong with {}: odd."),
     ],
 )
 def test_a_scan_that_fails_is_told_and_holds_up_no_other(place, tmp_path, error, said):
@@ -256,19 +263,3 @@ def test_a_table_that_another_program_holds_open_stops_nothing(place, tmp_path, 
     held[0] = 9
     with pytest.raises(BatchError, match=r"volumes\.csv: in use"):
         run(place, tmp_path / "out")
-
-
-def test_all_structures_asked_for_by_name_are_all_structures(place, tmp_path):
-    run(place, tmp_path / "out")
-    again = Segmenter()
-    run(place, tmp_path / "out", again, options=Options(structures=("AA", "LV", "LA", "MYO")))
-    assert not again.given
-
-
-def test_where_the_scans_lie_does_not_matter(place, tmp_path, monkeypatch):
-    run(place, tmp_path / "out")
-    again = Segmenter()
-    place.rename(tmp_path / "moved")
-    monkeypatch.chdir(tmp_path)
-    run(Path("moved"), tmp_path / "out", again)
-    assert not again.given

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from Benchmarks import heart_scenarios
+from drawings import Reader, card_of, dice, tilted
 from SIFALib.imaging import slices
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.inference import localisation
-from SIFALib.inference.job import Job
-from SIFALib.inference.segmentation import Options, locate, segment
+from SIFALib.inference import Options, localisation, locate, segment
+from SIFALib.inference.localisation import Localisation
+from SIFALib.inference.passes import NetworkInput
+from SIFALib.inference.runner import Clock, Runner
 from SIFALib.models import store
 from SIFALib.networks import engine
 from SIFALib.support.errors import NoHeartFound
-from test_segmentation import CARD, Reader, dice
-from test_slices import tilted
+from SIFALib.support.progress import drain
 
 PRE = store.Preprocessing(
     crop=64, spacing_mm=3.0, slice_spacing_mm=6.0, locate_spacing_mm=4.0, locate_slice_spacing_mm=8.0
 )
-COARSE = dataclasses.replace(CARD, preprocessing=PRE)
+COARSE = card_of(preprocessing=PRE)
 GREY = {1: 60.0, 2: 140.0, 3: 220.0, 4: 300.0}  # HU of the structures; the spine has 500, the liver -120
 SPINE, LIVER, AIR = 500.0, -120.0, -900.0
 BODY = Geometry((72, 66, 50), (-90.0, -80.0, 20.0), (4.0, 4.0, 4.0))
@@ -84,7 +84,7 @@ def test_a_header_with_a_wrong_patient_position_is_found_out_and_told(anatomist,
     for value in GREY:
         assert dice(result.labels.array == value, right.labels.array == value) > 0.98
         assert dice(result.labels.array == value, truth == value) > 0.7  # between greys at edges lie other greys
-    told = [note for note in result.report["notes"] if "patient position" in note]
+    told = [note for note in result.report.notes if "patient position" in note]
     assert len(told) == (turn != (1, 1, 1)) and all(localisation.TURNS[turn] + " exchanged" in note for note in told)
 
 
@@ -98,18 +98,13 @@ def test_a_header_that_is_right_is_believed_however_the_voxels_are_stored(anatom
     array, labels = np.ascontiguousarray(array[flip]), labels[flip]
     axes = np.array(tilted((0, 1, 2), (1, 1, 1), 8.0)).reshape(3, 3)[:, list(order)] * np.array(signs)
     stored = Volume(array, Geometry(array.shape[::-1], (0.0,) * 3, (4.0,) * 3, tuple(axes.ravel())), "stored otherwise")
-    job = Job(stored, None, COARSE, Options())
-    box = finish(localisation.find_heart(job))
+    heart = localised(stored)
     where = np.argwhere(labels > 0)[:, ::-1]
-    assert job.notes == [] and ((where >= box[0] - 0.5) & (where <= box[1] + 0.5)).all()
+    assert heart.note == "" and ((where >= heart.box[0] - 0.5) & (where <= heart.box[1] + 0.5)).all()
 
 
-def finish(steps) -> np.ndarray:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+def localised(scan: Volume) -> Localisation:
+    return drain(localisation.localise(NetworkInput.of(scan, COARSE), Runner(None, Options(), Clock())))
 
 
 def test_the_box_holds_the_heart_with_a_margin_and_little_else(anatomist):
@@ -121,15 +116,14 @@ def test_the_box_holds_the_heart_with_a_margin_and_little_else(anatomist):
     assert np.all(box[0] > where.min(axis=0) - margin - 3) and np.all(box[1] < where.max(axis=0) + margin + 3)
 
 
-def test_a_few_slices_do_not_make_anyone_doubt_how_the_patient_lies(anatomist):
+def test_a_few_slices_do_not_make_anyone_doubt_how_the_patient_lies(anatomist, caplog):
     scan, _ = patient()
     slab = Volume(scan.array[20:26], BODY.part((0, 0, 20), (72, 66, 6)), "slab")
     assert locate(slab, None, COARSE) is not None
     for turn in list(localisation.TURNS)[1:]:
-        job = Job(lying(slab, turn), None, COARSE, Options())
         with pytest.raises(NoHeartFound):
-            finish(localisation.find_heart(job))
-        assert job.notes == []
+            localised(lying(slab, turn))
+    assert "patient position" not in caplog.text
 
 
 def test_no_heart_is_the_answer_after_all_positions_were_tried(anatomist):
@@ -156,33 +150,28 @@ def test_of_a_few_slices_two_structures_are_enough():
 
 
 def test_a_small_scan_without_a_heart_has_none_either(anatomist):
-    """Nothing is found in it, so it is looked at whole, and what comes of its slices must look like a heart."""
+    """Nothing is found in it, so all of it is segmented, and what comes of its slices must look like a heart."""
     small = Geometry((30, 28, 20), (0.0,) * 3, (4.0, 4.0, 4.0))
     rng = np.random.default_rng(0)
     image = rng.normal(0, 5, small.shape)
     image[:, 20:24, 12:16], image[:, 6:18, 2:7], image[:, :2] = SPINE, LIVER, AIR
     scan = Volume(image.astype(np.int16), small, "small abdomen")
-    job = Job(scan, None, COARSE, Options())
-    assert np.array_equal(finish(localisation.find_heart(job)), slices.whole_box(small))
+    assert np.array_equal(localised(scan).box, slices.whole_box(small))
     with pytest.raises(NoHeartFound):
         segment(scan, None, COARSE)
 
 
-def test_a_scan_of_a_small_patient_is_searched_too(anatomist):
+def test_in_a_scan_of_a_small_patient_the_heart_is_localised_too(anatomist):
     """A child's chest is no wider than a field of view around an adult's heart."""
     scan, truth = patient(dataclasses.replace(BODY, spacing=(3.0, 3.0, 3.0)))
     assert max(scan.geometry.extent_mm[:2]) <= localisation.SMALL * PRE.crop * PRE.spacing_mm
-    job = Job(scan, None, COARSE, Options())
-    box = finish(localisation.find_heart(job))
+    box = localised(scan).box
     where = np.argwhere(truth > 0)[:, ::-1]
     assert np.all(box[0] <= where.min(axis=0)) and np.all(box[1] >= where.max(axis=0))
     assert np.prod(box[1] - box[0] + 1) < 0.5 * truth.size
 
 
 def test_scenarios_of_the_benchmark_keep_labels_where_they_were_in_the_patient():
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Benchmarks"))
-    import heart_scenarios
-
     scan, truth = patient()
     labels = Volume(truth, BODY, "labels")
     point = BODY.point(np.argwhere(truth == 4)[:, ::-1]).mean(axis=0)

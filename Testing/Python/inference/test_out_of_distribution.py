@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tiny_models
 import torch
+from Benchmarks import calibrate as calibration
+from Benchmarks.calibrate import reference_of
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.slices import choose_plane, slice_grid, whole_box
-from SIFALib.inference import calibration, out_of_distribution
-from SIFALib.inference.calibration import reference_of
+from SIFALib.inference import out_of_distribution
 from SIFALib.inference.flags import Flag
 from SIFALib.models import store
 from SIFALib.models.card import DiceCurve, ModelCard, OutOfDistribution, feature_count

@@ -4,85 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+import json
 
 import numpy as np
 import pytest
-import tiny_models
 import torch
+from drawings import BLOOD, CARD, GRID, Reader, centre, dice, drawing, middle_of, roi_around, tilted, varied_network
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.intensity import intensity_rule, looks_like_hounsfield
-from SIFALib.inference.segmentation import Options, segment, segment_steps
-from SIFALib.models import store
-from SIFALib.models.store import ModelCard
+from SIFALib.inference import Options, segment, segment_steps
 from SIFALib.networks import devices, engine
-from SIFALib.networks.segmenter import Segmenter
 from SIFALib.support.errors import NoHeartFound, OutOfMemory, VolumeError
-from test_slices import tilted
-
-CARD = ModelCard(
-    sha256="0" * 64,
-    sifa_version="0.1.0",
-    created="2026-01-01T00:00:00+00:00",
-    **{**tiny_models.card_fields(), "preprocessing": store.Preprocessing(crop=128)},
-)
-BLOOD, AORTA = 300.0, 600.0  # HU that the drawing gives to LV and AA; everything else is 0 or air
-
-
-class Reader:
-    """An engine that reads labels back from grey values: whatever goes wrong then is the pipeline's doing."""
-
-    device, dtype = torch.device("cpu"), torch.float32
-
-    def __init__(self, most: int = 1000) -> None:
-        self.most, self.batches = most, []
-
-    def batch_size(self, height: int, width: int) -> int:
-        return 4
-
-    def probabilities(self, batch: np.ndarray) -> np.ndarray:
-        if len(batch) > self.most:
-            raise OutOfMemory(len(batch), self.device)
-        self.batches.append(len(batch))
-        hu = (batch + 1) * 400 - 200
-        out = np.zeros((len(batch), 5, *batch.shape[1:]), np.float32)
-        out[:, 4] = np.clip((hu - BLOOD) / (AORTA - BLOOD), 0, 1)
-        out[:, 3] = np.clip(hu / BLOOD, 0, 1) - out[:, 4]
-        out[:, 0] = 1 - out[:, 3] - out[:, 4]
-        return out
-
-
-@pytest.fixture
-def reader(monkeypatch: pytest.MonkeyPatch) -> Reader:
-    made = Reader()
-    monkeypatch.setattr(engine, "prepare", lambda *_: made)
-    return made
-
-
-def drawing(geometry: Geometry, radius: float = 28.0, aorta: bool = False) -> tuple[Volume, np.ndarray]:
-    """A ball of blood, off the middle in every direction, in a patient in air; and its labels [k, j, i]."""
-    index = np.stack(np.meshgrid(*[np.arange(n) for n in geometry.size], indexing="ij"), -1)
-    points = geometry.point(index)
-    middle = geometry.point((np.array(geometry.size) - 1) / 2)
-    labels = np.zeros(geometry.size, np.uint8)
-    labels[np.linalg.norm(points - middle - (-8, 12, 16), axis=-1) < radius] = 3
-    if aorta:
-        labels[np.linalg.norm(points - middle - (25, -25, -15), axis=-1) < 20] = 4
-    image = np.array((0.0, 0.0, 0.0, BLOOD, AORTA))[labels]
-    image[np.linalg.norm(points - middle, axis=-1) > 72] = -900
-    return Volume(image.transpose(2, 1, 0).astype(np.int16), geometry, "drawing"), labels.transpose(2, 1, 0)
-
-
-def dice(a: np.ndarray, b: np.ndarray) -> float:
-    return 2 * (a & b).sum() / (a.sum() + b.sum())
-
-
-def centre(mask: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """LPS mm of the middle of a mask [k, j, i]."""
-    return geometry.point(np.argwhere(mask)[:, ::-1]).mean(axis=0)
-
-
-GRID = Geometry((150, 140, 130), (-60.0, 40.0, 700.0), (1.2, 1.2, 1.2))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +28,7 @@ GRID = Geometry((150, 140, 130), (-60.0, 40.0, 700.0), (1.2, 1.2, 1.2))
     ],
     ids=["plain", "permuted and flipped", "oblique", "thick sagittal, oblique", "fine, oblique and permuted"],
 )
-def test_every_structure_comes_back_where_it_was(reader: Reader, geometry: Geometry):
+def test_every_structure_comes_back_where_it_was(reader, geometry: Geometry):
     scan, truth = drawing(geometry)
     result = segment(scan, None, CARD)
     assert result.labels.geometry == geometry  # bit for bit
@@ -104,55 +36,49 @@ def test_every_structure_comes_back_where_it_was(reader: Reader, geometry: Geome
     found, true = result.labels.array == 3, truth == 3
     assert dice(found, true) > 0.97
     assert np.linalg.norm(centre(found, geometry) - centre(true, geometry)) < 0.5  # mm
-    assert result.report["volumes_ml"]["LV"] == pytest.approx(found.sum() * geometry.voxel_ml)
+    assert result.report.volumes_ml["LV"] == pytest.approx(found.sum() * geometry.voxel_ml)
     assert set(np.unique(result.labels.array)) == {0, 3}
 
 
-def test_a_region_of_interest_replaces_the_search(reader: Reader):
-    scan, truth = drawing(GRID)
-    middle = GRID.point((np.array(GRID.size) - 1) / 2)
-    roi = tuple(float(x) for c in middle for x in (c - 60, c + 60))
-    stages = [p.stage for p in segment_steps(scan, None, CARD, Options(roi=roi))]
+@pytest.mark.parametrize(
+    ("geometry", "options"),
+    [
+        (GRID, Options(roi=roi_around(middle_of(GRID), 60))),
+        (Geometry((120, 110, 10), (0.0,) * 3, (1.2, 1.2, 3.0)), Options()),
+    ],
+    ids=["a region of interest", "a thin scan of little but the heart"],
+)
+def test_what_needs_no_localisation_is_segmented_at_once(reader, geometry, options):
+    scan, truth = drawing(geometry)
+    stages: list[str] = []
+    result = segment(scan, None, CARD, options, lambda progress: stages.append(progress.stage))
     assert "Finding the heart" not in stages and "Segmenting" in stages
-    result = segment(scan, None, CARD, Options(roi=roi))
     assert dice(result.labels.array == 3, truth == 3) > 0.97
 
 
-def test_nothing_is_drawn_outside_of_the_region_of_interest(reader: Reader):
+def test_nothing_is_drawn_outside_of_the_region_of_interest(reader):
     scan, truth = drawing(GRID)
     ball = centre(truth == 3, GRID)
-    roi = tuple(float(x) for c in ball for x in (c - 60, c + 6))
-    result = segment(scan, None, CARD, Options(roi=roi, keep_probabilities=True))
+    result = segment(scan, None, CARD, Options(roi=roi_around(ball, 60, 6), keep_probabilities=True))
     for array in (result.labels.array == 3, result.probabilities["LV"].array > 0.5):
         points = GRID.point(np.argwhere(array)[:, ::-1])
         assert len(points) > 1000 and np.all(points.max(axis=0) < ball + 6 + 2.5)  # a slice distance to spare
 
 
-def test_a_scan_of_little_but_the_heart_loses_nothing_of_it(reader: Reader):
-    small = Geometry((120, 110, 100), (0.0,) * 3, (1.2, 1.2, 1.2))
-    scan, truth = drawing(small)
+def test_a_scan_of_little_but_the_heart_loses_nothing_of_it(reader):
+    scan, truth = drawing(Geometry((120, 110, 100), (0.0,) * 3, (1.2, 1.2, 1.2)))
     assert dice(segment(scan, None, CARD).labels.array == 3, truth == 3) > 0.97
 
 
-def test_a_thin_scan_of_little_but_the_heart_is_not_searched(reader: Reader):
-    thin = Geometry((120, 110, 10), (0.0,) * 3, (1.2, 1.2, 3.0))
-    scan, truth = drawing(thin)
-    stages = [p.stage for p in segment_steps(scan, None, CARD)]
-    assert "Finding the heart" not in stages and "Segmenting" in stages
-    assert dice(segment(scan, None, CARD).labels.array == 3, truth == 3) > 0.97
-
-
-def test_only_the_wanted_structures_are_kept(reader: Reader):
+def test_only_the_wanted_structures_are_kept(reader):
     scan, _ = drawing(GRID, aorta=True)
     assert set(np.unique(segment(scan, None, CARD).labels.array)) == {0, 3, 4}
     result = segment(scan, None, CARD, Options(structures=("aa",)))
     assert set(np.unique(result.labels.array)) == {0, 4}
-    assert set(result.report["volumes_ml"]) == {"AA"}
-    with pytest.raises(ValueError, match="no structure 'RV'"):
-        segment(scan, None, CARD, Options(structures=("RV",)))
+    assert set(result.report.volumes_ml) == {"AA"}
 
 
-def test_probabilities_lie_on_the_scan_and_agree_with_the_labels(reader: Reader):
+def test_probabilities_lie_on_the_scan_and_agree_with_the_labels(reader):
     scan, _ = drawing(GRID, aorta=True)
     result = segment(scan, None, CARD, Options(keep_probabilities=True))
     assert list(result.probabilities) == ["MYO", "LA", "LV", "AA"]
@@ -162,18 +88,16 @@ def test_probabilities_lie_on_the_scan_and_agree_with_the_labels(reader: Reader)
         assert of_label.size == 0 or of_label.min() > 0.19  # the largest of five
 
 
-def test_strays_are_removed_and_reported(reader: Reader):
-    scan, _ = drawing(GRID)
-    stray = scan.array.copy()
+def test_strays_are_removed_and_reported(reader):
+    stray = drawing(GRID)[0].array.copy()
     stray[70:86, 71:87, 98:114] = BLOOD
     result = segment(Volume(stray, GRID, "stray"), None, CARD)
     assert not result.labels.array[70:86, 71:87, 98:114].any()
-    assert ("LV", "fragments") in {(f["structure"], f["kind"]) for f in result.report["flags"]}
+    assert ("LV", "fragments") in {(f.structure_id, f.kind) for f in result.report.flags}
 
 
-def test_progress_rises_from_nothing_to_all_with_the_time_left(reader: Reader):
-    scan, _ = drawing(GRID)
-    seen = list(segment_steps(scan, None, CARD))
+def test_progress_rises_from_nothing_to_all_with_the_time_left(reader):
+    seen = list(segment_steps(drawing(GRID)[0], None, CARD))
     fractions = [p.fraction for p in seen]
     assert fractions[0] == 0 and fractions[-1] == 1 and len(seen) > 15
     falls = [a - b for a, b in itertools.pairwise(fractions) if b < a]
@@ -182,7 +106,7 @@ def test_progress_rises_from_nothing_to_all_with_the_time_left(reader: Reader):
     assert list(dict.fromkeys(p.stage for p in seen))[:3] == ["Preparing", "Finding the heart", "Segmenting"]
 
 
-def test_a_segmentation_can_be_dropped_at_any_point(reader: Reader):
+def test_a_segmentation_can_be_dropped_at_any_point(reader):
     scan, _ = drawing(GRID)
     total = len(list(segment_steps(scan, None, CARD)))
     for stop in (1, 2, total // 2, total - 1):
@@ -194,55 +118,44 @@ def test_a_segmentation_can_be_dropped_at_any_point(reader: Reader):
         assert len(reader.batches) == done  # nothing went on behind the caller's back
 
 
-def test_out_of_memory_halves_the_batch_and_says_so(reader: Reader):
+def test_out_of_memory_halves_the_batch_and_says_so(reader):
     reader.most = 1
     scan, truth = drawing(GRID)
     result = segment(scan, None, CARD)
     assert dice(result.labels.array == 3, truth == 3) > 0.97
-    assert result.report["notes"][:2] == [
+    assert result.report.notes[:2] == (
         "Memory ran out on cpu with 4 slices at once; went on with 2.",
         "Memory ran out on cpu with 2 slices at once; went on with 1.",
-    ]
+    )
 
 
-def test_a_full_gpu_gives_way_to_the_cpu(monkeypatch: pytest.MonkeyPatch):
-    def engines() -> Iterator[Reader]:
-        gpu = Reader(most=0)
-        gpu.device = torch.device("cuda:0")
-        yield gpu
-        yield Reader()
-
-    row = engines()
-    monkeypatch.setattr(engine, "prepare", lambda *_: next(row))
-    scan, truth = drawing(GRID)
-    result = segment(scan, None, CARD)
-    assert result.report["device"] == "cpu"
-    assert any("went on on the CPU" in note for note in result.report["notes"])
-    assert dice(result.labels.array == 3, truth == 3) > 0.97
-
-
-def test_weights_that_do_not_fit_a_gpu_go_to_the_cpu(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("where", ["even for one slice", "for the weights alone"])
+def test_a_full_gpu_gives_way_to_the_cpu(monkeypatch, where):
     def prepare(_: object, device: torch.device, __: object) -> Reader:
-        if device.type != "cpu":
+        if device.type != "cpu" and "weights" in where:
             raise OutOfMemory(0, device)
-        return Reader()
+        made = Reader(most=1000 if device.type == "cpu" else 0)
+        made.device = device
+        return made
 
     choose = devices.choose_device
     monkeypatch.setattr(engine, "prepare", prepare)
     monkeypatch.setattr(devices, "choose_device", lambda n: torch.device("cuda:0") if n == "auto" else choose(n))
     monkeypatch.setattr(devices, "choose_precision", lambda *_: torch.float32)
-    report = segment(drawing(GRID)[0], None, CARD).report
-    assert "Memory ran out on cuda:0 for the weights alone; went on on the CPU." in report["notes"]
-    assert report["device"] == "cpu"
+    scan, truth = drawing(GRID)
+    result = segment(scan, None, CARD)
+    assert f"Memory ran out on cuda:0 {where}; went on on the CPU." in result.report.notes
+    assert result.report.device == "cpu"
+    assert dice(result.labels.array == 3, truth == 3) > 0.97
 
 
-def test_when_nothing_fits_a_sentence_says_so(reader: Reader):
+def test_when_nothing_fits_a_sentence_says_so(reader):
     reader.most = 0
     with pytest.raises(MemoryError, match="close other programs"):
         segment(drawing(GRID)[0], None, CARD)
 
 
-def test_no_heart_is_an_answer(reader: Reader):
+def test_no_heart_is_an_answer(reader):
     rng = np.random.default_rng(0)
     scan = Volume(rng.integers(-950, -850, GRID.shape).astype(np.int16), GRID, "lungs.nii.gz")
     for options in (Options(), Options(roi=(-20.0, 80.0, 80.0, 160.0, 720.0, 800.0))):
@@ -250,7 +163,7 @@ def test_no_heart_is_an_answer(reader: Reader):
             segment(scan, None, CARD, options)
 
 
-def test_a_thin_slab_needs_to_show_less_of_the_heart(reader: Reader):
+def test_a_thin_slab_needs_to_show_less_of_the_heart(reader):
     thick = Geometry((150, 140, 60), (0.0,) * 3, (1.2, 1.2, 1.2))
     thin = Geometry((150, 140, 5), (0.0,) * 3, (1.2, 1.2, 2.0))
     for geometry, enough in ((thick, False), (thin, True)):
@@ -265,22 +178,32 @@ def test_a_thin_slab_needs_to_show_less_of_the_heart(reader: Reader):
                 segment(Volume(scan, geometry, "thick"), None, CARD, options)
 
 
-def test_unusable_volumes_are_refused_before_any_work(reader: Reader):
+def test_what_cannot_be_is_refused_before_any_work(reader):
     with pytest.raises(VolumeError, match="constant"):
         segment(Volume(np.zeros(GRID.shape, np.int16), GRID, "x"), None, CARD)
+    with pytest.raises(ValueError, match="no structure 'RV'"):
+        segment(drawing(GRID)[0], None, CARD, Options(structures=("RV",)))
     assert reader.batches == []
 
 
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ({"views": "two"}, "views is 'two'; it must be auto, one, three"),
+        ({"modality": "pet"}, "modality is 'pet'; it must be auto, ct, mr"),
+        ({"precision": "float8"}, "precision is 'float8'; it must be auto, float32, bfloat16"),
+        ({"batch_size": 0}, "batch_size is 0; it must be 1 to"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_by_name(wrong, rule):
+    with pytest.raises(ValueError, match=rule):
+        Options(**wrong)
+
+
 def test_batch_size_and_threads_change_no_label():
-    torch.manual_seed(0)
-    network = Segmenter(width=2).eval()
-    with torch.no_grad():  # logits that differ from pixel to pixel
-        for module in network.modules():
-            if isinstance(module, torch.nn.Conv2d):
-                torch.nn.init.kaiming_normal_(module.weight)
+    network = varied_network()
     scan, _ = drawing(Geometry((90, 80, 24), (0.0,) * 3, (1.5, 1.5, 2.0)), 18.0)
-    middle = scan.geometry.point((np.array(scan.geometry.size) - 1) / 2)
-    roi = tuple(float(x) for c in middle for x in (c - 45, c + 45))
+    roi = roi_around(middle_of(scan.geometry), 45)
     before = torch.get_num_threads()
     results = []
     try:
@@ -294,14 +217,24 @@ def test_batch_size_and_threads_change_no_label():
 
 
 @pytest.mark.parametrize(("fast", "precision"), [(False, "float32"), (True, "bfloat16")])
-def test_the_report_says_what_was_done(reader: Reader, monkeypatch: pytest.MonkeyPatch, fast: bool, precision: str):
+def test_the_report_says_what_was_done_and_is_data(reader, monkeypatch, fast, precision):
     monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: fast)
     report = segment(drawing(GRID)[0], None, CARD).report
-    assert report["model"] == {"id": "tiny", "version": "1.0.0", "sha256": "0" * 64}
-    assert report["device"] == "cpu" and report["precision"] == precision and report["plane"] == "axial"
-    assert report["intensity"] == "CT window -200 to 600 HU"
-    assert set(report["seconds"]) == {"prepare", "locate", "network", "paste"}
-    assert {(f["structure"], f["kind"]) for f in report["flags"]} == {(s, "empty") for s in ("MYO", "LA", "AA")}
+    said = report.to_json()
+    assert said["model"] == {"id": "tiny", "version": "1.0.0", "sha256": "0" * 64} and report.model.key == "tiny@1.0.0"
+    assert said["device"] == "cpu" and said["precision"] == precision and said["plane"] == "axial"
+    assert said["intensity"] == "CT window -200 to 600 HU"
+    assert said["input"] == {"name": "drawing", "size": GRID.size, "spacing_mm": GRID.spacing}
+    assert set(said["seconds"]) == {"prepare", "locate", "network", "paste"}
+    assert {(f["structure"], f["kind"], f["warns"]) for f in said["flags"]} == {
+        (s, "empty", True) for s in ("MYO", "LA", "AA")
+    }
+    assert list(json.loads(json.dumps(said, allow_nan=False))) == [
+        "sifa_version", "model", "input", "device", "precision", "intensity", "plane", "views", "slices", "batch_size",
+        "seconds", "notes", "out_of_distribution", "volumes_ml", "dice_calibrated", "expected_dice", "flags",
+    ]  # fmt: skip
+    said["seconds"]["write"] = 1.0
+    assert "write" not in report.seconds  # whoever adds to the data leaves the report alone
 
 
 def test_hounsfield_units_are_told_from_mr():

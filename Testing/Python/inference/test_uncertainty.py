@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
+from drawings import BALL, SMALL, Reader, dice, drawing, middle_of, roi_around, smooth
 from SIFALib.cli.main import main
 from SIFALib.imaging.geometry import Geometry
-from SIFALib.inference import uncertainty
-from SIFALib.inference.segmentation import Options, segment
+from SIFALib.inference import Options, segment, uncertainty
 from SIFALib.models.card import DiceCurve
 from SIFALib.networks import engine
 from SIFALib.support.errors import RecordError
-from test_fusion import BALL, SMALL, smooth
-from test_segmentation import Reader, dice, drawing, reader  # noqa: F401  (reader is a fixture)
 
 
 def test_entropy_is_0_where_one_class_is_certain_and_1_where_all_are_as_likely():
@@ -31,7 +29,7 @@ def test_expected_dice_is_the_mean_dice_with_truths_drawn_from_the_probabilities
     rng = np.random.default_rng(0)
     p = rng.uniform(0, 1, (30, 30)) ** np.linspace(0.2, 4, 30)
     probabilities = np.stack([1 - p, p])
-    expected = uncertainty.expected_dice(probabilities, uncertainty.mass(probabilities))
+    expected = uncertainty.expected_dice(probabilities, uncertainty.expected_volumes(probabilities))
     drawn = [dice(p > 0.5, rng.uniform(0, 1, p.shape) < p) for _ in range(300)]
     assert expected[1] == pytest.approx(np.mean(drawn), abs=0.003)
 
@@ -39,7 +37,7 @@ def test_expected_dice_is_the_mean_dice_with_truths_drawn_from_the_probabilities
 def test_expected_dice_of_certain_classes_is_1_and_of_missing_ones_unknown():
     probabilities = np.zeros((3, 4, 4))
     probabilities[0, :2], probabilities[1, 2:] = 1, 1
-    expected = uncertainty.expected_dice(probabilities, uncertainty.mass(probabilities))
+    expected = uncertainty.expected_dice(probabilities, uncertainty.expected_volumes(probabilities))
     assert expected[1] == 1 and np.isnan(expected[2])
 
 
@@ -47,8 +45,8 @@ def test_what_was_cleaned_away_counts_against_a_structure():
     probabilities = np.zeros((2, 10))
     probabilities[0], probabilities[1, :8] = 1, 0
     probabilities[:, :6] = [[0], [1]]
-    before = uncertainty.mass(probabilities)
-    probabilities[:, 4:6] = [[1], [0]]  # a stray piece
+    before = uncertainty.expected_volumes(probabilities)
+    probabilities[:, 4:6] = [[1], [0]]  # a stray component
     assert uncertainty.expected_dice(probabilities, before)[1] == pytest.approx(2 * 4 / (4 + 6))
 
 
@@ -77,7 +75,7 @@ def test_certainty_that_tells_nothing_makes_no_curve():
         DiceCurve("nothing", 0.0, 0.0)
 
 
-def test_with_a_curve_in_the_card_the_report_of_three_planes_says_the_dice_of_the_curve(reader):  # noqa: F811
+def test_with_a_curve_in_the_card_the_report_of_three_planes_says_the_dice_of_the_curve(reader):
     scan, _ = drawing(BALL)
     curve = DiceCurve("two structures", -1.0, 0.5)
     plain, curved = (
@@ -85,18 +83,18 @@ def test_with_a_curve_in_the_card_the_report_of_three_planes_says_the_dice_of_th
         for c in (None, curve)
     )
     alone = segment(scan, None, dataclasses.replace(SMALL, dice_curve=curve), Options(views="one")).report
-    assert not alone["dice_calibrated"]  # one plane is as sure as it is right
-    assert (plain["dice_calibrated"], curved["dice_calibrated"]) == (False, True)
-    for name, said in plain["expected_dice"].items():
+    assert not alone.dice_calibrated  # one plane is as sure as it is right
+    assert (plain.dice_calibrated, curved.dice_calibrated) == (False, True)
+    for name, said in plain.expected_dice.items():
         if said is not None:
-            assert curved["expected_dice"][name] == pytest.approx(uncertainty.calibrated(said, curve), abs=2e-3)
+            assert curved.expected_dice[name] == pytest.approx(uncertainty.calibrated(said, curve), abs=2e-3)
 
 
 THICK = Geometry((16, 80, 76), (0.0,) * 3, (8.0, 1.8, 1.8))
 
 
 @pytest.mark.parametrize("geometry", [BALL, THICK], ids=["three views", "a stack of thick slices"])
-def test_the_map_lies_on_the_scan_is_high_at_its_edges_and_changes_no_label(reader, geometry):  # noqa: F811
+def test_the_map_lies_on_the_scan_is_high_at_its_edges_and_changes_no_label(reader, geometry):
     scan, _ = drawing(geometry)
     scan = dataclasses.replace(scan, array=smooth(scan.array))
     plain, asked = (segment(scan, None, SMALL, Options(uncertainty=u)) for u in (False, True))
@@ -107,8 +105,8 @@ def test_the_map_lies_on_the_scan_is_high_at_its_edges_and_changes_no_label(read
     sure = (scan.array > 295) | (scan.array < -150)
     torn = np.abs(scan.array - 150) < 30
     assert np.mean(found.array[torn].astype(float)) > 0.3 > 0.1 > np.mean(found.array[sure].astype(float))
-    json.dumps(asked.report, allow_nan=False)
-    assert asked.report["expected_dice"]["AA"] in (None, 0.0) and asked.report["expected_dice"]["LV"] > 0.6
+    json.dumps(asked.report.to_json(), allow_nan=False)
+    assert asked.report.expected_dice["AA"] in (None, 0.0) and asked.report.expected_dice["LV"] > 0.6
 
 
 class Blurred(Reader):
@@ -127,15 +125,14 @@ def test_a_model_that_doubts_expects_a_lower_dice(monkeypatch):
     found = []
     for doubt in (0.0, 0.02, 0.06):
         monkeypatch.setattr(engine, "prepare", lambda *_, d=doubt: Blurred(d))
-        found.append(segment(scan, None, SMALL, Options(views="one")).report["expected_dice"]["LV"])
+        found.append(segment(scan, None, SMALL, Options(views="one")).report.expected_dice["LV"])
     assert found[0] > found[1] > found[2]
 
 
-def test_the_map_is_empty_outside_of_the_region_of_interest(reader):  # noqa: F811
+def test_the_map_is_empty_outside_of_the_region_of_interest(reader):
     scan, _ = drawing(BALL)
-    middle = BALL.point((np.array(BALL.size) - 1) / 2)
-    roi = tuple(float(x) for c in middle for x in (c - 40, c + 40))
-    result = segment(scan, None, SMALL, Options(roi=roi, uncertainty=True))
+    middle = middle_of(BALL)
+    result = segment(scan, None, SMALL, Options(roi=roi_around(middle, 40), uncertainty=True))
     where = BALL.point(np.argwhere(result.uncertainty.array > 0)[:, ::-1])
     assert len(where) > 1000 and np.abs(where - middle).max() < 40 + 2 * 2.0 + 2.0  # a slice distance to spare
 

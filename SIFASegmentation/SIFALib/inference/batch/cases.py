@@ -13,7 +13,7 @@ from ...imaging import files
 from ...imaging.geometry import Volume
 from ...imaging.reading import read
 from ...imaging.seg_nrrd import SUFFIX
-from ...support.errors import BatchError
+from ...support.errors import BatchError, DataError
 
 TABLE = "volumes.csv"
 REPORT = ".sifa.json"  # ending of a report's name
@@ -37,7 +37,7 @@ class Case:
     path: str = ""
 
 
-def find_cases(folder: str | os.PathLike) -> list[Case]:
+def find_cases(folder: str | os.PathLike[str]) -> list[Case]:
     """The scans in a folder and below: NIfTI, NRRD, MetaImage files, and folders with one DICOM series each.
 
     Label maps and segmentations are left out. Raises BatchError if there is no such folder, or no scan in it.
@@ -46,7 +46,7 @@ def find_cases(folder: str | os.PathLike) -> list[Case]:
         raise BatchError(f"There is no folder {folder}; give the one that holds your scans.")
     try:
         found = sources.find(str(folder), labelled=False).scans
-    except ValueError as error:
+    except DataError as error:
         raise BatchError(str(error)) from None
     scans = [scan for scan in found if scan.kind not in ("TFRecord", "npz")]
     if not scans:

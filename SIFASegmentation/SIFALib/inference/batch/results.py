@@ -8,7 +8,7 @@ import io
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from ...imaging.geometry import Volume
 from ...imaging.seg_nrrd import SUFFIX, read_seg_nrrd, write_seg_nrrd
 from ...support import files, lock
-from ...support.errors import BatchError, RunError, VolumeError
+from ...support.errors import BatchError, InUse, OutputError, VolumeError
 from ...support.messages import reason, sayable
-from .. import flags as quality
-from ..job import Options
+from ..flags import volumes_ml
+from ..options import Options
 from .cases import REPORT, TABLE
 
 if TYPE_CHECKING:
@@ -30,10 +30,18 @@ WAITING, WORKING, DONE, KEPT, FAILED = "waiting", "working", "done", "finished b
 STAGING = ".sifa-unfinished"  # folder of what is not complete yet, and of the lock
 KEY = "batch"  # of a report: what scan, model and options were
 SOURCE = "source"  # of a report: where its scan lay, or what the scan was called
-WRITTEN, REPLACED = ("written", "replaced")  # of a report: SHA-256 of its segmentation's file; of the one before
+WRITTEN, REPLACED = "written", "replaced"  # of a report: SHA-256 of its segmentation's file; of the one before
 FIRST, LAST = ["scan", "state"], ["look twice", "message", "source", "seconds"]  # columns of the table
 UNIT = " (ml)"  # ends the names of those between
 NOT_WRITABLE = "The folder {} cannot be written to ({}); mend that, or choose another folder for the results."
+NOT_OURS = (
+    "{} is there already and was made or changed by somebody else; it is not written over. "
+    "Move it, or choose another folder for the results."
+)
+OTHERS = (
+    "{} is the result of another scan, {}, and is not written over. Move it, rename this scan, or choose another folder "
+    "for the results."
+)
 CORRECTED = "Corrected since it was written; the flags of then do not count."
 
 
@@ -52,24 +60,21 @@ class Row:
 
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """A folder in `folder` for unfinished files, empty, as long as no other batch has it. BatchError."""
+    """An empty folder in `folder` for unfinished files, as long as no other batch has one there. BatchError."""
     place = folder / STAGING
-    held = lock.held(place)
-    try:
-        place.mkdir(exist_ok=True)
-        held.__enter__()
-    except RunError as error:
-        raise BatchError(f"Another batch writes into {folder}: {error}") from error
-    except OSError as error:
-        raise BatchError(NOT_WRITABLE.format(folder, reason(error))) from error
-    try:
-        for left in place.iterdir():
-            if left.name not in (lock.FILE, lock.GUARD):
-                left.unlink(missing_ok=True)
-        yield place
-    finally:
-        held.__exit__(None, None, None)
-        shutil.rmtree(place, ignore_errors=True)
+    with ExitStack() as stack:
+        try:
+            place.mkdir(exist_ok=True)
+            stack.enter_context(lock.held(place))
+            stack.callback(shutil.rmtree, place, ignore_errors=True)
+            unfinished = place / "files"
+            shutil.rmtree(unfinished, ignore_errors=True)  # of a batch that was killed
+            unfinished.mkdir()
+        except InUse as error:
+            raise BatchError(f"Another batch writes into {folder}: {error}") from error
+        except OSError as error:
+            raise BatchError(NOT_WRITABLE.format(folder, reason(error))) from error
+        yield unfinished
 
 
 def settings_of(card: ModelCard, options: Options) -> dict[str, Any]:
@@ -77,13 +82,8 @@ def settings_of(card: ModelCard, options: Options) -> dict[str, Any]:
     given = asdict(options)
     for key in ("device", "precision", "batch_size"):
         del given[key]
-    given["structures"] = [s.id for s in wanted(card, options)]
+    given["structures"] = [s.id for s in options.wanted(card.labels)]
     return {"model": card.key, "sha256": card.sha256, "options": json.loads(json.dumps(given))}
-
-
-def wanted(card: ModelCard, options: Options) -> tuple[Structure, ...]:
-    """The structures that are drawn, in the model's order."""
-    return tuple(s for s in card.labels if options.structures is None or s.id in options.structures)
 
 
 @dataclass(frozen=True)
@@ -101,26 +101,20 @@ class Before:
         return Before(output, there, report_of(folder, name))
 
     @property
-    def in_the_way(self) -> Path | None:
-        """A folder, or a thing that is no file at all, where a result would be written."""
-        report = self.output.with_name(self.output.name.removesuffix(SUFFIX) + REPORT)
-        return next((p for p in (self.output, report) if p.exists() and not p.is_file()), None)
+    def report_file(self) -> Path:
+        return self.output.with_name(self.output.name.removesuffix(SUFFIX) + REPORT)
 
-    @property
-    def is_ours(self) -> bool:
-        """Whether the file may be replaced: there is none, or a batch left it like that."""
-        return self.there in ("", self.report.get(WRITTEN), self.report.get(REPLACED))
-
-    @property
-    def source(self) -> str:
-        """Where the scan of the result lay; "" if that is not known."""
-        return str(self.report.get(SOURCE, ""))
-
-    def is_of(self, scan: str, path: str) -> bool:
-        """Whether there is no result, or one of this scan: by fingerprint, or by `path` as it was before it changed."""
-        known = self.report.get(KEY)
+    def check_replaceable(self, scan: str, path: str) -> None:
+        """OutputError or OSError if there is something else than a batch's result of this scan, which is known by its
+        fingerprint, or by `path` as it was before it changed."""
+        for file in (self.output, self.report_file):
+            files.check_replaceable(file)
+        if self.there not in ("", self.report.get(WRITTEN), self.report.get(REPLACED)):
+            raise OutputError(NOT_OURS.format(self.output), path=self.output)
+        known, source = self.report.get(KEY), str(self.report.get(SOURCE, ""))
         same = isinstance(known, dict) and known.get("scan") == scan
-        return not self.there or same or bool(path and self.source == path)
+        if self.there and not same and not (path and source == path):
+            raise OutputError(OTHERS.format(self.output, source or "it is not known which"), path=self.output)
 
     def is_done(self, settings: Mapping[str, Any]) -> bool:
         """Whether it was made with these settings, corrected since or not."""
@@ -136,8 +130,8 @@ class Before:
             labels, found = read_seg_nrrd(self.output)
         except VolumeError as error:
             return {"message": f"{CORRECTED} Its volumes are not known: {error}"}
-        known = tuple(s for s in found if s.id in {each.id for each in structures})
-        return {"message": CORRECTED, "volumes_ml": quality.volumes_ml(labels, known)}
+        ids = {each.id for each in structures}
+        return {"message": CORRECTED, "volumes_ml": volumes_ml(labels, [s for s in found if s.id in ids])}
 
 
 def report_of(folder: Path, name: str) -> dict[str, Any]:
@@ -156,17 +150,17 @@ def results_of(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def save(
-    labels: Volume, structures: Sequence[Structure], report: dict[str, Any], before: Before, staged: Path, model: str
+    labels: Volume, structures: Sequence[Structure], report: Mapping[str, Any], before: Before, staged: Path, model: str
 ) -> None:
-    """Put a segmentation and its report in place of those of before. OSError.
+    """Put a segmentation and its report in place of those of before, by way of the folder `staged`. OSError.
 
     First the report: killed in between, it tells that the segmentation of before is no person's.
     """
-    write_seg_nrrd(labels, staged / before.output.name, structures, model)
-    report |= {REPLACED: before.there, WRITTEN: _hash(staged / before.output.name)}
-    name = before.output.name.removesuffix(SUFFIX) + REPORT
-    _write(before.output.with_name(name), json.dumps(report, indent=2) + "\n", staged)
-    files.replace(staged / before.output.name, before.output)
+    complete = staged / before.output.name
+    write_seg_nrrd(labels, complete, structures, model)
+    told = {**report, REPLACED: before.there, WRITTEN: _hash(complete)}
+    _write(before.report_file, json.dumps(told, indent=2) + "\n", staged)
+    files.replace(complete, before.output)
 
 
 class Table:

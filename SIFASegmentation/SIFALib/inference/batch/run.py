@@ -16,35 +16,20 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...imaging.checks import check
 from ...imaging.geometry import Volume
 from ...support import files
-from ...support.errors import BatchError, NoHeartFound, VolumeError
+from ...support.errors import BatchError, SifaError
 from ...support.messages import reason, sentence
-from ...support.progress import Progress
-from ..job import Options
+from ...support.progress import Progress, Steps, mapped
+from ..options import Options
+from . import results
 from .cases import REPORT, TABLE, Case, file_names, find_cases
-from .results import (
-    DONE,
-    FAILED,
-    KEPT,
-    KEY,
-    NOT_WRITABLE,
-    SOURCE,
-    WAITING,
-    WORKING,
-    Before,
-    Row,
-    Table,
-    results_of,
-    save,
-    settings_of,
-    staging,
-    wanted,
-)
+from .results import DONE, FAILED, KEPT, NOT_WRITABLE, WAITING, WORKING, Before, Row, Table, staging
 
 if TYPE_CHECKING:
     from ...models.card import ModelCard
@@ -56,17 +41,6 @@ __all__ = [
     "DONE", "FAILED", "KEPT", "REPORT", "TABLE", "WAITING", "WORKING", "BatchError", "Case", "Event", "Row",
     "file_names", "find_cases", "prepare_folder", "run",
 ]  # fmt: skip
-
-FORESEEN = (VolumeError, OSError, MemoryError, NoHeartFound)  # their texts are sentences
-NOT_OURS = (
-    "{} is there already and was made or changed by somebody else; it is not written over. "
-    "Move it, or choose another folder for the results."
-)
-IN_THE_WAY = "{} is a folder, where a result would be written. Move it, or choose another folder for the results."
-OTHERS = (
-    "{} is the result of another scan, {}, and is not written over. Move it, rename this scan, or choose another folder "
-    "for the results."
-)
 
 
 @dataclass(frozen=True)
@@ -80,10 +54,10 @@ class Event:
     seconds_left: float | None = None
 
 
-Segment = Callable[[Volume], "Generator[Progress, None, Result]"]
+Segment = Callable[[Volume], "Steps[Result]"]
 
 
-def prepare_folder(folder: str | os.PathLike) -> Path:
+def prepare_folder(folder: str | os.PathLike[str]) -> Path:
     """The folder of the results, made if it is missing. BatchError if nothing can be written to it."""
     place = Path(folder)
     try:
@@ -108,89 +82,64 @@ def run(
     rows = [Row(case.name, case.source) for case in cases]
     pace, saved = _Pace(len(cases)), False
     with staging(folder) as staged:
-        table = Table(folder, wanted(card, options))
+        table = Table(folder, options.wanted(card.labels))
         for number, case in enumerate(cases):
             began = time.monotonic()
-            work = _work(case, folder, staged, segment, card, options)
-            while True:
-                try:
-                    progress = next(work)
-                except StopIteration as end:
-                    rows[number] = replace(end.value, seconds=round(time.monotonic() - began, 1))
-                    break
-                working = replace(rows[number], state=WORKING)
-                yield pace.event(number, working, progress, time.monotonic() - began)
+            working = partial(pace.event, number, replace(rows[number], state=WORKING), began)
+            row = yield from mapped(_work(case, folder, staged, segment, card, options), working)
+            rows[number] = replace(row, seconds=round(time.monotonic() - began, 1))
             pace.finished(rows[number])
-            with _writing(folder, staged):
+            with _writing(folder, TABLE):
                 try:
                     table.save(rows, staged)
                     saved = True
                 except PermissionError:  # another program has it open; after the next scan it may not
                     saved = False
-            yield pace.event(number, rows[number], Progress(rows[number].state, 1.0))
+            yield pace.event(number, rows[number], time.monotonic(), Progress(rows[number].state, 1.0))
         if not saved and cases:
-            with _writing(folder, staged):
+            with _writing(folder, TABLE):
                 table.save(rows, staged)
     return rows
 
 
-def _work(
-    case: Case, folder: Path, staged: Path, segment: Segment, card: ModelCard, options: Options
-) -> Generator[Progress, None, Row]:
+def _work(case: Case, folder: Path, staged: Path, segment: Segment, card: ModelCard, options: Options) -> Steps[Row]:
     """One case from the beginning to its row; raises BatchError alone."""
-    row, structures = Row(case.name, case.source), wanted(card, options)
+    row, structures = Row(case.name, case.source), options.wanted(card.labels)
     try:
         yield Progress("Reading", 0.0)
-        settings = {"scan": case.fingerprint()} | settings_of(card, options)
+        settings = {"scan": case.fingerprint()} | results.settings_of(card, options)
         before = Before.of(folder, case.name)
         if before.is_done(settings):
             return replace(row, state=KEPT, **before.results(structures))
-        if before.in_the_way is not None:
-            raise VolumeError(IN_THE_WAY.format(before.in_the_way))
-        if not before.is_ours:
-            raise VolumeError(NOT_OURS.format(before.output))
-        if not before.is_of(settings["scan"], case.path):
-            raise VolumeError(OTHERS.format(before.output, before.source or "it is not known which"))
-        scan = yield from _read(case)
+        before.check_replaceable(settings["scan"], case.path)
+        scan = yield from mapped(case.read(), lambda fraction: Progress("Reading", 0.05 * fraction))
         check(scan)
         result = yield from segment(scan)
-    except FORESEEN as error:
+    except (SifaError, OSError, MemoryError) as error:  # their texts are sentences
         return replace(row, state=FAILED, message=sentence(error))
     except Exception as error:  # a mistake of ours; the other scans are still to be segmented
         log.warning("%s failed", case.source, exc_info=error)
-        what = f"Something went wrong with {case.source} ({type(error).__name__}): {sentence(error)}"
+        what = f"Something went wrong with {case.source}: {sentence(error)}"
         return replace(row, state=FAILED, message=what)
     yield Progress("Writing", 1.0)
-    report = {**result.report, KEY: settings, SOURCE: case.source}
-    with _writing(folder, staged):
+    report = {**result.report.to_json(), results.KEY: settings, results.SOURCE: case.source}
+    with _writing(folder, before.output.name):
         try:
-            save(result.labels, structures, report, before, staged, card.key)
+            results.save(result.labels, structures, report, before, staged, card.key)
         except PermissionError as error:  # another program has the former one open
             return replace(row, state=FAILED, message=sentence(error))
-    return replace(row, state=DONE, **results_of(report))
-
-
-def _read(case: Case) -> Generator[Progress, None, Volume]:
-    steps = case.read()
-    while True:
-        try:
-            fraction = next(steps)
-        except StopIteration as end:
-            return end.value
-        yield Progress("Reading", 0.05 * fraction)
+    return replace(row, state=DONE, **results.results_of(report))
 
 
 @contextmanager
-def _writing(folder: Path, staged: Path) -> Iterator[None]:
+def _writing(folder: Path, name: str) -> Iterator[None]:
     """Where nothing can be written any more, nothing needs to be computed either: BatchError."""
     try:
         yield
     except OSError as error:
-        file = Path(error.filename).name if error.filename and not error.filename.endswith(".tmp") else ""
-        why = f"{file}: {reason(error)}" if file else reason(error).replace(str(staged), str(folder))
         raise BatchError(
-            f"The results cannot be written to {folder} ({why}). Mend that; what is finished stays, and the "
-            "same batch goes on from there."
+            f"The results cannot be written to {folder} ({name}: {reason(error)}). Mend that; what is finished stays, "
+            "and the same batch goes on from there."
         ) from error
 
 
@@ -205,10 +154,11 @@ class _Pace:
         if row.state == DONE:
             self.seconds.append(row.seconds)
 
-    def event(self, number: int, row: Row, progress: Progress, elapsed: float = 0.0) -> Event:
+    def event(self, number: int, row: Row, began: float, progress: Progress) -> Event:
+        """began: when the case did, by `time.monotonic`."""
         left, rest = progress.seconds_left, self.count - number - 1
         if rest and self.seconds:
             left = (left or 0.0) + rest * sum(self.seconds) / len(self.seconds)
         elif rest and left is not None:
-            left += rest * (elapsed + left)
+            left += rest * (time.monotonic() - began + left)
         return Event(number, row, progress.stage, (number + progress.fraction) / self.count, left)

@@ -1,7 +1,7 @@
 """Makes what a model's card says of its limits: the reference by which `out_of_distribution` tells what it was not
 trained on, and the curve by which `uncertainty` tells what Dice its certainty comes with.
 
-    python -m SIFALib.inference.calibration MODEL-FOLDER --anatomies runs/default/anatomies --unseen runs/default/validation
+    python Testing/Benchmarks/calibrate.py MODEL-FOLDER --anatomies runs/default/anatomies --unseen runs/default/validation
 
 The reference follows from slices of the kind that the model was trained on; the limits from slices that it was not
 trained on, so that at most FALSE_ALARMS of them are beyond. The weights are not touched. For a model that was adapted
@@ -14,30 +14,25 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-import os
-import uuid
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-from .. import phantom
-from ..imaging import metrics
-from ..imaging.geometry import Geometry
-from ..models import store
-from ..models.archive import CARD
-from ..models.card import DiceCurve, OutOfDistribution, Reference
-from ..models.structures import STRUCTURES
-from ..networks import loading
-from ..phantom.slices.anatomies import Anatomy, load_anatomies, random_slice
-from ..support.errors import NoHeartFound
-from . import out_of_distribution, uncertainty
-from .segmentation import segment
-
-if TYPE_CHECKING:
-    from ..networks.segmenter import Segmenter
+import torch
+from SIFALib import phantom
+from SIFALib.imaging import metrics
+from SIFALib.imaging.geometry import Geometry
+from SIFALib.inference import out_of_distribution, segment, uncertainty
+from SIFALib.models import store
+from SIFALib.models.archive import CARD
+from SIFALib.models.card import DiceCurve, OutOfDistribution, Reference
+from SIFALib.models.structures import STRUCTURES
+from SIFALib.networks import arrays, loading
+from SIFALib.networks.segmenter import Segmenter
+from SIFALib.phantom.slices.anatomies import Anatomy, load_anatomies, random_slice
+from SIFALib.support import files
+from SIFALib.support.errors import NoHeartFound
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +43,7 @@ FIT_SHAPES, UNSEEN_SHAPES = 60, 30  # phantoms
 SHAPE_MM = 5.0  # of the phantoms whose shapes are measured
 UNSEEN_SEED = 1_500_000  # of shapes: beyond training and its validation, before what benchmarks use
 SLICE_SEED = 77_001  # of the random slices
-SHOWN_PIXELS = 400  # of the structures in a slice that is looked at; slices of the coarse pass mostly show less
+SHOWN_PIXELS = 400  # of the structures in a slice that is measured; slices of the coarse pass mostly show less
 CURVE_SEED = 1_600_000  # of the whole phantoms that the curve is made of
 CURVE_MM = 2.0
 NOISE = {"ct": 80.0, "mr": 80.0}  # standard deviation, HU or the phantom's units: of the noisy ones
@@ -102,8 +97,8 @@ def curve(package: store.ModelPackage, scans: int) -> DiceCurve:
         except NoHeartFound:
             continue
         truth = metrics.dice_per_structure(result.labels, made.labels)
-        said = result.report["expected_dice"]
-        pairs += [(said[i], truth[i]) for i in truth if said[i] is not None and np.isfinite(truth[i])]
+        said = result.report.expected_dice.items()
+        pairs += [(share, truth[i]) for i, share in said if share is not None and np.isfinite(truth[i])]
         log.info("phantom %d: %s", CURVE_SEED + number, pairs[-len(truth) :])
     offset, slope = uncertainty.dice_curve(*np.array(pairs).reshape(-1, 2).T)
     return DiceCurve(f"{len(pairs)} structures of {scans} phantoms", *_rounded(np.array([offset, slope])))
@@ -111,10 +106,6 @@ def curve(package: store.ModelPackage, scans: int) -> DiceCurve:
 
 def slice_features(segmenter: Segmenter, crop: int, anatomies: Sequence[Anatomy], seed: int, count: int) -> np.ndarray:
     """`out_of_distribution.features` of random training slices that show the heart, outlined by the network itself."""
-    import torch
-
-    from ..networks import arrays
-
     rows: list[np.ndarray] = []
     for number in range(100 * count):
         image, labels = random_slice(anatomies, crop, seed, number)
@@ -173,13 +164,7 @@ def reference_of(known: np.ndarray, unseen: np.ndarray, directions: int, margin:
 def write(package: store.ModelPackage, made: OutOfDistribution, sure: DiceCurve | None) -> store.ModelPackage:
     """The package with both in its card; the file is the former one or the new one at every instant."""
     card = dataclasses.replace(package.card, out_of_distribution=made, dice_curve=sure)
-    path = package.folder / CARD
-    temporary = path.with_name(f".{uuid.uuid4().hex}")
-    try:
-        temporary.write_text(card.to_json(), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write_text(package.folder / CARD, card.to_json())
     return store.read_package(package.folder)
 
 
