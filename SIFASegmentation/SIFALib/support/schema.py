@@ -2,7 +2,8 @@
 
 A record is a frozen dataclass whose fields are text, numbers, truth values, tuples, dictionaries of text to
 something, records, or one of these or nothing (`int | None`). Its `__post_init__` states with `require` which
-values can be; `decode` adds where in the file the value stands.
+values can be; `decode` adds where in the file the value stands. Where a key had another name in files of earlier
+versions, the class says so: `RENAMED: ClassVar = {"old": "new"}`; both are read, the new one is written.
 """
 
 from __future__ import annotations
@@ -81,6 +82,11 @@ def _decode_record(kind: type, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise RecordError(f"{where or 'The file'} is {shown(value)}; an object with named values is needed.")
     prefix = f"{where}." if where else ""
+    for old, new in getattr(kind, "RENAMED", {}).items():
+        if old in value:
+            if new in value:
+                raise RecordError(f"{prefix}{old} and {new} are the same key; it stands twice.")
+            value = {new if key == old else key: item for key, item in value.items()}
     fields = {f.name: f for f in dataclasses.fields(kind)}
     unknown = sorted(value.keys() - fields.keys())
     if unknown:
@@ -96,7 +102,7 @@ def _decode_record(kind: type, value: Any, where: str) -> Any:
         raise RecordError(f"{prefix}{error}") from None
 
 
-def _has_no_default(field: dataclasses.Field) -> bool:
+def _has_no_default(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
