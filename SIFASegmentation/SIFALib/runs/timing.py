@@ -78,7 +78,7 @@ def _bytes(content: Any) -> int:
 
 def _history_bytes(configuration: Configuration) -> int:
     """Of the image histories once they are full."""
-    return 2 * configuration.method.history * configuration.data.size**2 * 4
+    return 2 * configuration.method.image_pool * configuration.data.size**2 * 4
 
 
 def _phantom_seconds(configuration: Configuration) -> float:

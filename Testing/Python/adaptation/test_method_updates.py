@@ -11,6 +11,7 @@ import tiny_method
 import torch
 from SIFALib import adaptation
 from SIFALib.adaptation import State, faithful_schedule, shared_schedule
+from SIFALib.adaptation.gradients import Gradients
 from SIFALib.adaptation.method import OBJECTIVES, SCHEDULES
 from SIFALib.models.card import VARIANTS
 from SIFALib.networks.segmenter import BatchNorm
@@ -51,7 +52,7 @@ def test_each_update_moves_its_own_weights_and_leaves_all_others_bit_for_bit(var
     def parameters(of: State) -> dict[str, list[torch.Tensor]]:
         return {name: [p.detach().clone() for p in net.parameters()] for name, net in of.networks().items()}
 
-    def watched(self: State, group: str, gradients: list[torch.Tensor]) -> None:
+    def watched(self: State, group: str, gradients: Gradients) -> None:
         before = parameters(self)
         apply(self, group, gradients)
         after = parameters(self)
@@ -241,7 +242,7 @@ def test_parts_of_a_batch_differ_from_it_in_what_is_defined_over_the_batch_alone
     settings = {**NO_CHANCE, "schedule": schedule, "dtype": torch.float64}
     whole = tiny_method.gradients(tiny_method.start(**settings), given)
     in_parts = tiny_method.gradients(tiny_method.start(**settings), given, accumulate=2)
-    knows_no_batch = "discriminator_target"  # no encoder on the way from the source image to its judgement
+    knows_no_batch = "discriminator_target"  # no encoder on the way from the source image to its score
     for group, gradient in whole.items():
         apart = tiny_method.difference(in_parts[group], gradient)
         assert apart < 1e-9 if group == knows_no_batch else apart > 1e-3, group
