@@ -58,7 +58,7 @@ def main() -> int:
 def bench(place: Path, options: argparse.Namespace) -> dict:
     """How many of the killed runs ended as the undisturbed one."""
     tiny_runs.make_scans(place)
-    method = Method(width=2, history=3, objective=options.objective)
+    method = Method(width=2, image_pool=3, objective=options.objective)
     configuration = tiny_runs.configuration(place, iterations=options.iterations, method=method)
     list(datasets.prepare(configuration.data, configuration.cache))  # the slices, which all runs share
     whole = runs.create(place / "whole", configuration).path

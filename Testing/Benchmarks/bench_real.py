@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from region_growing import grow
 from SIFALib.adaptation import label_free
 from SIFALib.imaging import metrics, pictures, reading
@@ -34,6 +35,7 @@ from SIFALib.inference.segmentation import Options, segment
 from SIFALib.models import store
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import loading
+from SIFALib.networks.arrays import to_numpy, to_tensor
 from SIFALib.support.errors import NoHeartFound
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,8 +146,27 @@ def agreement(scan: Volume, labels: Volume, kind: str, segmenter, card) -> float
     images = given.images(Pass(plane_of(given, scan.geometry)).grid(given, box))
     count = 1 if kind == "slice" else min(4, len(images))
     which = ((np.arange(count) + 0.5) / count * len(images)).astype(int)
-    found = label_free.self_agreement(segmenter, images[which])
+    found = self_agreement(segmenter, images[which])
     return found if math.isfinite(found) else None
+
+
+@torch.inference_mode()
+def self_agreement(segmenter, images: np.ndarray) -> float:
+    """How far a segmenter agrees with itself on slices [N, H, W] (-1..1) when they are moved and recoloured: 0 to 1.
+
+    As in the label-free score's part `augmented`, both ways for every slice; the mean Dice over the classes that it finds
+    anywhere, NaN if it finds none.
+    """
+    batch = to_tensor(images.astype(np.float32))[:, None].repeat(1, segmenter.in_channels, 1, 1)
+    found = to_numpy(segmenter(batch).argmax(1))
+    agreements = []
+    for sign in (1.0, -1.0):
+        changed, back, inside = label_free.moved(batch, sign)
+        again = to_numpy(label_free.undone(segmenter(label_free.recoloured(changed, sign)), back).argmax(1))
+        both = [np.where(inside, labels, 0) for labels in (found, again)]
+        present = tuple(np.unique(found[found > 0]))
+        agreements.append(label_free.agreement(both[0], both[1], segmenter.classes, present))
+    return float(np.mean(agreements)) if (found > 0).any() else math.nan
 
 
 def scores(labels: Volume, truth: Volume, facts: dict) -> dict:

@@ -1,8 +1,8 @@
 """Fakes of earlier iterations, shown to a discriminator so that it does not forget them.
 
 A. Shrivastava et al., "Learning from Simulated and Unsupervised Images through Adversarial Training", CVPR 2017, as in
-CycleGAN: with probability 1/2 an image is exchanged for one of the history. The authors of SIFA meant the same; in
-their code the history has no effect (a view of the array is returned before it is overwritten).
+CycleGAN: with probability 1/2 an image is exchanged for one of the pool. The authors of SIFA meant the same; in
+their code the pool has no effect (a view of the array is returned before it is overwritten).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 
-class ImageHistory:
+class ImagePool:
     """At most `size` images [1, H, W]; 0: `exchange` gives back what it gets."""
 
     def __init__(self, size: int) -> None:

@@ -19,7 +19,8 @@ Losses and who learns from them (weights in `method.Method`):
     decoder         cycle(source) + cycle(target) + adversarial(D_s(fake_source)[0])
     discriminators  real against fake, least squares
 
-Two schedules bring this about: `faithful_schedule` and `shared_schedule`.
+Two schedules bring this about, `faithful_schedule` and `shared_schedule`; what both minimise at predictions and
+discriminators is in `objectives`.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
 from ..datasets.batching import Batch
 from ..networks import distributed
-from . import faithful_schedule, shared_schedule
+from . import faithful_schedule, shared_schedule, supervised
+from .gradients import Losses
+from .method import Method
 from .state import AVERAGE_WARM_UP, State
-from .supervised import supervised_update
 
 
 def step(state: State, batch: Batch, precision: torch.dtype = torch.float32, accumulate: int = 1) -> dict[str, float]:
@@ -51,11 +52,7 @@ def step(state: State, batch: Batch, precision: torch.dtype = torch.float32, acc
         "segmentation": method.segmentation_rate_at(state.iteration, state.iterations),
         "adversarial": method.adversarial_rate_at(state.iteration, state.iterations),
     }
-    schedules: dict[str, Callable[[State, list[Batch]], dict[str, Tensor]]] = {
-        "faithful": faithful_schedule.update,
-        "shared": shared_schedule.update,
-    }
-    update = schedules[method.schedule] if method.translates else supervised_update
+    update = _update(method)
     for network in state.networks().values():
         network.train()
     devices = [state.device] if state.device.type == "cuda" else []
@@ -68,10 +65,14 @@ def step(state: State, batch: Batch, precision: torch.dtype = torch.float32, acc
     return dict(zip(found, distributed.mean_across(values), strict=True))
 
 
+def _update(method: Method) -> Callable[[State, list[Batch]], Losses]:
+    if not method.translates:
+        return supervised.update
+    return {"faithful": faithful_schedule.update, "shared": shared_schedule.update}[method.schedule]
+
+
 def parts(batch: Batch, count: int) -> list[Batch]:
     """A batch in `count` equal parts."""
-    if count == 1:
-        return [batch]
     fields = (batch.source, batch.source_labels, batch.target, batch.target_labels)
     chunks = [[None] * count if x is None else x.chunk(count) for x in fields]
     return [Batch(*pieces) for pieces in zip(*chunks, strict=True)]

@@ -114,7 +114,7 @@ def value_of(parts: dict[str, float]) -> float:
 
 def chosen(slices: Slices, count: int) -> np.ndarray:
     """Indices of `count` slices evenly through all scans; fine ones, if there are any."""
-    index = np.flatnonzero(~np.asarray(slices.coarse))
+    index: np.ndarray = np.flatnonzero(~np.asarray(slices.coarse))
     if not len(index):
         index = np.arange(len(slices))
     index = index[np.lexsort((np.asarray(slices.position)[index], np.asarray(slices.volume)[index]))]
@@ -156,32 +156,14 @@ def _consistency(
     for sign, part in ((1.0, slice(0, None, 2)), (-1.0, slice(1, None, 2))):
         if not len(images[part]):
             continue
-        changed, back, inside = _moved(images[part], sign)
+        changed, back, inside = moved(images[part], sign)
         kept[part] = inside
-        seen = _recoloured(changed, sign)
-        agreements[part] = _labels(_undone(_logits(state, teacher, seen), back))
-        logits = _undone(_logits(state, student, seen), back)
+        seen = recoloured(changed, sign)
+        agreements[part] = _labels(undone(_logits(state, teacher, seen), back))
+        logits = undone(_logits(state, student, seen), back)
         losses.append(_pseudo_loss(logits, found[part], inside, present))
     masked = [np.where(kept, labels, 0) for labels in (found, agreements)]
     return agreement(masked[0], masked[1], state.method.classes, present), float(np.mean(losses))
-
-
-def self_agreement(segmenter: Segmenter, images: np.ndarray) -> float:
-    """How far a segmenter agrees with itself on slices [N, H, W] (-1..1) when they are moved and recoloured: 0 to 1.
-
-    As in the score's part `augmented`, both ways for every slice; the mean Dice over the classes that it finds anywhere,
-    NaN if it finds none.
-    """
-    batch = to_tensor(images.astype(np.float32))[:, None].repeat(1, segmenter.in_channels, 1, 1)
-    agreements = []
-    with torch.inference_mode():
-        found = _labels(segmenter(batch))
-        for sign in (1.0, -1.0):
-            changed, back, inside = _moved(batch, sign)
-            again = _labels(_undone(segmenter(_recoloured(changed, sign)), back))
-            both = [np.where(inside, labels, 0) for labels in (found, again)]
-            agreements.append(agreement(both[0], both[1], segmenter.classes, tuple(np.unique(found[found > 0]))))
-    return float(np.mean(agreements)) if (found > 0).any() else float("nan")
 
 
 def _pseudo_loss(logits: Tensor, labels: np.ndarray, inside: np.ndarray, present: tuple[int, ...]) -> float:
@@ -202,18 +184,18 @@ def _pseudo_loss(logits: Tensor, labels: np.ndarray, inside: np.ndarray, present
     return float(cost[counted].mean())
 
 
-def _moved(images: Tensor, sign: float) -> tuple[Tensor, Tensor, np.ndarray]:
+def moved(images: Tensor, sign: float) -> tuple[Tensor, Tensor, np.ndarray]:
     """Images [N, 1, H, W] turned and shifted, the grid that brings the result back, and the pixels that both show."""
     angle = np.radians(TURN_DEG) * sign
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     shift = 2.0 * SHIFT * sign * np.array([[1.0], [-0.5]])  # affine_grid's side is 2 long
     there = _grid(np.hstack([turn, shift]), images)
     back = _grid(np.hstack([turn.T, -turn.T @ shift]), images)
-    moved = F.grid_sample(images, there, padding_mode="border", align_corners=False)
+    shifted = F.grid_sample(images, there, padding_mode="border", align_corners=False)
     ones = torch.ones_like(images[:1])
     shown = F.grid_sample(ones, there[:1], align_corners=False)
     inside = F.grid_sample(shown, back[:1], align_corners=False)[0, 0] > 0.99
-    return moved, back, to_numpy(inside)[None].repeat(len(images), 0)
+    return shifted, back, to_numpy(inside)[None].repeat(len(images), 0)
 
 
 def _grid(matrix: np.ndarray, images: Tensor) -> Tensor:
@@ -221,16 +203,16 @@ def _grid(matrix: np.ndarray, images: Tensor) -> Tensor:
     return F.affine_grid(theta, list(images.shape), align_corners=False)
 
 
-def _undone(logits: Tensor, back: Tensor) -> Tensor:
+def undone(logits: Tensor, back: Tensor) -> Tensor:
     """Logits [N, C, H, W] of moved images where the images were before."""
     return F.grid_sample(logits, back, padding_mode="border", align_corners=False)
 
 
-def _recoloured(images: Tensor, sign: float) -> Tensor:
+def recoloured(images: Tensor, sign: float) -> Tensor:
     """Other grey values: `sign` 1 brighter and steeper, -1 darker and flatter; what is at -1, air, stays there."""
     unit = ((images + 1.0) / 2.0).clamp(min=0.0)
     changed = unit ** (GAMMA**-sign) * GAIN**sign + OFFSET * sign * (unit > 0.02)
-    return changed.clamp(0.0, max(1.0, float(unit.max()))) * 2.0 - 1.0
+    return torch.clamp(changed, 0.0, max(1.0, float(unit.max()))) * 2.0 - 1.0
 
 
 def _validation(domains: Domains, domain: str) -> Slices:
@@ -245,13 +227,13 @@ def _labelled(domains: Domains, judged: Slices) -> list[Slices]:
 
 
 def _translated(state: State, images: Tensor) -> Tensor:
-    parts = [translate(state, x.to(state.device)).float().cpu() for x in images.split(BATCH)]
+    parts = [translate(state, x.to(state.device)).float().cpu() for x in torch.split(images, BATCH)]
     return torch.cat(parts)
 
 
 def _logits(state: State, segmenter: Segmenter, images: Tensor) -> Tensor:
     """Logits [N, classes, H, W] on the CPU of images [N, 1, H, W]."""
-    parts = [segmenter(state.wide(x.to(state.device))).float().cpu() for x in images.split(BATCH)]
+    parts = [segmenter(state.wide(x.to(state.device))).float().cpu() for x in torch.split(images, BATCH)]
     return torch.cat(parts)
 
 
@@ -271,7 +253,7 @@ def _gap(state: State, segmenter: Segmenter, one: Tensor, other: Tensor) -> floa
 
 def _features(state: State, segmenter: Segmenter, images: Tensor) -> list[Tensor]:
     """Both outputs of the encoder, [places, channels] on the CPU."""
-    found = [segmenter.encoder(state.wide(x.to(state.device))) for x in images.split(BATCH)]
+    found = [segmenter.encoder(state.wide(x.to(state.device))) for x in torch.split(images, BATCH)]
     return [torch.cat([f[n] for f in found]).float().cpu().movedim(1, -1).flatten(0, 2) for n in (0, 1)]
 
 

@@ -5,8 +5,6 @@ What is defined over the whole batch (class weights, Dice) is summed over all pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
@@ -31,7 +29,8 @@ def cross_entropy(logits: Tensor, one_hot: Tensor) -> Tensor:
     probability = torch.softmax(logits, 1).clamp(MIN_PROBABILITY, 1.0)
     pixels = distributed.sum_across(one_hot.sum((0, 2, 3)))
     weight = 1.0 - pixels / pixels.sum().clamp(min=1.0)
-    return -(weight[:, None, None] * one_hot * probability.log()).sum(1).mean()
+    weighted = (weight[:, None, None] * one_hot * probability.log()).sum(1)
+    return torch.mean(-weighted)
 
 
 def dice(logits: Tensor, one_hot: Tensor) -> Tensor:
@@ -43,7 +42,7 @@ def dice(logits: Tensor, one_hot: Tensor) -> Tensor:
     overlap = 2.0 * (probability * one_hot).sum((0, 2, 3))
     size = (probability**2).sum((0, 2, 3)) + one_hot.sum((0, 2, 3))
     overlap, size = distributed.sum_across(torch.stack([overlap, size]))
-    return 1.0 - (overlap / (size + 1e-7)).mean()
+    return 1.0 - torch.mean(overlap / (size + 1e-7))
 
 
 def segmentation(logits: Tensor, one_hot: Tensor) -> Tensor:
@@ -56,19 +55,14 @@ def cycle(image: Tensor, again: Tensor) -> Tensor:
     return (image - again).abs().mean()
 
 
-def generator(judgement: Tensor) -> Tensor:
-    """Least-squares loss of whoever wants to pass as real (1): mean (d - 1)^2 over judgements of any shape."""
-    return ((_exact(judgement) - 1.0) ** 2).mean()
+def generator(scores: Tensor) -> Tensor:
+    """Least-squares loss of whoever wants to pass as real (1): mean (d - 1)^2 over a discriminator's scores, any shape."""
+    return ((_exact(scores) - 1.0) ** 2).mean()
 
 
 def discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """Least-squares loss of the discriminator: half of mean (d_real - 1)^2 + mean d_fake^2."""
+    """Least-squares loss of the discriminator with its scores: half of mean (d_real - 1)^2 + mean d_fake^2."""
     return 0.5 * (((_exact(real) - 1.0) ** 2).mean() + (_exact(fake) ** 2).mean())
-
-
-def weight_decay(parameters: Iterable[Tensor]) -> Tensor:
-    """Half of the squared weights, not yet times WEIGHT_DECAY."""
-    return torch.stack([(p**2).sum() for p in parameters]).sum() / 2
 
 
 def _exact(x: Tensor) -> Tensor:

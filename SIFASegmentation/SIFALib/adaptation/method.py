@@ -1,14 +1,16 @@
 """The settings of the method: what distinguishes the two papers, their ablations and our default. No torch here.
 
-Symbols of the papers and of the authors' code stand beside our names in `adaptation.py`.
+Symbols of the papers and of the authors' code stand beside our names in `iteration`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 from ..models import MAX_WIDTH, VARIANTS
+from ..support.limits import Choice, Range, check_limits
 from ..support.schema import require
 
 OBJECTIVES = {
@@ -20,6 +22,10 @@ OBJECTIVES = {
 }
 SCHEDULES = ("shared", "faithful")
 
+Share = Annotated[float, Range(0, 1, open_low=True)]
+Rate = Annotated[float, Range(0, 0.1, open_low=True)]
+Weight = Annotated[float, Range(0, 1000)]
+
 
 @dataclass(frozen=True)
 class Method:
@@ -28,67 +34,50 @@ class Method:
     width: channels of the encoder's first layer (16 in the papers); generator, decoder and discriminators scale
     alike. objective: a key of OBJECTIVES. schedule: "faithful" recomputes the forward passes before each of the
     seven updates, as the authors do; "shared" computes them once. authors_quirks: what their code does and their
-    papers do not say (the table in the README): an image history without effect, one step counter for all
-    adversarial Adams, L2 decay of normalisation and unused biases; and convolutions as plain sums (see `winograd`).
+    papers do not say (the table in the README); each place asks for its own: `pool_size`, `shares_step_counter`,
+    `decays_kernels_alone`, `plain_convolutions`.
     keep_rate: of the dropout in encoder and heads; decoder_keep_rate: in the decoder, in training and after it.
     segmentation_rate falls by segmentation_decay every second epoch (AAAI 2019); it rises linearly over the first warm_up
     iterations, and falls by a half cosine to its final_share (1: not at all); adversarial_decay: let
     adversarial_rate fall linearly over the second half. epochs: into how many the iterations are divided.
     prediction_from_epoch: when the alignment of predictions sets in, over three epochs (AAAI 2019; 0: at once).
-    history: fakes that are kept for the discriminators (0: only the newest). average_decay: of the exponential
+    image_pool: fakes that are kept for the discriminators (0: only the newest). average_decay: of the exponential
     moving average of the segmenter. clip: largest norm of the gradient of encoder and heads (0: none).
     """
 
-    variant: str = "tmi2020"
-    width: int = 8
-    classes: int = 5
-    objective: str = "full"
-    schedule: str = "shared"
+    RENAMED: ClassVar[dict[str, str]] = {"history": "image_pool"}  # in files until 0.3
+
+    variant: Annotated[str, Choice(*VARIANTS)] = "tmi2020"
+    width: Annotated[int, Range(2, MAX_WIDTH, even=True)] = 8
+    classes: Annotated[int, Range(2, 32)] = 5
+    objective: Annotated[str, Choice(*OBJECTIVES)] = "full"
+    schedule: Annotated[str, Choice(*SCHEDULES)] = "shared"
     authors_quirks: bool = False
-    keep_rate: float = 1.0
-    decoder_keep_rate: float = 0.75
-    segmentation_rate: float = 2e-4
-    segmentation_decay: float = 1.0
-    warm_up: int = 0
-    final_share: float = 1.0
-    adversarial_rate: float = 2e-4
+    keep_rate: Share = 1.0
+    decoder_keep_rate: Share = 0.75
+    segmentation_rate: Rate = 2e-4
+    segmentation_decay: Share = 1.0
+    warm_up: Annotated[int, Range(0, 1_000_000)] = 0
+    final_share: Share = 1.0
+    adversarial_rate: Rate = 2e-4
     adversarial_decay: bool = False
-    epochs: int = 1
+    epochs: Annotated[int, Range(1, 100_000)] = 1
     prediction_from_epoch: int = 0
-    cycle_weight: float = 10.0
-    translation_weight: float = 0.1  # of the decoder's loss in the encoder's
-    lower_weight: float = 0.1  # of the segmentation loss on the lower-level features
-    prediction_weight: float = 0.1
-    lower_prediction_weight: float = 0.01
-    auxiliary_weight: float = 0.1
-    weight_decay: float = 1e-4
-    history: int = 50
-    average_decay: float = 0.999
-    clip: float = 0.0
+    cycle_weight: Weight = 10.0
+    translation_weight: Weight = 0.1  # of the decoder's loss in the encoder's
+    lower_weight: Weight = 0.1  # of the segmentation loss on the lower-level features
+    prediction_weight: Weight = 0.1
+    lower_prediction_weight: Weight = 0.01
+    auxiliary_weight: Weight = 0.1
+    weight_decay: Weight = 1e-4
+    image_pool: Annotated[int, Range(0, 10_000)] = 50
+    average_decay: Annotated[float, Range(0, 1, open_high=True)] = 0.999
+    clip: Weight = 0.0
 
     def __post_init__(self) -> None:
-        require(self.variant in VARIANTS, "variant", self.variant, f"must be {' or '.join(VARIANTS)}")
-        even = 2 <= self.width <= MAX_WIDTH and self.width % 2 == 0
-        require(even, "width", self.width, f"must be an even number from 2 to {MAX_WIDTH}")
-        require(2 <= self.classes <= 32, "classes", self.classes, "must be 2 to 32")
-        require(self.objective in OBJECTIVES, "objective", self.objective, f"must be {', '.join(OBJECTIVES)}")
-        require(self.schedule in SCHEDULES, "schedule", self.schedule, f"must be {' or '.join(SCHEDULES)}")
-        for field in ("keep_rate", "decoder_keep_rate", "segmentation_decay", "final_share"):
-            value = getattr(self, field)
-            require(0 < value <= 1, field, value, "must be above 0 and at most 1")
-        for field in ("segmentation_rate", "adversarial_rate"):
-            value = getattr(self, field)
-            require(0 < value <= 0.1, field, value, "must be above 0 and at most 0.1")
-        weights = ("cycle", "translation", "lower", "prediction", "lower_prediction", "auxiliary")
-        for field in (*(f"{w}_weight" for w in weights), "weight_decay", "clip"):
-            value = getattr(self, field)
-            require(0 <= value <= 1000, field, value, "must be 0 to 1000")
-        require(0 <= self.warm_up <= 1_000_000, "warm_up", self.warm_up, "must be 0 to 1000000")
-        require(1 <= self.epochs <= 100_000, "epochs", self.epochs, "must be 1 to 100000")
+        check_limits(self)
         late = 0 <= self.prediction_from_epoch <= self.epochs
         require(late, "prediction_from_epoch", self.prediction_from_epoch, "must lie within the epochs")
-        require(0 <= self.history <= 10_000, "history", self.history, "must be 0 to 10000")
-        require(0 <= self.average_decay < 1, "average_decay", self.average_decay, "must be 0 to below 1")
 
     @property
     def translates(self) -> bool:
@@ -107,6 +96,26 @@ class Method:
     def deep_supervision(self) -> bool:
         """Whether there is a second head on the lower-level features (TMI 2020)."""
         return self.variant == "tmi2020"
+
+    @property
+    def pool_size(self) -> int:
+        """Of the image pools in effect: the authors' code returns a view of its array before it overwrites that."""
+        return 0 if self.authors_quirks else self.image_pool
+
+    @property
+    def shares_step_counter(self) -> bool:
+        """Whether one Adam counts the updates of all adversarial networks (see `tf_adam`)."""
+        return self.authors_quirks
+
+    @property
+    def decays_kernels_alone(self) -> bool:
+        """Whether weight decay spares scales, shifts and biases, also those that normalisation leaves without effect."""
+        return not self.authors_quirks
+
+    @property
+    def plain_convolutions(self) -> bool:
+        """Whether convolutions are plain sums, without the shorter way that rounds otherwise (see `winograd`)."""
+        return self.authors_quirks
 
     def segmentation_rate_at(self, iteration: int, iterations: int) -> float:
         """Learning rate of encoder and heads; the authors' v1 multiplies it at the start of epochs 2, 4, 6, ..."""
@@ -137,7 +146,7 @@ class Method:
 
 
 PRESETS = {
-    "tmi2020": Method(width=16, schedule="faithful", authors_quirks=True, history=50, average_decay=0.0, epochs=1),
+    "tmi2020": Method(width=16, schedule="faithful", authors_quirks=True, average_decay=0.0, epochs=1),
     "aaai2019": Method(
         variant="aaai2019",
         width=16,

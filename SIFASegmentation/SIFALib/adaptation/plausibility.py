@@ -25,8 +25,8 @@ SHARE_FACTOR = 3.0  # by which a structure's share of all of them may leave the 
 AREA_FACTOR = 4.0  # by which all structures together may fill more than on the source, of the largest of its scans
 PLACE_DEVIATIONS = 4.0  # standard deviations (of single slices) by which the mean place may be off
 PLACE_PIXELS = 4.0  # that no place has to be better than
-LEAST_PIXELS = 12  # of a structure in a slice whose place and pieces are counted
-FRAGMENTS = 0.3  # by which the largest piece's share may be lower than on the source
+LEAST_PIXELS = 12  # of a structure in a slice whose place and components are counted
+FRAGMENTS = 0.3  # by which the largest component's share may be lower than on the source
 INVERTED = -0.2  # correlation of grey values before and after translation: below, dark and bright have changed places
 BLURRED = 0.2  # correlation of edges before and after translation: below, it shows something else
 
@@ -35,7 +35,7 @@ BLURRED = 0.2  # correlation of edges before and after translation: below, it sh
 class Expected:
     """What the source's labels show. Of each class 1, 2, ...: mean area (share of a slice's pixels); least and largest
     share of all structures in a scan; mean and standard deviation of its place, (row, column) in pixels from the middle
-    of all structures; share of its largest piece. largest: area of all structures in the fullest scan.
+    of all structures; share of its largest component. largest: area of all structures in the fullest scan.
     """
 
     classes: int
@@ -68,7 +68,7 @@ def expected(parts: Sequence[Slices], size: int, classes: int) -> Expected:
         np.stack([shares.min(axis=0), shares.max(axis=0)]),
         place,
         spread,
-        _largest_pieces(together, classes),
+        _largest_components(together, classes),
         float(sums.max()),
     )
 
@@ -86,7 +86,7 @@ def of_predictions(labels: np.ndarray, known: Expected) -> list[str]:
         )
     share = area / max(area.sum(), 1e-12)
     place, _ = _places(labels, known.classes)
-    whole = _largest_pieces(labels, known.classes)
+    whole = _largest_components(labels, known.classes)
     for n in np.flatnonzero(there & ~vanished):
         low, high = known.shares[0, n], known.shares[1, n]
         if not low / SHARE_FACTOR <= share[n] <= high * SHARE_FACTOR:
@@ -168,8 +168,8 @@ def _places(labels: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.stack([np.std(p, axis=0) if p else np.full(2, np.nan) for p in places])
 
 
-def _largest_pieces(labels: np.ndarray, classes: int) -> np.ndarray:
-    """Of each class the share of its pixels that lie in the largest piece of their slice; 1 where there are none."""
+def _largest_components(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Of each class the share of its pixels that lie in the largest component of their slice; 1 where there are none."""
     shares = np.ones(classes - 1)
     for label in range(1, classes):
         largest, total = 0, 0
@@ -185,7 +185,8 @@ def _largest_pieces(labels: np.ndarray, classes: int) -> np.ndarray:
 def _edges(image: np.ndarray) -> np.ndarray:
     """How steep grey values are."""
     rows, columns = np.gradient(image)
-    return np.hypot(rows, columns)
+    steepness: np.ndarray = np.hypot(rows, columns)
+    return steepness
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:

@@ -8,7 +8,8 @@ their updates advances: PyTorch's own Adam computes the same with another rate a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ BETA2 = 0.999
 ADVERSARIAL_BETA1, SEGMENTATION_BETA1 = 0.5, 0.9
 
 
-class Adam:
+class TensorFlowAdam:
     """Adam over `parameters`; `step` takes the gradients, the rate and the number k of the correction (from 1)."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], beta1: float) -> None:
@@ -42,9 +43,9 @@ class Adam:
         for parameter in self.parameters:
             parameter.grad = None
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "optimizer": self.optimizer.state_dict()}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.steps = int(state["steps"])
         self.optimizer.load_state_dict(state["optimizer"])

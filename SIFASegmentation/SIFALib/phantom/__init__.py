@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ..imaging.geometry import Volume
+from ..imaging import Volume
 from . import tissues
 from .anatomy import anatomy
 from .appearance_ct import appearance_ct

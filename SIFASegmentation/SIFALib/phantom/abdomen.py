@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .person import Person
-from .shapes import Space, ellipsoid, smooth_min
+from .shapes import Slices, Space, ellipsoid, smooth_min
 from .tissues import Tissue
 
 
@@ -40,31 +40,31 @@ def paint_organs(
     bottom = np.array([0, 0, -sink])
 
     def organ(
-        centre: tuple[float, float, float], radii: tuple[float, float, float], tissue: Tissue, gap: float = 3.0
-    ) -> tuple[tuple[slice, slice, slice], np.ndarray]:
+        centre: tuple[float, float, float], radii: tuple[float, float, float], tissue: Tissue
+    ) -> tuple[Slices, np.ndarray]:
         c, r = np.array(centre) * n + bottom, np.array(radii) * n
         where = space.slices(c - r, c + r)
-        if tissues[where].size == 0:
-            return where, np.zeros((0,), np.float32)
         field = ellipsoid(space.part(where), c, r)
-        field = np.maximum(np.maximum(field, above[where] + gap), cavity[where] + 2)
+        field = np.maximum(np.maximum(field, above[where] + 3.0), cavity[where] + 2)
         tissues[where][field < 0] = tissue
         return where, field
 
-    full = 1 + p.whim("stomach", 0.18)
-    stomach = (62 + p.whim("stomach aside", 6), p.whim("stomach depth", 8), -86 + p.whim("stomach height", 6))
+    full = 1 + p.variation("stomach", 0.18)
+    stomach = (
+        62 + p.variation("stomach aside", 6),
+        p.variation("stomach depth", 8),
+        -86 + p.variation("stomach height", 6),
+    )
     where, field = organ(stomach, (44 * full, 46 * full, 48 * full), Tissue.STOMACH_WALL)
-    if field.size:
-        inner = field < -3.5
-        tissues[where][inner] = Tissue.STOMACH_CONTENT
-    if field.size and p.stomach_gas:
+    inner = field < -3.5
+    tissues[where][inner] = Tissue.STOMACH_CONTENT
+    if p.stomach_gas:
         tissues[where][inner & (space.y[where] < np.float32(2 * n))] = Tissue.GAS
     organ((96, 60, -92), (26, 40, 48), Tissue.SPLEEN)
     organ((-58, 14, -110), (92, 96, 92), Tissue.LIVER)
     organ((22, -26, (float(rest[2]) + sink) / n - 22), (62, 44, 34), Tissue.LIVER)
     for x in (-54, 56):
-        organ((x, 62, -148 + p.whim("kidney", 8)), (24, 22, 48), Tissue.KIDNEY)
-    if p.whim("bowel") > -0.2:
-        where, field = organ((92, -26, -104 + p.whim("bowel height", 12)), (28, 30, 22), Tissue.BOWEL)
-        if field.size:
-            tissues[where][(field < -3) & (space.y[where] < np.float32(-18 * n))] = Tissue.GAS
+        organ((x, 62, -148 + p.variation("kidney", 8)), (24, 22, 48), Tissue.KIDNEY)
+    if p.variation("bowel") > -0.2:
+        where, field = organ((92, -26, -104 + p.variation("bowel height", 12)), (28, 30, 22), Tissue.BOWEL)
+        tissues[where][(field < -3) & (space.y[where] < np.float32(-18 * n))] = Tissue.GAS

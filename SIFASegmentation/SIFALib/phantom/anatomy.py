@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..imaging.geometry import Geometry, Volume
+from ..imaging import Geometry, Volume
 from . import abdomen, heart, lungs, thorax
 from .conditions import draw_person
 from .devices import paint_devices
@@ -71,7 +71,7 @@ def spaces(rng: np.random.Generator, person: Person, spacing_mm: float) -> tuple
     A child is worked out at the size of an adult, on a grid as much wider as it is smaller.
     """
     low = np.array([-192.0, -122.0, -152.0]) + rng.uniform(-6, 6, 3)
-    warp = WARP_MM * float(np.exp(person.whim("warp", 0.25)))
+    warp = WARP_MM * float(np.exp(person.variation("warp", 0.25)))
     space, coarse = (
         make_space([person.seed, 5], low, low + FIELD_OF_VIEW, mm, warp, WARP_WAVELENGTH_MM)
         for mm in (spacing_mm / person.growth, FIT_SPACING_MM)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..imaging.geometry import Volume
+from ..imaging import Volume
 from . import scan_effects
 from .filters import blur
 from .scan_effects import noise_field

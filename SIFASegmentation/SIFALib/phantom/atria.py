@@ -34,11 +34,13 @@ def left_atrium_body(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, 
     p, g = plan.person, sizes.la
     more = g - 1.0
     centre = plan.at(
-        -19 - 5 * more + p.whim("la x", 2.5), 18 - 4 * more + p.whim("la y", 1.5), 12 + 9 * more + p.whim("la z", 2.5)
+        -19 - 5 * more + p.variation("la x", 2.5),
+        18 - 4 * more + p.variation("la y", 1.5),
+        12 + 9 * more + p.variation("la z", 2.5),
     )
     shape = np.array([29 * g**1.1, 19.5 * g**0.85, 25 * g**1.05]) * plan.scale
-    shape *= np.exp([p.whim("la width", 0.07), p.whim("la depth", 0.07), p.whim("la height", 0.08)])
-    lean = p.whim("la lean", 0.12)
+    shape *= np.exp([p.variation("la width", 0.07), p.variation("la depth", 0.07), p.variation("la height", 0.08)])
+    lean = p.variation("la lean", 0.12)
     axes = np.array(
         [plan.direction(1, 0.12, 0.1 + lean), plan.direction(-0.12, 1, 0.15), plan.direction(-0.1 - lean, -0.15, 1)]
     )
@@ -54,29 +56,26 @@ def pulmonary_veins(plan: Plan, sizes: Sizes) -> list[Vein]:
     p = plan.person
     centre, radii, axes = left_atrium_body(plan, sizes)
     k = plan.scale * (0.6 + 0.4 * sizes.la)
-    joint = 0.55 if p.whim("joint left veins") > 1.1 else 1.0
+    joint = 0.55 if p.variation("joint left veins") > 1.1 else 1.0
     mouths = [
         ("right upper", (-0.78, 0.12, 0.44), (-0.9, -0.05, 0.42), 7.0),
         ("right lower", (-0.70, 0.52, -0.38), (-0.82, 0.5, -0.25), 6.6),
         ("left upper", (0.86, 0.24, 0.5 * joint), (0.78, 0.2, 0.58 * joint), 6.6),
         ("left lower", (0.84, 0.5, -0.12 * joint), (0.86, 0.45, -0.2), 6.2),
     ]
-    if p.whim("middle vein") > 0.85:
+    if p.variation("middle vein") > 0.85:
         mouths.append(("right middle", (-0.82, 0.1, 0.02), (-0.95, -0.3, 0.05), 4.2))
     veins = []
     for name, at, way, radius in mouths:
-        spread = np.array([p.whim(f"{name} {axis}", 0.09) for axis in "xyz"])
+        spread = np.array([p.variation(f"{name} {axis}", 0.09) for axis in "xyz"])
         start = centre + ((np.array(at) + spread) * radii) @ axes
         d = plan.direction(*(np.array(way) + spread))
-        width = radius * k * float(np.exp(p.whim(f"{name} width", 0.14)))
-        bend = np.array([0.0, 3.0 + p.whim(f"{name} bend", 4.0), (5.0 + p.whim(f"{name} rise", 4.0)) * np.sign(way[2])])
-        points = [
-            start - VEIN_ROOT_MM * plan.scale * d,
-            start + 8 * d,
-            start + 26 * d + bend,
-            start + 46 * d + 3 * bend,
-        ]
-        points.append(start + 62 * d + 5.5 * bend)
+        width = radius * k * float(np.exp(p.variation(f"{name} width", 0.14)))
+        bend = np.array(
+            [0.0, 3.0 + p.variation(f"{name} bend", 4.0), (5.0 + p.variation(f"{name} rise", 4.0)) * np.sign(way[2])]
+        )
+        points = [start - VEIN_ROOT_MM * plan.scale * d, start + 8 * d, start + 26 * d + bend]
+        points += [start + 46 * d + 3 * bend, start + 62 * d + 5.5 * bend]
         veins.append(Vein(np.array(points), np.array([1.0, 1.0, 0.85, 0.6, 0.4]) * width, d))
     return veins
 
@@ -98,17 +97,14 @@ def left_atrium(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
         np.minimum.reduce([tube(space, v.points, v.radii, 8) for v in veins]), 1 - spine_distance(space, plan)
     )
     a = plan.scale * p.appendage * (0.7 + 0.3 * sizes.la)
-    stray = np.array([p.whim(f"appendage {axis}", 3.5) for axis in "xyz"])
+    stray = np.array([p.variation(f"appendage {axis}", 3.5) for axis in "xyz"])
     course = [(0, 14, 21), (16, 7, 28), (28, -4, 29), (32, -17, 25)]
     points = np.array([plan.at(*(np.array(c) + stray * n / 3)) for n, c in enumerate(course)])
     points[0] = 0.5 * points[0] + 0.5 * (centre + (np.array([0.6, -0.2, 0.35]) * radii) @ axes)
     lobe = plan.at(*(np.array((26, 4, 18)) + stray))
-    f["laa"] = np.minimum(
-        tube(space, points, np.array([7.5, 8.0, 8.0, 4.5]) * a, 8),
-        tube(
-            space, np.array([points[1], lobe, lobe + plan.scale * np.array([4, -6, -4])]), np.array([6, 6, 3.5]) * a, 8
-        ),
-    )
+    side = np.array([points[1], lobe, lobe + plan.scale * np.array([4, -6, -4])])
+    main = tube(space, points, np.array([7.5, 8.0, 8.0, 4.5]) * a, 8)
+    f["laa"] = np.minimum(main, tube(space, side, np.array([6, 6, 3.5]) * a, 8))
 
 
 def spine_distance(space: Space, plan: Plan) -> np.ndarray:
@@ -124,35 +120,28 @@ def right_atrium(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     k, more = sizes.ra * scale, sizes.ra - 1.0
     chamber = ellipsoid(
         space,
-        plan.at(-47 - 4 * more + p.whim("ra x", 2), -9 - 3 * more + p.whim("ra y", 2), -4 + p.whim("ra z", 2.5)),
-        np.array([21 * k, 26 * k, 31 * k]) * np.exp([p.whim("ra width", 0.06), p.whim("ra depth", 0.06), 0.0]),
+        plan.at(
+            -47 - 4 * more + p.variation("ra x", 2),
+            -9 - 3 * more + p.variation("ra y", 2),
+            -4 + p.variation("ra z", 2.5),
+        ),
+        np.array([21 * k, 26 * k, 31 * k])
+        * np.exp([p.variation("ra width", 0.06), p.variation("ra depth", 0.06), 0.0]),
         np.array([plan.direction(1, -0.25, 0), plan.direction(0.25, 1, 0), plan.direction(0, 0, 1)]),
     )
-    ear = tube(
-        space,
-        np.array([plan.at(-48, -22, 12), plan.at(-38, -38, 22), plan.at(-24, -44, 26 + p.whim("ear", 3))]),
-        np.array([13, 11, 6.0]) * k,
-        14,
-    )
+    tip = plan.at(-24, -44, 26 + p.variation("ear", 3))
+    ear = tube(space, np.array([plan.at(-48, -22, 12), plan.at(-38, -38, 22), tip]), np.array([13, 11, 6.0]) * k, 14)
     valve, axis = tricuspid(plan)
     vestibule = cone(space, plan.at(-44, -16, -7), valve + 2 * axis, 18 * k, 16 * scale)
     ra = smooth_min(smooth_min(chamber, vestibule, 6.0), ear, 6.0)
     f["ra"] = np.maximum(ra, along(space, valve, axis))
     top, bottom = plan.at(-46, -3, 20), plan.at(-43, 8, -26)
-    wide = 1 + p.whim("svc", 0.12)
-    f["svc"] = tube(
-        space,
-        np.array([plan.at(-46, -5, 8), top, plan.at(-46, -3, 45), [-27 * p.size, -6, 80.0 * p.size]]),
-        np.array([11, 10, 9.5, 9.0]) * scale * wide,
-        12,
-    )
-    wide = 1 + p.whim("ivc", 0.12) + 0.2 * max(more, 0.0)
-    f["ivc"] = tube(
-        space,
-        np.array([plan.at(-44, 2, -16), bottom, bottom + np.array([2, 6, -25]), bottom + np.array([4, 8, -60])]),
-        np.array([13, 12.5, 12.0, 12.0]) * scale * min(wide, 1.5),
-        12,
-    )
+    wide = 1 + p.variation("svc", 0.12)
+    course = np.array([plan.at(-46, -5, 8), top, plan.at(-46, -3, 45), [-27 * p.size, -6, 80.0 * p.size]])
+    f["svc"] = tube(space, course, np.array([11, 10, 9.5, 9.0]) * scale * wide, 12)
+    wide = 1 + p.variation("ivc", 0.12) + 0.2 * max(more, 0.0)
+    course = np.array([plan.at(-44, 2, -16), bottom, bottom + np.array([2, 6, -25]), bottom + np.array([4, 8, -60])])
+    f["ivc"] = tube(space, course, np.array([13, 12.5, 12.0, 12.0]) * scale * min(wide, 1.5), 12)
 
 
 def tricuspid(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
@@ -166,6 +155,5 @@ def atria(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     right_atrium(space, plan, sizes, f)
     p = plan.person
     if p.atrial_defect_mm > 0:
-        f["atrial_defect"] = cone(
-            space, plan.at(-21, 8, 6), plan.at(-44, -4, 0), *(2 * [p.atrial_defect_mm * plan.scale])
-        )
+        radius = p.atrial_defect_mm * plan.scale
+        f["atrial_defect"] = cone(space, plan.at(-21, 8, 6), plan.at(-44, -4, 0), radius, radius)

@@ -184,15 +184,18 @@ def fallot(rng: np.random.Generator, p: Person) -> Person:
     )
 
 
+_DISEASES = (
+    septal_hypertrophy,
+    concentric_hypertrophy,
+    dilated,
+    large_atria,
+    dilated_aorta,
+    right_load,
+    septal_defect,
+    fallot,
+)
 DISEASES: dict[str, Callable[[np.random.Generator, Person], Person]] = {
-    "septal hypertrophy": septal_hypertrophy,
-    "concentric hypertrophy": concentric_hypertrophy,
-    "dilated": dilated,
-    "large atria": large_atria,
-    "dilated aorta": dilated_aorta,
-    "right load": right_load,
-    "septal defect": septal_defect,
-    "fallot": fallot,
+    disease.__name__.replace("_", " "): disease for disease in _DISEASES
 }
 """Condition -> what it does to a healthy person."""
 

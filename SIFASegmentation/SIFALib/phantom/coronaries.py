@@ -38,17 +38,10 @@ def coronaries(space: Space, plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.n
     if ring[2][0] > valve[0]:  # the artery runs on the right side of the valve
         ring = [2 * (valve + (p - valve) @ first * first) - p for p in ring]
     right = [plan.at(-13, -22, 24), *ring]
-    arteries = np.minimum.reduce(
-        [
-            tube(space, np.array(descending), np.linspace(2.3, 1.1, len(descending)) * k, 4),
-            tube(space, np.array(circumflex), np.linspace(2.0, 1.2, len(circumflex)) * k, 4),
-            tube(space, np.array(right), np.linspace(2.2, 1.5, len(right)) * k, 4),
-        ]
-    )
-    vein = tube(
-        space,
-        np.array([groove(angle, -0.09, 0.0) for angle in (150, 185, 215, 245)] + [plan.at(-30, 4, -20)]),
-        np.array([1.8, 2.4, 3.2, 4.2, 4.8]) * k,
-        4,
-    )
-    return arteries, vein
+    arteries = [
+        tube(space, np.array(course), np.linspace(first_mm, last_mm, len(course)) * k, 4)
+        for course, first_mm, last_mm in ((descending, 2.3, 1.1), (circumflex, 2.0, 1.2), (right, 2.2, 1.5))
+    ]
+    course = np.array([groove(angle, -0.09, 0.0) for angle in (150, 185, 215, 245)] + [plan.at(-30, 4, -20)])
+    vein = tube(space, course, np.array([1.8, 2.4, 3.2, 4.2, 4.8]) * k, 4)
+    return np.minimum.reduce(arteries), vein

@@ -8,7 +8,6 @@ from .atria import tricuspid
 from .great_vessels import DESCENDING, aorta_course
 from .heart_plan import Plan, Sizes
 from .heart_shapes import right_ventricle
-from .neighbours import around
 from .person import Person
 from .shapes import Space, ellipsoid, tube
 from .thorax import chest_sizes
@@ -24,11 +23,8 @@ def paint_thread(tissues: np.ndarray, space: Space, points: np.ndarray, radius: 
     It stays at least two thirds of a voxel thick, so that it does not fall apart on coarse grids.
     """
     radius = max(radius, 0.66 * space.spacing)
-    where = around(space, points, radius + 1)
-    block = tissues[where]
-    if block.size:
-        field = tube(space.part(where), points, np.full(len(points), radius), 1)
-        block[(block != Tissue.AIR) & (field < 0)] = Tissue.METAL
+    block, part = space.around(tissues, points, radius + 1)
+    block[(block != Tissue.AIR) & (tube(part, points, np.full(len(points), radius), 1) < 0)] = Tissue.METAL
 
 
 def paint_pacemaker(tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes) -> None:
@@ -50,15 +46,13 @@ def paint_pacemaker(tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes)
     tip = centre + 0.75 * radii[0] * plan.axes[0] - 0.3 * radii[2] * plan.axes[2]
     ventricular = [plan.at(-48, -6, -4), valve, valve + 18 * axis, tip]
     paint_thread(tissues, space, np.array([*way, *cava, *ventricular]), LEAD_MM)
-    if p.whim("atrial lead") > -0.3:
+    if p.variation("atrial lead") > -0.3:
         ear = [plan.at(-52, -12, 2), plan.at(-46, -26, 10), plan.at(-40, -33, 19)]
         paint_thread(tissues, space, np.array([*way, *cava, *ear]), LEAD_MM)
     can = np.array([100 * n, middle - 0.98 * depth - p.muscle_mm, 128 * n])
-    where = space.slices(can - 30, can + 30)
-    block = tissues[where]
-    if block.size:
-        field = ellipsoid(space.part(where), can, np.array([24.0, 6.0, 26.0]))
-        block[(field < 0) & (block != Tissue.AIR) & (block != Tissue.LUNG)] = Tissue.METAL
+    block, part = space.window(tissues, can - 30, can + 30)
+    field = ellipsoid(part, can, np.array([24.0, 6.0, 26.0]))
+    block[(field < 0) & (block != Tissue.AIR) & (block != Tissue.LUNG)] = Tissue.METAL
 
 
 def paint_sternal_wires(tissues: np.ndarray, space: Space, p: Person) -> None:
@@ -98,11 +92,7 @@ def paint_electrodes(tissues: np.ndarray, space: Space, p: Person, rng: np.rando
 def paint_thread_unwarped(tissues: np.ndarray, space: Space, points: np.ndarray, radius: float) -> None:
     """A metal thread in air, its points given on the grid's own axes instead of the warped body's."""
     radius = max(radius, 0.66 * space.spacing)
-    where = around(space, points, radius)
-    block = tissues[where]
-    if not block.size:
-        return
-    part = space.part(where)
+    block, part = space.around(tissues, points, radius)
     z, y, x = np.meshgrid(part.grid(2), part.grid(1), part.grid(0), indexing="ij")
     straight = Space(x, y, z, part.origin, part.spacing, 0.0)
     field = tube(straight, points, np.full(len(points), radius), 1)
@@ -114,24 +104,21 @@ def paint_descending_aorta(tissues: np.ndarray, space: Space, plan: Plan, sizes:
     p = plan.person
     points, radii, _ = aorta_course(plan, sizes)
     course, widths = points[DESCENDING], radii[DESCENDING]
-    where = around(space, course, float(widths.max()) + 3)
-    block, part = tissues[where], space.part(where)
-    if not block.size:
-        return
+    block, part = space.around(tissues, course, float(widths.max()) + 3)
     order = np.argsort(course[:, 2])
-    cx, cy = (np.interp(part.z, course[order, 2], course[order, axis]).astype(np.float32) for axis in (0, 1))
-    dx, dy = part.x - cx, part.y - cy
+    cx, cy, width = (np.interp(part.z, course[order, 2], v[order]) for v in (course[:, 0], course[:, 1], widths))
+    dx, dy = part.x - cx.astype(np.float32), part.y - cy.astype(np.float32)
     lumen = (block == Tissue.AORTA) & (part.y > 30 * p.size)
     if p.dissection:
-        turn = np.float32(p.whim("flap turn", 2.0)) + part.z * np.float32(p.whim("flap twist", 0.006))
-        aside = np.cos(turn) * dx + np.sin(turn) * dy - np.float32(p.whim("flap place", 3.0))
+        turn = np.float32(p.variation("flap turn", 2.0)) + part.z * np.float32(p.variation("flap twist", 0.006))
+        aside = np.cos(turn) * dx + np.sin(turn) * dy - np.float32(p.variation("flap place", 3.0))
         block[lumen & (aside > 0.8)] = Tissue.FALSE_LUMEN
         block[lumen & (np.abs(aside) <= 0.8)] = Tissue.VESSEL_WALL
-        if p.whim("clot") > 0:
-            clot = np.hypot(dx, dy) > np.interp(part.z, course[order, 2], widths[order]) - 5
+        if p.variation("clot") > 0:
+            clot = np.hypot(dx, dy) > width - 5
             block[lumen & (aside > 3) & clot] = Tissue.THROMBUS
     if p.stent:
-        shell = np.abs(np.hypot(dx, dy) - np.interp(part.z, course[order, 2], widths[order]) + 0.3)
+        shell = np.abs(np.hypot(dx, dy) - width + 0.3)
         zigzag = np.abs((part.z / 14 + 0.5 * np.abs((np.arctan2(dy, dx) * 1.27) % 2 - 1)) % 1 - 0.5)
         vessel = np.isin(block, (Tissue.AORTA, Tissue.VESSEL_WALL, Tissue.FALSE_LUMEN, Tissue.THROMBUS))
         ends = (part.z > -80 * p.size) & (part.z < 60 * p.size) & (part.y > 30 * p.size)

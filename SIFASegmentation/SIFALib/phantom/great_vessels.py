@@ -21,7 +21,7 @@ def aorta_course(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, int]
     p = plan.person
     r, n = sizes.aorta_mm, p.size
     top = p.arch_top * n
-    side, sweep = p.whim("arch side", 5.0) * n, p.whim("arch sweep", 5.0) * n
+    side, sweep = p.variation("arch side", 5.0) * n, p.variation("arch sweep", 5.0) * n
     valve = annulus(plan)
     points = np.array(
         [
@@ -36,7 +36,7 @@ def aorta_course(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, int]
             [24 * n + sweep, 56, top - 28],
             [27 * n + 0.6 * sweep, 67, top - 60],
             [26 * n, 69, 0],
-            [18 * n + p.whim("descending low", 4), 62, -60],
+            [18 * n + p.variation("descending low", 4), 62, -60],
             [10 * n, 54, -110],
             [6 * n, 52, -170],
         ]
@@ -107,8 +107,8 @@ def pulmonary_arteries(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> Non
     trunk_points = [
         plan.at(9, -36, 28),
         plan.at(12, -27, 40) + 0.6 * push,
-        plan.at(13, -12, 52 + p.whim("pa height", 2)) + push,
-        plan.at(22, 8, 58 + p.whim("pa left", 3)) + push,
+        plan.at(13, -12, 52 + p.variation("pa height", 2)) + push,
+        plan.at(22, 8, 58 + p.variation("pa left", 3)) + push,
         plan.at(38, 27, 56) + 0.6 * push,
         plan.at(46, 40, 42),
         plan.at(54, 46, 22),

@@ -20,10 +20,12 @@ def right_ventricle(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
     p, k = plan.person, sizes.rv * plan.scale
     aside = 0.4 * 29 * plan.scale + 0.6 * (sizes.lv_mm + (0.65 + 0.3 * p.septum) * sizes.wall_mm - 2)
     centre = plan.inside(
-        (0.36 + p.whim("rv along", 0.025)) * plan.lv_length, aside, (-5 + p.whim("rv up", 3)) * plan.scale
+        (0.36 + p.variation("rv along", 0.025)) * plan.lv_length, aside, (-5 + p.variation("rv up", 3)) * plan.scale
     )
     radii = np.array([0.62 * plan.lv_length * min(k / plan.scale, 1.15) ** 0.5, 29 * k, 37 * k])
-    return centre, radii * np.exp([p.whim("rv length", 0.05), p.whim("rv width", 0.06), p.whim("rv height", 0.06)])
+    return centre, radii * np.exp(
+        [p.variation("rv length", 0.05), p.variation("rv width", 0.06), p.variation("rv height", 0.06)]
+    )
 
 
 def extremes(plan: Plan, sizes: Sizes, way: np.ndarray) -> np.ndarray:
@@ -55,12 +57,8 @@ def right_heart(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     body = smooth_max(smooth_min(body, inflow, 8.0), -along(space, valve, axis), 6.0)
     pulmonary = plan.at(9, -34, 31)
     width = scale * (0.6 + 0.4 * sizes.rv)
-    conus = tube(
-        space,
-        np.array([plan.inside(0.42 * length, aside + 11 * scale, 6), plan.at(2, -42, 12), pulmonary]),
-        np.array([17, 15.5, 12.0 * (0.5 + 0.5 * plan.person.pulmonary)]) * width,
-        30,
-    )
+    course = np.array([plan.inside(0.42 * length, aside + 11 * scale, 6), plan.at(2, -42, 12), pulmonary])
+    conus = tube(space, course, np.array([17, 15.5, 12.0 * (0.5 + 0.5 * plan.person.pulmonary)]) * width, 30)
     rv = smooth_min(body, conus, 10.0)
     f["rv"] = np.maximum(rv, along(space, pulmonary, plan.direction(0.15, 0.45, 0.85)))
     across = plan.inside(0.6 * length, aside + 0.75 * radii[1], -0.35 * radii[2])

@@ -45,9 +45,11 @@ def wall_pattern(plan: Plan, wall_mm: float, axial: np.ndarray, septal: np.ndarr
     apical = np.clip((axial / np.float32(length) - 0.6) / 0.4, 0, 1)
     reach = np.float32((0.6 if p.septum < THICK_SEPTUM else 0.9) * length)
     basal = np.clip(1 - np.square(axial / reach), 0, 1)
-    uneven = np.float32(p.whim("wall oval", 0.07)) * (2 * c * c - 1) + np.float32(p.whim("wall lean", 0.07)) * s
-    uneven += np.float32(p.whim("wall diagonal", 0.06)) * (2 * s * c)
-    toward = np.clip(septal / rho + np.float32(p.whim("septum turn", 0.3)) * upper / rho, -0.35, 1)
+    uneven = (
+        np.float32(p.variation("wall oval", 0.07)) * (2 * c * c - 1) + np.float32(p.variation("wall lean", 0.07)) * s
+    )
+    uneven += np.float32(p.variation("wall diagonal", 0.06)) * (2 * s * c)
+    toward = np.clip(septal / rho + np.float32(p.variation("septum turn", 0.3)) * upper / rho, -0.35, 1)
     pattern = np.float32(p.septum) * basal * toward + np.float32(apical_change(plan, wall_mm)) * apical * apical
     return pattern + uneven * (1 - apical)
 
@@ -77,10 +79,10 @@ def chamber(space: Space, plan: Plan, sizes: Sizes) -> Fields:
     base = np.asarray(p.base)
     axial, septal, upper = (along(space, base, axis) for axis in plan.axes)
     r = sizes.lv_mm
-    oval = 1 + 0.03 + p.whim("lv oval", 0.04)
+    oval = 1 + 0.03 + p.variation("lv oval", 0.04)
     inner = ellipsoid(
         space,
-        plan.inside(EQUATOR * length, p.whim("apex to septum", 0.04) * r, p.whim("apex up", 0.04) * r),
+        plan.inside(EQUATOR * length, p.variation("apex to septum", 0.04) * r, p.variation("apex up", 0.04) * r),
         np.array([(1 - EQUATOR) * length, r / oval, r * oval]),
         plan.axes,
     )
@@ -136,8 +138,8 @@ def papillary(space: Space, plan: Plan, sizes: Sizes) -> np.ndarray:
     k = plan.scale * p.papillary * min(r / (20 * plan.scale), 1.0)
     fields = []
     for name, angle, thick in (("front", 2.45, 4.3), ("back", 4.35, 4.7)):
-        angle += p.whim(f"papillary {name}", 0.18)
-        foot_at = 0.74 + p.whim(f"papillary foot {name}", 0.04)
+        angle += p.variation(f"papillary {name}", 0.18)
+        foot_at = 0.74 + p.variation(f"papillary foot {name}", 0.04)
         foot = np.array([np.cos(angle + 0.2), np.sin(angle + 0.2)])
         for spread in (-0.16, 0.16):
             tip = np.array([np.cos(angle + spread), np.sin(angle + spread)])
@@ -159,8 +161,8 @@ def trabeculae(f: Fields, plan: Plan, rough: np.ndarray, where: np.ndarray) -> n
     ridges = np.zeros(angle.shape, np.float32)
     for n in range(5):
         count = 7 + 2 * n
-        phase = 3 * p.whim(f"strand {n}")
-        wind = 0.5 + p.whim(f"strand wind {n}", 0.7)
+        phase = 3 * p.variation(f"strand {n}")
+        wind = 0.5 + p.variation(f"strand wind {n}", 0.7)
         ridges += np.sin(np.float32(count) * angle + np.float32(wind) * turns + np.float32(phase))
     ridges = ridges * np.float32(0.45) + np.float32(0.6) * rough[where]
     low = np.clip((axial / np.float32(length) - 0.25) / 0.5, 0, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..imaging.geometry import Volume
+from ..imaging import Volume
 
 WINDOW_HU = (-200.0, 600.0)  # what it tells apart
 LUNG_HU = -300.0  # below is air: nearly no signal

@@ -24,30 +24,12 @@ def neck_vessels(space: Space, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
         ((14 * n, 32, top - 4), (18, -2, 55), 4.8),
     ):
         begin, d = np.array(start), np.array(way) * n
-        arteries.append(
-            tube(
-                space,
-                np.array([begin, begin + 0.45 * d, begin + d, begin + 1.9 * d * [1.1, 1, 0.9]]),
-                np.full(4, radius) * n,
-                8,
-            )
-        )
-    confluence = np.array([-27 * n, -6, 80.0 * n])
-    veins = [
-        tube(
-            space,
-            np.array([plan.at(-46, -3, 40), confluence, [-27 * n, -4, 108 * n], [-40 * n, 2, 190 * n]]),
-            np.array([9, 9, 8, 6.5]) * n,
-            8,
-        ),
-        tube(
-            space,
-            np.array([[-26 * n, -6, 96 * n], [0, -22, 108 * n], [28 * n, -10, 122 * n], [42 * n, 0, 190 * n]]),
-            np.array([8, 6.5, 6.5, 6]) * n,
-            8,
-        ),
-    ]
-    return np.minimum.reduce(arteries), np.minimum.reduce(veins)
+        points = np.array([begin, begin + 0.45 * d, begin + d, begin + 1.9 * d * [1.1, 1, 0.9]])
+        arteries.append(tube(space, points, np.full(4, radius) * n, 8))
+    right = np.array([plan.at(-46, -3, 40), [-27 * n, -6, 80 * n], [-27 * n, -4, 108 * n], [-40 * n, 2, 190 * n]])
+    left = np.array([[-26 * n, -6, 96 * n], [0, -22, 108 * n], [28 * n, -10, 122 * n], [42 * n, 0, 190 * n]])
+    veins = tube(space, right, np.array([9, 9, 8, 6.5]) * n, 8), tube(space, left, np.array([8, 6.5, 6.5, 6]) * n, 8)
+    return np.minimum.reduce(arteries), np.minimum(*veins)
 
 
 def stems(plan: Plan, sizes: Sizes, rng: np.random.Generator) -> list[Twig]:
@@ -82,11 +64,10 @@ def paint_trees(
         start, way, radius, bronchus = queue.pop(0)
         length = (5 + radius * 4) * float(rng.uniform(0.8, 1.6))
         end = start + way * length
-        where = space.slices(np.minimum(start, end) - radius, np.maximum(start, end) + radius)
-        block = tissues[where]
+        block, part = space.around(tissues, np.array([start, end]), radius)
         if not (block == Tissue.LUNG).any():
             continue
-        field = cone(space.part(where), start, end, radius, radius * 0.86)
+        field = cone(part, start, end, radius, radius * 0.86)
         lung = (block == Tissue.LUNG) | ((block == Tissue.LUNG_VESSEL) & bronchus)
         block[lung & (field < 0)] = Tissue.AIRWAY_WALL if bronchus else Tissue.LUNG_VESSEL
         if bronchus and radius > 1.8:

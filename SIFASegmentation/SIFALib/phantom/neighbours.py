@@ -6,14 +6,9 @@ import numpy as np
 
 from .heart_plan import Plan
 from .person import Person
-from .shapes import Slices, Space, cone, ellipsoid, tube
+from .shapes import Space, cone, ellipsoid, tube
 from .thorax import chest_sizes, spine_centre
 from .tissues import Tissue
-
-
-def around(space: Space, points: np.ndarray, margin: float) -> Slices:
-    """Where the box around `points` (LPS mm, [n, 3]) with `margin` mm on all sides is."""
-    return space.slices(points.min(axis=0) - margin, points.max(axis=0) + margin)
 
 
 def paint_azygos(tissues: np.ndarray, space: Space, p: Person) -> None:
@@ -23,10 +18,9 @@ def paint_azygos(tissues: np.ndarray, space: Space, p: Person) -> None:
     course = [[-7 * n, float(spine_centre(p, np.float32(z))) - 17 * n, z] for z in heights]
     course += [[-13 * n, 56, 64 * n], [-24 * n, 32, 76 * n], [-27 * n, 4, 74 * n]]
     points = np.array(course)
-    where = around(space, points, 8)
-    block = tissues[where]
-    width = 3.6 * n * float(np.exp(p.whim("azygos", 0.25)))
-    field = tube(space.part(where), points, np.full(len(points), width), 4)
+    block, part = space.around(tissues, points, 8)
+    width = 3.6 * n * float(np.exp(p.variation("azygos", 0.25)))
+    field = tube(part, points, np.full(len(points), width), 4)
     free = np.isin(block, (Tissue.MEDIASTINAL_FAT, Tissue.LUNG, Tissue.FAT))
     block[free & (field < 0)] = Tissue.AZYGOS_VEIN
 
@@ -38,15 +32,12 @@ def paint_thymus(tissues: np.ndarray, space: Space, p: Person) -> None:
     n = p.size
     _, depth, middle = chest_sizes(p)
     for name, side in (("right", -1.0), ("left", 1.0)):
-        size = p.thymus * (1 + p.whim(f"thymus {name}", 0.2))
-        centre = np.array([side * 15 * size * n, middle - depth + 24 * n, (48 + p.whim("thymus height", 8)) * n])
+        size = p.thymus * (1 + p.variation(f"thymus {name}", 0.2))
+        centre = np.array([side * 15 * size * n, middle - depth + 24 * n, (48 + p.variation("thymus height", 8)) * n])
         radii = np.array([22 * size, 8 + 14 * size, 26 + 24 * size]) * n
-        where = space.slices(centre - radii, centre + radii)
-        block = tissues[where]
-        if block.size:
-            field = ellipsoid(space.part(where), centre, radii)
-            free = (block == Tissue.MEDIASTINAL_FAT) | (block == Tissue.LUNG)
-            block[free & (field < 0)] = Tissue.THYMUS
+        block, part = space.window(tissues, centre - radii, centre + radii)
+        free = (block == Tissue.MEDIASTINAL_FAT) | (block == Tissue.LUNG)
+        block[free & (ellipsoid(part, centre, radii) < 0)] = Tissue.THYMUS
 
 
 def paint_pleural_fluid(tissues: np.ndarray, space: Space, p: Person) -> None:
@@ -73,12 +64,9 @@ def paint_arms(tissues: np.ndarray, space: Space, p: Person) -> None:
     radius = (34 + 0.4 * p.fat_mm + 0.6 * p.muscle_mm) * n
     for side in (-1.0, 1.0):
         x = side * (1.12 * width + 12 + p.muscle_mm + p.fat_mm + radius + 3)
-        y = middle + (20 + p.whim("arm depth", 12)) * n
+        y = middle + (20 + p.variation("arm depth", 12)) * n
         points = np.array([[x, y, -260.0], [x - side * 14, y, 110 * n], [x - side * 40 * n, y, 190 * n]])
-        where = around(space, points, radius)
-        block, part = tissues[where], space.part(where)
-        if not block.size:
-            continue
+        block, part = space.around(tissues, points, radius)
         field = np.minimum(
             cone(part, points[0], points[1], radius, 1.1 * radius), cone(part, points[1], points[2], radius, radius)
         )
@@ -94,7 +82,7 @@ def paint_arms(tissues: np.ndarray, space: Space, p: Person) -> None:
 
 
 def paint_liver_vessels(tissues: np.ndarray, space: Space, p: Person, rng: np.random.Generator) -> None:
-    """Veins of the liver, straight pieces that become thinner from its hilum outwards."""
+    """Veins of the liver, straight twigs that become thinner from its hilum outwards."""
     start = np.array([-12.0, 8.0, -95.0]) * p.size - np.array([0, 0, p.inspiration])
     twigs = [(start, np.array([-1.0, 0.0, 0.3]) + 0.7 * rng.standard_normal(3), 5.0 * p.size) for _ in range(6)]
     for _ in range(110):
@@ -103,10 +91,9 @@ def paint_liver_vessels(tissues: np.ndarray, space: Space, p: Person, rng: np.ra
         begin, way, radius = twigs.pop(0)
         way = way / np.linalg.norm(way)
         end = begin + way * radius * float(rng.uniform(4, 7))
-        where = around(space, np.array([begin, end]), radius)
-        block = tissues[where]
+        block, part = space.around(tissues, np.array([begin, end]), radius)
         if (block == Tissue.LIVER).any():
-            field = cone(space.part(where), begin, end, radius, 0.85 * radius)
+            field = cone(part, begin, end, radius, 0.85 * radius)
             block[(block == Tissue.LIVER) & (field < 0)] = Tissue.LIVER_VESSEL
         if radius > 1.4:
             twigs += [(end, way + 0.45 * rng.standard_normal(3), 0.78 * radius) for _ in range(2)]

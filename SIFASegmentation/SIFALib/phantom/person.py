@@ -131,9 +131,9 @@ class Person:
     def described(self) -> dict[str, object]:
         return asdict(self)
 
-    def whim(self, name: str, spread: float = 1.0) -> float:
-        """A variation that has no field: normal with that standard deviation, within two of them, and the same at every
-        call with this name."""
+    def variation(self, name: str, spread: float = 1.0) -> float:
+        """A random deviation that has no field: normal with this standard deviation, within two of them; the
+        same at every call with this name."""
         rng = np.random.default_rng([self.seed, 11, zlib.crc32(name.encode())])
         return float(np.clip(rng.standard_normal(), -2, 2)) * spread
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..imaging.geometry import Geometry, Volume
+from ..imaging import Geometry, Volume
 from .filters import blur_along
 from .shapes import bspline_matrix, smooth_noise
 

@@ -61,6 +61,15 @@ class Space:
             self.x[where], self.y[where], self.z[where], (origin[0], origin[1], origin[2]), self.spacing, self.slack
         )
 
+    def window(self, tissues: np.ndarray, low: Vector, high: Vector) -> tuple[np.ndarray, Space]:
+        """A tissue map's part between low and high (mm), to be painted into, and its coordinates: views, perhaps empty."""
+        where = self.slices(np.asarray(low), np.asarray(high))
+        return tissues[where], self.part(where)
+
+    def around(self, tissues: np.ndarray, points: np.ndarray, margin: float) -> tuple[np.ndarray, Space]:
+        """The window of the box around `points` (LPS mm, [n, 3]) with `margin` mm on all sides."""
+        return self.window(tissues, points.min(axis=0) - margin, points.max(axis=0) + margin)
+
     def flat(self, mask: np.ndarray) -> Space:
         """The coordinates of the voxels in `mask` only, as 1-D arrays: for costly formulas on few voxels."""
         return Space(self.x[mask], self.y[mask], self.z[mask], self.origin, self.spacing, self.slack)

@@ -56,8 +56,6 @@ def paint_wall(tissues: np.ndarray, space: Space, p: Person) -> np.ndarray:
             centre = np.array([sign * 0.56 * width, middle - 0.86 * depth - p.muscle_mm - 0.25 * p.breast_mm, 0.0])
             where = space.slices(centre - p.breast_mm * 1.4, centre + p.breast_mm * 1.4)
             part = space.part(where)
-            if part.x.size == 0:
-                continue
             breast = ellipsoid(part, centre, p.breast_mm * np.array([1.35, 0.6, 1.15]))
             surface[where] = smooth_min(surface[where], breast, 16.0)
             gland = ellipsoid(part, centre, p.breast_mm * np.array([0.8, 0.36, 0.7]))
@@ -113,12 +111,8 @@ def spine_centre(p: Person, z: np.ndarray) -> np.ndarray:
 
 def paint_spine(tissues: np.ndarray, space: Space, p: Person) -> None:
     n = p.size
-    where = space.slices(np.array([-48 * n, 40, -400]), np.array([48 * n, 165 * n, 400]))
-    part = space.part(where)
-    if part.x.size == 0:
-        return
+    block, part = space.window(tissues, np.array([-48 * n, 40, -400]), np.array([48 * n, 165 * n, 400]))
     x, y = part.x, part.y - spine_centre(p, part.z)
-    block = tissues[where]
     level = part.z / np.float32(RIB_PITCH * n)
     offset = (level - np.round(level)) * np.float32(RIB_PITCH * n)  # 0 in the middle of a vertebra
     erector = np.hypot((np.abs(x) - 25 * n) / (22 * n), (y - 33 * n) / (17 * n))
@@ -153,14 +147,13 @@ def paint_sternum(tissues: np.ndarray, space: Space, p: Person) -> None:
     _, depth, middle = chest_sizes(p)
     front = middle - depth - 1
     low, high = np.array([-32 * n, front - 20, -62 * n]), np.array([32 * n, front + 60, 118 * n])
-    where = space.slices(low, high)
-    part = space.part(where)
+    block, part = space.window(tissues, low, high)
     lean = np.clip(part.z - 40 * n, 0, None) * np.float32(0.14)
     y = part.y - np.float32(front - 2) - lean
     half = 15 * n + np.clip((part.z - 70 * n) * 0.35, 0, 12 * n)
     plate = np.maximum(np.hypot(part.x / half, y / (6.5 * n)) * 6 - 6, np.abs(part.z - 28 * n) - 84 * n)
-    tissues[where][plate < 0] = Tissue.CORTICAL_BONE
-    tissues[where][plate < -1.3] = Tissue.MARROW
+    block[plate < 0] = Tissue.CORTICAL_BONE
+    block[plate < -1.3] = Tissue.MARROW
 
 
 def mediastinum(space: Space, p: Person, tubes: np.ndarray) -> np.ndarray:
@@ -179,25 +172,15 @@ def mediastinum(space: Space, p: Person, tubes: np.ndarray) -> np.ndarray:
 def airways(space: Space, p: Person) -> tuple[np.ndarray, np.ndarray]:
     """Fields of trachea with main bronchi (outer wall) and of the oesophagus."""
     n = p.size
-    r = np.array([8.8, 8.8, 8.5, 9.0]) * n
-    trachea = tube(space, np.array([[0, 22, 200], [-1, 25, 130], [1, 30, 94], [1, 35, 62]]) * n, r, 10)
-    right = tube(
-        space,
-        np.array([[1, 35, 62], [-18, 39, 48], [-36, 43, 30], [-52, 50, 6]]) * n,
-        np.array([8, 7.5, 6.0, 4.5]) * n,
-        10,
-    )
-    left = tube(
-        space,
-        np.array([[1, 35, 62], [20, 42, 48], [40, 50, 33], [56, 58, 8]]) * n,
-        np.array([7.5, 6.5, 5.5, 4.0]) * n,
-        10,
-    )
-    gullet = tube(
-        space,
-        np.array([[1, 46, 200], [2, 47, 120], [4, 54, 60], [6, 62, 20], [10, 58, -40], [20, 40, -75]]) * n,
-        np.full(6, 6.0) * n,
-        10,
+    way = [[1, 46, 200], [2, 47, 120], [4, 54, 60], [6, 62, 20], [10, 58, -40], [20, 40, -75]]
+    trachea, right, left, gullet = (
+        tube(space, np.array(points) * n, np.array(radii) * n, 10)
+        for points, radii in (
+            ([[0, 22, 200], [-1, 25, 130], [1, 30, 94], [1, 35, 62]], [8.8, 8.8, 8.5, 9.0]),
+            ([[1, 35, 62], [-18, 39, 48], [-36, 43, 30], [-52, 50, 6]], [8, 7.5, 6.0, 4.5]),
+            ([[1, 35, 62], [20, 42, 48], [40, 50, 33], [56, 58, 8]], [7.5, 6.5, 5.5, 4.0]),
+            (way, [6.0] * 6),
+        )
     )
     return np.minimum(smooth_min(trachea, right, 3.0), left), gullet
 

@@ -77,7 +77,7 @@ def _bytes(content: Any) -> int:
 
 def _pool_bytes(configuration: Configuration) -> int:
     """Of the image pools once they are full."""
-    return 2 * configuration.method.history * configuration.data.size**2 * 4
+    return 2 * configuration.method.image_pool * configuration.data.size**2 * 4
 
 
 def _phantom_seconds(configuration: Configuration) -> float:

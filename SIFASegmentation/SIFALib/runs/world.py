@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ..adaptation import State
+from ..adaptation import State, saved_image_pools
 from ..networks import devices
 from ..support.errors import RunError
 
@@ -55,7 +55,7 @@ class World:
 
     def gathered_pools(self, state: State) -> list[dict[str, dict[str, Tensor]]]:
         """Every process's image pools, in the order of the processes; none where one process trains alone."""
-        own = {name: pool.state_dict() for name, pool in state.histories.items()}
+        own = {name: pool.state_dict() for name, pool in state.image_pools.items()}
         if self.size == 1:
             return []
         found: list[dict[str, dict[str, Tensor]]] = [{} for _ in range(self.size)]
@@ -69,9 +69,8 @@ class World:
 
     def take_pools(self, state: State, saved: Mapping[str, Any]) -> None:
         """Give this process the image pools that its number had, on its device; more processes share them."""
-        everyone = saved["histories"] or [saved["state"]["histories"]]
-        for name, pool in everyone[self.rank % len(everyone)].items():
-            state.histories[name].load_state_dict({k: v.to(state.device) for k, v in pool.items()})
+        everyone = saved["histories"] or [saved_image_pools(saved["state"])]
+        state.load_image_pools(everyone[self.rank % len(everyone)])
 
 
 @contextmanager

@@ -88,9 +88,9 @@ class ByGrey(nn.Module):
         dark, bright = (v[:, None, None, None] for v in (dark, bright))
         x = 1.6 * (x - dark) / (bright - dark) - 0.8  # like a network, it looks at contrast
         logits = -40.0 * (x - self.levels[None, :, None, None]).abs()
-        if self.noise:  # depends on the image alone, as a network's whims do
-            whim = torch.sin(9000.0 * x + torch.arange(5.0)[None, :, None, None])
-            logits = logits + self.noise * 40.0 * whim
+        if self.noise:  # depends on the image alone, as a network's do
+            noise = torch.sin(9000.0 * x + torch.arange(5.0)[None, :, None, None])
+            logits = logits + self.noise * 40.0 * noise
         if self.only_background:
             logits = logits - 100.0 * torch.tensor([0.0, 1, 1, 1, 1])[None, :, None, None]
         return logits
@@ -151,11 +151,11 @@ def test_certainty_of_nothing_but_background_scores_worst_and_is_vetoed_for_ever
     assert empty.parts["augmented"] == 0.0 and empty.parts["teacher"] == 0.0
 
 
-def test_whims_that_do_not_survive_a_change_of_the_image_cost() -> None:
-    calm, whimsical = judged(ByGrey(TARGET_LEVELS)), judged(ByGrey(TARGET_LEVELS, noise=0.3))
-    assert whimsical.parts["augmented"] < calm.parts["augmented"] - 0.1
-    assert whimsical.parts["pseudo_loss"] > calm.parts["pseudo_loss"]
-    assert whimsical.value < calm.value
+def test_noise_that_does_not_survive_a_change_of_the_image_cost() -> None:
+    calm, noisy = judged(ByGrey(TARGET_LEVELS)), judged(ByGrey(TARGET_LEVELS, noise=0.3))
+    assert noisy.parts["augmented"] < calm.parts["augmented"] - 0.1
+    assert noisy.parts["pseudo_loss"] > calm.parts["pseudo_loss"]
+    assert noisy.value < calm.value
 
 
 def test_a_student_that_left_its_teacher_costs() -> None:

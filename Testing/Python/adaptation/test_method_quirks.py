@@ -1,4 +1,4 @@
-"""Promises of `authors_quirks`, of the image history and of the moving average: each has the effect that it names."""
+"""Promises of `authors_quirks`, of the image pool and of the moving average: each has the effect that it names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 import tiny_method
 import torch
 from SIFALib import adaptation
-from SIFALib.adaptation import losses
-from SIFALib.adaptation.image_pool import ImageHistory
+from SIFALib.adaptation.gradients import with_weight_decay
+from SIFALib.adaptation.image_pool import ImagePool
 from SIFALib.adaptation.method import SCHEDULES
 from tiny_method import NO_CHANCE
 
@@ -61,81 +61,77 @@ def test_the_shared_counter_goes_on_from_iteration_to_iteration():
 
 @pytest.mark.parametrize("quirks", [True, False])
 def test_the_authors_decay_every_trained_value_of_the_segmenter_and_we_decay_kernels_alone(quirks):
+    """By the gradient of the loss term that the authors add: half of the squared weights."""
     state = tiny_method.start(authors_quirks=quirks, weight_decay=0.5)
     parameters = dict(state.segmenter.named_parameters())
     with torch.no_grad():
         for value in parameters.values():
             value.add_(0.25)  # scales, shifts and unused biases too
-    zeros = [torch.zeros_like(p) for p in parameters.values()]
-    decay = dict(zip(parameters, adaptation.with_weight_decay(state, zeros), strict=True))
-    for name, value in parameters.items():
-        expected = 0.5 * value.detach() if quirks or value.ndim == 4 else torch.zeros_like(value)
-        assert torch.allclose(decay[name], expected), name
+    term = 0.5 * torch.stack([(p**2).sum() for p in parameters.values() if quirks or p.ndim == 4]).sum() / 2
+    wanted = torch.autograd.grad(term, list(parameters.values()), allow_unused=True, materialize_grads=True)
+    zeros = {p: torch.zeros_like(p) for p in parameters.values()}
+    decayed = with_weight_decay(zeros, state.method.weight_decay, state.method.decays_kernels_alone)
+    for (name, value), gradient in zip(parameters.items(), wanted, strict=True):
+        assert torch.allclose(decayed[value], gradient, rtol=1e-6, atol=0), name
     assert any("unused_bias" in name for name in parameters)
-
-
-def test_the_decay_is_the_gradient_of_the_loss_term_that_the_authors_add():
-    state = tiny_method.start(authors_quirks=True)
-    parameters = list(state.segmenter.parameters())
-    loss = losses.WEIGHT_DECAY * losses.weight_decay(parameters)
-    wanted = torch.autograd.grad(loss, parameters)
-    ours = adaptation.with_weight_decay(state, [torch.zeros_like(p) for p in parameters])
-    for a, b in zip(ours, wanted, strict=True):
-        assert torch.allclose(a, b, rtol=1e-6, atol=0)
+    before = {name: value.detach().clone() for name, value in parameters.items()}
+    adaptation.step(state, tiny_method.batch())
+    still = [name for name, value in parameters.items() if torch.equal(value, before[name])]
+    assert all("unused_bias" in name for name in still) and bool(still) != quirks
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_with_the_authors_quirks_the_history_has_no_effect_and_without_them_it_has(schedule):
-    def after(history: int, quirks: bool) -> dict:
-        state = tiny_method.start(**{**NO_CHANCE, "history": history}, schedule=schedule, authors_quirks=quirks)
+def test_with_the_authors_quirks_the_pool_has_no_effect_and_without_them_it_has(schedule):
+    def after(size: int, quirks: bool) -> dict:
+        state = tiny_method.start(**{**NO_CHANCE, "image_pool": size}, schedule=schedule, authors_quirks=quirks)
         for number in range(4):
             adaptation.step(state, tiny_method.batch(number))
-        kept = {name: len(h.images) for name, h in state.histories.items()}
+        kept = {name: len(h.images) for name, h in state.image_pools.items()}
         return {"kept": kept, "weights": tiny_method.weights(state)}
 
     quirky = after(1, True)
     assert tiny_method.same(quirky, after(0, True))
     assert quirky["kept"] == {"source": 0, "target": 0}
-    with_history, without = after(1, False), after(0, False)
-    assert with_history["kept"] == {"source": 1, "target": 1}
-    assert not tiny_method.same(with_history["weights"], without["weights"])
+    with_pool, without = after(1, False), after(0, False)
+    assert with_pool["kept"] == {"source": 1, "target": 1}
+    assert not tiny_method.same(with_pool["weights"], without["weights"])
 
 
-def test_the_history_gives_back_all_images_until_it_is_full_and_then_exchanges_about_half():
-    history, random = ImageHistory(50), np.random.default_rng(0)
+def test_the_pool_gives_back_all_images_until_it_is_full_and_then_exchanges_about_half():
+    pool, random = ImagePool(50), np.random.default_rng(0)
     shown = []
     for number in range(50):
         fakes = torch.full((1, 1, 2, 2), float(number))
-        assert torch.equal(history.exchange(fakes, random), fakes)
-    assert [float(image[0, 0, 0]) for image in history.images] == list(range(50))
+        assert torch.equal(pool.exchange(fakes, random), fakes)
+    assert [float(image[0, 0, 0]) for image in pool.images] == list(range(50))
     for number in range(50, 1050, 2):
         fakes = torch.stack([torch.full((1, 2, 2), float(number + n)) for n in (0, 1)])
-        given_back = history.exchange(fakes, random)
+        given_back = pool.exchange(fakes, random)
         assert given_back.shape == fakes.shape
         shown += given_back[:, 0, 0, 0].tolist()
-        assert len(history.images) == 50
+        assert len(pool.images) == 50
     exchanged = [value for number, value in enumerate(shown, 50) if value != number]
     assert 430 < len(exchanged) < 570  # of 1000, with probability 1/2
     assert all(value < number for number, value in enumerate(shown, 50) if value != number)
-    kept = [float(image[0, 0, 0]) for image in history.images]
+    kept = [float(image[0, 0, 0]) for image in pool.images]
     assert Counter(shown + kept) == Counter(map(float, range(1050)))  # none is shown twice, none is lost
 
 
-def test_images_in_the_history_do_not_change_when_the_fakes_do():
-    history, random = ImageHistory(1), np.random.default_rng(0)
+def test_images_in_the_pool_do_not_change_when_the_fakes_do():
+    pool, random = ImagePool(1), np.random.default_rng(0)
     fakes = torch.zeros(1, 1, 2, 2)
-    history.exchange(fakes, random)
+    pool.exchange(fakes, random)
     fakes += 1
-    assert history.images[0].sum() == 0
+    assert pool.images[0].sum() == 0
     given = torch.ones(1, 1, 2, 2, requires_grad=True)
-    assert not history.exchange(given, random).requires_grad
+    assert not pool.exchange(given, random).requires_grad
 
 
-def test_of_two_equal_seeds_the_history_exchanges_the_same():
+def test_of_two_equal_seeds_the_pool_exchanges_the_same():
     ends = []
     for _ in range(2):
-        history, random = ImageHistory(3), np.random.default_rng(7)
-        ends.append([history.exchange(torch.full((2, 1, 1, 1), float(n)), random) for n in range(20)])
+        pool, random = ImagePool(3), np.random.default_rng(7)
+        ends.append([pool.exchange(torch.full((2, 1, 1, 1), float(n)), random) for n in range(20)])
     assert tiny_method.same(*ends)
 
 

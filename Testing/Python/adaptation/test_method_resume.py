@@ -14,7 +14,7 @@ from SIFALib.models.card import VARIANTS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-BY_CHANCE = {"keep_rate": 0.75, "decoder_keep_rate": 0.75, "history": 3, "average_decay": 0.9}
+BY_CHANCE = {"keep_rate": 0.75, "decoder_keep_rate": 0.75, "image_pool": 3, "average_decay": 0.9}
 """Whatever can be left to chance is."""
 
 
@@ -48,16 +48,19 @@ def test_going_on_from_a_saved_state_equals_never_having_stopped_bit_for_bit(var
     assert tiny_method.same(resumed.state_dict(), whole.state_dict())
 
 
+@pytest.mark.parametrize("key", ["image_pools", "histories"])
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_the_history_is_part_of_what_is_saved(schedule):
+def test_the_image_pools_are_part_of_what_is_saved_also_under_the_name_of_earlier_versions(schedule, key):
     settings = {**BY_CHANCE, "schedule": schedule}
     whole = tiny_method.start(**settings)
     through = run(whole, 0, 6)
     stopped = tiny_method.start(**settings)
     run(stopped, 0, 4)
     resumed = tiny_method.start(seed=5, **settings)
-    resumed.load_state_dict(saved_and_read(stopped))
-    assert [len(history.images) for history in resumed.histories.values()] == [3, 3]
+    kept = saved_and_read(stopped)
+    kept[key] = kept.pop("image_pools")
+    resumed.load_state_dict(kept)
+    assert [len(pool.images) for pool in resumed.image_pools.values()] == [3, 3]
     assert run(resumed, 4, 6) == through[4:]
     assert tiny_method.same(resumed.state_dict(), whole.state_dict())
 

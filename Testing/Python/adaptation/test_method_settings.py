@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from dataclasses import asdict
@@ -9,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from SIFALib.adaptation.method import PRESETS, Method
+from SIFALib.support.limits import Choice, limits
+from SIFALib.support.schema import decode
 
 LIBRARY = Path(__file__).resolve().parents[3] / "SIFASegmentation"
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 
 
 def test_the_presets_are_what_the_authors_code_runs_with():
@@ -73,13 +78,32 @@ def test_an_iteration_beyond_the_last_belongs_to_the_last_epoch():
         {"cycle_weight": -1.0},
         {"epochs": 0},
         {"prediction_from_epoch": 2},
-        {"history": -1},
+        {"image_pool": -1},
         {"average_decay": 1.0},
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_its_name(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Method(**wrong)
+
+
+def test_a_method_written_by_an_earlier_version_is_read_with_its_history_as_the_image_pool():
+    saved = json.loads((FIXTURES / "old_files" / "method-0.3.json").read_text(encoding="utf-8"))
+    assert decode(Method, saved) == Method(width=4, image_pool=7, keep_rate=0.9)
+
+
+def test_every_limit_is_the_rule_that_its_message_says():
+    """Neighbours of both ends: the last value that may be, and the first that may not."""
+    for name, limit in limits(Method).items():
+        if isinstance(limit, Choice):
+            with pytest.raises(ValueError, match=f"must be {limit.rule}"):
+                Method(**{name: "none of these"})
+            continue
+        step = 2 if limit.even else 1 if isinstance(getattr(Method(), name), int) else 1e-9
+        for end, outwards, excluded in ((limit.low, -step, limit.open_low), (limit.high, step, limit.open_high)):
+            Method(**{name: end - outwards if excluded else end})
+            with pytest.raises(ValueError, match=f"{name} is .*; it must be {re.escape(limit.rule)}"):
+                Method(**{name: end if excluded else end + outwards})
 
 
 def test_every_preset_can_be_written_as_plain_values_and_read_again():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from SIFALib import adaptation
 from SIFALib.adaptation import State, losses
 from SIFALib.adaptation.method import PRESETS
@@ -33,7 +34,7 @@ def batch(number: int = 0, count: int = 2) -> Batch:
 
 
 def outputs_of(made: State, given: Batch) -> dict[str, Tensor]:
-    """Every output of the authors' graph, by their names; what their image histories would hold are the new fakes."""
+    """Every output of the authors' graph, by their names; what their image pools would hold are the new fakes."""
     outputs: dict[str, Tensor] = {"fake_b": made.generator(made.wide(given.source))}
     latents_b = made.segmenter.encoder(made.wide(given.target))
     outputs["fake_a"] = made.decoder(latents_b[0], given.target)
@@ -41,35 +42,40 @@ def outputs_of(made: State, given: Batch) -> dict[str, Tensor]:
     outputs["cycle_b"] = made.generator(made.wide(outputs["fake_a"]))
     outputs["cycle_a"] = made.decoder(latents_fake[0], outputs["fake_b"])
     heads = {"": made.segmenter.segmentation_head, "_ll": made.segmenter.segmentation_head_ll}
-    judges = made.discriminators
+    discriminators = made.discriminators
     for level, (ending, head) in enumerate(heads.items()):
         if head is None:
             continue
         for domain, latents in (("b", latents_b), ("fake_b", latents_fake)):
             logits = outputs[f"pred_mask_{domain}{ending}"] = head(latents[level])
-            judged = judges[f"discriminator_prediction{ending}"](logits)
-            outputs[f"prob_pred_mask_{domain}{ending}_is_real"] = judged
-    judged = {
-        name: judges["discriminator_source"](image)
+            scores = discriminators[f"discriminator_prediction{ending}"](logits)
+            outputs[f"prob_pred_mask_{domain}{ending}_is_real"] = scores
+    scores = {
+        name: discriminators["discriminator_source"](image)
         for name, image in (("real_a", given.source), ("fake_a", outputs["fake_a"]), ("cycle_a", outputs["cycle_a"]))
     }
-    judged["fake_pool_a"] = judged["fake_a"]
-    for name, both in judged.items():
+    scores["fake_pool_a"] = scores["fake_a"]
+    for name, both in scores.items():
         if name != "cycle_a":
             outputs[f"prob_{name}_is_real"] = both[:, :1]
         if name != "real_a":
             outputs[f"prob_{name}_aux_is_real"] = both[:, 1:]
-    outputs["prob_real_b_is_real"] = judges["discriminator_target"](given.target)
-    outputs["prob_fake_b_is_real"] = judges["discriminator_target"](outputs["fake_b"])
+    outputs["prob_real_b_is_real"] = discriminators["discriminator_target"](given.target)
+    outputs["prob_fake_b_is_real"] = discriminators["discriminator_target"](outputs["fake_b"])
     outputs["prob_fake_pool_b_is_real"] = outputs["prob_fake_b_is_real"]
     return outputs
+
+
+def weight_decay(made: State) -> Tensor:
+    """The authors' loss term: half of the squared weights of the segmenter, weighted."""
+    return losses.WEIGHT_DECAY * torch.stack([(p**2).sum() for p in made.segmenter.parameters()]).sum() / 2
 
 
 def terms(made: State, given: Batch, outputs: dict[str, Tensor]) -> dict[str, Tensor]:
     """Every loss term by the authors' names, unweighted, and the sum that each update minimises."""
     method = made.method
     truth = losses.one_hot(given.source_labels, method.classes)
-    judged = {
+    scores = {
         name.removeprefix("prob_").removesuffix("_is_real"): v
         for name, v in outputs.items()
         if name.startswith("prob_")
@@ -77,13 +83,13 @@ def terms(made: State, given: Batch, outputs: dict[str, Tensor]) -> dict[str, Te
     found = {
         "cyc_a_raw": losses.cycle(given.source, outputs["cycle_a"]),
         "cyc_b_raw": losses.cycle(given.target, outputs["cycle_b"]),
-        "lsgan_a": losses.generator(judged["fake_a"]),
-        "lsgan_b": losses.generator(judged["fake_b"]),
-        "lsgan_a_aux": losses.generator(judged["fake_a_aux"]),
-        "l2": losses.WEIGHT_DECAY * losses.weight_decay(made.segmenter.parameters()),
-        "d_A_main": losses.discriminator(judged["real_a"], judged["fake_pool_a"]),
-        "d_A_aux": losses.discriminator(judged["cycle_a_aux"], judged["fake_pool_a_aux"]),
-        "total_d_B": losses.discriminator(judged["real_b"], judged["fake_pool_b"]),
+        "lsgan_a": losses.generator(scores["fake_a"]),
+        "lsgan_b": losses.generator(scores["fake_b"]),
+        "lsgan_a_aux": losses.generator(scores["fake_a_aux"]),
+        "l2": weight_decay(made),
+        "d_A_main": losses.discriminator(scores["real_a"], scores["fake_pool_a"]),
+        "d_A_aux": losses.discriminator(scores["cycle_a_aux"], scores["fake_pool_a_aux"]),
+        "total_d_B": losses.discriminator(scores["real_b"], scores["fake_pool_b"]),
     }
     found["total_d_A"] = found["d_A_main"] + found["d_A_aux"]
     cycles = method.cycle_weight * (found["cyc_a_raw"] + found["cyc_b_raw"])
@@ -99,9 +105,9 @@ def terms(made: State, given: Batch, outputs: dict[str, Tensor]) -> dict[str, Te
         logits = outputs[f"pred_mask_fake_b{level}"]
         found[f"ce{level}"] = losses.cross_entropy(logits, truth)
         found[f"dice{level}"] = losses.dice(logits, truth)
-        found[f"lsgan_p{level}"] = losses.generator(judged[f"pred_mask_b{level}"])
+        found[f"lsgan_p{level}"] = losses.generator(scores[f"pred_mask_b{level}"])
         found[f"total_d_P{level}"] = losses.discriminator(
-            judged[f"pred_mask_fake_b{level}"], judged[f"pred_mask_b{level}"]
+            scores[f"pred_mask_fake_b{level}"], scores[f"pred_mask_b{level}"]
         )
         total = total + weight * (found[f"ce{level}"] + found[f"dice{level}"]) + alignment * found[f"lsgan_p{level}"]
     found["total_s_B"] = total

@@ -12,12 +12,13 @@ from unittest import mock
 import numpy as np
 import torch
 from SIFALib import adaptation
-from SIFALib.adaptation import State, faithful_schedule, losses, shared_schedule
+from SIFALib.adaptation import State, faithful_schedule, shared_schedule
+from SIFALib.adaptation.gradients import Gradients, backward, with_weight_decay
+from SIFALib.adaptation.objectives import Objective
 from SIFALib.datasets.batching import Batch
 from SIFALib.networks.tensorflow.names import TF_NETWORKS, segmenter_names, tf_names
-from torch import Tensor
 
-from .graph import batch, outputs_of, terms
+from .graph import batch, outputs_of, terms, weight_decay
 from .layers import nhwc, sub4
 from .networks_parity import variables
 from .references import Parts
@@ -92,13 +93,12 @@ def faithful_gradients(made: State) -> Iterator[tuple[str, Parts]]:
     """The gradient of each update's loss for the weights that it trains, all from the recipe's weights."""
     given = batch()
     values: Parts = {}
-    gradients: dict[str, list[Tensor]] = {}
-    old: faithful_schedule.Old = {"source": [], "target": []}
-    for group in (group for group in adaptation.ORDER if group in made.networks()):
-        loss, _ = faithful_schedule.LOSSES[group](made, given, old, 0)
-        weights = list(made.networks()[group].parameters())
-        found = torch.autograd.grad(loss, weights, allow_unused=True, materialize_grads=True)
-        gradients[group] = list(found)
+    gradients: Gradients = {}
+    fakes: faithful_schedule.Fakes = {}
+    for group in made.groups():
+        (loss, _), new = faithful_schedule.OBJECTIVES[group](made, given, fakes)
+        fakes |= {domain: images.detach() for domain, images in new.items()}
+        gradients |= backward(loss, made.networks()[group])[0]
         values[_update_name(group)] = np.array(float(loss.detach()) + _decay(made, group))
     yield "gradients losses", values
     yield from _gradient_items(made, gradients, "")
@@ -106,25 +106,25 @@ def faithful_gradients(made: State) -> Iterator[tuple[str, Parts]]:
 
 def shared_gradients(made: State) -> Iterator[tuple[str, Parts]]:
     """The same from the schedule that shares its forward passes."""
-    gradients, _ = shared_schedule.gradients_of(made, batch())
-    yield from _gradient_items(made, gradients, "shared ")
+    yield from _gradient_items(made, shared_schedule.outcome_of(made, batch()).gradients, "shared ")
 
 
 def _decay(made: State, group: str) -> float:
     """What the weight decay adds to the loss; its gradient is added by hand in both schedules."""
     if group != "segmenter":
         return 0.0
-    return losses.WEIGHT_DECAY * float(losses.weight_decay(made.segmenter.parameters()).detach())
+    return float(weight_decay(made).detach())
 
 
-def _gradient_items(made: State, gradients: dict[str, list[Tensor]], prefix: str) -> Iterator[tuple[str, Parts]]:
-    gradients["segmenter"] = adaptation.with_weight_decay(made, gradients["segmenter"])
+def _gradient_items(made: State, gradients: Gradients, prefix: str) -> Iterator[tuple[str, Parts]]:
+    own = {p: gradients[p] for p in made.segmenter.parameters()}
+    gradients = {**gradients, **with_weight_decay(own, made.method.weight_decay, made.method.decays_kernels_alone)}
     arrays: Parts = {}
     for group, network in made.networks().items():
         names = _names(made, group)
-        for (key, _), gradient in zip(network.named_parameters(), gradients[group], strict=True):
+        for key, parameter in network.named_parameters():
             name, axes = names[key]
-            arrays[name] = gradient.numpy().transpose(np.argsort(axes))
+            arrays[name] = gradients[parameter].numpy().transpose(np.argsort(axes))
     yield f"{prefix}gradients networks", {net: _norm(v) for net, v in _by_network(arrays).items()}
     yield f"{prefix}gradients variables", {name: _norm([value]) for name, value in arrays.items()}
     yield f"{prefix}gradients arrays", arrays
@@ -166,18 +166,18 @@ def _step(made: State, given: Batch) -> Parts:
     """One iteration; the loss of each update, as it was when the update was made, by the authors' names."""
     seen: Parts = {}
 
-    def watched(group: str, loss_of: Callable) -> Callable:
-        def watch(*arguments: Any) -> tuple[Tensor, dict[str, Tensor]]:
-            loss, found = loss_of(*arguments)
-            seen[_update_name(group)] = np.array(float(loss.detach()) + _decay(made, group))
+    def watched(group: str, objective_of: Callable) -> Callable:
+        def watch(*arguments: Any) -> tuple[Objective, faithful_schedule.Fakes]:
+            objective, fakes = objective_of(*arguments)
+            seen[_update_name(group)] = np.array(float(objective.loss.detach()) + _decay(made, group))
             if group == "segmenter":
                 seen["s_B_l2"] = np.array(_decay(made, group))
-            return loss, found
+            return objective, fakes
 
         return watch
 
-    every = {group: watched(group, loss_of) for group, loss_of in faithful_schedule.LOSSES.items()}
-    with mock.patch.object(faithful_schedule, "LOSSES", every):
+    every = {group: watched(group, objective_of) for group, objective_of in faithful_schedule.OBJECTIVES.items()}
+    with mock.patch.object(faithful_schedule, "OBJECTIVES", every):
         adaptation.step(made, given)
     return seen
 

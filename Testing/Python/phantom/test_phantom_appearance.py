@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 from SIFALib import phantom
-from SIFALib.imaging.geometry import Geometry, Volume
+from SIFALib.imaging import Geometry, Volume
 from SIFALib.phantom import scan_effects
 from SIFALib.phantom.appearance_ct import appearance_ct
 from SIFALib.phantom.appearance_mr import SEQUENCES, appearance_mr

@@ -46,7 +46,7 @@ def test_killed_at_any_moment_a_run_resumes_to_the_same_end():
 
 def test_two_processes_train_as_one_and_end_cleanly_when_one_is_killed(scans: Path, tmp_path: Path):
     # nothing depends on the process: no dropout, and no image leaves the histories before iteration 3
-    method = tiny_runs.whole(history=4, decoder_keep_rate=1.0)
+    method = tiny_runs.whole(image_pool=4, decoder_keep_rate=1.0)
     changes = {"method": method, "judge_every": 0, "preview_every": 0, "iterations": 10_000, "save_every": 2}
     several = runs.create(tmp_path / "several", tiny_runs.configuration(scans, **changes)).path
     launcher = tiny_runs.start(

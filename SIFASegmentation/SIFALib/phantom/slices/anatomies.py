@@ -1,8 +1,8 @@
 """Random slices of phantoms for training: any plane, any contrast, with exact labels.
 
-An anatomy is a tissue map; a slice is cut out of it at random (`random_planes`), every tissue gets a grey value, as in
-CT, as in MR, or any at all (`random_contrast`), and what scanners, windows and files do to images is done to it
-(`random_looks`). Domain randomisation of this kind is due to Billot et al., "SynthSeg", Medical Image Analysis 2023;
+An anatomy is a tissue map; a slice is cut out of it at random (`planes`), every tissue gets a grey value, as in
+CT, as in MR, or any at all (`contrast`), and what scanners, windows and files do to images is done to it
+(`appearance`). Domain randomisation of this kind is due to Billot et al., "SynthSeg", Medical Image Analysis 2023;
 anatomy and appearance here are our own.
 
 A slice depends on the anatomies, the seed, its number and the randomisation alone, so that a training can stop and go
@@ -11,7 +11,6 @@ on anywhere.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,8 +18,9 @@ import numpy as np
 import SimpleITK as sitk
 
 from ... import phantom
-from ...imaging.geometry import Volume
-from .appearance import random_look
+from ...imaging import Volume
+from ...support import files
+from .appearance import random_appearance
 from .bodies import random_body
 from .planes import LEAST_SHOWN, Anatomy, Cut, anatomy_of, random_cut
 from .randomisation import Randomisation
@@ -53,12 +53,11 @@ def make_anatomies(folder: Path, seeds: Sequence[int], spacing_mm: float) -> Non
         if path.exists():
             _insist_on_version(path)
             continue
-        temporary = path.with_name(f".{os.getpid()}-{seed}.nrrd")
         tissues, _ = phantom.anatomy(seed, spacing_mm)
         image = tissues.image()
         image.SetMetaData(VERSION_KEY, str(phantom.VERSION))
-        sitk.WriteImage(image, str(temporary), True)
-        os.replace(temporary, path)
+        with files.made(path, lambda made: sitk.ReadImage(str(made))) as temporary:
+            sitk.WriteImage(image, str(temporary), True)
 
 
 def _insist_on_version(path: Path) -> None:
@@ -82,37 +81,37 @@ def load_anatomies(folder: Path, seeds: Sequence[int] = ()) -> list[Anatomy]:
 
 
 def random_slice(
-    anatomies: Sequence[Anatomy], size: int, seed: int, number: int, wild: Randomisation = Randomisation()
+    anatomies: Sequence[Anatomy], size: int, seed: int, number: int, randomisation: Randomisation = Randomisation()
 ) -> tuple[np.ndarray, np.ndarray]:
     """Slice `number` of the endless row `seed`: image float32 [size, size] in -1..1, labels uint8 [size, size] 0..4.
 
     seed, number: 0 or more. anatomies: one at least; one of them is drawn for each slice.
     """
-    rng, cut = _cut(anatomies, size, seed, number, wild)
-    return random_look(rng, cut, wild)[0], cut.labels
+    rng, cut = _cut(anatomies, size, seed, number, randomisation)
+    return random_appearance(rng, cut, randomisation)[0], cut.labels
 
 
 def describe_slice(
-    anatomies: Sequence[Anatomy], size: int, seed: int, number: int, wild: Randomisation = Randomisation()
+    anatomies: Sequence[Anatomy], size: int, seed: int, number: int, randomisation: Randomisation = Randomisation()
 ) -> dict[str, object]:
-    """What `random_slice` shows: `kind` of contrast (ct, mr, any), `plane` (see `random_planes`, `random_bodies`) and
+    """What `random_slice` shows: `kind` of contrast (ct, mr, any), `plane` (see `planes`, `bodies`) and
     `pixel_mm`."""
-    rng, cut = _cut(anatomies, size, seed, number, wild)
-    return {"kind": random_look(rng, cut, wild)[1], "plane": cut.plane, "pixel_mm": cut.pixel_mm}
+    rng, cut = _cut(anatomies, size, seed, number, randomisation)
+    return {"kind": random_appearance(rng, cut, randomisation)[1], "plane": cut.plane, "pixel_mm": cut.pixel_mm}
 
 
 def _cut(
-    anatomies: Sequence[Anatomy], size: int, seed: int, number: int, wild: Randomisation
+    anatomies: Sequence[Anatomy], size: int, seed: int, number: int, randomisation: Randomisation
 ) -> tuple[np.random.Generator, Cut]:
     """The generator as it is once the cut is drawn, and the cut. A far or tilted slice may miss the thorax: then another
     is drawn. Where none shows enough, as with slices much larger than a child, it is the one that shows most."""
     rng = np.random.default_rng([seed, number])
-    if rng.random() < wild.no_heart:
-        return rng, random_body(rng, size, wild)
+    if rng.random() < randomisation.no_heart:
+        return rng, random_body(rng, size, randomisation)
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
-    cut = random_cut(rng, anatomy, size, wild)
+    cut = random_cut(rng, anatomy, size, randomisation)
     for _ in range(MOST_TRIES):
         if cut.inside.mean() >= LEAST_SHOWN:
             break
-        cut = max(cut, random_cut(rng, anatomy, size, wild), key=lambda c: c.inside.mean())
+        cut = max(cut, random_cut(rng, anatomy, size, randomisation), key=lambda c: c.inside.mean())
     return rng, cut

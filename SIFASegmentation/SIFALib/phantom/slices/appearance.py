@@ -31,25 +31,25 @@ DENSE = _mask([Tissue.METAL, Tissue.STENT, Tissue.VENA_CAVA_SUPERIOR])
 CAVITIES = _mask([Tissue.LV_BLOOD, Tissue.RV_BLOOD])
 
 
-def random_look(rng: np.random.Generator, cut: Cut, wild: Randomisation) -> tuple[np.ndarray, str]:
+def random_appearance(rng: np.random.Generator, cut: Cut, randomisation: Randomisation) -> tuple[np.ndarray, str]:
     """Image float32 [n, n] in -1..1, -1 outside of the field of view; and its kind of contrast (ct, mr, any)."""
-    shares = np.array(wild.shares) / sum(wild.shares)
+    shares = np.array(randomisation.shares) / sum(randomisation.shares)
     kind = str(rng.choice(KINDS, p=shares))
-    contrast = CONTRASTS[kind](rng, wild.amount("contrast"))
+    contrast = CONTRASTS[kind](rng, randomisation.amount("contrast"))
     size = cut.tissues.shape[-1]
-    image = _paint(rng, contrast, cut.tissues, wild.amount("texture"))
+    image = _paint(rng, contrast, cut.tissues, randomisation.amount("texture"))
     if kind == "ct":
-        image = _ct_artefacts(rng, image, cut, wild.amount("artefacts"))
+        image = _ct_artefacts(rng, image, cut, randomisation.amount("artefacts"))
     else:
-        image = _mr_artefacts(rng, image, cut, contrast, wild.amount("artefacts"))
-    left, right = _resolution(rng, size, kind, wild.amount("resolution"))
+        image = _mr_artefacts(rng, image, cut, contrast, randomisation.amount("artefacts"))
+    left, right = _resolution(rng, size, kind, randomisation.amount("resolution"))
     image = left @ image @ right.T
-    image = _noisy(rng, image, contrast, (left, right), wild.amount("noise"))
-    low, high = _window(rng, kind, image, cut.inside, wild.amount("window"))
+    image = _noisy(rng, image, contrast, (left, right), randomisation.amount("noise"))
+    low, high = _window(rng, kind, image, cut.inside, randomisation.amount("window"))
     if kind == "ct":
-        image = _clipped(rng, image, wild.amount("window"))
+        image = _clipped(rng, image, randomisation.amount("window"))
     image = (image - np.float32(low)) * np.float32(2.0 / max(high - low, 1e-4)) - 1
-    if kind != "ct" and rng.random() < 0.3 * wild.amount("window"):
+    if kind != "ct" and rng.random() < 0.3 * randomisation.amount("window"):
         image = 2 * np.clip((image + 1) / 2, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.25))) - 1
     return np.where(cut.inside, np.clip(image, -1, 1), np.float32(-1)).astype(np.float32), kind
 

@@ -18,10 +18,10 @@ OFF_CENTRE_MM = 22.0  # standard deviation
 ROUGH_MM = (0.0, 7.0)  # how far an outline strays from an ellipse
 
 
-def random_body(rng: np.random.Generator, size: int, wild: Randomisation) -> Cut:
+def random_body(rng: np.random.Generator, size: int, randomisation: Randomisation) -> Cut:
     """A slice of `size` pixels through a head or a limb; nothing in it is labelled. Its plane is "head" or "limb"."""
-    coarse, pixel_mm = random_pixel_mm(rng, wild)
-    u, v = bent(rng, size, pixel_mm, wild.amount("bend"))
+    coarse, pixel_mm = random_pixel_mm(rng, randomisation)
+    u, v = bent(rng, size, pixel_mm, randomisation.amount("bend"))
     u, v = u - np.float32(rng.normal(0, OFF_CENTRE_MM)), v - np.float32(rng.normal(0, OFF_CENTRE_MM))
     plane = "limb" if rng.random() < LIMB_SHARE else "head"
     tissues = (limb if plane == "limb" else head)(rng, u, v)

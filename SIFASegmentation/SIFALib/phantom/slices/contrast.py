@@ -16,39 +16,16 @@ from ..tissues import BLOOD, CONTRAST_PHASES, CT_HU, LEFT_BLOOD, MR_SIGNAL, RIGH
 T = Tissue
 IDS = 256  # that a tissue map may hold
 PHASE_SHARES = (0.54, 0.23, 0.13, 0.10)  # of CONTRAST_PHASES
-# Relative signals (least, most) of MR sequences. Steady state: blood bright, fat as bright or suppressed. Gradient
-# echo with gadolinium: blood alone is bright (Pace et al., Sci Data 2024). Native gradient echo: little contrast,
-# inflow. Black blood: spin echo. Late enhancement: the muscle is nulled.
-SEQUENCES: dict[str, dict[str, tuple[float, float]]] = {
-    "steady state": {
-        "blood": (0.9, 1.1),
-        "muscle": (0.2, 0.55),
-        "fat": (0.4, 1.4),
-        "fluid": (0.8, 1.6),
-        "organ": (0.2, 0.65),
-    },
-    "gadolinium": {
-        "blood": (0.8, 1.2),
-        "muscle": (0.1, 0.5),
-        "fat": (0.05, 0.4),
-        "fluid": (0.03, 0.4),
-        "organ": (0.25, 0.95),
-    },
-    "native": {"blood": (0.5, 1.1), "muscle": (0.3, 0.7), "fat": (0.5, 1.7), "fluid": (0.1, 0.6), "organ": (0.3, 0.9)},
-    "black blood": {
-        "blood": (0.0, 0.22),
-        "muscle": (0.4, 0.75),
-        "fat": (0.3, 1.5),
-        "fluid": (0.1, 1.0),
-        "organ": (0.25, 0.75),
-    },
-    "late enhancement": {
-        "blood": (0.5, 1.1),
-        "muscle": (0.01, 0.3),
-        "fat": (0.2, 1.3),
-        "fluid": (0.03, 0.5),
-        "organ": (0.1, 0.6),
-    },
+# Relative signals (least, most) of MR sequences, by the kinds of tissue below. Steady state: blood bright, fat as bright or
+# suppressed. Gradient echo with gadolinium: blood alone is bright (Pace et al., Sci Data 2024). Native gradient echo:
+# little contrast, inflow. Black blood: spin echo. Late enhancement: the muscle is nulled.
+SEQUENCE_KINDS = ("blood", "muscle", "fat", "fluid", "organ")
+SEQUENCES: dict[str, tuple[tuple[float, float], ...]] = {
+    "steady state": ((0.9, 1.1), (0.2, 0.55), (0.4, 1.4), (0.8, 1.6), (0.2, 0.65)),
+    "gadolinium": ((0.8, 1.2), (0.1, 0.5), (0.05, 0.4), (0.03, 0.4), (0.25, 0.95)),
+    "native": ((0.5, 1.1), (0.3, 0.7), (0.5, 1.7), (0.1, 0.6), (0.3, 0.9)),
+    "black blood": ((0.0, 0.22), (0.4, 0.75), (0.3, 1.5), (0.1, 1.0), (0.25, 0.75)),
+    "late enhancement": ((0.5, 1.1), (0.01, 0.3), (0.2, 1.3), (0.03, 0.5), (0.1, 0.6)),
 }
 SEQUENCE_SHARES = (0.38, 0.38, 0.09, 0.07, 0.08)
 # Of the range, between blood and its wall in `any`: what cannot be told apart teaches nothing.
@@ -142,11 +119,10 @@ def _left_hu(rng: np.random.Generator, phase: str) -> float:
 def mr_contrast(rng: np.random.Generator, amount: float = 1.0) -> Contrast:
     """Relative signals of a random sequence; with `amount` 0, `mean` is the table of the steady state itself."""
     name = str(rng.choice(list(SEQUENCES), p=SEQUENCE_SHARES))
-    ranges = SEQUENCES[name]
     plain, mean = np.full(IDS, 0.4), np.full(IDS, 0.4)
     plain[: len(T)] = MR_SIGNAL
     mean[: len(T)] = MR_SIGNAL * rng.normal(1, 0.12, len(T))
-    level = {kind: float(rng.uniform(*limits)) for kind, limits in ranges.items()}
+    level = {kind: float(rng.uniform(*ends)) for kind, ends in zip(SEQUENCE_KINDS, SEQUENCES[name], strict=True)}
     if name == "steady state" and rng.random() < 0.45:
         level["fat"] *= 0.35  # suppressed
     chambers = 0.15 if rng.random() < 0.35 else 0.04

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...imaging.geometry import Geometry, Volume
+from ...imaging import Geometry, Volume
 from ...imaging.slices import PLANES, choose_plane
 from ..shapes import bspline_matrix
 from ..tissues import LABEL_OF_TISSUE, Tissue
@@ -45,8 +45,7 @@ class Anatomy:
 @dataclass(frozen=True, eq=False)
 class Cut:
     """tissues: uint8 [3, n, n], layers of a slice whose middle one is labelled. inside: bool [n, n], what the scan shows.
-    pixel_mm: its pixel size. plane: a key of FRAME_SHARES, or
-    a body without a heart (`random_bodies`)."""
+    pixel_mm: its pixel size. plane: a key of FRAME_SHARES, or a body without a heart (`bodies`)."""
 
     tissues: np.ndarray
     inside: np.ndarray
@@ -70,22 +69,22 @@ def anatomy_of(tissues: Volume) -> Anatomy:
     )
 
 
-def random_cut(rng: np.random.Generator, anatomy: Anatomy, size: int, wild: Randomisation) -> Cut:
+def random_cut(rng: np.random.Generator, anatomy: Anatomy, size: int, randomisation: Randomisation) -> Cut:
     """A slice somewhere through the anatomy, `size` pixels wide and high."""
-    coarse, pixel_mm = random_pixel_mm(rng, wild)
-    plane, (columns, rows, across) = _frame(rng, anatomy, wild.amount("planes"))
-    centre = _centre(rng, anatomy, columns, rows, across, coarse, plane)
-    u, v = bent(rng, size, pixel_mm, wild.amount("bend"))
-    thickness = rng.uniform(*THICKNESS_MM[int(rng.random() < 0.35)]) * min(1.0, wild.amount("resolution"))
-    tissues, there = _read(anatomy, centre, u, v, columns, rows, across * thickness)
+    coarse, pixel_mm = random_pixel_mm(rng, randomisation)
+    plane, frame = _frame(rng, anatomy, randomisation.amount("planes"))
+    centre = _centre(rng, anatomy, frame, coarse, plane)
+    u, v = bent(rng, size, pixel_mm, randomisation.amount("bend"))
+    thickness = rng.uniform(*THICKNESS_MM[int(rng.random() < 0.35)]) * min(1.0, randomisation.amount("resolution"))
+    tissues, there = _read(anatomy, centre, u, v, frame, thickness)
     return Cut(tissues, field_of_view(rng, size, there, coarse), pixel_mm, plane)
 
 
-def random_pixel_mm(rng: np.random.Generator, wild: Randomisation) -> tuple[bool, float]:
+def random_pixel_mm(rng: np.random.Generator, randomisation: Randomisation) -> tuple[bool, float]:
     """Whether the slice is as the coarse pass sees it, and its pixel size."""
-    coarse = bool(rng.random() < wild.coarse)
+    coarse = bool(rng.random() < randomisation.coarse)
     low, high = np.log(COARSE_MM if coarse else FINE_MM)
-    middle, zoom = (low + high) / 2, wild.amount("zoom")
+    middle, zoom = (low + high) / 2, randomisation.amount("zoom")
     return coarse, float(np.exp(middle + zoom * (rng.uniform(low, high) - middle)))
 
 
@@ -130,16 +129,9 @@ def as_shown(frame: np.ndarray) -> np.ndarray:
     return np.stack([frame[axis] * sign for axis, sign in zip(plane.axes, plane.signs, strict=True)])
 
 
-def _centre(
-    rng: np.random.Generator,
-    anatomy: Anatomy,
-    columns: np.ndarray,
-    rows: np.ndarray,
-    across: np.ndarray,
-    coarse: bool,
-    plane: str,
-) -> np.ndarray:
+def _centre(rng: np.random.Generator, anatomy: Anatomy, frame: np.ndarray, coarse: bool, plane: str) -> np.ndarray:
     """LPS mm of the middle of the slice: near the heart in the plane; across it through the heart, or far away."""
+    columns, rows, across = frame
     centre = anatomy.centre + rng.normal(0, 0.6, 3) * anatomy.spread
     centre -= across * np.dot(centre - anatomy.centre, across)
     spread = float(np.sqrt((across**2 * anatomy.spread**2).sum()))
@@ -171,19 +163,13 @@ def smooth(rng: np.random.Generator, size: int, knots: int, amplitude: float = 1
 
 
 def _read(
-    anatomy: Anatomy,
-    centre: np.ndarray,
-    u: np.ndarray,
-    v: np.ndarray,
-    columns: np.ndarray,
-    rows: np.ndarray,
-    step: np.ndarray,
+    anatomy: Anatomy, centre: np.ndarray, u: np.ndarray, v: np.ndarray, frame: np.ndarray, thickness: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Tissues uint8 [3, n, n] and where the map holds any, bool [n, n]; `step` is the thickness as a vector."""
+    """Tissues uint8 [3, n, n] and where the map holds any, bool [n, n]."""
     g = anatomy.geometry
     inverse = (np.linalg.inv(g.axes) / np.asarray(g.spacing)[:, None]).astype(np.float32)
     start = g.index(centre).astype(np.float32)
-    du, dv, across = (inverse @ np.asarray(d, np.float32) for d in (columns, rows, step))
+    du, dv, across = (inverse @ np.asarray(d, np.float32) for d in (*frame[:2], frame[2] * thickness))
     index = [start[a] + du[a] * u + dv[a] * v for a in range(3)]  # i, j, k of the middle layer
     flat, (ni, nj, nk) = anatomy.tissues.ravel(), g.size
     layers = []
@@ -213,10 +199,9 @@ def _smooth_borders(nearest: np.ndarray, flat: np.ndarray, index: list[np.ndarra
         border[:, shift : width - 1 + shift] |= across
         border[shift : height - 1 + shift] |= down
     grown = border.copy()
-    grown[1:] |= border[:-1]
-    grown[:-1] |= border[1:]
-    grown[:, 1:] |= border[:, :-1]
-    grown[:, :-1] |= border[:, 1:]
+    for one, other in ((grown, border), (grown.T, border.T)):  # by a pixel
+        one[1:] |= other[:-1]
+        one[:-1] |= other[1:]
     where = np.flatnonzero(grown)
     if where.size == 0:
         return

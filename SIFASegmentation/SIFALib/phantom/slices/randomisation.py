@@ -17,7 +17,7 @@ class Randomisation:
 
     ct, mr, any: shares of the three kinds of contrast (any sum). coarse: share of slices as the coarse pass sees them, 0
     to 1; a little less of small children, whom such slices may hardly show. no_heart: share of slices of heads and limbs,
-    0 to 1 (see `random_bodies`).
+    0 to 1 (see `bodies`).
     The rest are amounts, 0 none, 1 as the bundled model was trained, all multiplied by `strength`: contrast (how far
     tissues leave the tables of `phantom.tissues`; `any` has none to leave), texture (grain, mixing, trabeculae, lung
     vessels, patches), artefacts (streaks, metal, banding, ghosts, shading, flow voids, slab borders), resolution (blur,
