@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -29,14 +31,14 @@ def register() -> None:
     )
 
 
-def makeSample(_source):
+def makeSample(_source: Any) -> list[slicer.vtkMRMLScalarVolumeNode] | None:
     """What Sample Data calls when its button is pressed; returns the nodes."""
     with slicer.util.tryWithErrorDisplay(_("The phantoms could not be made."), waitCursor=True):
         slicer.util.showStatusMessage(_("Making six phantoms on this computer..."))
         return load()
 
 
-def load(seeds=SEEDS, spacingMm: float = SPACING_MM) -> list:
+def load(seeds: Sequence[int] = SEEDS, spacingMm: float = SPACING_MM) -> list[slicer.vtkMRMLScalarVolumeNode]:
     """Make one scan of each person and show the first; returns the volume nodes."""
     from SIFALib import phantom
     from SIFALib.phantom.low_field import low_field
@@ -47,7 +49,5 @@ def load(seeds=SEEDS, spacingMm: float = SPACING_MM) -> list:
         scan = low_field(phantom.make(seed, "ct", spacingMm).image, seed)
         nodes.append(PhantomSamples.addVolume(scan, name))
         nodes[-1].CreateDefaultDisplayNodes()
-    application = slicer.app.applicationLogic()
-    application.GetSelectionNode().SetActiveVolumeID(nodes[0].GetID())
-    application.PropagateVolumeSelection(1)
+    PhantomSamples.showVolume(nodes[0])
     return nodes

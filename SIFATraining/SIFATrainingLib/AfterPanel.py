@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import slicer
+from SIFASegmentationLib import Dialogs
 from SIFASegmentationLib import Words as Common
 from slicer.i18n import tr as _
 
@@ -18,7 +19,7 @@ from .Words import State
 class AfterPanel:
     """Shown for a run that has found something; onUsed() is called when its model was made and chosen."""
 
-    def __init__(self, ui, logic: SIFATrainingLogic, onUsed: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, logic: SIFATrainingLogic, onUsed: Callable[[], None]) -> None:
         self.ui, self.logic, self.onUsed = ui, logic, onUsed
         self.reader: RunReader | None = None
         self.comparison = Comparison(ui, logic)
@@ -86,7 +87,7 @@ class AfterPanel:
 
     def onUseAnyway(self, _checked: bool = False) -> None:
         question = _("The new model was not found to be better. Make a model of it nevertheless?")
-        if slicer.app.testingEnabled() or slicer.util.confirmOkCancelDisplay(question):
+        if Dialogs.confirmed(question):
             self._use(force=True)
 
     def _use(self, force: bool) -> None:
@@ -96,7 +97,7 @@ class AfterPanel:
             package = self.logic.exportModel(self.reader.path, name, force)
             self.logic.useInSegmentation(package)
         except (ValueError, OSError) as error:  # RunError, ModelError
-            self._say(Words.forPanel(str(error)))
+            self._say(Words.forPanel(error))
             return
         self._say(
             _("{model} was made and is chosen in SIFA Segmentation.").format(model=Common.modelName(package.card))

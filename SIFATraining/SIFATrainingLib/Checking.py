@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import qt
 
@@ -75,9 +75,10 @@ class Check(Child):
         if not report:
             self._onChecked(Checked((), (lastWords(folder, code),)))
             return
-        findings = tuple(
-            Finding(**{k: tuple(v) if isinstance(v, list) else v for k, v in f.items()}) for f in report["scans"]
-        )
+        tuples: list[dict[str, Any]] = [
+            {k: tuple(v) if isinstance(v, list) else v for k, v in scan.items()} for scan in report["scans"]
+        ]
+        findings = tuple(Finding(**fields) for fields in tuples)
         kept = self.keep()
         self._onChecked(Checked(findings, tuple(report["problems"]), tuple(report["warnings"]), kept / PICTURES))
 

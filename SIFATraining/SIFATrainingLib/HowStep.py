@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from SIFASegmentationLib import Words as Common
 from slicer.i18n import tr as _
 
 from . import Presets, Words
-from .AdvancedSettings import AdvancedSettings
-from .Child import Errand
+from .AdvancedSettings import AdvancedSettings, valueOf
+from .Child import Task
 from .Logic import SIFATrainingLogic
 from .Parameters import Preset, SIFATrainingParameterNode
 from .Words import State
 
 if TYPE_CHECKING:
+    from SIFALib.models import ModelPackage
     from SIFALib.runs import Configuration
 
 TIMED_BY = (  # what the time of an iteration depends on
@@ -28,24 +29,24 @@ TIMED_BY = (  # what the time of an iteration depends on
 class HowStep:
     """`reason` says why the choices cannot be ("": they can); `timed` is what was measured for them, if it was."""
 
-    def __init__(self, ui, logic: SIFATrainingLogic, onChanged: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, logic: SIFATrainingLogic, onChanged: Callable[[], None]) -> None:
         self.ui, self.logic, self.onChanged = ui, logic, onChanged
         self.parameters: SIFATrainingParameterNode | None = None
         self.configuration: Configuration | None = None
         self.reason = ""
-        self._packages: list = []
-        self._known: dict[tuple, dict] = {}
-        self._measured: tuple = ()  # what is being measured
+        self._packages: list[ModelPackage] = []
+        self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._measured: tuple[Any, ...] = ()  # what is being measured
         self._problem = ""
         self._updating = False
         self.advanced = AdvancedSettings(ui, onChanged)
-        self.errand = Errand("time", lambda progress: None, self._onTimed, self._onError)
+        self.task = Task("time", lambda progress: None, self._onTimed, self._onError)
         ui.measureButton.connect("clicked(bool)", self.onMeasure)
         ui.startModelSelector.connect("currentIndexChanged(int)", self._onModel)
         ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", lambda _collapsed: self.onChanged())
 
     def stop(self) -> None:
-        self.errand.cancel()
+        self.task.cancel()
 
     def refreshModels(self) -> None:
         """Fill the list of start models anew."""
@@ -72,16 +73,16 @@ class HowStep:
             self.configuration = self.logic.configuration(parameters, target or "phantom", exclude)
             self.reason = ""
         except ValueError as error:  # RunError, ModelError, RecordError
-            self.configuration, self.reason = None, str(error)
+            self.configuration, self.reason = None, Words.forPanel(error)
         self.advanced.show(parameters, self.configuration)
         self._say()
 
     def _say(self) -> None:
-        self.ui.measureButton.text = _("Cancel") if self.errand.running else _("Measure")
+        self.ui.measureButton.text = _("Cancel") if self.task.running else _("Measure")
         label = self.ui.estimateLabel
         if self.reason:
             Words.show(label, State.PROBLEM, self.reason)
-        elif self.errand.running:
+        elif self.task.running:
             Words.show(label, State.CHECKING, _("Timing a few iterations on this computer"))
         elif self._problem:
             Words.show(label, State.PROBLEM, self._problem)
@@ -101,43 +102,35 @@ class HowStep:
 
     def _compare(self) -> None:
         """How long each preset takes, once that can be told."""
-        known = self.timed is not None and not self.reason
-        times = [f"{p.label()} {Common.duration(Presets.of(p, self.timed))}" for p in Preset] if known else []
+        timed = self.timed if not self.reason else None
+        times = [f"{p.label()} {Common.duration(Presets.of(p, timed))}" for p in Preset] if timed is not None else []
         self.ui.presetTimesLabel.text = f"<small>{html.escape(' · '.join(times))}</small>"
-        self.ui.presetTimesLabel.setVisible(known)
+        self.ui.presetTimesLabel.setVisible(timed is not None)
 
     # What was measured
 
-    def _key(self) -> tuple:
-        if self.configuration is None:
-            return ()
-        found = []
-        for key in TIMED_BY:
-            value = self.configuration
-            for part in key.split("."):
-                value = getattr(value, part)
-            found.append(value)
-        return tuple(found)
+    def _key(self) -> tuple[Any, ...]:
+        return tuple(valueOf(self.configuration, key) for key in TIMED_BY) if self.configuration is not None else ()
 
     @property
-    def timed(self) -> dict | None:
+    def timed(self) -> dict[str, Any] | None:
         return self._known.get(self._key())
 
     def onMeasure(self, _checked: bool = False) -> None:
         """Do a few iterations in a process of its own; a second press stops that."""
-        if self.errand.running:
-            self.errand.cancel()
+        if self.task.running:
+            self.task.cancel()
         elif self.configuration is not None:
             self._problem, self._measured = "", self._key()
             try:
                 self.logic.dependencies.ensure()
                 request = {"configuration": self.logic.text(self.configuration)}
-                self.errand.send(self.logic.dependencies.python, request, self.logic.environment)
+                self.task.send(self.logic.dependencies.python, request, self.logic.environment)
             except (RuntimeError, OSError) as error:  # DependencyError, or no process could be started
-                self._problem = str(error)
+                self._problem = Words.forPanel(error)
         self._say()
 
-    def _onTimed(self, answer: dict) -> None:
+    def _onTimed(self, answer: dict[str, Any]) -> None:
         self._known[self._measured] = answer
         self._say()
         self.onChanged()

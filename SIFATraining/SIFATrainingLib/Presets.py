@@ -5,7 +5,7 @@ All three do the same in one iteration, so that one measurement tells how long e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .Parameters import Preset
 
@@ -32,18 +32,18 @@ VALUES: dict[Preset, dict[str, int]] = {
 JUDGING = 2.0  # iterations' worth of time that a score takes
 
 
-def of(preset: Preset, timed: dict) -> float:
-    """Seconds that a preset takes; `timed` is the answer of the library's errand "time"."""
+def of(preset: Preset, timed: dict[str, Any]) -> float:
+    """Seconds that a preset takes; `timed` is the answer of the library's task "time"."""
     values = VALUES[preset]
     return _seconds(values["iterations"], values["judge_every"], values["data.phantoms"], timed)
 
 
-def seconds(configuration: Configuration, timed: dict) -> float:
+def seconds(configuration: Configuration, timed: dict[str, Any]) -> float:
     """Seconds that a run takes: iterations, scores, phantoms."""
     phantoms = configuration.data.phantoms
     return _seconds(configuration.iterations, configuration.judge_every, phantoms, timed)
 
 
-def _seconds(iterations: int, judgeEvery: int, phantoms: int, timed: dict) -> float:
+def _seconds(iterations: int, judgeEvery: int, phantoms: int, timed: dict[str, Any]) -> float:
     scores = iterations / judgeEvery if judgeEvery else 0
-    return timed["seconds"] * (iterations + JUDGING * scores) + timed["phantom"] * phantoms
+    return float(timed["seconds"] * (iterations + JUDGING * scores) + timed["phantom"] * phantoms)

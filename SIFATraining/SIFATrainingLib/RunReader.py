@@ -7,7 +7,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class RunReader:
             self._offset += len(whole)
             self._last = (self._last + whole)[-256:]
 
-    def _isContinued(self, file) -> bool:
+    def _isContinued(self, file: IO[bytes]) -> bool:
         if os.fstat(file.fileno()).st_size < self._offset:
             return False
         file.seek(self._offset - len(self._last))

@@ -59,7 +59,7 @@ def of(seen: Seen, state: str, stopping: bool, logic: SIFATrainingLogic) -> tupl
 def _failure(seen: Seen, logic: SIFATrainingLogic) -> str:
     less = logic.withLessMemory(seen)
     if less is None or seen.run is None:
-        return Words.forPanel(seen.status.message if seen.status else "")
+        return Words.ofFailure(seen.status) if seen.status else ""
     more = less.accumulate > seen.run.configuration.accumulate
     how = _("in {count} parts").format(count=less.accumulate) if more else _("on the CPU")
     return _(

@@ -6,16 +6,17 @@ import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import qt
 import slicer
+from SIFALib.support.progress import Progress, Steps
+from SIFASegmentationLib import Dialogs
 from SIFASegmentationLib.Dependencies import DependencyError
-from SIFASegmentationLib.Steps import Runner, Step
+from SIFASegmentationLib.Runner import Runner
 from slicer.i18n import tr as _
 
 from . import Words
-from .Child import Errand
+from .Child import Task
 from .Logic import SIFATrainingLogic
 from .Words import State
 
@@ -31,12 +32,12 @@ class StartStep:
     """
 
     def __init__(
-        self, ui, logic: SIFATrainingLogic, onAsked: Callable[[], None], onStarted: Callable[[Path], None]
+        self, ui: Any, logic: SIFATrainingLogic, onAsked: Callable[[], None], onStarted: Callable[[Path], None]
     ) -> None:
         self.ui, self.logic, self.onAsked, self.onStarted = ui, logic, onAsked, onStarted
         self.configuration: Configuration | None = None
         self.runner = Runner(self._onStep, self._onTried, self._onError)
-        self.errand = Errand("pack", self._onPacking, self._onPacked, self.say)
+        self.task = Task("pack", self._onPacking, self._onPacked, self.say)
         ui.startButton.connect("clicked(bool)", self.onStart)
         ui.packButton.connect("clicked(bool)", self.onPack)
         ui.copyCommandButton.connect("clicked(bool)", self.onCopy)
@@ -45,14 +46,19 @@ class StartStep:
 
     @property
     def busy(self) -> bool:
-        return self.runner.running or self.errand.running
+        return self.runner.running or self.task.running
 
     def stop(self) -> None:
         self.runner.cancel()
-        self.errand.cancel()
+        self.task.cancel()
 
     def show(
-        self, reason: str, configuration: Configuration | None, findings: list[Finding], timed: dict | None, beside: str
+        self,
+        reason: str,
+        configuration: Configuration | None,
+        findings: list[Finding],
+        timed: dict[str, Any] | None,
+        beside: str,
     ) -> None:
         """reason: what keeps the choices from being trained with, "" if nothing does; beside: a run that is going on."""
         self.configuration = configuration
@@ -66,12 +72,14 @@ class StartStep:
         ready = not reason and configuration is not None
         self.ui.startButton.enabled = ready and not self.busy
         self.ui.startButton.toolTip = reason or _("Adapt the model, in the background; Slicer may be closed meanwhile.")
-        self.ui.packButton.enabled = ready or self.errand.running
+        self.ui.packButton.enabled = ready or self.task.running
         self.ui.packButton.toolTip = reason or _(
             "Write a folder with the scans, the configuration and one command line, to train on a computer with GPUs."
         )
 
-    def _lacks(self, configuration: Configuration, findings: list[Finding], timed: dict | None) -> tuple[str, str]:
+    def _lacks(
+        self, configuration: Configuration, findings: list[Finding], timed: dict[str, Any] | None
+    ) -> tuple[str, str]:
         """What this computer lacks for the run, "" if nothing; and what the run needs."""
         from SIFALib.runs import resources
 
@@ -81,7 +89,7 @@ class StartStep:
         try:
             found = resources.of(configuration, place, findings, timed)
         except OSError as error:
-            return str(error), ""
+            return Words.forPanel(error), ""
         return found.problem(place), found.sentence()
 
     def name(self) -> str:
@@ -91,7 +99,7 @@ class StartStep:
     def say(self, text: str, isError: bool = True) -> None:
         """A sentence below Start."""
         Words.say(self.ui.startStatusLabel, text, isError)
-        self.ui.packButton.text = _("Cancel") if self.errand.running else _("Export for another computer...")
+        self.ui.packButton.text = _("Cancel") if self.task.running else _("Export for another computer...")
 
     # Start
 
@@ -105,19 +113,19 @@ class StartStep:
         try:
             self.logic.dependencies.ensure()
         except DependencyError as error:
-            self.say(str(error))
+            self.say(Words.forPanel(error))
             return
         self.ui.startButton.enabled = False
         self.runner.start(self._steps())
 
-    def _steps(self):
-        yield Step(_("Checking PyTorch"))
+    def _steps(self) -> Steps[None]:
+        yield Progress(_("Checking PyTorch"), 0.0)
         yield from self.logic.dependencies.trySteps()
 
-    def _onStep(self, step: Step) -> None:
+    def _onStep(self, step: Progress) -> None:
         self.say(step.stage, isError=False)
 
-    def _onTried(self, _result) -> None:
+    def _onTried(self, _result: None) -> None:
         self.say("")
         try:
             assert self.configuration is not None
@@ -130,17 +138,17 @@ class StartStep:
         self.onStarted(folder.path)
 
     def _onError(self, error: Exception) -> None:
-        self.say(str(error))
+        self.say(Words.forPanel(error))
         self.ui.startButton.enabled = True
 
     # For another computer
 
     def onPack(self, _checked: bool = False) -> None:
-        if self.errand.running:
-            self.errand.cancel()
+        if self.task.running:
+            self.task.cancel()
             self.say(_("Cancelled."), isError=False)
             return
-        parent = "" if slicer.app.testingEnabled() else qt.QFileDialog.getExistingDirectory()
+        parent = Dialogs.chosenFolder()
         if parent:
             self.pack(Path(parent) / f"SIFA {Words.slug(self.name())}")
 
@@ -150,16 +158,16 @@ class StartStep:
         self.ui.commandFrame.setVisible(False)
         request = {"configuration": self.logic.text(self.configuration), "place": str(place)}
         try:
-            self.errand.send(self.logic.dependencies.python, request, self.logic.environment)
+            self.task.send(self.logic.dependencies.python, request, self.logic.environment)
         except OSError as error:
-            self.say(str(error))
+            self.say(Words.forPanel(error))
             return
         self.say(_("Copying the scans"), isError=False)
 
-    def _onPacking(self, progress: dict) -> None:
+    def _onPacking(self, progress: dict[str, Any]) -> None:
         self.say(f"{progress['stage']} ({progress['fraction']:.0%})", isError=False)
 
-    def _onPacked(self, answer: dict) -> None:
+    def _onPacked(self, answer: dict[str, Any]) -> None:
         self.say(
             _("Everything is in {folder}; copy it there, and enter in it:").format(folder=answer["folder"]),
             isError=False,

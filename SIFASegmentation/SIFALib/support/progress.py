@@ -1,7 +1,7 @@
 """How far long work is: a generator of `Progress` whose return value is what the work was for.
 
-`drain` and `within` are the only loops over such generators: whoever wants the result drains, and work that consists of
-other work passes the steps of its parts on.
+`drain`, `within` and `mapped` are the only loops over such generators: whoever wants the result drains, and work that
+consists of other work passes the steps of its parts on, as part of the whole or said otherwise.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+P = TypeVar("P")
+Q = TypeVar("Q")
 T = TypeVar("T")
 
 
@@ -49,3 +51,17 @@ def within(steps: Steps[T], low: float, high: float, stage: str = "{}") -> Steps
             return end.value
         fraction = low + (high - low) * progress.fraction
         yield replace(progress, stage=stage.format(progress.stage), fraction=fraction, seconds_left=None)
+
+
+def mapped(steps: Generator[P, None, T], change: Callable[[P], Q]) -> Generator[Q, None, T]:
+    """The same work with every step made into another one; dropping it drops the work at once."""
+    try:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            yield change(step)
+    finally:
+        steps.close()

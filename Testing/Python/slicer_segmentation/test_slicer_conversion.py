@@ -197,7 +197,7 @@ def test_volumes_in_ml_are_those_of_the_world(tmp_path):
     node.SetAndObserveTransformNodeID(add_linear_transform(TRANSFORMS["scaled"]).GetID())
     truth = balls(world_points(node))
     _, segmentation = segment(tmp_path, node, by_place)
-    rows = SIFASegmentationLogic.results(SIFASegmentationLogic(None, ReadyDependencies()), segmentation)
+    rows = SIFASegmentationLogic.results(segmentation)
     voxel_ml = 1.0 * 1.1 * 1.2 * 1.2**3 / 1000
     assert [row.structureId for row in rows] == list(IDS)
     for row, value in zip(rows, (1, 2, 3, 4), strict=True):

@@ -23,8 +23,9 @@ import numpy as np
 import pytest
 import slicer
 from SIFALib.models.structures import STRUCTURES
+from SIFALib.support.progress import Progress, drain
 from SIFASegmentationLib import SceneConversion
-from SIFASegmentationLib.Logic import NodeGone
+from SIFASegmentationLib.Results import NodeGone
 
 from SIFASegmentation import SIFASegmentationLogic
 
@@ -69,13 +70,8 @@ def test_segments_carry_names_colours_and_codes(logic, scan):
 
 
 def test_steps_say_what_is_done_and_end_in_the_node(logic, scan):
-    steps, seen = logic.segmentSteps(scan), []
-    while True:
-        try:
-            seen.append(next(steps))
-        except StopIteration as end:
-            node = end.value
-            break
+    seen: list[Progress] = []
+    node = drain(logic.segmentSteps(scan), seen.append)
     assert node.GetClassName() == "vtkMRMLSegmentationNode"
     assert "Segmenting" in {step.stage for step in seen}
     assert all(0.0 <= step.fraction <= 1.0 and step.stage for step in seen)

@@ -36,8 +36,8 @@ import slicer
 import vtk
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.support.errors import NoHeartFound
-from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, SequenceLogic
-from SIFASegmentationLib.Logic import NodeGone
+from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, SequenceLogic, Sequences
+from SIFASegmentationLib.Results import NodeGone
 
 from SIFASegmentation import SIFASegmentationLogic
 
@@ -53,7 +53,7 @@ def logic(tmp_path):
 
 def volumes(logic, node, structure: str = "LV") -> list[float]:
     """ml at every time point, as the browser shows them one after the other."""
-    shown = SequenceLogic.browsed(node)
+    shown = Sequences.browsed(node)
     result = []
     for number in range(shown.count):
         shown.browser.SetSelectedItemNumber(number)
@@ -170,13 +170,13 @@ def test_progress_runs_once_over_all_time_points_and_names_them(logic):
 
 
 def test_time_left_is_that_of_all_time_points():
-    from SIFASegmentationLib.Steps import Step
+    from SIFALib.support.progress import Progress
 
     left = SequenceLogic._secondsLeft
-    assert left(Step("", 0.0), 0, 20, 0.0, 1.0) is None
-    assert left(Step("", 0.5, 6.0), 0, 20, 0.0, 4.0) == pytest.approx(6 + 19 * 10)
-    assert left(Step("", 0.5, 6.0), 5, 20, 60.0, 4.0) == pytest.approx(6 + 14 * 12)
-    assert left(Step("", 0.5), 19, 20, 190.0, 4.0) == pytest.approx(6)
+    assert left(Progress("", 0.0), 0, 20, 0.0, 1.0) is None
+    assert left(Progress("", 0.5, 6.0), 0, 20, 0.0, 4.0) == pytest.approx(6 + 19 * 10)
+    assert left(Progress("", 0.5, 6.0), 5, 20, 60.0, 4.0) == pytest.approx(6 + 14 * 12)
+    assert left(Progress("", 0.5), 19, 20, 190.0, 4.0) == pytest.approx(6)
 
 
 def test_dropping_the_steps_anywhere_leaves_the_scene_as_it_was(logic):
@@ -331,7 +331,7 @@ def test_browsing_where_the_scan_has_no_time_point_adds_none(logic):
     before = logic.heartFunction(node)
     for number in range(12):
         scan.browser.SetSelectedItemNumber(number)
-        shown = SequenceLogic.browsed(node)
+        shown = Sequences.browsed(node)
         there = number % 2 == 0
         assert shown.count == 6 and shown.shown == (number // 2 if there else -1)
         assert node.GetSegmentation().GetNumberOfSegments() == (4 if there else 0)
@@ -344,7 +344,7 @@ def test_index_that_is_text_counts_time_points(logic):
     scan.sequence.SetIndexType(scan.sequence.TextIndex)
     for number, text in enumerate(("early", "late", "last")):
         scan.sequence.UpdateIndexValue(scan.sequence.GetNthIndexValue(number), text)
-    curve = HeartFunctionNodes.curve(logic, logic.segmentSequence(scan.volume))
+    curve = HeartFunctionNodes.curve(logic.segmentSequence(scan.volume))
     assert curve.timeName == "Time point" and curve.time.tolist() == [1.0, 2.0, 3.0]
 
 
@@ -377,7 +377,7 @@ def test_results_are_found_again_in_a_scene_that_was_saved(logic, tmp_path):
     stage.clear_scene()
     assert slicer.mrmlScene.ReadFromMRB(file)
     node = slicer.util.getNode("Patient 7 segmentation")
-    assert SequenceLogic.browsed(node).shown == 2
+    assert Sequences.browsed(node).shown == 2
     assert volumes(logic, node) == pytest.approx(lv) and logic.heartFunction(node) == before
     assert len(table_rows(node.GetNodeReference(HeartFunctionNodes.FUNCTION))) == 5
     chart = node.GetNodeReference(HeartFunctionNodes.CHART)

@@ -12,7 +12,7 @@ import time
 
 import pytest
 import slicer
-from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, SequenceLogic
+from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, Sequences
 
 __all__ = ["panel"]  # the fixture
 EF = 1 - (min(RADII) / max(RADII)) ** 3
@@ -33,7 +33,7 @@ def test_choice_of_all_time_points_is_there_for_sequences_alone(panel, beating):
     panel.ui.inputSelector.setCurrentNode(add_scan("Alone"))
     assert box.isHidden() and panel.ui.uncertaintyCheckBox.enabled
     run(panel)
-    assert SequenceLogic.browsed(panel.ui.outputSelector.currentNode()) is None
+    assert Sequences.browsed(panel.ui.outputSelector.currentNode()) is None
     assert panel.ui.functionFrame.isHidden() and panel.ui.showCurveButton.isHidden()
     assert panel.ui.timePointLabel.isHidden()
 
@@ -71,7 +71,7 @@ def test_one_time_point_alone_can_be_segmented(panel, beating):
     beating.browser.SetSelectedItemNumber(3)
     panel.ui.allTimePointsCheckBox.click()
     run(panel)
-    assert SequenceLogic.browsed(panel.ui.outputSelector.currentNode()) is None
+    assert Sequences.browsed(panel.ui.outputSelector.currentNode()) is None
     assert cells(panel.ui.resultsTable)[2][1] == f"{beating.lv_ml[3]:.1f}"
 
 
@@ -169,7 +169,7 @@ def test_results_of_a_scene_that_is_loaded_are_shown_at_once(panel, beating, tmp
     assert panel.ui.outputSelector.currentNode() is node
     assert not panel.ui.resultsCollapsibleButton.isHidden() and not panel.ui.functionFrame.isHidden()
     assert cells(panel.ui.functionTable) == before
-    SequenceLogic.browsed(node).browser.SetSelectedItemNumber(3)
+    Sequences.browsed(node).browser.SetSelectedItemNumber(3)
     assert panel.ui.timePointLabel.text.startswith("Time point 4 of 6")
     run(panel)
     assert panel.ui.statusLabel.text == "" and panel.ui.outputSelector.currentNode() is node
