@@ -167,12 +167,11 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
     def goOn(self, folder: Path) -> None:
         """Go on with a run, with less memory if it ran out of that. RunError, OSError."""
         from SIFALib.runs import control
-        from SIFALib.support import lock
 
         seen = control.look(folder)
         less = self.withLessMemory(seen)
         if less is not None:
-            with lock.held(seen.folder):
+            with seen.folder.held():
                 seen.folder.change(less)
         self.launch(folder)
 
@@ -207,7 +206,7 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         """Whether this computer may work on the run: it did before or nobody did, and the folder can be written to."""
         if seen.problem or not os.access(seen.folder.path, os.W_OK):
             return False
-        return seen.status is None or seen.status.process.is_alive() is not None
+        return seen.status is None or seen.status.process.is_here
 
     def runs(self) -> list[Seen]:
         """All runs below the folder of runs, the newest first."""
@@ -222,23 +221,21 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
     def goOnLonger(self, folder: Path, iterations: int) -> None:
         """Let a run have so many iterations in all, and go on with it. RunError, OSError."""
         from SIFALib.runs import RunFolder, configuration
-        from SIFALib.support import lock
 
         run = RunFolder(folder)
-        with lock.held(run):
+        with run.held():
             run.change(configuration.changed(run.read().configuration, {"iterations": iterations}))
         self.launch(folder)
 
     def delete(self, folder: Path) -> None:
         """Delete a run, and the copies of scans that were made for it. RunError if a process works on it, OSError."""
         from SIFALib.runs import RunFolder, control, status
-        from SIFALib.support import lock
 
         if control.look(folder).state in status.ACTIVE:
             raise RunError(_("A process works on this run; stop it first."))
         if not (folder / "run.json").is_file():
             raise RunError(_("{folder} is no run; it was not deleted.").format(folder=folder))
-        with lock.held(RunFolder(folder)):
+        with RunFolder(folder).held():
             scans = self.copies.of(folder)
         doomed = folder.with_name(f".{uuid.uuid4().hex}{ScanCopies.DELETED}")
         folder.rename(doomed)

@@ -62,6 +62,8 @@ def _advice() -> dict[str, str]:
         "uncompiled": _("Go on without it: sifa train {folder} --set compile=false"),
         "force": bothModels,
         "unjudged": bothModels,
+        "check_data": _("The table of scans names them all."),
+        "normalisation": _("Choose data.{domain}_normalisation under Advanced."),
         "start_model": _("Use the start model itself."),
     }
 

@@ -89,9 +89,10 @@ def render_states(folder: Path, work: Path) -> None:
     save(folder / "panel-problem.png", grab(panel))
     judged = tests.judged_run(work / "runs" / "a", scans, {0: 0.61, 3: 0.52}, name="Not better")
     failed = tests.judged_run(work / "runs" / "b", scans, {0: 0.41}, state="failed", name="Out of memory", batch=8)
-    message = failures.sentence(MemoryError(), failed)
+    why = failures.explained(MemoryError(), failed)
+    said = {"message": str(why), "reason": why.code, "advice": why.advice}
     remote = tests.judged_run(work / "runs" / "c", scans, {0: 0.41, 3: 0.52}, state="stopped", name="On the cluster")
-    for run, fields in ((failed, {"message": message}), (remote, {"host": "cluster-17"})):
+    for run, fields in ((failed, said), (remote, {"host": "cluster-17"})):
         run.status.write_text(json.dumps({**json.loads(run.status.read_text()), **fields}))
     pictures.write_png(np.full((96, 480, 3), 90, np.uint8), remote.previews / "00000003.png")
     for run, name in ((judged, "worse"), (failed, "failed"), (remote, "remote")):

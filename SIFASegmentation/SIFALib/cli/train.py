@@ -16,8 +16,8 @@ from .. import networks
 from ..datasets import PHANTOMS, label_values
 from ..runs import RunFolder, configuration, control, create, presets
 from ..runs.status import ACTIVE, Status
-from ..support import lock
 from ..support.errors import DataError, InUse, ModelError, RunError
+from ..support.messages import advised, sentence
 from .console import BAD_INPUT, MODEL, OK, OTHER, OUTPUT, USAGE, Failure, ProgressLine, complain, fails_as, say, table
 from .places import writes_into
 from .train_options import FLAGS, KEYS
@@ -34,18 +34,12 @@ def train(options: argparse.Namespace) -> int:
         end = loop.run(folder.path)
     seen = control.look(folder.path).status
     if end.outcome == loop.FAILED:
-        complain(seen.message if seen and seen.message else f"The run failed; {folder.log} says why.")
-        return _code_of(end.error)
+        complain(sentence(end.error) if end.error else f"The run failed; {folder.log} says why.")
+        return end.error.exit_code if end.error else OTHER
     if seen is not None and not options.quiet:
         go_on = "" if end.outcome == loop.FINISHED else f" Go on with: sifa train {folder.path}"
         say(f"{end.outcome.capitalize()} after iteration {seen.iteration} of {seen.iterations}.{go_on}")
     return OK
-
-
-def _code_of(error: Exception | None) -> int:
-    """The exit code for what a training failed of."""
-    codes = ((ModelError, MODEL), ((DataError, RunError), BAD_INPUT), (OSError, OUTPUT))
-    return next((code for kinds, code in codes if isinstance(error, kinds)), OTHER)
 
 
 def _folder(options: argparse.Namespace) -> RunFolder:
@@ -88,7 +82,7 @@ def _changed(folder: RunFolder, options: argparse.Namespace) -> RunFolder:
         _check_device(after, options)
     if after == before:
         return folder
-    with writes_into(folder.path), fails_as(OTHER, RunError), lock.held(folder), fails_as(USAGE, RunError):
+    with writes_into(folder.path), fails_as(OTHER, RunError), folder.held(), fails_as(USAGE, RunError):
         folder.change(after)
     return folder
 
@@ -239,8 +233,8 @@ def _duration(status: Status) -> str:
 
 def show_run(options: argparse.Namespace) -> int:
     seen = control.look(options.run_folder)
-    if seen.problem or seen.run is None:
-        raise Failure(BAD_INPUT, seen.problem)
+    if seen.error is not None or seen.run is None:
+        raise Failure(BAD_INPUT, sentence(seen.error or RunError("It cannot be read.")))
     status = seen.status
     if options.json:
         fields = {} if status is None else dataclasses.asdict(status)
@@ -250,7 +244,8 @@ def show_run(options: argparse.Namespace) -> int:
     if status is not None:
         iteration, each, left, best = _columns(status)
         share = "" if status.loader_share is None else f"{status.loader_share:.1%} of the time"
-        rows += [("Message", status.message), ("Iteration", iteration), ("Seconds each", each), ("Left", left),
+        message = advised(status.message, status.advice, status.fields)
+        rows += [("Message", message), ("Iteration", iteration), ("Seconds each", each), ("Left", left),
                  ("Waits for data", share), ("Best score", best),
                  ("Process", f"{status.pid} on {status.host}"), ("Heartbeat", status.heartbeat)]  # fmt: skip
     say("\n".join(f"{name:<16}{' '.join(text.split())}" for name, text in rows if text))

@@ -57,6 +57,14 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     return PRECISIONS[name]
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """torch's own error on CUDA; on the CPU and on MPS it is a RuntimeError that only its text tells."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    phrases = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, RuntimeError) and any(phrase in str(error).lower() for phrase in phrases)
+
+
 def _fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)

@@ -14,12 +14,13 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     from ..support.errors import RunError
+    from ..support.messages import sentence
     from .loop import FAILED, train
 
     try:
         return 1 if train(options.folder) == FAILED else 0
     except (RunError, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{sentence(error)}\n")
         return 3
     except KeyboardInterrupt:
         return 130

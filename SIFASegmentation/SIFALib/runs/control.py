@@ -18,12 +18,17 @@ NEW = "new"  # the state of a run that no process has worked on yet
 
 @dataclass(frozen=True)
 class Seen:
-    """A run at one moment. status: None before its first start; problem: why the rest cannot be read ("": it can)."""
+    """A run at one moment. status: None before its first start; error: why the rest cannot be read."""
 
     folder: RunFolder
     run: RunFile | None
     status: Status | None
-    problem: str = ""
+    error: RunError | None = None
+
+    @property
+    def problem(self) -> str:
+        """Why the rest cannot be read; "": it can."""
+        return str(self.error or "")
 
     @property
     def state(self) -> str:
@@ -38,7 +43,7 @@ def look(path: str | os.PathLike) -> Seen:
     try:
         return Seen(folder, folder.read(), status.read(folder.status))
     except RunError as error:
-        return Seen(folder, None, None, str(error))
+        return Seen(folder, None, None, error)
 
 
 def runs_in(folder: str | os.PathLike) -> Iterator[Seen]:
@@ -65,8 +70,8 @@ def resume(path: str | os.PathLike) -> None:
 
 def _working(path: str | os.PathLike) -> RunFolder:
     seen = look(path)
-    if seen.problem:
-        raise RunError(seen.problem)
+    if seen.error is not None:
+        raise seen.error
     if seen.status is None or not seen.status.is_active():
-        raise RunError(f"No process works on {path} (it is {seen.state}); `sifa train {path}` starts or resumes it.")
+        raise RunError(f"No process works on {path} (it is {seen.state}).", advice="start", folder=path)
     return seen.folder

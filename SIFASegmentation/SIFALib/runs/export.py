@@ -106,26 +106,21 @@ def _refuse_worse(folder: RunFolder, chosen: Chosen, start: Best | None) -> None
     """Raise RunError, with the numbers, if the score speaks against what was chosen."""
     judged, what = chosen.judged, f"The segmenter of {folder.path} after iteration {chosen.iteration}"
     if judged is None:
-        raise RunError(
-            f"{what} was never judged; export the best one (without --checkpoint), or use --force to take it unjudged."
-        )
-    if start is not None and chosen.iteration > 0 and start.beats(judged):
-        why = f"scores {judged.value:.3f}, its starting point scored {start.value:.3f}"
-        if judged.vetoes:
-            why += f", and something speaks against it: {' '.join(judged.vetoes)}"
-        else:
-            why += "."
-        raise RunError(f"{what} is worse than what it started from: it {why} Use --force to export it nevertheless.")
+        raise RunError(f"{what} was never judged.", advice="unjudged")
+    against = f", {'and' if start else 'but'} something speaks against it: {' '.join(judged.vetoes)}"
     if start is not None and chosen.iteration == 0:
         raise RunError(
-            f"{folder.path} has found nothing better than its starting point, which scored {start.value:.3f}; use the "
-            "start model itself, or --force."
+            f"{folder.path} has found nothing better than its starting point, which scored {start.value:.3f}.",
+            advice="start_model",
+        )
+    if start is not None and start.beats(judged):
+        raise RunError(
+            f"{what} is worse than what it started from: it scores {judged.value:.3f}, its starting point scored "
+            f"{start.value:.3f}{against if judged.vetoes else '.'}",
+            advice="force",
         )
     if judged.vetoes:
-        raise RunError(
-            f"{what} scores {judged.value:.3f}, but something speaks against it: {' '.join(judged.vetoes)} "
-            "Use --force to export it nevertheless."
-        )
+        raise RunError(f"{what} scores {judged.value:.3f}{against}", advice="force")
 
 
 def _preprocessing(c: Configuration) -> Preprocessing:

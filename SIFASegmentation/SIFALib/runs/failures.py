@@ -1,18 +1,17 @@
-"""Why a run failed, as a sentence for the person at the screen."""
+"""What stopped a run, as an error with a code for programs, a sentence for people, and what they can do about it."""
 
 from __future__ import annotations
 
-import errno
 import logging
 
-import torch
-
-from ..support.messages import sentence as plain
-from . import checkpoints
+from ..networks.devices import is_out_of_memory
+from ..support.errors import (
+    COMPILER, DISK_FULL, GONE, OUT_OF_MEMORY, PEER_LOST, UNEXPECTED, OutputError, RunError, SifaError,
+)  # fmt: skip
+from ..support.files import FULL
+from ..support.messages import sentence
 from .run_folder import RunFolder
-from .status import OUT_OF_MEMORY
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 LONGEST = 400  # characters of an error that was written for programmers
 _COMPILER = ("torch._dynamo", "torch._inductor")
 _BROKEN_TIES = ("connection", "gloo", "nccl", "peer", "timed out", "timeout", "socket")
@@ -20,42 +19,32 @@ _BROKEN_TIES = ("connection", "gloo", "nccl", "peer", "timed out", "timeout", "s
 log = logging.getLogger(__name__)
 
 
-def sentence(error: Exception, folder: RunFolder, world: int = 1) -> str:
-    """What went wrong and what to do."""
-    resume = f"Resume it with: sifa train {folder.path}"
+def explained(error: Exception, folder: RunFolder, world: int = 1) -> SifaError:
+    """Whatever was raised as an error of ours, whose `code` and `advice` go into status.json; see `messages.ADVICE`.
+
+    world: how many processes trained together. What must be a mistake of ours is logged with where it happened.
+    """
     if not folder.run_file.exists():
-        return f"The run folder {folder.path} is gone; if it was moved, go on with it where it is now."
-    done = checkpoints.newest(folder.checkpoints)
-    kept = "there is no checkpoint yet" if done is None else f"the checkpoint of iteration {done} is sound"
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return f"The disk is full; {kept}. Make room for {folder.path}. {resume}"
+        what = f"The run folder {folder.path} is gone; if it was moved, go on with it where it is now."
+        return OutputError(what, code=GONE)
+    resume = {"advice": "resume", "folder": folder.path}
+    kept = f"the checkpoint of iteration {folder.saved[-1]} is sound" if folder.saved else "there is no checkpoint yet"
+    if isinstance(error, OSError) and error.errno in FULL:
+        return OutputError(f"The disk is full; {kept}. Make room for {folder.path}.", code=DISK_FULL, **resume)
     if world > 1 and isinstance(error, RuntimeError) and any(w in str(error).lower() for w in _BROKEN_TIES):
-        return f"Another process of this training ended or could not be reached; {kept}. {resume}"
+        what = f"Another process of this training ended or could not be reached; {kept}."
+        return SifaError(what, code=PEER_LOST, **resume)
     if type(error).__module__.startswith(_COMPILER):
-        return f"torch.compile does not work here. Go on without it: sifa train {folder.path} --set compile=false"
-    if out_of_memory(error):
-        return f"{OUT_OF_MEMORY}; set accumulate higher or size lower, or close other programs. {resume}"
-    if foreseen(error):
-        return plain(error)
-    return f"Unexpected {type(error).__name__}: {plain(error)[:LONGEST]} log.txt says where; report it."
-
-
-def log_unforeseen(error: Exception) -> None:
-    """Put the traceback of what must be a mistake of ours into the log."""
-    if not foreseen(error) and not out_of_memory(error):
-        log.error("This is where it happened:", exc_info=error)
-
-
-def foreseen(error: Exception) -> bool:
-    """Whether its text is a sentence for people."""
-    return isinstance(error, (ValueError, OSError, FloatingPointError))
-
-
-def out_of_memory(error: Exception) -> bool:
-    """torch's own error on CUDA; on the CPU and on MPS it is a RuntimeError that only its text tells."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(
-        words in text for words in ("out of memory", "not enough memory", "can't allocate memory")
-    )
+        return SifaError("torch.compile does not work here.", code=COMPILER, advice="uncompiled", folder=folder.path)
+    if is_out_of_memory(error):
+        what = "Memory ran out; set accumulate higher or size lower, or close other programs."
+        return SifaError(what, code=OUT_OF_MEMORY, **resume)
+    if isinstance(error, SifaError):
+        return error
+    if isinstance(error, OSError):
+        return OutputError(sentence(error))
+    if isinstance(error, (ValueError, FloatingPointError)):  # their texts are for people
+        return SifaError(sentence(error), code=RunError.code)
+    log.error("This is where it happened:", exc_info=error)
+    what = f"Unexpected {type(error).__name__}: {sentence(error)[:LONGEST]} log.txt says where; report it."
+    return SifaError(what, code=UNEXPECTED)

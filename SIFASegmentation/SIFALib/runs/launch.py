@@ -58,14 +58,10 @@ def end(process: Process) -> bool:
     """
     if not process.is_alive():
         return False
-    if sys.platform == "win32":
-        command = ["taskkill", "/PID", str(process.pid), "/T", "/F"]
-        subprocess.run(command, capture_output=True, check=False, creationflags=_WINDOWS_FLAGS)
-        return True
     # Not by its group alone: Slicer's launcher leads that, or a script of which it is a part.
     for pid in (process.pid, *processes.descendants(process.pid)):
         with suppress(OSError):  # it has ended by itself
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)  # either ends it at once
     return True
 
 

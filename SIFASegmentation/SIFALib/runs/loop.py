@@ -19,7 +19,7 @@ from .. import adaptation, datasets
 from ..datasets import Domains, Slices
 from ..networks import devices
 from ..support import malloc
-from ..support.errors import RunError
+from ..support.errors import RunError, SifaError
 from . import checkpoints, events, failures
 from . import distributed as processes
 from .configuration import differences, of_whole_epochs, read_run_file
@@ -38,7 +38,7 @@ class End:
     """How a training ended: FINISHED, STOPPED or FAILED, and what it failed of."""
 
     outcome: str
-    error: Exception | None = None
+    error: SifaError | None = None
 
 
 def train(path: str | os.PathLike) -> str:
@@ -62,9 +62,9 @@ def run(path: str | os.PathLike) -> End:
             session.end(STOPPED, "Broken off; it goes on from its last checkpoint.")
             raise
         except Exception as error:
-            session.end(FAILED, failures.sentence(error, folder, together.world))
-            failures.log_unforeseen(error)
-            return End(FAILED, error)
+            why = failures.explained(error, folder, together.world)
+            session.end(FAILED, error=why)
+            return End(FAILED, why)
         return End(outcome)
 
 

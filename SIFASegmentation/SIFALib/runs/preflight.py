@@ -53,6 +53,6 @@ def _check_scans(data: DataSettings, domain: str) -> None:
     refused = checks.refusal(findings, [])
     left = len(bare) - checks.MOST_NAMED
     if left > 0:
-        refused += f" {left} more have no label map either; `sifa check-data` lists them all."
+        refused += f" {left} more have no label map either."
     if refused:
-        raise DataError(refused)
+        raise DataError(refused, advice="check_data" if left > 0 else "")

@@ -66,6 +66,7 @@ def _statistics(place: str, domain: str) -> str:
         if len(found) == 1:
             return f"sifa_{found.pop()}"
     raise RunError(
-        f"The names of the files in {place} do not tell whether they are of MR or CT; say so with "
-        f"--{domain}-normalisation sifa_mr or sifa_ct."
+        f"The names of the files in {place} do not tell whether they are of MR or CT.",
+        advice="normalisation",
+        domain=domain,
     )

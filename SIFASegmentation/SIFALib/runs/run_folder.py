@@ -7,11 +7,14 @@ import json
 import os
 import shutil
 import uuid
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..support import lock
 from ..support.errors import Damaged, RunError
 from ..support.files import sync_folder, write_text
+from . import status
 from .configuration import FREE_TO_CHANGE, MAX_BYTES, Configuration, RunFile, differences, new_run_file, read_run_file
 
 _SUBFOLDERS = ("checkpoints", "previews", "best")
@@ -60,9 +63,9 @@ class RunFolder:
     def log(self) -> Path:
         return self.path / "log.txt"
 
-    @property
-    def lock(self) -> Path:
-        return self.path / "lock.json"
+    def held(self) -> AbstractContextManager[None]:
+        """Keep every other process off the run while the block lasts. InUse if one works on it, OSError."""
+        return lock.held(self.path, lambda holder: status.silence(self.status, holder))
 
     @property
     def cache(self) -> Path:
@@ -94,8 +97,9 @@ class RunFolder:
             return read_run_file(text, str(self.run_file))
         except Damaged as error:
             raise Damaged(
-                f"{error} Without it the run can neither go on nor be exported: put a copy of it back, or start a new "
-                f"run; the slices that were prepared serve again with --cache {self.cache}."
+                f"{error} Without it the run can neither go on nor be exported: put a copy of it back, or start a new run.",
+                advice="prepared",
+                cache=self.cache,
             ) from None
 
     def write(self, run: RunFile) -> None:

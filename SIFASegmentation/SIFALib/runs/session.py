@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from .. import adaptation
 from ..networks.arrays import to_numpy
 from ..support import files, lock
+from ..support.errors import SifaError
+from ..support.messages import sentence
 from ..support.processes import this_process
 from . import best as best_file
 from . import checkpoints, previews
@@ -141,7 +143,7 @@ class Session:
             return
         histories = self.together.gathered_histories(state)
         if self.first and self.events:
-            lock.check(self.folder)
+            lock.check(self.folder.path)
             self.events.sync()
             path = checkpoints.save(
                 self.folder.checkpoints,
@@ -193,26 +195,27 @@ class Session:
         if self.events:
             self.events.append(kind, iteration, **fields)
 
-    def end(self, state: str, message: str = "") -> None:
-        """Say in status, events and log how it ended; for a failure, as far as that can be written."""
+    def end(self, state: str, message: str = "", error: SifaError | None = None) -> None:
+        """Say in status, events and log how it ended; for a failure (`error`), as far as that can be written."""
         if not self.status:
             return
-        message = status_file.readable(message)
-        level = logging.ERROR if state == "failed" else logging.INFO
-        log.log(level, "%s. %s", state.capitalize(), message)
-        if lock.is_lost(self.folder):  # status and events are the other process's by now
+        said = status_file.readable(str(error) if error else message)
+        log.log(
+            logging.ERROR if error else logging.INFO, "%s. %s", state.capitalize(), sentence(error) if error else said
+        )
+        if lock.is_lost(self.folder.path):  # status and events are the other process's by now
             return
-        if state == "failed":
+        if error is not None:
             with suppress(OSError):
                 self.folder.reserve.unlink(missing_ok=True)
-            self.status.fail(message)
+            self.status.fail(error)
             with suppress(OSError):
-                self.event("ended", self.status.status.iteration, state=state, message=message)
+                self.event("ended", self.status.status.iteration, state=state, message=said, reason=error.code)
             return
-        self.event("ended", self.status.status.iteration, state=state, message=message)
+        self.event("ended", self.status.status.iteration, state=state, message=said)
         self.requests.answered()
         left = 0.0 if state == "finished" else self.status.status.seconds_left
-        self.status.update(state=state, message=message, seconds_left=left)
+        self.status.update(state=state, message=said, seconds_left=left)
 
 
 @contextmanager
@@ -225,7 +228,7 @@ def opened(folder: RunFolder, run: RunFile, together: Together) -> Iterator[Sess
         if not together.first:
             yield session
             return
-        stack.enter_context(lock.held(folder))
+        stack.enter_context(folder.held())
         _tidy(folder)
         requests.forget_old()
         stack.enter_context(_logging_to(folder.log))

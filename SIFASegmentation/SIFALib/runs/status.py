@@ -7,25 +7,24 @@ import json
 import threading
 import unicodedata
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from ..support import schema
-from ..support.errors import RecordError, RunError
+from ..support.errors import RecordError, RunError, SifaError
 from ..support.files import write_text
+from ..support.lock import SILENCE_SECONDS
 from ..support.processes import Process
 from ..support.schema import require
 
 ACTIVE = ("preparing", "running", "paused")
 STATES = (*ACTIVE, "stopped", "finished", "failed")
 INTERRUPTED = "interrupted"  # shown, never written: an active state whose process is gone
-OUT_OF_MEMORY = "Memory ran out"  # the first words about a run that failed so
 HEARTBEAT_SECONDS = 3.0
 LONGEST_MESSAGE = 2000  # characters; what is longer, or no plain text, could not be read again
-SILENCE_SECONDS = 600.0  # after so long without a heartbeat, a process on another computer counts as gone
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,8 @@ class Status:
 
     pid, process_started, host: the process that works on it, or did last. heartbeat: ISO 8601, UTC.
     loader_share: of the time, spent waiting for batches, 0..1. message: what it is busy with, or why it ended.
-    seconds_per_iteration, seconds_left, best_iteration, best_score: None as long as they are not known.
+    reason: what a failed run failed of, the `code` of its error; advice, fields: what to do, as `messages.advised` says
+    it (version 0.3 wrote none of the three, and the advice into the message). seconds_per_iteration, seconds_left, best_iteration, best_score: None as long as they are not known.
     """
 
     state: str
@@ -50,6 +50,9 @@ class Status:
     loader_share: float | None = None
     best_iteration: int | None = None
     best_score: float | None = None
+    reason: str = ""
+    advice: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require(self.state in STATES, "state", self.state, f"must be {', '.join(STATES)}")
@@ -59,9 +62,11 @@ class Status:
         return Process(self.pid, self.process_started, self.host)
 
     def is_active(self) -> bool:
-        """Whether a process works on the run now; on another computer, whether its heart beat lately."""
+        """Whether a process works on the run now; where only its own computer could tell, whether its heart beat lately."""
+        if self.state not in ACTIVE:
+            return False
         alive = self.process.is_alive()
-        return self.state in ACTIVE and (self.silence() < SILENCE_SECONDS if alive is None else alive)
+        return self.silence() < SILENCE_SECONDS if alive is None else alive
 
     def shown_state(self) -> str:
         """The state, or "interrupted" for a run whose process ended without a word."""
@@ -86,8 +91,16 @@ def read(path: Path) -> Status | None:
     try:
         return schema.decode(Status, schema.parse(text, str(path)))
     except RecordError as error:
-        anew = f"`sifa train {path.parent}` writes it anew and goes on from the last checkpoint."
-        raise RunError(f"{path} is no status: {error} {anew}") from None
+        raise RunError(f"{path} is no status: {error}", advice="anew", folder=path.parent) from None
+
+
+def silence(path: Path, process: Process) -> float | None:
+    """Seconds since the last heartbeat of that process in the status there; None if that is another's, or none."""
+    try:
+        last = read(path)
+    except RunError:
+        return None
+    return None if last is None or last.process != process else last.silence()
 
 
 def now() -> str:
@@ -134,10 +147,13 @@ class Reporter:
         if self.status.state != before.state:
             self._write()
 
-    def fail(self, message: str) -> None:
-        """Say that the run failed; nothing is raised if even that cannot be written."""
+    def fail(self, error: SifaError) -> None:
+        """Say what the run failed of; nothing is raised if even that cannot be written."""
+        known = error.record()
+        said = {"message": readable(str(error)), "reason": error.code, "advice": error.advice}
+        fields = {key: readable(str(value)) for key, value in known["fields"].items()}
         with self._lock:
-            self.status = dataclasses.replace(self.status, state="failed", message=readable(message))
+            self.status = dataclasses.replace(self.status, state="failed", fields=fields, **said)
         with suppress(OSError):
             self._write()
 

@@ -1,89 +1,93 @@
-"""One process per run folder: `lock.json` names it, and whoever finds its process gone may take over."""
+"""One process per folder: `lock.json` names it, and whoever finds its process gone may take over.
+
+The process may be on another computer, of which only its files tell; whether it still works is then a matter of how
+long nothing was heard of it.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
-import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from ..runs import status
-from ..runs.run_folder import RunFolder
 from . import schema
 from .errors import InUse, RecordError, RunError
 from .files import write_text
 from .processes import Process, this_process
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+FILE = "lock.json"
+GUARD = ".guard"  # locked while FILE is read and written
+SILENCE_SECONDS = 600.0  # after so long without a sign of life, a process on another computer counts as gone
+_PATIENCE_SECONDS = 10.0  # with whoever holds the guard, for an instant; then it is done without
+
+Silence = Callable[[Process], float | None]
+"""Seconds since the last sign of life of a process that held the lock; None if it left none."""
 
 
 @contextmanager
-def held(folder: RunFolder) -> Iterator[None]:
-    """Keep every other process off the run while the block lasts. InUse if one works on it, OSError."""
-    me = this_process()
+def held(folder: Path, silence: Silence = lambda holder: None) -> Iterator[None]:
+    """Keep every other process off the folder while the block lasts. InUse if one works on it, OSError."""
+    me, file = this_process(), folder / FILE
     with _guard(folder):
-        holder = read(folder.lock)
-        if holder is not None and _is_working(holder, folder):
+        holder = read(folder)
+        if holder is not None and _is_working(holder, file, silence):
             where = "" if holder.host == me.host else f" on {holder.host}"
-            raise InUse(f"{folder.path} is in use: process {holder.pid}{where} works on it. Stop it first, or wait.")
-        write_text(folder.lock, json.dumps(dataclasses.asdict(me)) + "\n")
+            what = f"{folder} is in use: process {holder.pid}{where} works on it. Stop it first, or wait."
+            raise InUse(what, pid=holder.pid, host=holder.host)
+        write_text(file, json.dumps(dataclasses.asdict(me)) + "\n")
     try:
         yield
     finally:
         with suppress(OSError), _guard(folder):
-            if read(folder.lock) == me:
-                folder.lock.unlink()
+            if read(folder) == me:
+                file.unlink()
 
 
-def check(folder: RunFolder) -> None:
+def check(folder: Path) -> None:
     """RunError if another process took over, as it may after a long silence of this one."""
-    holder = read(folder.lock)
+    holder = read(folder)
     if holder is not None and holder != this_process():
-        raise RunError(f"{folder.path} was taken over by process {holder.pid} on {holder.host}.")
+        raise RunError(f"{folder} was taken over by process {holder.pid} on {holder.host}.")
 
 
-def is_lost(folder: RunFolder) -> bool:
+def is_lost(folder: Path) -> bool:
     """Whether another process took over."""
-    return read(folder.lock) not in (None, this_process())
+    return read(folder) not in (None, this_process())
 
 
-def read(path: Path) -> Process | None:
-    """The process that the lock names; None if there is no lock, or none that means anything."""
+def read(folder: Path) -> Process | None:
+    """The process that holds the lock; None if there is no lock, or none that means anything."""
+    path = folder / FILE
     try:
-        return schema.decode(Process, schema.parse(path.read_bytes(), str(path)))
+        holder: Process = schema.decode(Process, schema.parse(path.read_bytes(), str(path)))
     except (OSError, RecordError):
         return None
+    return holder
 
 
-def _is_working(holder: Process, folder: RunFolder) -> bool:
+def _is_working(holder: Process, file: Path, silence: Silence) -> bool:
     alive = holder.is_alive()
     if alive is not None:
         return alive
     with suppress(OSError):
-        if time.time() - folder.lock.stat().st_mtime < status.SILENCE_SECONDS:
+        if time.time() - file.stat().st_mtime < SILENCE_SECONDS:
             return True
-    with suppress(RunError):
-        last = status.read(folder.status)
-        return last is not None and last.process == holder and last.silence() < status.SILENCE_SECONDS
-    return False
+    seconds = silence(holder)
+    return seconds is not None and seconds < SILENCE_SECONDS
 
 
 @contextmanager
-def _guard(folder: RunFolder) -> Iterator[None]:
+def _guard(folder: Path) -> Iterator[None]:
     """Only one process at a time reads and writes the lock; where files cannot be locked, nothing guards it."""
-    if fcntl is None:
+    from filelock import FileLock  # here: a Slicer that only looks at runs may not have it yet
+
+    if not folder.is_dir():  # FileLock would make it
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(folder))
+    with ExitStack() as stack:
+        with suppress(OSError, NotImplementedError):  # a file system without locks; one that is never free
+            stack.enter_context(FileLock(folder / GUARD, timeout=_PATIENCE_SECONDS))
         yield
-        return
-    handle = os.open(folder.path / ".guard", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.lockf(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

@@ -10,8 +10,14 @@ from .files import FULL
 ADVICE = {
     "resume": "Resume it with: sifa train {folder}",
     "uncompiled": "Go on without it: sifa train {folder} --set compile=false",
+    "start": "Start or resume it with: sifa train {folder}",
+    "anew": "`sifa train {folder}` writes it anew and goes on from the last checkpoint.",
+    "prepared": "The slices that were prepared serve again with --cache {cache}.",
     "force": "Use --force to make a model of it all the same.",
+    "unjudged": "Export the best one (without --checkpoint), or use --force to take it unjudged.",
     "start_model": "Use the start model itself, or --force.",
+    "check_data": "`sifa check-data` lists them all.",
+    "normalisation": "Say so with --{domain}-normalisation sifa_mr or sifa_ct.",
 }
 """What to do about an error, for who types commands; a panel says the same of its buttons (SIFATrainingLib/Words.py)."""
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")  # Linux: another one after every start of the computer
 _HIDDEN = "?"  # a process that exists and shows nothing of itself
+_TOLERANCE_SECONDS = 2.0  # a clock may be set while the process is looked at
 
 
 @dataclass(frozen=True)
@@ -23,103 +23,82 @@ class Process:
     started: str
     host: str
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is, or was, a process of this computer."""
+        return self.host == platform.node()
+
     def is_alive(self) -> bool | None:
-        """Whether it still runs; None if only its own computer could tell."""
-        if self.host != platform.node():
+        """Whether it still runs; None if only its own computer could tell, or psutil, which is not installed."""
+        if not self.is_here:
             return None
-        return started(self.pid) in (self.started, _HIDDEN)
+        try:
+            now = started(self.pid)
+        except ImportError:
+            return None
+        return now == _HIDDEN or _is_same(now, self.started)
 
 
 def this_process() -> Process:
-    return Process(os.getpid(), started(os.getpid()), platform.node())
+    return _process(os.getpid())
+
+
+@cache  # what it wrote somewhere, it must find there literally
+def _process(pid: int) -> Process:
+    return Process(pid, started(pid), platform.node())
 
 
 def started(pid: int) -> str:
     """When the process of that number started; "" if there is none (or it is dead and only waits to be buried)."""
+    import psutil  # here: a Slicer that only looks at finished runs may not have it yet
+
     if pid <= 0:
         return ""
-    if sys.platform == "win32":
-        return _started_on_windows(pid)
-    return _started_on_linux(pid) if Path("/proc/self/stat").exists() else _started_elsewhere(pid)
-
-
-def _started_on_linux(pid: int) -> str:
-    """Field 22 of /proc/PID/stat (clock ticks since boot, proc(5)) after the name, which may hold anything."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return _HIDDEN if _exists(pid) else ""
-    fields = text.rpartition(")")[2].split()
-    if fields[0] in "ZX":
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return ""
+        booted = psutil.boot_time()
+        return _text(process.create_time(), booted)
+    except psutil.ZombieProcess:
         return ""
+    except psutil.NoSuchProcess:
+        return _HIDDEN if psutil.pid_exists(pid) else ""  # another user's, which /proc may hide
+    except psutil.AccessDenied:
+        return _HIDDEN
+
+
+def _text(moment: float, booted: float) -> str:
+    """A moment (both in seconds since 1970) in the form of each platform in which version 0.3 wrote it.
+
+    So either version knows whether the other's process lives. Linux: ticks since the computer started, which stay when
+    its clock is set. Windows: 100 ns since 1601. Elsewhere: the local time.
+    """
+    if sys.platform == "win32":
+        return str(round((moment + 11_644_473_600) * 10**7))
+    if sys.platform != "linux":
+        return time.asctime(time.localtime(moment))
     boot = _BOOT.read_text(encoding="ascii").strip() if _BOOT.exists() else ""
-    return f"{boot}:{fields[19]}"
+    return f"{boot}:{round((moment - booted) * _per_second())}"
 
 
-def _started_elsewhere(pid: int) -> str:
-    command = ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False, env={"LC_ALL": "C"})
-    state, _, begin = answer.stdout.strip().partition(" ")
-    return "" if state.startswith("Z") else begin.strip()
+def _is_same(one: str, other: str) -> bool:
+    """Whether two such texts name the same moment, but for rounding."""
+    (boot, _, count), (other_boot, _, other_count) = one.rpartition(":"), other.rpartition(":")
+    if boot == other_boot and count.isdecimal() and other_count.isdecimal():
+        return bool(one) and abs(int(count) - int(other_count)) <= _TOLERANCE_SECONDS * _per_second()
+    return bool(one) and one == other
 
 
-def _exists(pid: int) -> bool:
-    """Whether another user's process of that number, which /proc may hide, is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return False  # ours, and gone a moment ago
+def _per_second() -> int:
+    return 10**7 if sys.platform == "win32" else os.sysconf("SC_CLK_TCK")
 
 
 def descendants(pid: int) -> list[int]:
-    """All processes that a process started, and those that they started; not on Windows, where taskkill finds them."""
-    children: dict[int, list[int]] = {}
-    for child, parent in _parents():
-        children.setdefault(parent, []).append(child)
-    found, open_ = [], [pid]
-    while open_:
-        born = children.pop(open_.pop(), [])
-        found += born
-        open_ += born
-    return found
+    """All processes that a process started, and those that they started."""
+    import psutil
 
-
-def _parents() -> Iterator[tuple[int, int]]:
-    """Number of each process and of the one that started it."""
-    if not Path("/proc/self/stat").exists():
-        answer = subprocess.run(["/bin/ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=False)
-        pairs = (line.split() for line in answer.stdout.splitlines())
-        yield from ((int(pid), int(parent)) for pid, parent in pairs)
-        return
-    for place in Path("/proc").iterdir():
-        if place.name.isdecimal():
-            try:
-                text = (place / "stat").read_text(encoding="utf-8", errors="replace")
-            except OSError:  # it has ended meanwhile
-                continue
-            yield int(place.name), int(text.rpartition(")")[2].split()[1])
-
-
-def _started_on_windows(pid: int) -> str:
-    import ctypes
-    from ctypes import wintypes
-
-    kernel: Any = getattr(ctypes, "WinDLL")("kernel32", use_last_error=True)  # noqa: B009 (Windows alone has it)
-    kernel.OpenProcess.restype = wintypes.HANDLE
-    handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
-    if not handle:
-        denied = getattr(ctypes, "get_last_error")() == 5  # noqa: B009 (ERROR_ACCESS_DENIED)
-        return _HIDDEN if denied else ""
-    times = [wintypes.FILETIME() for _ in range(4)]
-    code = wintypes.DWORD()
     try:
-        known = kernel.GetProcessTimes(wintypes.HANDLE(handle), *(ctypes.byref(t) for t in times))
-        kernel.GetExitCodeProcess(wintypes.HANDLE(handle), ctypes.byref(code))
-    finally:
-        kernel.CloseHandle(wintypes.HANDLE(handle))
-    if not known or code.value != 259:  # STILL_ACTIVE
-        return ""
-    return str(times[0].dwHighDateTime << 32 | times[0].dwLowDateTime)
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []

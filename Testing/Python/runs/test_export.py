@@ -16,12 +16,13 @@ import tiny_runs
 import torch
 from SIFALib import adaptation
 from SIFALib.adaptation.method import Method
-from SIFALib.cli import main
+from SIFALib.cli.main import main
 from SIFALib.datasets import DataSettings
 from SIFALib.models import store as models
 from SIFALib.networks import loading
 from SIFALib.runs import Best, Configuration, RunFolder, best, checkpoints, create, events, export
 from SIFALib.support.errors import ModelError, RunError
+from SIFALib.support.messages import sentence
 
 PARTS = {"supervised": 0.8, "supervised_1": 0.7, "supervised_3": 0.9, "augmented": 0.75, "pseudo_loss": 0.1}
 SECRET = "mueller_hans_1950"
@@ -87,8 +88,11 @@ def test_one_that_scores_worse_than_its_starting_point_is_refused_with_the_numbe
     folder = run_folder(tmp_path, {0: 0.65, 100: 0.5})
     state = adaptation.start(Method(width=2), 0, 500)
     checkpoints.save(folder.checkpoints, 100, {"state": state.state_dict()}, 3)
-    with pytest.raises(RunError, match=r"after iteration 100 is worse .* scores 0\.500, .* scored 0\.650\. .*--force"):
+    with pytest.raises(
+        RunError, match=r"after iteration 100 is worse .* scores 0\.500, .* scored 0\.650\.$"
+    ) as refused:
         exported(folder, checkpoint=100)
+    assert refused.value.advice == "force" and "--force" in sentence(refused.value)
     with pytest.raises(RunError, match=r"nothing better than its starting point, which scored 0\.650"):
         exported(folder)
     assert not (tmp_path / "package").exists()
@@ -166,7 +170,7 @@ def test_the_command_says_where_the_model_is_and_why_it_refuses(tmp_path: Path, 
     store = tmp_path / "models"
 
     def command(*arguments: str) -> int:
-        return main.main(["export", str(folder.path), *arguments, "--models-folder", str(store)])
+        return main(["export", str(folder.path), *arguments, "--models-folder", str(store)])
 
     assert command("our-scanner", "--title", "Our scanner", "--modality", "mr", "--licence", "Ours") == 0
     assert "our-scanner@1.0.0 is now in" in capsys.readouterr().out
@@ -188,7 +192,7 @@ def test_a_folder_of_models_that_cannot_be_written_to_is_named(tmp_path: Path, m
     folder = run_folder(tmp_path, {0: 0.5, 300: 0.66})
     (tmp_path / "file").touch()
     store = tmp_path / "file" / "models"
-    assert main.main(["export", str(folder.path), "site", "--models-folder", str(store)]) == 6
+    assert main(["export", str(folder.path), "site", "--models-folder", str(store)]) == 6
     assert capsys.readouterr().err.startswith(f"sifa: Nothing can be written into {store} (")
 
     def full(*_) -> None:
@@ -196,7 +200,7 @@ def test_a_folder_of_models_that_cannot_be_written_to_is_named(tmp_path: Path, m
 
     monkeypatch.setattr(os, "fsync", full)
     store = tmp_path / "models"
-    assert main.main(["export", str(folder.path), "site", "--models-folder", str(store)]) == 6
+    assert main(["export", str(folder.path), "site", "--models-folder", str(store)]) == 6
     assert f"into {store} (the disk is full); make room there" in capsys.readouterr().err
     assert not list(store.iterdir())
 
@@ -207,7 +211,7 @@ def test_a_damaged_best_segmenter_becomes_no_model(tmp_path: Path, capsys) -> No
     content = file.read_bytes()
     middle = len(content) // 2
     file.write_bytes(content[:middle] + bytes(4096) + content[middle + 4096 :])
-    assert main.main(["export", str(folder.path), "site", "--models-folder", str(tmp_path / "store")]) == 3
+    assert main(["export", str(folder.path), "site", "--models-folder", str(tmp_path / "store")]) == 3
     assert f"{file} cannot be read" in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
 

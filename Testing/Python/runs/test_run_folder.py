@@ -6,8 +6,6 @@ import dataclasses
 import json
 import os
 import platform
-import subprocess
-import sys
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from SIFALib import runs
 from SIFALib.runs import best, checkpoints, configuration, control, events, status
 from SIFALib.runs.best import Best
 from SIFALib.support import files, lock, processes, schema
-from SIFALib.support.errors import RecordError, RunError
+from SIFALib.support.errors import InUse, RecordError, RunError
 from SIFALib.support.processes import Process
 
 
@@ -154,61 +152,18 @@ def test_a_file_that_fails_half_way_leaves_the_former_and_no_rest(tmp_path: Path
 # --- lock
 
 
-def test_a_run_belongs_to_one_process_at_a_time(folder):
-    with lock.held(folder):
-        lock.check(folder)
-        with pytest.raises(RunError, match=f"process {os.getpid()} works on it"), lock.held(folder):
-            pass
-    assert not folder.lock.exists()
-    with lock.held(folder):
-        pass
-
-
-def test_the_lock_of_a_dead_process_is_taken_over(folder):
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    born = processes.started(child.pid)
-    holder = Process(child.pid, born, platform.node())
-    files.write_text(folder.lock, json.dumps(dataclasses.asdict(holder)))
-    with pytest.raises(RunError, match=f"process {child.pid}"), lock.held(folder):
-        pass
-    child.kill()
-    tiny_runs.wait_until(lambda: holder.is_alive() is False)  # dead, though nobody asked for its exit code yet
-    with lock.held(folder):
-        assert lock.read(folder.lock) == processes.this_process()
-    child.communicate()
-
-
-def test_a_recycled_process_number_is_not_mistaken(folder):
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        holder = Process(other.pid, "started long ago", platform.node())
-        files.write_text(folder.lock, json.dumps(dataclasses.asdict(holder)))
-        write_status(folder, status_now(holder))
-        assert control.look(folder.path).state == "interrupted"
-        with lock.held(folder):
-            pass
-
-
-def test_another_computers_lock_holds_as_long_as_its_heart_beats(folder):
+def test_another_computers_run_is_its_own_as_long_as_its_heart_beats(folder):
     holder = Process(1, "then", "another-computer")
-    files.write_text(folder.lock, json.dumps(dataclasses.asdict(holder)))
+    files.write_text(folder.path / lock.FILE, json.dumps(dataclasses.asdict(holder)))
     write_status(folder, status_now(holder))
-    os.utime(folder.lock, (0, 0))
-    with pytest.raises(RunError, match="on another-computer"), lock.held(folder):
+    os.utime(folder.path / lock.FILE, (0, 0))
+    with pytest.raises(InUse, match="on another-computer"), folder.held():
         pass
-    long_ago = datetime.now(timezone.utc) - timedelta(seconds=2 * status.SILENCE_SECONDS)
+    long_ago = datetime.now(timezone.utc) - timedelta(seconds=2 * lock.SILENCE_SECONDS)
     write_status(folder, status_now(holder, heartbeat=long_ago.isoformat()))
     assert control.look(folder.path).state == "interrupted"
-    with lock.held(folder):
+    with folder.held():
         pass
-
-
-def test_a_process_that_lost_its_lock_notices(folder):
-    with lock.held(folder):
-        files.write_text(folder.lock, json.dumps(dataclasses.asdict(Process(7, "later", "elsewhere"))))
-        with pytest.raises(RunError, match="taken over by process 7 on elsewhere"):
-            lock.check(folder)
-        assert lock.is_lost(folder)
-    assert folder.lock.exists()
 
 
 # --- events
@@ -398,7 +353,7 @@ def test_whatever_a_message_names_the_status_can_be_read(folder, message: str):
     with status.Reporter(folder.status, first) as reporter:
         reporter.update(state="running", message=message)
         assert status.read(folder.status).message.endswith(("?.nii cannot be read.", " ..."))
-        reporter.fail(message)
+        reporter.fail(RunError(message, advice="resume", folder=message))
     assert control.look(folder.path).state == "failed"
 
 

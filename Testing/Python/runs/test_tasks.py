@@ -12,7 +12,7 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 import tiny_runs
-from SIFALib.cli import main
+from SIFALib.cli.main import main
 from SIFALib.datasets import DataSettings
 from SIFALib.imaging import reading
 from SIFALib.models import store
@@ -112,7 +112,7 @@ def arrived(place: Path, arguments: list[str]):
     here = Path.cwd()
     os.chdir(place)
     try:
-        assert main.main(arguments) == 0
+        assert main(arguments) == 0
         made = RunFolder(place / "run").read().configuration
     finally:
         os.chdir(here)

@@ -25,6 +25,7 @@ from SIFALib.models import store
 from SIFALib.networks import loading
 from SIFALib.runs import best, checkpoints, configuration, control, events
 from SIFALib.runs.loop import train
+from SIFALib.support.messages import advised
 
 
 @pytest.fixture(scope="module")
@@ -183,15 +184,17 @@ def test_a_torn_event_and_a_damaged_checkpoint_change_nothing(scans: Path, tmp_p
 # --- what goes wrong
 
 
-def failed(run: Path) -> str:
-    """Train, which fails; what status.json says about it."""
+def failed(run: Path, reason: str) -> str:
+    """Train, which fails for that reason; what status.json says about it, with what to do."""
     assert train(run) == "failed"
-    status = tiny_runs.status_of(run)
-    assert status["state"] == "failed" and status["message"].endswith((".", run.name, "compile=false"))
+    status = control.look(run).status
+    assert status is not None and status.state == "failed" and status.reason == reason
     last = list(events.read(run / "events.jsonl"))[-1]
-    assert last["kind"] == "ended" and last["message"] == status["message"]
-    assert status["message"] in (run / "log.txt").read_text(encoding="utf-8")
-    return status["message"]
+    assert (last["kind"], last["message"], last["reason"]) == ("ended", status.message, reason)
+    said = advised(status.message, status.advice, status.fields)
+    assert said in (run / "log.txt").read_text(encoding="utf-8")
+    assert status.message.endswith(".") and "{" not in said
+    return said
 
 
 def test_a_full_disk_stops_the_run_and_spares_the_last_checkpoint(scans: Path, tmp_path: Path):
@@ -202,7 +205,7 @@ def test_a_full_disk_stops_the_run_and_spares_the_last_checkpoint(scans: Path, t
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))  # bytes of one file: a checkpoint takes more
     try:
-        message = failed(run)
+        message = failed(run, "disk_full")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "disk is full; the checkpoint of iteration 2 is sound" in message and "sifa train" in message
@@ -227,10 +230,10 @@ def test_a_source_that_vanishes_is_named_and_the_run_goes_on_when_it_is_back(tmp
     folder = runs.RunFolder(run)
     folder.change(configuration.changed(folder.read().configuration, {"iterations": 4}))
     shutil.move(tmp_path / "target", tmp_path / "away")
-    assert str(tmp_path / "target") in failed(run)
+    assert str(tmp_path / "target") in failed(run, "data")
     shutil.move(tmp_path / "away", tmp_path / "target")
     (tmp_path / "source" / "source1.nii.gz").rename(tmp_path / "source1.nii.gz")
-    assert "source1" in failed(run)
+    assert "source1" in failed(run, "run")
     assert checkpoints.load_newest(run / "checkpoints")["iteration"] == 2
     (tmp_path / "source1.nii.gz").rename(tmp_path / "source" / "source1.nii.gz")
     assert train(run) == "finished" and list(tiny_runs.losses_of(run)) == [1, 2, 3, 4]
@@ -240,7 +243,7 @@ def test_slices_that_vanish_while_training_are_named(tmp_path: Path):
     tiny_runs.make_scans(tmp_path)
     run = new(tmp_path, tmp_path / "run", iterations=10_000)
     with meanwhile(lambda: (reached(run, 2), shutil.rmtree(tmp_path / "cache"))):
-        assert str(tmp_path / "cache") in failed(run)
+        assert str(tmp_path / "cache") in failed(run, "data")
     assert checkpoints.load_newest(run / "checkpoints") is not None
 
 
@@ -251,7 +254,7 @@ def test_other_data_are_refused_scan_by_scan(tmp_path: Path):
     shutil.copy(tmp_path / "source" / "source0.nii.gz", tmp_path / "target" / "target1.nii.gz")
     image = sitk.ReadImage(str(tmp_path / "target" / "target0.nii.gz"))
     sitk.WriteImage(image * 0.5, str(tmp_path / "target" / "target1.nii.gz"))
-    message = failed(run)
+    message = failed(run, "run")
     assert "target1 has changed" in message and "target0" not in message
 
 
@@ -266,7 +269,7 @@ def test_a_loss_that_is_no_number_stops_the_run(scans: Path, tmp_path: Path):
     good = (run / "checkpoints" / "00000002.pt").read_bytes()
     folder = runs.RunFolder(run)
     folder.change(configuration.changed(folder.read().configuration, {"iterations": 4}))
-    assert "segmentation is not a finite number" in failed(run)
+    assert "segmentation is not a finite number" in failed(run, "run")
     assert [p.read_bytes() for p in (run / "checkpoints").iterdir()] == [good]
 
 
@@ -275,7 +278,7 @@ def test_a_mistake_of_ours_is_logged_with_where_it_happened(scans: Path, tmp_pat
 
     run = new(scans, tmp_path / "run")
     monkeypatch.setattr(adaptation, "step", lambda *_: {}["nothing"])
-    assert "Unexpected KeyError" in failed(run)
+    assert "Unexpected KeyError" in failed(run, "unexpected")
     assert "Traceback" in (run / "log.txt").read_text(encoding="utf-8")
 
 
@@ -288,7 +291,7 @@ def test_a_computer_that_cannot_compile_is_told_how_to_go_on(scans: Path, tmp_pa
 
     run = new(scans, tmp_path / "run", iterations=1)
     monkeypatch.setattr(adaptation, "step", no_compiler)
-    assert f"sifa train {run} --set compile=false" in failed(run)
+    assert f"sifa train {run} --set compile=false" in failed(run, "compiler")
     monkeypatch.undo()
     folder = runs.RunFolder(run)
     folder.change(configuration.changed(folder.read().configuration, {"compile": False}))
@@ -301,9 +304,9 @@ def test_a_changed_configuration_is_refused_by_the_checkpoint(scans: Path, tmp_p
     folder = runs.RunFolder(run)
     file = folder.read()
     folder.write(dataclasses.replace(file, configuration=dataclasses.replace(file.configuration, seed=9)))
-    assert "another seed" in failed(run)
+    assert "another seed" in failed(run, "run")
     folder.write(dataclasses.replace(file, configuration=dataclasses.replace(file.configuration, iterations=1)))
-    assert "iterations already; the 1 that" in failed(run)
+    assert "iterations already; the 1 that" in failed(run, "run")
 
 
 def test_a_start_model_is_judged_before_it_is_changed(scans: Path, tmp_path: Path):
@@ -330,7 +333,7 @@ def test_a_start_model_is_judged_before_it_is_changed(scans: Path, tmp_path: Pat
     assert torch.allclose(saved[name], weights[name], atol=1e-6)
     wide = dataclasses.replace(tiny_runs.supervised(), width=4)
     misfit = new(scans, tmp_path / "misfit", method=wide, start_model=str(package.folder))
-    assert "begin@1.0.0" in failed(misfit)
+    assert "begin@1.0.0" in failed(misfit, "model")
 
 
 def test_the_best_is_no_less_steady_than_the_start_model_also_when_resumed(scans: Path, tmp_path: Path, monkeypatch):

@@ -21,7 +21,7 @@ import vtk
 from SIFALib.imaging import pictures
 from SIFALib.models import store
 from SIFALib.runs import Best, RunFolder, best, failures, launch, status
-from SIFALib.support import lock, processes
+from SIFALib.support import processes
 from training_panel import TINY, cells, choose, judged_run, made_scans, new_panel, opened, said, wait_for
 
 PANEL_WIDTH = 400  # pixels, as narrow as Slicer's module panel usually is
@@ -248,7 +248,7 @@ def test_curves_and_newest_preview_are_shown(panel, tmp_path):
 def test_two_slicers_do_not_fight_over_a_run(panel, tmp_path):
     run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41}, state="stopped")
     shown(panel, run)
-    with lock.held(run):  # another Slicer's process
+    with run.held():  # another Slicer's process
         panel.ui.pauseButton.click()
         assert panel.runView.state == "starting"
         wait_for(panel, "lost")
@@ -297,8 +297,8 @@ def test_a_run_that_ended_meanwhile_is_shown_at_the_next_start_and_only_then(pan
 def test_a_run_that_ran_out_of_memory_goes_on_with_less(panel, tmp_path, monkeypatch):
     scans = made_scans(tmp_path)
     run = judged_run(tmp_path / "runs" / "a", scans, {0: 0.41}, state="failed", batch=4, device="cuda")
-    message = failures.sentence(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), run)
-    set_status(run, message=message)
+    why = failures.explained(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), run)
+    set_status(run, message=str(why), reason=why.code, advice=why.advice)
     started = []
     monkeypatch.setattr(panel.logic, "launch", started.append)
     shown(panel, run)
@@ -310,7 +310,7 @@ def test_a_run_that_ran_out_of_memory_goes_on_with_less(panel, tmp_path, monkeyp
         assert (configuration.accumulate, configuration.device) == (parts, device)
     assert started == [run.path] * 3
     assert "close other programs. Then press Resume." in said(panel.ui.runStateLabel)  # nothing is left to be tried
-    set_status(run, message="The scans were moved.")
+    set_status(run, message="The scans were moved.", reason="data", advice="")
     panel.ui.pauseButton.click()
     assert len(started) == 4 and run.read().configuration == configuration
 

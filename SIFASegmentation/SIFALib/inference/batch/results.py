@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...imaging.geometry import Volume
 from ...imaging.seg_nrrd import SUFFIX, read_seg_nrrd, write_seg_nrrd
-from ...runs import RunFolder
 from ...support import files, lock
 from ...support.errors import BatchError, RunError, VolumeError
 from ...support.messages import reason, sayable
@@ -54,23 +53,23 @@ class Row:
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
     """A folder in `folder` for unfinished files, empty, as long as no other batch has it. BatchError."""
-    place = RunFolder(folder / STAGING)
+    place = folder / STAGING
+    held = lock.held(place)
     try:
-        place.path.mkdir(exist_ok=True)
-        held = lock.held(place)
+        place.mkdir(exist_ok=True)
         held.__enter__()
     except RunError as error:
         raise BatchError(f"Another batch writes into {folder}: {error}") from error
     except OSError as error:
         raise BatchError(NOT_WRITABLE.format(folder, reason(error))) from error
     try:
-        for left in place.path.iterdir():
-            if left != place.lock and not left.name.startswith(".guard"):
+        for left in place.iterdir():
+            if left.name not in (lock.FILE, lock.GUARD):
                 left.unlink(missing_ok=True)
-        yield place.path
+        yield place
     finally:
         held.__exit__(None, None, None)
-        shutil.rmtree(place.path, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def settings_of(card: ModelCard, options: Options) -> dict[str, Any]:
