@@ -154,8 +154,8 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         from SIFALib.runs import control, launch
 
         seen = control.look(folder)
-        if seen.problem:
-            raise RunError(seen.problem)
+        if seen.error is not None:
+            raise seen.error
         if seen.status is not None and seen.status.is_active():
             raise RunError(_("A process works on this run already."))
         for request in (seen.folder.stop_request, seen.folder.pause_request):
@@ -204,7 +204,7 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
     @staticmethod
     def isOurs(seen: Seen) -> bool:
         """Whether this computer may work on the run: it did before or nobody did, and the folder can be written to."""
-        if seen.problem or not os.access(seen.folder.path, os.W_OK):
+        if seen.error is not None or not os.access(seen.folder.path, os.W_OK):
             return False
         return seen.status is None or seen.status.process.is_here
 

@@ -125,7 +125,7 @@ class RunsPanel:
 
     def onOpenRun(self, _checked: bool = False) -> None:
         seen = self._selected()
-        if seen is not None and not seen.problem:
+        if seen is not None and seen.error is None:
             self.onOpen(seen.folder.path)
 
     def onResume(self, _checked: bool = False) -> None:

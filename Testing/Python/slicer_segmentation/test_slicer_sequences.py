@@ -197,26 +197,19 @@ def test_dropping_the_steps_anywhere_leaves_the_scene_as_it_was(logic):
 def test_time_point_without_a_heart_is_empty_and_named_and_the_others_are_kept(logic):
     logic.backend.rule = refuse_when_empty
     scan = add_beating(missing=(1, 4))
-    node = logic.segmentSequence(scan.volume)
-    found = volumes(logic, node)
-    assert found == pytest.approx(list(scan.lv_ml)) and found[1] == found[4] == 0.0
-    assert node.GetSegmentation().GetNumberOfSegments() == 4
-    scan.browser.SetSelectedItemNumber(1)
-    assert logic.report(node)["flags"][0]["message"] == "No heart was found."
-    function = logic.heartFunction(node)
-    assert "not found at time points 2 and 5, which are left out" in function.remarks[0]
-    assert function.ejection_fraction == pytest.approx(EF, abs=0.02)
-    curve = slicer.util.arrayFromTableColumn(node.GetNodeReference(HeartFunctionNodes.CURVE), "Left ventricle (ml)")
-    assert np.flatnonzero(np.isnan(curve)).tolist() == [1, 4]
-
-
-def test_item_without_an_image_is_a_time_point_that_failed(logic):
-    scan = add_beating()
     scan.sequence.GetNthDataNode(5).SetAndObserveImageData(None)
     node = logic.segmentSequence(scan.volume)
-    scan.browser.SetSelectedItemNumber(5)
-    assert "holds no image" in logic.report(node)["flags"][0]["message"]
-    assert logic.heartFunction(node).edv_ml == pytest.approx(scan.lv_ml[0])
+    left_out = (1, 4, 5)
+    assert volumes(logic, node) == pytest.approx([0.0 if n in left_out else ml for n, ml in enumerate(scan.lv_ml)])
+    assert node.GetSegmentation().GetNumberOfSegments() == 4
+    for number, reason in ((1, "No heart was found."), (5, "This time point holds no image; load the scan again.")):
+        scan.browser.SetSelectedItemNumber(number)
+        assert logic.report(node)["flags"][0]["message"] == reason
+    function = logic.heartFunction(node)
+    assert "not found at time points 2, 5 and 6, which are left out" in function.remarks[0]
+    assert function.ejection_fraction == pytest.approx(EF, abs=0.02)
+    curve = slicer.util.arrayFromTableColumn(node.GetNodeReference(HeartFunctionNodes.CURVE), "Left ventricle (ml)")
+    assert np.flatnonzero(np.isnan(curve)).tolist() == [1, 4, 5]
 
 
 def test_scan_without_any_heart_is_refused_with_the_reason(logic):
@@ -232,21 +225,17 @@ def test_trouble_that_is_not_of_one_time_point_stops_the_work(logic):
     def fail(_step):
         raise MemoryError("Memory ran out.")
 
+    scan = add_beating()
+    for volume, choices, said in (
+        (scan.volume, {"model": "other"}, "no model 'other'"),
+        (scan.volume, {"uncertainty": True}, "single time points only"),  # a map is refused rather than left out
+        (add_scan("Alone"), {}, "shows no sequence of time points"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            logic.segmentSequence(volume, **choices)
     logic.backend.before_step = fail
     with pytest.raises(MemoryError):
-        logic.segmentSequence(add_beating().volume)
-    with pytest.raises(ValueError, match="no model 'other'"):
-        logic.segmentSequence(slicer.util.getNode("Patient 7"), model="other")
-
-
-def test_single_volume_is_no_sequence(logic):
-    with pytest.raises(ValueError, match="shows no sequence of time points"):
-        logic.segmentSequence(add_scan("Alone"))
-
-
-def test_map_of_the_uncertainty_is_refused_rather_than_left_out(logic):
-    with pytest.raises(ValueError, match="single time points only"):
-        logic.segmentSequence(add_beating().volume, uncertainty=True)
+        logic.segmentSequence(scan.volume)
 
 
 def test_scan_whose_browser_is_deleted_meanwhile_stops_with_a_sentence(logic):
