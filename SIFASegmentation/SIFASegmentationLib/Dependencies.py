@@ -109,10 +109,10 @@ class Dependencies:
                 process.kill()
             process.wait()
             process.stdout.close()
-        self._judge(process.returncode, output)
+        self._refuseBroken(process.returncode, output)
         self._tried = True
 
-    def _judge(self, returnCode: int, output: str) -> None:
+    def _refuseBroken(self, returnCode: int, output: str) -> None:
         last = output.splitlines()[-1] if output else _("it ended with code {code}").format(code=returnCode)
         if returnCode != 0 or not last.startswith(MARK):
             raise self._broken(last)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import slicer
@@ -18,17 +17,7 @@ SPACING_MM = 3.0
 
 def register() -> None:
     """Offer the scans in the module Sample Data."""
-    import SampleData
-
-    SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category=PhantomSamples.CATEGORY,
-        sampleName=NAME,
-        uris=PhantomSamples.HOMEPAGE,
-        fileNames="SIFALowField.nrrd",
-        nodeNames=NAME,
-        thumbnailFileName=str(Path(__file__).parents[1] / "Resources" / "Icons" / "SIFALowField.png"),
-        customDownloader=makeSample,
-    )
+    PhantomSamples.offer(NAME, "SIFALowField", "SIFALowField", makeSample)
 
 
 def makeSample(_source: Any) -> list[slicer.vtkMRMLScalarVolumeNode] | None:

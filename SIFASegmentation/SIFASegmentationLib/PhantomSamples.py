@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,19 +31,23 @@ SYSTOLE_MS = 300  # from end-diastole to end-systole
 
 def register() -> None:
     """Offer the phantoms in the module Sample Data."""
+    for name, modality in {**SAMPLES, BEATING: "ct"}.items():
+        offer(name, name.replace(" ph", "Ph").replace(" ", ""), f"SIFAPhantom{modality.upper()}", makeSample)
+
+
+def offer(name: str, fileName: str, icon: str, make: Callable[[Any], Any]) -> None:
+    """Add a button to the module Sample Data that makes nodes."""
     import SampleData
 
-    icons = Path(__file__).parents[1] / "Resources" / "Icons"
-    for name, modality in {**SAMPLES, BEATING: "ct"}.items():
-        SampleData.SampleDataLogic.registerCustomSampleDataSource(
-            category=CATEGORY,
-            sampleName=name,
-            uris=HOMEPAGE,
-            fileNames=f"{name.replace(' ph', 'Ph').replace(' ', '')}.nrrd",
-            nodeNames=name,
-            thumbnailFileName=str(icons / f"SIFAPhantom{modality.upper()}.png"),
-            customDownloader=makeSample,
-        )
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category=CATEGORY,
+        sampleName=name,
+        uris=HOMEPAGE,
+        fileNames=f"{fileName}.nrrd",
+        nodeNames=name,
+        thumbnailFileName=str(Path(__file__).parents[1] / "Resources" / "Icons" / f"{icon}.png"),
+        customDownloader=make,
+    )
 
 
 def makeSample(source: Any) -> list[slicer.vtkMRMLScalarVolumeNode] | None:

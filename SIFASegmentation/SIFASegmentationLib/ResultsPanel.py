@@ -82,7 +82,8 @@ class ResultsPanel:
         lines = [("⚠", flag["message"]) for flag in flags if flag.get("warns", True)]
         if not lines:
             lines = [("✓", _("No structure is missing, in fragments, or of an implausible volume."))]
-            if (report.get("familiarity") or {}).get("unlike") is not None:
+            unlike = report.get("out_of_distribution") or report.get("familiarity") or {}  # in scenes of version 0.3
+            if unlike.get("unlike") is not None:
                 lines.append(("✓", _("The scan is like what the model was trained on.")))
         lines += [("ℹ", flag["message"]) for flag in flags if not flag.get("warns", True)]
         lines += [("ℹ", note) for note in report.get("notes", [])]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from .Backend import Choices
 from .BatchPanel import BatchPanel
 from .Dependencies import DependencyError
 from .Logic import SIFASegmentationLogic
+from .ModelChoice import ModelChoice
 from .ModelsPanel import ModelsPanel
 from .PanelWidget import PanelWidget
 from .ResultsPanel import ResultsPanel
@@ -24,7 +24,7 @@ from .SequencePanel import offerTimePoints
 from .StructureBoxes import offerStructures
 
 if TYPE_CHECKING:
-    from SIFALib.models import ModelCard, ModelPackage
+    from SIFALib.models import ModelCard
 
 
 class SIFASegmentationWidget(PanelWidget):
@@ -32,7 +32,6 @@ class SIFASegmentationWidget(PanelWidget):
 
     def __init__(self, parent: Any = None) -> None:
         self._input: slicer.vtkMRMLScalarVolumeNode | None = None
-        self._models: list[ModelPackage] = []
         self._structureBoxes: dict[str, qt.QCheckBox] = {}
         self._updating = False
         super().__init__(parent)
@@ -49,7 +48,7 @@ class SIFASegmentationWidget(PanelWidget):
         self.modelsPanel = ModelsPanel(self.ui, self.logic, self.refreshModels)
         self.batchPanel = BatchPanel(self.ui, self.logic, self._choices, self._whyNoBatch, self._showBatchRunning)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
-        self.ui.modelSelector.connect("currentIndexChanged(int)", self.onModelSelected)
+        self.modelChoice = ModelChoice(self.ui.modelSelector, self.ui.modelInfoLabel, self.onModelSelected)
         self._showStatus("")
         self.refreshModels()
         self.initializeParameterNode()
@@ -167,8 +166,7 @@ class SIFASegmentationWidget(PanelWidget):
 
     def _card(self) -> ModelCard | None:
         """The card of the chosen model; None if it is not installed."""
-        wanted = self._parameterNode.model
-        return next((p.card for p in self._models if not wanted or p.card.key == wanted), None)
+        return self.modelChoice.card(self._parameterNode.model)
 
     def _structures(self) -> list[str]:
         card, excluded = self._card(), self._parameterNode.excludedStructures.split()
@@ -176,29 +174,20 @@ class SIFASegmentationWidget(PanelWidget):
 
     def refreshModels(self) -> None:
         """Fill the list of models anew."""
-        self._models = list(self.logic.backend.store().packages())
-        self._updating = True
-        self.ui.modelSelector.clear()
-        for package in self._models:
-            self.ui.modelSelector.addItem(Words.modelName(package.card), package.card.key)
-        self._updating = False
+        self.modelChoice.fill(self.logic.backend.store().packages())
         self.onParameters()
 
     def _selectModel(self) -> None:
-        card = self._card()
-        index = next((i for i, p in enumerate(self._models) if p.card is card), -1)
-        self.ui.modelSelector.currentIndex = index
-        self.ui.modelInfoLabel.text = f"<small>{html.escape(Words.modelLine(card))}</small>" if card else ""
-        self.ui.modelInfoLabel.toolTip = Words.modelToolTip(card) if card else ""
+        card = self.modelChoice.show(self._parameterNode.model)
         structures, excluded = card.labels if card else (), self._parameterNode.excludedStructures.split()
         frame, boxes = self.ui.structuresFrame, self._structureBoxes
         offerStructures(frame, boxes, structures, excluded, self.onStructureToggled)
 
     # What the user does
 
-    def onModelSelected(self, index: int) -> None:
-        if self._parameterNode is not None and not self._updating and 0 <= index < len(self._models):
-            self._parameterNode.model = self._models[index].card.key
+    def onModelSelected(self, key: str) -> None:
+        if self._parameterNode is not None and not self._updating:
+            self._parameterNode.model = key
 
     def onStructureToggled(self, _checked: bool) -> None:
         if self._parameterNode is not None and not self._updating:

@@ -42,9 +42,9 @@ class AfterPanel:
             self.comparison.show(reader)
             self._say("")
         ended = state in ("finished", "stopped", "failed", "interrupted")
-        judged = reader is not None and any(score.iteration for score in reader.scores)
-        self.ui.afterCollapsibleButton.setVisible(ended and judged)
-        if not ended or not judged:
+        scored = reader is not None and any(score.iteration for score in reader.scores)
+        self.ui.afterCollapsibleButton.setVisible(ended and scored)
+        if not ended or not scored:
             return
         self.ui.modelNameEdit.placeholderText = self._modelId()
         good, text = self.verdict()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from SIFASegmentationLib import Words as Common
+from SIFASegmentationLib.ModelChoice import ModelChoice
 from slicer.i18n import tr as _
 
 from . import Presets, Words
@@ -17,7 +18,6 @@ from .Parameters import Preset, SIFATrainingParameterNode
 from .Words import State
 
 if TYPE_CHECKING:
-    from SIFALib.models import ModelPackage
     from SIFALib.runs import Configuration
 
 TIMED_BY = (  # what the time of an iteration depends on
@@ -34,15 +34,13 @@ class HowStep:
         self.parameters: SIFATrainingParameterNode | None = None
         self.configuration: Configuration | None = None
         self.reason = ""
-        self._packages: list[ModelPackage] = []
         self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._measured: tuple[Any, ...] = ()  # what is being measured
         self._problem = ""
-        self._updating = False
+        self.models = ModelChoice(ui.startModelSelector, ui.startModelLabel, self._onModel)
         self.advanced = AdvancedSettings(ui, onChanged)
         self.task = Task("time", lambda progress: None, self._onTimed, self._onError)
         ui.measureButton.connect("clicked(bool)", self.onMeasure)
-        ui.startModelSelector.connect("currentIndexChanged(int)", self._onModel)
         ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", lambda _collapsed: self.onChanged())
 
     def stop(self) -> None:
@@ -50,25 +48,14 @@ class HowStep:
 
     def refreshModels(self) -> None:
         """Fill the list of start models anew."""
-        self._packages = list(self.logic.store().packages())
-        self._updating = True
-        self.ui.startModelSelector.clear()
-        for package in self._packages:
-            self.ui.startModelSelector.addItem(Common.modelName(package.card), package.card.key)
-        self._updating = False
+        self.models.fill(self.logic.store().packages())
 
     def show(self, parameters: SIFATrainingParameterNode | None, target: str, exclude: list[str]) -> None:
         """Bring the step up to date; target: the place of the scans that are used."""
         self.parameters = parameters
         if parameters is None:
             return
-        self._updating = True
-        wanted = parameters.startModel
-        index = next((n for n, p in enumerate(self._packages) if wanted in ("", p.card.key)), -1)
-        self.ui.startModelSelector.currentIndex = index
-        self._updating = False
-        card = self._packages[index].card if index >= 0 else None
-        self.ui.startModelLabel.text = f"<small>{html.escape(Common.modelLine(card))}</small>" if card else ""
+        self.models.show(parameters.startModel)
         try:
             self.configuration = self.logic.configuration(parameters, target or "phantom", exclude)
             self.reason = ""
@@ -139,6 +126,6 @@ class HowStep:
         self._problem = sentence
         self._say()
 
-    def _onModel(self, index: int) -> None:
-        if self.parameters is not None and not self._updating and 0 <= index < len(self._packages):
-            self.parameters.startModel = self._packages[index].card.key
+    def _onModel(self, key: str) -> None:
+        if self.parameters is not None:
+            self.parameters.startModel = key

@@ -1,4 +1,4 @@
-"""What "quick look", "standard" and "thorough" mean: how long, how often it is judged, how many phantoms.
+"""What "quick look", "standard" and "thorough" mean: how long, how often it is scored, how many phantoms.
 
 All three do the same in one iteration, so that one measurement tells how long each takes.
 """
@@ -12,24 +12,14 @@ from .Parameters import Preset
 if TYPE_CHECKING:
     from SIFALib.runs import Configuration
 
-VALUES: dict[Preset, dict[str, int]] = {
-    Preset.QUICK: {"iterations": 60, "judge_every": 20, "preview_every": 10, "save_every": 20, "data.phantoms": 4},
-    Preset.STANDARD: {
-        "iterations": 2000,
-        "judge_every": 200,
-        "preview_every": 50,
-        "save_every": 50,
-        "data.phantoms": 16,
-    },
-    Preset.THOROUGH: {
-        "iterations": 8000,
-        "judge_every": 400,
-        "preview_every": 100,
-        "save_every": 100,
-        "data.phantoms": 32,
-    },
+_KEYS = ("iterations", "judge_every", "preview_every", "save_every", "data.phantoms")
+_ROWS = {
+    Preset.QUICK: (60, 20, 10, 20, 4),
+    Preset.STANDARD: (2000, 200, 50, 50, 16),
+    Preset.THOROUGH: (8000, 400, 100, 100, 32),
 }
-JUDGING = 2.0  # iterations' worth of time that a score takes
+VALUES: dict[Preset, dict[str, int]] = {preset: dict(zip(_KEYS, row, strict=True)) for preset, row in _ROWS.items()}
+SCORING = 2.0  # iterations' worth of time that a score takes
 
 
 def of(preset: Preset, timed: dict[str, Any]) -> float:
@@ -46,4 +36,4 @@ def seconds(configuration: Configuration, timed: dict[str, Any]) -> float:
 
 def _seconds(iterations: int, judgeEvery: int, phantoms: int, timed: dict[str, Any]) -> float:
     scores = iterations / judgeEvery if judgeEvery else 0
-    return float(timed["seconds"] * (iterations + JUDGING * scores) + timed["phantom"] * phantoms)
+    return float(timed["seconds"] * (iterations + SCORING * scores) + timed["phantom"] * phantoms)

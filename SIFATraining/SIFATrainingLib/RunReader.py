@@ -115,7 +115,7 @@ class RunReader:
         return max(pictures, key=lambda p: int(p.stem), default=None)
 
     def start(self) -> Best | None:
-        """How the start model was judged; None if the run began without one."""
+        """How the start model was scored; None if the run began without one."""
         return next((s for s in self.scores if s.iteration == 0), None)
 
     def best(self) -> Best | None:

@@ -125,8 +125,8 @@ class SIFATrainingWidget(PanelWidget):
             return ""
         from SIFALib.datasets import checks
 
-        judged = checks.cross_check([*source, *self.scansStep.findings()])
-        return next((problem for finding in judged for problem in finding.problems), "")
+        checked = checks.cross_check([*source, *self.scansStep.findings()])
+        return next((problem for finding in checked for problem in finding.problems), "")
 
     # Runs
 

@@ -69,7 +69,7 @@ def test_a_worse_model_is_not_offered_first_and_the_sentence_says_why(panel, tmp
     assert "--" not in panel.ui.afterStatusLabel.text  # that is for the command line
     panel.ui.runsTable.selectRow(0)
     panel.ui.exportRunButton.click()
-    assert panel.ui.runsStatusLabel.text.endswith("which scored 0.610; use the start model itself.")
+    assert panel.ui.runsStatusLabel.text.endswith("which scored 0.610. Use the start model itself.")
     assert {p.card.id for p in panel.logic.store().packages()} == {"tiny"}
     panel.ui.useAnywayButton.click()
     assert "site" in {p.card.id for p in panel.logic.store().packages()}
@@ -84,6 +84,12 @@ def shown_with_models(panel, tmp_path, before: int, after: int) -> None:
     shown(panel, run)
 
 
+def compare(panel) -> None:
+    panel.ui.compareButton.click()
+    assert panel.ui.compareButton.text == "Cancel"
+    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
+
+
 def comparison_rows(panel) -> list[list[str]]:
     """The rows of the comparison: one cell over all columns where a scan begins."""
     table = panel.ui.comparisonTable
@@ -93,9 +99,10 @@ def comparison_rows(panel) -> list[list[str]]:
 
 def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
     shown_with_models(panel, tmp_path, 1, 3)
-    panel.ui.compareButton.click()
-    assert panel.ui.compareButton.text == "Cancel"
-    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
+    own = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "target0 before")
+    compare(panel)
+    assert own.GetSegmentation().GetNumberOfSegments() == 0  # one of the same name is left alone
+    assert panel.afterPanel.comparison.scans[0].before is not own
     table = comparison_rows(panel)
     assert [row[0] for row in table if len(row) == 1] == ["target0", "target1"] and len(table) == 10
     name, before, after, agreement = table[1]
@@ -113,25 +120,14 @@ def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
             assert node.GetSegmentation().GetSegment("LV").GetTag("DICOM.SegmentAlgorithmName", made_by)
             assert made_by == ("SIFA tiny@1.0.0" if node is compared.before else "SIFA run Site")
     count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
-    panel.ui.compareButton.click()
-    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
+    compare(panel)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == count  # filled anew
-
-
-def test_a_comparison_leaves_a_segmentation_of_the_same_name_alone(panel, tmp_path):
-    shown_with_models(panel, tmp_path, 1, 3)
-    own = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "target0 before")
-    panel.ui.compareButton.click()
-    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
-    assert own.GetSegmentation().GetNumberOfSegments() == 0
-    assert panel.afterPanel.comparison.scans[0].before is not own
 
 
 def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right(panel, tmp_path):
     layout = slicer.mrmlScene.AddNode(slicer.vtkMRMLLayoutNode())
     shown_with_models(panel, tmp_path, 3, 3)
-    panel.ui.compareButton.click()
-    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
+    compare(panel)
     first, second = panel.afterPanel.comparison.scans
 
     def seen() -> list[tuple[str, ...]]:
@@ -152,8 +148,7 @@ def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right
 
 def test_a_scan_on_which_one_model_finds_nothing_is_told(panel, tmp_path):
     shown_with_models(panel, tmp_path, 0, 3)
-    panel.ui.compareButton.click()
-    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
+    compare(panel)
     assert [(c.before, c.after is None) for c in panel.afterPanel.comparison.scans] == [(None, False)] * 2
     assert "before: No heart was found" in panel.ui.comparisonLabel.text
     assert comparison_rows(panel)[3][1] == "-" == comparison_rows(panel)[3][3]
@@ -206,8 +201,9 @@ def test_a_run_of_another_computer_can_only_be_looked_at(panel, tmp_path):
 def test_a_failure_arrives_as_its_sentence_and_can_be_copied(panel, tmp_path):
     run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41}, state="failed")
     status = json.loads(run.status.read_text())
-    message = f"The disk is full; the checkpoint of iteration 4 is sound. Resume it with: sifa train {run.path}"
-    run.status.write_text(json.dumps({**status, "message": message}))
+    message = "The disk is full; the checkpoint of iteration 4 is sound."
+    failed = {"message": message, "reason": "disk_full", "advice": "resume", "fields": {"folder": str(run.path)}}
+    run.status.write_text(json.dumps({**status, **failed}))
     run.log.write_text("somewhere in the log")
     shown(panel, run)
     assert said(panel.ui.runStateLabel) == (
