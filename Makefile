@@ -83,7 +83,10 @@ bench-kill: $(READY)
 
 # The bundled model, from nothing: hours on two cores; stop it and go on whenever you like.
 train-default: $(READY)
-	$(RUN) -m SIFALib.runs.pretraining --folder runs/default
+	test -e runs/default || $(RUN) -m SIFALib train runs/default --preset pretraining --create-only
+	$(RUN) -m SIFALib train runs/default
+	$(RUN) -m SIFALib export runs/default heart-phantom-new --checkpoint 10000 --title "Heart, from phantoms" \
+		--licence Apache-2.0 --models-folder runs/models
 
 clean:
 	rm -rf $(VENV) build demo *.egg-info

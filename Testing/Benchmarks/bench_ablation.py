@@ -17,7 +17,7 @@ import argparse
 import contextlib
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +29,9 @@ from SIFALib.imaging import metrics
 from SIFALib.inference.segmentation import Options, segment
 from SIFALib.models import store as models
 from SIFALib.networks import loading
-from SIFALib.phantom.conditions import draw_person
-from SIFALib.phantom.slices.anatomies import make_anatomies
 from SIFALib.phantom.slices.randomisation import Randomisation
-from SIFALib.runs import pretraining
-from SIFALib.runs.pretraining import Settings
+from SIFALib.runs import RunFolder, best, create, export, presets
+from SIFALib.runs.configuration import PhantomSlices
 from SIFALib.support import malloc
 from SIFALib.support.errors import NoHeartFound
 
@@ -69,7 +67,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "ablation", help="what was trained")
     parser.add_argument("--iterations", type=int, default=1000)
     parser.add_argument("--width", type=int, default=4, help="channels of the networks' first layer")
-    parser.add_argument("--threads", type=int, default=Settings().threads)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--start-model", help='id or folder that "adapted" starts from, not "everything"')
     parser.add_argument("--only", nargs="+", choices=[*ROWS, ADAPTED], default=[*ROWS, ADAPTED])
     parser.add_argument("--phantoms", type=int, default=2, help="whole ones of each modality")
@@ -118,46 +116,25 @@ def run_name(options: argparse.Namespace) -> str:
 
 
 def trained(name: str, options: argparse.Namespace, facts: dict) -> dict:
-    """Train one row's model, or read it, and score it."""
-    row, folder = ROWS[name], place_of(options, name)
-    settings = Settings(
-        width=options.width,
+    """Train one row's model, go on with it, or read it, and score it. Tissue maps are shared by all rows."""
+    row, place = ROWS[name], place_of(options, name)
+    preset = presets.configuration(presets.PRETRAINING)
+    settings = replace(
+        preset,
+        method=replace(preset.method, width=options.width),
         iterations=options.iterations,
-        anatomies=ANATOMIES,
-        randomisation=row.randomisation,
         threads=options.threads,
+        judge_every=options.iterations,
+        cache=str((options.folder / "cache").resolve()),
+        phantom_slices=PhantomSlices(ANATOMIES, healthy_adults=row.healthy, randomisation=row.randomisation),
     )
-    torch.set_num_threads(settings.threads)
-    lend_anatomies(options.folder, folder, row.healthy, settings)
-    state = pretraining.train(settings, folder)
-    dice = pretraining.validate(state, folder / "validation", settings)
-    if not (folder / "model").exists():
-        pretraining.write_model(state, settings, dice, folder / "model", "0.0.1")
-    return on_real(folder / "model", options.data, facts) | {"phantom slices": float(np.mean(dice))}
-
-
-def lend_anatomies(place: Path, folder: Path, healthy: bool, settings: Settings) -> None:
-    """Let a training use tissue maps that all rows share: of anybody, or the first healthy adults."""
-    seeds = healthy_adults(settings.anatomies) if healthy else list(range(settings.anatomies))
-    lend(place / ("healthy" if healthy else "anybody"), seeds, folder / "anatomies", settings.spacing_mm)
-    unseen = [pretraining.VALIDATION_SEED + n for n in range(settings.validation_anatomies)]
-    lend(place / "validation", unseen, folder / "validation", settings.spacing_mm, unseen[0])
-
-
-def lend(shared: Path, seeds: list[int], folder: Path, spacing_mm: float, first: int = 0) -> None:
-    """Links in `folder`, numbered from `first`, to tissue maps in `shared`, which are made if they are missing."""
-    make_anatomies(shared, seeds, spacing_mm)
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, seed in enumerate(seeds, first):
-        link = folder / f"{number}.nrrd"
-        if not link.exists():
-            link.symlink_to((shared / f"{seed}.nrrd").resolve())
-
-
-def healthy_adults(count: int) -> list[int]:
-    """The first seeds of training whose persons are healthy and grown up."""
-    people = (draw_person(seed) for seed in range(pretraining.TRAINING_SEEDS))
-    return [p.seed for p in people if p.condition == "normal" and p.growth == 1][:count]
+    run = RunFolder(place) if place.exists() else create(place, settings)
+    done(["train", str(place), "--quiet"])
+    if not (place / "model").exists():
+        export.export(run, place / "model", "ablation", checkpoint=options.iterations, force=True)
+    judged = best.judged_at(run.events, options.iterations)
+    assert judged is not None
+    return on_real(place / "model", options.data, facts) | {"phantom slices": judged.value}
 
 
 def on_real(model: Path, data: Path, facts: dict, modalities: tuple[str, ...] = MODALITIES) -> dict:

@@ -123,7 +123,7 @@ def render_story(folder: Path, work: Path) -> None:
     stage.wait_until(lambda: not panel.scansStep.busy, 600)
     panel.ui.presetSelector.currentIndex = list(Preset).index(Preset.QUICK)
     panel.ui.measureButton.click()
-    stage.wait_until(lambda: not panel.howStep.errand.running, 600)
+    stage.wait_until(lambda: not panel.howStep.task.running, 600)
     panel.ui.runNameEdit.text = "Our low-field scanner"
     save(folder / "panel-ready.png", grab(panel))
     panel.ui.advancedCollapsibleButton.collapsed = False

@@ -5,6 +5,7 @@ Symbols of the papers and of the authors' code stand beside our names in `adapta
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ..models.card import MAX_WIDTH, VARIANTS
@@ -30,7 +31,8 @@ class Method:
     papers do not say (the table in the README): an image history without effect, one step counter for all
     adversarial Adams, L2 decay of normalisation and unused biases; and convolutions as plain sums (see `winograd`).
     keep_rate: of the dropout in encoder and heads; decoder_keep_rate: in the decoder, in training and after it.
-    segmentation_rate falls by segmentation_decay every second epoch (AAAI 2019); adversarial_decay: let
+    segmentation_rate falls by segmentation_decay every second epoch (AAAI 2019); it rises linearly over the first warm_up
+    iterations, and falls by a half cosine to its final_share (1: not at all); adversarial_decay: let
     adversarial_rate fall linearly over the second half. epochs: into how many the iterations are divided.
     prediction_from_epoch: when the alignment of predictions sets in, over three epochs (AAAI 2019; 0: at once).
     history: fakes that are kept for the discriminators (0: only the newest). average_decay: of the exponential
@@ -47,6 +49,8 @@ class Method:
     decoder_keep_rate: float = 0.75
     segmentation_rate: float = 2e-4
     segmentation_decay: float = 1.0
+    warm_up: int = 0
+    final_share: float = 1.0
     adversarial_rate: float = 2e-4
     adversarial_decay: bool = False
     epochs: int = 1
@@ -69,7 +73,7 @@ class Method:
         require(2 <= self.classes <= 32, "classes", self.classes, "must be 2 to 32")
         require(self.objective in OBJECTIVES, "objective", self.objective, f"must be {', '.join(OBJECTIVES)}")
         require(self.schedule in SCHEDULES, "schedule", self.schedule, f"must be {' or '.join(SCHEDULES)}")
-        for field in ("keep_rate", "decoder_keep_rate", "segmentation_decay"):
+        for field in ("keep_rate", "decoder_keep_rate", "segmentation_decay", "final_share"):
             value = getattr(self, field)
             require(0 < value <= 1, field, value, "must be above 0 and at most 1")
         for field in ("segmentation_rate", "adversarial_rate"):
@@ -79,6 +83,7 @@ class Method:
         for field in (*(f"{w}_weight" for w in weights), "weight_decay", "clip"):
             value = getattr(self, field)
             require(0 <= value <= 1000, field, value, "must be 0 to 1000")
+        require(0 <= self.warm_up <= 1_000_000, "warm_up", self.warm_up, "must be 0 to 1000000")
         require(1 <= self.epochs <= 100_000, "epochs", self.epochs, "must be 1 to 100000")
         late = 0 <= self.prediction_from_epoch <= self.epochs
         require(late, "prediction_from_epoch", self.prediction_from_epoch, "must lie within the epochs")
@@ -105,7 +110,11 @@ class Method:
 
     def segmentation_rate_at(self, iteration: int, iterations: int) -> float:
         """Learning rate of encoder and heads; the authors' v1 multiplies it at the start of epochs 2, 4, 6, ..."""
-        return self.segmentation_rate * self.segmentation_decay ** (self.epoch(iteration, iterations) // 2)
+        rate = self.segmentation_rate * self.segmentation_decay ** (self.epoch(iteration, iterations) // 2)
+        if iteration < self.warm_up:
+            return rate * (iteration + 1) / self.warm_up
+        done = min(1.0, (iteration - self.warm_up) / max(1, iterations - self.warm_up))
+        return rate * (self.final_share + (1 - self.final_share) * (1 + math.cos(math.pi * done)) / 2)
 
     def adversarial_rate_at(self, iteration: int, iterations: int) -> float:
         """Learning rate of generator, decoder and discriminators."""

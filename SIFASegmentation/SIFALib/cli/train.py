@@ -18,7 +18,7 @@ from ..runs import RunFolder, configuration, control, create, presets
 from ..runs.status import ACTIVE, Status
 from ..support.errors import DataError, InUse, ModelError, RunError
 from ..support.messages import advised, sentence
-from .console import BAD_INPUT, MODEL, OK, OTHER, OUTPUT, USAGE, Failure, ProgressLine, complain, fails_as, say, table
+from .console import BAD_INPUT, MODEL, OK, OTHER, USAGE, Failure, ProgressLine, complain, fails_as, say, table
 from .places import writes_into
 from .train_options import FLAGS, KEYS
 
@@ -119,13 +119,13 @@ def _new_configuration(options: argparse.Namespace) -> configuration.Configurati
             raise RunError("Give --preset or --configuration, not both.")
         return configuration.changed(_settings_in(options.configuration), values)
     missing = [name for name in ("source", "target") if not values.get(f"data.{name}")]
-    if missing:
+    if missing and options.preset != presets.PRETRAINING:
         wanted = " and ".join(f"--{name}" for name in missing)
         raise RunError(f"A new run needs {wanted}; an existing one is given by its folder.")
     preset = presets.configuration(
         options.preset or "compact",
-        values["data.source"],
-        values["data.target"],
+        values.get("data.source", ""),
+        values.get("data.target", ""),
         values.get("data.source_normalisation"),
         values.get("data.target_normalisation"),
     )

@@ -20,7 +20,9 @@ Several processes: torchrun --nproc-per-node N -m SIFALib.runs RUN (make RUN wit
 The presets tmi2020 and aaai2019 train as the papers did: slices of 256 pixels without augmentation, batches of 8,
 20,000 iterations (tmi2020) or 20 epochs of the larger domain (aaai2019; counted when the data are prepared). Of the
 authors' own files (.tfrecords, .npz) they scale grey values by the statistics of MR or CT, which the names of the files,
-or else of their folder, must tell by the word mr or ct (--source-normalisation and --target-normalisation say it too)."""
+or else of their folder, must tell by the word mr or ct (--source-normalisation and --target-normalisation say it too).
+The preset pretraining makes a model from nothing, as the bundled one was made: of random slices of phantoms, without
+--source and --target; --set phantom_slices.anatomies=60 or phantom_slices.randomisation.artefacts=0 vary it."""
 
 _NORMALISATIONS = "card (as inference does), or the authors' for z-scores: sifa_mr, sifa_ct, sifa_ct_old"
 PLACES = "a folder, a JSON list, one image, phantom, phantom:mr or phantom:ct"
@@ -67,7 +69,7 @@ def add_train(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--resume", metavar="RUN", type=Path, help="the same as RUN, which must exist")
     parser.add_argument(
-        "--preset", choices=tuple(PRESETS), help="where a new run's settings come from (default: compact)"
+        "--preset", choices=(*PRESETS, "pretraining"), help="where a new run's settings come from (default: compact)"
     )
     parser.add_argument("--configuration", metavar="FILE", type=Path, help="a run.json to take settings from")
     for option, (key, kind, metavar, text) in KEYS.items():

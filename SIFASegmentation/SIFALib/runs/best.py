@@ -26,6 +26,7 @@ from . import events
 FILE = "segmenter.safetensors"
 WORST = -1.0  # the lowest score
 _KEY = "sifa"  # of our entry in the metadata
+_START_KEY = "sifa_start"  # of how the start model was judged; version 0.3 wrote it into the events alone
 _CRC_KEY = "sifa_crc32"  # of the checksum; files of older runs have none
 STEADY = 0.02
 """By which the agreement of the target's segmentation with itself (`augmented`) may fall below the start model's. The score
@@ -42,6 +43,11 @@ class Best:
     value: float
     parts: dict[str, float] = field(default_factory=dict)
     vetoes: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(known: Mapping[str, Any] | None) -> Best | None:
+        """What `asdict` made of one, or None of None."""
+        return None if known is None else Best(**{**known, "vetoes": tuple(known["vetoes"])})
 
     def beats(self, other: Best | None) -> bool:
         """Whether this one is to be kept instead of `other`: the fewer vetoes first, then the higher value."""
@@ -70,7 +76,10 @@ def judged(
 
 
 def judged_at(log: Path, iteration: int) -> Best | None:
-    """How that iteration was judged, as the events in `log` tell; None if it was not."""
+    """How that iteration was judged, as the events in `log` tell; None if it was not.
+
+    For runs of version 0.3, whose checkpoints and best segmenters do not know how the start model was judged.
+    """
     found = None
     for event in events.read(log):
         if event["kind"] == "score" and event["iteration"] == iteration:
@@ -82,26 +91,38 @@ def judged_at(log: Path, iteration: int) -> Best | None:
     return found
 
 
-def write(folder: Path, best: Best, state: Mapping[str, np.ndarray]) -> None:
-    """Replace the best segmenter by `state` (float arrays by name). OSError."""
+def write(folder: Path, best: Best, state: Mapping[str, np.ndarray], start: Best | None = None) -> None:
+    """Replace the best segmenter by `state` (float arrays by name). start: how the start model was judged. OSError."""
     from safetensors.numpy import save
 
     arrays = {name: np.ascontiguousarray(array, np.float32) for name, array in state.items()}
-    text = json.dumps(asdict(best))
-    metadata = {"format": "pt", _KEY: text, _CRC_KEY: _crc(text, sorted(arrays.items()))}
+    known = {_KEY: json.dumps(asdict(best))} | ({_START_KEY: json.dumps(asdict(start))} if start else {})
+    metadata = {"format": "pt", **known, _CRC_KEY: _crc(known, sorted(arrays.items()))}
     with written(folder / FILE) as file:
         file.write(save(arrays, metadata=metadata))
 
 
 def read(folder: Path) -> Best | None:
     """What is known about the best segmenter; None if there is none yet. RunError, also for damaged weights."""
+    return _known(folder, _KEY)
+
+
+def read_start(folder: Path) -> Best | None:
+    """How the start model was judged, as far as the best segmenter knows; None if it does not. RunError."""
+    return _known(folder, _START_KEY)
+
+
+def _known(folder: Path, key: str) -> Best | None:
     path = folder / FILE
     if not path.exists():
         return None
     with _opened(path) as file:
         known = file.metadata() or {}
         _check(known, _tensors(file))
-        return schema.decode(Best, schema.parse(known.get(_KEY, ""), str(path)))
+        if key == _START_KEY and key not in known:
+            return None
+        best: Best = schema.load(Best, known.get(key, ""), str(path))
+        return best
 
 
 def read_weights(folder: Path) -> dict[str, np.ndarray]:
@@ -135,13 +156,13 @@ def _tensors(file: Any) -> Iterator[tuple[str, np.ndarray]]:
 
 def _check(known: Mapping[str, str], tensors: Iterable[tuple[str, np.ndarray]]) -> None:
     """Raise RecordError unless the checksum in the metadata, if there is one, is that of the rest."""
-    if _CRC_KEY in known and known[_CRC_KEY] != _crc(known.get(_KEY, ""), tensors):
+    if _CRC_KEY in known and known[_CRC_KEY] != _crc(known, tensors):
         raise RecordError("its checksum is another one; it is damaged")
 
 
-def _crc(text: str, tensors: Iterable[tuple[str, np.ndarray]]) -> str:
-    """CRC-32 of the text, then of every tensor's name, shape and bytes, as eight hexadecimal digits."""
-    crc = zlib.crc32(text.encode())
+def _crc(known: Mapping[str, str], tensors: Iterable[tuple[str, np.ndarray]]) -> str:
+    """CRC-32 of our texts, then of every tensor's name, shape and bytes, as eight hexadecimal digits."""
+    crc = zlib.crc32((known.get(_KEY, "") + known.get(_START_KEY, "")).encode())
     for name, array in tensors:
         crc = zlib.crc32(array.data, zlib.crc32(f"{name} {array.shape}".encode(), crc))
     return f"{crc:08x}"

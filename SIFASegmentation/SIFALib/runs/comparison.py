@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,15 @@ from ..inference.segmentation import Options, Result
 from ..models import store
 from ..networks import loading
 from ..support.errors import DataError, NoHeartFound
-from ..support.progress import Progress
+from ..support.progress import Steps, within
 from . import export
 from .run_folder import RunFolder
 
 WHICH = ("before", "after")
 
 
-def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, dict[str, Any]]:
-    """The errand "compare". request: run (folder), model (folder of the model before), count (of scans), device.
+def steps(request: dict[str, Any], folder: Path) -> Steps[dict[str, Any]]:
+    """The task "compare". request: run (folder), model (folder of the model before), count (of scans), device.
 
     Writes FOLDER/N-before.nrrd and N-after.nrrd for the Nth of so many of the run's own scans. Answers
     {"scans": [...]}, each with path, and for "before" and "after": file, volumes_ml by structure id, or note: why there
@@ -35,23 +34,26 @@ def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, di
     after = export.export(run, folder / "after", "after", force=True)
     packages = dict(zip(WHICH, (before, after), strict=True))
     networks = {which: loading.load_segmenter(package) for which, package in packages.items()}
-    scans, total = [], 2.0 * len(paths)
+    scans, total = [], 2 * len(paths)
     for number, path in enumerate(paths):
         scan = reading.read(path)
-        found: dict[str, Any] = {"path": str(path)}
-        results: dict[str, Result | None] = {}
-        for place, which in enumerate(WHICH):
-            work = segmentation.segment_steps(
-                scan, networks[which], packages[which].card, Options(device=request.get("device", "auto"))
-            )
-            done = (2 * number + place) / total
-            results[which], note = yield from _watched(work, scan.name, done, 1 / total)
-            found[which] = _kept(results[which], note, folder / f"{number}-{which}.nrrd")
-        pair = [results[which] for which in WHICH]
-        if pair[0] is not None and pair[1] is not None:
-            values = metrics.dice_per_structure(pair[1].labels, pair[0].labels, before.card.labels)
-            found["agreement"] = {k: v for k, v in values.items() if math.isfinite(v)}
-        scans.append(found)
+        compared: dict[str, Any] = {"path": str(path)}
+        results: dict[str, Result] = {}
+        for place, which in enumerate(WHICH, start=2 * number):
+            card, options = packages[which].card, Options(device=request.get("device", "auto"))
+            work = segmentation.segment_steps(scan, networks[which], card, options)
+            try:
+                result = yield from within(work, place / total, (place + 1) / total, f"{{}}: {scan.name}")
+            except NoHeartFound as error:
+                compared[which] = {"note": str(error)}
+                continue
+            results[which], file = result, folder / f"{number}-{which}.nrrd"
+            writing.write(result.labels, file)
+            compared[which] = {"file": str(file), "volumes_ml": result.report["volumes_ml"]}
+        if len(results) == 2:
+            values = metrics.dice_per_structure(results["after"].labels, results["before"].labels, before.card.labels)
+            compared["agreement"] = {k: v for k, v in values.items() if math.isfinite(v)}
+        scans.append(compared)
     labels = [{"id": s.id, "name": s.name, "color": s.color} for s in before.card.labels]
     names = {"before": before.card.key, "after": f"run {run.read().configuration.name or run.path.name}"}
     return {"scans": scans, "structures": labels, "models": names}
@@ -62,27 +64,6 @@ def _some_scans(run: RunFolder, count: int) -> list[Path]:
     data = run.read().configuration.data
     if data.target in PHANTOMS:
         raise DataError("This run adapted to phantoms; there are no scans to compare on.")
-    found = sources.find(data.target, False, data.excluded("target")).scans
-    last, steps = len(found) - 1, max(1, count - 1)
-    return [found[n].image for n in sorted({round(n * last / steps) for n in range(count)})]
-
-
-def _watched(
-    work: Generator[Progress, None, Result], name: str, done: float, share: float
-) -> Generator[Progress, None, tuple[Result | None, str]]:
-    """The steps of one segmentation as a part of the whole; its result, or why there is none."""
-    while True:
-        try:
-            progress = next(work)
-        except StopIteration as end:
-            return end.value, ""
-        except NoHeartFound as error:
-            return None, str(error)
-        yield Progress(f"{progress.stage}: {name}", done + share * progress.fraction)
-
-
-def _kept(result: Result | None, note: str, path: Path) -> dict[str, Any]:
-    if result is None:
-        return {"note": note}
-    writing.write(result.labels, path)
-    return {"file": str(path), "volumes_ml": result.report["volumes_ml"]}
+    scans = sources.find(data.target, False, data.excluded("target")).scans
+    last, steps = len(scans) - 1, max(1, count - 1)
+    return [scans[n].image for n in sorted({round(n * last / steps) for n in range(count)})]

@@ -8,18 +8,19 @@ import json
 import platform
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from typing import Annotated, Any
 
 from .. import __version__
 from ..adaptation.method import Method
 from ..datasets.settings import DataSettings
+from ..phantom.slices.randomisation import Randomisation
 from ..support import schema
 from ..support.errors import Damaged, RecordError, RunError
+from ..support.limits import Choice, Range, check_limits
 from ..support.schema import require
 
 FORMAT = 1  # of run.json; a newer one is refused with the advice to update SIFA
 MAX_BYTES = 1024**2  # of run.json; it takes 3 kB
-PRECISIONS = ("auto", "float32", "bfloat16")
 
 FREE_TO_CHANGE = (
     "name", "iterations", "accumulate", "device", "precision", "threads", "workers", "compile", "tensorboard",
@@ -28,59 +29,70 @@ FREE_TO_CHANGE = (
 """What may differ when a run goes on; everything else would make it another run."""
 
 
+TRAINING_SEEDS = 1000  # phantoms that models are trained on have seeds below; whatever judges a model uses others
+VALIDATION_SEED = 1_000_000  # of the first phantom that judges
+VALIDATION_SLICES = 64  # of all that judge together
+
+
+@dataclass(frozen=True)
+class PhantomSlices:
+    """Random slices of phantoms, made as they are needed, instead of images: how the bundled model was trained.
+
+    anatomies: how many phantoms. validation_anatomies: how many others judge. spacing_mm: of their tissue maps.
+    healthy_adults: take no other persons. randomisation: of the slices trained on; those that judge are always as random
+    as by default.
+    """
+
+    anatomies: Annotated[int, Range(1, TRAINING_SEEDS)] = 240
+    validation_anatomies: Annotated[int, Range(1, 100)] = 6
+    spacing_mm: Annotated[float, Range(0.5, 10, unit="mm")] = 2.0
+    healthy_adults: bool = False
+    randomisation: Randomisation = field(default_factory=Randomisation)
+
+    def __post_init__(self) -> None:
+        check_limits(self)
+
+
 @dataclass(frozen=True)
 class Configuration:
     """One training.
 
     iterations: in all (0: the method's epochs, counted when the data are known).
     batch: slices of each domain in one iteration, over all processes together; accumulate:
-    in how many parts one after the other, for little memory. device: auto, cpu, cuda, cuda:N or mps. precision:
-    auto, float32 or bfloat16. threads: of torch (0: as many as torch thinks best); workers: that prepare batches
+    in how many parts one after the other, for little memory. device: auto, cpu, cuda, cuda:N or mps.
+    threads: of torch (0: as many as torch thinks best); workers: that prepare batches
     beside the training (0: none). compile: let torch.compile make the networks faster, which takes minutes first.
     save_every, judge_every, preview_every: iterations between checkpoints, scores and pictures (0: no scores, no
     pictures). keep_checkpoints: the newest so many stay. start_model: id or folder of a model package whose
     segmenter is adapted ("": from random weights). cache: folder for prepared slices ("": RUN/cache).
-    tensorboard: write its files too, if it is installed.
+    tensorboard: write its files too, if it is installed. phantom_slices: learn from these, in place of scans.
     """
 
     data: DataSettings
     method: Method = field(default_factory=Method)
     name: str = "run"
-    iterations: int = 4000
-    batch: int = 8
-    accumulate: int = 1
-    seed: int = 0
+    iterations: Annotated[int, Range(0, 10_000_000)] = 4000
+    batch: Annotated[int, Range(1, 4096)] = 8
+    accumulate: Annotated[int, Range(1, 4096)] = 1
+    seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     device: str = "auto"
-    precision: str = "auto"
-    threads: int = 0
-    workers: int = 1
+    precision: Annotated[str, Choice("auto", "float32", "bfloat16")] = "auto"
+    threads: Annotated[int, Range(0, 1024)] = 0
+    workers: Annotated[int, Range(0, 256)] = 1
     compile: bool = False
     tensorboard: bool = False
-    save_every: int = 100
-    judge_every: int = 200
-    preview_every: int = 200
-    keep_checkpoints: int = 3
+    save_every: Annotated[int, Range(1, 10_000_000)] = 100
+    judge_every: Annotated[int, Range(0, 10_000_000)] = 200
+    preview_every: Annotated[int, Range(0, 10_000_000)] = 200
+    keep_checkpoints: Annotated[int, Range(1, 1000)] = 3
     start_model: str = ""
     cache: str = ""
+    phantom_slices: PhantomSlices | None = None
 
     def __post_init__(self) -> None:
         line = bool(self.name.strip()) and len(self.name) <= 100 and "\n" not in self.name
         require(line, "name", self.name, "must be one line of at most 100 characters")
-        limits = {
-            "iterations": (0, 10_000_000),
-            "batch": (1, 4096),
-            "accumulate": (1, 4096),
-            "seed": (0, 2**31 - 1),
-            "threads": (0, 1024),
-            "workers": (0, 256),
-            "save_every": (1, 10_000_000),
-            "judge_every": (0, 10_000_000),
-            "preview_every": (0, 10_000_000),
-            "keep_checkpoints": (1, 1000),
-        }
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            require(low <= value <= high, name, value, f"must be {low} to {high}")
+        check_limits(self)
         rule = f"must be the method's {self.method.classes}"
         require(self.data.classes == self.method.classes, "data.classes", self.data.classes, rule)
         supervised = self.method.objective == "target_supervised"
@@ -88,7 +100,20 @@ class Configuration:
         require(self.data.target_labels or not supervised, "data.target_labels", False, rule)
         even = self.batch % self.accumulate == 0
         require(even, "accumulate", self.accumulate, f"must divide the batch of {self.batch}")
-        require(self.precision in PRECISIONS, "precision", self.precision, f"must be {', '.join(PRECISIONS)}")
+        if self.phantom_slices is not None:
+            self._check_phantom_slices()
+
+    def _check_phantom_slices(self) -> None:
+        """RecordError for what would be read from scans, of which there are none."""
+        wanted = {"data.source": "phantom", "data.target": "phantom", "method.objective": "source_only"}
+        has = {
+            "data.source": self.data.source,
+            "data.target": self.data.target,
+            "method.objective": self.method.objective,
+        }
+        for key, value in wanted.items():
+            require(has[key] == value, key, has[key], f"must be {value} with phantom_slices")
+        require(self.method.classes == 5, "method.classes", self.method.classes, "must be 5 with phantom_slices")
 
 
 def of_whole_epochs(configuration: Configuration, slices: int) -> int:
@@ -98,12 +123,16 @@ def of_whole_epochs(configuration: Configuration, slices: int) -> int:
 
 @dataclass(frozen=True)
 class RunFile:
-    """What `run.json` holds. fingerprint: SHA-256 of what the data are ("": not prepared yet). created: ISO 8601."""
+    """What `run.json` holds. fingerprint: SHA-256 of what the data are ("": not prepared yet). created: ISO 8601.
+
+    began_with: id@version of the start model, once it was read ("": none, or version 0.3 began the run).
+    """
 
     configuration: Configuration
     created: str
     versions: dict[str, str]
     fingerprint: str = ""
+    began_with: str = ""
     format: int = FORMAT
 
     def to_json(self) -> str:
@@ -133,10 +162,10 @@ def read_run_file(text: str | bytes, source: str) -> RunFile:
         data = schema.parse(text, source)
         if isinstance(data, dict) and type(data.get("format")) is int and data["format"] > FORMAT:
             raise RunError(f"{source} is of format {data['format']}, this SIFA reads {FORMAT}; update SIFA to use it.")
-        return schema.decode(RunFile, data)
+        run: RunFile = schema.decode_file(RunFile, data, source)
     except RecordError as error:
-        message = str(error)
-        raise Damaged(message if message.startswith(source) else f"{source}: {message}") from None
+        raise Damaged(str(error)) from None
+    return run
 
 
 def read_settings(text: str | bytes, source: str) -> Configuration:
@@ -145,10 +174,10 @@ def read_settings(text: str | bytes, source: str) -> Configuration:
         data = schema.parse(text, source)
         if isinstance(data, dict) and "configuration" in data:
             return read_run_file(text, source).configuration
-        return schema.decode(Configuration, data)
+        alone: Configuration = schema.decode_file(Configuration, data, source)
     except RecordError as error:
-        message = str(error)
-        raise RunError(message if message.startswith(source) else f"{source}: {message}") from None
+        raise RunError(str(error)) from None
+    return alone
 
 
 def differences(old: Configuration, new: Configuration) -> list[str]:
@@ -171,9 +200,10 @@ def changed(configuration: Configuration, values: dict[str, Any]) -> Configurati
             raise RunError(f"{key} is no key that this SIFA knows.")
         place[leaf] = value
     try:
-        return schema.decode(Configuration, tree)
+        made: Configuration = schema.decode(Configuration, tree)
     except RecordError as error:
         raise RunError(str(error)) from None
+    return made
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Seen:
         return NEW if self.status is None else self.status.shown_state()
 
 
-def look(path: str | os.PathLike) -> Seen:
+def look(path: str | os.PathLike[str]) -> Seen:
     """The run in that folder; what is wrong with it stands in the result."""
     folder = RunFolder(Path(path))
     try:
@@ -46,29 +46,29 @@ def look(path: str | os.PathLike) -> Seen:
         return Seen(folder, None, None, error)
 
 
-def runs_in(folder: str | os.PathLike) -> Iterator[Seen]:
+def runs_in(folder: str | os.PathLike[str]) -> Iterator[Seen]:
     """The runs that lie in a folder, by name; those are the subfolders with a run.json."""
     for path in sorted(Path(folder).iterdir()):
         if (path / "run.json").is_file() and not path.name.startswith("."):
             yield look(path)
 
 
-def stop(path: str | os.PathLike) -> None:
+def stop(path: str | os.PathLike[str]) -> None:
     """Ask the run to stop after the iteration at hand. RunError if no process works on it, OSError."""
     _working(path).stop_request.touch()
 
 
-def pause(path: str | os.PathLike) -> None:
+def pause(path: str | os.PathLike[str]) -> None:
     """Ask the run to wait after the iteration at hand. RunError if no process works on it, OSError."""
     _working(path).pause_request.touch()
 
 
-def resume(path: str | os.PathLike) -> None:
+def resume(path: str | os.PathLike[str]) -> None:
     """Let a paused run go on. RunError if no process works on it, OSError."""
     _working(path).pause_request.unlink(missing_ok=True)
 
 
-def _working(path: str | os.PathLike) -> RunFolder:
+def _working(path: str | os.PathLike[str]) -> RunFolder:
     seen = look(path)
     if seen.error is not None:
         raise seen.error

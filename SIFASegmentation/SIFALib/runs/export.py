@@ -19,7 +19,8 @@ from ..models.structures import structures_of
 from ..support.errors import ModelError, RunError
 from . import best
 from .best import Best
-from .configuration import Configuration
+from .configuration import VALIDATION_SLICES, Configuration, RunFile
+from .preflight import model_named
 from .run_folder import RunFolder
 
 LICENCE = "None is given. Whoever trained the model decides; ask before you pass it on."
@@ -32,11 +33,12 @@ DOMAINS = {
 
 @dataclass(frozen=True)
 class Chosen:
-    """What is exported: the weights by name, and how they were judged (`judged` None: not at that iteration)."""
+    """What is exported: the weights by name, and how they and the start model were judged (None: they were not)."""
 
     iteration: int
     state: Mapping[str, Any]
     judged: Best | None
+    start: Best | None
 
 
 def export(
@@ -58,10 +60,9 @@ def export(
     """
     run = folder.read()
     c = run.configuration
-    start = best.judged_at(folder.events, 0)
     chosen = _best(folder) if checkpoint is None else _checkpoint(folder, checkpoint)
     if not force:
-        _refuse_worse(folder, chosen, start)
+        _refuse_worse(folder, chosen)
     return store.write_package(
         target,
         chosen.state,
@@ -74,7 +75,7 @@ def export(
         ),
         modality=modality or _modality(c),
         preprocessing=_preprocessing(c),
-        trained_on=_provenance(folder, c, chosen, start),
+        trained_on=_provenance(folder, run, chosen),
         licence=licence,
         citation=f"{CITATIONS[c.method.variant]}; SIFA for 3D Slicer",
         labels=structures_of(c.method.classes),
@@ -88,7 +89,8 @@ def _best(folder: RunFolder) -> Chosen:
         raise RunError(
             f"{folder.path} has no best segmenter yet; let it go on until it is judged, or name a checkpoint."
         )
-    return Chosen(known.iteration, best.read_weights(folder.best), known)
+    start = best.read_start(folder.best) or best.judged_at(folder.events, 0)
+    return Chosen(known.iteration, best.read_weights(folder.best), known, start)
 
 
 def _checkpoint(folder: RunFolder, iteration: int) -> Chosen:
@@ -98,13 +100,19 @@ def _checkpoint(folder: RunFolder, iteration: int) -> Chosen:
     if not path.exists():
         names = ", ".join(map(str, folder.saved)) or "none"
         raise RunError(f"{folder.path} has no checkpoint of iteration {iteration}; there are: {names}.")
-    state = checkpoints.load(path)["state"]["average"]
-    return Chosen(iteration, state, best.judged_at(folder.events, iteration))
+    saved = checkpoints.load(path)
+    judged = Best.of(saved.get("judged")) or best.judged_at(folder.events, iteration)
+    start = Best.of(saved.get("start")) or best.judged_at(folder.events, 0)
+    return Chosen(iteration, saved["state"]["average"], judged, start)
 
 
-def _refuse_worse(folder: RunFolder, chosen: Chosen, start: Best | None) -> None:
+def _refuse_worse(folder: RunFolder, chosen: Chosen) -> None:
     """Raise RunError, with the numbers, if the score speaks against what was chosen."""
-    judged, what = chosen.judged, f"The segmenter of {folder.path} after iteration {chosen.iteration}"
+    judged, start, what = (
+        chosen.judged,
+        chosen.start,
+        f"The segmenter of {folder.path} after iteration {chosen.iteration}",
+    )
     if judged is None:
         raise RunError(f"{what} was never judged.", advice="unjudged")
     against = f", {'and' if start else 'but'} something speaks against it: {' '.join(judged.vetoes)}"
@@ -138,11 +146,13 @@ def _modality(c: Configuration) -> str:
     return "CT/MR"
 
 
-def _provenance(folder: RunFolder, c: Configuration, chosen: Chosen, start: Best | None) -> str:
+def _provenance(folder: RunFolder, run: RunFile, chosen: Chosen) -> str:
     """Who taught the model what, in sentences."""
-    m = c.method
+    c, m = run.configuration, run.configuration.method
     names = folder.data()
     counts = {d: sum(key.startswith(f"{d}:") for key in names) for d in ("source", "target")}
+    if c.phantom_slices is not None:
+        return _from_phantoms(run, chosen, counts["source"])
     source = _described(c.data.source, counts["source"], "labelled")
     target = _described(c.data.target, counts["target"], "labelled" if c.data.target_labels else "unlabelled")
     sentences = {
@@ -156,16 +166,27 @@ def _provenance(folder: RunFolder, c: Configuration, chosen: Chosen, start: Best
         f"{chosen.iteration} of {c.iterations} iterations of {c.batch} slices of {c.data.size} x {c.data.size} pixels, "
         f"seed {c.seed}."
     )
-    text += f" Began with the model {_start_model(c)}." if c.start_model else " Began with random weights."
+    text += f" Began with the model {_start_model(run)}." if c.start_model else " Began with random weights."
     if chosen.judged is not None:
         parts = {k: v for k, v in chosen.judged.parts.items() if not k.startswith("supervised_")}
         listed = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in parts.items())
         text += f" Score without target labels: {chosen.judged.value:.3f} ({listed})"
-        text += f"; at the start {start.value:.3f}." if start else "."
+        text += f"; at the start {chosen.start.value:.3f}." if chosen.start else "."
         text += "".join(f" Against it: {veto}" for veto in chosen.judged.vetoes)
     else:
         text += " It was not judged."
     return text + " Not for clinical use; check every result."
+
+
+def _from_phantoms(run: RunFile, chosen: Chosen, count: int) -> str:
+    c = run.configuration
+    text = (
+        f"No patient: {chosen.iteration * c.batch:,} random slices of {count or 'some'} digital phantoms, "
+        "adults and children, healthy and ill, in every plane, with CT-like, MR-like and random contrast"
+    )
+    if c.start_model:
+        text += f"; its first weights were those of {_start_model(run)}"
+    return text + ". Check every outline."
 
 
 def _described(place: str, count: int, labels: str) -> str:
@@ -174,12 +195,11 @@ def _described(place: str, count: int, labels: str) -> str:
     return f"{number} {DOMAINS[place]}" if place in DOMAINS else f"{number} {labels} scans of the user's"
 
 
-def _start_model(c: Configuration) -> str:
+def _start_model(run: RunFile) -> str:
     """id@version of the start model; never its folder."""
+    name = run.configuration.start_model
     try:
-        if Path(c.start_model).is_dir():
-            return store.read_package(c.start_model).card.key
-        return store.default_store().get(c.start_model).card.key
+        return run.began_with or model_named(name).card.key
     except ModelError:
         return "that was named when the run was started"  # a name that is found nowhere may be a folder's
 
@@ -193,6 +213,10 @@ def _quality(c: Configuration, chosen: Chosen) -> tuple[Quality, ...]:
     values = {i: round(parts[key], 3) for i, key in ids.items() if key in parts}
     if not values:
         return ()
+    if c.phantom_slices is not None:
+        data = f"random slices of {c.phantom_slices.validation_anatomies} phantoms that were not trained on"
+        rule = f"pooled over {VALIDATION_SLICES} slices; a structure that is missed counts with its whole area"
+        return (Quality(data, "Dice", rule, values),)
     data = "validation images of the source, translated to look like the target"
     if c.method.objective == "target_supervised":
         data = "labelled validation images of the target"

@@ -29,7 +29,7 @@ _BREAKAWAY = 0x01000000  # CREATE_BREAKAWAY_FROM_JOB: a job would end us with th
 
 def start(
     python: str, module: str, arguments: Sequence[str], output: Path, environment: Mapping[str, str] | None = None
-) -> subprocess.Popen:
+) -> subprocess.Popen[bytes]:
     """Start `python -m module arguments` with this library, what it prints going into the file `output`. OSError.
 
     environment: additions to this process's.
@@ -39,14 +39,14 @@ def start(
     with open(output, "wb") as file:
         common = {"stdin": subprocess.DEVNULL, "stdout": file, "stderr": subprocess.STDOUT, "env": variables}
         if sys.platform != "win32":
-            return subprocess.Popen(command, start_new_session=True, **common)  # type: ignore[call-overload]
+            return subprocess.Popen(command, start_new_session=True, **common)  # type: ignore[call-overload,no-any-return]
         try:
             return subprocess.Popen(command, creationflags=_WINDOWS_FLAGS | _BREAKAWAY, **common)
         except PermissionError:  # a job that lets nobody go
             return subprocess.Popen(command, creationflags=_WINDOWS_FLAGS, **common)
 
 
-def train(folder: Path, python: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen:
+def train(folder: Path, python: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start the training in a run folder, or go on with it. OSError."""
     return start(python, "SIFALib.runs", [str(folder)], folder / OUTPUT, environment)
 
@@ -65,7 +65,7 @@ def end(process: Process) -> bool:
     return True
 
 
-def kill(child: subprocess.Popen) -> None:
+def kill(child: subprocess.Popen[bytes]) -> None:
     """End a child of ours at once, with all that it started, and forget it."""
     if child.poll() is None:
         if sys.platform == "win32":

@@ -1,4 +1,4 @@
-"""The training loop, for one process or for several that train as one.
+"""The training loop, for one process or for several that train as one, whatever they learn from.
 
 `sifa train RUN` and `python -m SIFALib.runs RUN` start one; `torchrun --nproc-per-node N -m SIFALib.runs RUN` starts
 N, also on many computers (Testing/slurm/train.sbatch).
@@ -6,7 +6,6 @@ N, also on many computers (Testing/slurm/train.sbatch).
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,22 +14,22 @@ from pathlib import Path
 
 import torch
 
-from .. import adaptation, datasets
-from ..datasets import Domains, Slices
+from .. import adaptation
+from ..datasets import Batch
 from ..networks import devices
 from ..support import malloc
 from ..support.errors import RunError, SifaError
-from . import checkpoints, events, failures
-from . import distributed as processes
-from .configuration import differences, of_whole_epochs, read_run_file
+from ..support.progress import Progress, drain
+from . import checkpoints, events, failures, learning_data
+from .configuration import differences, read_run_file
+from .learning_data import LearningData
 from .run_folder import RunFolder
 from .session import Session, opened
 from .signals import STOP
 from .start_model import StartModel
+from .world import joined
 
 FINISHED, STOPPED, FAILED = "finished", "stopped", "failed"
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,58 +40,56 @@ class End:
     error: SifaError | None = None
 
 
-def train(path: str | os.PathLike) -> str:
+def train(path: str | os.PathLike[str]) -> str:
     """`run`, of whose end only the outcome is told."""
     return run(path).outcome
 
 
-def run(path: str | os.PathLike) -> End:
+def run(path: str | os.PathLike[str]) -> End:
     """Run the training in that folder, from its last checkpoint if it has one.
 
     Why it failed stands in status.json and log.txt too. Raises RunError if there is no run in that folder or its device
-    is not there, lock.InUse if another process works on it.
+    is not there, InUse if another process works on it.
     """
     folder = RunFolder(Path(path))
     file = folder.read()
-    with processes.joined(file.configuration.device) as together, opened(folder, file, together) as session:
+    with joined(file.configuration.device) as world, opened(folder, file, world) as session:
         try:
-            outcome = _iterate(session)
+            outcome = _train(session)
             session.end(outcome)
         except KeyboardInterrupt:
             session.end(STOPPED, "Broken off; it goes on from its last checkpoint.")
             raise
         except Exception as error:
-            why = failures.explained(error, folder, together.world)
+            why = failures.explained(error, folder, world.size)
             session.end(FAILED, error=why)
             return End(FAILED, why)
         return End(outcome)
 
 
-def _iterate(session: Session) -> str:
-    """The whole training; how it ended."""
-    c, together = session.configuration, session.together
-    precision = devices.choose_precision(c.precision, together.device)
+def _train(session: Session) -> str:
+    """The whole training, in the order in which it happens; how it ended."""
+    c, world = session.configuration, session.world
+    precision = devices.choose_precision(c.precision, world.device)
     with _computing(c.threads):
         start_model = StartModel(c)
-        domains = _prepare(session, start_model)
-        if domains is None:
+        data = _prepare(session, start_model)
+        if data is None:
             return STOPPED
-        if not c.iterations:
-            session.set_iterations(of_whole_epochs(c, max(map(_fine_slices, (domains.source, domains.target)))))
-        c = session.configuration
+        c = session.remember(data, start_model)
         state = _resume(session, start_model)
         if c.compile:
             _compile(state)
         session.begin(state)
         if state.iteration == 0 and c.start_model and c.judge_every:
-            session.judge(state, domains)
-        for batch, waited in _batches(session, state, domains):
-            losses = adaptation.step(state, batch, precision, c.accumulate)
+            session.judge(state, data)
+        for batch, waited in data.batches(state.iteration, c.iterations, world.rank, world.size):
+            losses = adaptation.step(state, _moved(batch, world.device), precision, c.accumulate)
             session.note(state, losses, waited)
             if _due(state, c.judge_every):
-                session.judge(state, domains)
+                session.judge(state, data)
             if _due(state, c.preview_every):
-                session.preview(state, domains)
+                session.preview(state, data)
             if _due(state, c.save_every):
                 session.save(state)
             if session.asked_to_stop(state):
@@ -100,77 +97,58 @@ def _iterate(session: Session) -> str:
     return FINISHED
 
 
-def _fine_slices(slices: Slices) -> int:
-    """How many slices an epoch shows; those of the coarse pass come besides."""
-    return int((~slices.coarse).sum()) or len(slices)
-
-
 def _due(state: adaptation.State, every: int) -> bool:
     """Whether it is time for what happens so often, and after the last iteration; never if `every` is 0."""
     return every > 0 and (state.iteration % every == 0 or state.iteration == state.iterations)
 
 
-def _batches(session: Session, state: adaptation.State, domains: Domains) -> Iterator[tuple[datasets.Batch, float]]:
-    """What is left to do: batches on the device, and the seconds that each was waited for."""
-    c, together = session.configuration, session.together
-    left, share = (state.iteration, c.iterations), (together.rank, together.world)
-    batches = datasets.batches(domains, c.data, c.seed, *left, c.batch, *share, c.workers)
-    for batch, waited in batches:
-        yield _moved(batch, together.device), waited
-
-
-def _moved(batch: datasets.Batch, device: torch.device) -> datasets.Batch:
+def _moved(batch: Batch, device: torch.device) -> Batch:
     labels = None if batch.target_labels is None else batch.target_labels.to(device)
-    images = (batch.source.to(device), batch.source_labels.to(device), batch.target.to(device))
-    return datasets.Batch(*images, labels)
+    return Batch(batch.source.to(device), batch.source_labels.to(device), batch.target.to(device), labels)
 
 
-def _prepare(session: Session, start_model: StartModel) -> Domains | None:
+class _AskedToStop(Exception):
+    """Raised through what is being prepared."""
+
+
+def _prepare(session: Session, start_model: StartModel) -> LearningData | None:
     """The data; None if the run was asked to stop before they were ready. The first process makes, the others find."""
-    c, together = session.configuration, session.together
-    if c.batch % (together.world * c.accumulate):
+    c, world = session.configuration, session.world
+    if c.batch % (world.size * c.accumulate):
         raise RunError(
-            f"A batch of {c.batch} cannot be divided among {together.world} processes in {c.accumulate} parts each."
+            f"A batch of {c.batch} cannot be divided among {world.size} processes in {c.accumulate} parts each."
         )
-    domains = _prepared(session, start_model) if together.first else None
-    together.wait()
-    if together.agree(session.requests.asked()) == STOP:
+    data = _made(session, start_model) if world.first else None
+    world.wait()
+    if world.agree(session.requests.asked()) == STOP:
         return None
-    return domains or _prepared(session, start_model)
+    return data or _made(session, start_model)
 
 
-def _prepared(session: Session, start_model: StartModel) -> Domains | None:
-    c, folder = session.configuration, session.folder
-    steps = datasets.prepare(c.data, c.cache or folder.cache, start_model.locator())
-    while True:
-        try:
-            progress = next(steps)
-        except StopIteration as end:
-            if session.first:
-                _remember(session, end.value)
-            return end.value
+def _made(session: Session, start_model: StartModel) -> LearningData | None:
+    c = session.configuration
+
+    def tell(progress: Progress) -> None:
         session.report(message=f"{progress.stage} ({progress.fraction:.0%})", seconds_left=progress.seconds_left)
-        if session.first and session.requests.asked() == STOP:  # the others stop when the first does
-            return None
+        if session.world.first and session.requests.asked() == STOP:  # the others stop when the first does
+            raise _AskedToStop
 
-
-def _remember(session: Session, domains: Domains) -> None:
-    """Write down what the data are; RunError if they are not what the run was started with."""
     if not session.run.fingerprint:
-        session.run = session.folder.remember_data(domains.fingerprint, domains.manifest)
-    elif session.run.fingerprint != domains.fingerprint:
-        changes = ", ".join(datasets.differences(session.folder.data(), domains.manifest)[:10])
-        raise RunError(
-            f"The data are not those that {session.folder.path} was started with ({changes or 'cut differently'}). "
-            "Bring them back, or start a new run."
-        )
+        start_model.check()
+    steps = learning_data.prepare(c, Path(c.cache) if c.cache else session.folder.cache, start_model)
+    try:
+        return drain(steps, tell)
+    except _AskedToStop:
+        steps.close()
+        return None
 
 
 def _resume(session: Session, start_model: StartModel) -> adaptation.State:
     """The state of the newest checkpoint, or a new one."""
-    c, together, folder = session.configuration, session.together, session.folder
-    state = adaptation.start(c.method, c.seed, c.iterations, start_model.weights(), together.device)
+    c, world, folder = session.configuration, session.world, session.folder
     saved = checkpoints.load_newest(folder.checkpoints)
+    first_weights = start_model.weights() if saved is None else None
+    state = adaptation.start(c.method, c.seed, c.iterations, first_weights, world.device)
     if saved is not None:
         before = read_run_file(saved["configuration"], "The checkpoint").configuration
         other = differences(before, c)
@@ -184,12 +162,12 @@ def _resume(session: Session, start_model: StartModel) -> adaptation.State:
                 f"{folder.run_file} says would be fewer."
             )
         state.load_state_dict(saved["state"])
-        together.take_histories(state, saved)
+        world.take_pools(state, saved)
         session.restore(saved)
-    if together.agree(state.iteration) != state.iteration:
+    if world.agree(state.iteration) != state.iteration:
         raise RunError(f"The processes see different checkpoints; {folder.path} must be the same for all.")
-    together.wait()
-    if together.first:
+    world.wait()
+    if world.first:
         done = -1 if saved is None else state.iteration
         checkpoints.drop_after(folder.checkpoints, done)
         events.cut(folder.events, done)

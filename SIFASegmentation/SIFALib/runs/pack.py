@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from ..datasets.settings import PHANTOMS
 from ..imaging import reading, writing
 from ..support.errors import RunError
 from ..support.files import write_text
-from ..support.progress import Progress
+from ..support.progress import Progress, Steps
 from .configuration import Configuration, changed, new_run_file, read_settings
+from .preflight import model_named
 
 COMMAND = "torchrun --standalone --nproc-per-node {processes} -m SIFALib.runs run"
 TEXT = """SIFA: a training for another computer
@@ -36,8 +36,8 @@ The scans here are named by numbers, in the order of their names there.
 """
 
 
-def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, dict[str, Any]]:
-    """The errand "pack". request: configuration (text), place (a folder that does not exist or is empty).
+def steps(request: dict[str, Any], folder: Path) -> Steps[dict[str, Any]]:
+    """The task "pack". request: configuration (text), place (a folder that does not exist or is empty).
 
     Answers {"folder", "command"}. RunError if the place is taken, DataError, VolumeError or OSError for scans.
     """
@@ -59,22 +59,22 @@ def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, di
         _copy_model(configuration.start_model, place / "model")
         values["start_model"] = "model"
         options += " --start-model model"
-    travelling = changed(configuration, values)
-    write_text(place / "configuration.json", _text(travelling))
+    packed = changed(configuration, values)
+    write_text(place / "configuration.json", _text(packed))
     create = f"sifa train run --configuration configuration.json{options} --create-only"
     command = COMMAND.format(processes=1)
     write_text(place / "READ ME.txt", TEXT.format(create=create, command=command, batch=configuration.batch))
     return {"folder": str(place), "command": f"{create} && {command}"}
 
 
-def _copied(configuration: Configuration, domain: str, place: Path) -> Generator[Progress, None, None]:
+def _copied(configuration: Configuration, domain: str, place: Path) -> Steps[None]:
     """The scans of a domain, without what their headers say besides the geometry, and a list of them."""
     data = configuration.data
-    found = sources.find(data.place(domain), data.labelled(domain), data.excluded(domain)).scans
+    scans = sources.find(data.place(domain), data.labelled(domain), data.excluded(domain)).scans
     (place / domain).mkdir(exist_ok=True)
     entries = []
-    for number, scan in enumerate(found, start=1):
-        yield Progress(f"Copying {scan.name}", (number - 1) / len(found))
+    for number, scan in enumerate(scans, start=1):
+        yield Progress(f"Copying {scan.name}", (number - 1) / len(scans))
         entry = {"image": f"{domain}/{number:04d}.nrrd"}
         writing.write(reading.read(scan.image), place / entry["image"])
         if scan.label is not None:
@@ -85,10 +85,7 @@ def _copied(configuration: Configuration, domain: str, place: Path) -> Generator
 
 
 def _copy_model(name: str, place: Path) -> None:
-    from ..models import store
-
-    package = store.read_package(name) if Path(name).is_dir() else store.default_store().get(name)
-    shutil.copytree(package.folder, place)
+    shutil.copytree(model_named(name).folder, place)
 
 
 def _text(configuration: Configuration) -> str:

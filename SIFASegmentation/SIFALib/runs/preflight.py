@@ -30,7 +30,7 @@ def start_package(configuration: Configuration) -> store.ModelPackage | None:
     name, method = configuration.start_model, configuration.method
     if not name:
         return None
-    package = store.read_package(name) if Path(name).is_dir() else store.default_store().get(name)
+    package = model_named(name)
     card = package.card
     has = (card.architecture.variant, card.architecture.width, card.architecture.classes)
     wanted = (method.variant, method.width, method.classes)
@@ -40,6 +40,11 @@ def start_package(configuration: Configuration) -> store.ModelPackage | None:
             "another model, or set the method to the model's."
         )
     return package
+
+
+def model_named(name: str) -> store.ModelPackage:
+    """The model in that folder, or of that id, id@version. ModelError."""
+    return store.read_package(name) if Path(name).is_dir() else store.default_store().get(name)
 
 
 def _check_scans(data: DataSettings, domain: str) -> None:

@@ -11,21 +11,31 @@ import dataclasses
 import re
 from pathlib import Path
 
-from ..adaptation.method import PRESETS
+from ..adaptation.method import PRESETS, Method
 from ..datasets.settings import NO_AUGMENTATION, PHANTOMS, DataSettings
 from ..support.errors import RunError
-from .configuration import Configuration
+from .configuration import Configuration, PhantomSlices
 
-NAMES = tuple(PRESETS)
+PRETRAINING = "pretraining"
+NAMES = (*PRESETS, PRETRAINING)
 PAPERS = {"tmi2020": 20_000, "aaai2019": 0}
 """Preset -> iterations; 0: the epochs of the method."""
+_PRETRAINING = Configuration(
+    DataSettings("phantom", "phantom", size=128),
+    Method(
+        width=8, objective="source_only", segmentation_rate=1e-3, warm_up=100, final_share=0.01, clip=5.0,
+        average_decay=0.995,
+    ),
+    name=PRETRAINING, iterations=10_000, seed=1, judge_every=500, preview_every=500, phantom_slices=PhantomSlices(),
+)  # fmt: skip
+"""How the bundled model was made."""
 _MODALITY = re.compile(r"(?<![a-z])(ct|mr)(?![a-z])")
 
 
 def configuration(
     preset: str,
-    source: str,
-    target: str,
+    source: str = "",
+    target: str = "",
     source_normalisation: str | None = None,
     target_normalisation: str | None = None,
 ) -> Configuration:
@@ -33,9 +43,12 @@ def configuration(
 
     The normalisations (None: those of the preset) are keys of NORMALISATIONS. RunError for an unknown preset, and for
     files of the authors' whose names do not tell the modality; DataError for a paper's preset and a place without images.
+    The preset "pretraining" makes its own data.
     """
+    if preset == PRETRAINING:
+        return _PRETRAINING
     if preset not in PRESETS:
-        raise RunError(f"There is no preset '{preset}'; choose {', '.join(PRESETS)}.")
+        raise RunError(f"There is no preset '{preset}'; choose {', '.join(NAMES)}.")
     data = DataSettings(source=source, target=target, classes=PRESETS[preset].classes)
     if preset not in PAPERS:
         normalisations = (source_normalisation or "card", target_normalisation or "card")

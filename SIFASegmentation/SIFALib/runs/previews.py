@@ -7,6 +7,7 @@ the segmenter finds (the averaged weights). Slices of the validation scans, alwa
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,35 +15,42 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import adaptation, datasets
+from .. import adaptation
 from ..imaging import pictures
 from ..models.structures import Structure, structures_of
 from ..networks.arrays import to_numpy
 
 if TYPE_CHECKING:
-    from ..datasets import Domains, Slices
+    from ..datasets import Slices
 
 ROWS = 3
 GAP = 2  # pixels between panels
 LEAST = 128  # side of a panel, pixels; smaller slices are enlarged
 
 
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """ROWS slices of the source [ROWS, 1, H, W] with their labels [ROWS, H, W], and of the target, if there is one."""
+
+    source: Tensor
+    labels: Tensor | None
+    target: Tensor | None = None
+
+
 @torch.inference_mode()
-def draw(state: adaptation.State, domains: Domains, size: int, path: Path) -> None:
-    """Write the picture of slices of `size` pixels a side; complete or not at all. OSError."""
-    structures = structures_of(state.method.classes)
+def draw(state: adaptation.State, shown: Shown, path: Path) -> None:
+    """Write the picture of these slices; complete or not at all. OSError."""
     segmenter = adaptation.averaged_segmenter(state)
-    source = domains.source_validation if len(domains.source_validation) else domains.source
-    target = domains.target_validation if len(domains.target_validation) else domains.target
-    images, labels = datasets.view(source, chosen(source), size)
-    others, _ = datasets.view(target, chosen(target), size)
-    images, others = images.to(state.device), others.to(state.device)
-    columns: list[tuple[Tensor, Tensor | None]] = [(images, labels)]
+    images = shown.source.to(state.device)
+    columns: list[tuple[Tensor, Tensor | None]] = [(images, shown.labels)]
     if state.method.translates:
         images = adaptation.translate(state, images)
         columns.append((images, None))
-    columns += [(x, segmenter(state.wide(x)).argmax(1)) for x in (images, others)]
-    columns.insert(-1, (others, None))
+    columns.append((images, segmenter(state.wide(images)).argmax(1)))
+    if shown.target is not None:
+        target = shown.target.to(state.device)
+        columns += [(target, None), (target, segmenter(state.wide(target)).argmax(1))]
+    structures = structures_of(state.method.classes)
     rows = [np.concatenate([_panel(c, n, structures) for c in columns], axis=1) for n in range(ROWS)]
     pictures.write_png(np.concatenate(rows), path)
 

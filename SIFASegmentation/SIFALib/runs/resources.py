@@ -6,12 +6,11 @@ the paper's size (width 16, 256 x 256 pixels) took 4.7 GiB at batch 8 and 1.8 Gi
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..datasets.cutting import border_size
 from ..datasets.phantoms import RANDOM_SLICES
@@ -24,6 +23,7 @@ _BASE, _PER_WIDTH2, _PER_IMAGE = (0.5 * GIB, 0.0035 * GIB, 424.0)  # bytes; per 
 _PARAMETERS_PER_WIDTH2 = 200_000  # of all networks together; a checkpoint holds each three times, float32
 _SPARE_DISK = 0.2 * GIB  # for logs, pictures, the exported model
 _PHANTOM_SLICES = 150  # of a whole phantom that is cut like a scan
+_TISSUE_MAP = 0.4e6 * 2.0**3  # bytes of a compressed one, times the cube of its voxels' size in mm
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ def size(count: float) -> str:
 
 
 def of(
-    configuration: Configuration, folder: Path, findings: Iterable[Finding] = (), timed: dict | None = None
+    configuration: Configuration, folder: Path, findings: Iterable[Finding] = (), timed: Mapping[str, Any] | None = None
 ) -> Needs:
     """What a run in `folder` (or the nearest folder above that exists) needs and finds. OSError.
 
-    findings: of the scans that are to be prepared; timed: the answer of the errand "time", if there is one.
+    findings: of the scans that are to be prepared; timed: the answer of the task "time", if there is one.
     """
     place = folder
     while not place.exists() and place != place.parent:
@@ -98,36 +98,19 @@ def _disk(c: Configuration, findings: Iterable[Finding], checkpoint: int) -> flo
         thickness = min(finding.field_of_view_mm)
         count = thickness / pre.slice_spacing_mm + thickness / pre.locate_slice_spacing_mm
         kept += count * pixels * (5 if finding.domain == "source" else 4)
+    if c.phantom_slices is not None:
+        maps = c.phantom_slices.anatomies + c.phantom_slices.validation_anatomies
+        kept += maps * _TISSUE_MAP / c.phantom_slices.spacing_mm**3
     for place in (c.data.source, c.data.target):
-        if place in PHANTOMS:
+        if place in PHANTOMS and c.phantom_slices is None:
             kept += c.data.phantoms * (RANDOM_SLICES if place == "phantom" else _PHANTOM_SLICES) * pixels * 5
     return (c.keep_checkpoints + 1) * checkpoint + kept + _SPARE_DISK
 
 
 def free_memory() -> int:
     """Bytes that a new process can have without others being pushed out; 0 where nobody tells."""
-    if sys.platform == "win32":
-        return _free_on_windows()
     try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:  # macOS gives away what is inactive; half of all is a fair guess
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (ValueError, OSError):
+        import psutil
+    except ImportError:  # a Slicer that has not installed it yet
         return 0
-
-
-def _free_on_windows() -> int:
-    import ctypes
-
-    class MemoryStatus(ctypes.Structure):
-        _fields_ = (("length", ctypes.c_ulong), ("load", ctypes.c_ulong),
-                    *((name, ctypes.c_ulonglong) for name in ("total", "free", "a", "b", "c", "d", "e")))  # fmt: skip
-
-    status = MemoryStatus()
-    status.length = ctypes.sizeof(status)
-    kernel = getattr(ctypes, "WinDLL")("kernel32")  # noqa: B009 (Windows alone has it)
-    return int(status.free) if kernel.GlobalMemoryStatusEx(ctypes.byref(status)) else 0
+    return int(psutil.virtual_memory().available)

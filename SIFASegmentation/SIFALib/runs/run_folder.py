@@ -106,10 +106,10 @@ class RunFolder:
         """Replace run.json. OSError."""
         write_text(self.run_file, run.to_json())
 
-    def remember_data(self, fingerprint: str, manifest: dict[str, str]) -> RunFile:
-        """Write down what the run's data are, once they are known. OSError."""
+    def remember_data(self, fingerprint: str, manifest: dict[str, str], began_with: str = "") -> RunFile:
+        """Write down what the run's data are, once they are known, and what model it began with. OSError."""
         write_text(self.manifest, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-        run = dataclasses.replace(self.read(), fingerprint=fingerprint)
+        run = dataclasses.replace(self.read(), fingerprint=fingerprint, began_with=began_with)
         self.write(run)
         return run
 
@@ -137,7 +137,7 @@ class RunFolder:
             self.write(dataclasses.replace(run, configuration=configuration))
 
 
-def create(path: str | os.PathLike, configuration: Configuration) -> RunFolder:
+def create(path: str | os.PathLike[str], configuration: Configuration) -> RunFolder:
     """A new run folder with nothing computed yet; it appears complete or not at all. RunError if it exists, OSError."""
     path = Path(path)
     _refuse_existing(path)

@@ -15,26 +15,26 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .. import adaptation
+from .. import adaptation, datasets
 from ..networks.arrays import to_numpy
 from ..support import files, lock
-from ..support.errors import SifaError
+from ..support.errors import RunError, SifaError
 from ..support.messages import sentence
 from ..support.processes import this_process
 from . import best as best_file
 from . import checkpoints, previews
 from . import events as event_log
 from . import status as status_file
-from .configuration import Configuration, RunFile, versions
-from .distributed import Together
+from .best import Best
+from .configuration import Configuration, RunFile, of_whole_epochs, versions
+from .learning_data import LearningData
 from .run_folder import RunFolder
 from .signals import NOTHING, PAUSE, STOP, Requests, signals
+from .start_model import StartModel
 from .tensorboard import Board
-
-if TYPE_CHECKING:
-    from ..datasets import Domains
+from .world import World
 
 WINDOW = 50  # iterations over which speed is measured
 POLL_SECONDS = 0.2  # how often a paused run looks whether it may go on
@@ -49,7 +49,7 @@ class Session:
 
     folder: RunFolder
     run: RunFile
-    together: Together
+    world: World
     requests: Requests
     status: status_file.Reporter | None = None
     events: event_log.EventLog | None = None
@@ -57,33 +57,48 @@ class Session:
     times: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=WINDOW))
     last: float = 0.0  # when the last iteration ended, on the monotonic clock
     saved: int = -1  # the iteration that this process saved last
-    best: best_file.Best | None = None  # of the iterations so far
-    start: best_file.Best | None = None  # how the start model was judged
+    judged: Best | None = None  # of the last score
+    best: Best | None = None  # of the iterations so far
+    start: Best | None = None  # how the start model was judged
 
     @property
     def configuration(self) -> Configuration:
         return self.run.configuration
 
     def restore(self, saved: Mapping[str, Any]) -> None:
-        """Take from a checkpoint what is not the method's state."""
-        known = saved["best"]
-        if known is not None and best_file.read(self.folder.best) is not None:
-            self.best = best_file.Best(**{**known, "vetoes": tuple(known["vetoes"])})
-        self.start = best_file.judged_at(self.folder.events, 0)
+        """Take from a checkpoint what is not the method's state: the guards of the run."""
+        if best_file.read(self.folder.best) is not None:
+            self.best = Best.of(saved["best"])
+        if "start" in saved:
+            self.start = Best.of(saved["start"])
+        else:  # of version 0.3, where only the events tell
+            self.start = best_file.judged_at(self.folder.events, 0)
 
-    def set_iterations(self, iterations: int) -> None:
-        """Write down how long the training is, once the data tell."""
-        configuration = dataclasses.replace(self.configuration, iterations=iterations)
-        self.run = dataclasses.replace(self.run, configuration=configuration)
-        if self.first:
-            self.folder.write(self.run)
-            self.report(iterations=iterations)
+    def remember(self, data: LearningData, start_model: StartModel) -> Configuration:
+        """Write down what the data are, and with them how long the training is. RunError if they are not those that the
+        run was started with."""
+        if self.first and not self.run.fingerprint:
+            self.run = self.folder.remember_data(data.fingerprint, data.manifest, start_model.key)
+        elif self.first and self.run.fingerprint != data.fingerprint:
+            changes = ", ".join(datasets.differences(self.folder.data(), data.manifest)[:10])
+            raise RunError(
+                f"The data are not those that {self.folder.path} was started with ({changes or 'cut differently'}). "
+                "Bring them back, or start a new run."
+            )
+        if not self.configuration.iterations:
+            iterations = of_whole_epochs(self.configuration, data.epoch)
+            configuration = dataclasses.replace(self.configuration, iterations=iterations)
+            self.run = dataclasses.replace(self.run, configuration=configuration)
+            if self.first:
+                self.folder.write(self.run)
+                self.report(iterations=iterations)
+        return self.configuration
 
     def begin(self, state: adaptation.State) -> None:
         """From here on, iterations follow each other."""
         if self.first:
-            device, world = str(self.together.device), self.together.world
-            self.event("started", state.iteration, versions=versions(), device=device, processes=world)
+            device, size = str(self.world.device), self.world.size
+            self.event("started", state.iteration, versions=versions(), device=device, processes=size)
             self.report(state="running", iteration=state.iteration, message="")
             log.info("Iterations from %d to %d on %s", state.iteration, self.configuration.iterations, device)
         self.last = time.monotonic()
@@ -107,69 +122,67 @@ class Session:
         if self.board:
             self.board.add("loss", losses, state.iteration)
 
-    def judge(self, state: adaptation.State, domains: Domains) -> None:
-        """Score the averaged segmenter without target labels, and keep it if it is the best so far."""
-        from ..adaptation import label_free
-
+    def judge(self, state: adaptation.State, data: LearningData) -> None:
+        """Score the averaged segmenter, without target labels, and keep it if it is the best so far."""
         if self.first:
-            score = label_free.score(state, domains, self.configuration.data)
+            score = data.score(state)
             judged = best_file.judged(state.iteration, score.value, score.parts, score.vetoes, self.start)
+            self.judged = judged
             if state.iteration == 0:
                 self.start = judged
             better = judged.beats(self.best)
             if better:
                 self.best = judged
                 weights = {name: to_numpy(value) for name, value in state.average.items()}
-                best_file.write(self.folder.best, judged, weights)
+                best_file.write(self.folder.best, judged, weights, self.start)
                 self.report(best_iteration=state.iteration, best_score=judged.value)
             self.event("score", state.iteration, value=judged.value, parts=judged.parts,
                        vetoes=judged.vetoes, best=better)  # fmt: skip
             if self.board:
                 self.board.add("score", {"value": judged.value, **judged.parts}, state.iteration)
             log.info("Score %.4f after iteration %d%s", judged.value, state.iteration, ", the best" * better)
-        self.together.wait()
+        self.world.wait()
 
-    def preview(self, state: adaptation.State, domains: Domains) -> None:
+    def preview(self, state: adaptation.State, data: LearningData) -> None:
         """Draw what the networks do now."""
         if self.first:
             path = self.folder.previews / f"{state.iteration:08d}.png"
-            previews.draw(state, domains, self.configuration.data.size, path)
+            previews.draw(state, data.shown(), path)
             self.event("preview", state.iteration, file=f"previews/{path.name}")
-        self.together.wait()
+        self.world.wait()
 
     def save(self, state: adaptation.State) -> None:
         """Write a checkpoint, unless this process wrote it already."""
         if self.saved == state.iteration:
             return
-        histories = self.together.gathered_histories(state)
+        pools = self.world.gathered_pools(state)
         if self.first and self.events:
             lock.check(self.folder.path)
             self.events.sync()
-            path = checkpoints.save(
-                self.folder.checkpoints,
-                state.iteration,
-                {
-                    "configuration": self.run.to_json(),
-                    "state": state.state_dict(),
-                    "histories": histories,
-                    "best": dataclasses.asdict(self.best) if self.best else None,
-                },
-                self.configuration.keep_checkpoints,
-            )
+            judged = self.judged if self.judged and self.judged.iteration == state.iteration else None
+            guards = {"best": self.best, "start": self.start, "judged": judged}
+            content = {
+                "configuration": self.run.to_json(),
+                "state": state.state_dict(),
+                "histories": pools,
+                **{name: best and dataclasses.asdict(best) for name, best in guards.items()},
+            }
+            keep = self.configuration.keep_checkpoints
+            path = checkpoints.save(self.folder.checkpoints, state.iteration, content, keep)
             log.info("Saved %s", path.name)
         self.saved = state.iteration
-        self.together.wait()
+        self.world.wait()
 
     def asked_to_stop(self, state: adaptation.State) -> bool:
         """Do what is asked of the run after an iteration; a paused run returns when it may go on or has to stop."""
-        asked = self.together.agree(self.requests.asked())
+        asked = self.world.agree(self.requests.asked())
         if asked == NOTHING:
             return False
         self.save(state)
         while asked == PAUSE:
             self.report(state="paused", message="Waiting for pause.request to be removed.")
             self.wait_for_resume()
-            asked = self.together.agree(self.requests.asked())
+            asked = self.world.agree(self.requests.asked())
         if asked != STOP:
             self.report(state="running", message="")
         self.last = time.monotonic()
@@ -180,11 +193,11 @@ class Session:
         while self.first and self.requests.asked() == PAUSE:
             self.report()
             time.sleep(POLL_SECONDS)
-        self.together.wait()
+        self.world.wait()
 
     @property
     def first(self) -> bool:
-        return self.together.first
+        return self.world.first
 
     def report(self, **fields: Any) -> None:
         """Change fields of the status. OSError of what its thread could not write."""
@@ -219,13 +232,13 @@ class Session:
 
 
 @contextmanager
-def opened(folder: RunFolder, run: RunFile, together: Together) -> Iterator[Session]:
+def opened(folder: RunFolder, run: RunFile, world: World) -> Iterator[Session]:
     """Work on the run while the block lasts. RunError if another process does, OSError."""
     requests = Requests(folder)
     with ExitStack() as stack:
         stack.enter_context(signals(requests))
-        session = Session(folder, run, together, requests)
-        if not together.first:
+        session = Session(folder, run, world, requests)
+        if not world.first:
             yield session
             return
         stack.enter_context(folder.held())

@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from torch import Tensor
 
 from ..datasets.cutting import Locator
 from ..imaging.geometry import Volume
 from ..inference import segmentation
+from ..models.store import ModelPackage
 from ..networks import loading
+from ..networks.segmenter import Segmenter
 from .configuration import Configuration
 from .preflight import start_package
 
 
 class StartModel:
-    """What `Configuration.start_model` names; nothing, if it names none. ModelError if it does not fit."""
+    """What `Configuration.start_model` names; nothing, if it names none. It is read once it is needed: a run that goes
+    on may do without. ModelError then, if it is not there or does not fit."""
 
     def __init__(self, configuration: Configuration) -> None:
-        self.package = start_package(configuration)
-        if self.package is None:
-            return
-        self.segmenter = loading.load_segmenter(self.package)
+        self.configuration = configuration
+
+    @cached_property
+    def package(self) -> ModelPackage | None:
+        return start_package(self.configuration)
+
+    @cached_property
+    def segmenter(self) -> Segmenter | None:
+        return loading.load_segmenter(self.package) if self.package else None
+
+    def check(self) -> None:
+        """ModelError if it cannot be used."""
+        self.weights()
+
+    @property
+    def key(self) -> str:
+        """id@version; "" without a model."""
+        return self.package.card.key if self.package else ""
 
     def weights(self) -> dict[str, Tensor] | None:
         """The segmenter's state, or None."""
-        return None if self.package is None else self.segmenter.state_dict()
+        return self.segmenter.state_dict() if self.segmenter else None
 
     def locator(self) -> Locator | None:
         """Finds the heart in a scan, as the coarse pass of inference does."""
-        if self.package is None:
+        package, segmenter = self.package, self.segmenter
+        if package is None or segmenter is None:
             return None
-        card, segmenter = self.package.card, self.segmenter
+        card, network = package.card, segmenter
 
         def find(volume: Volume) -> np.ndarray | None:
-            return segmentation.locate(volume, segmenter, card)
+            return segmentation.locate(volume, network, card)
 
         return Locator(card.sha256, find)

@@ -34,7 +34,8 @@ class Status:
     pid, process_started, host: the process that works on it, or did last. heartbeat: ISO 8601, UTC.
     loader_share: of the time, spent waiting for batches, 0..1. message: what it is busy with, or why it ended.
     reason: what a failed run failed of, the `code` of its error; advice, fields: what to do, as `messages.advised` says
-    it (version 0.3 wrote none of the three, and the advice into the message). seconds_per_iteration, seconds_left, best_iteration, best_score: None as long as they are not known.
+    it (version 0.3 wrote none of the three, and the advice into the message).
+    seconds_per_iteration, seconds_left, best_iteration, best_score: None as long as they are not known.
     """
 
     state: str
@@ -89,9 +90,10 @@ def read(path: Path) -> Status | None:
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror or error}).") from error
     try:
-        return schema.decode(Status, schema.parse(text, str(path)))
+        status: Status = schema.load(Status, text, str(path))
     except RecordError as error:
-        raise RunError(f"{path} is no status: {error}", advice="anew", folder=path.parent) from None
+        raise RunError(f"What should be a status is none: {error}", advice="anew", folder=path.parent) from None
+    return status
 
 
 def silence(path: Path, process: Process) -> float | None:
@@ -149,11 +151,10 @@ class Reporter:
 
     def fail(self, error: SifaError) -> None:
         """Say what the run failed of; nothing is raised if even that cannot be written."""
-        known = error.record()
-        said = {"message": readable(str(error)), "reason": error.code, "advice": error.advice}
-        fields = {key: readable(str(value)) for key, value in known["fields"].items()}
+        said: dict[str, Any] = {"message": readable(str(error)), "reason": error.code, "advice": error.advice}
+        said["fields"] = {key: readable(str(value)) for key, value in error.fields.items()}
         with self._lock:
-            self.status = dataclasses.replace(self.status, state="failed", fields=fields, **said)
+            self.status = dataclasses.replace(self.status, state="failed", **said)
         with suppress(OSError):
             self._write()
 

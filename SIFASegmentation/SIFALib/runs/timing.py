@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,15 @@ from ..datasets import Batch, phantoms
 from ..datasets.settings import PHANTOMS
 from ..networks import devices
 from ..networks.arrays import to_tensor
-from ..support.progress import Progress
+from ..support.progress import Progress, Steps
 from .configuration import Configuration, read_settings
 
 ITERATIONS = 3  # timed ones; another before them, which is slower, is left out
 LONGEST_SECONDS = 60.0  # after so long, fewer are enough
 
 
-def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, dict[str, Any]]:
-    """The errand "time". request: {"configuration": text as in a run.json}.
+def steps(request: dict[str, Any], folder: Path) -> Steps[dict[str, Any]]:
+    """The task "time". request: {"configuration": text as in a run.json}.
 
     Answers seconds (of one iteration), memory (bytes, the process's peak, on a GPU torch's), checkpoint (bytes), phantom
     (seconds to make the slices of one; 0 where there is none to make) and device. ValueError for a device that is not there.
@@ -51,7 +50,7 @@ def steps(request: dict[str, Any], folder: Path) -> Generator[Progress, None, di
     return {
         "seconds": float(np.median(taken[1:])),
         "memory": memory,
-        "checkpoint": _bytes(state.state_dict()) + _history_bytes(configuration),
+        "checkpoint": _bytes(state.state_dict()) + _pool_bytes(configuration),
         "phantom": _phantom_seconds(configuration),
         "device": str(device),
     }
@@ -76,8 +75,8 @@ def _bytes(content: Any) -> int:
     return sum(map(_bytes, content)) if isinstance(content, (list, tuple)) else 0
 
 
-def _history_bytes(configuration: Configuration) -> int:
-    """Of the image histories once they are full."""
+def _pool_bytes(configuration: Configuration) -> int:
+    """Of the image pools once they are full."""
     return 2 * configuration.method.history * configuration.data.size**2 * 4
 
 
@@ -96,8 +95,10 @@ def _peak(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     if sys.platform == "win32":
-        return 0
-    import resource
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # psutil tells it on Windows alone
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)

@@ -49,6 +49,19 @@ def parse(text: str | bytes, source: str) -> Any:
         raise RecordError(f"{source} is not valid JSON ({error}); it is damaged.") from None
 
 
+def load(kind: Any, text: str | bytes, source: str) -> Any:
+    """`parse`, then `decode_file`."""
+    return decode_file(kind, parse(text, source), source)
+
+
+def decode_file(kind: Any, value: Any, source: str) -> Any:
+    """All that stands in a file as the type `kind`; RecordError names the file, then the key."""
+    try:
+        return decode(kind, value)
+    except RecordError as error:
+        raise RecordError(f"{source}: {error}") from None
+
+
 def decode(kind: Any, value: Any, where: str = "") -> Any:
     """`value` from `parse` as the annotated type `kind`; RecordError names the key `where` it fails."""
     if dataclasses.is_dataclass(kind):

@@ -1,162 +1,167 @@
-"""Training on phantom slices: deterministic, resumable to the last bit, and it learns."""
+"""A model made of random slices of phantoms: a run like any other, deterministic, resumable to the last bit."""
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
-from dataclasses import replace
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_models
+import tiny_runs
 import torch
-from SIFALib.adaptation import losses
-from SIFALib.phantom.slices import anatomies as phantom_slices
-from SIFALib.phantom.slices import workers as slice_workers
+from SIFALib import adaptation, runs
+from SIFALib.adaptation.method import Method
+from SIFALib.cli.main import main
+from SIFALib.datasets import Batch, DataSettings
+from SIFALib.networks.arrays import to_tensor
+from SIFALib.phantom.slices import workers
+from SIFALib.phantom.slices.anatomies import load_anatomies
 from SIFALib.phantom.slices.randomisation import Randomisation
-from SIFALib.runs import pretraining
-from SIFALib.runs.pretraining import Settings
-from SIFALib.support.errors import ModelError
+from SIFALib.runs import best, checkpoints, configuration, control, export, pretraining
+from SIFALib.runs.configuration import TRAINING_SEEDS, VALIDATION_SEED, Configuration, PhantomSlices
+from SIFALib.runs.loop import train
+from SIFALib.support.errors import RecordError, RunError
+from SIFALib.support.progress import drain
 
-SETTINGS = Settings(
-    width=2,
-    size=64,
-    batch=2,
-    iterations=4,
-    anatomies=2,
-    validation_anatomies=1,
-    spacing_mm=5.0,
-    threads=1,
-    save_every=2,
-)
+PHANTOMS = PhantomSlices(anatomies=2, validation_anatomies=1, spacing_mm=5.0)
+RATES = {"segmentation_rate": 3e-3, "warm_up": 5, "final_share": 0.01, "clip": 5.0, "average_decay": 0.995}
 
 
 @pytest.fixture(scope="module")
-def anatomies(tmp_path_factory: pytest.TempPathFactory) -> list[phantom_slices.Anatomy]:
-    folder = tmp_path_factory.mktemp("anatomies")
-    phantom_slices.make_anatomies(folder, [3, 4], 4.0)
-    return phantom_slices.load_anatomies(folder)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Holds the tissue maps once a run has made them."""
+    return tmp_path_factory.mktemp("cache")
 
 
-def test_stopped_and_resumed_equals_never_stopped(tmp_path: Path):
-    whole = pretraining.train(SETTINGS, tmp_path / "whole")
-    parts = tmp_path / "parts"
-    parts.mkdir()
-    for name in ("anatomies", "validation"):
-        (parts / name).symlink_to(tmp_path / "whole" / name)
-    state = pretraining.load(SETTINGS, parts)
-    row = pretraining.row_of(SETTINGS, parts / "anatomies", SETTINGS.seed)
-    for made in slice_workers.batches(row, 0, 2, 0):
-        pretraining.train_step(state, *pretraining.tensors(*made), SETTINGS)
-    pretraining.save(state, SETTINGS, parts)
-    resumed = pretraining.train(replace(SETTINGS, workers=2), parts)
-    assert resumed.iteration == whole.iteration == 4
-    for key, value in whole.segmenter.state_dict().items():
-        assert torch.equal(value, resumed.segmenter.state_dict()[key]), key
-    for key, value in whole.average.items():
-        assert torch.equal(value, resumed.average[key]), key
+def settings(cache: Path, **changes) -> Configuration:
+    tiny = Configuration(
+        DataSettings("phantom", "phantom", size=64), tiny_runs.supervised(**RATES), iterations=4, batch=2, threads=1,
+        save_every=4, judge_every=4, preview_every=4, workers=0, cache=str(cache), device="cpu", precision="float32",
+        phantom_slices=PHANTOMS,
+    )  # fmt: skip
+    return dataclasses.replace(tiny, **changes)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_slices_made_ahead_are_those_made_when_asked_for(tmp_path: Path, workers: int):
-    phantom_slices.make_anatomies(tmp_path, [3], 6.0)
-    row = slice_workers.Row(tmp_path, 32, 7, 2)
-    asked = list(slice_workers.batches(row, 3, 8, 0))
-    ahead = list(slice_workers.batches(row, 3, 8, workers))
-    assert len(asked) == len(ahead) == 5
-    for one, other in zip(asked, ahead, strict=True):
-        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+def made(cache: Path, **changes) -> pretraining.RandomSlices:
+    c = settings(cache, **changes)
+    assert c.phantom_slices is not None
+    return drain(pretraining.prepare(c, c.phantom_slices, cache))
 
 
-def test_a_process_that_dies_is_told_of(tmp_path: Path):
-    (tmp_path / "1.nrrd").write_text("no tissue map")
-    with pytest.raises(RuntimeError, match="ended by itself"):
-        next(slice_workers.batches(slice_workers.Row(tmp_path, 32, 7, 2), 0, 1, 1))
+def test_stopped_and_resumed_equals_never_stopped_and_the_card_says_what_it_was_made_of(cache: Path, tmp_path: Path):
+    whole = runs.create(tmp_path / "whole", settings(cache)).path
+    parts = runs.create(tmp_path / "parts", settings(cache, workers=2)).path
+    assert train(whole) == "finished"
+    with tiny_runs.meanwhile(lambda: (tiny_runs.reached(parts, 1), control.stop(parts))):
+        assert train(parts) == "stopped"
+    assert tiny_runs.status_of(parts)["iteration"] < 4
+    assert train(parts) == "finished"
+    assert tiny_runs.result_of(parts) == tiny_runs.result_of(whole)
+    folder = runs.RunFolder(whole)
+    judged = best.read(folder.best)
+    assert judged is not None and judged.value == pytest.approx(
+        np.mean([judged.parts[f"supervised_{n}"] for n in (1, 2, 3, 4)])
+    )
+    assert (folder.previews / "00000004.png").exists()
+    card = export.export(folder, tmp_path / "model", "heart-phantom", checkpoint=4).card
+    assert card.trained_on.startswith("No patient: 8 random slices of 2 digital phantoms, adults and children")
+    assert "phantoms that were not trained on" in card.quality[0].data and card.quality[0].values.keys() == {
+        "MYO",
+        "LA",
+        "LV",
+        "AA",
+    }
+    assert card.modality == "CT/MR" and card.citation.endswith("SIFA for 3D Slicer")
 
 
-def test_nothing_is_left_running_when_the_slices_are_no_longer_wanted(tmp_path: Path):
-    phantom_slices.make_anatomies(tmp_path, [3], 6.0)
-    made = slice_workers.batches(slice_workers.Row(tmp_path, 32, 7, 2), 0, 1000, 2)
-    next(made)
-    assert len(multiprocessing.active_children()) == 2
-    made.close()
-    assert not multiprocessing.active_children()
+def test_the_phantoms_that_are_trained_on_judge_nothing(cache: Path):
+    trained, judging = pretraining.people(PhantomSlices(anatomies=TRAINING_SEEDS)), pretraining.judges(PHANTOMS)
+    assert set(trained) == set(range(1000)) and min(judging) == VALIDATION_SEED == 1_000_000
+    assert len(made(cache).manifest) == 2
+    adults = pretraining.people(PhantomSlices(anatomies=3, healthy_adults=True))
+    persons = [pretraining.draw_person(seed) for seed in adults]
+    assert len(adults) == 3 and all(p.condition == "normal" and p.growth == 1 for p in persons)
 
 
-def test_the_slices_trained_on_are_as_random_as_asked_for_those_that_validate_as_ever(tmp_path: Path):
-    plain = replace(SETTINGS, randomisation=Randomisation(strength=0))
-    trained, wild = (pretraining.row_of(s, tmp_path, s.seed) for s in (plain, SETTINGS))
-    assert trained.wild == plain.randomisation != wild.wild
-    judge = pretraining.VALIDATION_SEED
-    assert pretraining.row_of(plain, tmp_path, judge) == pretraining.row_of(SETTINGS, tmp_path, judge)
+def test_the_slices_trained_on_are_as_random_as_asked_for_those_that_validate_as_ever(cache: Path):
+    plain = dataclasses.replace(PHANTOMS, randomisation=Randomisation(strength=0))
+    ordinary, tame = made(cache), made(cache, phantom_slices=plain)
+    assert tame.row().wild == plain.randomisation != ordinary.row().wild
+    assert tame.validation_row() == ordinary.validation_row()
+    assert tame.fingerprint != ordinary.fingerprint == made(cache).fingerprint
 
 
-def test_a_randomisation_is_read_as_it_is_written_and_a_wrong_one_refused_by_name():
-    assert pretraining.randomisation("any=0,artefacts=0.5") == Randomisation(any=0, artefacts=0.5)
-    assert pretraining.randomisation("") == Randomisation()
-    for wrong, says in (("artefact=1", "artefact is none of"), ("any", "no randomisation"), ("any=-1", "from 0 on")):
-        with pytest.raises(argparse.ArgumentTypeError, match=says):
-            pretraining.randomisation(wrong)
+def test_several_processes_share_the_slices_of_one(cache: Path):
+    data = made(cache, batch=4)
+    anatomies = load_anatomies(data.folder, data.row().seeds)
+    whole = workers.make(anatomies, data.row(), 3)
+    shares = [workers.make(anatomies, data.row(rank, 2), 3) for rank in (0, 1)]
+    for n in (0, 1):
+        assert np.array_equal(whole[n], np.concatenate([share[n] for share in shares]))
 
 
-def test_a_training_does_not_go_on_with_other_settings(tmp_path: Path):
-    pretraining.save(pretraining.start(SETTINGS), SETTINGS, tmp_path)
-    assert pretraining.load(replace(SETTINGS, iterations=9), tmp_path).iteration == 0
-    with pytest.raises(ValueError, match=r"other settings \(learning_rate 0\.001\)"):
-        pretraining.load(replace(SETTINGS, learning_rate=0.1), tmp_path)
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("phantom_slices.anatomies", 1001, "anatomies is 1001; it must be 1 to 1000"),
+        ("phantom_slices.randomisation.any", -1, "any of the randomisation is -1"),
+        ("phantom_slices.randomisation.artefact", 1, r"randomisation\.artefact is no key"),
+        ("method.objective", "full", "must be source_only with phantom_slices"),
+        ("data.source", "phantom:ct", "must be phantom with phantom_slices"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_name(cache: Path, key: str, value, named: str):
+    with pytest.raises(RunError, match=named):
+        configuration.changed(settings(cache), {key: value})
 
 
-def test_a_training_can_start_from_a_models_weights_and_its_card_says_so(tmp_path: Path):
-    first = pretraining.start(SETTINGS)
-    package = pretraining.write_model(first, SETTINGS, [0.5] * 4, tmp_path / "first model", "0.0.1")
-    settings = replace(SETTINGS, seed=9, start_model=str(package.folder))
-    second = pretraining.load(settings, tmp_path)
-    for key, value in first.average.items():
-        halved = value.half().float()  # as packages keep them
-        assert torch.equal(second.average[key], halved) and torch.equal(second.segmenter.state_dict()[key], halved)
-    said = pretraining.write_model(second, settings, [0.5] * 4, tmp_path / "second", "0.0.2").card.trained_on
-    assert "heart-phantom 0.0.1" in said
-    pretraining.save(second, settings, tmp_path)
-    package.folder.rename(tmp_path / "moved away")
-    later = pretraining.load(settings, tmp_path)
-    assert pretraining.write_model(later, settings, [0.5] * 4, tmp_path / "third", "0.0.3").card.trained_on == said
-    (tmp_path / "checkpoint.pt").unlink()
-    (tmp_path / "moved away").rename(package.folder)
-    with pytest.raises(ValueError, match="width 2, the training 4"):
-        pretraining.load(replace(settings, width=4), tmp_path)
+def test_the_preset_makes_a_run_and_the_command_line_varies_it(tmp_path: Path):
+    options = ["--set", "phantom_slices.randomisation.artefacts=0.5", "--set", "phantom_slices.anatomies=60"]
+    assert main(["train", str(tmp_path / "run"), "--preset", "pretraining", "--create-only", *options]) == 0
+    c = runs.RunFolder(tmp_path / "run").read().configuration
+    assert c.phantom_slices == PhantomSlices(60, randomisation=Randomisation(artefacts=0.5)) and c.seed == 1
+    rates = [c.method.segmentation_rate_at(n, c.iterations) for n in (0, 99, 100, 5050, 10_000)]
+    assert rates == pytest.approx([1e-5, 1e-3, 1e-3, 5.05e-4, 1e-5])
 
 
-def test_a_training_that_goes_on_needs_its_first_weights_no_more(tmp_path: Path):
-    settings = replace(SETTINGS, start_model=str(tmp_path / "gone"))
-    with pytest.raises(ModelError):
-        pretraining.load(settings, tmp_path)
-    pretraining.save(pretraining.start(SETTINGS), settings, tmp_path)
-    assert pretraining.load(settings, tmp_path).iteration == 0
+def test_it_can_begin_with_a_models_weights_and_needs_them_no_more_once_it_goes_on(cache: Path, tmp_path: Path):
+    package = tiny_models.write(tmp_path / "first")
+    begun = settings(cache, start_model=str(package.folder), iterations=2, save_every=2, judge_every=0, preview_every=0)
+    run = runs.create(tmp_path / "run", begun)
+    assert train(run.path) == "finished"
+    package.folder.rename(tmp_path / "away")
+    run.change(dataclasses.replace(begun, iterations=4))
+    assert train(run.path) == "finished"
+    said = export.export(run, tmp_path / "second", "second", checkpoint=4, force=True).card.trained_on
+    assert "its first weights were those of tiny@1.0.0" in said
+    new = runs.create(tmp_path / "new", dataclasses.replace(begun, name="new"))
+    assert train(new.path) == "failed" and control.look(new.path).status.reason == "model"
+    (tmp_path / "away").rename(package.folder)
+    wide = dataclasses.replace(begun, method=dataclasses.replace(begun.method, width=4))
+    assert train(runs.create(tmp_path / "wide", wide).path) == "failed"
+    assert "tiny@1.0.0 is of variant, width and classes" in control.look(tmp_path / "wide").status.message
 
 
-def test_it_learns(anatomies):
-    settings = replace(SETTINGS, width=4, batch=4, iterations=30, warm_up=5, learning_rate=3e-3)
-    state = pretraining.start(settings)
-    row = pretraining.row_of(settings, Path(), 1)
-    images, labels = pretraining.tensors(*slice_workers.make(anatomies, row, 0))
-    seen = [pretraining.train_step(state, images, labels, settings) for _ in range(30)]
-    assert np.mean(seen[-5:]) < 0.75 * np.mean(seen[:5])
+def test_other_settings_make_it_another_run(cache: Path, tmp_path: Path):
+    run = runs.create(tmp_path / "run", settings(cache, iterations=1, judge_every=0, preview_every=0))
+    assert train(run.path) == "finished" and checkpoints.newest(run.checkpoints) == 1
+    c = run.read().configuration
+    run.change(dataclasses.replace(c, iterations=9, workers=1))
+    with pytest.raises(RunError, match=r"another method\.segmentation_rate, phantom_slices\.anatomies"):
+        run.change(configuration.changed(c, {"method.segmentation_rate": 0.1, "phantom_slices.anatomies": 1}))
 
 
-def test_the_losses_are_those_of_the_paper():
-    """Against the formulas written out for one pixel row, two classes."""
-    logits = torch.tensor([[[[2.0, 0.0, -1.0]], [[0.0, 1.0, 3.0]]]], dtype=torch.float64)
-    truth = torch.tensor([[[[1.0, 0.0, 0.0]], [[0.0, 1.0, 0.0]]]], dtype=torch.float64)  # the last pixel has no class
-    p = torch.softmax(logits, 1)
-    weight = 1 - 0.5
-    expected = -(weight * torch.log(p[0, 0, 0, 0]) + weight * torch.log(p[0, 1, 0, 1])) / 3
-    assert losses.cross_entropy(logits, truth).item() == pytest.approx(expected.item())
-    parts = [2 * p[0, c, 0, c] / ((p[0, c] ** 2).sum() + 1 + 1e-7) for c in range(2)]
-    assert losses.dice(logits, truth).item() == pytest.approx(1 - sum(parts).item() / 2)
+def test_it_learns(cache: Path):
+    data = made(cache, batch=4)
+    images, labels = workers.make(load_anatomies(data.folder, data.row().seeds), data.row(), 0)
+    batch = Batch(to_tensor(images), to_tensor(labels), to_tensor(images))
+    state = adaptation.start(Method(width=4, objective="source_only", **RATES), 1, 30)
+    losses = [adaptation.step(state, batch)["segmentation"] for _ in range(30)]
+    assert np.mean(losses[-5:]) < 0.75 * np.mean(losses[:5])
+    assert 0 <= data.score(state).value <= 1 and torch.isfinite(torch.tensor(losses)).all()
 
 
-def test_hopeless_pixels_give_no_gradient():
-    logits = torch.tensor([[[[0.0]], [[9.0]]]], requires_grad=True)
-    truth = torch.tensor([[[[1.0]], [[0.0]]]])
-    losses.cross_entropy(torch.cat([logits, -logits.detach()], 3), torch.cat([truth, truth.flip(1)], 3)).backward()
-    assert torch.all(logits.grad == 0)
+def test_a_randomisation_without_any_contrast_cannot_be():
+    with pytest.raises(RecordError, match="at least one must be more than 0"):
+        Randomisation(ct=0, mr=0, any=0)

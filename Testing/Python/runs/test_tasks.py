@@ -33,7 +33,7 @@ def scans(tmp_path: Path) -> Path:
 
 
 def done(name: str, folder: Path, **request: Any) -> dict[str, Any]:
-    """The answer of an errand."""
+    """The answer of a task."""
     folder.mkdir(exist_ok=True)
     (folder / tasks.REQUEST).write_text(json.dumps(request))
     return tasks.run(name, folder)
@@ -41,12 +41,12 @@ def done(name: str, folder: Path, **request: Any) -> dict[str, Any]:
 
 def test_an_iteration_is_timed_and_weighed(scans: Path, tmp_path: Path):
     configuration = tiny_runs.configuration(scans)
-    answer = done("time", tmp_path / "errand", configuration=new_run_file(configuration).to_json())
+    answer = done("time", tmp_path / "task", configuration=new_run_file(configuration).to_json())
     assert 0 < answer["seconds"] < 60 and answer["device"] == "cpu" and answer["phantom"] == 0
     assert answer["memory"] > 50e6
     weights = sum(a.nbytes for a in tiny_models.state().values())
     assert answer["checkpoint"] > 3 * weights  # weights and both moments of Adam
-    progress = json.loads((tmp_path / "errand" / tasks.PROGRESS).read_text())
+    progress = json.loads((tmp_path / "task" / tasks.PROGRESS).read_text())
     assert progress["stage"] == "Timing iterations" and 0 < progress["fraction"] <= 1
 
 
@@ -87,7 +87,7 @@ def test_a_run_travels_with_its_scans_and_without_their_names(scans: Path, tmp_p
     model = tiny_models.write(tmp_path / "model")
     configuration = tiny_runs.configuration(scans, start_model=str(model.folder))
     place = tmp_path / "parcel"
-    answer = done("pack", tmp_path / "errand", configuration=new_run_file(configuration).to_json(), place=str(place))
+    answer = done("pack", tmp_path / "task", configuration=new_run_file(configuration).to_json(), place=str(place))
     assert answer["folder"] == str(place)
     for path in place.rglob("*"):
         assert SECRET not in path.name
@@ -126,12 +126,12 @@ def test_a_parcel_does_not_overwrite_anything(scans: Path, tmp_path: Path):
     (tmp_path / "full" / "thesis.tex").touch()
     text = new_run_file(tiny_runs.configuration(scans)).to_json()
     with pytest.raises(RunError, match="is not empty"):
-        done("pack", tmp_path / "errand", configuration=text, place=str(tmp_path / "full"))
+        done("pack", tmp_path / "task", configuration=text, place=str(tmp_path / "full"))
 
 
 def test_an_errand_that_fails_answers_with_a_sentence(scans: Path, tmp_path: Path):
     configuration = tiny_runs.configuration(scans, device="abacus")
-    folder = tmp_path / "errand"
+    folder = tmp_path / "task"
     folder.mkdir()
     (folder / tasks.REQUEST).write_text(json.dumps({"configuration": new_run_file(configuration).to_json()}))
     process = tiny_runs.start("-m", "SIFALib.runs.tasks", "time", str(folder), stderr=-1)

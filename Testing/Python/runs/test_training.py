@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import resource
 import shutil
 import signal
 import sys
-import threading
 import types
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,38 +38,13 @@ def new(scans: Path, path: Path, **changes) -> Path:
     return runs.create(path, tiny_runs.configuration(scans, **changes)).path
 
 
-@contextlib.contextmanager
-def meanwhile(act: Callable[[], object]) -> Iterator[None]:
-    """`act` in a thread, while the training runs in this one, which alone gets signals."""
-    problems: list[BaseException] = []
-
-    def guarded() -> None:
-        try:
-            act()
-        except BaseException as problem:
-            problems.append(problem)
-            os.kill(os.getpid(), signal.SIGTERM)  # ends the training, so that the test ends
-
-    thread = threading.Thread(target=guarded)
-    thread.start()
-    yield
-    thread.join()
-    if problems:
-        raise problems[0]
-
-
-def reached(run: Path, iteration: int) -> int:
-    """Wait until that iteration is logged; the last one that is."""
-    return tiny_runs.wait_until(lambda: next((n for n in reversed(tiny_runs.losses_of(run)) if n >= iteration), 0))
-
-
 def test_stopped_and_resumed_equals_never_stopped(scans: Path, tmp_path: Path):
     changes = {"iterations": 4, "save_every": 4, "judge_every": 2, "preview_every": 3}
     configured = tiny_runs.configuration(scans, **changes)
     whole = runs.create(tmp_path / "whole", configured).path
     parts = runs.create(tmp_path / "parts", configured).path
     assert train(whole) == "finished"
-    with meanwhile(lambda: (reached(parts, 1), control.stop(parts))):
+    with tiny_runs.meanwhile(lambda: (tiny_runs.reached(parts, 1), control.stop(parts))):
         assert train(parts) == "stopped"
     stopped_at = tiny_runs.status_of(parts)["iteration"]
     assert stopped_at < 4 and checkpoints.newest(parts / "checkpoints") == stopped_at
@@ -93,14 +65,14 @@ def test_a_run_stops_within_one_iteration(scans: Path, tmp_path: Path, way: str)
     asked: list[int] = []
 
     def ask() -> None:
-        reached(run, 3)
+        tiny_runs.reached(run, 3)
         if way == "file":
             (run / "stop.request").touch()
         else:
             os.kill(os.getpid(), getattr(signal, way))
         asked.append(max(tiny_runs.losses_of(run)))
 
-    with meanwhile(ask):
+    with tiny_runs.meanwhile(ask):
         assert train(run) == "stopped"
     last = max(tiny_runs.losses_of(run))
     assert last <= asked[0] + 1
@@ -113,16 +85,16 @@ def test_a_paused_run_saves_waits_and_goes_on(scans: Path, tmp_path: Path, way: 
     run = new(scans, tmp_path / "run", iterations=10_000, save_every=5_000)
 
     def pause_and_resume() -> None:
-        reached(run, 2)
+        tiny_runs.reached(run, 2)
         control.pause(run) if way == "file" else os.kill(os.getpid(), signal.SIGUSR1)
         tiny_runs.wait_until(lambda: tiny_runs.status_of(run)["state"] == "paused")
         waiting_at = max(tiny_runs.losses_of(run))
         assert checkpoints.newest(run / "checkpoints") == waiting_at
         control.resume(run) if way == "file" else os.kill(os.getpid(), signal.SIGUSR2)
-        assert reached(run, waiting_at + 1) and tiny_runs.status_of(run)["state"] == "running"
+        assert tiny_runs.reached(run, waiting_at + 1) and tiny_runs.status_of(run)["state"] == "running"
         control.stop(run)
 
-    with meanwhile(pause_and_resume):
+    with tiny_runs.meanwhile(pause_and_resume):
         assert train(run) == "stopped"
 
 
@@ -130,12 +102,12 @@ def test_a_paused_run_can_be_stopped(scans: Path, tmp_path: Path):
     run = new(scans, tmp_path / "run", iterations=10_000)
 
     def pause_and_stop() -> None:
-        reached(run, 1)
+        tiny_runs.reached(run, 1)
         control.pause(run)
         tiny_runs.wait_until(lambda: tiny_runs.status_of(run)["state"] == "paused")
         control.stop(run)
 
-    with meanwhile(pause_and_stop):
+    with tiny_runs.meanwhile(pause_and_stop):
         assert train(run) == "stopped"
 
 
@@ -216,7 +188,7 @@ def test_a_full_disk_stops_the_run_and_spares_the_last_checkpoint(scans: Path, t
 
 def test_a_run_whose_folder_vanishes_ends(scans: Path, tmp_path: Path, caplog):
     run = new(scans, tmp_path / "run", iterations=10_000)
-    with meanwhile(lambda: (reached(run, 3), run.rename(tmp_path / "elsewhere"))):
+    with tiny_runs.meanwhile(lambda: (tiny_runs.reached(run, 3), run.rename(tmp_path / "elsewhere"))):
         assert train(run) == "failed"
     assert not run.exists()
     assert f"{run} is gone" in caplog.text
@@ -242,7 +214,7 @@ def test_a_source_that_vanishes_is_named_and_the_run_goes_on_when_it_is_back(tmp
 def test_slices_that_vanish_while_training_are_named(tmp_path: Path):
     tiny_runs.make_scans(tmp_path)
     run = new(tmp_path, tmp_path / "run", iterations=10_000)
-    with meanwhile(lambda: (reached(run, 2), shutil.rmtree(tmp_path / "cache"))):
+    with tiny_runs.meanwhile(lambda: (tiny_runs.reached(run, 2), shutil.rmtree(tmp_path / "cache"))):
         assert str(tmp_path / "cache") in failed(run, "data")
     assert checkpoints.load_newest(run / "checkpoints") is not None
 

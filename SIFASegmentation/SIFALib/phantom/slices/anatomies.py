@@ -74,9 +74,10 @@ def _insist_on_version(path: Path) -> None:
         )
 
 
-def load_anatomies(folder: Path) -> list[Anatomy]:
-    """All tissue maps in `folder`, in the order of their seeds."""
-    paths = sorted(folder.glob("[0-9]*.nrrd"), key=lambda p: int(p.stem))
+def load_anatomies(folder: Path, seeds: Sequence[int] = ()) -> list[Anatomy]:
+    """The tissue maps of `seeds` (none: all) in `folder`, in the order of their seeds."""
+    paths = [folder / f"{seed}.nrrd" for seed in sorted(seeds)] or folder.glob("[0-9]*.nrrd")
+    paths = sorted(paths, key=lambda p: int(p.stem))
     return [anatomy_of(Volume.of(sitk.ReadImage(str(p)), p.stem)) for p in paths]
 
 

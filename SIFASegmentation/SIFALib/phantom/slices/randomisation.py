@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 
+from ...support.errors import RecordError
+
 KINDS = ("ct", "mr", "any")
 AMOUNTS = ("contrast", "texture", "artefacts", "resolution", "noise", "window", "zoom", "bend", "planes")
 
@@ -26,7 +28,7 @@ class Randomisation:
         Randomisation(artefacts=0)    an ablation
         Randomisation(strength=0)     plain slices: the middle of the tables, no blur, no noise
 
-    Raises ValueError for a number that is negative or not finite, for `coarse` or `no_heart` above 1, and for ct, mr and
+    Raises RecordError for a number that is negative or not finite, for `coarse` or `no_heart` above 1, and for ct, mr and
     any all zero.
     """
 
@@ -50,12 +52,12 @@ class Randomisation:
         for field in fields(self):
             value = getattr(self, field.name)
             if not 0 <= value < math.inf:
-                raise ValueError(f"{field.name} of the randomisation is {value}; it must be a number from 0 on.")
+                raise RecordError(f"{field.name} of the randomisation is {value}; it must be a number from 0 on.")
         for name in ("coarse", "no_heart"):
             if getattr(self, name) > 1:
-                raise ValueError(f"{name} of the randomisation is {getattr(self, name)}; it is a share, at most 1.")
+                raise RecordError(f"{name} of the randomisation is {getattr(self, name)}; it is a share, at most 1.")
         if not sum(self.shares) > 0:
-            raise ValueError("Of ct, mr and any of the randomisation at least one must be more than 0.")
+            raise RecordError("Of ct, mr and any of the randomisation at least one must be more than 0.")
 
     @property
     def shares(self) -> tuple[float, float, float]:

@@ -22,19 +22,24 @@ WATCH_SECONDS = 5.0  # how often a process looks whether the others are still th
 @dataclass(frozen=True)
 class Row:
     """An endless row of slices: of the anatomies in `folder`, `size` pixels a side, by `seed`, `batch` at a time, as
-    random as `wild` says."""
+    random as `wild` says. seeds: of these anatomies alone (none: of all). Of each batch, process `rank` of `world` that
+    train together gets its share, which is equally large for all."""
 
     folder: Path
     size: int
     seed: int
     batch: int
     wild: Randomisation = field(default_factory=Randomisation)
+    seeds: tuple[int, ...] = ()
+    rank: int = 0
+    world: int = 1
 
 
 def make(anatomies: list[Anatomy], row: Row, number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Batch `number` of the row: images float32 [batch, 1, size, size] in -1..1, labels uint8 [batch, size, size]."""
-    first = number * row.batch
-    pairs = [random_slice(anatomies, row.size, row.seed, n, row.wild) for n in range(first, first + row.batch)]
+    """Batch `number` of the row: images float32 [share, 1, size, size] in -1..1, labels uint8 [share, size, size]."""
+    share = row.batch // row.world
+    first = number * row.batch + row.rank * share
+    pairs = [random_slice(anatomies, row.size, row.seed, n, row.wild) for n in range(first, first + share)]
     return np.stack([image for image, _ in pairs])[:, None], np.stack([labels for _, labels in pairs])
 
 
@@ -45,7 +50,7 @@ def batches(row: Row, first: int, last: int, workers: int) -> Iterator[tuple[np.
     Raises RuntimeError if one of the processes dies.
     """
     if workers == 0:
-        anatomies = load_anatomies(row.folder)
+        anatomies = load_anatomies(row.folder, row.seeds)
         for number in range(first, last):
             yield make(anatomies, row, number)
         return
@@ -82,7 +87,7 @@ def _next(results: Queue, process: multiprocessing.process.BaseProcess) -> tuple
 
 def _work(row: Row, numbers: range, results: Queue, parent: int) -> None:
     """What a process does: its share of the batches, until its parent is gone."""
-    anatomies = load_anatomies(row.folder)
+    anatomies = load_anatomies(row.folder, row.seeds)
     for number in numbers:
         made = make(anatomies, row, number)
         while True:

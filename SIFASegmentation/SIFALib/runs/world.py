@@ -27,12 +27,12 @@ TIMEOUT = timedelta(minutes=10)  # for a message within an iteration
 
 
 @dataclass(frozen=True)
-class Together:
+class World:
     """This process among all. control: for small messages of the CPU; patient: to wait for the first process."""
 
     device: torch.device
     rank: int = 0
-    world: int = 1
+    size: int = 1
     control: Any = None
     patient: Any = None
 
@@ -42,55 +42,55 @@ class Together:
 
     def wait(self) -> None:
         """Until all processes are here."""
-        if self.world > 1:
+        if self.size > 1:
             dist.barrier(group=self.patient)
 
     def agree(self, code: int) -> int:
         """The highest of every process's codes."""
-        if self.world == 1:
+        if self.size == 1:
             return code
         highest = torch.tensor(code)
         dist.all_reduce(highest, op=dist.ReduceOp.MAX, group=self.control)
         return int(highest)
 
-    def gathered_histories(self, state: State) -> list[dict[str, dict[str, Tensor]]]:
-        """Every process's image histories, in the order of the processes; none where one process trains alone."""
-        own = {name: history.state_dict() for name, history in state.histories.items()}
-        if self.world == 1:
+    def gathered_pools(self, state: State) -> list[dict[str, dict[str, Tensor]]]:
+        """Every process's image pools, in the order of the processes; none where one process trains alone."""
+        own = {name: pool.state_dict() for name, pool in state.histories.items()}
+        if self.size == 1:
             return []
-        found: list[dict[str, dict[str, Tensor]]] = [{} for _ in range(self.world)]
+        found: list[dict[str, dict[str, Tensor]]] = [{} for _ in range(self.size)]
         for name, saved in own.items():
             for key, images in saved.items():  # as many in every process
-                parts = [torch.empty_like(images, device="cpu") for _ in range(self.world)]
+                parts = [torch.empty_like(images, device="cpu") for _ in range(self.size)]
                 dist.all_gather(parts, images.cpu().contiguous(), group=self.control)
                 for place, part in zip(found, parts, strict=True):
                     place.setdefault(name, {})[key] = part
         return found
 
-    def take_histories(self, state: State, saved: Mapping[str, Any]) -> None:
-        """Give this process the image histories that its number had, on its device; more processes share them."""
+    def take_pools(self, state: State, saved: Mapping[str, Any]) -> None:
+        """Give this process the image pools that its number had, on its device; more processes share them."""
         everyone = saved["histories"] or [saved["state"]["histories"]]
-        for name, history in everyone[self.rank % len(everyone)].items():
-            state.histories[name].load_state_dict({k: v.to(state.device) for k, v in history.items()})
+        for name, pool in everyone[self.rank % len(everyone)].items():
+            state.histories[name].load_state_dict({k: v.to(state.device) for k, v in pool.items()})
 
 
 @contextmanager
-def joined(device: str, timeout: timedelta = TIMEOUT) -> Iterator[Together]:
+def joined(device: str, timeout: timedelta = TIMEOUT) -> Iterator[World]:
     """Join the processes that torchrun started, if it did, on the device of that name. RunError if there is none."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    size = int(os.environ.get("WORLD_SIZE", "1"))
     try:
-        chosen = devices.choose_device(device) if world == 1 else _device_of_this_process(device)
+        chosen = devices.choose_device(device) if size == 1 else _device_of_this_process(device)
     except ValueError as error:
         raise RunError(str(error)) from None
-    if world == 1:
-        yield Together(chosen)
+    if size == 1:
+        yield World(chosen)
         return
     backend = "nccl" if chosen.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timeout)
     try:
         control = dist.new_group(backend="gloo", timeout=timeout)
         patient = dist.new_group(backend="gloo", timeout=PATIENCE)
-        yield Together(chosen, dist.get_rank(), dist.get_world_size(), control, patient)
+        yield World(chosen, dist.get_rank(), dist.get_world_size(), control, patient)
     finally:
         dist.destroy_process_group()
 
