@@ -5,7 +5,6 @@ Scans are written anew as NRRD files with numbers for names: what their files sa
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -60,7 +59,7 @@ def steps(request: dict[str, Any], folder: Path) -> Steps[dict[str, Any]]:
         values["start_model"] = "model"
         options += " --start-model model"
     packed = changed(configuration, values)
-    write_text(place / "configuration.json", _text(packed))
+    write_text(place / "configuration.json", new_run_file(packed).to_json())
     create = f"sifa train run --configuration configuration.json{options} --create-only"
     command = COMMAND.format(processes=1)
     write_text(place / "READ ME.txt", TEXT.format(create=create, command=command, batch=configuration.batch))
@@ -86,8 +85,3 @@ def _copied(configuration: Configuration, domain: str, place: Path) -> Steps[Non
 
 def _copy_model(name: str, place: Path) -> None:
     shutil.copytree(model_named(name).folder, place)
-
-
-def _text(configuration: Configuration) -> str:
-    """A configuration as `sifa train --configuration` takes it."""
-    return json.dumps(dataclasses.asdict(new_run_file(configuration)), indent=2, ensure_ascii=False) + "\n"

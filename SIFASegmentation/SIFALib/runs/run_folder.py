@@ -5,83 +5,56 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
-import uuid
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..support import lock
 from ..support.errors import Damaged, RunError
-from ..support.files import sync_folder, write_text
+from ..support.files import made_folder, write_text
 from . import status
 from .configuration import FREE_TO_CHANGE, MAX_BYTES, Configuration, RunFile, differences, new_run_file, read_run_file
 
 _SUBFOLDERS = ("checkpoints", "previews", "best")
 
 
+class _Part:
+    """The path of a file or folder in the run folder."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: RunFolder, kind: type[RunFolder]) -> Path:
+        return folder.path / self.name
+
+
 @dataclass(frozen=True)
 class RunFolder:
-    """Where the parts of a run lie."""
+    """Where the parts of a run lie; the face of the room (`runs/__init__.py`) says what each holds."""
 
     path: Path
 
-    @property
-    def run_file(self) -> Path:
-        return self.path / "run.json"
-
-    @property
-    def manifest(self) -> Path:
-        return self.path / "data.json"
-
-    @property
-    def status(self) -> Path:
-        return self.path / "status.json"
-
-    @property
-    def events(self) -> Path:
-        return self.path / "events.jsonl"
-
-    @property
-    def previews(self) -> Path:
-        return self.path / "previews"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
+    run_file = _Part("run.json")
+    manifest = _Part("data.json")
+    status = _Part("status.json")
+    events = _Part("events.jsonl")
+    previews = _Part("previews")
+    checkpoints = _Part("checkpoints")
+    best = _Part("best")
+    log = _Part("log.txt")
+    cache = _Part("cache")
+    stop_request = _Part("stop.request")
+    pause_request = _Part("pause.request")
+    reserve = _Part(".reserve")
 
     @property
     def saved(self) -> list[int]:
         """The iterations of which there are checkpoints, sound or not; the newest comes last."""
         return sorted(int(path.stem) for path in self.checkpoints.glob("*.pt") if path.stem.isdecimal())
 
-    @property
-    def best(self) -> Path:
-        return self.path / "best"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log.txt"
-
     def held(self) -> AbstractContextManager[None]:
         """Keep every other process off the run while the block lasts. InUse if one works on it, OSError."""
         return lock.held(self.path, lambda holder: status.silence(self.status, holder))
-
-    @property
-    def cache(self) -> Path:
-        return self.path / "cache"
-
-    @property
-    def stop_request(self) -> Path:
-        return self.path / "stop.request"
-
-    @property
-    def pause_request(self) -> Path:
-        return self.path / "pause.request"
-
-    @property
-    def reserve(self) -> Path:
-        return self.path / ".reserve"
 
     def read(self) -> RunFile:
         """What run.json says. RunError if there is none or it cannot be."""
@@ -143,23 +116,19 @@ def create(path: str | os.PathLike[str], configuration: Configuration) -> RunFol
     _refuse_existing(path)
     if path.resolve() == Path.cwd():
         raise RunError(f"{path} is the current folder; give the new run one of its own.")
-    stage = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for name in _SUBFOLDERS:
-            (stage / name).mkdir(parents=True)
-        RunFolder(stage).write(new_run_file(configuration))
         if path.is_dir():
-            path.rmdir()  # empty; Windows renames onto nothing
-        stage.rename(path)
-        sync_folder(path.parent)
+            path.rmdir()  # empty
+        with made_folder(path) as stage:
+            for name in _SUBFOLDERS:
+                (stage / name).mkdir()
+            RunFolder(stage).write(new_run_file(configuration))
     except OSError as error:
         _refuse_existing(path)  # another process was faster
         if error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error  # not the name of the stage
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
     return RunFolder(path)
 
 

@@ -181,19 +181,15 @@ class Session:
         self.save(state)
         while asked == PAUSE:
             self.report(state="paused", message="Waiting for pause.request to be removed.")
-            self.wait_for_resume()
+            while self.first and self.requests.asked() == PAUSE:
+                self.report()
+                time.sleep(POLL_SECONDS)
+            self.world.wait()
             asked = self.world.agree(self.requests.asked())
         if asked != STOP:
             self.report(state="running", message="")
         self.last = time.monotonic()
         return asked == STOP
-
-    def wait_for_resume(self) -> None:
-        """All processes wait until the request to pause is gone, or they are asked to stop."""
-        while self.first and self.requests.asked() == PAUSE:
-            self.report()
-            time.sleep(POLL_SECONDS)
-        self.world.wait()
 
     @property
     def first(self) -> bool:
@@ -213,9 +209,8 @@ class Session:
         if not self.status:
             return
         said = status_file.readable(str(error) if error else message)
-        log.log(
-            logging.ERROR if error else logging.INFO, "%s. %s", state.capitalize(), sentence(error) if error else said
-        )
+        level = logging.ERROR if error else logging.INFO
+        log.log(level, "%s. %s", state.capitalize(), sentence(error) if error else said)
         if lock.is_lost(self.folder.path):  # status and events are the other process's by now
             return
         if error is not None:
@@ -248,18 +243,15 @@ def opened(folder: RunFolder, run: RunFile, world: World) -> Iterator[Session]:
         done = checkpoints.newest(folder.checkpoints)
         event_log.cut(folder.events, -1 if done is None else done)
         session.events = stack.enter_context(event_log.EventLog(folder.events))
-        session.status = stack.enter_context(status_file.Reporter(folder.status, _first_status(folder, run, done)))
+        me, best = this_process(), best_file.read(folder.best)
+        first = status_file.Status(
+            "preparing", me.pid, me.started, me.host, run.configuration.iterations, done or 0,
+            best_iteration=best.iteration if best else None, best_score=best.value if best else None,
+        )  # fmt: skip
+        session.status = stack.enter_context(status_file.Reporter(folder.status, first))
         session.board = Board(folder.path, run.configuration.tensorboard, done or 0)
         stack.callback(session.board.close)
         yield session
-
-
-def _first_status(folder: RunFolder, run: RunFile, done: int | None) -> status_file.Status:
-    me, known = this_process(), best_file.read(folder.best)
-    return status_file.Status(
-        "preparing", me.pid, me.started, me.host, run.configuration.iterations, done or 0,
-        best_iteration=known.iteration if known else None, best_score=known.value if known else None,
-    )  # fmt: skip
 
 
 def _tidy(folder: RunFolder) -> None:

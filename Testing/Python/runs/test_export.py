@@ -47,6 +47,13 @@ def run_folder(path: Path, scores: dict[int, float], vetoes: dict[int, tuple[str
     return folder
 
 
+def saved(folder: RunFolder, iteration: int) -> adaptation.State:
+    """A state of which there is a checkpoint as version 0.3 wrote it: without scores."""
+    state = adaptation.start(Method(width=2), 0, 500)
+    checkpoints.save(folder.checkpoints, iteration, {"state": state.state_dict()}, 3)
+    return state
+
+
 def exported(folder: RunFolder, **options: Any) -> models.ModelPackage:
     return export.export(folder, folder.path.parent / "package", "site", **options)
 
@@ -86,8 +93,7 @@ def test_no_name_of_a_file_folder_or_scan_leaves_the_site(tmp_path: Path) -> Non
 
 def test_one_that_scores_worse_than_its_starting_point_is_refused_with_the_numbers(tmp_path: Path) -> None:
     folder = run_folder(tmp_path, {0: 0.65, 100: 0.5})
-    state = adaptation.start(Method(width=2), 0, 500)
-    checkpoints.save(folder.checkpoints, 100, {"state": state.state_dict()}, 3)
+    state = saved(folder, 100)
     with pytest.raises(
         RunError, match=r"after iteration 100 is worse .* scores 0\.500, .* scored 0\.650\.$"
     ) as refused:
@@ -110,8 +116,7 @@ def test_one_against_which_something_speaks_is_refused_with_the_reason(tmp_path:
     with pytest.raises(RunError, match=r"scores 0\.800, .*Left atrium has vanished"):
         exported(run_folder(tmp_path / "both", {0: 0.5, 100: 0.8}, both))
     folder = run_folder(tmp_path / "b", {0: 0.5, 100: 0.8}, veto)
-    state = adaptation.start(Method(width=2), 0, 500)
-    checkpoints.save(folder.checkpoints, 100, {"state": state.state_dict()}, 3)
+    saved(folder, 100)
     with pytest.raises(RunError, match=r"worse than what it started from: .*Left atrium has vanished"):
         exported(folder, checkpoint=100)
     assert "Against it: Left atrium has vanished" in exported(folder, checkpoint=100, force=True).card.trained_on
@@ -123,8 +128,7 @@ def test_what_was_never_judged_or_is_not_there_is_refused(tmp_path: Path) -> Non
         exported(folder)
     with pytest.raises(RunError, match="no checkpoint of iteration 7; there are: none"):
         exported(folder, checkpoint=7)
-    state = adaptation.start(Method(width=2), 0, 500)
-    checkpoints.save(folder.checkpoints, 7, {"state": state.state_dict()}, 3)
+    saved(folder, 7)
     with pytest.raises(RunError, match="never judged"):
         exported(folder, checkpoint=7)
     package = exported(folder, checkpoint=7, force=True)

@@ -20,8 +20,9 @@ from SIFALib import runs
 from SIFALib.adaptation import label_free
 from SIFALib.models import store
 from SIFALib.networks import loading
-from SIFALib.runs import best, checkpoints, configuration, control, events
+from SIFALib.runs import best, checkpoints, configuration, control, events, export
 from SIFALib.runs.loop import train
+from SIFALib.support.errors import RunError
 from SIFALib.support.messages import advised
 
 
@@ -36,6 +37,11 @@ def new(scans: Path, path: Path, **changes) -> Path:
     """A run of the supervised kind, which is fast."""
     changes = {"method": tiny_runs.supervised(), "judge_every": 0, "preview_every": 0, **changes}
     return runs.create(path, tiny_runs.configuration(scans, **changes)).path
+
+
+def change(run: Path, **values) -> None:
+    folder = runs.RunFolder(run)
+    folder.change(configuration.changed(folder.read().configuration, values))
 
 
 def test_stopped_and_resumed_equals_never_stopped(scans: Path, tmp_path: Path):
@@ -81,33 +87,25 @@ def test_a_run_stops_within_one_iteration(scans: Path, tmp_path: Path, way: str)
 
 
 @pytest.mark.parametrize("way", ["file", "signal"])
-def test_a_paused_run_saves_waits_and_goes_on(scans: Path, tmp_path: Path, way: str):
+def test_a_paused_run_saves_waits_goes_on_and_can_be_stopped(scans: Path, tmp_path: Path, way: str):
     run = new(scans, tmp_path / "run", iterations=10_000, save_every=5_000)
 
-    def pause_and_resume() -> None:
-        tiny_runs.reached(run, 2)
+    def pause() -> int:
+        """The iteration at which it waits."""
         control.pause(run) if way == "file" else os.kill(os.getpid(), signal.SIGUSR1)
         tiny_runs.wait_until(lambda: tiny_runs.status_of(run)["state"] == "paused")
-        waiting_at = max(tiny_runs.losses_of(run))
+        return max(tiny_runs.losses_of(run))
+
+    def pause_resume_pause_and_stop() -> None:
+        tiny_runs.reached(run, 2)
+        waiting_at = pause()
         assert checkpoints.newest(run / "checkpoints") == waiting_at
         control.resume(run) if way == "file" else os.kill(os.getpid(), signal.SIGUSR2)
         assert tiny_runs.reached(run, waiting_at + 1) and tiny_runs.status_of(run)["state"] == "running"
+        pause()
         control.stop(run)
 
-    with tiny_runs.meanwhile(pause_and_resume):
-        assert train(run) == "stopped"
-
-
-def test_a_paused_run_can_be_stopped(scans: Path, tmp_path: Path):
-    run = new(scans, tmp_path / "run", iterations=10_000)
-
-    def pause_and_stop() -> None:
-        tiny_runs.reached(run, 1)
-        control.pause(run)
-        tiny_runs.wait_until(lambda: tiny_runs.status_of(run)["state"] == "paused")
-        control.stop(run)
-
-    with tiny_runs.meanwhile(pause_and_stop):
+    with tiny_runs.meanwhile(pause_resume_pause_and_stop):
         assert train(run) == "stopped"
 
 
@@ -122,8 +120,7 @@ def test_what_was_asked_of_an_earlier_process_is_forgotten(scans: Path, tmp_path
 def test_a_finished_run_goes_on_with_more_iterations(scans: Path, tmp_path: Path):
     run = new(scans, tmp_path / "run", iterations=3)
     assert train(run) == "finished" and train(run) == "finished"
-    folder = runs.RunFolder(run)
-    folder.change(configuration.changed(folder.read().configuration, {"iterations": 5}))
+    change(run, iterations=5)
     assert train(run) == "finished"
     assert list(tiny_runs.losses_of(run)) == [1, 2, 3, 4, 5]
 
@@ -147,8 +144,7 @@ def test_a_torn_event_and_a_damaged_checkpoint_change_nothing(scans: Path, tmp_p
     damaged.write_bytes(damaged.read_bytes()[:-1000])
     with open(run / "events.jsonl", "ab") as file:
         file.write(b'{"kind": "los')
-    folder = runs.RunFolder(run)
-    folder.change(configuration.changed(folder.read().configuration, {"iterations": 6}))
+    change(run, iterations=6)
     assert train(run) == "finished"
     assert tiny_runs.result_of(run) == tiny_runs.result_of(whole)
 
@@ -172,8 +168,7 @@ def failed(run: Path, reason: str) -> str:
 def test_a_full_disk_stops_the_run_and_spares_the_last_checkpoint(scans: Path, tmp_path: Path):
     run = new(scans, tmp_path / "run", iterations=2)
     assert train(run) == "finished"
-    folder = runs.RunFolder(run)
-    folder.change(configuration.changed(folder.read().configuration, {"iterations": 6}))
+    change(run, iterations=6)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, hard))  # bytes of one file: a checkpoint takes more
     try:
@@ -199,8 +194,7 @@ def test_a_source_that_vanishes_is_named_and_the_run_goes_on_when_it_is_back(tmp
     tiny_runs.make_scans(tmp_path)
     run = new(tmp_path, tmp_path / "run", iterations=2)
     assert train(run) == "finished"
-    folder = runs.RunFolder(run)
-    folder.change(configuration.changed(folder.read().configuration, {"iterations": 4}))
+    change(run, iterations=4)
     shutil.move(tmp_path / "target", tmp_path / "away")
     assert str(tmp_path / "target") in failed(run, "data")
     shutil.move(tmp_path / "away", tmp_path / "target")
@@ -239,8 +233,7 @@ def test_a_loss_that_is_no_number_stops_the_run(scans: Path, tmp_path: Path):
     first[0, 0, 0, 0] = float("nan")
     torch.save(content, path)
     good = (run / "checkpoints" / "00000002.pt").read_bytes()
-    folder = runs.RunFolder(run)
-    folder.change(configuration.changed(folder.read().configuration, {"iterations": 4}))
+    change(run, iterations=4)
     assert "segmentation is not a finite number" in failed(run, "run")
     assert [p.read_bytes() for p in (run / "checkpoints").iterdir()] == [good]
 
@@ -265,8 +258,7 @@ def test_a_computer_that_cannot_compile_is_told_how_to_go_on(scans: Path, tmp_pa
     monkeypatch.setattr(adaptation, "step", no_compiler)
     assert f"sifa train {run} --set compile=false" in failed(run, "compiler")
     monkeypatch.undo()
-    folder = runs.RunFolder(run)
-    folder.change(configuration.changed(folder.read().configuration, {"compile": False}))
+    change(run, compile=False)
     assert train(run) == "finished"
 
 
@@ -320,11 +312,19 @@ def test_the_best_is_no_less_steady_than_the_start_model_also_when_resumed(scans
     assert train(run) == "finished"
     folder = runs.RunFolder(run)
     assert best.read(folder.best).iteration == 0  # the second is as good, the first is restless
-    folder.change(dataclasses.replace(folder.read().configuration, iterations=3))
+    vetoes = {e["iteration"]: e["vetoes"] for e in events.read(folder.events) if e["kind"] == "score"}
+    folder.events.unlink()  # the guards are no matter of a log
+    change(run, iterations=3)
     assert train(run) == "finished"
     assert best.read(folder.best).iteration == 0
-    vetoes = [e["vetoes"] for e in events.read(folder.events) if e["kind"] == "score"]
-    assert [bool(v) for v in vetoes] == [False, True, False, True]
+    vetoes |= {e["iteration"]: e["vetoes"] for e in events.read(folder.events) if e["kind"] == "score"}
+    assert {n: bool(v) for n, v in vetoes.items()} == {0: False, 1: True, 2: False, 3: True}
+    with pytest.raises(RunError, match=r"nothing better than its starting point, which scored 0\.400"):
+        export.export(folder, tmp_path / "model", "site")
+    with pytest.raises(
+        RunError, match=r"scores 0\.500, its starting point scored 0\.400, and something speaks against"
+    ):
+        export.export(folder, tmp_path / "model", "site", checkpoint=3)
 
 
 def test_tensorboard_is_not_needed(scans: Path, tmp_path: Path, monkeypatch):
