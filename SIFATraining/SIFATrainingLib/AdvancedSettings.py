@@ -49,7 +49,8 @@ class Setting:
         if self.limit is None or isinstance(self.limit, Choice):
             return ", ".join(self.choices)
         unit = next((unit for end, unit in UNITS if self.key.endswith(end)), self.limit.unit)
-        return f"{self.limit.rule} {EXACT_UNITS.get(self.key, unit)}".strip()
+        unit = EXACT_UNITS.get(self.key, unit)
+        return self.limit.rule if unit in self.limit.rule else f"{self.limit.rule} {unit}"
 
 
 def settings(record: Any, prefix: str = "") -> Iterator[Setting]:
