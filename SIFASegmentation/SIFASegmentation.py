@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import slicer
 from SIFASegmentationLib import LowFieldSamples, PhantomSamples
 from SIFASegmentationLib.Logic import SIFASegmentationLogic
@@ -23,7 +25,7 @@ __all__ = [
 class SIFASegmentation(ScriptedLoadableModule):
     """The module as Slicer lists it."""
 
-    def __init__(self, parent) -> None:
+    def __init__(self, parent: Any) -> None:
         super().__init__(parent)
         parent.title = _("SIFA Segmentation")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]

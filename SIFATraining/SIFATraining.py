@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from SIFATrainingLib.Logic import SIFATrainingLogic
 from SIFATrainingLib.Parameters import SIFATrainingParameterNode
 from SIFATrainingLib.Widget import SIFATrainingWidget
@@ -15,7 +17,7 @@ __all__ = ["SIFATraining", "SIFATrainingLogic", "SIFATrainingParameterNode", "SI
 class SIFATraining(ScriptedLoadableModule):
     """The module as Slicer lists it."""
 
-    def __init__(self, parent) -> None:
+    def __init__(self, parent: Any) -> None:
         super().__init__(parent)
         parent.title = _("SIFA Training")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]

@@ -3,16 +3,55 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
+import slicer
 from SIFALib import networks
 
+from . import SceneConversion
+
 if TYPE_CHECKING:
-    from SIFALib.imaging.geometry import Volume
-    from SIFALib.inference.segmentation import Options, Progress, Result
-    from SIFALib.models.store import ModelPackage, ModelStore
-    from SIFALib.networks.segmenter import Segmenter
+    from SIFALib.imaging import Volume
+    from SIFALib.inference.segmentation import Options, Result
+    from SIFALib.models import ModelPackage, ModelStore
+    from SIFALib.models.structures import Structure
+    from SIFALib.networks import Segmenter
+    from SIFALib.support.progress import Steps
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How to segment.
+
+    model: `id@version`, empty for the default. roi: a Markups ROI node that holds the heart. structures: ids such as
+    "LV", None for all. views: auto, one or three, the planes that are looked in. uncertainty: also make a volume of how
+    unsure the model is of every voxel, 0 to 1.
+    """
+
+    model: str = ""
+    device: str = "auto"
+    precision: str = "auto"
+    roi: slicer.vtkMRMLMarkupsROINode | None = None
+    structures: Sequence[str] | None = None
+    views: str = "auto"
+    uncertainty: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """What the library's Options say of them."""
+        return {
+            "device": self.device,
+            "precision": self.precision,
+            "roi": SceneConversion.roiBox(self.roi) if self.roi is not None else None,
+            "structures": tuple(self.structures) if self.structures is not None else None,
+            "views": self.views,
+            "uncertainty": self.uncertainty,
+        }
+
+    def wanted(self, package: ModelPackage) -> tuple[Structure, ...]:
+        """Those of the model's structures that were asked for."""
+        return tuple(s for s in package.card.labels if self.structures is None or s.id in self.structures)
 
 
 class Backend(Protocol):
@@ -20,9 +59,9 @@ class Backend(Protocol):
 
     def store(self) -> ModelStore: ...
 
-    def options(self, **choices) -> Options: ...
+    def options(self, **choices: Any) -> Options: ...
 
-    def steps(self, volume: Volume, package: ModelPackage, options: Options) -> Generator[Progress, None, Result]: ...
+    def steps(self, volume: Volume, package: ModelPackage, options: Options) -> Steps[Result]: ...
 
 
 class LibraryBackend:
@@ -36,12 +75,12 @@ class LibraryBackend:
 
         return default_store()
 
-    def options(self, **choices) -> Options:
+    def options(self, **choices: Any) -> Options:
         from SIFALib.inference.segmentation import Options
 
         return Options(**choices)
 
-    def steps(self, volume: Volume, package: ModelPackage, options: Options) -> Generator[Progress, None, Result]:
+    def steps(self, volume: Volume, package: ModelPackage, options: Options) -> Steps[Result]:
         from SIFALib.inference import segmentation
 
         if self._loaded is None or self._loaded[0] != package.card.sha256:

@@ -3,52 +3,49 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
+from SIFALib.support.errors import BatchError, VolumeError
+from SIFALib.support.progress import Progress, Steps, mapped
 from slicer.i18n import tr as _
 
-from . import Volumes
+from . import SceneConversion, Volumes
+from .Backend import Choices
 from .Logic import SIFASegmentationLogic
 from .Parameters import BatchSource
-from .Steps import Step
 
 if TYPE_CHECKING:
-    from SIFALib.imaging.geometry import Volume
+    from SIFALib.imaging import Volume
     from SIFALib.inference.batch.run import Case, Event, Row
+    from SIFALib.inference.segmentation import Result
 
 
 def sceneCases() -> list[Case]:
     """A case for each volume, where it stands in the world. Raises BatchError if there is none."""
     from SIFALib.inference.batch.run import Case, file_names
-    from SIFALib.support.errors import BatchError
 
     nodes = Volumes.inScene()
     if not nodes:
         raise BatchError(_("The scene holds no volume; load some, or choose a folder."))
     names = file_names([node.GetName() for node in nodes])
     return [
-        Case(name, node.GetName(), lambda node=node: _readSteps(node), lambda node=node: _fingerprint(node))
+        Case(name, node.GetName(), partial(_readSteps, node), partial(_fingerprint, node))
         for name, node in zip(names, nodes, strict=True)
     ]
 
 
-def _readSteps(node) -> Generator[float, None, Volume]:
-    from . import SceneConversion
-
-    volume = yield from SceneConversion.volumeSteps(node, SceneConversion.Placement.of(node))
-    return volume
+def _readSteps(node: slicer.vtkMRMLVolumeNode) -> Generator[float, None, Volume]:
+    steps = SceneConversion.volumeSteps(node, SceneConversion.Placement.of(node))
+    return mapped(steps, lambda step: step.fraction)
 
 
-def _fingerprint(node) -> str:
+def _fingerprint(node: slicer.vtkMRMLVolumeNode) -> str:
     """A hash of voxels and place; raises VolumeError if the volume left the scene."""
-    from SIFALib.support.errors import VolumeError
-
-    from . import SceneConversion
-
     if node.GetScene() is None:
         raise VolumeError(_("{name} was removed from the scene.").format(name=node.GetName()))
     placement = SceneConversion.Placement.of(node)
@@ -64,27 +61,30 @@ def batchSteps(
     source: BatchSource,
     folder: str,
     output: str,
-    model: str = "",
-    structures: Sequence[str] | None = None,
-    **choices,
-) -> Generator[Step | Event, None, list[Row]]:
+    choices: Choices,
+    onRow: Callable[[int, Row], None],
+) -> Steps[list[Row]]:
     """Segment the scans of a folder, or the volumes of the scene, into the folder `output`; the scene stays as it is.
 
-    Yields steps, and an event whenever a scan's row changes; returns the rows. model, structures and the other choices:
-    as of `SIFASegmentationLogic.segmentSteps`. Raises BatchError, DependencyError, ModelError.
+    onRow(number, row) is told whenever a scan's row may have changed; the return value is all rows.
+    Raises BatchError, DependencyError, ModelError.
     """
     yield from logic.dependencies.trySteps()
-    yield Step(_("Loading PyTorch and the model"))
+    yield Progress(_("Loading PyTorch and the model"), 0.0)
     from SIFALib.inference.batch import run
 
-    package = logic.package(model)
-    wanted = tuple(structures) if structures is not None else None
-    options = logic.backend.options(structures=wanted, **choices)
+    package = logic.package(choices.model)
+    options = logic.backend.options(**choices.options())
     cases = sceneCases() if source is BatchSource.SCENE else run.find_cases(folder)
     place = run.prepare_folder(Path(output))
 
-    def segment(volume):
+    def segment(volume: Volume) -> Steps[Result]:
         return logic.backend.steps(volume, package, options)
 
-    rows = yield from run.run(cases, place, segment, package.card, options)
+    def told(event: Event) -> Progress:
+        onRow(event.number, event.row)
+        stage = _("{name}: {stage}").format(name=event.row.name, stage=_(event.stage))
+        return Progress(stage, event.fraction, event.seconds_left)
+
+    rows = yield from mapped(run.run(cases, place, segment, package.card, options), told)
     return rows

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import ctk
 import qt
-import slicer
+from SIFALib.support.progress import Progress
 from slicer.i18n import tr as _
 
-from . import BatchLogic, Failures, Tables, Volumes, Words
+from . import BatchLogic, Dialogs, Failures, Tables, Volumes, Words
+from .Backend import Choices
 from .Dependencies import DependencyError
+from .FolderEdit import FolderEdit
 from .Logic import SIFASegmentationLogic
 from .Parameters import BatchSource, SIFASegmentationParameterNode
-from .Steps import Runner, Step
+from .Runner import Runner
 
 if TYPE_CHECKING:
-    from SIFALib.inference.batch.run import Event, Row
+    from SIFALib.inference.batch.run import Row
 
 ROWS = 8  # of the table, before it scrolls
 SIGNS = {"done": "✓", "finished before": "✓", "failed": "✗", "working": "…", "waiting": ""}
@@ -33,9 +34,9 @@ class BatchPanel:
 
     def __init__(
         self,
-        ui,
+        ui: Any,
         logic: SIFASegmentationLogic,
-        choices: Callable[[], dict],
+        choices: Callable[[], Choices],
         otherReason: Callable[[], str],
         onRunning: Callable[[bool], None],
     ) -> None:
@@ -44,13 +45,11 @@ class BatchPanel:
         self.parameters: SIFASegmentationParameterNode | None = None
         self.rows: dict[int, Row] = {}
         self.runner = Runner(self._onStep, self._onDone, self._onError)
-        for edit in (ui.batchFolderEdit, ui.batchOutputEdit):
-            edit.filters = ctk.ctkPathLineEdit.Dirs
+        edits = {"batchFolder": ui.batchFolderEdit, "batchOutput": ui.batchOutputEdit}
+        self._edits = [FolderEdit(edit, name) for name, edit in edits.items()]
         Tables.prepare(ui.batchTable, [_("Scan"), _("State")])
         ui.batchButton.connect("clicked(bool)", self.onButton)
         ui.batchOpenFolderButton.connect("clicked(bool)", self.onOpenFolder)
-        ui.batchFolderEdit.connect("currentPathChanged(QString)", self._onFolder)
-        ui.batchOutputEdit.connect("currentPathChanged(QString)", self._onOutput)
         self._fill()
         self._say("")
         self._show()
@@ -70,14 +69,10 @@ class BatchPanel:
     def show(self, parameters: SIFASegmentationParameterNode | None) -> None:
         """Bring the section up to date with the scene's choices."""
         self.parameters = parameters
+        for edit in self._edits:
+            edit.show(parameters)
         if parameters is None:
             return
-        for edit, path in (
-            (self.ui.batchFolderEdit, parameters.batchFolder),
-            (self.ui.batchOutputEdit, parameters.batchOutput),
-        ):
-            if edit.currentPath != path:
-                edit.currentPath = path
         folder = parameters.batchSource is BatchSource.FOLDER
         self.ui.batchFolderLabel.setVisible(folder)
         self.ui.batchFolderEdit.setVisible(folder)
@@ -121,27 +116,14 @@ class BatchPanel:
         state = Words.batchState(row.state)
         cells = (row.name, f"{SIGNS[row.state]} {state}".strip())
         tip = [row.source, *(Words.ml(i, v) for i, v in row.volumes_ml.items()), *row.flags, row.message]
-        for column, text in enumerate(cells):
-            item = qt.QTableWidgetItem(text)
-            item.setToolTip("\n".join(filter(None, tip)))
+        for item in Tables.fillRow(self.ui.batchTable, line, cells, "\n".join(filter(None, tip))):
             if row.state == "failed":
                 item.setForeground(qt.QBrush(qt.QColor(Words.BAD)))
-            self.ui.batchTable.setItem(line, column, item)
 
     def _say(self, text: str, isError: bool = False) -> None:
-        self.ui.batchLabel.text = text
-        self.ui.batchLabel.setStyleSheet(f"color: {Words.BAD}" if isError else "")
-        self.ui.batchLabel.setVisible(bool(text))
+        Words.say(self.ui.batchLabel, text, isError)
 
     # What the person does
-
-    def _onFolder(self, path: str) -> None:
-        if self.parameters is not None and path != self.parameters.batchFolder:
-            self.parameters.batchFolder = path
-
-    def _onOutput(self, path: str) -> None:
-        if self.parameters is not None and path != self.parameters.batchOutput:
-            self.parameters.batchOutput = path
 
     def onButton(self, _checked: bool = False) -> None:
         if self.running:
@@ -157,14 +139,13 @@ class BatchPanel:
         self.rows = {}
         self._fill()
         self.runner.start(
-            self._steps(
-                BatchLogic.batchSteps(
-                    self.logic,
-                    parameters.batchSource,
-                    parameters.batchFolder,
-                    parameters.batchOutput,
-                    **self._choices(),
-                )
+            BatchLogic.batchSteps(
+                self.logic,
+                parameters.batchSource,
+                parameters.batchFolder,
+                parameters.batchOutput,
+                self._choices(),
+                self._onRow,
             )
         )
         self._say(_("Starting"))
@@ -173,30 +154,19 @@ class BatchPanel:
 
     def onOpenFolder(self, _checked: bool = False) -> None:
         assert self.parameters is not None
-        if not slicer.app.testingEnabled():
-            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(Path(self.parameters.batchOutput).resolve())))
+        Dialogs.openFolder(Path(self.parameters.batchOutput))
 
     # What the runner says
 
-    def _steps(self, steps: Generator[Step | Event, None, list[Row]]) -> Generator[Step, None, list[Row]]:
-        """The batch's steps; rows are shown as they change, however briefly."""
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                return end.value
-            if not isinstance(step, Step):
-                known, self.rows[step.number] = self.rows.get(step.number), step.row
-                if known != step.row:
-                    self._fill()
-                stage = _("{name}: {stage}").format(name=step.row.name, stage=_(step.stage))
-                step = Step(stage, step.fraction, step.seconds_left)
-            yield step
+    def _onRow(self, number: int, row: Row) -> None:
+        """Rows are shown as they change, however briefly."""
+        known, self.rows[number] = self.rows.get(number), row
+        if known != row:
+            self._fill()
 
-    def _onStep(self, step: Step) -> None:
+    def _onStep(self, step: Progress) -> None:
         self.ui.batchBar.value = round(1000 * step.fraction)
-        left = Words.timeLeft(step.seconds_left)
-        self._say(f"{step.stage} · {left}" if left else step.stage)
+        self._say(Words.step(step))
 
     def _onDone(self, rows: list[Row]) -> None:
         failed = sum(row.state == "failed" for row in rows)

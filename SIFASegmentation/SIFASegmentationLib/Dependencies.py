@@ -8,13 +8,12 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import slicer
+from SIFALib.support.errors import SifaError
+from SIFALib.support.progress import Progress, Steps
 from slicer.i18n import tr as _
-
-from .Steps import Step
 
 REQUESTER = "SIFA"
 TORCH = ">=2.2"
@@ -29,8 +28,10 @@ print({mark!r} + json.dumps(doctor.probe_torch()))
 """
 
 
-class DependencyError(RuntimeError):
+class DependencyError(SifaError, RuntimeError):
     """A package that is missing or broken; the message names the repair."""
+
+    code = "dependency"
 
 
 class Dependencies:
@@ -85,7 +86,7 @@ class Dependencies:
             text = _("PyTorch is missing and was not installed. Press {button} to install it.")
             raise DependencyError(text.format(button=self.button))
 
-    def trySteps(self) -> Iterator[Step]:
+    def trySteps(self) -> Steps[None]:
         """Run one convolution on every device in use, in a fresh process, once a session.
 
         Dropping the steps ends that process. Raises DependencyError, which names the repair.
@@ -97,7 +98,7 @@ class Dependencies:
         end = time.monotonic() + CHECK_SECONDS
         try:
             while process.poll() is None and time.monotonic() < end:
-                yield Step(_("Checking PyTorch"))
+                yield Progress(_("Checking PyTorch"), 0.0)
                 time.sleep(CHECK_INTERVAL)
             if process.poll() is None:
                 raise self._broken(_("it did not answer within three minutes"))
@@ -108,10 +109,10 @@ class Dependencies:
                 process.kill()
             process.wait()
             process.stdout.close()
-        self._judge(process.returncode, output)
+        self._refuseBroken(process.returncode, output)
         self._tried = True
 
-    def _judge(self, returnCode: int, output: str) -> None:
+    def _refuseBroken(self, returnCode: int, output: str) -> None:
         last = output.splitlines()[-1] if output else _("it ended with code {code}").format(code=returnCode)
         if returnCode != 0 or not last.startswith(MARK):
             raise self._broken(last)

@@ -31,7 +31,8 @@ def _between(lattice: np.ndarray, knots: np.ndarray, positions: np.ndarray, axis
     left = np.clip(np.searchsorted(knots, positions, side="right") - 1, 0, len(knots) - 2)
     weight = (positions - knots[left]) / (knots[left + 1] - knots[left])
     weight = weight.reshape([-1 if a == axis else 1 for a in range(lattice.ndim)])
-    return lattice.take(left, axis) * (1 - weight) + lattice.take(left + 1, axis) * weight
+    between: np.ndarray = lattice.take(left, axis) * (1 - weight) + lattice.take(left + 1, axis) * weight
+    return between
 
 
 def sourceIndexPlanes(size: tuple[int, int, int], toSource: PointMap) -> Iterator[np.ndarray]:
@@ -49,7 +50,8 @@ def nearest(array: np.ndarray, index: np.ndarray, outside: float) -> np.ndarray:
     size = np.array(array.shape[::-1])
     inside = ((voxel >= 0) & (voxel < size)).all(axis=-1)
     i, j, k = np.moveaxis(np.clip(voxel, 0, size - 1), -1, 0)
-    return np.where(inside, array[k, j, i], array.dtype.type(outside))
+    values: np.ndarray = np.where(inside, array[k, j, i], array.dtype.type(outside))
+    return values
 
 
 def linear(array: np.ndarray, index: np.ndarray, outside: float) -> np.ndarray:

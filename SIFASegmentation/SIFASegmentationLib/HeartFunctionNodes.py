@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer
 import vtk
+from SIFALib.support.errors import RequestError
 from slicer.i18n import tr as _
 
-from . import SequenceLogic
+from . import Results, SceneConversion, Sequences
 
 if TYPE_CHECKING:
     from SIFALib.inference.heart_function import HeartFunction
-
-    from .Logic import SIFASegmentationLogic
 
 # Roles of the references from the segmentation node.
 FUNCTION = "SIFA.HeartFunction"
@@ -42,23 +41,21 @@ class Curve:
         from SIFALib.inference.heart_function import heart_function
 
         if VENTRICLE not in self.volumes:
-            raise ValueError(_("Without the left ventricle there is no ejection fraction; select it under Advanced."))
-        return heart_function(self.volumes[VENTRICLE], self.volumes.get(MUSCLE))
+            raise RequestError(_("Without the left ventricle there is no ejection fraction; select it under Advanced."))
+        muscle = self.volumes.get(MUSCLE)
+        return heart_function(self.volumes[VENTRICLE].tolist(), muscle.tolist() if muscle is not None else None)
 
     def column(self, structureId: str) -> str:
         return _("{structure} (ml)").format(structure=self.names[structureId])
 
 
-def curve(logic: SIFASegmentationLogic, segmentationNode) -> Curve:
-    """From the segments of all time points as they are now, edits included. ValueError if it is no such result."""
-    result = SequenceLogic.browsed(segmentationNode)
-    if result is None or not SequenceLogic.isResult(logic, result):
-        raise ValueError(
-            _("{name} is no segmentation of all time points by SIFA.").format(
-                name=segmentationNode.GetName() if segmentationNode is not None else _("This node")
-            )
-        )
-    rows = [{row.structureId: row for row in logic.results(item)} for item in result.items]
+def curve(segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> Curve:
+    """From the segments of all time points as they are now, edits included. RequestError if it is no such result."""
+    result = Sequences.result(segmentationNode)
+    if result is None:
+        name = segmentationNode.GetName() if segmentationNode is not None else _("This node")
+        raise RequestError(_("{name} is no segmentation of all time points by SIFA.").format(name=name))
+    rows = [{row.structureId: row for row in Results.rows(item)} for item in result.items]
     known = {structureId: row for time in rows for structureId, row in time.items()}
     volumes = {
         structureId: np.array([time[structureId].volumeMl if structureId in time else 0.0 for time in rows])
@@ -74,7 +71,7 @@ def curve(logic: SIFASegmentationLogic, segmentationNode) -> Curve:
     )
 
 
-def _times(sequence) -> tuple[np.ndarray, str]:
+def _times(sequence: slicer.vtkMRMLSequenceNode) -> tuple[np.ndarray, str]:
     """The index as numbers, or counted from 1 if it is text."""
     values = [sequence.GetNthIndexValue(number) for number in range(sequence.GetNumberOfDataNodes())]
     try:
@@ -96,9 +93,9 @@ def quantities(function: HeartFunction) -> list[tuple[str, float, str]]:
     return rows if function.mass_g is None else [*rows, (_("Myocardial mass"), function.mass_g, "g")]
 
 
-def write(logic: SIFASegmentationLogic, segmentationNode) -> Curve:
+def write(segmentationNode: slicer.vtkMRMLSegmentationNode) -> Curve:
     """Make the tables and the chart of a result, or bring them up to date; what is not known is taken away."""
-    found = curve(logic, segmentationNode)
+    found = curve(segmentationNode)
     table = _node(segmentationNode, CURVE, "vtkMRMLTableNode", _("{scan} volumes over time"))
     volumes = {found.column(structureId): ml for structureId, ml in found.volumes.items()}
     _fill(table, {found.timeName: found.time, **volumes})
@@ -116,19 +113,17 @@ def write(logic: SIFASegmentationLogic, segmentationNode) -> Curve:
     return found
 
 
-def _remove(segmentationNode, *roles: str) -> None:
+def _remove(segmentationNode: slicer.vtkMRMLSegmentationNode, *roles: str) -> None:
     for node in filter(None, map(segmentationNode.GetNodeReference, roles)):
         slicer.mrmlScene.RemoveNode(node)
 
 
-def _node(segmentationNode, role: str, kind: str, name: str):
+def _node(segmentationNode: slicer.vtkMRMLSegmentationNode, role: str, kind: str, name: str) -> slicer.vtkMRMLNode:
     """The node that the segmentation refers to by this role, made if there is none yet."""
-    from . import SceneConversion
-
     node = segmentationNode.GetNodeReference(role)
     if node is None:
         scan = segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
-        whole = SequenceLogic.browsed(scan)
+        whole = Sequences.browsed(scan)
         name = name.format(scan=whole.name if whole else (scan or segmentationNode).GetName())
         node = slicer.mrmlScene.AddNewNodeByClass(kind, slicer.mrmlScene.GenerateUniqueName(name))
         segmentationNode.SetNodeReferenceID(role, node.GetID())
@@ -136,7 +131,7 @@ def _node(segmentationNode, role: str, kind: str, name: str):
     return node
 
 
-def _fill(tableNode, columns: dict[str, Sequence]) -> None:
+def _fill(tableNode: slicer.vtkMRMLTableNode, columns: Mapping[str, Sequence[Any] | np.ndarray]) -> None:
     """Put columns of texts or numbers into a table node, which counts as changed only if they are others."""
     table = vtk.vtkTable()
     for title, cells in columns.items():
@@ -149,13 +144,13 @@ def _fill(tableNode, columns: dict[str, Sequence]) -> None:
         tableNode.SetAndObserveTable(table)
 
 
-def _texts(table) -> list[list[str]]:
+def _texts(table: vtk.vtkTable) -> list[list[str]]:
     columns = [(number, table.GetColumnName(number)) for number in range(table.GetNumberOfColumns())]
     rows = range(table.GetNumberOfRows())
     return [[title, *(table.GetValue(row, number).ToString() for row in rows)] for number, title in columns]
 
 
-def _chart(segmentationNode, found: Curve, table) -> None:
+def _chart(segmentationNode: slicer.vtkMRMLSegmentationNode, found: Curve, table: slicer.vtkMRMLTableNode) -> None:
     series = _node(segmentationNode, SERIES, "vtkMRMLPlotSeriesNode", _("{scan} left ventricle"))
     series.SetAndObserveTableNodeID(table.GetID())
     series.SetPlotType(series.PlotTypeScatter)

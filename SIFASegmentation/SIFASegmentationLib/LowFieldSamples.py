@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -16,27 +17,17 @@ SPACING_MM = 3.0
 
 def register() -> None:
     """Offer the scans in the module Sample Data."""
-    import SampleData
-
-    SampleData.SampleDataLogic.registerCustomSampleDataSource(
-        category=PhantomSamples.CATEGORY,
-        sampleName=NAME,
-        uris=PhantomSamples.HOMEPAGE,
-        fileNames="SIFALowField.nrrd",
-        nodeNames=NAME,
-        thumbnailFileName=str(Path(__file__).parents[1] / "Resources" / "Icons" / "SIFALowField.png"),
-        customDownloader=makeSample,
-    )
+    PhantomSamples.offer(NAME, "SIFALowField", "SIFALowField", makeSample)
 
 
-def makeSample(_source):
+def makeSample(_source: Any) -> list[slicer.vtkMRMLScalarVolumeNode] | None:
     """What Sample Data calls when its button is pressed; returns the nodes."""
     with slicer.util.tryWithErrorDisplay(_("The phantoms could not be made."), waitCursor=True):
         slicer.util.showStatusMessage(_("Making six phantoms on this computer..."))
         return load()
 
 
-def load(seeds=SEEDS, spacingMm: float = SPACING_MM) -> list:
+def load(seeds: Sequence[int] = SEEDS, spacingMm: float = SPACING_MM) -> list[slicer.vtkMRMLScalarVolumeNode]:
     """Make one scan of each person and show the first; returns the volume nodes."""
     from SIFALib import phantom
     from SIFALib.phantom.low_field import low_field
@@ -47,7 +38,5 @@ def load(seeds=SEEDS, spacingMm: float = SPACING_MM) -> list:
         scan = low_field(phantom.make(seed, "ct", spacingMm).image, seed)
         nodes.append(PhantomSamples.addVolume(scan, name))
         nodes[-1].CreateDefaultDisplayNodes()
-    application = slicer.app.applicationLogic()
-    application.GetSelectionNode().SetActiveVolumeID(nodes[0].GetID())
-    application.PropagateVolumeSelection(1)
+    PhantomSamples.showVolume(nodes[0])
     return nodes

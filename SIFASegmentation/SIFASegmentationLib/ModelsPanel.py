@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import qt
-import slicer
+from SIFALib.support import messages
 from slicer.i18n import tr as _
 
-from . import Tables, Words
+from . import Dialogs, Tables, Words
 from .Logic import SIFASegmentationLogic
 
 ROWS = 4  # of the table, before it scrolls
@@ -19,9 +19,9 @@ ROWS = 4  # of the table, before it scrolls
 class ModelsPanel:
     """Lists the store of the logic's backend; `onChanged` is called after an import or a deletion."""
 
-    def __init__(self, ui, logic: SIFASegmentationLogic, onChanged: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, logic: SIFASegmentationLogic, onChanged: Callable[[], None]) -> None:
         self.ui, self.logic, self.onChanged = ui, logic, onChanged
-        self.packages: list = []
+        self.packages: list[Any] = []  # ModelPackage, then Broken
         table = ui.modelsTable
         Tables.prepare(table, [_("Model"), _("For"), _("State")])
         table.connect("itemSelectionChanged()", self._enableButtons)
@@ -42,18 +42,15 @@ class ModelsPanel:
             state = _("bundled") if store.is_bundled(package) else _("imported")
             card = package.card
             self._line(row, Words.modelName(card), card.modality, state, Words.modelToolTip(card))
-        for row, package in enumerate(broken, start=len(usable)):
-            self._line(row, package.folder.name, "", _("unusable"), package.reason)
+        for row, refused in enumerate(broken, start=len(usable)):
+            self._line(row, refused.folder.name, "", _("unusable"), refused.reason)
         Tables.fitHeight(self.ui.modelsTable, min(ROWS, len(self.packages)))
         self._enableButtons()
 
     def _line(self, row: int, name: str, modality: str, state: str, toolTip: str) -> None:
-        for column, text in enumerate((name, modality, state)):
-            item = qt.QTableWidgetItem(text)
-            item.setToolTip(toolTip)
-            self.ui.modelsTable.setItem(row, column, item)
+        Tables.fillRow(self.ui.modelsTable, row, (name, modality, state), toolTip)
 
-    def _selected(self):
+    def _selected(self) -> Any:
         row = self.ui.modelsTable.currentRow()
         return self.packages[row] if 0 <= row < len(self.packages) else None
 
@@ -70,8 +67,8 @@ class ModelsPanel:
         try:
             text = work()
         except Exception as error:
-            logging.error("SIFA: %s", error)
-            text = str(error)
+            text = messages.sentence(error, {})
+            logging.error("SIFA: %s", text)
         self.ui.modelsStatusLabel.text = text
 
     def onImport(self, _checked: bool = False) -> None:
@@ -103,7 +100,7 @@ class ModelsPanel:
     def onDelete(self, _checked: bool = False) -> None:
         package = self._selected()
         question = _("Delete the model in {folder} from this computer?").format(folder=package.folder)
-        if not slicer.app.testingEnabled() and not slicer.util.confirmOkCancelDisplay(question):
+        if not Dialogs.confirmed(question):
             return
 
         def work() -> str:
@@ -118,5 +115,4 @@ class ModelsPanel:
         folder = self.logic.backend.store().user
         folder.mkdir(parents=True, exist_ok=True)
         self.ui.modelsStatusLabel.text = str(folder)
-        if not slicer.app.testingEnabled():
-            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder)))
+        Dialogs.openFolder(folder)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from .SceneConversion import RAS_TO_LPS
+
+if TYPE_CHECKING:
+    from SIFALib.imaging import Volume
+
+Modality = Literal["ct", "mr"]
 CATEGORY = "SIFA"
 # Sample Data wants an address; nothing is fetched from it.
 HOMEPAGE = "https://github.com/SIFA-Slicer/SlicerSIFA"
-SAMPLES = {"SIFA phantom CT": "ct", "SIFA phantom MR": "mr"}
+SAMPLES: dict[str, Modality] = {"SIFA phantom CT": "ct", "SIFA phantom MR": "mr"}
 BEATING = "SIFA phantom beating"
 SEED = 1023
 SPACING_MM = 1.5
@@ -22,22 +31,26 @@ SYSTOLE_MS = 300  # from end-diastole to end-systole
 
 def register() -> None:
     """Offer the phantoms in the module Sample Data."""
+    for name, modality in {**SAMPLES, BEATING: "ct"}.items():
+        offer(name, name.replace(" ph", "Ph").replace(" ", ""), f"SIFAPhantom{modality.upper()}", makeSample)
+
+
+def offer(name: str, fileName: str, icon: str, make: Callable[[Any], Any]) -> None:
+    """Add a button to the module Sample Data that makes nodes."""
     import SampleData
 
-    icons = Path(__file__).parents[1] / "Resources" / "Icons"
-    for name, modality in {**SAMPLES, BEATING: "ct"}.items():
-        SampleData.SampleDataLogic.registerCustomSampleDataSource(
-            category=CATEGORY,
-            sampleName=name,
-            uris=HOMEPAGE,
-            fileNames=f"{name.replace(' ph', 'Ph').replace(' ', '')}.nrrd",
-            nodeNames=name,
-            thumbnailFileName=str(icons / f"SIFAPhantom{modality.upper()}.png"),
-            customDownloader=makeSample,
-        )
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category=CATEGORY,
+        sampleName=name,
+        uris=HOMEPAGE,
+        fileNames=f"{fileName}.nrrd",
+        nodeNames=name,
+        thumbnailFileName=str(Path(__file__).parents[1] / "Resources" / "Icons" / f"{icon}.png"),
+        customDownloader=make,
+    )
 
 
-def makeSample(source):
+def makeSample(source: Any) -> list[slicer.vtkMRMLScalarVolumeNode] | None:
     """What Sample Data calls when its button is pressed; returns the nodes."""
     with slicer.util.tryWithErrorDisplay(_("The phantom could not be made."), waitCursor=True):
         slicer.util.showStatusMessage(_("Making the phantom on this computer..."))
@@ -46,7 +59,9 @@ def makeSample(source):
         return [loadPhantom(SAMPLES[source.sampleName], name=source.sampleName)]
 
 
-def loadPhantom(modality: str = "ct", seed: int = SEED, spacingMm: float = SPACING_MM, name: str = ""):
+def loadPhantom(
+    modality: Modality = "ct", seed: int = SEED, spacingMm: float = SPACING_MM, name: str = ""
+) -> slicer.vtkMRMLScalarVolumeNode:
     """Make a phantom and show it; returns the volume node. modality: "ct" or "mr"."""
     from SIFALib import phantom
 
@@ -58,7 +73,7 @@ def loadPhantom(modality: str = "ct", seed: int = SEED, spacingMm: float = SPACI
 
 def loadBeatingPhantom(
     seed: int = SEED, spacingMm: float = BEATING_SPACING_MM, timesMs: tuple[int, ...] = BEATING_TIMES_MS
-):
+) -> slicer.vtkMRMLScalarVolumeNode:
     """Make CTs of a phantom over a heartbeat, as a sequence; returns the volume node that its browser shows."""
     from SIFALib import phantom
 
@@ -90,27 +105,26 @@ def systole(time: float) -> float:
     return (1 - math.cos(math.pi * share)) / 2
 
 
-def _show(node, modality: str) -> None:
+def _show(node: slicer.vtkMRMLScalarVolumeNode, modality: str) -> None:
     """In the slice views, in grey values that suit it."""
     node.CreateDefaultDisplayNodes()
     if modality == "ct":
         node.GetDisplayNode().SetAutoWindowLevel(False)
         node.GetDisplayNode().SetWindowLevel(900, 200)  # shows contrast agent, muscle and lung at once
-    selection = slicer.app.applicationLogic().GetSelectionNode()
-    selection.SetActiveVolumeID(node.GetID())
-    slicer.app.applicationLogic().PropagateVolumeSelection(1)
+    showVolume(node)
 
 
-def addVolume(volume, name: str, nodeClassName: str = "vtkMRMLScalarVolumeNode"):
+def showVolume(node: slicer.vtkMRMLVolumeNode) -> None:
+    """Make the slice views show it, and fit them to it."""
+    application = slicer.app.applicationLogic()
+    application.GetSelectionNode().SetActiveVolumeID(node.GetID())
+    application.PropagateVolumeSelection(1)
+
+
+def addVolume(volume: Volume, name: str) -> slicer.vtkMRMLScalarVolumeNode:
     """A library volume as a node of the scene."""
-    import numpy as np
-
-    from .SceneConversion import RAS_TO_LPS
-
     geometry = volume.geometry
     matrix = np.eye(4)
     matrix[:3, :3] = geometry.axes * np.asarray(geometry.spacing)
     matrix[:3, 3] = geometry.origin
-    return slicer.util.addVolumeFromArray(
-        volume.array, ijkToRAS=RAS_TO_LPS @ matrix, name=name, nodeClassName=nodeClassName
-    )
+    return slicer.util.addVolumeFromArray(volume.array, ijkToRAS=RAS_TO_LPS @ matrix, name=name)

@@ -6,13 +6,13 @@ What is told of a whole sequence is in SequencePanel.
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
+from typing import Any
 
-import qt
 import slicer
 from slicer.i18n import tr as _
 
-from . import SequenceLogic, Tables, Words
-from .Logic import SIFASegmentationLogic
+from . import Results, Sequences, Tables, Words
 from .SequencePanel import SequencePanel
 
 MAP_OPACITY = 0.6
@@ -33,17 +33,17 @@ def sureToolTip(calibrated: bool) -> str:
 class ResultsPanel:
     """Shows what is known of one segmentation node; hidden for one that SIFA did not make."""
 
-    def __init__(self, ui, logic: SIFASegmentationLogic) -> None:
-        self.ui, self.logic = ui, logic
-        self.node = None
-        self.sequencePanel = SequencePanel(ui, logic, self._showNode)
+    def __init__(self, ui: Any) -> None:
+        self.ui = ui
+        self.node: slicer.vtkMRMLSegmentationNode | None = None
+        self.sequencePanel = SequencePanel(ui, self._showNode)
         Tables.prepare(ui.resultsTable, [_("Structure"), _("Volume (ml)"), _("Sure")])
         ui.editButton.connect("clicked(bool)", self.onEdit)
         ui.adaptButton.connect("clicked(bool)", self.onAdapt)
         ui.showUncertaintyButton.connect("toggled(bool)", self.onShowUncertainty)
         self.show(None)
 
-    def show(self, segmentationNode) -> None:
+    def show(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
         """Fill the section from a node; None, or a node that SIFA did not make, empties and hides it."""
         self._showNode(segmentationNode)
         self.sequencePanel.show(self.node)
@@ -52,37 +52,32 @@ class ResultsPanel:
         """Nobody looks any more."""
         self.sequencePanel.leave()
 
-    def _showNode(self, segmentationNode) -> None:
-        report = self.logic.report(segmentationNode)
+    def _showNode(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
+        report = Results.report(segmentationNode)
         # between the time points of a scan its node is empty, without a report
-        known = report or SequenceLogic.isResult(self.logic, SequenceLogic.browsed(segmentationNode))
+        known = report or Sequences.result(segmentationNode)
         self.node = segmentationNode if known else None
         self.ui.resultsCollapsibleButton.setVisible(self.node is not None)
         self.ui.show3DButton.setSegmentationNode(self.node)
         self._offerUncertainty()
-        rows = self.logic.results(self.node) if report else []
+        rows = Results.rows(self.node)
         self._fill(rows, bool(report and report.get("dice_calibrated")))
         self.ui.flagsLabel.text = self._flags(report, rows) if report else ""
         provenance = Words.provenance(report) if report else ""
         self.ui.provenanceLabel.text = f"<small>{html.escape(provenance)}</small>" if provenance else ""
 
-    def _fill(self, rows, calibrated: bool) -> None:
+    def _fill(self, rows: Sequence[Results.Row], calibrated: bool) -> None:
         table = self.ui.resultsTable
         table.horizontalHeaderItem(2).setToolTip(sureToolTip(calibrated))
         table.setRowCount(len(rows))
         for index, row in enumerate(rows):
-            name = qt.QTableWidgetItem(row.name)
-            name.setIcon(Words.swatch(row.color))
-            table.setItem(index, 0, name)
             sure = "" if row.sure is None else f"{100 * row.sure:.0f} %"
-            for column, text in ((1, f"{row.volumeMl:.1f}"), (2, sure)):
-                cell = qt.QTableWidgetItem(text)
-                cell.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-                table.setItem(index, column, cell)
-            table.item(index, 2).setToolTip(sureToolTip(calibrated))
+            items = Tables.fillRow(table, index, (row.name, f"{row.volumeMl:.1f}", sure), numbersFrom=1)
+            items[0].setIcon(Words.swatch(row.color))
+            items[2].setToolTip(sureToolTip(calibrated))
         Tables.fitHeight(table, len(rows))
 
-    def _flags(self, report: dict, rows) -> str:
+    def _flags(self, report: dict[str, Any], rows: Sequence[Results.Row]) -> str:
         flags = report.get("flags", [])
         lines = [("⚠", flag["message"]) for flag in flags if flag.get("warns", True)]
         if not lines:
@@ -97,12 +92,12 @@ class ResultsPanel:
         return "<br>".join(f"{sign}&nbsp;&nbsp;{html.escape(text)}" for sign, text in lines)
 
     @staticmethod
-    def _edited(report: dict, rows) -> bool:
+    def _edited(report: dict[str, Any], rows: Sequence[Results.Row]) -> bool:
         return any(abs(row.volumeMl - report["volumes_ml"][row.structureId]) > 1e-3 for row in rows)
 
     def _offerUncertainty(self) -> None:
         """The button is there if there is a map, and pressed if the views show it."""
-        found = self.logic.uncertainty(self.node)
+        found = Results.uncertainty(self.node)
         button = self.ui.showUncertaintyButton
         button.setVisible(found is not None)
         wasBlocked = button.blockSignals(True)
@@ -114,7 +109,7 @@ class ResultsPanel:
 
     def onShowUncertainty(self, shown: bool) -> None:
         """Lay the map over the scan in the slice views, or take it away."""
-        found = self.logic.uncertainty(self.node)
+        found = Results.uncertainty(self.node)
         if found is None:
             return
         slicer.util.setSliceViewerLayers(
@@ -123,14 +118,16 @@ class ResultsPanel:
 
     def onEdit(self, _checked: bool = False) -> None:
         """Open the Segment Editor with the segmentation and its volume chosen."""
-        volume = self.node.GetNodeReference(self.node.GetReferenceImageGeometryReferenceRole())
         slicer.util.selectModule("SegmentEditor")
         editor = slicer.util.getModuleWidget("SegmentEditor").editor
         editor.setSegmentationNode(self.node)
-        editor.setSourceVolumeNode(volume)
+        editor.setSourceVolumeNode(self._volume())
 
     def onAdapt(self, _checked: bool = False) -> None:
         """Open SIFA Training with the volume of this result filled in."""
-        volume = self.node.GetNodeReference(self.node.GetReferenceImageGeometryReferenceRole())
         slicer.util.selectModule("SIFATraining")
-        slicer.util.getModuleWidget("SIFATraining").adaptTo(volume)
+        slicer.util.getModuleWidget("SIFATraining").adaptTo(self._volume())
+
+    def _volume(self) -> slicer.vtkMRMLVolumeNode:
+        assert self.node is not None  # else the section is hidden
+        return self.node.GetNodeReference(self.node.GetReferenceImageGeometryReferenceRole())

@@ -9,20 +9,23 @@ node's own grid.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import slicer
 import vtk
-from SIFALib.imaging.components import bounding_box
-from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.models.structures import Structure
 from SIFALib.support.errors import VolumeError
+from SIFALib.support.progress import Progress, Steps
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
 from . import GridResampling
+
+if TYPE_CHECKING:
+    from SIFALib.imaging import Geometry, Volume
+    from SIFALib.models.structures import Structure
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SKEW_TOLERANCE = 1e-4  # cosine between two axes; moves a corner of a 500 mm volume by 0.05 mm
@@ -46,7 +49,7 @@ class Placement:
     linear: np.ndarray | None
 
     @staticmethod
-    def of(imageNode, volumeNode=None) -> Placement:
+    def of(imageNode: slicer.vtkMRMLVolumeNode, volumeNode: slicer.vtkMRMLVolumeNode | None = None) -> Placement:
         """Of an image, under the transforms of `volumeNode`, which stands for it in the scene; None: its own."""
         volumeNode = volumeNode or imageNode
         matrix = vtk.vtkMatrix4x4()
@@ -71,7 +74,8 @@ class Placement:
     def indices(self, points: np.ndarray) -> np.ndarray:
         """[N, 3] LPS mm in the world -> continuous voxel indices (i, j, k)."""
         inside = _transformed(points @ RAS_TO_LPS[:3, :3], self.toWorld.GetInverse())
-        return (inside - self.toNode[:3, 3]) @ np.linalg.inv(self.toNode[:3, :3]).T
+        index: np.ndarray = (inside - self.toNode[:3, 3]) @ np.linalg.inv(self.toNode[:3, :3]).T
+        return index
 
     def geometry(self) -> Geometry | None:
         """The world geometry if it is a right-angled grid, else None."""
@@ -89,7 +93,8 @@ class Placement:
     def centreSteps(self) -> np.ndarray:
         """[3, 3] LPS mm: column a is one step along index axis a, in the world, at the centre of the grid."""
         centre = (np.array(self.size) - 1) / 2
-        return (self.worldPoints(centre + np.eye(3) / 2) - self.worldPoints(centre - np.eye(3) / 2)).T
+        steps: np.ndarray = (self.worldPoints(centre + np.eye(3) / 2) - self.worldPoints(centre - np.eye(3) / 2)).T
+        return steps
 
     @property
     def voxelMl(self) -> float:
@@ -111,24 +116,30 @@ class Placement:
         return _geometry(tuple(int(n) for n in size), axes @ low, spacing, axes)
 
 
-def _geometry(size, origin, spacing, axes) -> Geometry:
-    def floats(values):
+def _geometry(size: Sequence[int], origin: np.ndarray, spacing: np.ndarray, axes: np.ndarray) -> Geometry:
+    from SIFALib.imaging import Geometry
+
+    def floats(values: np.ndarray) -> tuple[Any, ...]:
         return tuple(float(v) for v in np.ravel(values))
 
-    return Geometry(tuple(size), floats(origin), floats(spacing), floats(axes))
+    i, j, k = size
+    return Geometry((i, j, k), floats(origin), floats(spacing), floats(axes))
 
 
-def _transformed(points: np.ndarray, transform) -> np.ndarray:
+def _transformed(points: np.ndarray, transform: vtk.vtkAbstractTransform) -> np.ndarray:
     given, result = vtk.vtkPoints(), vtk.vtkPoints()
     given.SetDataTypeToDouble()
     result.SetDataTypeToDouble()
     given.SetData(numpy_to_vtk(np.ascontiguousarray(points, dtype=float), deep=True))
     transform.TransformPoints(given, result)
-    return vtk_to_numpy(result.GetData()).copy()
+    moved: np.ndarray = vtk_to_numpy(result.GetData()).copy()
+    return moved
 
 
-def volumeSteps(volumeNode, placement: Placement) -> Generator[float, None, Volume]:
-    """The volume in the world; yields 0..1 while it resamples a skewed or warped one. Raises VolumeError."""
+def volumeSteps(volumeNode: slicer.vtkMRMLVolumeNode, placement: Placement) -> Steps[Volume]:
+    """The volume in the world; takes steps while it resamples a skewed or warped one. Raises VolumeError."""
+    from SIFALib.imaging import Volume
+
     name = volumeNode.GetName()
     array = slicer.util.arrayFromVolume(volumeNode)
     if array.ndim != 3:
@@ -142,21 +153,23 @@ def volumeSteps(volumeNode, placement: Placement) -> Generator[float, None, Volu
     planes = GridResampling.sourceIndexPlanes(upright.size, lambda index: placement.indices(upright.point(index)))
     for k, plane in enumerate(planes):
         copy[k] = GridResampling.linear(array, plane, background)
-        yield (k + 1) / len(copy)
+        yield Progress(_("Straightening the volume"), (k + 1) / len(copy))
     return Volume(copy, upright, name)
 
 
-def labelSteps(labels: Volume, placement: Placement) -> Generator[float, None, np.ndarray]:
-    """Labels in the node's own grid, uint8 [k, j, i]; yields 0..1 while it resamples."""
+def labelSteps(labels: Volume, placement: Placement) -> Steps[np.ndarray]:
+    """Labels in the node's own grid, uint8 [k, j, i]; takes steps while it resamples."""
     return _backSteps(labels, placement, GridResampling.nearest, np.uint8)
 
 
-def mapSteps(values: Volume, placement: Placement) -> Generator[float, None, np.ndarray]:
-    """A map of numbers in the node's own grid, float32 [k, j, i], 0 outside; yields 0..1 while it resamples."""
+def mapSteps(values: Volume, placement: Placement) -> Steps[np.ndarray]:
+    """A map of numbers in the node's own grid, float32 [k, j, i], 0 outside; takes steps while it resamples."""
     return _backSteps(values, placement, GridResampling.linear, np.float32)
 
 
-def _backSteps(values: Volume, placement: Placement, rule, kind) -> Generator[float, None, np.ndarray]:
+def _backSteps(
+    values: Volume, placement: Placement, rule: Callable[[np.ndarray, np.ndarray, float], np.ndarray], kind: type
+) -> Steps[np.ndarray]:
     if placement.geometry() is not None:
         return values.array.astype(kind, copy=False)
     own = np.zeros(placement.size[::-1], kind)
@@ -165,11 +178,11 @@ def _backSteps(values: Volume, placement: Placement, rule, kind) -> Generator[fl
     )
     for k, plane in enumerate(back):
         own[k] = rule(values.array, plane, 0)
-        yield (k + 1) / len(own)
+        yield Progress(_("Taking the result back into the volume's grid"), (k + 1) / len(own))
     return own
 
 
-def roiBox(roiNode) -> tuple[float, ...]:
+def roiBox(roiNode: slicer.vtkMRMLMarkupsROINode) -> tuple[float, ...]:
     """(xmin, xmax, ymin, ymax, zmin, zmax) in LPS mm: the upright box around a Markups ROI in the world."""
     r = [0.0] * 6
     roiNode.GetRASBounds(r)
@@ -177,7 +190,11 @@ def roiBox(roiNode) -> tuple[float, ...]:
 
 
 def fillSegmentation(
-    segmentationNode, volumeNode, labels: np.ndarray, structures: tuple[Structure, ...], model: str = ""
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    volumeNode: slicer.vtkMRMLVolumeNode,
+    labels: np.ndarray,
+    structures: tuple[Structure, ...],
+    model: str = "",
 ) -> None:
     """Put `labels` (uint8 [k, j, i] in the volume's own grid) into the node, one segment a structure.
 
@@ -185,6 +202,8 @@ def fillSegmentation(
     segments of other ids stay. The segments share one layer. The node gets the volume as reference geometry and
     stands under the volume's parent transform.
     """
+    from SIFALib.imaging.components import bounding_box
+
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
     image = slicer.vtkOrientedImageData()
@@ -218,7 +237,7 @@ def fillSegmentation(
         segmentationNode.CreateDefaultDisplayNodes()
 
 
-def newSegmentation(volumeNode, scanName: str = ""):
+def newSegmentation(volumeNode: slicer.vtkMRMLVolumeNode, scanName: str = "") -> slicer.vtkMRMLSegmentationNode:
     """A segmentation node in the scene, beside the volume and named after it, or after the scan that it shows."""
     name = _("{volume} segmentation").format(volume=scanName or volumeNode.GetName())
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", slicer.mrmlScene.GenerateUniqueName(name))
@@ -226,7 +245,7 @@ def newSegmentation(volumeNode, scanName: str = ""):
     return node
 
 
-def fillMap(mapNode, volumeNode, values: np.ndarray) -> None:
+def fillMap(mapNode: slicer.vtkMRMLScalarVolumeNode, volumeNode: slicer.vtkMRMLVolumeNode, values: np.ndarray) -> None:
     """Put `values` (float32 [k, j, i] in the volume's own grid, 0..1) into a scalar volume node, shown in colours."""
     matrix = vtk.vtkMatrix4x4()
     volumeNode.GetIJKToRASMatrix(matrix)
@@ -247,7 +266,7 @@ def fillMap(mapNode, volumeNode, values: np.ndarray) -> None:
     display.SetApplyThreshold(True)
 
 
-def voxelCount(segmentationNode, segmentId: str) -> int:
+def voxelCount(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> int:
     """Voxels of a segment, as it is now; 0 if there is none of that id."""
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
     if segment is None:
@@ -256,7 +275,7 @@ def voxelCount(segmentationNode, segmentId: str) -> int:
     return 0 if array is None else int(np.count_nonzero(array == segment.GetLabelValue()))
 
 
-def placeBeside(node, volumeNode) -> None:
+def placeBeside(node: slicer.vtkMRMLNode, volumeNode: slicer.vtkMRMLNode) -> None:
     """Put a node where the volume is in the subject hierarchy: same study, same folder."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     if hierarchy is None:

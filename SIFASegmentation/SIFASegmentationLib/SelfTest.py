@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import slicer
+from SIFALib.support.progress import drain
 
 from . import PhantomSamples, SceneConversion
 from .Logic import SIFASegmentationLogic
@@ -13,11 +16,7 @@ def volumeGoesThroughUnchanged() -> None:
     """A phantom put into the scene and read back is the same, voxel for voxel."""
     node = PhantomSamples.loadPhantom("ct", spacingMm=4.0)
     placement = SceneConversion.Placement.of(node)
-    steps = SceneConversion.volumeSteps(node, placement)
-    try:
-        next(steps)
-    except StopIteration as end:
-        volume = end.value
+    volume = drain(SceneConversion.volumeSteps(node, placement))
     assert np.array_equal(volume.array, slicer.util.arrayFromVolume(node))
     assert np.allclose(placement.worldPoints(np.array([[3.0, 5.0, 7.0]])), volume.geometry.point([3, 5, 7]))
 
@@ -30,7 +29,7 @@ def phantomIsSegmented() -> None:
     assert len(rows) == 4 and all(row.volumeMl > 5.0 for row in rows), rows
 
 
-def runAll(test) -> None:
+def runAll(test: Any) -> None:
     """Run both, each in an empty scene; the second one only where PyTorch is installed."""
     for check in (volumeGoesThroughUnchanged, phantomIsSegmented):
         slicer.mrmlScene.Clear()

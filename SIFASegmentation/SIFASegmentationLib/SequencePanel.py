@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
+from typing import Any
 
-import qt
 import slicer
 import vtk
 from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
-from . import HeartFunctionNodes, SequenceLogic, Tables
-from .Logic import SIFASegmentationLogic
+from . import HeartFunctionNodes, Results, SequenceLogic, Sequences, Tables
+from .Parameters import SIFASegmentationParameterNode
 
 LAST = -1.0  # priority of an observer that wants to see what the others made of it
 SURFACE = "Closed surface"
 
 
-def offerTimePoints(ui, parameterNode) -> bool:
+def offerTimePoints(ui: Any, parameterNode: SIFASegmentationParameterNode) -> bool:
     """Show the choice where the input volume shows a sequence; whether all its time points are to be segmented."""
-    scan = SequenceLogic.browsed(parameterNode.inputVolume)
+    scan = Sequences.browsed(parameterNode.inputVolume)
     ui.allTimePointsCheckBox.setVisible(scan is not None)
     if scan is not None:
         ui.allTimePointsCheckBox.text = _("All {count} time points").format(count=scan.count)
@@ -37,30 +37,30 @@ def offerTimePoints(ui, parameterNode) -> bool:
 class SequencePanel(VTKObservationMixin):
     """The part of the section Results that only a result of all time points has."""
 
-    def __init__(self, ui, logic: SIFASegmentationLogic, showItem: Callable[[object], None]) -> None:
+    def __init__(self, ui: Any, showItem: Callable[[slicer.vtkMRMLSegmentationNode], None]) -> None:
         """showItem: shows what is known of the time point that a segmentation node shows now."""
         super().__init__()
-        self.ui, self.logic, self._showItem = ui, logic, showItem
-        self._result: SequenceLogic.Browsed | None = None
+        self.ui, self._showItem = ui, showItem
+        self._result: Sequences.Browsed | None = None
         self._shown, self._surfaces = -1, False
         Tables.prepare(ui.functionTable, [_("Heart function"), _("Value")])
         ui.showCurveButton.connect("clicked(bool)", self.onShowCurve)
         ui.show3DButton.connect("clicked(bool)", self.onShow3D)
 
-    def show(self, segmentationNode) -> None:
+    def show(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
         """Fill it from a node, and follow its browser; a node that shows no sequence of ours empties and hides it."""
         self.leave()
-        result = SequenceLogic.browsed(segmentationNode)
-        self._result = result if SequenceLogic.isResult(self.logic, result) else None
+        self._result = Sequences.result(segmentationNode)
         for part in (self.ui.timePointLabel, self.ui.functionFrame):
             part.setVisible(self._result is not None)
         self.ui.showCurveButton.setVisible(False)
         if self._result is None:
             return
-        self._fill(HeartFunctionNodes.write(self.logic, segmentationNode))
+        segmentationNode = self._result.node
+        self._fill(HeartFunctionNodes.write(segmentationNode), self._result)
         self.ui.showCurveButton.setVisible(self._chart() is not None)
         self._surfaces = segmentationNode.GetSegmentation().ContainsRepresentation(SURFACE)
-        self._nameTimePoint()
+        self._nameTimePoint(self._result)
         self.addObserver(self._result.browser, vtk.vtkCommand.ModifiedEvent, self.onBrowser, priority=LAST)
 
     def leave(self) -> None:
@@ -68,13 +68,13 @@ class SequencePanel(VTKObservationMixin):
         self.removeObservers()
         self._result = None
 
-    def _fill(self, curve: HeartFunctionNodes.Curve) -> None:
+    def _fill(self, curve: HeartFunctionNodes.Curve, result: Sequences.Browsed) -> None:
         notes: list[tuple[str, str]] = []
         rows: list[tuple[str, float, str]] = []
         try:
             function = curve.function()
             rows = HeartFunctionNodes.quantities(function)
-            phases = (self._index(function.end_diastole), self._index(function.end_systole))
+            phases = (_index(result, function.end_diastole), _index(result, function.end_systole))
             notes.append(("ℹ", _("End-diastole at {}, end-systole at {}.").format(*phases)))
             notes += [("⚠", remark) for remark in function.remarks]
         except ValueError as error:
@@ -83,43 +83,18 @@ class SequencePanel(VTKObservationMixin):
         table.setVisible(bool(rows))
         table.setRowCount(len(rows))
         for index, (name, value, unit) in enumerate(rows):
-            cell = qt.QTableWidgetItem(f"{value:.1f} {unit}")
-            cell.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-            table.setItem(index, 0, qt.QTableWidgetItem(name))
-            table.setItem(index, 1, cell)
+            Tables.fillRow(table, index, (name, f"{value:.1f} {unit}"), numbersFrom=1)
         Tables.fitHeight(table, len(rows))
-        notes += [("⚠", failure) for failure in self._failures()]
+        notes += [("⚠", failure) for failure in _failures(result)]
         lines = [f"{sign}&nbsp;&nbsp;{html.escape(text)}" for sign, text in notes]
         self.ui.functionLabel.text = "<br>".join(lines)
 
-    def _failures(self) -> list[str]:
-        """A sentence on each time point that could not be segmented, one on those with other flags."""
-        from SIFALib.inference.heart_function import named
-
-        failed, flagged = [], []
-        for number, item in enumerate(self._result.items):
-            warnings = [flag for flag in self.logic.report(item)["flags"] if flag.get("warns", True)]
-            reasons = [flag["message"] for flag in warnings if flag["kind"] == SequenceLogic.FAILED]
-            failed += [f"{self._timePoint(number)}: {reason}" for reason in reasons]
-            flagged += [number] if warnings and not reasons else []
-        if flagged:
-            failed.append(_("Quality flags at {timePoints}.").format(timePoints=named(flagged)))
-        return failed
-
-    def _index(self, number: int) -> str:
-        return _("time point {number} ({index})").format(number=number + 1, index=self._result.indexText(number))
-
-    def _timePoint(self, number: int) -> str:
-        return _("Time point {number} of {count} ({index})").format(
-            number=number + 1, count=self._result.count, index=self._result.indexText(number)
-        )
-
-    def _nameTimePoint(self) -> None:
-        self._shown = self._result.shown
+    def _nameTimePoint(self, result: Sequences.Browsed) -> None:
+        self._shown = result.shown
         nothing = _("The scan has no time point where the browser is now.")
-        self.ui.timePointLabel.text = self._timePoint(self._shown) if self._shown >= 0 else nothing
+        self.ui.timePointLabel.text = _timePoint(result, self._shown) if self._shown >= 0 else nothing
 
-    def onBrowser(self, caller=None, event=None) -> None:
+    def onBrowser(self, caller: Any = None, event: Any = None) -> None:
         """Show what is known of the time point that the browser has gone to, surfaces included if they were shown."""
         if self._result is None or self._result.shown == self._shown:
             return
@@ -127,7 +102,7 @@ class SequencePanel(VTKObservationMixin):
         if node.GetScene() is None:
             self.leave()
             return
-        self._nameTimePoint()
+        self._nameTimePoint(self._result)
         if self._surfaces and self._shown >= 0 and not node.GetSegmentation().ContainsRepresentation(SURFACE):
             node.CreateClosedSurfaceRepresentation()
         self._showItem(node)
@@ -136,9 +111,34 @@ class SequencePanel(VTKObservationMixin):
         """Each time point has surfaces of its own, so the button alone does not tell at the next one."""
         self._surfaces = shown
 
-    def _chart(self):
+    def _chart(self) -> slicer.vtkMRMLPlotChartNode | None:
         return self._result.node.GetNodeReference(HeartFunctionNodes.CHART) if self._result else None
 
     def onShowCurve(self, _checked: bool = False) -> None:
         """Show the chart in Slicer's plot view."""
         slicer.modules.plots.logic().ShowChartInLayout(self._chart())
+
+
+def _failures(result: Sequences.Browsed) -> list[str]:
+    """A sentence on each time point that could not be segmented, one on those with other flags."""
+    from SIFALib.inference.heart_function import named
+
+    failed, flagged = [], []
+    for number, item in enumerate(result.items):
+        warnings = [flag for flag in (Results.report(item) or {})["flags"] if flag.get("warns", True)]
+        reasons = [flag["message"] for flag in warnings if flag["kind"] == SequenceLogic.FAILED]
+        failed += [f"{_timePoint(result, number)}: {reason}" for reason in reasons]
+        flagged += [number] if warnings and not reasons else []
+    if flagged:
+        failed.append(_("Quality flags at {timePoints}.").format(timePoints=named(flagged)))
+    return failed
+
+
+def _index(result: Sequences.Browsed, number: int) -> str:
+    return _("time point {number} ({index})").format(number=number + 1, index=result.indexText(number))
+
+
+def _timePoint(result: Sequences.Browsed, number: int) -> str:
+    return _("Time point {number} of {count} ({index})").format(
+        number=number + 1, count=result.count, index=result.indexText(number)
+    )

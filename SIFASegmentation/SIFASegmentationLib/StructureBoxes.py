@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import qt
 
 from . import Words
 
+if TYPE_CHECKING:
+    from SIFALib.models.structures import Structure
 
-def offerStructures(frame, boxes: dict, structures, excluded: list[str], onToggled: Callable[[bool], None]) -> None:
+
+def offerStructures(
+    frame: qt.QFrame,
+    boxes: dict[str, qt.QCheckBox],
+    structures: Sequence[Structure],
+    excluded: Sequence[str],
+    onToggled: Callable[[bool], None],
+) -> None:
     """Show one box a structure in a frame, ticked but for the ids that are excluded.
 
     boxes: those that are there, by structure id; it is brought up to date.

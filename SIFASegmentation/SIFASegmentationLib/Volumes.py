@@ -7,16 +7,14 @@ import slicer
 MAP = "SIFA.Map"  # attribute of volumes that SIFA made and that are no scans
 
 
-def isPlain(node) -> bool:
+def isPlain(node: slicer.vtkMRMLVolumeNode) -> bool:
     """No label map, no colours, not hidden, and no map of ours."""
-    return (
-        node.GetClassName() == "vtkMRMLScalarVolumeNode"
-        and not node.GetHideFromEditors()
-        and node.GetAttribute(MAP) is None
-    )
+    if node.GetClassName() != "vtkMRMLScalarVolumeNode" or node.GetHideFromEditors():
+        return False
+    return node.GetAttribute(MAP) is None
 
 
-def inScene() -> list:
+def inScene() -> list[slicer.vtkMRMLScalarVolumeNode]:
     """The plain volumes of the scene that hold an image."""
     nodes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
     return [node for node in nodes if isPlain(node) and node.GetImageData() is not None]

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import html
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+import qt
 import slicer
-import vtk
+from SIFALib.support.progress import Progress
 from slicer.i18n import tr as _
-from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
-from slicer.util import VTKObservationMixin
 
 from . import Failures, Volumes, Words
+from .Backend import Choices
 from .BatchPanel import BatchPanel
 from .Dependencies import DependencyError
 from .Logic import SIFASegmentationLogic
+from .ModelChoice import ModelChoice
 from .ModelsPanel import ModelsPanel
+from .PanelWidget import PanelWidget
 from .ResultsPanel import ResultsPanel
+from .Runner import Runner
 from .SequencePanel import offerTimePoints
-from .Steps import Runner, Step
 from .StructureBoxes import offerStructures
 
+if TYPE_CHECKING:
+    from SIFALib.models import ModelCard
 
-class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+
+class SIFASegmentationWidget(PanelWidget):
     """Input, model, Apply that turns into Cancel, output; results; advanced settings; models."""
 
-    def __init__(self, parent=None) -> None:
-        self.logic: SIFASegmentationLogic | None = None
-        self._parameterNode = None
-        self._guiTag = None
-        self._input = None
-        self._models: list = []
-        self._structureBoxes: dict = {}
+    def __init__(self, parent: Any = None) -> None:
+        self._input: slicer.vtkMRMLScalarVolumeNode | None = None
+        self._structureBoxes: dict[str, qt.QCheckBox] = {}
         self._updating = False
         super().__init__(parent)
 
@@ -38,20 +40,15 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self) -> None:
         super().setup()
-        panel = slicer.util.loadUI(self.resourcePath("UI/SIFASegmentation.ui"))
-        self.layout.addWidget(panel)
-        self.ui = slicer.util.childWidgetVariables(panel)
-        panel.setMRMLScene(slicer.mrmlScene)
+        self.load()
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.logic = SIFASegmentationLogic()
         self.runner = Runner(self.onStep, self.onDone, self.onError)
-        self.resultsPanel = ResultsPanel(self.ui, self.logic)
+        self.resultsPanel = ResultsPanel(self.ui)
         self.modelsPanel = ModelsPanel(self.ui, self.logic, self.refreshModels)
         self.batchPanel = BatchPanel(self.ui, self.logic, self._choices, self._whyNoBatch, self._showBatchRunning)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
-        self.ui.modelSelector.connect("currentIndexChanged(int)", self.onModelSelected)
+        self.modelChoice = ModelChoice(self.ui.modelSelector, self.ui.modelInfoLabel, self.onModelSelected)
         self._showStatus("")
         self.refreshModels()
         self.initializeParameterNode()
@@ -60,8 +57,7 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.runner.cancel()
         self.batchPanel.stop()
         self.resultsPanel.leave()
-        self._observe(None)
-        self.removeObservers()
+        super().cleanup()
 
     def enter(self) -> None:
         self.initializeParameterNode()
@@ -70,22 +66,18 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.resultsPanel.show(self._parameterNode.outputSegmentation)
 
     def exit(self) -> None:
-        self._observe(None)
+        super().exit()
         self.resultsPanel.leave()
 
-    def onSceneStartClose(self, caller, event) -> None:
+    def onSceneStartClose(self, caller: Any, event: Any) -> None:
         self.runner.cancel()
         self.batchPanel.stop()
         self._showRunning(False)
         self._showStatus("")
         self.resultsPanel.show(None)
-        self.setParameterNode(None)
+        super().onSceneStartClose(caller, event)
 
-    def onSceneEndClose(self, caller, event) -> None:
-        if self.parent.isEntered:
-            self.initializeParameterNode()
-
-    def onSceneEndImport(self, caller, event) -> None:
+    def onSceneEndImport(self, caller: Any, event: Any) -> None:
         """A scene that was loaded brings choices and results of its own."""
         if self.parent.isEntered:
             self.initializeParameterNode()
@@ -93,30 +85,21 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def initializeParameterNode(self) -> None:
         """Observe the scene's parameter node; take the first volume if none is chosen."""
-        self.setParameterNode(self.logic.getParameterNode())
+        super().initializeParameterNode()
         if not self._parameterNode.inputVolume:
             volumes = filter(Volumes.isPlain, slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"))
             first = next(volumes, None)
             if first is not None:
                 self._parameterNode.inputVolume = first
 
-    def setParameterNode(self, parameterNode) -> None:
-        self._observe(parameterNode)
-        self._onParametersChanged()
-
-    def _observe(self, parameterNode) -> None:
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
-        self._parameterNode, self._guiTag = parameterNode, None
+    def _observe(self, parameterNode: Any) -> None:
+        super()._observe(parameterNode)
         if parameterNode is not None:
             self._input = parameterNode.inputVolume
-            self._guiTag = parameterNode.connectGui(self.ui)
-            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParametersChanged)
 
     # What can be applied, and what is shown of it
 
-    def _onParametersChanged(self, caller=None, event=None) -> None:
+    def onParameters(self, caller: Any = None, event: Any = None) -> None:
         if self._updating:
             return
         self._updating = True
@@ -181,40 +164,30 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return _("Select at least one structure under Advanced.")
         return ""
 
-    def _card(self):
+    def _card(self) -> ModelCard | None:
         """The card of the chosen model; None if it is not installed."""
-        wanted = self._parameterNode.model
-        return next((p.card for p in self._models if not wanted or p.card.key == wanted), None)
+        return self.modelChoice.card(self._parameterNode.model)
 
     def _structures(self) -> list[str]:
-        excluded = self._parameterNode.excludedStructures.split()
-        return [s.id for s in self._card().labels if s.id not in excluded]
+        card, excluded = self._card(), self._parameterNode.excludedStructures.split()
+        return [s.id for s in card.labels if s.id not in excluded] if card is not None else []
 
     def refreshModels(self) -> None:
         """Fill the list of models anew."""
-        self._models = list(self.logic.backend.store().packages())
-        self._updating = True
-        self.ui.modelSelector.clear()
-        for package in self._models:
-            self.ui.modelSelector.addItem(Words.modelName(package.card), package.card.key)
-        self._updating = False
-        self._onParametersChanged()
+        self.modelChoice.fill(self.logic.backend.store().packages())
+        self.onParameters()
 
     def _selectModel(self) -> None:
-        card = self._card()
-        index = next((i for i, p in enumerate(self._models) if p.card is card), -1)
-        self.ui.modelSelector.currentIndex = index
-        self.ui.modelInfoLabel.text = f"<small>{html.escape(Words.modelLine(card))}</small>" if card else ""
-        self.ui.modelInfoLabel.toolTip = Words.modelToolTip(card) if card else ""
+        card = self.modelChoice.show(self._parameterNode.model)
         structures, excluded = card.labels if card else (), self._parameterNode.excludedStructures.split()
         frame, boxes = self.ui.structuresFrame, self._structureBoxes
         offerStructures(frame, boxes, structures, excluded, self.onStructureToggled)
 
     # What the user does
 
-    def onModelSelected(self, index: int) -> None:
-        if self._parameterNode is not None and not self._updating and 0 <= index < len(self._models):
-            self._parameterNode.model = self._models[index].card.key
+    def onModelSelected(self, key: str) -> None:
+        if self._parameterNode is not None and not self._updating:
+            self._parameterNode.model = key
 
     def onStructureToggled(self, _checked: bool) -> None:
         if self._parameterNode is not None and not self._updating:
@@ -234,34 +207,27 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self._showStatus(str(error), isError=True)
             return
         self._showStatus("")
-        choices = {"outputSegmentation": node.outputSegmentation, "roi": node.roi, **self._choices()}
-        if offerTimePoints(self.ui, node):
-            self.runner.start(self.logic.segmentSequenceSteps(node.inputVolume, **choices))
-        else:
-            steps = self.logic.segmentSteps(node.inputVolume, uncertainty=node.uncertainty, **choices)
-            self.runner.start(steps)
+        everything = offerTimePoints(self.ui, node)
+        choices = replace(self._choices(), roi=node.roi, uncertainty=node.uncertainty and not everything)
+        work = self.logic.segmentSequenceSteps if everything else self.logic.segmentSteps
+        self.runner.start(work(node.inputVolume, node.outputSegmentation, **vars(choices)))
         self._showRunning(True)
-        self.onStep(Step(_("Starting")))
+        self.onStep(Progress(_("Starting"), 0.0))
 
-    def _choices(self) -> dict:
+    def _choices(self) -> Choices:
         """What holds for one scan and for a batch."""
-        node = self._parameterNode
-        return {
-            "model": self._card().key,
-            "device": node.device.value,
-            "precision": node.precision.value,
-            "structures": self._structures(),
-            "views": node.views.value,
-        }
+        node, card = self._parameterNode, self._card()
+        assert card is not None  # else no button is enabled
+        device, precision, views = node.device.value, node.precision.value, node.views.value
+        return Choices(card.key, device, precision, None, self._structures(), views)
 
     # What the runner says
 
-    def onStep(self, step: Step) -> None:
+    def onStep(self, step: Progress) -> None:
         self.ui.progressBar.value = round(1000 * step.fraction)
-        left = Words.timeLeft(step.seconds_left)
-        self.ui.progressLabel.text = f"{step.stage} · {left}" if left else step.stage
+        self.ui.progressLabel.text = Words.step(step)
 
-    def onDone(self, segmentationNode) -> None:
+    def onDone(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
         """The panel may have been left meanwhile; what it made is there when it is opened again."""
         self._showRunning(False)
         self.logic.getParameterNode().outputSegmentation = segmentationNode
@@ -289,8 +255,6 @@ class SIFASegmentationWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.batchPanel.show(self._parameterNode)
 
     def _showStatus(self, text: str, isError: bool = False) -> None:
-        self.ui.statusLabel.text = text
-        self.ui.statusLabel.setStyleSheet(f"color: {Words.BAD}" if isError else "")
-        self.ui.statusLabel.setVisible(bool(text))
+        Words.say(self.ui.statusLabel, text, isError)
         if not self.runner.running:
             self.ui.progressFrame.setVisible(False)

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import qt
 from slicer.i18n import tr as _
 
 if TYPE_CHECKING:
-    from SIFALib.models.store import ModelCard
+    from SIFALib.models import ModelCard
+    from SIFALib.support.progress import Progress
 
 BRIEF = 60  # characters on what a model was trained on; the rest is in the tooltip
 SWATCH = 12  # pixels
 BAD = "#c0392b"  # what is wrong is written in this colour
+
+
+def say(label: qt.QLabel, text: str, isError: bool = False) -> None:
+    """A sentence below what it is about; no room is taken without one."""
+    label.text = text
+    label.setStyleSheet(f"color: {BAD}" if isError else "")
+    label.setVisible(bool(text))
+
+
+def step(progress: Progress) -> str:
+    """What is being done, and how long it still takes."""
+    left = timeLeft(progress.seconds_left)
+    return f"{progress.stage} · {left}" if left else progress.stage
 
 
 def timeLeft(seconds: float | None) -> str:
@@ -61,7 +75,7 @@ def modelToolTip(card: ModelCard) -> str:
     return "\n".join([*lines, card.citation])
 
 
-def provenance(report: dict) -> str:
+def provenance(report: dict[str, Any]) -> str:
     """One line: by which model, how and in what time a result was made; empty if it was not."""
     if not report.get("seconds"):  # a time point that failed names its model, too
         return ""

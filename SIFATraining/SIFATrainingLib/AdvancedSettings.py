@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import typing
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import qt
+from SIFALib.support.errors import RunError
+from SIFALib.support.limits import Choice, Limit, limits
 from SIFASegmentationLib import Tables
 from slicer.i18n import tr as _
 
@@ -22,86 +23,64 @@ if TYPE_CHECKING:
 ROWS = 9  # of the table, before it scrolls
 ROW = 28  # pixels
 WIDTHS = {1: 72, 2: 118}  # pixels, of the columns with value and range
-ELSEWHERE = {  # chosen in the steps of the panel
+ELSEWHERE = {  # chosen in the steps of the panel; the preprocessing is the start model's
     "name", "device", "start_model", "data.source", "data.target", "data.classes", "data.target_labels", "cache",
-    "method.classes", "method.variant", "method.width", "compile", "tensorboard",
+    "data.preprocessing", "method.classes", "method.variant", "method.width", "compile", "tensorboard",
 }  # fmt: skip
-UNITS = (("_mm", "mm"), ("_deg", "degrees"), ("_every", "iterations"), ("_share", "0 to 1"))
+UNITS = (("_mm", "mm"), ("_deg", "degrees"), ("_every", "iterations"))
 EXACT_UNITS = {"data.size": "pixels", "batch": "slices", "iterations": "iterations", "data.phantoms": "phantoms"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One value of the configuration: dotted key, type, the rule for it, what it may be if that is a choice, help."""
+    """One value of the configuration: dotted key, type, what it may be (None: its field does not say)."""
 
     key: str
     kind: type
-    rule: str = ""
-    choices: tuple[str, ...] = ()
-    help: str = ""
+    limit: Limit | None = None
 
     @property
-    def unit(self) -> str:
-        if self.key in EXACT_UNITS:
-            return EXACT_UNITS[self.key]
-        return next((unit for end, unit in UNITS if self.key.endswith(end) and unit not in self.rule), "")
+    def choices(self) -> tuple[str, ...]:
+        return self.limit.options if isinstance(self.limit, Choice) else ()
+
+    @property
+    def range(self) -> str:
+        """ "1 to 4096 slices", "shared, faithful"; "" if nothing is known, or nothing is to be told."""
+        if self.limit is None or isinstance(self.limit, Choice):
+            return ", ".join(self.choices)
+        unit = next((unit for end, unit in UNITS if self.key.endswith(end)), self.limit.unit)
+        unit = EXACT_UNITS.get(self.key, unit)
+        return self.limit.rule if unit in self.limit.rule else f"{self.limit.rule} {unit}"
 
 
-def settings(configuration: Configuration) -> Iterator[Setting]:
-    """Every number, truth value and choice in there that the panel does not ask for elsewhere."""
-    yield from _settings(configuration, configuration, "")
-
-
-def _settings(root: Configuration, place: Any, prefix: str) -> Iterator[Setting]:
-    from SIFALib.cli.train_options import KEYS
-
-    helps = {key: text for key, _kind, _name, text in KEYS.values()}
-    hints = typing.get_type_hints(type(place))
-    for field in dataclasses.fields(place):
-        key, value = prefix + field.name, getattr(place, field.name)
-        if key in ELSEWHERE or key == "data.preprocessing":  # the latter is the start model's
+def settings(record: Any, prefix: str = "") -> Iterator[Setting]:
+    """Every number, truth value and choice in a configuration that the panel does not ask for elsewhere."""
+    kinds, known = typing.get_type_hints(type(record)), limits(type(record))
+    for field in dataclasses.fields(record):
+        key, value = prefix + field.name, getattr(record, field.name)
+        kind, limit = kinds[field.name], known.get(field.name)
+        if key in ELSEWHERE:
             continue
         if dataclasses.is_dataclass(value):
-            yield from _settings(root, value, f"{key}.")
-        elif hints[field.name] in (int, float, bool):
-            rule = "" if hints[field.name] is bool else _rule(root, key, hints[field.name])
-            yield Setting(key, hints[field.name], rule, help=helps.get(key, ""))
-        elif hints[field.name] is str:
-            choices = _choices(root, key)
-            if choices:
-                yield Setting(key, str, "", choices, helps.get(key, ""))
+            yield from settings(value, f"{key}.")
+        elif kind in (int, float, bool) or isinstance(limit, Choice):
+            yield Setting(key, kind, limit)
 
 
-def _refusal(configuration: Configuration, key: str, value: Any) -> str:
-    """What the configuration answers to a value that cannot be, after "must be"; "" if it takes it."""
-    from SIFALib.runs.configuration import changed
-    from SIFALib.support.errors import RunError
-
-    try:
-        changed(configuration, {key: value})
-    except RunError as error:
-        found = re.search(r"must (?:be )?(.*?)\.?$", str(error))
-        return found[1] if found else str(error)
-    return ""
-
-
-def _rule(configuration: Configuration, key: str, kind: type) -> str:
-    return _refusal(configuration, key, kind(-(10**9)))
-
-
-def _choices(configuration: Configuration, key: str) -> tuple[str, ...]:
-    words = re.split(r", | or ", _refusal(configuration, key, "no such choice"))
-    return tuple(w for w in words if re.fullmatch(r"[a-z0-9_]+", w)) if len(words) > 1 else ()
+def valueOf(configuration: Any, key: str) -> Any:
+    """The value of a dotted key."""
+    for part in key.split("."):
+        configuration = getattr(configuration, part)
+    return configuration
 
 
 class AdvancedSettings:
     """Shows the settings of a configuration and keeps what is changed as JSON in the parameter node."""
 
-    def __init__(self, ui, onChanged: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, onChanged: Callable[[], None]) -> None:
         self.ui, self.onChanged = ui, onChanged
         self.parameters: SIFATrainingParameterNode | None = None
         self._editors: dict[str, Any] = {}
-        self._settings: dict[str, Setting] = {}
         self._configuration: Configuration | None = None
         self._filling = False
         table = ui.advancedTable
@@ -126,71 +105,73 @@ class AdvancedSettings:
         self._filling = True
         changed = json.loads(parameters.advanced)
         for key, editor in self._editors.items():
-            _put(editor, _value(self._configuration, key))
+            _put(editor, valueOf(self._configuration, key))
             font = editor.font
             font.setBold(key in changed)
             editor.setFont(font)
         self._filling = False
 
     def _build(self, configuration: Configuration) -> None:
+        from SIFALib.runs.help_texts import HELP_TEXTS
+
         table = self.ui.advancedTable
         found = list(settings(configuration))
         table.setRowCount(len(found))
         for row, setting in enumerate(found):
-            self._settings[setting.key] = setting
             name = setting.key.rpartition(".")[2].replace("_", " ")
-            toolTip = "\n".join(filter(None, (setting.key, setting.help)))
-            for column, text in ((0, name), (2, _range(setting))):
-                item = qt.QTableWidgetItem(text)
+            items = Tables.fillRow(table, row, (name, "", setting.range), setting.range)
+            items[0].setToolTip("\n".join(filter(None, (setting.key, HELP_TEXTS.get(setting.key, "")))))
+            for item in items:
                 item.setFlags(qt.Qt.ItemIsEnabled)
-                item.setToolTip(toolTip if column == 0 else text)
-                table.setItem(row, column, item)
-            editor = self._editor(setting)
-            table.setCellWidget(row, 1, editor)
-            self._editors[setting.key] = editor
+            self._editors[setting.key] = self._editor(setting)
+            table.setCellWidget(row, 1, self._editors[setting.key])
 
-    def _editor(self, setting: Setting):
+    def _editor(self, setting: Setting) -> qt.QWidget:
         if setting.kind is bool:
             editor = qt.QCheckBox()
-            editor.connect("toggled(bool)", lambda value, s=setting: self._onEdited(s, value))
+            editor.connect("toggled(bool)", lambda value: self._onEdited(setting, value))
         elif setting.choices:
             editor = qt.QComboBox()
             for choice in setting.choices:
                 editor.addItem(choice)
-            editor.connect("currentIndexChanged(int)", lambda index, s=setting: self._onEdited(s, s.choices[index]))
+            editor.connect("currentIndexChanged(int)", lambda index: self._onEdited(setting, setting.choices[index]))
         else:
             editor = qt.QLineEdit()
             editor.setFrame(False)
-            editor.connect("editingFinished()", lambda s=setting, e=editor: self._onTyped(s, e.text))
+            editor.connect("editingFinished()", lambda: self._onTyped(setting, editor.text))
         return editor
 
     def _onTyped(self, setting: Setting, text: str) -> None:
         try:
             value = setting.kind(text.strip().replace(",", "."))
         except ValueError:
-            self._refuse(setting, text)
+            said = _("{name} is {value}; it must be {rule}.")
+            rule = setting.range or _("a number")
+            self._refuse(setting, said.format(name=setting.key, value=text or _("empty"), rule=rule))
             return
         self._onEdited(setting, value)
 
     def _onEdited(self, setting: Setting, value: Any) -> None:
         if self._filling or self.parameters is None or self._configuration is None:
             return
-        if value == _value(self._configuration, setting.key):
+        if value == valueOf(self._configuration, setting.key):
             return
-        if _refusal(self._configuration, setting.key, value):
-            self._refuse(setting, str(value))
+        from SIFALib.runs.configuration import changed
+
+        try:
+            changed(self._configuration, {setting.key: value})
+        except RunError as error:
+            self._refuse(setting, Words.forPanel(error))
             return
         Words.say(self.ui.advancedStatusLabel, "")
         self.parameters.advanced = json.dumps({**json.loads(self.parameters.advanced), setting.key: value})
         self.onChanged()
 
-    def _refuse(self, setting: Setting, text: str) -> None:
-        said = _("{name} cannot be {value}; it must be {rule}.").format(
-            name=setting.key, value=text, rule=setting.rule or _("another value")
-        )
-        Words.say(self.ui.advancedStatusLabel, said, isError=True)
+    def _refuse(self, setting: Setting, why: str) -> None:
+        """Say why, and show the value that still holds."""
+        Words.say(self.ui.advancedStatusLabel, why, isError=True)
         self._filling = True
-        _put(self._editors[setting.key], _value(self._configuration, setting.key))
+        _put(self._editors[setting.key], valueOf(self._configuration, setting.key))
         self._filling = False
 
     def onReset(self, _checked: bool = False) -> None:
@@ -201,19 +182,7 @@ class AdvancedSettings:
         self.onChanged()
 
 
-def _range(setting: Setting) -> str:
-    """ "1 to 4096 slices"."""
-    text = ", ".join(setting.choices) or setting.rule
-    return f"{text} {setting.unit}".strip() if setting.unit != "0 to 1" else text
-
-
-def _value(configuration: Any, key: str) -> Any:
-    for part in key.split("."):
-        configuration = getattr(configuration, part)
-    return configuration
-
-
-def _put(editor, value: Any) -> None:
+def _put(editor: qt.QWidget, value: Any) -> None:
     if isinstance(editor, qt.QCheckBox):
         editor.checked = value
     elif isinstance(editor, qt.QComboBox):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import slicer
+from SIFASegmentationLib import Dialogs
 from SIFASegmentationLib import Words as Common
 from slicer.i18n import tr as _
 
@@ -18,7 +19,7 @@ from .Words import State
 class AfterPanel:
     """Shown for a run that has found something; onUsed() is called when its model was made and chosen."""
 
-    def __init__(self, ui, logic: SIFATrainingLogic, onUsed: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, logic: SIFATrainingLogic, onUsed: Callable[[], None]) -> None:
         self.ui, self.logic, self.onUsed = ui, logic, onUsed
         self.reader: RunReader | None = None
         self.comparison = Comparison(ui, logic)
@@ -41,9 +42,9 @@ class AfterPanel:
             self.comparison.show(reader)
             self._say("")
         ended = state in ("finished", "stopped", "failed", "interrupted")
-        judged = reader is not None and any(score.iteration for score in reader.scores)
-        self.ui.afterCollapsibleButton.setVisible(ended and judged)
-        if not ended or not judged:
+        scored = reader is not None and any(score.iteration for score in reader.scores)
+        self.ui.afterCollapsibleButton.setVisible(ended and scored)
+        if not ended or not scored:
             return
         self.ui.modelNameEdit.placeholderText = self._modelId()
         good, text = self.verdict()
@@ -86,7 +87,7 @@ class AfterPanel:
 
     def onUseAnyway(self, _checked: bool = False) -> None:
         question = _("The new model was not found to be better. Make a model of it nevertheless?")
-        if slicer.app.testingEnabled() or slicer.util.confirmOkCancelDisplay(question):
+        if Dialogs.confirmed(question):
             self._use(force=True)
 
     def _use(self, force: bool) -> None:

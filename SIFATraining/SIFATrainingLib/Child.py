@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import qt
 from slicer.i18n import tr as _
@@ -25,7 +26,7 @@ class Child:
 
     def __init__(self, onStep: Callable[[Path], None], onDone: Callable[[Path, int], None]) -> None:
         self._onStep, self._onDone = onStep, onDone
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self.folder: Path | None = None
         self._kept: list[Path] = []
         self._timer = qt.QTimer()
@@ -102,14 +103,14 @@ class Task(Child):
     def __init__(
         self,
         name: str,
-        onProgress: Callable[[dict], None],
-        onAnswer: Callable[[dict], None],
+        onProgress: Callable[[dict[str, Any]], None],
+        onAnswer: Callable[[dict[str, Any]], None],
         onError: Callable[[str], None],
     ) -> None:
         super().__init__(self._step, self._end)
         self.name, self._onProgress, self._onAnswer, self._onError = name, onProgress, onAnswer, onError
 
-    def send(self, python: str, request: dict, environment: dict[str, str] | None = None) -> None:
+    def send(self, python: str, request: dict[str, Any], environment: dict[str, str] | None = None) -> None:
         """Start it with that request. OSError."""
 
         def arguments(folder: Path) -> Sequence[str]:
@@ -133,7 +134,7 @@ class Task(Child):
             self._onAnswer(answer)
 
 
-def read(path: Path) -> dict:
+def read(path: Path) -> dict[str, Any]:
     """A JSON object from a file; empty if there is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

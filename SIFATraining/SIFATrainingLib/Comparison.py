@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import qt
 import slicer
 from SIFALib import imaging
-from SIFASegmentationLib import Tables
+from SIFALib.support.progress import Progress, Steps
+from SIFASegmentationLib import PhantomSamples, SceneConversion, Tables
 from SIFASegmentationLib import Words as Common
-from SIFASegmentationLib.Steps import Runner, Step
+from SIFASegmentationLib.Runner import Runner
 from slicer.i18n import tr as _
 
 from . import SideBySide, Words
@@ -29,20 +30,20 @@ COMPARED = "SIFA.Compared"  # attribute of a segmentation node that a comparison
 class Compared:
     """One scan of the scene; before, after: its segmentation nodes, or None where no heart was found."""
 
-    volume: object
-    before: object
-    after: object
+    volume: slicer.vtkMRMLScalarVolumeNode
+    before: slicer.vtkMRMLSegmentationNode | None
+    after: slicer.vtkMRMLSegmentationNode | None
 
 
 class Comparison:
     """Asks a process of its own for the segmentations; a row of the table that is clicked shows its scan."""
 
-    def __init__(self, ui, logic: SIFATrainingLogic) -> None:
+    def __init__(self, ui: Any, logic: SIFATrainingLogic) -> None:
         self.ui, self.logic = ui, logic
         self.reader: RunReader | None = None
         self.scans: list[Compared] = []
         self._shown: list[int] = []  # for each row of the table: the number of its scan
-        self._answer: dict = {}
+        self._answer: dict[str, Any] = {}
         self.task = Task("compare", self._onProgress, self._onCompared, self.say)
         self.runner = Runner(lambda step: self.say(step.stage), self._onTaken, self._onError)
         Tables.prepare(ui.comparisonTable, [_("Volume in ml"), _("Before"), _("After"), _("Dice")])
@@ -92,18 +93,18 @@ class Comparison:
             }
             self.task.send(self.logic.dependencies.python, request, self.logic.environment)
         except (ValueError, RuntimeError, OSError) as error:  # ModelError, DependencyError
-            self.say(str(error))
+            self.say(Words.forPanel(error))
             return
         self.ui.comparisonBar.value = 0
         self.say(_("Loading both models"))
 
     # What the background says
 
-    def _onProgress(self, progress: dict) -> None:
+    def _onProgress(self, progress: dict[str, Any]) -> None:
         self.ui.comparisonBar.value = round(1000 * progress["fraction"])
         self.say(progress["stage"])
 
-    def _onCompared(self, answer: dict) -> None:
+    def _onCompared(self, answer: dict[str, Any]) -> None:
         self._answer = answer
         self.task.keep()
         self.runner.start(_steps(answer))
@@ -122,7 +123,7 @@ class Comparison:
 
     def _onError(self, error: Exception) -> None:
         self.task.forget()
-        self.say(str(error))
+        self.say(Words.forPanel(error))
 
     def showScan(self, number: int) -> None:
         """Show that scan in the slice views, and none of the others' segmentations."""
@@ -134,29 +135,24 @@ class Comparison:
         if all(n is None or slicer.mrmlScene.IsNodePresent(n) for n in nodes):  # not taken out of the scene since
             SideBySide.show(*nodes)
 
-    def _fill(self, scans: list[tuple[str, dict]], structures: list[dict]) -> None:
+    def _fill(self, scans: Sequence[tuple[str, dict[str, Any]]], structures: Sequence[dict[str, Any]]) -> None:
         """Each scan's name over all columns, and below it a row a structure."""
         table = self.ui.comparisonTable
         table.clearSpans()
         table.setRowCount(len(scans) * (1 + len(structures)))
         self._shown = []
         for number, (name, scan) in enumerate(scans):
-            heading = qt.QTableWidgetItem(name)
+            (heading,) = Tables.fillRow(table, len(self._shown), (name,))
             font = heading.font()
             font.setBold(True)
             heading.setFont(font)
-            table.setItem(len(self._shown), 0, heading)
             table.setSpan(len(self._shown), 0, 1, table.columnCount)
             self._shown.append(number)
             for structure in structures:
-                named = qt.QTableWidgetItem(structure["name"])
+                texts = (structure["name"], *_numbers(scan, structure["id"]))
+                named = Tables.fillRow(table, len(self._shown), texts, numbersFrom=1)[0]
                 named.setToolTip(structure["name"])  # a narrow panel cuts it
                 named.setIcon(Common.swatch(tuple(structure["color"])))
-                table.setItem(len(self._shown), 0, named)
-                for column, text in enumerate(_numbers(scan, structure["id"]), start=1):
-                    item = qt.QTableWidgetItem(text)
-                    item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-                    table.setItem(len(self._shown), column, item)
                 self._shown.append(number)
         table.setVisible(table.rowCount > 0)
         Tables.fitHeight(table, min(ROWS, table.rowCount))
@@ -166,22 +162,22 @@ def _titles() -> tuple[tuple[str, str], ...]:
     return (("before", _("before")), ("after", _("after")))
 
 
-def _steps(answer: dict) -> Generator[Step, None, list[Compared]]:
+def _steps(answer: dict[str, Any]) -> Steps[list[Compared]]:
     """Put the scans and their segmentations into the scene; those of an earlier comparison are filled anew."""
-    found = []
+    found: list[Compared] = []
     for scan in answer["scans"]:
-        path = Path(scan["path"])
-        yield Step(_("Loading {name}").format(name=path.name))
+        path, done = Path(scan["path"]), len(found) / len(answer["scans"])
+        yield Progress(_("Loading {name}").format(name=path.name), done)
         volumeNode, nodes = _volume(path), []
         for which, title in _titles():
-            yield Step(_("Loading {name}, {title}").format(name=path.name, title=title))
+            yield Progress(_("Loading {name}, {title}").format(name=path.name, title=title), done)
             labels, model = scan[which].get("file"), answer["models"][which]
             nodes.append(_segmentation(volumeNode, which, title, labels, model))
         found.append(Compared(volumeNode, *nodes))
     return found
 
 
-def _numbers(scan: dict, structureId: str) -> tuple[str, str, str]:
+def _numbers(scan: dict[str, Any], structureId: str) -> tuple[str, str, str]:
     """Volume before and after in ml, agreement."""
     volumes = [scan[which].get("volumes_ml", {}).get(structureId) for which in ("before", "after")]
     dice = scan.get("agreement", {}).get(structureId)
@@ -189,10 +185,8 @@ def _numbers(scan: dict, structureId: str) -> tuple[str, str, str]:
     return before, after, "-" if dice is None else f"{dice:.2f}"
 
 
-def _volume(path: Path):
+def _volume(path: Path) -> slicer.vtkMRMLScalarVolumeNode:
     """The volume node of a scan: the one that was read from that file before, or a new one."""
-    from SIFASegmentationLib import PhantomSamples
-
     for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
         if node.GetAttribute(SCAN) == str(path):
             return node
@@ -203,13 +197,14 @@ def _volume(path: Path):
     return node
 
 
-def _segmentation(volumeNode, which: str, title: str, labels: str | None, model: str):
+def _segmentation(
+    volumeNode: slicer.vtkMRMLVolumeNode, which: str, title: str, labels: str | None, model: str
+) -> slicer.vtkMRMLSegmentationNode | None:
     """The segmentation node for a volume, filled from a file; None, and none is left, without one.
 
     That of an earlier comparison is filled anew; a node of the user's own, whatever its name, is not.
     """
     from SIFALib.models.structures import STRUCTURES
-    from SIFASegmentationLib import SceneConversion
 
     node = next((n for n in _comparedNodes(volumeNode) if n.GetAttribute(COMPARED) == which), None)
     if labels is None:
@@ -224,7 +219,7 @@ def _segmentation(volumeNode, which: str, title: str, labels: str | None, model:
     return node
 
 
-def _comparedNodes(volumeNode) -> list:
+def _comparedNodes(volumeNode: slicer.vtkMRMLVolumeNode) -> list[slicer.vtkMRMLSegmentationNode]:
     """What earlier comparisons made of a volume."""
     return [
         node

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import slicer
 from slicer.i18n import tr as _
@@ -21,9 +23,9 @@ class Curves:
     """The chart of one run; nothing is added to the scene before it is asked for."""
 
     def __init__(self) -> None:
-        self.chart = None
-        self._tables: dict[str, object] = {}
-        self._drawn: tuple = ()
+        self.chart: Any = None  # vtkMRMLPlotChartNode, once it was asked for
+        self._tables: dict[str, slicer.vtkMRMLTableNode] = {}
+        self._drawn: tuple[tuple[str, int, float], ...] = ()
 
     @property
     def shown(self) -> bool:

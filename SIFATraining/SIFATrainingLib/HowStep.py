@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from SIFASegmentationLib import Words as Common
+from SIFASegmentationLib.ModelChoice import ModelChoice
 from slicer.i18n import tr as _
 
 from . import Presets, Words
-from .AdvancedSettings import AdvancedSettings
+from .AdvancedSettings import AdvancedSettings, valueOf
 from .Child import Task
 from .Logic import SIFATrainingLogic
 from .Parameters import Preset, SIFATrainingParameterNode
@@ -28,20 +29,18 @@ TIMED_BY = (  # what the time of an iteration depends on
 class HowStep:
     """`reason` says why the choices cannot be ("": they can); `timed` is what was measured for them, if it was."""
 
-    def __init__(self, ui, logic: SIFATrainingLogic, onChanged: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, logic: SIFATrainingLogic, onChanged: Callable[[], None]) -> None:
         self.ui, self.logic, self.onChanged = ui, logic, onChanged
         self.parameters: SIFATrainingParameterNode | None = None
         self.configuration: Configuration | None = None
         self.reason = ""
-        self._packages: list = []
-        self._known: dict[tuple, dict] = {}
-        self._measured: tuple = ()  # what is being measured
+        self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._measured: tuple[Any, ...] = ()  # what is being measured
         self._problem = ""
-        self._updating = False
+        self.models = ModelChoice(ui.startModelSelector, ui.startModelLabel, self._onModel)
         self.advanced = AdvancedSettings(ui, onChanged)
         self.task = Task("time", lambda progress: None, self._onTimed, self._onError)
         ui.measureButton.connect("clicked(bool)", self.onMeasure)
-        ui.startModelSelector.connect("currentIndexChanged(int)", self._onModel)
         ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", lambda _collapsed: self.onChanged())
 
     def stop(self) -> None:
@@ -49,30 +48,19 @@ class HowStep:
 
     def refreshModels(self) -> None:
         """Fill the list of start models anew."""
-        self._packages = list(self.logic.store().packages())
-        self._updating = True
-        self.ui.startModelSelector.clear()
-        for package in self._packages:
-            self.ui.startModelSelector.addItem(Common.modelName(package.card), package.card.key)
-        self._updating = False
+        self.models.fill(self.logic.store().packages())
 
     def show(self, parameters: SIFATrainingParameterNode | None, target: str, exclude: list[str]) -> None:
         """Bring the step up to date; target: the place of the scans that are used."""
         self.parameters = parameters
         if parameters is None:
             return
-        self._updating = True
-        wanted = parameters.startModel
-        index = next((n for n, p in enumerate(self._packages) if wanted in ("", p.card.key)), -1)
-        self.ui.startModelSelector.currentIndex = index
-        self._updating = False
-        card = self._packages[index].card if index >= 0 else None
-        self.ui.startModelLabel.text = f"<small>{html.escape(Common.modelLine(card))}</small>" if card else ""
+        self.models.show(parameters.startModel)
         try:
             self.configuration = self.logic.configuration(parameters, target or "phantom", exclude)
             self.reason = ""
         except ValueError as error:  # RunError, ModelError, RecordError
-            self.configuration, self.reason = None, str(error)
+            self.configuration, self.reason = None, Words.forPanel(error)
         self.advanced.show(parameters, self.configuration)
         self._say()
 
@@ -101,26 +89,18 @@ class HowStep:
 
     def _compare(self) -> None:
         """How long each preset takes, once that can be told."""
-        known = self.timed is not None and not self.reason
-        times = [f"{p.label()} {Common.duration(Presets.of(p, self.timed))}" for p in Preset] if known else []
+        timed = self.timed if not self.reason else None
+        times = [f"{p.label()} {Common.duration(Presets.of(p, timed))}" for p in Preset] if timed is not None else []
         self.ui.presetTimesLabel.text = f"<small>{html.escape(' · '.join(times))}</small>"
-        self.ui.presetTimesLabel.setVisible(known)
+        self.ui.presetTimesLabel.setVisible(timed is not None)
 
     # What was measured
 
-    def _key(self) -> tuple:
-        if self.configuration is None:
-            return ()
-        found = []
-        for key in TIMED_BY:
-            value = self.configuration
-            for part in key.split("."):
-                value = getattr(value, part)
-            found.append(value)
-        return tuple(found)
+    def _key(self) -> tuple[Any, ...]:
+        return tuple(valueOf(self.configuration, key) for key in TIMED_BY) if self.configuration is not None else ()
 
     @property
-    def timed(self) -> dict | None:
+    def timed(self) -> dict[str, Any] | None:
         return self._known.get(self._key())
 
     def onMeasure(self, _checked: bool = False) -> None:
@@ -134,10 +114,10 @@ class HowStep:
                 request = {"configuration": self.logic.text(self.configuration)}
                 self.task.send(self.logic.dependencies.python, request, self.logic.environment)
             except (RuntimeError, OSError) as error:  # DependencyError, or no process could be started
-                self._problem = str(error)
+                self._problem = Words.forPanel(error)
         self._say()
 
-    def _onTimed(self, answer: dict) -> None:
+    def _onTimed(self, answer: dict[str, Any]) -> None:
         self._known[self._measured] = answer
         self._say()
         self.onChanged()
@@ -146,6 +126,6 @@ class HowStep:
         self._problem = sentence
         self._say()
 
-    def _onModel(self, index: int) -> None:
-        if self.parameters is not None and not self._updating and 0 <= index < len(self._packages):
-            self.parameters.startModel = self._packages[index].card.key
+    def _onModel(self, key: str) -> None:
+        if self.parameters is not None:
+            self.parameters.startModel = key

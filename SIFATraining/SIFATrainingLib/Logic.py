@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import qt
+from SIFALib.support.errors import OUT_OF_MEMORY, RunError
 from SIFASegmentationLib.Dependencies import Dependencies
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
@@ -24,7 +25,7 @@ from .Parameters import SIFATrainingParameterNode, Source
 from .ScanCopies import ScanCopies
 
 if TYPE_CHECKING:
-    from SIFALib.models.store import ModelPackage, ModelStore
+    from SIFALib.models import ModelPackage, ModelStore
     from SIFALib.runs import Configuration, RunFolder
     from SIFALib.runs.control import Seen
     from SIFALib.support.processes import Process
@@ -37,7 +38,7 @@ WATCHED = "SIFA/WatchedRun"
 class Launched:
     """A process that was started for a run; before: which one had written the run's status until then."""
 
-    child: subprocess.Popen
+    child: subprocess.Popen[bytes]
     before: Process | None
 
 
@@ -52,7 +53,7 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         self.copies = ScanCopies()
 
     def getParameterNode(self) -> SIFATrainingParameterNode:
-        return SIFATrainingParameterNode(super().getParameterNode())
+        return SIFATrainingParameterNode(super().getParameterNode())  # type: ignore[call-arg]  # the decorator's
 
     # Places
 
@@ -151,11 +152,10 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
     def launch(self, folder: Path) -> None:
         """Start the training in that folder, or go on with it; it outlives this program. RunError, OSError."""
         from SIFALib.runs import control, launch
-        from SIFALib.support.errors import RunError
 
         seen = control.look(folder)
-        if seen.problem:
-            raise RunError(seen.problem)
+        if seen.error is not None:
+            raise seen.error
         if seen.status is not None and seen.status.is_active():
             raise RunError(_("A process works on this run already."))
         for request in (seen.folder.stop_request, seen.folder.pause_request):
@@ -178,10 +178,7 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
     @staticmethod
     def withLessMemory(seen: Seen) -> Configuration | None:
         """What a run that ran out of memory should go on with: a batch in more parts, then the CPU; None for others."""
-        from SIFALib.support.errors import OUT_OF_MEMORY
-
-        failed = seen.run is not None and seen.status is not None and seen.state == "failed"
-        if not failed or seen.status.reason != OUT_OF_MEMORY:
+        if seen.run is None or seen.status is None or seen.state != "failed" or seen.status.reason != OUT_OF_MEMORY:
             return None
         c = seen.run.configuration
         parts = next((n for n in range(c.accumulate + 1, c.batch + 1) if c.batch % n == 0), None)
@@ -207,7 +204,7 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
     @staticmethod
     def isOurs(seen: Seen) -> bool:
         """Whether this computer may work on the run: it did before or nobody did, and the folder can be written to."""
-        if seen.problem or not os.access(seen.folder.path, os.W_OK):
+        if seen.error is not None or not os.access(seen.folder.path, os.W_OK):
             return False
         return seen.status is None or seen.status.process.is_here
 
@@ -233,7 +230,6 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
     def delete(self, folder: Path) -> None:
         """Delete a run, and the copies of scans that were made for it. RunError if a process works on it, OSError."""
         from SIFALib.runs import RunFolder, control, status
-        from SIFALib.support.errors import RunError
 
         if control.look(folder).state in status.ACTIVE:
             raise RunError(_("A process works on this run; stop it first."))

@@ -7,7 +7,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class RunReader:
             self._offset += len(whole)
             self._last = (self._last + whole)[-256:]
 
-    def _isContinued(self, file) -> bool:
+    def _isContinued(self, file: IO[bytes]) -> bool:
         if os.fstat(file.fileno()).st_size < self._offset:
             return False
         file.seek(self._offset - len(self._last))
@@ -115,7 +115,7 @@ class RunReader:
         return max(pictures, key=lambda p: int(p.stem), default=None)
 
     def start(self) -> Best | None:
-        """How the start model was judged; None if the run began without one."""
+        """How the start model was scored; None if the run began without one."""
         return next((s for s in self.scores if s.iteration == 0), None)
 
     def best(self) -> Best | None:

@@ -22,8 +22,8 @@ SILENT_SECONDS = 120.0  # without a heartbeat, of a process that is there: it ha
 def of(seen: Seen, state: str, stopping: bool, logic: SIFATrainingLogic) -> tuple[State, str]:
     """stopping: the person asked for it. Besides the states of runs there are "starting" and "lost", see RunView."""
     status = seen.status
-    if state == "broken":
-        return State.PROBLEM, seen.problem
+    if seen.error is not None and state == "broken":
+        return State.PROBLEM, Words.forPanel(seen.error)
     if state == "lost":
         from SIFALib.runs import launch
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import qt
 import slicer
@@ -23,13 +24,13 @@ POLL_MS = 1000
 class RunView:
     """Shows one run folder; `onChanged(state)` is called when the state changes."""
 
-    def __init__(self, ui, logic: SIFATrainingLogic, onChanged: Callable[[str], None]) -> None:
+    def __init__(self, ui: Any, logic: SIFATrainingLogic, onChanged: Callable[[str], None]) -> None:
         self.ui, self.logic, self.onChanged = ui, logic, onChanged
         self.reader: RunReader | None = None
         self.curves = Curves()
         self.state = ""
         self._stopping = False
-        self._shown: tuple = ()  # picture and width that the preview shows
+        self._shown: tuple[Path, int] | None = None  # picture and width that the preview shows
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MS)
         self._timer.connect("timeout()", self.refresh)
@@ -48,7 +49,7 @@ class RunView:
         """Look at that run; None: at none."""
         self.curves.close()
         self.reader = RunReader(path) if path is not None else None
-        self.state, self._stopping, self._shown = "", False, ()
+        self.state, self._stopping, self._shown = "", False, None
         self.ui.runCollapsibleButton.setVisible(path is not None)
         if path is None:
             self._timer.stop()
@@ -198,17 +199,10 @@ class RunView:
         """Pause; or go on, whatever it waits for."""
         from SIFALib.runs import control
 
-        assert self.path is not None
-
-        def work() -> None:
-            if self.state == "running":
-                control.pause(self.path)
-            elif self.state == "paused":
-                control.resume(self.path)
-            else:
-                self.resume(self.path)
-
-        self._try(work)
+        path = self.path
+        assert path is not None
+        act = {"running": control.pause, "paused": control.resume}.get(self.state, self.resume)
+        self._try(lambda: act(path))
 
     def resume(self, path: Path) -> None:
         """Start the run's process again. RunError, DependencyError, OSError."""
@@ -219,14 +213,15 @@ class RunView:
         """Ask it to stop; the second time, end it with everything that it started."""
         from SIFALib.runs import control
 
-        assert self.path is not None
+        path = self.path
+        assert path is not None
 
         def ask() -> None:
-            control.stop(self.path)
+            control.stop(path)
             self._stopping = True
 
         if self._stopping or self.state == "starting":
-            self._try(lambda: self.logic.kill(self.path))
+            self._try(lambda: self.logic.kill(path))
         else:
             self._try(ask)
 

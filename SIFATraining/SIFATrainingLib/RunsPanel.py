@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
-from SIFASegmentationLib import Tables
+from SIFASegmentationLib import Dialogs, Tables
 from SIFASegmentationLib import Words as Common
 from slicer.i18n import tr as _
 
@@ -26,7 +26,7 @@ class RunsPanel:
     """onOpen(folder) is called for a run that is to be looked at, onDeleted(folder) for one that is gone."""
 
     def __init__(
-        self, ui, logic: SIFATrainingLogic, onOpen: Callable[[Path], None], onDeleted: Callable[[Path], None]
+        self, ui: Any, logic: SIFATrainingLogic, onOpen: Callable[[Path], None], onDeleted: Callable[[Path], None]
     ) -> None:
         self.ui, self.logic, self.onOpen, self.onDeleted = ui, logic, onOpen, onDeleted
         self.runs: list[Seen] = []
@@ -62,11 +62,8 @@ class RunsPanel:
             done = f"{status.iteration} / {status.iterations or '?'}" if status else ""
             score = f"{status.best_score:.3f}" if status and status.best_score is not None else ""
             toolTip = "\n".join(filter(None, (str(seen.folder.path), seen.problem, status.message if status else "")))
-            for column, text in enumerate((name, Words.stateName(seen.state), done, score)):
-                item = qt.QTableWidgetItem(text)
+            for item in Tables.fillRow(table, row, (name, Words.stateName(seen.state), done, score), toolTip):
                 item.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsSelectable)
-                item.setToolTip(toolTip)
-                table.setItem(row, column, item)
         Tables.fitHeight(table, min(ROWS, max(1, len(self.runs))))
         if selected is not None:
             paths = [seen.folder.path for seen in self.runs]
@@ -81,6 +78,12 @@ class RunsPanel:
     def _selected(self) -> Seen | None:
         row = self.ui.runsTable.currentRow()
         return self.runs[row] if 0 <= row < len(self.runs) else None
+
+    def _path(self) -> Path:
+        """Of the selected run, which is there: else the buttons are not enabled."""
+        seen = self._selected()
+        assert seen is not None
+        return seen.folder.path
 
     def _enableButtons(self) -> None:
         seen = self._selected()
@@ -122,11 +125,11 @@ class RunsPanel:
 
     def onOpenRun(self, _checked: bool = False) -> None:
         seen = self._selected()
-        if seen is not None and not seen.problem:
+        if seen is not None and seen.error is None:
             self.onOpen(seen.folder.path)
 
     def onResume(self, _checked: bool = False) -> None:
-        path = self._selected().folder.path  # type: ignore[union-attr]
+        path = self._path()
 
         def work() -> str:
             self.logic.dependencies.ensure()
@@ -173,9 +176,9 @@ class RunsPanel:
         self._try(work)
 
     def onDelete(self, _checked: bool = False) -> None:
-        path = self._selected().folder.path  # type: ignore[union-attr]
+        path = self._path()
         question = _("Delete the run in {folder}, with its checkpoints and prepared slices, from this computer?")
-        if not slicer.app.testingEnabled() and not slicer.util.confirmOkCancelDisplay(question.format(folder=path)):
+        if not Dialogs.confirmed(question.format(folder=path)):
             return
 
         def work() -> str:
@@ -186,7 +189,6 @@ class RunsPanel:
         self._try(work)
 
     def onShowFolder(self, _checked: bool = False) -> None:
-        path = self._selected().folder.path  # type: ignore[union-attr]
+        path = self._path()
         Words.say(self.ui.runsStatusLabel, str(path))
-        if not slicer.app.testingEnabled():
-            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(path)))
+        Dialogs.openFolder(path)

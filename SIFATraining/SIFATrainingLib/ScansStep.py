@@ -6,10 +6,13 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import slicer
+from SIFALib.support.progress import Progress
 from SIFASegmentationLib import Volumes
-from SIFASegmentationLib.Steps import Runner, Step
+from SIFASegmentationLib.FolderEdit import FolderEdit
+from SIFASegmentationLib.Runner import Runner
 from slicer.i18n import tr as _
 
 from . import SceneExport, Words
@@ -28,19 +31,19 @@ LEAST_MANY = 5  # fewer scans are named as few
 class ScansStep:
     """Table of scans with checkboxes; `reason` says what keeps them from being trained on ("": nothing)."""
 
-    def __init__(self, ui, logic: SIFATrainingLogic, onChanged: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, logic: SIFATrainingLogic, onChanged: Callable[[], None]) -> None:
         self.ui, self.logic, self.onChanged = ui, logic, onChanged
         self.parameters: SIFATrainingParameterNode | None = None
         self.rows: list[Row] = []
         self.checked: Checked | None = None
         self.place = ""  # that was looked at: a folder
-        self._of: tuple = ()  # which choice that belongs to
+        self._of: tuple[Any, ...] = ()  # which choice that belongs to
         self._copies: dict[str, str] = {}  # node id -> name of its copy
         self.check = Check("target", self._onStep, self._onChecked)
         self.runner = Runner(self._onExportStep, self._onExported, self._onError)
         self.table = ScansTable(ui.scansTable, self._onTicked)
         ui.checkScansButton.connect("clicked(bool)", self.onCheck)
-        ui.scansPathEdit.connect("currentPathChanged(QString)", self._onPath)
+        self._edit = FolderEdit(ui.scansPathEdit, "scansFolder")
 
     @property
     def busy(self) -> bool:
@@ -56,13 +59,12 @@ class ScansStep:
     def show(self, parameters: SIFATrainingParameterNode | None) -> None:
         """Bring the step up to date with the scene's choices; a folder that is new is looked at once."""
         self.parameters = parameters
+        self._edit.show(parameters)
         if parameters is None:
             return
         scene = parameters.scans is Scans.SCENE
         self.ui.scansPathLabel.setVisible(not scene)
         self.ui.scansPathEdit.setVisible(not scene)
-        if not scene and self.ui.scansPathEdit.currentPath != parameters.scansFolder:
-            self.ui.scansPathEdit.currentPath = parameters.scansFolder
         if self._choice() != self._of:
             self._of = self._choice()
             self.stop()
@@ -74,7 +76,7 @@ class ScansStep:
         self.table.show(self.rows, self.checked)
         self._say()
 
-    def _choice(self) -> tuple:
+    def _choice(self) -> tuple[Any, ...]:
         assert self.parameters is not None
         scene = self.parameters.scans is Scans.SCENE
         return (self.parameters.scans, "" if scene else self.parameters.scansFolder)
@@ -87,7 +89,8 @@ class ScansStep:
             row.ticked = row.key not in excluded
 
     def _excluded(self) -> list[str]:
-        return json.loads(self.parameters.excludedScans) if self.parameters is not None else []
+        found: list[str] = json.loads(self.parameters.excludedScans) if self.parameters is not None else []
+        return found
 
     def _say(self) -> None:
         self.ui.scansBar.setVisible(self.busy)
@@ -147,9 +150,9 @@ class ScansStep:
         used = [row for row in self.rows if row.ticked]
         if not used:
             return _("Tick at least one scan.")
-        bad = [row for row in used if row.finding is not None and row.finding.problems]
+        bad = [row.finding for row in used if row.finding is not None and row.finding.problems]
         if bad:
-            text = bad[0].finding.problems[0]  # type: ignore[union-attr]
+            text = bad[0].problems[0]
             more = _(" Others with problems: {count}.").format(count=len(bad) - 1) if len(bad) > 1 else ""
             return _("{problem}{more} Mend the file, or untick it.").format(problem=text, more=more)
         if any(row.finding is None for row in used):
@@ -174,16 +177,12 @@ class ScansStep:
 
     # What the person does
 
-    def choose(self, node) -> None:
+    def choose(self, node: slicer.vtkMRMLVolumeNode) -> None:
         """Take the volumes of the scene, that one ticked and no other."""
         assert self.parameters is not None
         others = [n.GetID() for n in Volumes.inScene() if n is not node]
         self.parameters.excludedScans = json.dumps(others)
         self.parameters.scans = Scans.SCENE
-
-    def _onPath(self, path: str) -> None:
-        if self.parameters is not None and path != self.parameters.scansFolder:
-            self.parameters.scansFolder = path
 
     def _onTicked(self) -> None:
         if self.parameters is None:
@@ -193,6 +192,7 @@ class ScansStep:
         self.onChanged()
 
     def onCheck(self, _checked: bool = False) -> None:
+        assert self.parameters is not None
         if self.busy:
             self.stop()
         elif self.parameters.scans is Scans.SCENE:
@@ -215,7 +215,7 @@ class ScansStep:
 
     # What the background says
 
-    def _onExportStep(self, step: Step) -> None:
+    def _onExportStep(self, step: Progress) -> None:
         Words.show(self.ui.scansStateLabel, State.CHECKING, step.stage)
 
     def _onExported(self, names: dict[str, str]) -> None:
@@ -229,7 +229,7 @@ class ScansStep:
         Words.show(self.ui.scansStateLabel, State.CHECKING, text)
 
     def _onError(self, error: Exception) -> None:
-        self.checked = Checked((), (str(error),))
+        self.checked = Checked((), (Words.forPanel(error),))
         self._say()
         self.onChanged()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import qt
 from SIFASegmentationLib import Tables
@@ -35,10 +35,10 @@ class Row:
 class ScansTable:
     """Shows rows; `onTicked` is called after the person ticked or unticked one of them."""
 
-    def __init__(self, table, onTicked: Callable[[], None]) -> None:
+    def __init__(self, table: qt.QTableWidget, onTicked: Callable[[], None]) -> None:
         self.table, self.onTicked = table, onTicked
         self._rows: Sequence[Row] = ()
-        self._shown: tuple | None = None
+        self._shown: tuple[Any, ...] | None = None
         self._filling = False
         Tables.prepare(table, [_("Scan"), _("Kind"), _("Size (mm)"), _("Verdict")])
         table.verticalHeader().setDefaultSectionSize(ROW)
@@ -63,19 +63,16 @@ class ScansTable:
         self._filling = False
 
     def _fill(self, number: int, row: Row, picture: qt.QIcon | None) -> None:
-        first = qt.QTableWidgetItem(row.name)
+        items = Tables.fillRow(self.table, number, (row.name, *_texts(row)), _toolTip(row))
+        first = items[0]
         first.setFlags(qt.Qt.ItemIsEnabled | qt.Qt.ItemIsUserCheckable | qt.Qt.ItemIsSelectable)
         first.setCheckState(qt.Qt.Checked if row.ticked else qt.Qt.Unchecked)
         if picture is not None:
             first.setIcon(picture)
-        items = [first, *(qt.QTableWidgetItem(text) for text in _texts(row))]
         if row.finding is not None and row.finding.problems:
             items[-1].setForeground(qt.QBrush(qt.QColor(State.PROBLEM.value[1])))
-        for column, item in enumerate(items):
-            item.setToolTip(_toolTip(row))
-            self.table.setItem(number, column, item)
 
-    def _onItem(self, item) -> None:
+    def _onItem(self, item: qt.QTableWidgetItem) -> None:
         if self._filling or item.column() != 0:
             return
         self._rows[item.row()].ticked = item.checkState() == qt.Qt.Checked
@@ -83,7 +80,7 @@ class ScansTable:
         self.onTicked()
 
 
-def _state(rows: Sequence[Row]) -> tuple:
+def _state(rows: Sequence[Row]) -> tuple[Any, ...]:
     return tuple((row.key, row.name, row.ticked, row.finding) for row in rows)
 
 

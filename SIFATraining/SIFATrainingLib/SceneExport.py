@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import slicer
 from SIFALib import imaging
-from SIFASegmentationLib.Steps import Step
+from SIFALib.support.progress import Progress, Steps, mapped
+from SIFASegmentationLib import SceneConversion
 from slicer.i18n import tr as _
 
 
-def fileNames(nodes: Sequence) -> dict[str, str]:
+def fileNames(nodes: Sequence[slicer.vtkMRMLVolumeNode]) -> dict[str, str]:
     """Node id -> name of its file, no two alike in any case."""
     names: dict[str, str] = {}
     for node in nodes:
@@ -24,22 +28,19 @@ def fileNames(nodes: Sequence) -> dict[str, str]:
     return names
 
 
-def exportSteps(nodes: Sequence, folder: Path) -> Generator[Step, None, dict[str, str]]:
+def exportSteps(nodes: Sequence[slicer.vtkMRMLVolumeNode], folder: Path) -> Steps[dict[str, str]]:
     """Write each volume into the folder as NRRD; returns node id -> the file's name without suffix. VolumeError, OSError."""
-    from SIFASegmentationLib import SceneConversion
-
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     names = fileNames(nodes)
     for number, node in enumerate(nodes):
-        stage = _("Copying {name}").format(name=node.GetName())
-        yield Step(stage, number / len(nodes))
-        placement = SceneConversion.Placement.of(node)
-        steps = SceneConversion.volumeSteps(node, placement)
-        while True:
-            try:
-                fraction = next(steps)
-            except StopIteration as end:
-                imaging.write(end.value, folder / f"{names[node.GetID()]}.nrrd")
-                break
-            yield Step(stage, (number + fraction) / len(nodes))
+        start = Progress(_("Copying {name}").format(name=node.GetName()), number / len(nodes))
+        yield start
+        steps = SceneConversion.volumeSteps(node, SceneConversion.Placement.of(node))
+        volume = yield from mapped(steps, partial(_part, start, len(nodes)))
+        imaging.write(volume, folder / f"{names[node.GetID()]}.nrrd")
     return names
+
+
+def _part(start: Progress, count: int, step: Progress) -> Progress:
+    """A step of one volume of so many, as a step of all."""
+    return replace(start, fraction=start.fraction + step.fraction / count)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import slicer
 from SIFASegmentationLib import PhantomSamples
 
 
-def runAll(test) -> None:
+def runAll(test: Any) -> None:
     """An empty scene cannot be adapted to; a phantom can be looked at. Nothing is trained."""
     slicer.mrmlScene.Clear()
     widget = slicer.util.getModuleWidget("SIFATraining")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import slicer
+from SIFASegmentationLib import PhantomSamples
 
 VIEWS = ("Red", "Yellow")  # of Slicer's layout "Side by side"
 
 
-def show(volumeNode, before, after) -> None:
-    """Show the volume in the slice views; before and after: segmentation nodes or None, each in a view of its own."""
+def show(
+    volumeNode: slicer.vtkMRMLVolumeNode,
+    before: slicer.vtkMRMLSegmentationNode | None,
+    after: slicer.vtkMRMLSegmentationNode | None,
+) -> None:
+    """Show the volume in the slice views; before and after: each in a view of its own, None: not found."""
     layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
     if layout is not None:
         layout.SetViewArrangement(layout.SlicerLayoutSideBySideView)
@@ -20,15 +25,13 @@ def show(volumeNode, before, after) -> None:
             node.CreateDefaultDisplayNodes()
             node.GetDisplayNode().SetViewNodeIDs([f"vtkMRMLSliceNode{name}"])
             node.SetDisplayVisibility(True)
-    application = slicer.app.applicationLogic()
-    application.GetSelectionNode().SetActiveVolumeID(volumeNode.GetID())
-    application.PropagateVolumeSelection(1)  # 1: fit the views to it
+    PhantomSamples.showVolume(volumeNode)
     center = next(filter(None, (n.GetSegmentCenterRAS("LV") for n in (after, before) if n is not None)), None)
     if center is not None:
         slicer.vtkMRMLSliceNode.JumpAllSlices(slicer.mrmlScene, *center, slicer.vtkMRMLSliceNode.CenteredJumpSlice)
 
 
-def hide(node) -> None:
+def hide(node: slicer.vtkMRMLSegmentationNode | None) -> None:
     """Take a segmentation out of all views."""
     if node is not None:
         node.SetDisplayVisibility(False)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import qt
 from SIFASegmentationLib import Tables
 from SIFASegmentationLib import Words as Common
+from SIFASegmentationLib.FolderEdit import FolderEdit
 from slicer.i18n import tr as _
 
 from . import Words
@@ -29,17 +30,17 @@ UNDECIDED = -1
 class SourceStep:
     """`reason` says what keeps the source from being learned from ("": nothing)."""
 
-    def __init__(self, ui, logic: SIFATrainingLogic, onChanged: Callable[[], None]) -> None:
+    def __init__(self, ui: Any, logic: SIFATrainingLogic, onChanged: Callable[[], None]) -> None:
         self.ui, self.logic, self.onChanged = ui, logic, onChanged
         self.parameters: SIFATrainingParameterNode | None = None
         self.checked: Checked | None = None
-        self._of: tuple = ()
+        self._of: tuple[Any, ...] = ()
         self._boxes: dict[int, qt.QComboBox] = {}
         self._filling = False
         self.check = Check("source", self._onStep, self._onChecked)
         Tables.prepare(ui.labelsTable, [_("Value in the label maps"), _("Means")])
         ui.labelsTable.horizontalHeader().setSectionResizeMode(qt.QHeaderView.Stretch)
-        ui.sourcePathEdit.connect("currentPathChanged(QString)", self._onPath)
+        self._edit = FolderEdit(ui.sourcePathEdit, "sourceFolder")
         ui.checkSourceButton.connect("clicked(bool)", self.onCheck)
 
     @property
@@ -55,13 +56,12 @@ class SourceStep:
     def show(self, parameters: SIFATrainingParameterNode | None) -> None:
         """Bring the step up to date with the scene's choices; a folder that is new is looked at once."""
         self.parameters = parameters
+        self._edit.show(parameters)
         if parameters is None:
             return
         own = parameters.source is Source.FOLDER
         for part in (self.ui.sourcePathLabel, self.ui.sourcePathEdit, self.ui.checkSourceButton):
             part.setVisible(own)
-        if own and self.ui.sourcePathEdit.currentPath != parameters.sourceFolder:
-            self.ui.sourcePathEdit.currentPath = parameters.sourceFolder
         choice = (parameters.source, parameters.sourceFolder if own else "")
         if choice != self._of:
             before, self._of = self._of, choice
@@ -79,7 +79,8 @@ class SourceStep:
         return sorted({v for f in findings for v in f.label_values} - {0})
 
     def _mapping(self) -> dict[str, int]:
-        return json.loads(self.parameters.labelValues) if self.parameters is not None else {}
+        found: dict[str, int] = json.loads(self.parameters.labelValues) if self.parameters is not None else {}
+        return found
 
     def _structures(self) -> tuple[Structure, ...]:
         from SIFALib.models.structures import STRUCTURES
@@ -174,10 +175,6 @@ class SourceStep:
 
     # What the person does
 
-    def _onPath(self, path: str) -> None:
-        if self.parameters is not None and path != self.parameters.sourceFolder:
-            self.parameters.sourceFolder = path
-
     def _onMeaning(self, _index: int) -> None:
         if self._filling or self.parameters is None:
             return
@@ -197,7 +194,7 @@ class SourceStep:
             try:
                 self.check.look(self.logic.dependencies.python, self.parameters.sourceFolder, self._mapping())
             except OSError as error:
-                self._onChecked(Checked((), (str(error),)))
+                self._onChecked(Checked((), (Words.forPanel(error),)))
         self._say()
         self.onChanged()
 

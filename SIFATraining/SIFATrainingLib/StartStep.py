@@ -6,12 +6,13 @@ import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import qt
 import slicer
+from SIFALib.support.progress import Progress, Steps
+from SIFASegmentationLib import Dialogs
 from SIFASegmentationLib.Dependencies import DependencyError
-from SIFASegmentationLib.Steps import Runner, Step
+from SIFASegmentationLib.Runner import Runner
 from slicer.i18n import tr as _
 
 from . import Words
@@ -31,7 +32,7 @@ class StartStep:
     """
 
     def __init__(
-        self, ui, logic: SIFATrainingLogic, onAsked: Callable[[], None], onStarted: Callable[[Path], None]
+        self, ui: Any, logic: SIFATrainingLogic, onAsked: Callable[[], None], onStarted: Callable[[Path], None]
     ) -> None:
         self.ui, self.logic, self.onAsked, self.onStarted = ui, logic, onAsked, onStarted
         self.configuration: Configuration | None = None
@@ -52,7 +53,12 @@ class StartStep:
         self.task.cancel()
 
     def show(
-        self, reason: str, configuration: Configuration | None, findings: list[Scan], timed: dict | None, beside: str
+        self,
+        reason: str,
+        configuration: Configuration | None,
+        findings: list[Scan],
+        timed: dict[str, Any] | None,
+        beside: str,
     ) -> None:
         """reason: what keeps the choices from being trained with, "" if nothing does; beside: a run that is going on."""
         self.configuration = configuration
@@ -71,7 +77,9 @@ class StartStep:
             "Write a folder with the scans, the configuration and one command line, to train on a computer with GPUs."
         )
 
-    def _lacks(self, configuration: Configuration, findings: list[Scan], timed: dict | None) -> tuple[str, str]:
+    def _lacks(
+        self, configuration: Configuration, findings: list[Scan], timed: dict[str, Any] | None
+    ) -> tuple[str, str]:
         """What this computer lacks for the run, "" if nothing; and what the run needs."""
         from SIFALib.runs import resources
 
@@ -81,7 +89,7 @@ class StartStep:
         try:
             found = resources.of(configuration, place, findings, timed)
         except OSError as error:
-            return str(error), ""
+            return Words.forPanel(error), ""
         return found.problem(place), found.sentence()
 
     def name(self) -> str:
@@ -105,19 +113,19 @@ class StartStep:
         try:
             self.logic.dependencies.ensure()
         except DependencyError as error:
-            self.say(str(error))
+            self.say(Words.forPanel(error))
             return
         self.ui.startButton.enabled = False
         self.runner.start(self._steps())
 
-    def _steps(self):
-        yield Step(_("Checking PyTorch"))
+    def _steps(self) -> Steps[None]:
+        yield Progress(_("Checking PyTorch"), 0.0)
         yield from self.logic.dependencies.trySteps()
 
-    def _onStep(self, step: Step) -> None:
+    def _onStep(self, step: Progress) -> None:
         self.say(step.stage, isError=False)
 
-    def _onTried(self, _result) -> None:
+    def _onTried(self, _result: None) -> None:
         self.say("")
         try:
             assert self.configuration is not None
@@ -130,7 +138,7 @@ class StartStep:
         self.onStarted(folder.path)
 
     def _onError(self, error: Exception) -> None:
-        self.say(str(error))
+        self.say(Words.forPanel(error))
         self.ui.startButton.enabled = True
 
     # For another computer
@@ -140,7 +148,7 @@ class StartStep:
             self.task.cancel()
             self.say(_("Cancelled."), isError=False)
             return
-        parent = "" if slicer.app.testingEnabled() else qt.QFileDialog.getExistingDirectory()
+        parent = Dialogs.chosenFolder()
         if parent:
             self.pack(Path(parent) / f"SIFA {Words.slug(self.name())}")
 
@@ -152,14 +160,14 @@ class StartStep:
         try:
             self.task.send(self.logic.dependencies.python, request, self.logic.environment)
         except OSError as error:
-            self.say(str(error))
+            self.say(Words.forPanel(error))
             return
         self.say(_("Copying the scans"), isError=False)
 
-    def _onPacking(self, progress: dict) -> None:
+    def _onPacking(self, progress: dict[str, Any]) -> None:
         self.say(f"{progress['stage']} ({progress['fraction']:.0%})", isError=False)
 
-    def _onPacked(self, answer: dict) -> None:
+    def _onPacked(self, answer: dict[str, Any]) -> None:
         self.say(
             _("Everything is in {folder}; copy it there, and enter in it:").format(folder=answer["folder"]),
             isError=False,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import ctk
 import qt
 import slicer
-import vtk
+from SIFASegmentationLib.PanelWidget import PanelWidget
 from slicer.i18n import tr as _
-from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
-from slicer.util import VTKObservationMixin
 
 from .AfterPanel import AfterPanel
 from .HowStep import HowStep
@@ -24,13 +23,10 @@ from .StartStep import StartStep
 PREPARATION = ("scansCollapsibleButton", "sourceCollapsibleButton", "howCollapsibleButton")
 
 
-class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+class SIFATrainingWidget(PanelWidget):
     """Owns nothing of a training: each step knows its part, the run's folder knows the rest."""
 
-    def __init__(self, parent=None) -> None:
-        self.logic: SIFATrainingLogic | None = None
-        self._parameterNode = None
-        self._guiTag = None
+    def __init__(self, parent: Any = None) -> None:
         self._updating = False
         self._nodesTimer = qt.QTimer()
         self._nodesTimer.setSingleShot(True)
@@ -42,15 +38,9 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def setup(self) -> None:
         super().setup()
-        panel = slicer.util.loadUI(self.resourcePath("UI/SIFATraining.ui"))
-        self.layout.addWidget(panel)
-        self.ui = slicer.util.childWidgetVariables(panel)
-        panel.setMRMLScene(slicer.mrmlScene)
-        for edit in (self.ui.scansPathEdit, self.ui.sourcePathEdit, self.ui.runsFolderEdit):
-            edit.filters = ctk.ctkPathLineEdit.Dirs
+        self.load()
+        self.ui.runsFolderEdit.filters = ctk.ctkPathLineEdit.Dirs
         self.useLogic(SIFATrainingLogic())
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         for event in (slicer.mrmlScene.NodeAddedEvent, slicer.mrmlScene.NodeRemovedEvent):
             self.addObserver(slicer.mrmlScene, event, self._onNodes)
         self.initializeParameterNode()
@@ -76,8 +66,7 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.runView.close()
         self._nodesTimer.stop()
         self.logic.copies.sweep(self.logic.runsFolder)
-        self._observe(None)
-        self.removeObservers()
+        super().cleanup()
 
     def enter(self) -> None:
         self.initializeParameterNode()
@@ -90,39 +79,19 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def exit(self) -> None:
         self.runView.watch(False)
-        self._observe(None)
+        super().exit()
 
-    def onSceneStartClose(self, caller, event) -> None:
+    def onSceneStartClose(self, caller: Any, event: Any) -> None:
         self.scansStep.stop()
         self.afterPanel.forget()
-        self.setParameterNode(None)
-
-    def onSceneEndClose(self, caller, event) -> None:
-        if self.parent.isEntered:
-            self.initializeParameterNode()
-
-    def initializeParameterNode(self) -> None:
-        self.setParameterNode(self.logic.getParameterNode())
-
-    def setParameterNode(self, parameterNode) -> None:
-        self._observe(parameterNode)
-        self.update()
-
-    def _observe(self, parameterNode) -> None:
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParameters)
-        self._parameterNode, self._guiTag = parameterNode, None
-        if parameterNode is not None:
-            self._guiTag = parameterNode.connectGui(self.ui)
-            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self._onParameters)
+        super().onSceneStartClose(caller, event)
 
     # What is shown
 
-    def _onParameters(self, caller=None, event=None) -> None:
+    def onParameters(self, caller: Any = None, event: Any = None) -> None:
         self.update()
 
-    def _onNodes(self, caller=None, event=None) -> None:
+    def _onNodes(self, caller: Any = None, event: Any = None) -> None:
         if self.parent.isEntered and self._parameterNode is not None:
             self._nodesTimer.start()  # once for all the nodes of a scene that is being loaded
 
@@ -156,8 +125,8 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return ""
         from SIFALib.datasets import checks
 
-        judged = checks.cross_check([*source, *self.scansStep.findings()])
-        return next((problem for finding in judged for problem in finding.problems), "")
+        checked = checks.cross_check([*source, *self.scansStep.findings()])
+        return next((problem for finding in checked for problem in finding.problems), "")
 
     # Runs
 
@@ -196,7 +165,7 @@ class SIFATrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     # From SIFA Segmentation
 
-    def adaptTo(self, volumeNode) -> None:
+    def adaptTo(self, volumeNode: slicer.vtkMRMLVolumeNode) -> None:
         """Begin with scans like this one: the volumes of the scene, this one ticked."""
         self.initializeParameterNode()
         for name in PREPARATION:

@@ -6,8 +6,18 @@ import enum
 import html
 import re
 import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+import qt
+from SIFALib.support import messages
+from SIFASegmentationLib.Words import BAD, say
 from slicer.i18n import tr as _
+
+if TYPE_CHECKING:
+    from SIFALib.runs.status import Status
+
+__all__ = ["State", "forPanel", "ofFailure", "plain", "say", "show", "slug", "stateName", "times"]
 
 
 class State(enum.Enum):
@@ -16,24 +26,17 @@ class State(enum.Enum):
     EMPTY = ("○", "#7f8c8d")
     CHECKING = ("…", "#2471a3")
     FINE = ("✓", "#1e8449")
-    PROBLEM = ("✗", "#c0392b")
+    PROBLEM = ("✗", BAD)
 
 
-def show(label, state: State, text: str) -> None:
+def show(label: qt.QLabel, state: State, text: str) -> None:
     """A step's state, in its colour."""
     sign, color = state.value
     label.text = f'<span style="color: {color}"><b>{sign}</b>&nbsp;&nbsp;{html.escape(text)}</span>'
     label.setVisible(bool(text))
 
 
-def say(label, text: str, isError: bool = False) -> None:
-    """A sentence below what it is about; no room is taken without one."""
-    label.text = text
-    label.setStyleSheet(f"color: {State.PROBLEM.value[1]}" if isError else "")
-    label.setVisible(bool(text))
-
-
-def plain(label) -> str:
+def plain(label: qt.QLabel) -> str:
     """What such a label says, without its sign."""
     text = html.unescape(re.sub(r"<[^>]+>", "", label.text)).replace("\xa0", " ")
     return text.lstrip("○…✓✗ ")
@@ -41,23 +44,28 @@ def plain(label) -> str:
 
 def forPanel(error: BaseException) -> str:
     """What an error of the library says, and what to do for somebody who has buttons."""
-    from SIFALib.support.messages import sentence
-
-    return sentence(error, _advice())
+    return messages.sentence(error, _advice())
 
 
-def ofFailure(status) -> str:
+def ofFailure(status: Status) -> str:
     """The same of what a run failed of, as its status.json tells."""
-    from SIFALib.support.messages import advised
-
-    return advised(status.message, status.advice, status.fields, _advice())
+    return messages.advised(status.message, status.advice, status.fields, _advice())
 
 
 def _advice() -> dict[str, str]:
     """What `SIFALib.support.messages.ADVICE` says in commands."""
-    look = _("Open it to see both models beside each other.")
-    resume = _("Then press Resume.")
-    return {"resume": resume, "force": look, "unjudged": look, "start_model": _("Use the start model itself.")}
+    bothModels = _("Open it to see both models beside each other.")
+    return {
+        "resume": _("Then press Resume."),
+        "start": _("Press Resume."),
+        "anew": _("Resume writes it anew and goes on from the last checkpoint."),
+        "uncompiled": _("Go on without it: sifa train {folder} --set compile=false"),
+        "force": bothModels,
+        "unjudged": bothModels,
+        "check_data": _("The table of scans names them all."),
+        "normalisation": _("Choose data.{domain}_normalisation under Advanced."),
+        "start_model": _("Use the start model itself."),
+    }
 
 
 def slug(name: str, otherwise: str = "run") -> str:
@@ -66,7 +74,7 @@ def slug(name: str, otherwise: str = "run") -> str:
     return re.sub(r"[^a-z0-9]+", "-", flat).strip("-")[:48].strip("-") or otherwise
 
 
-def times(values) -> str:
+def times(values: Sequence[float]) -> str:
     """ "0.5 × 0.5 × 2"."""
     return " × ".join(f"{v:.3g}" if v < 100 else f"{v:.0f}" for v in values)
 

@@ -108,7 +108,7 @@ def segment(widget, volume) -> None:
 
 def beating(widget, folder: Path) -> None:
     """A sequence: the panel at end-systole, beside the heart at end-diastole and end-systole."""
-    from SIFASegmentationLib import PhantomSamples, SequenceLogic
+    from SIFASegmentationLib import PhantomSamples, Sequences
 
     stage.clear_scene()
     widget.ui.advancedCollapsibleButton.collapsed = True
@@ -117,7 +117,7 @@ def beating(widget, folder: Path) -> None:
     segment(widget, volume)
     segmentation = widget.ui.outputSelector.currentNode()
     function = widget.logic.heartFunction(segmentation)
-    browser = SequenceLogic.browsed(segmentation).browser
+    browser = Sequences.browsed(segmentation).browser
     center, pictures = center_of(segmentation), []
     for time in (function.end_diastole, function.end_systole):
         browser.SetSelectedItemNumber(time)

@@ -28,6 +28,7 @@ import pytest
 import slicer
 import vtk
 from SIFALib.models.structures import STRUCTURES
+from SIFALib.support.errors import VolumeError
 from SIFASegmentationLib import GridResampling, SceneConversion
 
 from SIFASegmentation import SIFASegmentationLogic
@@ -94,19 +95,6 @@ def test_result_is_exact_voxel_for_voxel_in_every_right_angled_grid(grid, transf
     assert all((truth == value).any() for value in (1, 2, 3, 4))
 
 
-@pytest.mark.parametrize("transform", ["sheared", "sheared and turned"])
-def test_sheared_volume_comes_out_right(transform, tmp_path):
-    node = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["oblique"])
-    node.SetAndObserveTransformNodeID(add_linear_transform(TRANSFORMS[transform]).GetID())
-    truth = balls(world_points(node))
-    slicer.util.updateVolumeFromArray(node, image_of(truth))
-    backend, segmentation = segment(tmp_path, node, by_place)
-    axes = backend.volume.geometry.axes
-    assert np.allclose(axes.T @ axes, np.eye(3), atol=1e-9)
-    labels = exported_labels(segmentation, node)
-    assert min(dice(labels, truth, value) for value in (1, 2, 3, 4)) > 0.93
-
-
 @pytest.mark.parametrize("transform", ["sheared", "sheared and turned", "warped"])
 def test_library_sees_a_skewed_image_at_its_place_in_the_world(transform, tmp_path):
     """Every voxel holds its own x, y or z in the world, so the resampled copy must do so, too."""
@@ -124,7 +112,7 @@ def test_library_sees_a_skewed_image_at_its_place_in_the_world(transform, tmp_pa
         assert np.percentile(np.abs(backend.volume.array - expected)[seen], 95) < 0.1
 
 
-def warp(parent=None):
+def warp():
     """A grid transform whose vectors vary by up to 6 mm over 100 mm."""
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLGridTransformNode", "Warped")
     n, spacing = 13, 10.0
@@ -144,16 +132,21 @@ def warp(parent=None):
     return node
 
 
-def test_warped_volume_comes_out_right(tmp_path):
+@pytest.mark.parametrize("transform", ["sheared", "sheared and turned", "warped and turned"])
+def test_skewed_volume_comes_out_right(transform, tmp_path):
     node = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["oblique"])
-    outer = add_linear_transform(TRANSFORMS["turned"])
-    inner = warp()
-    inner.SetAndObserveTransformNodeID(outer.GetID())
-    node.SetAndObserveTransformNodeID(inner.GetID())
+    if transform in TRANSFORMS:
+        placed = add_linear_transform(TRANSFORMS[transform])
+    else:
+        placed = warp()
+        placed.SetAndObserveTransformNodeID(add_linear_transform(TRANSFORMS["turned"]).GetID())
+    node.SetAndObserveTransformNodeID(placed.GetID())
     truth = balls(world_points(node))
     slicer.util.updateVolumeFromArray(node, image_of(truth))
-    _, segmentation = segment(tmp_path, node, by_place)
-    assert segmentation.GetTransformNodeID() == inner.GetID()
+    backend, segmentation = segment(tmp_path, node, by_place)
+    axes = backend.volume.geometry.axes
+    assert np.allclose(axes.T @ axes, np.eye(3), atol=1e-9)
+    assert segmentation.GetTransformNodeID() == placed.GetID()
     labels = exported_labels(segmentation, node)
     assert min(dice(labels, truth, value) for value in (1, 2, 3, 4)) > 0.93
 
@@ -178,18 +171,14 @@ def test_segmentation_stays_on_the_volume_when_the_transform_changes_later(tmp_p
     assert np.array_equal(exported_labels(segmentation, node), before)
 
 
-def test_flattening_transform_is_refused_in_words(tmp_path):
+def test_flattening_transform_and_colour_volume_are_refused_in_words(tmp_path):
     node = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["axial"])
     node.SetAndObserveTransformNodeID(add_linear_transform(np.diag([1.0, 1.0, 0.0, 1.0])).GetID())
-    with pytest.raises(ValueError, match="flattens it to nothing"):
-        segment(tmp_path, node)
-
-
-def test_colour_volume_is_refused_in_words(tmp_path):
-    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "Photo")
-    slicer.util.updateVolumeFromArray(node, np.zeros((20, 20, 20, 3), np.uint8))
-    with pytest.raises(ValueError, match="Photo has 3 values a voxel"):
-        segment(tmp_path, node)
+    photo = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "Photo")
+    slicer.util.updateVolumeFromArray(photo, np.zeros((20, 20, 20, 3), np.uint8))
+    for refused, said in ((node, "flattens it to nothing"), (photo, "Photo has 3 values a voxel")):
+        with pytest.raises(VolumeError, match=said):
+            segment(tmp_path, refused)
 
 
 def test_volumes_in_ml_are_those_of_the_world(tmp_path):
@@ -197,7 +186,7 @@ def test_volumes_in_ml_are_those_of_the_world(tmp_path):
     node.SetAndObserveTransformNodeID(add_linear_transform(TRANSFORMS["scaled"]).GetID())
     truth = balls(world_points(node))
     _, segmentation = segment(tmp_path, node, by_place)
-    rows = SIFASegmentationLogic.results(SIFASegmentationLogic(None, ReadyDependencies()), segmentation)
+    rows = SIFASegmentationLogic.results(segmentation)
     voxel_ml = 1.0 * 1.1 * 1.2 * 1.2**3 / 1000
     assert [row.structureId for row in rows] == list(IDS)
     for row, value in zip(rows, (1, 2, 3, 4), strict=True):
@@ -216,10 +205,12 @@ def test_roi_reaches_the_library_in_its_own_axes(tmp_path):
     assert backend.given.roi == pytest.approx((-34, 6, -7, 53, -7.5, 72.5))
 
 
-def test_saved_segmentation_reloads_with_names_colours_and_codes(tmp_path):
+def test_saved_segmentation_of_one_layer_reloads_with_names_colours_and_codes(tmp_path):
     node = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["oblique"])
     truth = balls(world_points(node))
     _, segmentation = segment(tmp_path, node, by_place)
+    assert segmentation.GetSegmentation().GetNumberOfLayers() == 1
+    assert segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole()) is node
     storage = segmentation.CreateDefaultStorageNode()
     slicer.mrmlScene.AddNode(storage)
     storage.SetFileName(str(tmp_path / "heart.seg.nrrd"))
@@ -247,13 +238,6 @@ def test_saved_segmentation_reloads_with_names_colours_and_codes(tmp_path):
         for name, said in (("Type", "AUTOMATIC"), ("Name", "SIFA tiny@1.0.0")):
             assert found.GetTag(f"DICOM.SegmentAlgorithm{name}", tag)
             assert str(tag) == said, "without it the exporter says MANUAL"
-
-
-def test_all_segments_share_one_layer(tmp_path):
-    node = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["axial"])
-    _, segmentation = segment(tmp_path, node, by_place)
-    assert segmentation.GetSegmentation().GetNumberOfLayers() == 1
-    assert segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole()) is node
 
 
 @pytest.mark.parametrize("size", [(7, 5, 4), (1, 6, 13), (20, 20, 2)])

@@ -52,14 +52,15 @@ def broken_python(folder: Path, text: str) -> str:
 
 def test_requirements_are_asked_for_by_name(packaging):
     Dependencies().ensure()
-    assert packaging.asked == [(["scikit-image>=0.22", "safetensors>=0.4"], "SIFA")]
+    (asked,) = packaging.asked
+    assert asked == (WORLD.packaging.load_requirements(REQUIREMENTS), "SIFA") and "safetensors>=0.4" in asked[0]
 
 
 def test_requirements_are_the_librarys_without_what_slicer_brings():
     asked = WORLD.packaging.load_requirements(REQUIREMENTS)
     project = (stage.REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     listed = re.findall(r'"([^"]+)"', project.split("dependencies = [")[1].split("]")[0])
-    brought = {"torch", "numpy", "SimpleITK"}
+    brought = {"torch", "numpy", "SimpleITK", "scipy"}
     assert sorted(asked) == sorted(p for p in listed if p.split(">")[0] not in brought)
     assert all(">=" in package for package in asked)
 
@@ -67,7 +68,7 @@ def test_requirements_are_the_librarys_without_what_slicer_brings():
 def test_declining_packages_says_what_is_missing_and_what_to_do(packaging):
     packaging.declined = True
     with pytest.raises(
-        DependencyError, match=r"scikit-image>=0\.22, safetensors>=0\.4 were not installed.*Press Apply"
+        DependencyError, match=r"scikit-image>=0\.22, safetensors>=0\.4, .* were not installed.*Press Apply"
     ):
         Dependencies().ensure()
 
@@ -77,18 +78,20 @@ def test_torch_is_installed_by_the_extension_pytorch_after_asking(packaging, tor
     assert torch_extension.asked == [">=2.2"]
 
 
-def test_declining_torch_says_so(packaging, torch_extension):
+@pytest.mark.parametrize(
+    ("extension", "said"),
+    [
+        (True, "PyTorch is missing and was not installed"),
+        (False, "Install the extension PyTorch in the Extensions Manager"),
+    ],
+)
+def test_torch_that_is_declined_or_cannot_be_had_is_told(packaging, torch_extension, monkeypatch, extension, said):
     torch_extension.installs = False
-    with pytest.raises(DependencyError, match="PyTorch is missing and was not installed"):
+    if not extension:
+        monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
+    with pytest.raises(DependencyError, match=said):
         Dependencies().ensure()
     assert packaging.asked == []
-
-
-def test_missing_extension_is_named(packaging, monkeypatch):
-    monkeypatch.setattr(Dependencies, "torchIsThere", lambda self: False)
-    monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
-    with pytest.raises(DependencyError, match="Install the extension PyTorch in the Extensions Manager"):
-        Dependencies().ensure()
 
 
 def test_torch_that_is_there_is_not_installed_again(packaging, torch_extension, monkeypatch):
@@ -103,22 +106,33 @@ def test_working_torch_passes_and_is_tried_once():
     assert take_all(dependencies.trySteps()) == 0
 
 
+REAL_TORCH = """
+import sys
+sys.path.remove({folder!r})
+del sys.modules["torch"]
+import torch
+torch.nn.functional.conv2d = lambda image, kernel: torch.zeros(1, 1, 6, 6)
+"""
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ('raise ImportError("libtorch_cpu.so: cannot open shared object file")', "libtorch_cpu.so"),
         ("", "has no attribute '__version__'"),
         ("import os\nos.abort()", "code -6|Aborted"),
+        (REAL_TORCH, "gave a wrong result"),
+        ('__version__ = "1.13.1"', r"PyTorch 1\.13\.1 is too old, SIFA needs >=2\.2"),
     ],
+    ids=("library missing", "empty", "crashes", "computes wrongly", "too old"),
 )
-def test_half_installed_torch_is_found_and_the_repair_is_named(tmp_path, text, reason):
+def test_torch_that_does_not_work_is_found_every_time_and_the_repair_is_named(tmp_path, text, reason):
     dependencies = Dependencies()
-    dependencies.python = broken_python(tmp_path, text)
-    with pytest.raises(DependencyError, match=reason) as caught:
-        take_all(dependencies.trySteps())
-    assert "PyTorch Utils" in str(caught.value) and "Uninstall" in str(caught.value)
-    with pytest.raises(DependencyError):
-        take_all(dependencies.trySteps())
+    dependencies.python = broken_python(tmp_path, text.replace("{folder!r}", repr(str(tmp_path))))
+    for _ in range(2):
+        with pytest.raises(DependencyError, match=reason) as caught:
+            take_all(dependencies.trySteps())
+        assert "PyTorch Utils" in str(caught.value) and "Uninstall" in str(caught.value)
 
 
 def test_a_locale_without_accents_does_not_hide_the_reason(tmp_path):
@@ -135,34 +149,11 @@ def test_a_locale_without_accents_does_not_hide_the_reason(tmp_path):
         locale.setlocale(locale.LC_ALL, before)
 
 
-REAL_TORCH = """
-import sys
-sys.path.remove({folder!r})
-del sys.modules["torch"]
-import torch
-"""
-
-
-def test_torch_that_computes_wrongly_is_found(tmp_path):
-    wrong = REAL_TORCH + "torch.nn.functional.conv2d = lambda image, kernel: torch.zeros(1, 1, 6, 6)"
-    dependencies = Dependencies()
-    dependencies.python = broken_python(tmp_path, wrong.format(folder=str(tmp_path)))
-    with pytest.raises(DependencyError, match="gave a wrong result"):
-        take_all(dependencies.trySteps())
-
-
-def test_torch_that_is_too_old_is_found(tmp_path):
-    dependencies = Dependencies()
-    dependencies.python = broken_python(tmp_path, '__version__ = "1.13.1"')
-    with pytest.raises(DependencyError, match=r"PyTorch 1\.13\.1 is too old, SIFA needs >=2\.2"):
-        take_all(dependencies.trySteps())
-
-
-def test_torch_that_never_answers_is_given_up_and_its_process_ended(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "CHECK_SECONDS", 0.3)
-    dependencies = Dependencies()
+@pytest.mark.parametrize("dropped", [False, True])
+def test_torch_that_never_answers_is_given_up_or_dropped_and_its_process_ended(tmp_path, monkeypatch, dropped):
+    monkeypatch.setattr(module, "CHECK_SECONDS", 600.0 if dropped else 0.3)
+    dependencies, launched = Dependencies(), []
     dependencies.python = broken_python(tmp_path, "import time\ntime.sleep(600)")
-    launched = []
     real = module.slicer.util.launchConsoleProcess
 
     def launch(*arguments, **keywords):
@@ -170,20 +161,11 @@ def test_torch_that_never_answers_is_given_up_and_its_process_ended(tmp_path, mo
         return launched[-1]
 
     monkeypatch.setattr(module.slicer.util, "launchConsoleProcess", launch)
-    with pytest.raises(DependencyError, match="did not answer"):
-        take_all(dependencies.trySteps())
-    assert launched[0].poll() is not None
-
-
-def test_dropping_the_check_ends_its_process(tmp_path, monkeypatch):
-    dependencies = Dependencies()
-    dependencies.python = broken_python(tmp_path, "import time\ntime.sleep(600)")
-    launched = []
-    real = module.slicer.util.launchConsoleProcess
-    monkeypatch.setattr(
-        module.slicer.util, "launchConsoleProcess", lambda *a, **k: launched.append(real(*a, **k)) or launched[-1]
-    )
     steps = dependencies.trySteps()
     next(steps)
-    steps.close()
+    if dropped:
+        steps.close()
+    else:
+        with pytest.raises(DependencyError, match="did not answer"):
+            take_all(steps)
     assert launched[0].poll() is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from beating_scan import node_ids
 from slicer_helpers import (
     IDS,
     FakeBackend,
@@ -23,8 +24,9 @@ import numpy as np
 import pytest
 import slicer
 from SIFALib.models.structures import STRUCTURES
+from SIFALib.support.progress import Progress, drain
 from SIFASegmentationLib import SceneConversion
-from SIFASegmentationLib.Logic import NodeGone
+from SIFASegmentationLib.Results import NodeGone
 
 from SIFASegmentation import SIFASegmentationLogic
 
@@ -48,34 +50,22 @@ def logic(tmp_path):
     return SIFASegmentationLogic(FakeBackend(tmp_path, by_place), ReadyDependencies())
 
 
-def node_ids() -> set[str]:
-    return {slicer.mrmlScene.GetNthNode(n).GetID() for n in range(slicer.mrmlScene.GetNumberOfNodes())}
-
-
-def test_result_is_a_new_segmentation_named_after_the_volume(logic, scan):
+def test_result_is_a_new_segmentation_named_after_the_volume_with_names_colours_and_codes(logic, scan):
     first, second = logic.segment(scan), logic.segment(scan)
     assert first.GetName() == "Patient 7 segmentation"
     assert second is not first and second.GetName().startswith("Patient 7 segmentation")
-
-
-def test_segments_carry_names_colours_and_codes(logic, scan):
-    segmentation = logic.segment(scan).GetSegmentation()
-    assert segmentation.GetNumberOfSegments() == 4
+    assert logic.dependencies.asked == 2, "they are asked for before the work"
+    assert first.GetSegmentation().GetNumberOfSegments() == 4
     for index, structure in enumerate(STRUCTURES):
-        segment = segmentation.GetNthSegment(index)
+        segment = first.GetSegmentation().GetNthSegment(index)
         assert segment.GetName() == structure.name
         assert np.allclose(segment.GetColor(), np.array(structure.color) / 255)
         assert segment.GetTerminology() == structure.terminology_tag()
 
 
 def test_steps_say_what_is_done_and_end_in_the_node(logic, scan):
-    steps, seen = logic.segmentSteps(scan), []
-    while True:
-        try:
-            seen.append(next(steps))
-        except StopIteration as end:
-            node = end.value
-            break
+    seen: list[Progress] = []
+    node = drain(logic.segmentSteps(scan), seen.append)
     assert node.GetClassName() == "vtkMRMLSegmentationNode"
     assert "Segmenting" in {step.stage for step in seen}
     assert all(0.0 <= step.fraction <= 1.0 and step.stage for step in seen)
@@ -127,18 +117,14 @@ def test_volume_that_is_deleted_meanwhile_stops_the_work_with_a_sentence(logic, 
     assert logic.backend.taken == 2 and logic.backend.closed
 
 
-def test_only_chosen_structures_come_out(logic, scan):
-    node = logic.segment(scan, structures=["LV", "AA"])
+def test_choices_reach_the_library_and_only_chosen_structures_come_out(logic, scan):
+    node = logic.segment(scan, structures=["LV", "AA"], device="cpu", precision="float32")
+    given = logic.backend.given
+    assert (given.device, given.precision, given.structures, given.roi) == ("cpu", "float32", ("LV", "AA"), None)
     assert [node.GetSegmentation().GetNthSegmentID(n) for n in range(2)] == ["LV", "AA"]
     assert node.GetSegmentation().GetNumberOfSegments() == 2
     assert [row.structureId for row in logic.results(node)] == ["LV", "AA"]
     assert set(np.unique(exported_labels(node, scan))) == {0, 3, 4}
-
-
-def test_choices_reach_the_library(logic, scan):
-    logic.segment(scan, device="cpu", precision="float32", structures=["LV"])
-    given = logic.backend.given
-    assert (given.device, given.precision, given.structures, given.roi) == ("cpu", "float32", ("LV",), None)
 
 
 def test_uncertainty_comes_as_a_volume_of_its_own_in_the_grid_of_the_scan(logic, scan):
@@ -234,8 +220,3 @@ def test_broken_weights_are_refused_with_the_reason(tmp_path, scan):
     with pytest.raises(ValueError, match=r"model\.safetensors"):
         logic.segment(scan)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
-
-
-def test_dependencies_are_asked_for_before_the_work(logic, scan):
-    logic.segment(scan)
-    assert logic.dependencies.asked == 1

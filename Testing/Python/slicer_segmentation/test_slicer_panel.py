@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from segmentation_panel import add_scan, cells, panel, run
-from slicer_helpers import WORLD, ReadyDependencies, stage
+from segmentation_panel import add_scan, begin, cells, loaded, panel, run
+from slicer_helpers import WORLD, stage
 
 # the lines above set the stage on which the others can be imported
 # isort: split
@@ -24,38 +24,29 @@ SEGMENTATION = "vtkMRMLSegmentationNode"
 def test_apply_says_why_it_cannot_be_pressed(panel):
     apply = panel.ui.applyButton
     assert not apply.enabled and apply.toolTip == "Select an input volume."
-    scan = add_scan()
-    panel.ui.inputSelector.setCurrentNode(scan)
+    loaded(panel)
     assert apply.enabled and apply.toolTip == "Segment the heart in the input volume."
     for box in panel.ui.structuresFrame.findChildren(qt.QCheckBox):
         box.click()
     assert not apply.enabled and "at least one structure" in apply.toolTip
     panel.ui.structuresFrame.findChildren(qt.QCheckBox)[0].click()
     assert apply.enabled
-    panel.ui.inputSelector.setCurrentNode(None)
-    assert not apply.enabled
-
-
-def test_volume_without_image_cannot_be_applied(panel):
     empty = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Empty")
-    panel.ui.inputSelector.setCurrentNode(empty)
-    assert not panel.ui.applyButton.enabled
-    assert panel.ui.applyButton.toolTip == "Empty holds no image; load it again."
+    for node, reason in ((None, "Select an input volume."), (empty, "Empty holds no image; load it again.")):
+        panel.ui.inputSelector.setCurrentNode(node)
+        assert not apply.enabled and apply.toolTip == reason
 
 
-def test_without_a_model_apply_says_how_to_get_one(panel, tmp_path):
-    add_scan()
-    shutil.rmtree(tmp_path / "bundled" / "tiny")
-    panel.enter()
-    assert not panel.ui.applyButton.enabled and "import one under Models" in panel.ui.applyButton.toolTip
-
-
-def test_model_of_a_reloaded_scene_that_is_not_installed_is_named(panel):
-    panel.ui.inputSelector.setCurrentNode(add_scan())
-    panel._parameterNode.model = "elsewhere@3.0.0"
+def test_a_model_that_is_not_installed_is_named_and_without_any_apply_says_how_to_get_one(panel, tmp_path):
+    loaded(panel)
+    panel._parameterNode.model = "elsewhere@3.0.0"  # of a scene that was loaded
     assert not panel.ui.applyButton.enabled
     assert "elsewhere@3.0.0 is not installed" in panel.ui.applyButton.toolTip
     assert panel.ui.modelSelector.currentIndex == -1
+    panel._parameterNode.model = ""
+    shutil.rmtree(tmp_path / "bundled" / "tiny")
+    panel.enter()
+    assert not panel.ui.applyButton.enabled and "import one under Models" in panel.ui.applyButton.toolTip
 
 
 def test_first_volume_is_chosen_when_the_panel_opens(panel):
@@ -65,8 +56,8 @@ def test_first_volume_is_chosen_when_the_panel_opens(panel):
     assert panel.ui.inputSelector.currentNode() is scan
 
 
-def test_apply_makes_the_segmentation_and_shows_it(panel):
-    panel.ui.inputSelector.setCurrentNode(add_scan())
+def test_apply_makes_the_segmentation_shows_it_and_hands_it_to_the_segment_editor(panel):
+    scan = loaded(panel)
     run(panel)
     node = panel.ui.outputSelector.currentNode()
     assert node.GetName() == "Patient 7 segmentation"
@@ -79,10 +70,16 @@ def test_apply_makes_the_segmentation_and_shows_it(panel):
     assert "tiny 1.0.0 · axial slices · CPU, float32" in panel.ui.provenanceLabel.text
     assert not panel.ui.statusLabel.text
     assert panel.logic.dependencies.asked == 1
+    panel.ui.show3DButton.click()
+    assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+    panel.ui.editButton.click()
+    editor = slicer.util.getModuleWidget("SegmentEditor").editor
+    assert slicer.util.selectedModule() == "SegmentEditor"
+    assert editor.segmentation is node and editor.volume is scan
 
 
 def test_apply_turns_into_cancel_while_it_runs_and_shows_stage_and_time(panel):
-    panel.ui.inputSelector.setCurrentNode(add_scan())
+    loaded(panel)
     panel.logic.backend.count = 200
     panel.logic.backend.before_step = lambda _step: time.sleep(0.02)
     panel.ui.applyButton.click()
@@ -96,12 +93,10 @@ def test_apply_turns_into_cancel_while_it_runs_and_shows_stage_and_time(panel):
 
 
 def test_cancel_stops_the_work_and_leaves_nothing(panel):
-    panel.ui.inputSelector.setCurrentNode(add_scan())
-    panel.logic.backend.count = 10**9
+    loaded(panel)
     panel.logic.backend.before_step = lambda _step: time.sleep(0.001)
     before = slicer.mrmlScene.GetNumberOfNodes()
-    panel.ui.applyButton.click()
-    stage.wait_until(lambda: panel.logic.backend.taken > 50)
+    begin(panel, 50)
     panel.ui.applyButton.click()
     taken = panel.logic.backend.taken
     assert panel.logic.backend.closed and not panel.runner.running
@@ -117,14 +112,12 @@ def test_cancel_stops_the_work_and_leaves_nothing(panel):
 
 
 def test_cancel_leaves_an_earlier_result_untouched(panel):
-    panel.ui.inputSelector.setCurrentNode(add_scan())
+    loaded(panel)
     run(panel)
     node = panel.ui.outputSelector.currentNode()
     report, table = node.GetAttribute("SIFA.Report"), cells(panel.ui.resultsTable)
     panel.logic.backend.rule = lambda volume: np.zeros(volume.array.shape, np.uint8)
-    panel.logic.backend.count = 10**9
-    panel.ui.applyButton.click()
-    stage.wait_until(lambda: panel.logic.backend.taken > 30)
+    begin(panel, 30)
     panel.ui.applyButton.click()
     assert panel.ui.outputSelector.currentNode() is node
     assert node.GetAttribute("SIFA.Report") == report and cells(panel.ui.resultsTable) == table
@@ -132,7 +125,7 @@ def test_cancel_leaves_an_earlier_result_untouched(panel):
 
 def test_event_loop_runs_between_the_steps(panel):
     """A timer of somebody else fires many times during one segmentation."""
-    panel.ui.inputSelector.setCurrentNode(add_scan())
+    loaded(panel)
     panel.logic.backend.count = 60
     panel.logic.backend.before_step = lambda _step: time.sleep(0.01)
     ticks = []
@@ -145,27 +138,22 @@ def test_event_loop_runs_between_the_steps(panel):
 
 
 def test_closing_the_scene_during_a_run_ends_it_quietly(panel):
-    panel.ui.inputSelector.setCurrentNode(add_scan())
-    panel.logic.backend.count = 10**9
-    panel.ui.applyButton.click()
-    stage.wait_until(lambda: panel.logic.backend.taken > 20)
+    loaded(panel)
+    begin(panel)
     stage.clear_scene()
     assert panel.logic.backend.closed and not panel.runner.running
     assert panel.ui.applyButton.text == "Apply" and not panel.ui.applyButton.enabled
     assert slicer.mrmlScene.GetNumberOfNodesByClass(SEGMENTATION) == 0
     assert not panel.ui.statusLabel.text
-    panel.ui.inputSelector.setCurrentNode(add_scan())
+    loaded(panel)
     panel.logic.backend.count = 3
     run(panel)
     assert slicer.mrmlScene.GetNumberOfNodesByClass(SEGMENTATION) == 1
 
 
 def test_deleting_the_volume_during_a_run_ends_it_with_a_sentence(panel):
-    scan = add_scan()
-    panel.ui.inputSelector.setCurrentNode(scan)
-    panel.logic.backend.count = 10**9
-    panel.ui.applyButton.click()
-    stage.wait_until(lambda: panel.logic.backend.taken > 20)
+    scan = loaded(panel)
+    begin(panel)
     slicer.mrmlScene.RemoveNode(scan)
     stage.wait_until(lambda: not panel.runner.running)
     assert "removed from the scene" in panel.ui.statusLabel.text
@@ -174,10 +162,8 @@ def test_deleting_the_volume_during_a_run_ends_it_with_a_sentence(panel):
 
 
 def test_closing_the_module_during_a_run_ends_the_work(panel):
-    panel.ui.inputSelector.setCurrentNode(add_scan())
-    panel.logic.backend.count = 10**9
-    panel.ui.applyButton.click()
-    stage.wait_until(lambda: panel.logic.backend.taken > 20)
+    loaded(panel)
+    begin(panel)
     stage.close_module("SIFASegmentation")
     assert panel.logic.backend.closed
 
@@ -202,7 +188,7 @@ def test_failure_is_said_in_the_panel_without_a_popup(panel, error, text):
     def fail(_step):
         raise error
 
-    panel.ui.inputSelector.setCurrentNode(add_scan())
+    loaded(panel)
     panel.logic.backend.before_step = fail
     run(panel)
     assert panel.ui.statusLabel.text == text
@@ -210,45 +196,28 @@ def test_failure_is_said_in_the_panel_without_a_popup(panel, error, text):
     assert slicer.mrmlScene.GetNumberOfNodesByClass(SEGMENTATION) == 0
 
 
-def test_missing_packages_are_said_in_the_panel_and_nothing_starts(panel):
-    class Declined(ReadyDependencies):
-        def ensure(self):
-            raise DependencyError("PyTorch is missing and was not installed. Press Apply to install it.")
+def test_missing_packages_are_said_in_the_panel_and_nothing_starts(panel, monkeypatch):
+    def declined():
+        raise DependencyError("PyTorch is missing and was not installed. Press Apply to install it.")
 
-    panel.ui.inputSelector.setCurrentNode(add_scan())
-    panel.logic.dependencies = Declined()
+    loaded(panel)
+    monkeypatch.setattr(panel.logic.dependencies, "ensure", declined)
     panel.ui.applyButton.click()
     assert not panel.runner.running and panel.ui.applyButton.text == "Apply"
     assert panel.ui.statusLabel.text.startswith("PyTorch is missing")
 
 
-def test_result_of_another_volume_is_not_overwritten(panel):
-    panel.ui.inputSelector.setCurrentNode(add_scan("First"))
+def test_result_of_another_volume_is_not_overwritten_and_can_be_shown_again(panel):
+    loaded(panel, "First")
     run(panel)
-    first = panel.ui.outputSelector.currentNode()
-    panel.ui.inputSelector.setCurrentNode(add_scan("Second"))
-    assert panel.ui.outputSelector.currentNode() is None
+    first, table = panel.ui.outputSelector.currentNode(), cells(panel.ui.resultsTable)
+    loaded(panel, "Second")
+    assert panel.ui.outputSelector.currentNode() is None and panel.ui.resultsTable.rowCount == 0
     run(panel)
     second = panel.ui.outputSelector.currentNode()
     assert {first.GetName(), second.GetName()} == {"First segmentation", "Second segmentation"}
-
-
-def test_choosing_an_earlier_result_shows_its_table_again(panel):
-    panel.ui.inputSelector.setCurrentNode(add_scan("First"))
-    run(panel)
-    first, table = panel.ui.outputSelector.currentNode(), cells(panel.ui.resultsTable)
-    panel.ui.outputSelector.setCurrentNode(None)
-    assert panel.ui.resultsTable.rowCount == 0
     panel.ui.outputSelector.setCurrentNode(first)
     assert cells(panel.ui.resultsTable) == table
-
-
-def test_show_3d_makes_surfaces(panel):
-    panel.ui.inputSelector.setCurrentNode(add_scan())
-    run(panel)
-    panel.ui.show3DButton.click()
-    segmentation = panel.ui.outputSelector.currentNode().GetSegmentation()
-    assert segmentation.ContainsRepresentation("Closed surface")
 
 
 def shown_maps() -> list[tuple[str, float]]:
@@ -259,7 +228,7 @@ def shown_maps() -> list[tuple[str, float]]:
 def test_uncertainty_is_laid_over_the_slices_and_taken_away_again(panel):
     for _ in range(2):
         slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceCompositeNode")
-    panel.ui.inputSelector.setCurrentNode(add_scan())
+    loaded(panel)
     run(panel)
     assert panel.ui.showUncertaintyButton.isHidden()
     panel.ui.uncertaintyCheckBox.click()
@@ -274,18 +243,8 @@ def test_uncertainty_is_laid_over_the_slices_and_taken_away_again(panel):
     assert not any(shown[0] and shown[1] > 0 for shown in shown_maps())
 
 
-def test_edit_opens_the_segment_editor_with_both_nodes(panel):
-    scan = add_scan()
-    panel.ui.inputSelector.setCurrentNode(scan)
-    run(panel)
-    panel.ui.editButton.click()
-    editor = slicer.util.getModuleWidget("SegmentEditor").editor
-    assert slicer.util.selectedModule() == "SegmentEditor"
-    assert editor.segmentation is panel.ui.outputSelector.currentNode() and editor.volume is scan
-
-
 def test_choices_of_the_panel_reach_the_library_and_stay_in_the_scene(panel):
-    panel.ui.inputSelector.setCurrentNode(add_scan())
+    loaded(panel)
     roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Heart")
     roi.SetSize(60, 60, 60)
     panel.ui.roiSelector.setCurrentNode(roi)
@@ -305,7 +264,7 @@ def test_choices_of_the_panel_reach_the_library_and_stay_in_the_scene(panel):
 
 
 def test_result_of_a_run_that_ends_while_another_module_is_open_is_there_on_return(panel):
-    panel.ui.inputSelector.setCurrentNode(add_scan())
+    loaded(panel)
     panel.ui.applyButton.click()
     stage.leave_module("SIFASegmentation")
     stage.wait_until(lambda: not panel.runner.running)
@@ -318,8 +277,7 @@ def test_result_of_a_run_that_ends_while_another_module_is_open_is_there_on_retu
 
 
 def test_edits_are_noticed_when_the_panel_is_opened_again(panel):
-    scan = add_scan()
-    panel.ui.inputSelector.setCurrentNode(scan)
+    scan = loaded(panel)
     run(panel)
     node = panel.ui.outputSelector.currentNode()
     array = slicer.util.arrayFromSegmentBinaryLabelmap(node, "LV", scan).copy()
@@ -336,6 +294,6 @@ def test_a_stage_is_shown_before_its_first_step_runs(panel):
     """Loading PyTorch may block for seconds; the panel says so before, not afterwards."""
     seen = []
     panel.logic.backend.before_step = lambda step: seen.append(panel.ui.progressLabel.text)
-    panel.ui.inputSelector.setCurrentNode(add_scan())
+    loaded(panel)
     run(panel)
     assert seen[0] == "Loading PyTorch and the model"

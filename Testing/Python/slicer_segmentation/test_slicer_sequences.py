@@ -36,8 +36,8 @@ import slicer
 import vtk
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.support.errors import NoHeartFound
-from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, SequenceLogic
-from SIFASegmentationLib.Logic import NodeGone
+from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, SequenceLogic, Sequences
+from SIFASegmentationLib.Results import NodeGone
 
 from SIFASegmentation import SIFASegmentationLogic
 
@@ -53,7 +53,7 @@ def logic(tmp_path):
 
 def volumes(logic, node, structure: str = "LV") -> list[float]:
     """ml at every time point, as the browser shows them one after the other."""
-    shown = SequenceLogic.browsed(node)
+    shown = Sequences.browsed(node)
     result = []
     for number in range(shown.count):
         shown.browser.SetSelectedItemNumber(number)
@@ -170,13 +170,13 @@ def test_progress_runs_once_over_all_time_points_and_names_them(logic):
 
 
 def test_time_left_is_that_of_all_time_points():
-    from SIFASegmentationLib.Steps import Step
+    from SIFALib.support.progress import Progress
 
     left = SequenceLogic._secondsLeft
-    assert left(Step("", 0.0), 0, 20, 0.0, 1.0) is None
-    assert left(Step("", 0.5, 6.0), 0, 20, 0.0, 4.0) == pytest.approx(6 + 19 * 10)
-    assert left(Step("", 0.5, 6.0), 5, 20, 60.0, 4.0) == pytest.approx(6 + 14 * 12)
-    assert left(Step("", 0.5), 19, 20, 190.0, 4.0) == pytest.approx(6)
+    assert left(Progress("", 0.0), 0, 20, 0.0, 1.0) is None
+    assert left(Progress("", 0.5, 6.0), 0, 20, 0.0, 4.0) == pytest.approx(6 + 19 * 10)
+    assert left(Progress("", 0.5, 6.0), 5, 20, 60.0, 4.0) == pytest.approx(6 + 14 * 12)
+    assert left(Progress("", 0.5), 19, 20, 190.0, 4.0) == pytest.approx(6)
 
 
 def test_dropping_the_steps_anywhere_leaves_the_scene_as_it_was(logic):
@@ -197,26 +197,19 @@ def test_dropping_the_steps_anywhere_leaves_the_scene_as_it_was(logic):
 def test_time_point_without_a_heart_is_empty_and_named_and_the_others_are_kept(logic):
     logic.backend.rule = refuse_when_empty
     scan = add_beating(missing=(1, 4))
-    node = logic.segmentSequence(scan.volume)
-    found = volumes(logic, node)
-    assert found == pytest.approx(list(scan.lv_ml)) and found[1] == found[4] == 0.0
-    assert node.GetSegmentation().GetNumberOfSegments() == 4
-    scan.browser.SetSelectedItemNumber(1)
-    assert logic.report(node)["flags"][0]["message"] == "No heart was found."
-    function = logic.heartFunction(node)
-    assert "not found at time points 2 and 5, which are left out" in function.remarks[0]
-    assert function.ejection_fraction == pytest.approx(EF, abs=0.02)
-    curve = slicer.util.arrayFromTableColumn(node.GetNodeReference(HeartFunctionNodes.CURVE), "Left ventricle (ml)")
-    assert np.flatnonzero(np.isnan(curve)).tolist() == [1, 4]
-
-
-def test_item_without_an_image_is_a_time_point_that_failed(logic):
-    scan = add_beating()
     scan.sequence.GetNthDataNode(5).SetAndObserveImageData(None)
     node = logic.segmentSequence(scan.volume)
-    scan.browser.SetSelectedItemNumber(5)
-    assert "holds no image" in logic.report(node)["flags"][0]["message"]
-    assert logic.heartFunction(node).edv_ml == pytest.approx(scan.lv_ml[0])
+    left_out = (1, 4, 5)
+    assert volumes(logic, node) == pytest.approx([0.0 if n in left_out else ml for n, ml in enumerate(scan.lv_ml)])
+    assert node.GetSegmentation().GetNumberOfSegments() == 4
+    for number, reason in ((1, "No heart was found."), (5, "This time point holds no image; load the scan again.")):
+        scan.browser.SetSelectedItemNumber(number)
+        assert logic.report(node)["flags"][0]["message"] == reason
+    function = logic.heartFunction(node)
+    assert "not found at time points 2, 5 and 6, which are left out" in function.remarks[0]
+    assert function.ejection_fraction == pytest.approx(EF, abs=0.02)
+    curve = slicer.util.arrayFromTableColumn(node.GetNodeReference(HeartFunctionNodes.CURVE), "Left ventricle (ml)")
+    assert np.flatnonzero(np.isnan(curve)).tolist() == [1, 4, 5]
 
 
 def test_scan_without_any_heart_is_refused_with_the_reason(logic):
@@ -232,21 +225,17 @@ def test_trouble_that_is_not_of_one_time_point_stops_the_work(logic):
     def fail(_step):
         raise MemoryError("Memory ran out.")
 
+    scan = add_beating()
+    for volume, choices, said in (
+        (scan.volume, {"model": "other"}, "no model 'other'"),
+        (scan.volume, {"uncertainty": True}, "single time points only"),  # a map is refused rather than left out
+        (add_scan("Alone"), {}, "shows no sequence of time points"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            logic.segmentSequence(volume, **choices)
     logic.backend.before_step = fail
     with pytest.raises(MemoryError):
-        logic.segmentSequence(add_beating().volume)
-    with pytest.raises(ValueError, match="no model 'other'"):
-        logic.segmentSequence(slicer.util.getNode("Patient 7"), model="other")
-
-
-def test_single_volume_is_no_sequence(logic):
-    with pytest.raises(ValueError, match="shows no sequence of time points"):
-        logic.segmentSequence(add_scan("Alone"))
-
-
-def test_map_of_the_uncertainty_is_refused_rather_than_left_out(logic):
-    with pytest.raises(ValueError, match="single time points only"):
-        logic.segmentSequence(add_beating().volume, uncertainty=True)
+        logic.segmentSequence(scan.volume)
 
 
 def test_scan_whose_browser_is_deleted_meanwhile_stops_with_a_sentence(logic):
@@ -331,7 +320,7 @@ def test_browsing_where_the_scan_has_no_time_point_adds_none(logic):
     before = logic.heartFunction(node)
     for number in range(12):
         scan.browser.SetSelectedItemNumber(number)
-        shown = SequenceLogic.browsed(node)
+        shown = Sequences.browsed(node)
         there = number % 2 == 0
         assert shown.count == 6 and shown.shown == (number // 2 if there else -1)
         assert node.GetSegmentation().GetNumberOfSegments() == (4 if there else 0)
@@ -344,7 +333,7 @@ def test_index_that_is_text_counts_time_points(logic):
     scan.sequence.SetIndexType(scan.sequence.TextIndex)
     for number, text in enumerate(("early", "late", "last")):
         scan.sequence.UpdateIndexValue(scan.sequence.GetNthIndexValue(number), text)
-    curve = HeartFunctionNodes.curve(logic, logic.segmentSequence(scan.volume))
+    curve = HeartFunctionNodes.curve(logic.segmentSequence(scan.volume))
     assert curve.timeName == "Time point" and curve.time.tolist() == [1.0, 2.0, 3.0]
 
 
@@ -377,7 +366,7 @@ def test_results_are_found_again_in_a_scene_that_was_saved(logic, tmp_path):
     stage.clear_scene()
     assert slicer.mrmlScene.ReadFromMRB(file)
     node = slicer.util.getNode("Patient 7 segmentation")
-    assert SequenceLogic.browsed(node).shown == 2
+    assert Sequences.browsed(node).shown == 2
     assert volumes(logic, node) == pytest.approx(lv) and logic.heartFunction(node) == before
     assert len(table_rows(node.GetNodeReference(HeartFunctionNodes.FUNCTION))) == 5
     chart = node.GetNodeReference(HeartFunctionNodes.CHART)

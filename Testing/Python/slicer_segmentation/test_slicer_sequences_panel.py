@@ -12,7 +12,7 @@ import time
 
 import pytest
 import slicer
-from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, SequenceLogic
+from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, Sequences
 
 __all__ = ["panel"]  # the fixture
 EF = 1 - (min(RADII) / max(RADII)) ** 3
@@ -33,7 +33,7 @@ def test_choice_of_all_time_points_is_there_for_sequences_alone(panel, beating):
     panel.ui.inputSelector.setCurrentNode(add_scan("Alone"))
     assert box.isHidden() and panel.ui.uncertaintyCheckBox.enabled
     run(panel)
-    assert SequenceLogic.browsed(panel.ui.outputSelector.currentNode()) is None
+    assert Sequences.browsed(panel.ui.outputSelector.currentNode()) is None
     assert panel.ui.functionFrame.isHidden() and panel.ui.showCurveButton.isHidden()
     assert panel.ui.timePointLabel.isHidden()
 
@@ -51,6 +51,16 @@ def test_panel_shows_the_function_and_the_volumes_of_the_time_point_that_is_show
         beating.browser.SetSelectedItemNumber(number)
         assert panel.ui.timePointLabel.text == f"Time point {number + 1} of 6 ({40 * number} ms)"
         assert cells(panel.ui.resultsTable)[2][1] == f"{beating.lv_ml[number]:.1f}"
+    node, count = panel.ui.outputSelector.currentNode(), len(node_ids())
+    panel.ui.showCurveButton.click()
+    selection = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSelectionNode")
+    assert selection.GetActivePlotChartID() == node.GetNodeReference(HeartFunctionNodes.CHART).GetID()
+    panel.ui.show3DButton.click()
+    beating.browser.SetSelectedItemNumber(3)  # the surfaces stay when the browser goes on
+    assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+    assert SceneConversion.voxelCount(node, "LV") > 0 and panel.ui.show3DButton.checked
+    run(panel)
+    assert panel.ui.outputSelector.currentNode() is node and len(node_ids()) == count, "Apply again keeps one result"
 
 
 def test_panel_stays_with_the_result_where_the_scan_has_no_time_point(panel, beating):
@@ -71,15 +81,8 @@ def test_one_time_point_alone_can_be_segmented(panel, beating):
     beating.browser.SetSelectedItemNumber(3)
     panel.ui.allTimePointsCheckBox.click()
     run(panel)
-    assert SequenceLogic.browsed(panel.ui.outputSelector.currentNode()) is None
+    assert Sequences.browsed(panel.ui.outputSelector.currentNode()) is None
     assert cells(panel.ui.resultsTable)[2][1] == f"{beating.lv_ml[3]:.1f}"
-
-
-def test_apply_again_keeps_one_result(panel, beating):
-    run(panel)
-    node, count = panel.ui.outputSelector.currentNode(), len(node_ids())
-    run(panel)
-    assert panel.ui.outputSelector.currentNode() is node and len(node_ids()) == count
 
 
 def test_cancel_leaves_nothing(panel, beating):
@@ -113,23 +116,6 @@ def test_without_the_ventricle_the_panel_says_why_there_is_no_function(panel, be
     assert "Without the left ventricle" in panel.ui.functionLabel.text
 
 
-def test_show_curve_opens_the_chart_in_a_plot_view(panel, beating):
-    run(panel)
-    panel.ui.showCurveButton.click()
-    chart = panel.ui.outputSelector.currentNode().GetNodeReference(HeartFunctionNodes.CHART)
-    selection = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSelectionNode")
-    assert selection.GetActivePlotChartID() == chart.GetID()
-
-
-def test_surfaces_stay_when_the_browser_goes_on(panel, beating):
-    run(panel)
-    node = panel.ui.outputSelector.currentNode()
-    panel.ui.show3DButton.click()
-    beating.browser.SetSelectedItemNumber(3)
-    assert node.GetSegmentation().ContainsRepresentation("Closed surface")
-    assert SceneConversion.voxelCount(node, "LV") > 0 and panel.ui.show3DButton.checked
-
-
 def test_edits_are_in_the_function_when_the_panel_is_opened_again(panel, beating):
     run(panel)
     node = panel.ui.outputSelector.currentNode()
@@ -147,19 +133,15 @@ def test_edits_are_in_the_function_when_the_panel_is_opened_again(panel, beating
     assert panel.ui.timePointLabel.text.startswith("Time point 4 of 6")
 
 
-def test_opening_the_panel_again_changes_nothing_that_would_have_to_be_saved(panel, beating):
-    run(panel)
-    node = panel.ui.outputSelector.currentNode()
-    tables = [node.GetNodeReference(r) for r in (HeartFunctionNodes.FUNCTION, HeartFunctionNodes.CURVE)]
-    before = [table.GetMTime() for table in tables]
-    stage.leave_module("SIFASegmentation")
-    stage.open_module("SIFASegmentation")
-    assert [table.GetMTime() for table in tables] == before and panel.ui.functionTable.rowCount == 5
-
-
 def test_results_of_a_scene_that_is_loaded_are_shown_at_once(panel, beating, tmp_path):
     run(panel)
     before = cells(panel.ui.functionTable)
+    result = panel.ui.outputSelector.currentNode()
+    tables = [result.GetNodeReference(r) for r in (HeartFunctionNodes.FUNCTION, HeartFunctionNodes.CURVE)]
+    times = [table.GetMTime() for table in tables]
+    stage.leave_module("SIFASegmentation")
+    stage.open_module("SIFASegmentation")
+    assert [table.GetMTime() for table in tables] == times, "nothing changed that would have to be saved"
     file = str(tmp_path / "scene.mrb")
     assert slicer.mrmlScene.WriteToMRB(file)
     stage.clear_scene()
@@ -169,7 +151,7 @@ def test_results_of_a_scene_that_is_loaded_are_shown_at_once(panel, beating, tmp
     assert panel.ui.outputSelector.currentNode() is node
     assert not panel.ui.resultsCollapsibleButton.isHidden() and not panel.ui.functionFrame.isHidden()
     assert cells(panel.ui.functionTable) == before
-    SequenceLogic.browsed(node).browser.SetSelectedItemNumber(3)
+    Sequences.browsed(node).browser.SetSelectedItemNumber(3)
     assert panel.ui.timePointLabel.text.startswith("Time point 4 of 6")
     run(panel)
     assert panel.ui.statusLabel.text == "" and panel.ui.outputSelector.currentNode() is node

@@ -10,6 +10,8 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from SIFALib.adaptation.method import Method
 from SIFALib.support.errors import ModelError
+from SIFALib.support.limits import Choice, Range
 from SIFASegmentationLib import Volumes
 from SIFASegmentationLib import Words as Common
 from SIFATrainingLib import AdvancedSettings, Presets, SceneExport, Words
@@ -36,72 +39,53 @@ def lines(first: int, last: int) -> str:
     return "".join(json.dumps(e) + "\n" for e in events)
 
 
-@pytest.fixture
-def run(tmp_path):
-    (tmp_path / "events.jsonl").write_text("")
-    return tmp_path
-
-
-def iterations(reader: RunReader) -> list[int]:
+def iterations(reader: RunReader, text: bytes | str | None) -> list[int]:
+    """Of the losses that are known once events.jsonl holds that text; None: once it is gone."""
+    path = reader.path / "events.jsonl"
+    if text is None:
+        path.unlink()
+    else:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    reader.refresh()
     return [n for n, _ in reader.losses]
 
 
-def test_only_whole_lines_are_read_and_each_once(run):
-    reader, path = RunReader(run), run / "events.jsonl"
-    reader.refresh()
-    assert reader.curves() == {} and reader.state == "broken"  # there is no run.json
-    text = lines(1, 4)
-    path.write_text(text[:-10])
-    reader.refresh()
-    assert iterations(reader) == [1, 2]
-    path.write_text(text)
+def test_only_whole_lines_are_read_each_once_and_junk_is_passed_over(tmp_path):
+    reader = RunReader(tmp_path)
+    assert iterations(reader, "") == [] and reader.curves() == {} and reader.state == "broken"  # there is no run.json
+    assert iterations(reader, lines(1, 4)[:-10]) == [1, 2]
     for _ in range(3):
-        reader.refresh()
-    assert iterations(reader) == [1, 2, 3]
+        assert iterations(reader, lines(1, 4)) == [1, 2, 3]
     assert reader.losses[0][1] == (1.0, 0.75, 0.1) and list(GROUPS) == ["Segmentation", "Cycle", "Adversarial"]
+    junk = b"\xff\xfe\n[]\n{}\n" + lines(1, 2).encode() + b'{"kind": "score"}\n'
+    assert iterations(reader, junk) == [1] and reader.best() is None
 
 
-def test_what_a_resumed_run_did_again_is_not_counted_twice(run):
-    reader, path = RunReader(run), run / "events.jsonl"
-    path.write_text(lines(1, 9))
-    reader.refresh()
-    path.write_text(lines(1, 5))  # cut to its checkpoint
-    reader.refresh()
-    assert iterations(reader) == [1, 2, 3, 4]
-    path.write_text(lines(1, 3) + lines(20, 60))  # cut and grown between two looks
-    reader.refresh()
-    assert iterations(reader) == [1, 2, *range(20, 60)]
-    path.unlink()
-    reader.refresh()
-    assert iterations(reader) == []
+def test_what_a_resumed_run_did_again_is_not_counted_twice(tmp_path):
+    reader = RunReader(tmp_path)
+    assert iterations(reader, lines(1, 9)) == [*range(1, 9)]
+    assert iterations(reader, lines(1, 5)) == [1, 2, 3, 4]  # cut to its checkpoint
+    # cut and grown between two looks
+    assert iterations(reader, lines(1, 3) + lines(20, 60)) == [1, 2, *range(20, 60)]
+    assert iterations(reader, None) == []
 
 
-def test_junk_between_the_events_is_passed_over(run):
-    (run / "events.jsonl").write_bytes(b"\xff\xfe\n[]\n{}\n" + lines(1, 2).encode() + b'{"kind": "score"}\n')
-    reader = RunReader(run)
-    reader.refresh()
-    assert iterations(reader) == [1] and reader.best() is None
-
-
-def test_a_long_curve_is_averaged_to_few_points(run):
-    count = 2 * MOST_POINTS + 7
-    (run / "events.jsonl").write_text(lines(1, count + 1))
-    reader = RunReader(run)
-    reader.refresh()
+def test_a_long_curve_is_averaged_to_few_points(tmp_path):
+    reader, count = RunReader(tmp_path), 2 * MOST_POINTS + 7
+    assert len(iterations(reader, lines(1, count + 1))) == count
     x, y = reader.curves()["Segmentation"]
     assert len(x) == len(y) <= MOST_POINTS
     assert np.allclose(x, y) and x[0] == 2.0 and np.all(np.diff(x) > 0)
 
 
-def test_scores_choose_the_best_as_the_run_does(run):
+def test_scores_choose_the_best_as_the_run_does(tmp_path):
     scores = [(0, 0.5, []), (3, 0.7, ["A structure has vanished."]), (6, 0.6, [])]
     text = "".join(
         json.dumps({"kind": "score", "iteration": n, "value": v, "parts": {}, "vetoes": w, "best": True}) + "\n"
         for n, v, w in scores
     )
-    (run / "events.jsonl").write_text(text)
-    reader = RunReader(run)
-    reader.refresh()
+    reader = RunReader(tmp_path)
+    iterations(reader, text)
     assert reader.start().value == 0.5 and reader.best().iteration == 6
 
 
@@ -125,7 +109,7 @@ def test_any_name_becomes_one_that_files_and_models_can_have(name):
 def test_a_longer_preset_takes_longer_and_phantoms_count():
     timed = {"seconds": 2.0, "phantom": 0.0}
     times = [Presets.of(preset, timed) for preset in Preset]
-    assert times == sorted(times) and times[0] == 2.0 * (60 + Presets.JUDGING * 3)
+    assert times == sorted(times) and times[0] == 2.0 * (60 + Presets.SCORING * 3)
     assert Presets.of(Preset.QUICK, {"seconds": 2.0, "phantom": 5.0}) == times[0] + 20.0
 
 
@@ -145,7 +129,36 @@ def test_volumes_get_file_names_that_no_two_share():
     stage.clear_scene()
 
 
-def test_every_number_of_the_configuration_can_be_set_somewhere(tmp_path):
+@dataclass(frozen=True)
+class Inner:
+    share: Annotated[float, Range(0, 1, open_low=True)] = 0.5
+    turn_deg: Annotated[float, Range(0, 180)] = 10.0
+
+
+@dataclass(frozen=True)
+class Outer:
+    batch: Annotated[int, Range(1, 4096)] = 8
+    precision: Annotated[str, Choice("auto", "float32")] = "auto"
+    on: bool = False
+    free: float = 1.0
+    comment: str = ""
+    device: str = "auto"
+    inner: Inner = Inner()
+
+
+def test_settings_are_the_fields_with_what_their_limits_say():
+    found = {s.key: (s.kind, s.range, s.choices) for s in AdvancedSettings.settings(Outer())}
+    assert found == {
+        "batch": (int, "1 to 4096 slices", ()),
+        "precision": (str, "auto, float32", ("auto", "float32")),
+        "on": (bool, "", ()),
+        "free": (float, "", ()),  # whatever the library takes
+        "inner.share": (float, "above 0 and at most 1", ()),
+        "inner.turn_deg": (float, "0 to 180 degrees", ()),
+    }, "texts that may be anything are none, and what a step of the panel asks for"
+
+
+def test_every_number_of_the_configuration_can_be_set_somewhere_and_a_start_model_that_is_gone_is_named(tmp_path):
     """Nothing that the library adds is forgotten: it stands in a step, or among the advanced settings."""
     stage.clear_scene()
     panel = new_panel(tmp_path)
@@ -154,15 +167,10 @@ def test_every_number_of_the_configuration_can_be_set_somewhere(tmp_path):
     for field in Method.__dataclass_fields__:
         assert f"method.{field}" in offered or f"method.{field}" in AdvancedSettings.ELSEWHERE
     for setting in offered.values():
-        assert setting.rule or setting.choices or setting.kind is bool, setting
-    assert offered["method.objective"].choices[0] == "full" and offered["save_every"].unit == "iterations"
+        bound_by_another = setting.key == "method.prediction_from_epoch"  # it must lie within the epochs
+        assert setting.range or setting.kind is bool or bound_by_another, setting
+    assert offered["method.objective"].choices[0] == "full" and "iterations" in offered["save_every"].range
     assert offered["data.source_normalisation"].choices == ("card", "sifa_mr", "sifa_ct", "sifa_ct_old")
-    stage.close_module("SIFATraining")
-
-
-def test_a_start_model_that_is_gone_is_named(tmp_path):
-    stage.clear_scene()
-    panel = new_panel(tmp_path)
     panel._parameterNode.startModel = "elsewhere@3.0.0"
     assert "elsewhere@3.0.0" in panel.howStep.reason
     with pytest.raises(ModelError):

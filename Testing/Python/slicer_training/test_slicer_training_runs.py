@@ -36,6 +36,18 @@ def panel(tmp_path):
 # What comes of it
 
 
+def set_status(run: RunFolder, **fields) -> None:
+    known = status.read(run.status)
+    run.status.write_text(json.dumps(dataclasses.asdict(dataclasses.replace(known, **fields))))
+
+
+def opened_run(panel, tmp_path, scores: dict[int, float], **changes) -> RunFolder:
+    """A run with these scores, opened from the list."""
+    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), scores, **changes)
+    shown(panel, run)
+    return run
+
+
 def shown(panel, run) -> None:
     """Open a run from the list, by clicks."""
     panel.ui.refreshRunsButton.click()
@@ -44,8 +56,7 @@ def shown(panel, run) -> None:
 
 
 def test_a_better_model_is_offered_made_and_chosen(panel, tmp_path):
-    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52, 6: 0.5})
-    shown(panel, run)
+    opened_run(panel, tmp_path, {0: 0.41, 3: 0.52, 6: 0.5})
     assert said(panel.ui.verdictLabel) == "Better on your scans: score without labels 0.520, before 0.410."
     assert panel.ui.useModelButton.enabled and panel.ui.modelNameEdit.placeholderText == "site"
     panel.ui.modelNameEdit.text = "Our 0.55 T"
@@ -60,8 +71,7 @@ def test_a_better_model_is_offered_made_and_chosen(panel, tmp_path):
 
 
 def test_a_worse_model_is_not_offered_first_and_the_sentence_says_why(panel, tmp_path):
-    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.61, 3: 0.52, 6: 0.5})
-    shown(panel, run)
+    opened_run(panel, tmp_path, {0: 0.61, 3: 0.52, 6: 0.5})
     assert said(panel.ui.verdictLabel).startswith("Nothing better was found than the model that it started from")
     assert not panel.ui.useModelButton.enabled and "0.610" in panel.ui.useModelButton.toolTip
     panel.afterPanel.onUse()  # as if it could be pressed: the library refuses, too
@@ -69,7 +79,7 @@ def test_a_worse_model_is_not_offered_first_and_the_sentence_says_why(panel, tmp
     assert "--" not in panel.ui.afterStatusLabel.text  # that is for the command line
     panel.ui.runsTable.selectRow(0)
     panel.ui.exportRunButton.click()
-    assert panel.ui.runsStatusLabel.text.endswith("which scored 0.610; use the start model itself.")
+    assert panel.ui.runsStatusLabel.text.endswith("which scored 0.610. Use the start model itself.")
     assert {p.card.id for p in panel.logic.store().packages()} == {"tiny"}
     panel.ui.useAnywayButton.click()
     assert "site" in {p.card.id for p in panel.logic.store().packages()}
@@ -84,6 +94,12 @@ def shown_with_models(panel, tmp_path, before: int, after: int) -> None:
     shown(panel, run)
 
 
+def compare(panel) -> None:
+    panel.ui.compareButton.click()
+    assert panel.ui.compareButton.text == "Cancel"
+    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
+
+
 def comparison_rows(panel) -> list[list[str]]:
     """The rows of the comparison: one cell over all columns where a scan begins."""
     table = panel.ui.comparisonTable
@@ -93,9 +109,10 @@ def comparison_rows(panel) -> list[list[str]]:
 
 def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
     shown_with_models(panel, tmp_path, 1, 3)
-    panel.ui.compareButton.click()
-    assert panel.ui.compareButton.text == "Cancel"
-    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
+    own = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "target0 before")
+    compare(panel)
+    assert own.GetSegmentation().GetNumberOfSegments() == 0  # one of the same name is left alone
+    assert panel.afterPanel.comparison.scans[0].before is not own
     table = comparison_rows(panel)
     assert [row[0] for row in table if len(row) == 1] == ["target0", "target1"] and len(table) == 10
     name, before, after, agreement = table[1]
@@ -113,25 +130,14 @@ def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
             assert node.GetSegmentation().GetSegment("LV").GetTag("DICOM.SegmentAlgorithmName", made_by)
             assert made_by == ("SIFA tiny@1.0.0" if node is compared.before else "SIFA run Site")
     count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
-    panel.ui.compareButton.click()
-    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
+    compare(panel)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == count  # filled anew
-
-
-def test_a_comparison_leaves_a_segmentation_of_the_same_name_alone(panel, tmp_path):
-    shown_with_models(panel, tmp_path, 1, 3)
-    own = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "target0 before")
-    panel.ui.compareButton.click()
-    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
-    assert own.GetSegmentation().GetNumberOfSegments() == 0
-    assert panel.afterPanel.comparison.scans[0].before is not own
 
 
 def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right(panel, tmp_path):
     layout = slicer.mrmlScene.AddNode(slicer.vtkMRMLLayoutNode())
     shown_with_models(panel, tmp_path, 3, 3)
-    panel.ui.compareButton.click()
-    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
+    compare(panel)
     first, second = panel.afterPanel.comparison.scans
 
     def seen() -> list[tuple[str, ...]]:
@@ -152,8 +158,7 @@ def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right
 
 def test_a_scan_on_which_one_model_finds_nothing_is_told(panel, tmp_path):
     shown_with_models(panel, tmp_path, 0, 3)
-    panel.ui.compareButton.click()
-    stage.wait_until(lambda: not panel.afterPanel.comparison.busy)
+    compare(panel)
     assert [(c.before, c.after is None) for c in panel.afterPanel.comparison.scans] == [(None, False)] * 2
     assert "before: No heart was found" in panel.ui.comparisonLabel.text
     assert comparison_rows(panel)[3][1] == "-" == comparison_rows(panel)[3][3]
@@ -191,33 +196,36 @@ def test_runs_are_listed_opened_and_deleted(panel, tmp_path):
     assert sorted(row[0] for row in cells(panel.ui.runsTable)) == ["Other", "c"]
 
 
-def test_a_run_of_another_computer_can_only_be_looked_at(panel, tmp_path):
-    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52}, state="stopped")
-    status = json.loads(run.status.read_text())
-    run.status.write_text(json.dumps({**status, "host": "cluster-17"}))
-    shown(panel, run)
+def test_a_run_of_another_computer_can_only_be_looked_at_without_moving_the_folder_of_runs(panel, tmp_path):
+    run = judged_run(tmp_path / "from the cluster" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52}, state="stopped")
+    set_status(run, host="cluster-17")
+    panel.ui.runsFolderEdit.currentPath = str(run.path)
+    assert panel.runView.path == run.path and panel.logic.runsFolder == tmp_path / "runs"
+    assert panel.ui.runsFolderEdit.currentPath == str(tmp_path / "runs")
     assert not panel.ui.pauseButton.enabled and not panel.ui.stopButton.enabled
     assert "belongs to another computer" in panel.ui.readOnlyLabel.text
     assert "on cluster-17" in said(panel.ui.runStateLabel)
-    assert not panel.ui.resumeRunButton.enabled and not panel.ui.longerRunButton.enabled
     assert panel.ui.useModelButton.enabled  # what a cluster has learned can be used here
+    panel.ui.runsFolderEdit.currentPath = str(run.path.parent)
+    panel.ui.runsTable.selectRow(0)
+    assert panel.ui.openRunButton.enabled
+    assert not panel.ui.resumeRunButton.enabled and not panel.ui.longerRunButton.enabled
 
 
-def test_a_failure_arrives_as_its_sentence_and_can_be_copied(panel, tmp_path):
+def test_a_failure_arrives_as_its_sentence_and_can_be_copied_with_a_log_of_each_line_once(panel, tmp_path):
     run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41}, state="failed")
-    status = json.loads(run.status.read_text())
-    message = f"The disk is full; the checkpoint of iteration 4 is sound. Resume it with: sifa train {run.path}"
-    run.status.write_text(json.dumps({**status, "message": message}))
-    run.log.write_text("somewhere in the log")
+    message = "The disk is full; the checkpoint of iteration 4 is sound."
+    set_status(run, message=message, reason="disk_full", advice="resume", fields={"folder": str(run.path)})
+    run.log.write_text("2026-01-02 03:04:05,678 INFO Saved 2.pt\n")
+    (run.path / launch.OUTPUT).write_text("2026-01-02 03:04:05,678 Saved 2.pt\nSegmentation fault\n")
     shown(panel, run)
-    assert said(panel.ui.runStateLabel) == (
-        "The disk is full; the checkpoint of iteration 4 is sound. Then press Resume."
-    )
+    assert said(panel.ui.runStateLabel) == f"{message} Then press Resume."
     panel.ui.copyDetailsButton.click()
     copied = WORLD.app.clipboard().text()
-    assert message in copied and "somewhere in the log" in copied and '"iterations": 6' in copied
+    log = "2026-01-02 03:04:05,678 INFO Saved 2.pt\nSegmentation fault"
+    assert message in copied and copied.endswith(log) and '"iterations": 6' in copied
     panel.ui.logCollapsibleButton.collapsed = False
-    assert "somewhere in the log" in panel.ui.logText.plainText
+    assert panel.ui.logText.plainText == log
 
 
 def test_curves_and_newest_preview_are_shown(panel, tmp_path):
@@ -246,8 +254,7 @@ def test_curves_and_newest_preview_are_shown(panel, tmp_path):
 
 
 def test_two_slicers_do_not_fight_over_a_run(panel, tmp_path):
-    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41}, state="stopped")
-    shown(panel, run)
+    run = opened_run(panel, tmp_path, {0: 0.41}, state="stopped")
     with run.held():  # another Slicer's process
         panel.ui.pauseButton.click()
         assert panel.runView.state == "starting"
@@ -260,11 +267,6 @@ def test_two_slicers_do_not_fight_over_a_run(panel, tmp_path):
 
 
 # Nothing is lost
-
-
-def set_status(run: RunFolder, **fields) -> None:
-    known = status.read(run.status)
-    run.status.write_text(json.dumps(dataclasses.asdict(dataclasses.replace(known, **fields))))
 
 
 @pytest.fixture
@@ -316,8 +318,7 @@ def test_a_run_that_ran_out_of_memory_goes_on_with_less(panel, tmp_path, monkeyp
 
 
 def test_a_run_folder_that_vanishes_is_told_and_one_that_comes_back_is_shown(panel, tmp_path):
-    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41, 3: 0.52})
-    shown(panel, run)
+    run = opened_run(panel, tmp_path, {0: 0.41, 3: 0.52})
     run.path.rename(tmp_path / "elsewhere")
     panel.runView.refresh()
     assert said(panel.ui.runStateLabel) == f"{run.path} is no folder; it is no run."
@@ -325,15 +326,6 @@ def test_a_run_folder_that_vanishes_is_told_and_one_that_comes_back_is_shown(pan
     (tmp_path / "elsewhere").rename(run.path)
     panel.runView.refresh()
     assert said(panel.ui.runStateLabel) == "Finished" and len(cells(panel.ui.runsTable)) == 1
-
-
-def test_one_run_from_elsewhere_is_looked_at_without_moving_the_folder_of_runs(panel, tmp_path):
-    run = judged_run(tmp_path / "from the cluster" / "run", made_scans(tmp_path), {0: 0.41, 3: 0.52})
-    set_status(run, host="cluster-17")
-    panel.ui.runsFolderEdit.currentPath = str(run.path)
-    assert panel.runView.path == run.path and "on cluster-17" in said(panel.ui.runStateLabel)
-    assert panel.logic.runsFolder == tmp_path / "runs"
-    assert panel.ui.runsFolderEdit.currentPath == str(tmp_path / "runs")
 
 
 def test_who_starts_a_second_run_is_told_that_the_first_is_going_on(panel, tmp_path, worker):
@@ -380,12 +372,3 @@ def test_a_volume_that_was_taken_out_of_the_scene_is_not_trained_on(panel, tmp_p
     slicer.mrmlScene.RemoveNode(nodes[0])
     stage.wait_until(lambda: panel.ui.scansTable.rowCount == 1)
     assert panel.howStep.configuration.data.exclude == ("target:Scan 0 scan",)
-
-
-def test_the_log_says_each_line_once_and_why_a_process_crashed(panel, tmp_path):
-    run = judged_run(tmp_path / "runs" / "a", made_scans(tmp_path), {0: 0.41})
-    run.log.write_text("2026-01-02 03:04:05,678 INFO Saved 2.pt\n")
-    (run.path / launch.OUTPUT).write_text("2026-01-02 03:04:05,678 Saved 2.pt\nSegmentation fault\n")
-    shown(panel, run)
-    saved, crashed = panel.runView.reader.log().splitlines()
-    assert saved == "2026-01-02 03:04:05,678 INFO Saved 2.pt" and crashed == "Segmentation fault"

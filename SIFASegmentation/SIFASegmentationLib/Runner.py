@@ -1,34 +1,26 @@
-"""Work in steps: what a step says, and the runner that takes the steps from Qt's event loop."""
+"""Work in steps (see SIFALib.support.progress), taken one after the other from Qt's event loop."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import Any
 
 import qt
+from SIFALib.support.progress import Progress, Steps
 
 SLICE_SECONDS = 0.05  # how long the runner holds the event loop at once, if the steps are shorter
 PAINT_MS = 20  # time for the panel to paint the name of a new stage
-
-
-@dataclass(frozen=True)
-class Step:
-    """What is being done, how much of the whole is done (0..1), seconds left (None: not known)."""
-
-    stage: str
-    fraction: float = 0.0
-    seconds_left: float | None = None
 
 
 class Runner:
     """Steps a generator by a timer, so that Slicer stays alive, and drops it on `cancel`."""
 
     def __init__(
-        self, onStep: Callable[[Step], None], onDone: Callable[[object], None], onError: Callable[[Exception], None]
+        self, onStep: Callable[[Progress], None], onDone: Callable[[Any], None], onError: Callable[[Exception], None]
     ) -> None:
         self._onStep, self._onDone, self._onError = onStep, onDone, onError
-        self._steps: Generator | None = None
+        self._steps: Steps[Any] | None = None
         self._stepping = False
         self._stage = ""
         self._timer = qt.QTimer()
@@ -40,7 +32,7 @@ class Runner:
     def running(self) -> bool:
         return self._steps is not None
 
-    def start(self, steps: Generator) -> None:
+    def start(self, steps: Steps[Any]) -> None:
         self.cancel()
         self._steps, self._stage = steps, ""
         self._timer.start(0)

@@ -1,0 +1,24 @@
+"""What waits for a person, or opens a window of another program: not in testing mode, where nobody is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import qt
+import slicer
+
+
+def confirmed(question: str) -> bool:
+    """Whether the person says yes."""
+    return bool(slicer.app.testingEnabled() or slicer.util.confirmOkCancelDisplay(question))
+
+
+def chosenFolder() -> str:
+    """The folder that the person chooses; "" for none."""
+    return "" if slicer.app.testingEnabled() else str(qt.QFileDialog.getExistingDirectory())
+
+
+def openFolder(folder: Path) -> None:
+    """Show a folder in the program that this computer has for that."""
+    if not slicer.app.testingEnabled():
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(folder.resolve())))

@@ -1,0 +1,64 @@
+"""The life that both panels share: the scene's parameter node is found, shown, let go with its scene, and found again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import slicer
+import vtk
+from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
+from slicer.util import VTKObservationMixin
+
+
+class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """A subclass has a `logic`, and shows the parameter node, which may be None, in `onParameters`."""
+
+    logic: Any = None
+
+    def __init__(self, parent: Any = None) -> None:
+        self._parameterNode: Any = None
+        self._guiTag: int | None = None
+        super().__init__(parent)
+
+    def load(self) -> None:
+        """Show the module's .ui file, and follow the scene."""
+        panel = slicer.util.loadUI(self.resourcePath(f"UI/{self.moduleName}.ui"))
+        self.layout.addWidget(panel)
+        self.ui = slicer.util.childWidgetVariables(panel)
+        panel.setMRMLScene(slicer.mrmlScene)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+
+    def cleanup(self) -> None:
+        self._observe(None)
+        self.removeObservers()
+
+    def exit(self) -> None:
+        self._observe(None)
+
+    def onSceneStartClose(self, caller: Any, event: Any) -> None:
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller: Any, event: Any) -> None:
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self) -> None:
+        """Observe the scene's parameter node."""
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, parameterNode: Any) -> None:
+        self._observe(parameterNode)
+        self.onParameters()
+
+    def _observe(self, parameterNode: Any) -> None:
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._guiTag)
+            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters)
+        self._parameterNode, self._guiTag = parameterNode, None
+        if parameterNode is not None:
+            self._guiTag = parameterNode.connectGui(self.ui)
+            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters)
+
+    def onParameters(self, caller: Any = None, event: Any = None) -> None:
+        """Bring the panel up to date."""

@@ -1,0 +1,5 @@
+from typing import TypeVar
+
+Wrapped = TypeVar("Wrapped")
+
+def parameterNodeWrapper(kind: type[Wrapped]) -> type[Wrapped]: ...
