@@ -53,9 +53,8 @@ def settings(configuration: Configuration) -> Iterator[Setting]:
 
 
 def _settings(root: Configuration, place: Any, prefix: str) -> Iterator[Setting]:
-    from SIFALib.cli.train_options import KEYS
+    from SIFALib.runs.help_texts import HELP_TEXTS
 
-    helps = {key: text for key, _kind, _name, text in KEYS.values()}
     hints = typing.get_type_hints(type(place))
     for field in dataclasses.fields(place):
         key, value = prefix + field.name, getattr(place, field.name)
@@ -65,11 +64,11 @@ def _settings(root: Configuration, place: Any, prefix: str) -> Iterator[Setting]
             yield from _settings(root, value, f"{key}.")
         elif hints[field.name] in (int, float, bool):
             rule = "" if hints[field.name] is bool else _rule(root, key, hints[field.name])
-            yield Setting(key, hints[field.name], rule, help=helps.get(key, ""))
+            yield Setting(key, hints[field.name], rule, help=HELP_TEXTS.get(key, ""))
         elif hints[field.name] is str:
             choices = _choices(root, key)
             if choices:
-                yield Setting(key, str, "", choices, helps.get(key, ""))
+                yield Setting(key, str, "", choices, HELP_TEXTS.get(key, ""))
 
 
 def _refusal(configuration: Configuration, key: str, value: Any) -> str:

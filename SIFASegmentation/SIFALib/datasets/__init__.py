@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from ..support.errors import DataError
 from ..support.lazy import face
-from .batching import Batch, batch, view
-from .prefetch import batches
 from .settings import MMWHS, NO_AUGMENTATION, PHANTOMS, Augmentation, DataSettings
 
 if TYPE_CHECKING:
+    from .batching import Batch, batch, view
     from .cutting import Locator, border_size
     from .domains import Domains, Slices, differences
+    from .prefetch import batches
     from .preparation import prepare, prepared
 
 __all__ = [
@@ -30,8 +30,10 @@ __all__ = [
 __getattr__ = face(
     __name__,
     {
+        "batching": ("Batch", "batch", "view"),
         "cutting": ("Locator", "border_size"),
         "domains": ("Domains", "Slices", "differences"),
+        "prefetch": ("batches",),
         "preparation": ("prepare", "prepared"),
     },
 )

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..support.errors import RequestError
 from .settings import MMWHS, UNKNOWN, WHOLE
 
 LARGEST = 2**53  # whole number up to which float64 holds all
@@ -14,7 +15,7 @@ MOST_NAMED = 12  # values that a message names
 
 
 def parse(text: str) -> dict[str, int]:
-    """`mmwhs`, or `500=3,420=2`, or both, from a command line; ValueError says how to write it."""
+    """`mmwhs`, or `500=3,420=2`, or both, from a command line; RequestError says how to write it."""
     mapping: dict[str, int] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         value, equals, label = part.partition("=")
@@ -23,7 +24,7 @@ def parse(text: str) -> dict[str, int]:
         elif equals and WHOLE.fullmatch(value.strip()) and re.fullmatch("[0-9]{1,3}", label.strip()):
             mapping[str(int(value))] = int(label)
         else:
-            raise ValueError(
+            raise RequestError(
                 f"{part!r} maps no label value; write value=class, like 500=3,420=2, or mmwhs for MM-WHS's values."
             )
     return mapping

@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import __version__
 from ..models.structures import LONGEST_NAME, Code, Structure
-from ..support.errors import VolumeError
+from ..support.errors import NoHeartFound, VolumeError
 from . import dicom_series
 from .geometry import Geometry, Volume
 
@@ -41,6 +41,8 @@ TYPE_2 = (
 
 class NothingFound(VolumeError):
     """No structure has a voxel, and a DICOM SEG cannot be without segments."""
+
+    code, exit_code = "nothing_found", NoHeartFound.exit_code
 
 
 @dataclass(frozen=True, eq=False)

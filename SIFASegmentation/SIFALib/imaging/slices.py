@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk
 
+from ..support.errors import RequestError
 from .geometry import Geometry, Volume
 
 # plane -> ((anatomical axis, sign) of columns, rows, slices); LPS axes 0 = x, 1 = y, 2 = z
@@ -170,13 +171,16 @@ def whole_box(geometry: Geometry) -> np.ndarray:
 
 
 def box_of_roi(geometry: Geometry, roi: tuple[float, ...]) -> np.ndarray:
-    """[2, 3] indices around a region (xmin, xmax, ymin, ymax, zmin, zmax; LPS mm), cut to the volume; ValueError outside."""
+    """[2, 3] indices around a region (xmin, xmax, ymin, ymax, zmin, zmax; LPS mm), cut to the volume.
+
+    RequestError for a region outside of it.
+    """
     corners = np.array([(x, y, z) for x in roi[0:2] for y in roi[2:4] for z in roi[4:6]])
     indices = geometry.index(corners)
     box = np.stack([indices.min(axis=0), indices.max(axis=0)])
     limits = whole_box(geometry)
     if (box[1] < limits[0] - 0.5).any() or (box[0] > limits[1] + 0.5).any():
-        raise ValueError("The region of interest lies outside of the volume; move it onto the heart.")
+        raise RequestError("The region of interest lies outside of the volume; move it onto the heart.")
     return np.clip(box, limits[0], limits[1])
 
 

@@ -16,12 +16,15 @@ import tiny_models
 from cli_helpers import case, scan
 from SIFALib.cli.console import ProgressLine, table
 from SIFALib.cli.main import main
-from SIFALib.cli.segment import join_frames, parse_roi
+from SIFALib.cli.segment import parse_roi
+from SIFALib.imaging.frames import join_frames
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.intensity import AIR_HU
 from SIFALib.imaging.seg_nrrd import read_seg_nrrd
 from SIFALib.models import archive
+from SIFALib.models.card import Architecture
 from SIFALib.models.structures import STRUCTURES
+from SIFALib.support.progress import Progress
 
 __all__ = ["case"]  # the fixture
 
@@ -94,7 +97,7 @@ def test_the_picture_shows_the_labels_of_the_model(sifa, case, tmp_path):
     green = dataclasses.replace(STRUCTURES[2], color=(0, 255, 0))
     more = dataclasses.replace(STRUCTURES[0], value=5, id="RV", name="Right ventricle", color=(1, 2, 3))
     labels = (*STRUCTURES[:2], green, STRUCTURES[3], more)
-    architecture = tiny_models.models.Architecture(width=2, classes=6)
+    architecture = Architecture(width=2, classes=6)
     model = tiny_models.write_constant(tmp_path / "green", 3, labels=labels, architecture=architecture)
     picture = tmp_path / "picture.png"
     options = ["--model", model.folder, "--picture", picture, "--quiet"]
@@ -317,8 +320,8 @@ def test_the_help_says_what_changes_labels_and_how_grey_values_are_read(capsys):
 def test_a_terminal_gets_one_line_that_is_written_over_and_cleared(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     line = ProgressLine(quiet=False)
-    line("Segmenting", 0.5, 125.0)
-    line("Writing", 0.99, None)
+    line(Progress("Segmenting", 0.5, 125.0))
+    line(Progress("Writing", 0.99))
     line.end()
     shown = capsys.readouterr().err
     first, second = "Segmenting:  50 %, 2 min 5 s left", "Writing:  99 %"

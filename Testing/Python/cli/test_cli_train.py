@@ -15,14 +15,14 @@ import tiny_runs
 from SIFALib import runs
 from SIFALib.adaptation.method import PRESETS
 from SIFALib.cli import main
-from SIFALib.cli.train_options import KEYS
+from SIFALib.cli.train import KEYS
 from SIFALib.datasets import NO_AUGMENTATION
 from SIFALib.runs import Configuration, configuration, status
 from SIFALib.support import lock, processes
 
 
 def train(*arguments: str | Path) -> int:
-    return main.main(["train", *map(str, arguments)])
+    return main(["train", *map(str, arguments)])
 
 
 def made(run: Path, *arguments: str | Path) -> Configuration:
@@ -228,12 +228,12 @@ def test_what_helps_against_a_damaged_file_of_a_run_is_said(tmp_path: Path, caps
     made(tmp_path / "run")
     (tmp_path / "run" / "status.json").write_text("{")
     for what in ("status", "stop"):
-        assert main.main(["runs", what, str(tmp_path / "run")]) == 3
+        assert main(["runs", what, str(tmp_path / "run")]) == 3
         assert f"`sifa train {tmp_path / 'run'}` writes it anew" in capsys.readouterr().err
     (tmp_path / "run" / "run.json").write_text("{")
     commands = (["runs", "status"], ["train"], ["export"])
     for command in commands:
-        assert main.main([*command, str(tmp_path / "run"), *(["site"] if "export" in command else [])]) == 3
+        assert main([*command, str(tmp_path / "run"), *(["site"] if "export" in command else [])]) == 3
         error = capsys.readouterr().err
         assert "run.json is not valid JSON" in error and "neither go on nor be exported" in error
         assert f"--cache {tmp_path / 'run' / 'cache'}" in error
@@ -297,12 +297,12 @@ def places(tmp_path_factory) -> Path:
 def test_runs_are_listed_shown_and_not_asked_in_vain(tmp_path: Path, capsys):
     made(tmp_path / "run")
     capsys.readouterr()
-    assert main.main(["runs", "list", str(tmp_path)]) == 0
+    assert main(["runs", "list", str(tmp_path)]) == 0
     assert "run  new" in capsys.readouterr().out
-    assert main.main(["runs", "status", str(tmp_path / "run"), "--json"]) == 0
+    assert main(["runs", "status", str(tmp_path / "run"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"state": "new"}
     for what in ("stop", "pause", "resume"):
-        assert main.main(["runs", what, str(tmp_path / "run")]) == 3
+        assert main(["runs", what, str(tmp_path / "run")]) == 3
         assert "No process works on" in capsys.readouterr().err
-    assert main.main(["runs", "list", str(tmp_path / "nowhere")]) == 3
-    assert main.main(["runs", "status", str(tmp_path)]) == 3
+    assert main(["runs", "list", str(tmp_path / "nowhere")]) == 3
+    assert main(["runs", "status", str(tmp_path)]) == 3

@@ -160,7 +160,7 @@ def folder(tmp_path: Path) -> Path:
 
 def evaluate(folder: Path, *more: str, model: str = "lv") -> int:
     places = ["--images", str(folder / "images"), "--labels", str(folder / "labels")]
-    return main.main(["evaluate", "--model", str(folder / model), *places, "--device", "cpu", *more])
+    return main(["evaluate", "--model", str(folder / model), *places, "--device", "cpu", *more])
 
 
 def test_whole_scans_are_segmented_and_compared(folder: Path, capsys) -> None:
@@ -238,20 +238,20 @@ def test_the_published_protocol_on_the_command_line(tmp_path: Path, capsys) -> N
     tiny_models.write(tmp_path / "old", preprocessing=pre)
     tiny_models.write(tmp_path / "other")
     common = ["evaluate", "--protocol", "published", "--images", str(tmp_path / "data"), "--device", "cpu", "--json"]
-    assert main.main([*common, "--model", str(tmp_path / "old"), "--quiet"]) == 0
+    assert main([*common, "--model", str(tmp_path / "old"), "--quiet"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert (data["protocol"], data["statistics"]) == ("published", "ct-old")
     assert "assd_mm" not in data["scans"][0]
-    assert main.main([*common, "--model", str(tmp_path / "other")]) == 2
+    assert main([*common, "--model", str(tmp_path / "other")]) == 2
     assert "add --statistics ct, ct-old or mr" in capsys.readouterr().err
-    assert main.main([*common, "--model", str(tmp_path / "other"), "--statistics", "mr", "--quiet"]) == 0
+    assert main([*common, "--model", str(tmp_path / "other"), "--statistics", "mr", "--quiet"]) == 0
     assert json.loads(capsys.readouterr().out)["statistics"] == "mr"
     (tmp_path / "data" / "image_00.npz").write_bytes(b"no archive")
-    assert main.main([*common, "--model", str(tmp_path / "old"), "--quiet"]) == 3
+    assert main([*common, "--model", str(tmp_path / "old"), "--quiet"]) == 3
     assert "image_00.npz" in capsys.readouterr().err
-    assert main.main([*common, "--model", str(tmp_path / "old"), "--labels", str(tmp_path)]) == 2
+    assert main([*common, "--model", str(tmp_path / "old"), "--labels", str(tmp_path)]) == 2
     wrong = ["evaluate", "--protocol", "published", "--images", str(tmp_path / "old"), "--statistics", "mr"]
-    assert main.main([*wrong, "--model", str(tmp_path / "old")]) == 3
+    assert main([*wrong, "--model", str(tmp_path / "old")]) == 3
     assert "no .npz volumes" in capsys.readouterr().err
 
 
@@ -259,10 +259,10 @@ def test_an_imported_checkpoint_is_evaluated_with_its_own_statistics(tmp_path: P
     segmenter, _ = tf_bundles.small("aaai2019")
     prefix = tf_bundles.write(tmp_path / "sifa-299", tf_bundles.variables_of(segmenter))
     store = ["--models-folder", str(tmp_path / "models")]
-    assert main.main(["import-tf", str(prefix), "theirs", "--modality", "ct", "--statistics", "old", *store]) == 0
+    assert main(["import-tf", str(prefix), "theirs", "--modality", "ct", "--statistics", "old", *store]) == 0
     files = npz_volumes(tmp_path / "data", (4,))
     capsys.readouterr()
     published = ["evaluate", "--protocol", "published", "--images", str(files[0]), "--device", "cpu"]
-    assert main.main([*published, "--model", "theirs", "--json", "--quiet", *store]) == 0
+    assert main([*published, "--model", "theirs", "--json", "--quiet", *store]) == 0
     assert json.loads(capsys.readouterr().out)["statistics"] == "ct-old"
     assert models.default_store(tmp_path / "models").get("theirs").card.architecture.input_channels == 3

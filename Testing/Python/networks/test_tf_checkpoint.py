@@ -64,7 +64,7 @@ def test_a_checkpoint_of_full_size_becomes_a_model_that_computes_the_same(tmp_pa
 
     store = tmp_path / "models"
     arguments = ["import-tf", str(prefix), "mr2ct", "--modality", "ct", "--models-folder", str(store)]
-    assert main.main(arguments) == 0
+    assert main(arguments) == 0
     said = capsys.readouterr().out
     assert "TMI 2020" in said
     assert "27,535,568" in said  # values of e_B, as the specification counts them
@@ -273,7 +273,7 @@ def test_import_says_what_it_found_and_never_overwrites(tmp_path: Path, capsys) 
     prefix = tf_bundles.write(tmp_path / "sifa-299", tf_bundles.variables_of(segmenter))
     store = tmp_path / "models"
     common = ["--modality", "ct", "--models-folder", str(store)]
-    assert main.main(["import-tf", str(prefix), "old-ct", "--statistics", "old", *common]) == 0
+    assert main(["import-tf", str(prefix), "old-ct", "--statistics", "old", *common]) == 0
     said = capsys.readouterr()
     assert "AAAI 2019" in said.out and "width 2, 5 classes, 3 channel(s)" in said.out
     assert "source discriminator" in said.out and "2 counters" in said.out
@@ -283,11 +283,11 @@ def test_import_says_what_it_found_and_never_overwrites(tmp_path: Path, capsys) 
     assert card.preprocessing.plane == "coronal"
     assert "Not known, and assumed here" in card.trained_on
     before = (store / "old-ct-1.0.0" / "model.json").read_bytes()
-    assert main.main(["import-tf", str(prefix), "old-ct", *common]) == 4
+    assert main(["import-tf", str(prefix), "old-ct", *common]) == 4
     assert "old-ct@1.0.0 is there already" in capsys.readouterr().err
     assert (store / "old-ct-1.0.0" / "model.json").read_bytes() == before
     assert [p.name for p in store.iterdir()] == ["old-ct-1.0.0"]
-    assert main.main(["import-tf", str(prefix), "Old CT", *common]) == 2
+    assert main(["import-tf", str(prefix), "Old CT", *common]) == 2
     wrong = ["import-tf", str(prefix), "mr", "--statistics", "old", "--modality", "mr"]
-    assert main.main([*wrong, "--models-folder", str(store)]) == 2
+    assert main([*wrong, "--models-folder", str(store)]) == 2
     assert "for CT" in capsys.readouterr().err

@@ -166,7 +166,7 @@ def test_the_command_says_where_the_model_is_and_why_it_refuses(tmp_path: Path, 
     store = tmp_path / "models"
 
     def command(*arguments: str) -> int:
-        return main.main(["export", str(folder.path), *arguments, "--models-folder", str(store)])
+        return main(["export", str(folder.path), *arguments, "--models-folder", str(store)])
 
     assert command("our-scanner", "--title", "Our scanner", "--modality", "mr", "--licence", "Ours") == 0
     assert "our-scanner@1.0.0 is now in" in capsys.readouterr().out
@@ -188,7 +188,7 @@ def test_a_folder_of_models_that_cannot_be_written_to_is_named(tmp_path: Path, m
     folder = run_folder(tmp_path, {0: 0.5, 300: 0.66})
     (tmp_path / "file").touch()
     store = tmp_path / "file" / "models"
-    assert main.main(["export", str(folder.path), "site", "--models-folder", str(store)]) == 6
+    assert main(["export", str(folder.path), "site", "--models-folder", str(store)]) == 6
     assert capsys.readouterr().err.startswith(f"sifa: Nothing can be written into {store} (")
 
     def full(*_) -> None:
@@ -196,7 +196,7 @@ def test_a_folder_of_models_that_cannot_be_written_to_is_named(tmp_path: Path, m
 
     monkeypatch.setattr(os, "fsync", full)
     store = tmp_path / "models"
-    assert main.main(["export", str(folder.path), "site", "--models-folder", str(store)]) == 6
+    assert main(["export", str(folder.path), "site", "--models-folder", str(store)]) == 6
     assert f"into {store} (the disk is full); make room there" in capsys.readouterr().err
     assert not list(store.iterdir())
 
@@ -207,7 +207,7 @@ def test_a_damaged_best_segmenter_becomes_no_model(tmp_path: Path, capsys) -> No
     content = file.read_bytes()
     middle = len(content) // 2
     file.write_bytes(content[:middle] + bytes(4096) + content[middle + 4096 :])
-    assert main.main(["export", str(folder.path), "site", "--models-folder", str(tmp_path / "store")]) == 3
+    assert main(["export", str(folder.path), "site", "--models-folder", str(tmp_path / "store")]) == 3
     assert f"{file} cannot be read" in capsys.readouterr().err
     assert not (tmp_path / "store").exists()
 

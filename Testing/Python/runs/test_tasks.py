@@ -112,7 +112,7 @@ def arrived(place: Path, arguments: list[str]):
     here = Path.cwd()
     os.chdir(place)
     try:
-        assert main.main(arguments) == 0
+        assert main(arguments) == 0
         made = RunFolder(place / "run").read().configuration
     finally:
         os.chdir(here)
