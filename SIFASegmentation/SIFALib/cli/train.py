@@ -16,7 +16,7 @@ from ..adaptation.method import PRESETS, Method
 from ..datasets import DataSettings
 from ..runs.configuration import Configuration
 from ..runs.help_texts import HELP_TEXTS
-from ..support import limits, lock
+from ..support import limits
 from ..support.errors import OutputError, RequestError, RunError, SifaError
 from ..support.progress import Progress
 from .console import OK, OTHER, ProgressLine, complain, say
@@ -66,6 +66,8 @@ KEYS: dict[str, tuple[str, type, str]] = {
 }
 """Option -> dotted key of the configuration, type, what stands for the value in the help."""
 FLAGS = {"--compile": "compile", "--tensorboard": "tensorboard", "--target-labels": "data.target_labels"}
+KINDS: dict[str, type] = {"": Configuration, "data": DataSettings, "method": Method}
+"""What a dotted key begins with -> whose field the rest of it is."""
 LABEL_VALUES = "values in label maps: mmwhs, or like 500=3,600=0 (default: 0, 1, 2 ...)"
 SETTINGS = "any other setting of run.json, like method.cycle_weight=5; may be repeated"
 
@@ -94,7 +96,7 @@ def add(commands: Any) -> None:
 def _help(key: str) -> str:
     """What the setting means, and its range where that is one of numbers."""
     room, _, name = key.rpartition(".")
-    limit = limits.limits({"": Configuration, "data": DataSettings, "method": Method}[room]).get(name)
+    limit = limits.limits(KINDS[room]).get(name)
     return HELP_TEXTS[key] + (f"; {limit.rule}" if isinstance(limit, limits.Range) else "")
 
 
@@ -179,6 +181,7 @@ def _check_device(settings: Configuration, options: argparse.Namespace) -> None:
 def _made(request: Request) -> RunFolder:
     """The run's folder, made or changed. SifaError."""
     from ..runs import RunFolder, create
+    from ..support import lock
 
     with writes_into(request.path):
         if request.before is None:
