@@ -77,7 +77,7 @@ def test_settings_that_cannot_be_are_refused_by_name(wrong, says):
 def test_settings_and_checks_need_no_torch():
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[3] / 'SIFASegmentation')!r})\n"
-        "from SIFALib.datasets import DataSettings, judgement, label_values, released, scans, sources\n"
+        "from SIFALib.datasets import DataSettings, checks, label_values, released, scans, sources\n"
         "import SIFALib.cli.check_data\n"
         "assert 'torch' not in sys.modules"
     )
