@@ -72,6 +72,46 @@ def _verdicts(rows: list[Judgement]) -> Iterator[str]:
             )
 
 
+def gains(rows: list[Judgement], way: str, control: str) -> dict[str, list[float]]:
+    """By direction: mean test Dice of `way` less that of `control`, in every repetition that has both.
+
+    Both after their last iteration: no choice of a checkpoint has a part in it. Native scans are left out.
+    """
+    last = {
+        (row["direction"], row["seed"], row["way"]): mean_dice(row["checkpoints"][-1]["test"], False) for row in rows
+    }
+    found: dict[str, list[float]] = {}
+    for (direction, seed, name), value in last.items():
+        if name == way and (direction, seed, control) in last:
+            found.setdefault(direction, []).append(value - last[direction, seed, control])
+    return found
+
+
+def lower_bound(values: Sequence[float]) -> float:
+    """Where the true mean lies above with 95 % confidence, by Student's t; of a single value nothing is known."""
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return -math.inf
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return float(np.mean(values)) - float(t.ppf(0.95, len(values) - 1)) * error
+
+
+def promise(rows: list[Judgement], way: str, control: str, margin: float) -> tuple[list[str], bool]:
+    """What is said of `gains`, and whether they are above the margin in every direction, surely and not by luck."""
+    said, kept = [], True
+    found = gains(rows, way, control)
+    for direction, values in found.items():
+        low = lower_bound(values)
+        kept &= low > margin
+        said.append(
+            f"{direction}: {way} over {control}, equal start and iterations: {np.mean(values):+.3f} on average, "
+            f"{min(values):+.3f} to {max(values):+.3f} in {len(values)} repetitions, above {low:+.3f} with 95 % "
+            f"confidence; promised {margin:+.3f}: {'kept' if low > margin else 'NOT KEPT'}"
+        )
+    return said, kept and bool(found)
+
+
 def _overall(name: str, rows: list[Judgement], all_rows: list[Judgement], bounds: tuple[str, str]) -> str:
     """A way's mean and standard deviation over repetitions, and its share of the gap in those same repetitions."""
     cells = [f"{name:24} {len(rows):4d}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -14,6 +15,12 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CPU_INFO = Path("/proc/cpuinfo")
 
 
+ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Where oneDNN, which computes torch's convolutions, looks in turn for the name of the newest instructions it may use."""
+LIMITS_WITHOUT_BFLOAT16 = frozenset(
+    {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
+)
+"""All of its names for x86 below AVX512_CORE_BF16; it takes any other text for no limit."""
 FAST_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """What makes a CPU multiply bfloat16 faster than float32 (Linux's names); without, it is 100 times slower."""
 
@@ -66,7 +73,10 @@ def _fast_bfloat16(device: torch.device) -> bool:
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; where nothing tells (old torch on Windows): no."""
+    """Whether this CPU multiplies bfloat16 in hardware, and may; where nothing tells (old torch on Windows): no."""
+    limit = next((text for name in ISA_LIMITS if (text := os.environ.get(name))), "")
+    if limit.upper() in LIMITS_WITHOUT_BFLOAT16:
+        return False
     for helper in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         supported = getattr(torch.cpu, helper, None)
         if supported is not None and supported():

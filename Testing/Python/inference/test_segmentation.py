@@ -293,10 +293,12 @@ def test_batch_size_and_threads_change_no_label():
     assert all(np.array_equal(results[0], r) for r in results[1:])
 
 
-def test_the_report_says_what_was_done(reader: Reader):
+@pytest.mark.parametrize(("fast", "precision"), [(False, "float32"), (True, "bfloat16")])
+def test_the_report_says_what_was_done(reader: Reader, monkeypatch: pytest.MonkeyPatch, fast: bool, precision: str):
+    monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: fast)
     report = segment(drawing(GRID)[0], None, CARD).report
     assert report["model"] == {"id": "tiny", "version": "1.0.0", "sha256": "0" * 64}
-    assert report["device"] == "cpu" and report["precision"] == "float32" and report["plane"] == "axial"
+    assert report["device"] == "cpu" and report["precision"] == precision and report["plane"] == "axial"
     assert report["intensity"] == "CT window -200 to 600 HU"
     assert set(report["seconds"]) == {"prepare", "locate", "network", "paste"}
     assert {(f["structure"], f["kind"]) for f in report["flags"]} == {(s, "empty") for s in ("MYO", "LA", "AA")}

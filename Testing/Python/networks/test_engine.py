@@ -239,6 +239,41 @@ def test_a_gpu_computes_float32_in_float32_and_the_settings_of_torch_stay(tf32: 
     assert seen == [(True, False, True, False)]
 
 
+@pytest.fixture
+def no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suite itself may run with oneDNN held to older instructions."""
+    for name in devices.ISA_LIMITS:
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_limit")
+@pytest.mark.parametrize(
+    ("limit", "allowed"),
+    [("", True), ("AVX2", False), ("avx2", False), ("SSE41", False), ("AVX512_CORE", False),
+     ("AVX512_CORE_VNNI", False), ("AVX512_CORE_BF16", True), ("AVX512_CORE_AMX", True), ("ALL", True),
+     ("no such name", True)],
+)  # fmt: skip
+def test_where_onednn_is_held_to_older_instructions_bfloat16_is_not_fast(
+    monkeypatch: pytest.MonkeyPatch, limit: str, allowed: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    for name in devices.ISA_LIMITS:
+        with monkeypatch.context() as at_a_time:
+            at_a_time.setenv(name, limit)
+            assert devices._cpu_has_bfloat16() is allowed
+            assert devices.choose_precision("auto", CPU) == (torch.bfloat16 if allowed else torch.float32)
+
+
+@pytest.mark.usefixtures("no_limit")
+def test_of_two_limits_the_newer_name_counts_unless_it_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    monkeypatch.setenv("DNNL_MAX_CPU_ISA", "AVX2")
+    for limit, allowed in (("", False), ("AVX512_CORE_BF16", True)):
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+        assert devices._cpu_has_bfloat16() is allowed
+
+
+@pytest.mark.usefixtures("no_limit")
 def test_an_old_torch_without_the_helpers_asks_the_system(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     for helper in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
         monkeypatch.delattr(torch.cpu, helper, raising=False)

@@ -74,5 +74,49 @@ def test_the_rank_correlation_is_that_of_score_and_dice(scores, rho):
     assert adaptation_table.rank_correlation(row("adapted", 0, [0.4, 0.5, 0.6], scores, (0, 0))) == pytest.approx(rho)
 
 
+def last_dice(direction: str, **values: list[float]) -> list[dict]:
+    """Rows of ways (_ for a space) whose first checkpoint is perfect and whose last has this Dice, by repetition."""
+    return [
+        {**row(way.replace("_", " "), seed, [1.0, dice], [0.0, 0.0], (0, 0)), "direction": direction}
+        for way, dices in values.items()
+        for seed, dice in enumerate(dices)
+    ]
+
+
+def test_a_gain_is_that_of_the_last_checkpoints_of_one_repetition():
+    rows = last_dice("MR to CT", adapted=[0.7, 0.5, 0.9], source_only=[0.5, 0.4])
+    rows += last_dice("CT to MR", source_only=[0.2])
+    assert adaptation_table.gains(rows, "adapted", "source only") == {"MR to CT": pytest.approx([0.2, 0.1])}
+
+
+def test_the_lower_bound_is_students():
+    """One-sided t with 2 degrees of freedom, 95 %: 2.91999; the error of the mean of 0.1, 0.2, 0.3: 0.1 / sqrt(3)."""
+    assert adaptation_table.lower_bound([0.1, 0.2, 0.3]) == pytest.approx(0.2 - 2.91999 * 0.1 / 3**0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("adapted", "kept"),
+    [
+        ([0.6, 0.61, 0.59], True),
+        ([0.6, 0.8, 0.45], False),  # +0.117 on average, but it may be luck
+        ([0.53, 0.53, 0.53], False),  # surely above nothing, and below the margin
+        ([0.9], False),  # one repetition proves nothing
+        ([], False),
+    ],
+)
+def test_the_promise_is_kept_when_luck_is_ruled_out(adapted, kept):
+    rows = last_dice("MR to CT", adapted=adapted, source_only=[0.5] * 3)
+    said, found = adaptation_table.promise(rows, "adapted", "source only", 0.05)
+    assert found is kept and len(said) == bool(adapted)
+    assert all(("NOT KEPT" in line) is not kept and "promised +0.050" in line for line in said)
+
+
+def test_the_promise_counts_for_every_direction():
+    good = last_dice("MR to CT", adapted=[0.6, 0.61], source_only=[0.5, 0.5])
+    bad = last_dice("CT to MR", adapted=[0.5, 0.5], source_only=[0.5, 0.5])
+    said, kept = adaptation_table.promise(good + bad, "adapted", "source only", 0.02)
+    assert not kept and ["NOT" in line for line in said] == [False, True]
+
+
 def test_two_checkpoints_have_no_rank_correlation():
     assert adaptation_table.rank_correlation(row("adapted", 0, [0.4, 0.5], [0.1, 0.2], (0, 0))) is None

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from SIFALib.adaptation import losses
+from SIFALib.networks import devices
 from SIFALib.phantom.slices import anatomies as phantom_slices
 from SIFALib.phantom.slices import workers as slice_workers
 from SIFALib.phantom.slices.randomisation import Randomisation
@@ -28,6 +29,7 @@ SETTINGS = Settings(
     spacing_mm=5.0,
     threads=1,
     save_every=2,
+    precision="float32",
 )
 
 
@@ -55,6 +57,28 @@ def test_stopped_and_resumed_equals_never_stopped(tmp_path: Path):
         assert torch.equal(value, resumed.segmenter.state_dict()[key]), key
     for key, value in whole.average.items():
         assert torch.equal(value, resumed.average[key]), key
+
+
+@pytest.mark.parametrize(("fast", "precision"), [(False, torch.float32), (True, torch.bfloat16)])
+def test_a_training_computes_in_what_the_processor_is_made_for(
+    anatomies, monkeypatch, fast: bool, precision: torch.dtype
+):
+    monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: fast)
+    settings = replace(SETTINGS, size=32, precision="auto")
+    state = pretraining.start(settings)
+    forward, seen = state.segmenter.forward_both, []
+
+    def watched(images):
+        found = forward(images)
+        seen.append(found[0].dtype)
+        return found
+
+    monkeypatch.setattr(state.segmenter, "forward_both", watched)
+    row = pretraining.row_of(settings, Path(), 1)
+    made = slice_workers.make(anatomies, row, 0)
+    assert np.isfinite(pretraining.train_step(state, *pretraining.tensors(*made), settings))
+    assert state.precision is precision and seen == [precision]
+    assert {p.dtype for p in state.segmenter.parameters()} == {torch.float32}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -19,10 +19,10 @@ import SimpleITK as sitk
 import tiny_models
 import tiny_runs
 import torch
-from SIFALib import runs
+from SIFALib import adaptation, runs
 from SIFALib.adaptation import label_free
 from SIFALib.models import store
-from SIFALib.networks import loading
+from SIFALib.networks import devices, loading
 from SIFALib.runs import best, checkpoints, configuration, control, events
 from SIFALib.runs.loop import train
 
@@ -123,6 +123,22 @@ def test_a_paused_run_saves_waits_and_goes_on(scans: Path, tmp_path: Path, way: 
 
     with meanwhile(pause_and_resume):
         assert train(run) == "stopped"
+
+
+@pytest.mark.parametrize(("fast", "precision"), [(False, torch.float32), (True, torch.bfloat16)])
+def test_a_run_computes_in_what_the_processor_is_made_for(
+    scans: Path, tmp_path: Path, monkeypatch, fast: bool, precision: torch.dtype
+):
+    step, seen = adaptation.step, []
+
+    def watched(state, batch, precision, accumulate):
+        seen.append(precision)
+        return step(state, batch, precision, accumulate)
+
+    monkeypatch.setattr(devices, "_cpu_has_bfloat16", lambda: fast)
+    monkeypatch.setattr(adaptation, "step", watched)
+    run = new(scans, tmp_path / "run", iterations=2, precision="auto")
+    assert train(run) == "finished" and seen == [precision] * 2
 
 
 def test_a_paused_run_can_be_stopped(scans: Path, tmp_path: Path):

@@ -1,0 +1,94 @@
+"""What the documentation tells to type works: every command is one, every block of Python runs, and so do the examples."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from SIFALib.cli.main import build_parser, main
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+SMALL = {"phantom": ["--spacing", "4"], "segment": ["--views", "one"], "batch": ["--views", "one"]}  # for a test's time
+
+
+def blocks(page: Path, kind: str) -> list[str]:
+    """The fenced blocks of that kind ("" for none) in a page."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[list[str]]:
+    """The command lines of `sifa` in the page's blocks, as words."""
+    lines = (line for block in blocks(page, "") for line in block.splitlines())
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("sifa ")]
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=named)
+def test_every_command_of_a_page_is_one(page):
+    for words in commands(page):
+        options = build_parser().parse_args(words)
+        assert hasattr(options, "run"), words
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs/how-to/command-line.md"], ids=named)
+def test_the_commands_that_need_no_scans_of_ones_own_do_what_the_page_says(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = 0
+    for words in commands(page):
+        if words[0] in ("phantom", "segment") and "--model" not in words:
+            assert main([*words, *SMALL[words[0]], "--quiet"]) == 0, words
+            done += 1
+    assert done >= 2 and (tmp_path / "heart.seg.nrrd").is_file() and (tmp_path / "heart.png").is_file()
+
+
+def test_the_python_of_the_pages_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["phantom", "scan.nrrd", "--spacing", "4", "--quiet"]) == 0
+    ran = [block for page in PAGES for block in blocks(page, "python") if "imaging.read" in block]
+    for block in ran:
+        exec(compile(block, "documentation", "exec"), {})
+    assert ran and (tmp_path / "labels.nii.gz").is_file()
+
+
+def example(name: str):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_examples_do_what_they_say(tmp_path, capsys):
+    scans, results = tmp_path / "scans", tmp_path / "results"
+    scans.mkdir()
+    assert main(["phantom", str(scans / "one.nrrd"), "--spacing", "4", "--quiet"]) == 0
+    example("segment_a_folder").main(scans, results)
+    assert (results / "one.nii.gz").is_file() and "one.nrrd: " in capsys.readouterr().out
+    report = tmp_path / "report.json"
+    words = ["--report", str(report), "--views", "one", "--quiet"]
+    assert main(["segment", str(scans / "one.nrrd"), str(tmp_path / "heart.nrrd"), *words]) == 0
+    example("read_a_report").main(report)
+    assert "LV: " in capsys.readouterr().out
+    example("adapt_on_a_cluster").main(scans, tmp_path / "run", 100)
+    assert f"SIFALib.runs {tmp_path / 'run'}" in capsys.readouterr().out
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["configuration"]["iterations"] == 100
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{named(page)}: {target}"
+
+
+def test_the_page_of_commands_is_made_from_the_program():
+    made = subprocess.run([sys.executable, ROOT / "Testing" / "Docs" / "commands.py", "--check"], check=False)
+    assert made.returncode == 0, "run: python Testing/Docs/commands.py"

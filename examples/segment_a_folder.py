@@ -1,0 +1,30 @@
+"""Segment every scan of a folder and print the volumes: python examples/segment_a_folder.py SCANS RESULTS
+
+`sifa batch` does the same with more care (it goes on where it was stopped); this shows the library from within.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from SIFALib import imaging, inference, models, networks
+
+
+def main(scans: Path, results: Path) -> None:
+    results.mkdir(exist_ok=True)
+    package = models.default_store().default()
+    segmenter = networks.load_segmenter(package)  # once: the weights serve all scans
+    for path in sorted(p for p in scans.iterdir() if p.name.endswith((".nii.gz", ".nrrd", ".mha")) or p.is_dir()):
+        try:
+            result = inference.segment(imaging.read(path), segmenter, package.card)
+        except inference.NoHeartFound as error:
+            print(f"{path.name}: {error}")
+            continue
+        imaging.write(result.labels, results / f"{path.name.split('.')[0]}.nii.gz")  # on the grid of the scan
+        volumes = ", ".join(f"{name} {ml:.0f} ml" for name, ml in result.report["volumes_ml"].items())
+        print(f"{path.name}: {volumes}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
