@@ -18,6 +18,7 @@ from ..support.errors import SifaError
 from ..support.messages import sentence
 from . import batch, check_data, doctor, evaluate, export, import_tf, models, phantom, runs, segment, train
 from .console import EXIT_CODES, INTERRUPTED, OTHER, USAGE, complain
+from .shared import Parser
 
 COMMANDS = (segment, batch, models, import_tf, check_data, train, runs, export, evaluate, phantom, doctor)
 
@@ -69,7 +70,7 @@ def _log_to_console(debug: bool) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="sifa",
         description="Heart segmentation in CT and MR that adapts to unlabelled scans.",
         epilog=EXIT_CODES,

@@ -35,6 +35,17 @@ LABEL_VALUES = (
 )
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser of a command. before_help: what is still to be done when its help is asked for, and costs imports."""
+
+    before_help: Callable[[], None] | None = None
+
+    def format_help(self) -> str:
+        if self.before_help is not None:
+            self.before_help()
+        return super().format_help()
+
+
 def add_command(
     commands: Any,
     name: str,
@@ -43,9 +54,9 @@ def add_command(
     description: str = "",
     of_store: bool = False,
     debug: bool = True,
-) -> argparse.ArgumentParser:
+) -> Parser:
     """A command that `run` carries out and whose exit code it returns. of_store: it takes --models-folder."""
-    parser: argparse.ArgumentParser = commands.add_parser(
+    parser: Parser = commands.add_parser(
         name,
         help=help,
         description=description or help[0].upper() + help[1:] + ".",

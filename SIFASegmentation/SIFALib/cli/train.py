@@ -7,23 +7,21 @@ import dataclasses
 import json
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..adaptation.method import PRESETS, Method
-from ..datasets import DataSettings
-from ..runs.configuration import Configuration
+from ..adaptation.method import PRESETS
 from ..runs.help_texts import HELP_TEXTS
-from ..support import limits
 from ..support.errors import OutputError, RequestError, RunError, SifaError
 from ..support.progress import Progress
 from .console import OK, OTHER, ProgressLine, complain, say
 from .shared import add_command, check_device, said_as, writes_into
 
 if TYPE_CHECKING:
-    from ..runs import RunFolder
+    from ..runs import Configuration, RunFolder
 
 DESCRIPTION = """Adapt a segmenter to unlabelled scans: start a training, or go on with one.
 
@@ -66,8 +64,6 @@ KEYS: dict[str, tuple[str, type, str]] = {
 }
 """Option -> dotted key of the configuration, type, what stands for the value in the help."""
 FLAGS = {"--compile": "compile", "--tensorboard": "tensorboard", "--target-labels": "data.target_labels"}
-KINDS: dict[str, type] = {"": Configuration, "data": DataSettings, "method": Method}
-"""What a dotted key begins with -> whose field the rest of it is."""
 LABEL_VALUES = "values in label maps: mmwhs, or like 500=3,600=0 (default: 0, 1, 2 ...)"
 SETTINGS = "any other setting of run.json, like method.cycle_weight=5; may be repeated"
 
@@ -82,10 +78,13 @@ def add(commands: Any) -> None:
         "--preset", choices=tuple(PRESETS), help="where a new run's settings come from (default: compact)"
     )
     parser.add_argument("--configuration", metavar="FILE", type=Path, help="a run.json to take settings from")
-    for option, (key, kind, metavar) in KEYS.items():
-        parser.add_argument(option, dest=key, type=kind, metavar=metavar, help=_help(key))
+    settings = [
+        parser.add_argument(option, dest=key, type=kind, metavar=metavar)
+        for option, (key, kind, metavar) in KEYS.items()
+    ]
     for option, key in FLAGS.items():
-        parser.add_argument(option, dest=key, action="store_const", const=True, help=_help(key))
+        parser.add_argument(option, dest=key, action="store_const", const=True, help=HELP_TEXTS[key])
+    parser.before_help = lambda: _explain(settings)
     parser.add_argument("--label-values", metavar="MAP", help=LABEL_VALUES)
     parser.add_argument("--exclude", metavar="SCAN", action="append", help="leave a scan out; may be repeated")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="settings", help=SETTINGS)
@@ -93,11 +92,18 @@ def add(commands: Any) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
-def _help(key: str) -> str:
-    """What the setting means, and its range where that is one of numbers."""
-    room, _, name = key.rpartition(".")
-    limit = limits.limits(KINDS[room]).get(name)
-    return HELP_TEXTS[key] + (f"; {limit.rule}" if isinstance(limit, limits.Range) else "")
+def _explain(settings: Sequence[argparse.Action]) -> None:
+    """Say of each what it means, and its range where that is one of numbers."""
+    from ..adaptation.method import Method
+    from ..datasets import DataSettings
+    from ..runs import Configuration
+    from ..support.limits import Range, limits
+
+    known = {"": limits(Configuration), "data": limits(DataSettings), "method": limits(Method)}
+    for setting in settings:
+        room, _, name = setting.dest.rpartition(".")
+        limit = known[room].get(name)
+        setting.help = HELP_TEXTS[setting.dest] + (f"; {limit.rule}" if isinstance(limit, Range) else "")
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import SimpleITK as sitk
 import tiny_models
 import tiny_runs
 from SIFALib import runs
-from SIFALib.adaptation.method import PRESETS
+from SIFALib.adaptation.method import PRESETS, Method
 from SIFALib.cli import main
-from SIFALib.cli.train import FLAGS, KEYS, KINDS
-from SIFALib.datasets import NO_AUGMENTATION
+from SIFALib.cli.train import FLAGS, KEYS
+from SIFALib.datasets import NO_AUGMENTATION, DataSettings
 from SIFALib.runs import Configuration, configuration, status
 from SIFALib.support import lock, processes
 from SIFALib.support.limits import Range, limits
@@ -97,10 +97,10 @@ def test_every_option_names_a_key_of_the_configuration_and_says_what_it_may_be(t
     with pytest.raises(SystemExit):
         train("--help")
     shown = " ".join(capsys.readouterr().out.split())
+    known = {"": limits(Configuration), "data": limits(DataSettings), "method": limits(Method)}
     for key, *_ in KEYS.values():
         room, _, name = key.rpartition(".")
-        limit = limits(KINDS[room]).get(name)
-        assert not isinstance(limit, Range) or limit.rule in shown
+        assert not isinstance(limit := known[room].get(name), Range) or limit.rule in shown
 
 
 def test_places_are_kept_so_that_a_run_resumes_from_anywhere(tmp_path: Path, monkeypatch):
