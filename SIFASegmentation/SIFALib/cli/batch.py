@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 from ..support.errors import BatchError, OutputError
 from ..support.progress import Progress, drain
 from .console import BAD_INPUT, OK, ProgressLine, say
-from .shared import add_command, add_segmenting, check_device, find_model, quiet_itk, said_as, store_of, structures_of
+from .shared import Segmenting, add_command, add_segmenting, quiet_itk, said_as, segmenting
 
 if TYPE_CHECKING:
     from ..imaging import Volume
-    from ..inference import Options, Result
+    from ..inference import Result
     from ..inference.batch.run import Case, Event, Row
-    from ..models.store import ModelPackage
-    from ..networks import Segmenter
     from ..support.progress import Steps
 
 DESCRIPTION = """Segment the heart in every scan of a folder.
@@ -44,14 +42,12 @@ class Request:
 
     cases: list[Case]
     folder: Path
-    package: ModelPackage
-    segmenter: Segmenter
-    options: Options
+    by: Segmenting
 
     def segment(self, scan: Volume) -> Steps[Result]:
         from ..inference import segment_steps
 
-        return segment_steps(scan, self.segmenter, self.package.card, self.options)
+        return segment_steps(scan, self.by.segmenter, self.by.package.card, self.by.options)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -59,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     from ..inference.batch import run as batch
 
     request = check(options)
-    steps = batch.run(request.cases, request.folder, request.segment, request.package.card, request.options)
+    steps = batch.run(request.cases, request.folder, request.segment, request.by.package.card, request.by.options)
     with said_as(OutputError, BatchError), ProgressLine(options.quiet) as line:
         rows = drain(steps, lambda event: _tell(event, line))
     failed = [row for row in rows if row.state == batch.FAILED]
@@ -70,27 +66,13 @@ def run(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> Request:
     """What the command line asks for, with the folder of the results made; every SifaError but those of the work."""
-    from .. import networks
     from ..inference.batch import run as batch
 
     quiet_itk(options.debug)
-    package = find_model(store_of(options.models_folder), options.model)
-    structures = structures_of(options.structures, package)
-    check_device(options.device, options.precision)
-    from ..inference import Options
-
+    by = segmenting(options)
     cases = batch.find_cases(options.input)
-    segmenter = networks.load_segmenter(package)
     with said_as(OutputError, BatchError):
-        folder = batch.prepare_folder(options.output)
-    wanted = Options(
-        device=options.device,
-        precision=options.precision,
-        structures=tuple(s.id for s in structures) if options.structures else None,
-        modality=options.modality,
-        views=options.views,
-    )
-    return Request(cases, folder, package, segmenter, wanted)
+        return Request(cases, batch.prepare_folder(options.output), by)
 
 
 def _tell(event: Event, line: ProgressLine) -> None:

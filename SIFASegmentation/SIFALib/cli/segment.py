@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any
 from ..support import files
 from ..support.errors import OutputError, RequestError, VolumeError
 from .console import OK, ProgressLine, complain, say, volumes_table
-from .shared import add_command, add_segmenting, check_device, find_model, quiet_itk, said_as, store_of, structures_of
+from .shared import Segmenting, add_command, add_segmenting, quiet_itk, said_as, segmenting
 
 if TYPE_CHECKING:
     from ..imaging import Volume
     from ..imaging.dicom_seg import Reference
-    from ..inference import Options, Result
+    from ..inference import Result
     from ..models.store import ModelPackage
     from ..models.structures import Structure
-    from ..networks import Segmenter
 
 DESCRIPTION = """Segment the heart in a CT or MR volume.
 
@@ -65,12 +64,9 @@ class Request:
     """
 
     asked: argparse.Namespace
+    by: Segmenting
     scan: Volume
     read_seconds: float
-    package: ModelPackage
-    segmenter: Segmenter
-    structures: tuple[Structure, ...]
-    options: Options
     reference: Reference | None
 
 
@@ -78,8 +74,9 @@ def run(options: argparse.Namespace) -> int:
     from .. import inference
 
     request = check(options)
+    by = request.by
     with ProgressLine(options.quiet) as show:
-        result = inference.segment(request.scan, request.segmenter, request.package.card, request.options, show)
+        result = inference.segment(request.scan, by.segmenter, by.package.card, by.options, show)
     start = time.perf_counter()
     with said_as(OutputError, OSError, RuntimeError):
         _write(result, request)
@@ -96,38 +93,22 @@ def check(options: argparse.Namespace) -> Request:
     """What the command line asks for; every SifaError but those of the work itself."""
     import skimage.measure  # noqa: F401  (needed only after the long work)
 
-    from .. import networks
     from ..imaging import slices
     from ..imaging.dicom_seg import is_dicom
 
     quiet_itk(options.debug)
     roi = parse_roi(options.roi) if options.roi else None
     _check_outputs(options)
-    package = find_model(store_of(options.models_folder), options.model)
-    structures = structures_of(options.structures, package)
     if options.batch_size is not None and options.batch_size < 1:
         raise RequestError(f"A batch of {options.batch_size} slices cannot be; give 1 or more.")
-    check_device(options.device, options.precision)
-    from ..inference import Options
-
-    segmenter = networks.load_segmenter(package)
+    maps = {"keep_probabilities": options.probabilities is not None, "uncertainty": options.uncertainty is not None}
+    by = segmenting(options, roi=roi, batch_size=options.batch_size, **maps)
     start = time.perf_counter()
-    scan, reference = _read(options.input, package, structures if is_dicom(options.output) else None)
+    scan, reference = _read(options.input, by.package, by.structures if is_dicom(options.output) else None)
     read_seconds = time.perf_counter() - start
     if roi is not None:
         slices.box_of_roi(scan.geometry, roi)
-    wanted = Options(
-        device=options.device,
-        precision=options.precision,
-        batch_size=options.batch_size,
-        roi=roi,
-        structures=tuple(s.id for s in structures) if options.structures else None,
-        modality=options.modality,
-        keep_probabilities=options.probabilities is not None,
-        views=options.views,
-        uncertainty=options.uncertainty is not None,
-    )
-    return Request(options, scan, read_seconds, package, segmenter, structures, wanted, reference)
+    return Request(options, by, scan, read_seconds, reference)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
@@ -169,11 +150,11 @@ def _write(result: Result, request: Request) -> None:
     from .. import imaging
     from ..imaging import dicom_seg, frames, pictures, seg_nrrd, writing
 
-    asked, structures = request.asked, request.structures
+    asked, structures = request.asked, request.by.structures
     if request.reference is not None:
         dicom_seg.write(result.labels, request.reference, asked.output)
     else:
-        seg_nrrd.write_labels(result.labels, asked.output, structures, request.package.card.key)
+        seg_nrrd.write_labels(result.labels, asked.output, structures, request.by.package.card.key)
     if asked.probabilities and result.probabilities is not None:
         writing.write_image(frames.join_frames(result.probabilities, [s.id for s in structures]), asked.probabilities)
     if asked.uncertainty and result.uncertainty is not None:
@@ -192,7 +173,7 @@ def _report(result: Result, request: Request, write_seconds: float) -> dict[str,
 
 
 def _print(report: dict[str, Any], request: Request) -> None:
-    say(volumes_table(report["volumes_ml"], request.structures))
+    say(volumes_table(report["volumes_ml"], request.by.structures))
     for flag in report["flags"]:
         say(f"{'Look twice' if flag['warns'] else 'Note'}: {flag['message']}")
     for note in report["notes"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,10 @@ from ..support.messages import reason, sentence
 from .console import EXIT_CODES
 
 if TYPE_CHECKING:
+    from ..inference import Options
     from ..models.store import ModelPackage, ModelStore
     from ..models.structures import Structure
+    from ..networks import Segmenter
 
 MODEL = "model: id, id@version, or a folder (default: the bundled one)"
 STRUCTURES = "only these, for example LV,MYO"
@@ -121,6 +124,36 @@ def structures_of(text: str | None, package: ModelPackage) -> tuple[Structure, .
     labels = package.card.labels
     named = {structure_by_id(part, labels) for part in text.split(",")} if text else set(labels)
     return tuple(s for s in labels if s in named)
+
+
+@dataclass(frozen=True, eq=False)
+class Segmenting:
+    """What scans are segmented with: a model, its network, the structures that are wanted of it, the options."""
+
+    package: ModelPackage
+    segmenter: Segmenter
+    structures: tuple[Structure, ...]
+    options: Options
+
+
+def segmenting(options: argparse.Namespace, **more: Any) -> Segmenting:
+    """As the options of `add_segmenting` say. more: fields of the `Options`. RequestError, ModelError."""
+    from .. import networks
+
+    package = find_model(store_of(options.models_folder), options.model)
+    structures = structures_of(options.structures, package)
+    check_device(options.device, options.precision)
+    from ..inference import Options
+
+    wanted = Options(
+        device=options.device,
+        precision=options.precision,
+        structures=tuple(s.id for s in structures) if options.structures else None,
+        modality=options.modality,
+        views=options.views,
+        **more,
+    )
+    return Segmenting(package, networks.load_segmenter(package), structures, wanted)
 
 
 def quiet_itk(debug: bool) -> None:

@@ -36,34 +36,18 @@ The presets tmi2020 and aaai2019 train as the papers did: slices of 256 pixels w
 authors' own files (.tfrecords, .npz) they scale grey values by the statistics of MR or CT, which the names of the files,
 or else of their folder, must tell by the word mr or ct (--source-normalisation and --target-normalisation say it too)."""
 
-KEYS: dict[str, tuple[str, type, str]] = {
-    "--source": ("data.source", str, "PLACE"),
-    "--target": ("data.target", str, "PLACE"),
-    "--start-model": ("start_model", str, "MODEL"),
-    "--name": ("name", str, "NAME"),
-    "--source-normalisation": ("data.source_normalisation", str, "NAME"),
-    "--target-normalisation": ("data.target_normalisation", str, "NAME"),
-    "--iterations": ("iterations", int, "N"),
-    "--batch": ("batch", int, "N"),
-    "--accumulate": ("accumulate", int, "N"),
-    "--size": ("data.size", int, "PIXELS"),
-    "--width": ("method.width", int, "N"),
-    "--objective": ("method.objective", str, "NAME"),
-    "--schedule": ("method.schedule", str, "NAME"),
-    "--phantoms": ("data.phantoms", int, "N"),
-    "--seed": ("seed", int, "N"),
-    "--device": ("device", str, "NAME"),
-    "--precision": ("precision", str, "NAME"),
-    "--threads": ("threads", int, "N"),
-    "--workers": ("workers", int, "N"),
-    "--save-every": ("save_every", int, "N"),
-    "--judge-every": ("judge_every", int, "N"),
-    "--preview-every": ("preview_every", int, "N"),
-    "--keep-checkpoints": ("keep_checkpoints", int, "N"),
-    "--cache": ("cache", str, "FOLDER"),
-}
-"""Option -> dotted key of the configuration, type, what stands for the value in the help."""
-FLAGS = {"--compile": "compile", "--tensorboard": "tensorboard", "--target-labels": "data.target_labels"}
+TEXTS = {
+    "data.source": "PLACE", "data.target": "PLACE", "start_model": "MODEL", "name": "NAME",
+    "data.source_normalisation": "NAME", "data.target_normalisation": "NAME", "method.objective": "NAME",
+    "method.schedule": "NAME", "device": "NAME", "precision": "NAME", "cache": "FOLDER",
+}  # fmt: skip
+"""Dotted key of the configuration -> what stands for the value in the help; the option is called like the last word."""
+NUMBERS = (
+    "iterations", "batch", "accumulate", "data.size", "method.width", "data.phantoms", "seed", "threads", "workers",
+    "save_every", "judge_every", "preview_every", "keep_checkpoints",
+)  # fmt: skip
+FLAGS = ("compile", "tensorboard", "data.target_labels")
+KEYS = (*TEXTS, *NUMBERS, *FLAGS)
 LABEL_VALUES = "values in label maps: mmwhs, or like 500=3,600=0 (default: 0, 1, 2 ...)"
 SETTINGS = "any other setting of run.json, like method.cycle_weight=5; may be repeated"
 
@@ -78,18 +62,19 @@ def add(commands: Any) -> None:
         "--preset", choices=tuple(PRESETS), help="where a new run's settings come from (default: compact)"
     )
     parser.add_argument("--configuration", metavar="FILE", type=Path, help="a run.json to take settings from")
-    settings = [
-        parser.add_argument(option, dest=key, type=kind, metavar=metavar)
-        for option, (key, kind, metavar) in KEYS.items()
-    ]
-    for option, key in FLAGS.items():
-        parser.add_argument(option, dest=key, action="store_const", const=True, help=HELP_TEXTS[key])
+    settings = [parser.add_argument(_option(key), dest=key, metavar=metavar) for key, metavar in TEXTS.items()]
+    settings += [parser.add_argument(_option(key), dest=key, type=int, metavar="N") for key in NUMBERS]
+    settings += [parser.add_argument(_option(key), dest=key, action="store_const", const=True) for key in FLAGS]
     parser.before_help = lambda: _explain(settings)
     parser.add_argument("--label-values", metavar="MAP", help=LABEL_VALUES)
     parser.add_argument("--exclude", metavar="SCAN", action="append", help="leave a scan out; may be repeated")
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="settings", help=SETTINGS)
     parser.add_argument("--create-only", action="store_true", help="make the run folder and do not train")
     parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _option(key: str) -> str:
+    return f"--{key.rpartition('.')[2].replace('_', '-')}"
 
 
 def _explain(settings: Sequence[argparse.Action]) -> None:
@@ -233,8 +218,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     """What the options say, by dotted key. RequestError."""
     from ..datasets import PHANTOMS, label_values
 
-    keys = [key for key, *_ in KEYS.values()] + list(FLAGS.values())
-    values = {key: vars(options)[key] for key in keys if vars(options)[key] is not None}
+    values = {key: vars(options)[key] for key in KEYS if vars(options)[key] is not None}
     for key in ("data.source", "data.target", "cache"):  # so that the run may be resumed from anywhere
         if values.get(key) and values[key] not in PHANTOMS:
             values[key] = str(Path(values[key]).resolve())
