@@ -10,11 +10,10 @@ from __future__ import annotations
 import importlib
 import json
 import platform
-import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +29,11 @@ MIN_TORCH = (2, 2)
 PACKAGES = {  # module -> (name for pip, least version)
     "numpy": ("numpy", (1, 26)),
     "SimpleITK": ("SimpleITK", (2, 3)),
+    "scipy": ("scipy", (1, 11)),
     "skimage": ("scikit-image", (0, 22)),
     "safetensors": ("safetensors", (0, 4)),
+    "psutil": ("psutil", (5, 9)),
+    "filelock": ("filelock", (3, 12)),
 }
 TIMEOUT_S = 180.0  # the first import of torch from a slow disk takes a minute
 
@@ -82,19 +84,17 @@ def check_python() -> Finding:
     return Finding("Python", ok, detail, "" if ok else f"SIFA needs Python {_dotted(MIN_PYTHON)} or newer.")
 
 
-def check_packages() -> list[Finding]:
+def check_packages() -> Iterator[Finding]:
     """The packages besides torch: whether they can be imported, and are new enough."""
-    return [_check_package(module, name, least) for module, (name, least) in PACKAGES.items()]
-
-
-def _check_package(module: str, name: str, least: tuple[int, int]) -> Finding:
-    repair = _install(name)
-    try:
-        version = str(getattr(importlib.import_module(module), "__version__", "unknown"))
-    except Exception as error:  # a broken package may raise anything
-        return Finding(name, False, f"cannot be imported ({_last_line(str(error))})", repair)
-    ok = _at_least(version, least)
-    return Finding(name, ok, version if ok else f"{version}, older than {_dotted(least)}", "" if ok else repair)
+    for module, (name, least) in PACKAGES.items():
+        try:
+            version = str(getattr(importlib.import_module(module), "__version__", "unknown"))
+        except Exception as error:  # a broken package may raise anything
+            yield Finding(name, False, f"cannot be imported ({_last_line(str(error))})", _install(name))
+            continue
+        ok = _at_least(version, least)
+        detail = version if ok else f"{version}, older than {_dotted(least)}"
+        yield Finding(name, ok, detail, "" if ok else _install(name))
 
 
 def check_torch(python: str | None = None, timeout_s: float = TIMEOUT_S) -> Finding:
@@ -202,14 +202,24 @@ def probe_slice(folder: str) -> dict[str, Any]:
     return {"seconds": seconds, "device": str(device), "precision": str(precision).removeprefix("torch.")}
 
 
+def answer(probe: str, *arguments: str) -> None:
+    """Runs in the fresh process: print what that function of this module returns, or what it fails of, as JSON."""
+    try:
+        answered = {"facts": globals()[probe](*arguments)}
+    except Exception as error:
+        missing = error.name or "" if isinstance(error, ModuleNotFoundError) else ""
+        answered = {"error": _last_line(str(error)) or type(error).__name__, "missing": missing}
+    sys.stdout.write("\n" + json.dumps(answered))
+
+
 def _in_fresh_process(
-    probe: str, arguments: list[str], python: str | None, timeout_s: float
+    probe: str, arguments: Sequence[str], python: str | None, timeout_s: float
 ) -> dict[str, Any] | Finding:
     """The facts that the function `probe` of this module returns elsewhere, or why there are none."""
     library = str(Path(__file__).resolve().parents[1])
     code = (
-        f"import json, sys; sys.path.insert(0, {library!r}); from SIFALib import doctor; "
-        f"sys.stdout.write('\\n' + json.dumps(doctor.{probe}(*{arguments!r})))"
+        f"import sys; sys.path.insert(0, {library!r}); from SIFALib import doctor; "
+        f"doctor.answer({probe!r}, *{list(arguments)!r})"
     )
     try:
         run = subprocess.run(
@@ -225,27 +235,24 @@ def _in_fresh_process(
     except subprocess.TimeoutExpired:
         return Finding("PyTorch", False, f"did not answer within {timeout_s:.0f} s", REINSTALL_TORCH)
     except OSError as error:
-        detail = f"{python} cannot be started ({error.strerror})"
-        return Finding("PyTorch", False, detail, "Check the path of Python.")
-    if run.returncode == 0:
-        return json.loads(run.stdout.splitlines()[-1])
-    return _diagnose(run.returncode, run.stderr)
+        return Finding("PyTorch", False, f"{python} cannot be started ({error.strerror})", "Check the path of Python.")
+    lines = run.stdout.splitlines()
+    if run.returncode != 0 or not lines:
+        return Finding("PyTorch", False, f"crashes when it is used (exit code {run.returncode})", REINSTALL_TORCH)
+    answered: dict[str, Any] = json.loads(lines[-1])
+    facts: dict[str, Any] | None = answered.get("facts")
+    return _diagnose(answered["error"], answered["missing"]) if facts is None else facts
 
 
-def _diagnose(returncode: int, stderr: str) -> Finding:
+def _diagnose(error: str, missing: str) -> Finding:
     """What a failed probe says about the installation of torch."""
-    last = _last_line(stderr)
-    missing = re.search(r"No module named '(\w+)", last)
-    if missing and missing[1] in PACKAGES:
-        name, _ = PACKAGES[missing[1]]
+    if missing in PACKAGES:
+        name, _ = PACKAGES[missing]
         return Finding("PyTorch", False, f"cannot be tried without {name}", _install(name))
-    if "No module named 'torch'" in last:
+    if missing == "torch":
         return Finding("PyTorch", False, "is not installed", INSTALL_TORCH)
-    if returncode < 0 or not last:
-        return Finding("PyTorch", False, f"crashes when it is used (exit code {returncode})", REINSTALL_TORCH)
-    if "no kernel image" in last or "CUDA" in last:
-        return Finding("PyTorch", False, last, OTHER_BUILD)
-    return Finding("PyTorch", False, last, REINSTALL_TORCH)
+    of_gpu = "no kernel image" in error or "CUDA" in error  # torch's own words, which no class tells apart
+    return Finding("PyTorch", False, error, OTHER_BUILD if of_gpu else REINSTALL_TORCH)
 
 
 def _install(name: str) -> str:

@@ -118,9 +118,9 @@ def chosen(slices: Slices, count: int) -> np.ndarray:
     if not len(index):
         index = np.arange(len(slices))
     index = index[np.lexsort((np.asarray(slices.position)[index], np.asarray(slices.volume)[index]))]
-    if len(index) <= count:
-        return index
-    return index[np.linspace(0, len(index) - 1, count).round().astype(int)]
+    chosen = np.linspace(0, len(index) - 1, min(count, len(index))).round().astype(int)
+    result: np.ndarray = index[chosen]
+    return result
 
 
 def agreement(one: np.ndarray, other: np.ndarray, classes: int, anywhere: tuple[int, ...]) -> float:

@@ -3,81 +3,90 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..imaging.geometry import Volume
-from ..inference import segmentation
-from ..inference.batch import run as batch
-from ..networks import devices, loading
-from ..support.errors import BatchError, ModelError
-from .console import (
-    BAD_INPUT,
-    MODEL,
-    OK,
-    OUTPUT,
-    USAGE,
-    Failure,
-    ProgressLine,
-    fails_as,
-    find_model,
-    quiet_itk,
-    say,
-    store_of,
-)
-from .segment import parse_structures
+from ..support.errors import BatchError, OutputError
+from ..support.progress import Progress, drain
+from .console import BAD_INPUT, OK, ProgressLine, say
+from .shared import Segmenting, add_command, add_segmenting, quiet_itk, said_as, segmenting
+
+if TYPE_CHECKING:
+    from ..imaging import Volume
+    from ..inference import Result
+    from ..inference.batch.run import Case, Event, Row
+    from ..support.progress import Steps
+
+DESCRIPTION = """Segment the heart in every scan of a folder.
+
+FOLDER and the folders in it hold NIfTI, NRRD or MetaImage files, or DICOM series, each in a folder of its own.
+OUT gets NAME.seg.nrrd and NAME.sifa.json (the report) of each scan, and volumes.csv with a row for each.
+What is done already is left as it is: stopped, the same command goes on. Nor is a result written over that is
+another scan's of the same name. A scan that cannot be segmented is told in its row, and the others are done."""
+
+
+def add(commands: Any) -> None:
+    parser = add_command(
+        commands, "batch", run, "segment the heart in every scan of a folder", DESCRIPTION, of_store=True
+    )
+    parser.add_argument("input", metavar="FOLDER", type=Path)
+    parser.add_argument("output", metavar="OUT", type=Path, help="made if it is missing")
+    add_segmenting(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress and no rows")
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What was asked for, once everything that can be known before the work is known to be well."""
+
+    cases: list[Case]
+    folder: Path
+    by: Segmenting
+
+    def segment(self, scan: Volume) -> Steps[Result]:
+        from ..inference import segment_steps
+
+        return segment_steps(scan, self.by.segmenter, self.by.package.card, self.by.options)
 
 
 def run(options: argparse.Namespace) -> int:
     """OK if every scan is done; BAD_INPUT if one could not be segmented, whose row says why."""
-    quiet_itk(options.debug)
-    package = find_model(store_of(options.models_folder), options.model)
-    structures = parse_structures(options.structures, package)
-    with fails_as(USAGE, ValueError):
-        devices.choose_precision(options.precision, devices.choose_device(options.device))
-    with fails_as(BAD_INPUT, BatchError):
-        cases = batch.find_cases(options.input)
-    with fails_as(OUTPUT, BatchError):
-        folder = batch.prepare_folder(options.output)
-    with fails_as(MODEL, ModelError):
-        segmenter = loading.load_segmenter(package)
-    wanted = segmentation.Options(
-        device=options.device,
-        precision=options.precision,
-        structures=tuple(s.id for s in structures) if options.structures else None,
-        modality=options.modality,
-        views=options.views,
-    )
+    from ..inference.batch import run as batch
 
-    def segment(scan: Volume) -> Generator[segmentation.Progress, None, segmentation.Result]:
-        return segmentation.segment_steps(scan, segmenter, package.card, wanted)
-
-    rows = _followed(batch.run(cases, folder, segment, package.card, wanted), options.quiet)
+    request = check(options)
+    steps = batch.run(request.cases, request.folder, request.segment, request.by.package.card, request.by.options)
+    with said_as(OutputError, BatchError), ProgressLine(options.quiet) as line:
+        rows = drain(steps, lambda event: _tell(event, line))
     failed = [row for row in rows if row.state == batch.FAILED]
     if not options.quiet:
-        say(f"{len(rows) - len(failed)} of {len(rows)} scans are done; see {folder / batch.TABLE}.")
+        say(f"{len(rows) - len(failed)} of {len(rows)} scans are done; see {request.folder / batch.TABLE}.")
     return BAD_INPUT if failed else OK
 
 
-def _followed(steps: Generator[batch.Event, None, list[batch.Row]], quiet: bool) -> list[batch.Row]:
-    """The rows; each is told as soon as it is known, and progress between them."""
-    line = ProgressLine(quiet)
-    try:
-        while True:
-            event = next(steps)
-            row = event.row
-            if row.state == batch.WORKING:
-                line(f"{row.name}: {event.stage}", event.fraction, event.seconds_left)
-                continue
-            line.end()
-            if not quiet:
-                say("  ".join(filter(None, (row.name, row.state, _volumes(row), row.message))))
-    except StopIteration as end:
-        return end.value
-    except BatchError as error:
-        raise Failure(OUTPUT, str(error)) from error
-    finally:
-        line.end()
+def check(options: argparse.Namespace) -> Request:
+    """What the command line asks for, with the folder of the results made; every SifaError but those of the work."""
+    from ..inference.batch import run as batch
+
+    quiet_itk(options.debug)
+    by = segmenting(options)
+    cases = batch.find_cases(options.input)
+    with said_as(OutputError, BatchError):
+        return Request(cases, batch.prepare_folder(options.output), by)
 
 
-def _volumes(row: batch.Row) -> str:
+def _tell(event: Event, line: ProgressLine) -> None:
+    """A scan's row as soon as it is known, and progress until then."""
+    from ..inference.batch.run import WORKING
+
+    row = event.row
+    if row.state == WORKING:
+        line(Progress(f"{row.name}: {event.stage}", event.fraction, event.seconds_left))
+        return
+    line.end()
+    if not line.quiet:
+        say("  ".join(filter(None, (row.name, row.state, _volumes(row), row.message))))
+
+
+def _volumes(row: Row) -> str:
     return ", ".join(f"{i} {ml:.1f} ml" for i, ml in row.volumes_ml.items())

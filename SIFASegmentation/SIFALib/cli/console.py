@@ -1,44 +1,28 @@
-"""What the commands of `sifa` share: exit codes, failures as sentences, outputs, models by name, text."""
+"""What the commands of `sifa` say: exit codes, lines, tables, progress. Python's own packages only."""
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..imaging import files
-from ..models.structures import Structure
-from ..support.errors import ModelError
-from ..support.messages import reason, sayable, sentence
+from ..support.progress import Progress
 
 if TYPE_CHECKING:
-    from ..models.store import ModelPackage, ModelStore
+    from ..models.structures import Structure
 
 OK, OTHER, USAGE, BAD_INPUT, MODEL, NO_HEART, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
-TEXTS = ("--json", "--csv", "--report")  # outputs that are no images
-
-
-class Failure(Exception):
-    """A foreseen failure: the sentence for the user and the exit code."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-@contextmanager
-def fails_as(code: int, *kinds: type[BaseException]) -> Iterator[None]:
-    """Turn errors of these kinds into a Failure with that exit code."""
-    try:
-        yield
-    except kinds as error:
-        raise Failure(code, sentence(error)) from error
+EXIT_CODES = f"""exit codes:
+  {OK}    all went well
+  {OTHER}    something else failed (PyTorch is missing, memory ran out, a bug); doctor: something needs repair
+  {USAGE}    the command line cannot be (an unknown option, device or structure; a region outside of the scan)
+  {BAD_INPUT}    the input cannot be used
+  {MODEL}    the model is missing, damaged or refused
+  {NO_HEART}    no heart was found
+  {OUTPUT}    the output cannot be written
+  {INTERRUPTED}  interrupted (Ctrl-C); nothing half-written is left behind
+"""
 
 
 def say(text: str = "") -> None:
@@ -49,78 +33,11 @@ def complain(text: str) -> None:
     sys.stderr.write(f"sifa: {text}\n")
 
 
-def check_outputs(outputs: Mapping[str, Path | None], *inputs: Path) -> None:
-    """Find out before the work, not after it, that an output cannot be written. Failure.
-
-    outputs: what the command line calls it -> file. inputs: files and DICOM folders, which are never written over, nor
-    is any file that they are made of.
-    """
-    seen: dict[str, str] = {}
-    for name, path in outputs.items():
-        if path is None:
-            continue
-        place = os.path.realpath(path)
-        if place in seen:
-            raise Failure(USAGE, f"{name} and {seen[place]} are the same file, {path}; choose another name.")
-        seen[place] = name
-        keep_inputs(name, path, inputs)
-        if path.is_dir():
-            raise Failure(OUTPUT, f"{path} is a folder; give a file name in it.")
-        if not path.parent.is_dir():
-            raise Failure(OUTPUT, f"The folder {path.parent} does not exist; make it first.")
-        try:
-            with tempfile.TemporaryFile(dir=path.parent):
-                pass
-        except OSError as error:
-            raise Failure(
-                OUTPUT, f"The folder {path.parent} cannot be written to ({reason(error)}). Choose another one."
-            ) from error
-
-
-def keep_inputs(name: str, path: Path, inputs: Iterable[Path]) -> None:
-    """Failure if the output would take the place of an input, of a part of one, or, being text, of any scan."""
-    for source in inputs:
-        if files.is_part(source, path):
-            what = "the input" if files.same(path, source) else f"a file of the input {source}"
-            raise Failure(USAGE, f"{name} {path} is {what}, which is never written over; choose another name.")
-    if name in TEXTS and files.is_scan(path):
-        raise Failure(USAGE, f"{name} {path} is a scan that is there already; choose another name.")
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a text file; it appears complete or not at all. Raises OSError."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}")
-    try:
-        with open(temporary, "x", encoding="utf-8") as file:
-            file.write(sayable(text))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def quiet_itk(debug: bool) -> None:
-    """Keep ITK from warning on stderr: what matters is raised, and said in a sentence."""
-    import SimpleITK as sitk
-
-    sitk.ProcessObject.SetGlobalWarningDisplay(debug)
-
-
-def store_of(folder: str | None) -> ModelStore:
-    from ..models import store as models
-
-    return models.default_store(folder)
-
-
-def find_model(store: ModelStore, name: str | None) -> ModelPackage:
-    """The model with that id or id@version, the one in that folder, or the default. Failure if none."""
-    from ..models import store as models
-
-    with fails_as(MODEL, ModelError):
-        if not name:
-            return store.default()
-        return models.read_package(name) if Path(name).is_dir() else store.get(name)
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest text; the last one is not padded."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    lines = (zip(row, widths, strict=True) for row in (heads, *rows))
+    return "\n".join("  ".join(text.ljust(width) for text, width in line).rstrip() for line in lines)
 
 
 def volumes_table(volumes_ml: Mapping[str, float], structures: Sequence[Structure]) -> str:
@@ -129,15 +46,16 @@ def volumes_table(volumes_ml: Mapping[str, float], structures: Sequence[Structur
     return table(("Structure", "Volume (ml)"), rows)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest text; the last one is not padded."""
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    lines = (zip(row, widths, strict=True) for row in (heads, *rows))
-    return "\n".join("  ".join(text.ljust(width) for text, width in line).rstrip() for line in lines)
+def facts(rows: Sequence[tuple[str, str]], width: int) -> str:
+    """A line for each name and its text, which stands on that one line."""
+    return "\n".join(f"{name:<{width}}{' '.join(text.split())}" for name, text in rows)
 
 
 class ProgressLine:
-    """Stage, percent and time left: one line of a terminal, written over; elsewhere a line for each stage."""
+    """Stage, percent and time left: one line of a terminal, written over; elsewhere a line for each stage.
+
+    It is cleared at the end of a `with` block, however that ends.
+    """
 
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet
@@ -145,17 +63,17 @@ class ProgressLine:
         self.stage = ""
         self.width = 0
 
-    def __call__(self, stage: str, fraction: float, seconds_left: float | None) -> None:
+    def __call__(self, progress: Progress) -> None:
         if self.quiet:
             return
-        left = "" if seconds_left is None else f", {_duration(seconds_left)} left"
-        text = f"{stage}: {100 * fraction:3.0f} %{left}"
+        left = "" if progress.seconds_left is None else f", {_duration(progress.seconds_left)} left"
+        text = f"{progress.stage}: {100 * progress.fraction:3.0f} %{left}"
         if self.terminal:
             sys.stderr.write("\r" + text.ljust(self.width))
             self.width = len(text)
-        elif stage != self.stage:
+        elif progress.stage != self.stage:
             sys.stderr.write(text + "\n")
-        self.stage = stage
+        self.stage = progress.stage
         sys.stderr.flush()
 
     def end(self) -> None:
@@ -164,6 +82,12 @@ class ProgressLine:
             sys.stderr.write("\r" + " " * self.width + "\r")
             sys.stderr.flush()
             self.width = 0
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
 
 def _duration(seconds: float) -> str:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from .. import doctor
 from .console import OK, OTHER, say
+from .shared import add_command
+
+
+def add(commands: Any) -> None:
+    add_command(commands, "doctor", run, "check the installation and say how to repair it", of_store=True)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -3,169 +3,158 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import math
-from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..datasets import label_values, sources
-from ..inference import Options, evaluation
-from ..inference.evaluation import Case, Summary
-from ..models.card import ModelCard
-from ..networks import devices, loading
-from ..support.errors import DataError, ModelError, VolumeError
-from ..support.progress import Progress
-from .console import (
-    BAD_INPUT,
-    MODEL,
-    OK,
-    OTHER,
-    OUTPUT,
-    USAGE,
-    Failure,
-    ProgressLine,
-    check_outputs,
-    complain,
-    fails_as,
-    find_model,
-    quiet_itk,
-    say,
-    store_of,
-    table,
-    write_text,
-)
+from ..support import files
+from ..support.errors import DataError, OutputError, RequestError
+from ..support.progress import drain
+from .console import OK, ProgressLine, complain, say, table
+from .shared import LABEL_VALUES, MODEL, add_command, add_device, check_device, find_model, quiet_itk, said_as, store_of
 
+if TYPE_CHECKING:
+    from ..inference.evaluation import Case, Summary
+    from ..models.card import ModelCard
+    from ..support.progress import Steps
+
+DESCRIPTION = """Segment scans that have label maps, and measure how well the two agree.
+
+Dice and average symmetric surface distance, by scan and structure. The published protocol is that of the authors'
+evaluate.py, on the .npz volumes that PnP-AdaNet released."""
 STDOUT = Path("-")  # where --json and --csv write without a file name
-CSV_HEADS = ("scan", "structure", "dice", "assd_voxels", "assd_mm", "note")
+
+
+def add(commands: Any) -> None:
+    parser = add_command(commands, "evaluate", run, "measure a model on labelled scans", DESCRIPTION, of_store=True)
+    parser.add_argument("--model", metavar="ID", help=MODEL)
+    parser.add_argument("--images", metavar="PLACE", type=Path, required=True, help="folder of scans, or a file")
+    parser.add_argument(
+        "--labels", metavar="FOLDER", type=Path, help="folder of label maps (default: beside the scans, by name)"
+    )
+    parser.add_argument("--label-values", metavar="MAP", help=LABEL_VALUES)
+    parser.add_argument("--exclude", metavar="SCAN", action="append", default=[], help="leave this scan out")
+    parser.add_argument(
+        "--protocol", choices=("product", "published"), default="product", help="(default: %(default)s)"
+    )
+    parser.add_argument(
+        "--statistics", choices=("ct", "ct-old", "mr"), help="of the published protocol (default: as the model says)"
+    )
+    add_device(parser)
+    for name in ("json", "csv"):
+        text = f"every number as {name.upper()}, in a file or printed instead of the table"
+        parser.add_argument(f"--{name}", metavar="FILE", type=Path, nargs="?", const=STDOUT, help=text)
+    parser.add_argument("--quiet", action="store_true", help="no progress and no table")
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What was asked for, once everything that can be known before the work is known to be well.
+
+    steps: the work. statistics: of the published protocol; "" for the product's own.
+    """
+
+    card: ModelCard
+    steps: Steps[list[Case]]
+    statistics: str
 
 
 def run(options: argparse.Namespace) -> int:
-    quiet_itk(options.debug)
-    _check(options)
-    package = find_model(store_of(options.models_folder), options.model)
-    card = package.card
-    with fails_as(MODEL, ModelError):
-        segmenter = loading.load_segmenter(package)
-    statistics = ""
-    if options.protocol == "published":
-        statistics = options.statistics or _statistics_of(card)
-        with fails_as(BAD_INPUT, DataError):
-            files = _npz_files(options.images)
-        _check_outputs(options, files)
-        steps = evaluation.published(files, segmenter, card, statistics, options.device)
-    else:
-        with fails_as(USAGE, ValueError):
-            mapping = label_values.parse(options.label_values) if options.label_values else {}
-        with fails_as(BAD_INPUT, DataError):
-            found = evaluation.pairs(options.images, options.labels, tuple(options.exclude))
-        listed = [options.images] if options.images.is_file() else []
-        _check_outputs(options, [*listed, *sources.files_of(found)])
-        settings = Options(device=options.device, precision=options.precision, modality=options.modality)
-        steps = evaluation.product(found, segmenter, card, settings, mapping)
-    cases = _run(steps, options)
-    _write(cases, card, statistics, options)
+    request = check(options)
+    with ProgressLine(options.quiet) as show:
+        cases = drain(request.steps, show)
+    _write(cases, request, options)
     return OK
 
 
-def _check(options: argparse.Namespace) -> None:
-    """Find out before the work what cannot be. Failure."""
+def check(options: argparse.Namespace) -> Request:
+    """What the command line asks for; every SifaError but those of the work itself."""
+    from .. import inference, networks
+    from ..datasets import label_values, sources
+    from ..imaging.outputs import Output, check_outputs
+    from ..inference import evaluation
 
-    _check_outputs(options, [])
+    quiet_itk(options.debug)
+    _check_protocol(options)
+    mapping = label_values.parse(options.label_values or "")
+    volumes, scans = [], []
+    if options.protocol == "published":
+        volumes = _npz_files(options.images)
+    else:
+        scans = evaluation.pairs(options.images, options.labels, tuple(options.exclude))
+    listed = [options.images] if options.images.is_file() else []
+    outputs = [Output(f"--{n}", path, text=True) for n in ("json", "csv") if (path := getattr(options, n)) != STDOUT]
+    check_outputs(outputs, [*listed, *volumes, *sources.files_of(scans)])
+    check_device(options.device, options.precision)
+    package = find_model(store_of(options.models_folder), options.model)
+    card, segmenter = package.card, networks.load_segmenter(package)
+    if options.protocol == "published":
+        statistics = options.statistics or _statistics_of(card)
+        return Request(card, evaluation.published(volumes, segmenter, card, statistics, options.device), statistics)
+    wanted = inference.Options(device=options.device, precision=options.precision, modality=options.modality)
+    return Request(card, evaluation.product(scans, segmenter, card, wanted, mapping), "")
+
+
+def _check_protocol(options: argparse.Namespace) -> None:
+    """RequestError for options that do not go together."""
     if options.json == STDOUT and options.csv == STDOUT:
-        raise Failure(USAGE, "--json and --csv cannot both be printed; give one of them a file.")
-    with fails_as(USAGE, ValueError):
-        devices.choose_precision(options.precision, devices.choose_device(options.device))
-    if options.protocol == "published" and (options.labels or options.label_values or options.exclude):
-        raise Failure(USAGE, "The published protocol reads labels from the .npz files; leave the other options out.")
-    if options.protocol == "published" and (options.precision, options.modality) != ("auto", "auto"):
-        raise Failure(
-            USAGE,
-            "The published protocol computes in float32, with its own statistics; leave --precision and --modality out.",
-        )
-    if options.protocol != "published" and options.statistics:
-        raise Failure(USAGE, "--statistics belongs to --protocol published.")
-
-
-def _check_outputs(options: argparse.Namespace, inputs: Sequence[Path]) -> None:
-    """Failure if an output cannot be written, or would be written over one of the inputs."""
-    outputs = {"--json": options.json, "--csv": options.csv}
-    check_outputs({name: path for name, path in outputs.items() if path != STDOUT}, *inputs)
+        raise RequestError("--json and --csv cannot both be printed; give one of them a file.")
+    if options.protocol != "published":
+        if options.statistics:
+            raise RequestError("--statistics belongs to --protocol published.")
+        return
+    if options.labels or options.label_values or options.exclude:
+        raise RequestError("The published protocol reads labels from the .npz files; leave the other options out.")
+    if (options.precision, options.modality) != ("auto", "auto"):
+        own = "The published protocol computes in float32, with its own statistics"
+        raise RequestError(f"{own}; leave --precision and --modality out.")
 
 
 def _statistics_of(card: ModelCard) -> str:
-    """The statistics that the card names; Failure if it names none."""
+    """The statistics that the card names; RequestError if it names none."""
+    from ..inference.evaluation import STATISTICS
     from ..models.card import NORMALISATIONS
 
-    for name, key in evaluation.STATISTICS.items():
+    for name, key in STATISTICS.items():
         if card.preprocessing.zscore_range == NORMALISATIONS[key]:
             return name
-    raise Failure(
-        USAGE, f"{card.key} does not say which statistics it was trained with; add --statistics ct, ct-old or mr."
+    raise RequestError(
+        f"{card.key} does not say which statistics it was trained with; add --statistics ct, ct-old or mr."
     )
 
 
 def _npz_files(place: Path) -> list[Path]:
-    files = sorted(place.glob("*.npz")) if place.is_dir() else [place]
-    if not files or not all(f.name.lower().endswith(".npz") for f in files):
+    volumes = sorted(place.glob("*.npz")) if place.is_dir() else [place]
+    if not volumes or not all(f.name.lower().endswith(".npz") for f in volumes):
         raise DataError(f"{place} holds no .npz volumes; the published protocol needs those of PnP-AdaNet.")
-    return files
+    return volumes
 
 
-def _run(steps: Generator[Progress, None, list[Case]], options: argparse.Namespace) -> list[Case]:
-    from ..support.errors import OutOfMemory
+def _write(cases: list[Case], request: Request, options: argparse.Namespace) -> None:
+    from ..inference import evaluation
 
-    line = ProgressLine(options.quiet)
-    try:
-        with fails_as(BAD_INPUT, DataError, VolumeError), fails_as(OTHER, MemoryError, OutOfMemory):
-            while True:
-                try:
-                    progress = next(steps)
-                except StopIteration as end:
-                    return end.value
-                line(progress.stage, progress.fraction, progress.seconds_left)
-    finally:
-        line.end()
-
-
-def _write(cases: list[Case], card: ModelCard, statistics: str, options: argparse.Namespace) -> None:
-    texts = {
-        "json": json.dumps(evaluation.report(cases, card, options.protocol, statistics), indent=2),
-        "csv": _csv(cases),
-    }
+    report = evaluation.report(cases, request.card, options.protocol, request.statistics)
     printed = False
-    for name, text in texts.items():
-        path = getattr(options, name)
+    for path, text in ((options.json, json.dumps(report, indent=2) + "\n"), (options.csv, evaluation.as_csv(cases))):
         if path == STDOUT:
             say(text.rstrip("\n"))
             printed = True
         elif path is not None:
-            with fails_as(OUTPUT, OSError):
-                write_text(text.rstrip("\n") + "\n", path)
+            with said_as(OutputError, OSError):
+                files.write_text(path, text)
     if not printed and not options.quiet:
-        _print(cases, card)
+        _print(cases, request.card)
     for case in cases:
         if case.note:
             complain(f"{case.name}: {case.note}")
 
 
-def _csv(cases: list[Case]) -> str:
-    """A row for each scan and structure; what could not be measured is empty."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(CSV_HEADS)
-    for case in cases:
-        for structure in case.dice:
-            values = (case.dice, case.assd_voxels, case.assd_mm)
-            numbers = [v.get(structure, math.nan) for v in values]
-            written = [f"{n:.5f}" if math.isfinite(n) else "" for n in numbers]
-            writer.writerow((case.name, structure, *written, case.note))
-    return file.getvalue()
-
-
 def _print(cases: list[Case], card: ModelCard) -> None:
     """Percent as papers give it; the rule below the table."""
+    from ..inference import evaluation
+
     summaries = evaluation.summarise(cases, [s.id for s in card.labels])
     heads = ("Structure", "Dice (%)", "ASSD (voxels)", "ASSD (mm)", "Scans", "ASSD undefined")
     rows = [(s.name, *_columns(summaries[s.id])) for s in card.labels]

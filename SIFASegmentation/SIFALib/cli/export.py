@@ -3,29 +3,58 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ..models import store as models
-from ..runs import RunFolder, export
-from ..support.errors import ModelError, RunError
-from .console import BAD_INPUT, MODEL, OK, USAGE, Failure, complain, fails_as, say, store_of
-from .places import writes_into
+from ..support.errors import ModelError, RequestError
+from .console import OK, complain, say
+from .shared import add_command, store_of, writes_into
 
+if TYPE_CHECKING:
+    from ..models.store import ModelStore
+
+DESCRIPTION = """Make a model of a run's best segmenter, for `sifa segment --model NAME` and for 3D Slicer.
+
+Refused, with the numbers, is one that the score without labels calls worse than the run's start model, or against
+which something speaks. A model that is there already is never overwritten."""
 MODALITIES = {"ct": "CT", "mr": "MR", "both": "CT/MR", None: ""}
 
 
+def add(commands: Any) -> None:
+    parser = add_command(commands, "export", run, "make a model of what a run has learned", DESCRIPTION, of_store=True)
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="the run's folder")
+    parser.add_argument("name", metavar="NAME", help="id of the new model, or id@version (default: version 1.0.0)")
+    parser.add_argument("--title", metavar="TEXT", help="what people call it")
+    parser.add_argument(
+        "--checkpoint", type=int, metavar="N", help="the averaged segmenter after iteration N, not the best one"
+    )
+    parser.add_argument(
+        "--modality", choices=("ct", "mr", "both"), help="what it is for (default: what the data tell, else both)"
+    )
+    parser.add_argument("--licence", metavar="TEXT", help="who may use it (default: that none is given)")
+    parser.add_argument("--force", action="store_true", help="whatever the score says")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The id and version of a model that is not there yet, in that store."""
+
+    store: ModelStore
+    model_id: str
+    version: str
+
+
 def run(options: argparse.Namespace) -> int:
-    store = store_of(options.models_folder)
-    model_id, _, picked = options.name.partition("@")
-    version = picked or "1.0.0"
-    _check_name(store, model_id, version)
-    if options.checkpoint is not None and options.checkpoint < 0:
-        raise Failure(USAGE, f"There is no iteration {options.checkpoint}; give 0 or more.")
-    with fails_as(BAD_INPUT, RunError), fails_as(MODEL, ModelError), writes_into(store.user):
+    from ..runs import RunFolder, export
+
+    request = check(options)
+    with writes_into(request.store.user):
         package = export.export(
             RunFolder(options.run_folder),
-            store.user / f"{model_id}-{version}",
-            model_id,
-            version=version,
+            request.store.user / f"{request.model_id}-{request.version}",
+            request.model_id,
+            version=request.version,
             name=options.title or "",
             modality=MODALITIES[options.modality],
             licence=options.licence or export.LICENCE,
@@ -38,16 +67,21 @@ def run(options: argparse.Namespace) -> int:
     return OK
 
 
-def _check_name(store: models.ModelStore, model_id: str, version: str) -> None:
-    """Raise Failure for a name that is taken: nothing is overwritten, and no bundled model gets a double."""
+def check(options: argparse.Namespace) -> Request:
+    """ModelError for a name that is taken: nothing is overwritten, and no bundled model gets a double. RequestError."""
+    if options.checkpoint is not None and options.checkpoint < 0:
+        raise RequestError(f"There is no iteration {options.checkpoint}; give 0 or more.")
+    store = store_of(options.models_folder)
+    model_id, _, picked = options.name.partition("@")
+    version = picked or "1.0.0"
     for package in store.packages():
         if package.card.id != model_id:
             continue
         if store.is_bundled(package):
-            raise Failure(MODEL, f"{model_id} is the name of a bundled model; choose another one.")
+            raise ModelError(f"{model_id} is the name of a bundled model; choose another one.")
         if package.card.version == version:
-            raise Failure(
-                MODEL,
+            raise ModelError(
                 f"{package.card.key} is there already, in {package.folder}; choose another name, or a newer version: "
-                f"{model_id}@1.0.1, for example.",
+                f"{model_id}@1.0.1, for example."
             )
+    return Request(store, model_id, version)

@@ -1,8 +1,9 @@
 """The command line: `sifa segment`, `sifa batch`, `sifa models`, `sifa train`, `sifa runs`, `sifa doctor`, and more.
 
 Thin: it turns text into arguments, results into text, and every foreseeable failure into one sentence on
-stderr and an exit code. Data goes to stdout, progress and errors to stderr. Nothing here needs a package
-besides Python's own: `sifa doctor` must run where the others are missing.
+stderr and an exit code. Data goes to stdout, progress and errors to stderr. Each command is a file: its options, its
+`check` of all that can be known before the work, the work. None needs a package besides Python's own before it is
+called: `sifa doctor` must run where the others are missing.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
+from ..support.errors import SifaError
 from ..support.messages import sentence
-from .console import INTERRUPTED, OTHER, USAGE, Failure, complain
-from .data_options import add_check_data, add_evaluate, add_export, add_import_tf
-from .options import add_batch, add_doctor, add_models, add_phantom, add_segment
-from .parsers import EXIT_CODES
-from .train_options import add_runs, add_train
+from . import batch, check_data, doctor, evaluate, export, import_tf, models, phantom, runs, segment, train
+from .console import EXIT_CODES, INTERRUPTED, OTHER, USAGE, complain
+from .shared import Parser
+
+COMMANDS = (segment, batch, models, import_tf, check_data, train, runs, export, evaluate, phantom, doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,26 +35,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     _log_to_console(options.debug)
     try:
-        return options.run(options)
+        code: int = options.run(options)
+        return code
     except KeyboardInterrupt:
         complain("interrupted; nothing half-written is left behind.")
         return INTERRUPTED
-    except Failure as failure:
-        if options.debug:
-            raise
-        complain(str(failure))
-        return failure.code
-    except ImportError as error:
-        if options.debug:
-            raise
-        what = f"The Python package {error.name.partition('.')[0]}" if error.name else "A Python package"
-        complain(f"{what} cannot be used: {sentence(error)} `sifa doctor` tells how to repair it.")
-        return OTHER
     except Exception as error:
         if options.debug:
             raise
-        complain(f"unexpected {type(error).__name__}: {sentence(error)} Run again with --debug and report it.")
-        return OTHER
+        complain(_explanation(error))
+        return error.exit_code if isinstance(error, SifaError) else OTHER
+
+
+def _explanation(error: Exception) -> str:
+    if isinstance(error, (SifaError, MemoryError)):
+        return sentence(error)
+    if isinstance(error, ImportError):
+        what = f"The Python package {error.name.partition('.')[0]}" if error.name else "A Python package"
+        return f"{what} cannot be used: {sentence(error)} `sifa doctor` tells how to repair it."
+    return f"unexpected {type(error).__name__}: {sentence(error)} Run again with --debug and report it."
 
 
 def _log_to_console(debug: bool) -> None:
@@ -69,13 +70,7 @@ def _log_to_console(debug: bool) -> None:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--debug", action="store_true", help="show where an error comes from")
-    store = argparse.ArgumentParser(add_help=False)
-    store.add_argument(
-        "--models-folder", metavar="FOLDER", help="your own models (default: $SIFA_MODELS, else your data folder)"
-    )
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="sifa",
         description="Heart segmentation in CT and MR that adapts to unlabelled scans.",
         epilog=EXIT_CODES,
@@ -84,17 +79,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"sifa {__version__}")
     parser.set_defaults(debug=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    add_segment(commands, [common, store])
-    add_batch(commands, [common, store])
-    add_models(commands, [common, store])
-    add_import_tf(commands, [common, store])
-    add_check_data(commands, [common])
-    add_train(commands, [common])
-    add_runs(commands, [common])
-    add_export(commands, [common, store])
-    add_evaluate(commands, [common, store])
-    add_phantom(commands, [common])
-    add_doctor(commands, [common, store])
+    for command in COMMANDS:
+        command.add(commands)
     return parser
 
 

@@ -1,4 +1,4 @@
-"""`sifa train` and `sifa runs`."""
+"""`sifa train`: options become the configuration of a run, which is made, changed or gone on with."""
 
 from __future__ import annotations
 
@@ -7,30 +7,110 @@ import dataclasses
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .. import networks
-from ..datasets import PHANTOMS, label_values
-from ..runs import RunFolder, configuration, control, create, presets
-from ..runs.status import ACTIVE, Status
-from ..support.errors import DataError, InUse, ModelError, RunError
-from ..support.messages import advised, sentence
-from .console import BAD_INPUT, MODEL, OK, OTHER, USAGE, Failure, ProgressLine, complain, fails_as, say, table
-from .places import writes_into
-from .train_options import FLAGS, KEYS
+from ..adaptation.method import PRESETS
+from ..runs.help_texts import HELP_TEXTS
+from ..support.errors import RequestError, RunError
+from ..support.messages import sentence
+from ..support.progress import Progress
+from .console import OK, OTHER, ProgressLine, complain, say
+from .shared import add_command, check_device, said_as, writes_into
+
+if TYPE_CHECKING:
+    from ..runs import Configuration, RunFolder
+
+DESCRIPTION = """Adapt a segmenter to unlabelled scans: start a training, or go on with one.
+
+RUN is a folder that holds everything about the training; it may be stopped at any time (Ctrl-C, `sifa runs stop`,
+even by pulling the plug), and `sifa train RUN` goes on with it as if nothing had happened.
+A new run needs --source (images with label maps) and --target (images). With an existing run, the options change
+what may change on the way: iterations, device, precision, threads and how often something is saved.
+Several processes: torchrun --nproc-per-node N -m SIFALib.runs RUN (make RUN with --create-only first).
+
+The presets tmi2020 and aaai2019 train as the papers did: slices of 256 pixels without augmentation, batches of 8,
+20,000 iterations (tmi2020) or 20 epochs of the larger domain (aaai2019; counted when the data are prepared). Of the
+authors' own files (.tfrecords, .npz) they scale grey values by the statistics of MR or CT, which the names of the files,
+or else of their folder, must tell by the word mr or ct (--source-normalisation and --target-normalisation say it too).
+The preset pretraining makes a model from nothing, as the bundled one was made: of random slices of phantoms, without
+--source and --target; --set phantom_slices.anatomies=60 or phantom_slices.randomisation.artefacts=0 vary it."""
+
+TEXTS = {
+    "data.source": "PLACE", "data.target": "PLACE", "start_model": "MODEL", "name": "NAME",
+    "data.source_normalisation": "NAME", "data.target_normalisation": "NAME", "method.objective": "NAME",
+    "method.schedule": "NAME", "device": "NAME", "precision": "NAME", "cache": "FOLDER",
+}  # fmt: skip
+"""Dotted key of the configuration -> what stands for the value in the help; the option is called like the last word."""
+NUMBERS = (
+    "iterations", "batch", "accumulate", "data.size", "method.width", "data.phantoms", "seed", "threads", "workers",
+    "save_every", "judge_every", "preview_every", "keep_checkpoints",
+)  # fmt: skip
+FLAGS = ("compile", "tensorboard", "data.target_labels")
+KEYS = (*TEXTS, *NUMBERS, *FLAGS)
+LABEL_VALUES = "values in label maps: mmwhs, or like 500=3,600=0 (default: 0, 1, 2 ...)"
+SETTINGS = "any other setting of run.json, like method.cycle_weight=5; may be repeated"
 
 
-def train(options: argparse.Namespace) -> int:
-    folder = _folder(options)
+def add(commands: Any) -> None:
+    parser = add_command(commands, "train", run, "adapt a model to unlabelled scans", DESCRIPTION)
+    parser.add_argument(
+        "run_folder", metavar="RUN", nargs="?", type=Path, help="folder of the run (new: a name by date)"
+    )
+    parser.add_argument("--resume", metavar="RUN", type=Path, help="the same as RUN, which must exist")
+    parser.add_argument(
+        "--preset", choices=(*PRESETS, "pretraining"), help="where a new run's settings come from (default: compact)"
+    )
+    parser.add_argument("--configuration", metavar="FILE", type=Path, help="a run.json to take settings from")
+    settings = [parser.add_argument(_option(key), dest=key, metavar=metavar) for key, metavar in TEXTS.items()]
+    settings += [parser.add_argument(_option(key), dest=key, type=int, metavar="N") for key in NUMBERS]
+    settings += [parser.add_argument(_option(key), dest=key, action="store_const", const=True) for key in FLAGS]
+    parser.before_help = lambda: _explain(settings)
+    parser.add_argument("--label-values", metavar="MAP", help=LABEL_VALUES)
+    parser.add_argument("--exclude", metavar="SCAN", action="append", help="leave a scan out; may be repeated")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="settings", help=SETTINGS)
+    parser.add_argument("--create-only", action="store_true", help="make the run folder and do not train")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+def _option(key: str) -> str:
+    return f"--{key.rpartition('.')[2].replace('_', '-')}"
+
+
+def _explain(settings: Sequence[argparse.Action]) -> None:
+    """Say of each what it means, and its range where that is one of numbers."""
+    from ..adaptation.method import Method
+    from ..datasets import DataSettings
+    from ..runs import Configuration
+    from ..support.limits import Range, limits
+
+    known = {"": limits(Configuration), "data": limits(DataSettings), "method": limits(Method)}
+    for setting in settings:
+        room, _, name = setting.dest.rpartition(".")
+        limit = known[room].get(name)
+        setting.help = HELP_TEXTS[setting.dest] + (f"; {limit.rule}" if isinstance(limit, Range) else "")
+
+
+@dataclass(frozen=True)
+class Request:
+    """The folder of a run and what is to be computed in it. before: what that was; None: there is no run yet."""
+
+    path: Path
+    configuration: Configuration
+    before: Configuration | None
+
+
+def run(options: argparse.Namespace) -> int:
+    folder = _made(check(options))
     if options.create_only:
         say(str(folder.path))
         return OK
-    from ..runs import loop
+    from ..runs import control, loop
 
-    with _Watch(folder, options.quiet), fails_as(BAD_INPUT, RunError), fails_as(OTHER, InUse), writes_into(folder.path):
+    with _Watch(folder, options.quiet), writes_into(folder.path):
         end = loop.run(folder.path)
     seen = control.look(folder.path).status
     if end.outcome == loop.FAILED:
@@ -42,100 +122,103 @@ def train(options: argparse.Namespace) -> int:
     return OK
 
 
-def _folder(options: argparse.Namespace) -> RunFolder:
-    """The run that is meant, made or changed as the options say. Failure."""
+def check(options: argparse.Namespace) -> Request:
+    """What the command line asks for; every SifaError that can be known before anything is made or changed."""
+    from ..runs import RunFolder, preflight
+
     path = options.resume or options.run_folder
     if options.resume and options.run_folder and options.resume != options.run_folder:
-        raise Failure(USAGE, "RUN and --resume name different folders; give one of them.")
+        raise RequestError("RUN and --resume name different folders; give one of them.")
+    values = _values(options)
     if path is not None and (RunFolder(path).run_file.exists() or options.resume):
-        return _changed(RunFolder(path), options)
-    with fails_as(USAGE, RunError, ValueError):
-        new = _new_configuration(options)
+        return _check_existing(RunFolder(path), options, values)
+    new = _new_configuration(options, values)
     if path is None:
         path = Path("runs") / f"{new.name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
-    new = _named(new, options, path.resolve().name[:100])
-    _check(new, options)
-    with fails_as(USAGE, RunError), writes_into(path):
-        return create(path, new)
+    if "name" not in values:
+        new = dataclasses.replace(new, name=path.resolve().name[:100])
+    preflight.check(new)  # else a corrected command would find a folder in its way
+    _check_device(new, options)
+    return Request(path, new, None)
 
 
-def _changed(folder: RunFolder, options: argparse.Namespace) -> RunFolder:
-    """An existing run, with the values of the options; all of them, as long as its data were never ready. Failure."""
-    with fails_as(BAD_INPUT, RunError):
-        run = folder.read()
-        status = control.look(folder.path).status
-    before, anew = run.configuration, bool(options.preset or options.configuration)
-    if anew and run.fingerprint:
-        raise Failure(USAGE, f"{folder.path} exists; --preset and --configuration are for new runs.")
-    with fails_as(USAGE, RunError, ValueError):
-        if anew:
-            after = _named(_new_configuration(options), options, before.name)
-        else:
-            after = configuration.changed(before, _values(options))
+def _check_existing(folder: RunFolder, options: argparse.Namespace, values: dict[str, Any]) -> Request:
+    """A run with the values of the options; with all of them, as long as its data were never ready."""
+    from ..runs import configuration, control, preflight
+
+    run, status = folder.read(), control.look(folder.path).status
+    before = run.configuration
+    if options.preset or options.configuration:
+        if run.fingerprint:
+            raise RequestError(f"{folder.path} exists; --preset and --configuration are for new runs.")
+        after = _new_configuration(options, {"name": before.name, **values})
+    else:
+        after = _changed(before, values)
     done = max([0 if status is None else status.iteration, *folder.saved])  # the status may be damaged
     if 0 < after.iterations < done:
         said = f"{folder.path} has done {done} iterations already"
-        raise Failure(USAGE, f"{said}; --iterations {after.iterations} would be fewer.")
+        raise RequestError(f"{said}; --iterations {after.iterations} would be fewer.")
     if configuration.differences(before, after) and not run.fingerprint:
-        _check(after, options)
-    else:
-        _check_device(after, options)
-    if after == before:
-        return folder
-    with writes_into(folder.path), fails_as(OTHER, RunError), folder.held(), fails_as(USAGE, RunError):
-        folder.change(after)
+        preflight.check(after)
+    _check_device(after, options)
+    return Request(folder.path, after, before)
+
+
+def _check_device(settings: Configuration, options: argparse.Namespace) -> None:
+    """What is only made may be for another computer, and needs no torch."""
+    if not options.create_only:
+        check_device(settings.device, settings.precision)
+
+
+def _made(request: Request) -> RunFolder:
+    """The run's folder, made or changed. SifaError."""
+    from ..runs import RunFolder, create
+
+    with writes_into(request.path):
+        if request.before is None:
+            with said_as(RequestError, RunError):
+                return create(request.path, request.configuration)
+        folder = RunFolder(request.path)
+        if request.configuration != request.before:
+            with folder.held(), said_as(RequestError, RunError):
+                folder.change(request.configuration)
     return folder
 
 
-def _named(
-    new: configuration.Configuration, options: argparse.Namespace, otherwise: str
-) -> configuration.Configuration:
-    """With the name that the options give it, else with that one."""
-    return new if "name" in _values(options) else dataclasses.replace(new, name=otherwise)
+def _new_configuration(options: argparse.Namespace, values: dict[str, Any]) -> Configuration:
+    from ..runs import presets
 
-
-def _check(new: configuration.Configuration, options: argparse.Namespace) -> None:
-    """Find out before there is a folder what would stop the run at once: a corrected command must not be refused."""
-    from ..runs import preflight
-
-    with fails_as(BAD_INPUT, DataError), fails_as(MODEL, ModelError):
-        preflight.check(new)
-    _check_device(new, options)
-
-
-def _check_device(settings: configuration.Configuration, options: argparse.Namespace) -> None:
-    """Raise Failure for a device that is not there; what is only made may be for another computer, and needs no torch."""
-    if options.create_only:
-        return
-
-    with fails_as(USAGE, ValueError):
-        networks.choose_precision(settings.precision, networks.choose_device(settings.device))
-
-
-def _new_configuration(options: argparse.Namespace) -> configuration.Configuration:
-    values = _values(options)
     if options.configuration:
         if options.preset:
-            raise RunError("Give --preset or --configuration, not both.")
-        return configuration.changed(_settings_in(options.configuration), values)
+            raise RequestError("Give --preset or --configuration, not both.")
+        return _changed(_settings_in(options.configuration), values)
     missing = [name for name in ("source", "target") if not values.get(f"data.{name}")]
     if missing and options.preset != presets.PRETRAINING:
         wanted = " and ".join(f"--{name}" for name in missing)
-        raise RunError(f"A new run needs {wanted}; an existing one is given by its folder.")
-    preset = presets.configuration(
-        options.preset or "compact",
-        values.get("data.source", ""),
-        values.get("data.target", ""),
-        values.get("data.source_normalisation"),
-        values.get("data.target_normalisation"),
-    )
-    return configuration.changed(preset, values)
+        raise RequestError(f"A new run needs {wanted}; an existing one is given by its folder.")
+    with said_as(RequestError, RunError):
+        preset = presets.configuration(
+            options.preset or "compact",
+            values.get("data.source", ""),
+            values.get("data.target", ""),
+            values.get("data.source_normalisation"),
+            values.get("data.target_normalisation"),
+        )
+    return _changed(preset, values)
+
+
+def _changed(before: Configuration, values: dict[str, Any]) -> Configuration:
+    from ..runs import configuration
+
+    with said_as(RequestError, RunError):
+        return configuration.changed(before, values)
 
 
 def _values(options: argparse.Namespace) -> dict[str, Any]:
-    """What the options say, by dotted key. RunError, DataError."""
-    keys = [key for key, *_ in KEYS.values()] + [key for key, _ in FLAGS.values()]
-    values = {key: vars(options)[key] for key in keys if vars(options)[key] is not None}
+    """What the options say, by dotted key. RequestError."""
+    from ..datasets import PHANTOMS, label_values
+
+    values = {key: vars(options)[key] for key in KEYS if vars(options)[key] is not None}
     for key in ("data.source", "data.target", "cache"):  # so that the run may be resumed from anywhere
         if values.get(key) and values[key] not in PHANTOMS:
             values[key] = str(Path(values[key]).resolve())
@@ -148,7 +231,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     for setting in options.settings:
         key, equals, text = setting.partition("=")
         if not equals:
-            raise RunError(f"--set {setting} says no value; write it like method.cycle_weight=5.")
+            raise RequestError(f"--set {setting} says no value; write it like method.cycle_weight=5.")
         values[key.strip()] = _value(text.strip())
     if "method.classes" in values:
         values.setdefault("data.classes", values["method.classes"])
@@ -162,13 +245,15 @@ def _value(text: str) -> Any:
         return text
 
 
-def _settings_in(path: Path) -> configuration.Configuration:
-    """What a run.json says, or a configuration that stands alone. Failure."""
-    with fails_as(BAD_INPUT, RunError, OSError), open(path, "rb") as file:
+def _settings_in(path: Path) -> Configuration:
+    """What a run.json says, or a configuration that stands alone. RunError."""
+    from ..runs import configuration
+
+    with said_as(RunError, OSError), open(path, "rb") as file:
         text = file.read(configuration.MAX_BYTES + 1)
-        if len(text) > configuration.MAX_BYTES or b"\0" in text:
-            raise RunError(f"{path} is no configuration; give a run.json, or a text like it.")
-        return configuration.read_settings(text, str(path))
+    if len(text) > configuration.MAX_BYTES or b"\0" in text:
+        raise RunError(f"{path} is no configuration; give a run.json, or a text like it.")
+    return configuration.read_settings(text, str(path))
 
 
 class _Watch:
@@ -181,10 +266,9 @@ class _Watch:
         self.warnings.setFormatter(logging.Formatter("sifa: %(message)s"))
         self.warnings.addFilter(self._is_warning)
 
-    def __enter__(self) -> _Watch:
+    def __enter__(self) -> None:
         logging.getLogger("SIFALib").addHandler(self.warnings)
         self.thread.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.ended.set()
@@ -200,72 +284,11 @@ class _Watch:
         return True
 
     def _show(self) -> None:
+        from ..runs import control
+        from ..runs.status import ACTIVE
+
         while not self.ended.wait(1.0):
             status = control.look(self.folder.path).status
             if status is not None and status.state in ACTIVE:
                 stage = status.message or f"Iteration {status.iteration} of {status.iterations}"
-                self.line(stage, status.iteration / max(1, status.iterations), status.seconds_left)
-
-
-def list_runs(options: argparse.Namespace) -> int:
-    if not options.folder.is_dir():
-        raise Failure(BAD_INPUT, f"There is no folder {options.folder}; give the one that holds the runs.")
-    rows = [(s.folder.path.name, s.state, *_columns(s.status)) for s in control.runs_in(options.folder)]
-    heads = ("Run", "State", "Iteration", "s each", "Left", "Best score")
-    say(table(heads, rows) if rows else f"There are no runs in {options.folder}.")
-    return OK
-
-
-def _columns(status: Status | None) -> tuple[str, str, str, str]:
-    if status is None:
-        return ("", "", "", "")
-    each = "" if status.seconds_per_iteration is None else f"{status.seconds_per_iteration:.2f}"
-    best = "" if status.best_score is None else f"{status.best_score:.3f} at {status.best_iteration}"
-    return (f"{status.iteration} of {status.iterations or '?'}", each, _duration(status), best)
-
-
-def _duration(status: Status) -> str:
-    if status.seconds_left is None or status.state not in ACTIVE:
-        return ""
-    minutes = round(status.seconds_left / 60)
-    return f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def show_run(options: argparse.Namespace) -> int:
-    seen = control.look(options.run_folder)
-    if seen.error is not None or seen.run is None:
-        raise Failure(BAD_INPUT, sentence(seen.error or RunError("It cannot be read.")))
-    status = seen.status
-    if options.json:
-        fields = {} if status is None else dataclasses.asdict(status)
-        say(json.dumps({**fields, "state": seen.state}, indent=2))
-        return OK
-    rows = [("Run", f"{seen.run.configuration.name}, {seen.folder.path}"), ("State", seen.state)]
-    if status is not None:
-        iteration, each, left, best = _columns(status)
-        share = "" if status.loader_share is None else f"{status.loader_share:.1%} of the time"
-        message = advised(status.message, status.advice, status.fields)
-        rows += [("Message", message), ("Iteration", iteration), ("Seconds each", each), ("Left", left),
-                 ("Waits for data", share), ("Best score", best),
-                 ("Process", f"{status.pid} on {status.host}"), ("Heartbeat", status.heartbeat)]  # fmt: skip
-    say("\n".join(f"{name:<16}{' '.join(text.split())}" for name, text in rows if text))
-    return OK
-
-
-def stop_run(options: argparse.Namespace) -> int:
-    return _ask(options, control.stop, "is asked to stop; it saves first.")
-
-
-def pause_run(options: argparse.Namespace) -> int:
-    return _ask(options, control.pause, "is asked to pause; it saves first.")
-
-
-def resume_run(options: argparse.Namespace) -> int:
-    return _ask(options, control.resume, "goes on.")
-
-
-def _ask(options: argparse.Namespace, what: Callable[[Path], None], answer: str) -> int:
-    with fails_as(BAD_INPUT, RunError), writes_into(options.run_folder):
-        what(options.run_folder)
-    say(f"{options.run_folder} {answer}")
-    return OK
+                self.line(Progress(stage, status.iteration / max(1, status.iterations), status.seconds_left))

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from ..models import PLANES
 from ..models.structures import STRUCTURES, Structure
 from ..support.files import made
 from .geometry import Geometry, Volume
 from .intensity import looks_like_hounsfield
-from .slices import PLANES, Plane, SliceGrid, choose_plane, named_plane, sample, slice_grid, whole_box
+from .slices import Plane, SliceGrid, choose_plane, named_plane, sample, slice_grid, whole_box
 
 GAP = 4  # pixels between panels
 CT_WINDOW_HU = (-160.0, 440.0)

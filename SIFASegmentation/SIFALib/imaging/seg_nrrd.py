@@ -14,7 +14,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..models.structures import STRUCTURES, Code, Structure
-from ..support.errors import VolumeError
+from ..support.errors import RequestError, VolumeError
 from .components import bounding_box
 from .geometry import Geometry, Volume
 from .reading import read
@@ -30,7 +30,7 @@ def write_labels(
     """Write labels as the ending of `path` asks: .seg.nrrd with `structures`, or an image (.nii.gz ...).
 
     model: id@version of the one that made them, for the segments' tags; "" for none.
-    Raises VolumeError for another ending, OSError (a sentence) when the file cannot be written.
+    Raises RequestError for another ending, OSError (a sentence) when the file cannot be written.
     """
     check_suffix(path)
     if is_segmentation(path):
@@ -40,11 +40,11 @@ def write_labels(
 
 
 def check_suffix(path: str | os.PathLike[str], *others: tuple[str, str]) -> None:
-    """VolumeError unless label maps can be written to a file of this name; `others`: further (ending, for what)."""
+    """RequestError unless label maps can be written to a file of this name; `others`: further (ending, for what)."""
     if not Path(path).name.lower().endswith((SUFFIX, *LABEL_SUFFIXES, *(ending for ending, _ in others))):
         endings = f"{SUFFIX} for a segmentation, or {', '.join(LABEL_SUFFIXES)} for a label map"
         endings = ", or ".join([endings, *(f"{ending} for {what}" for ending, what in others)])
-        raise VolumeError(f"{path} has no ending that labels can be written to; use {endings}.")
+        raise RequestError(f"{path} has no ending that labels can be written to; use {endings}.")
 
 
 def is_segmentation(path: str | os.PathLike[str]) -> bool:

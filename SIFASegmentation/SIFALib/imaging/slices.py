@@ -18,6 +18,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..models import PLANES
+from ..support.errors import RequestError
 from .geometry import Geometry, Volume
 
 ANISOTROPIC = 1.5  # slice distance over the next finer spacing: from here on the scan is a stack of slices
@@ -174,13 +175,16 @@ def with_margin(geometry: Geometry, box: np.ndarray) -> np.ndarray:
 
 
 def box_of_roi(geometry: Geometry, roi: tuple[float, ...]) -> np.ndarray:
-    """[2, 3] indices around a region (xmin, xmax, ymin, ymax, zmin, zmax; LPS mm), cut to the volume; ValueError outside."""
+    """[2, 3] indices around a region (xmin, xmax, ymin, ymax, zmin, zmax; LPS mm), cut to the volume.
+
+    RequestError for a region outside of it.
+    """
     corners = np.array([(x, y, z) for x in roi[0:2] for y in roi[2:4] for z in roi[4:6]])
     indices = geometry.index(corners)
     box = np.stack([indices.min(axis=0), indices.max(axis=0)])
     limits = whole_box(geometry)
     if (box[1] < limits[0] - 0.5).any() or (box[0] > limits[1] + 0.5).any():
-        raise ValueError("The region of interest lies outside of the volume; move it onto the heart.")
+        raise RequestError("The region of interest lies outside of the volume; move it onto the heart.")
     return _within(box, limits)
 
 

@@ -9,6 +9,8 @@ mixes classes unless there are just four volumes; here all slices of any number 
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import re
 from collections.abc import Sequence
@@ -41,6 +43,7 @@ RULE = (
     "deviation are over scans."
 )
 STATISTICS = {"ct": "sifa_ct", "ct-old": "sifa_ct_old", "mr": "sifa_mr"}  # -> datasets.settings.NORMALISATIONS
+CSV_HEADS = ("scan", "structure", "dice", "assd_voxels", "assd_mm", "note")
 _WORDS = re.compile(
     r"[_\-. ](?:image|img|scan|0000|labels?|labelmap|seg|segmentation|masks?|gt|manual)$", re.IGNORECASE
 )
@@ -235,6 +238,20 @@ def report(cases: Sequence[Case], card: ModelCard, protocol: str, statistics: st
         "structures": {name: _summary(summary) for name, summary in summaries.items()},
         "mean": _plain(mean_of(summaries)),
     }
+
+
+def as_csv(cases: Sequence[Case]) -> str:
+    """A row for each scan and structure; what could not be measured is empty."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(CSV_HEADS)
+    for case in cases:
+        for structure in case.dice:
+            values = (case.dice, case.assd_voxels, case.assd_mm)
+            numbers = [v.get(structure, math.nan) for v in values]
+            shown = [f"{n:.5f}" if math.isfinite(n) else "" for n in numbers]
+            writer.writerow((case.name, structure, *shown, case.note))
+    return file.getvalue()
 
 
 def _summary(summary: Summary) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..imaging.geometry import Geometry
-from ..imaging.slices import PLANES, Plane, SliceGrid, interpolate, named_plane
+from ..imaging.slices import Plane, SliceGrid, interpolate, named_plane
+from ..models import PLANES
 
 THICK = 2.5  # distance of the slices over that of the pixels which the network sees
 THIN_MM = 50.0  # a scan that is thinner shows no whole heart in slices across

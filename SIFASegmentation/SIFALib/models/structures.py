@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..support.errors import RequestError
+
 
 @dataclass(frozen=True)
 class Code:
@@ -79,9 +81,9 @@ def structures_of(classes: int) -> tuple[Structure, ...]:
 
 
 def structure_by_id(structure_id: str, structures: tuple[Structure, ...] = STRUCTURES) -> Structure:
-    """The structure of that id, in any case; ValueError names the ones that exist."""
+    """The structure of that id, in any case; RequestError names the ones that exist."""
     for structure in structures:
         if structure.id.lower() == structure_id.strip().lower():
             return structure
     known = ", ".join(s.id for s in structures)
-    raise ValueError(f"There is no structure {structure_id!r}; choose from {known}.")
+    raise RequestError(f"There is no structure {structure_id!r}; choose from {known}.")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import torch
 
+from ..support.errors import RequestError
+
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 CPU_INFO = Path("/proc/cpuinfo")
 ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
@@ -22,41 +24,41 @@ FAST_BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 def choose_device(name: str = "auto") -> torch.device:
     """The torch device of that name; "auto": CUDA, else Apple's MPS, else the CPU.
 
-    Raises ValueError for an unknown name and for a device that this computer, or this torch, does not have.
+    Raises RequestError for an unknown name and for a device that this computer, or this torch, does not have.
     """
     if name == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         return torch.device(kind)
     kind, colon, number = name.partition(":")
     if kind not in ("cpu", "cuda", "mps") or (colon and not number.isdecimal()):
-        raise ValueError(f"There is no device '{name}'; choose auto, cpu, cuda, cuda:0 or mps.")
+        raise RequestError(f"There is no device '{name}'; choose auto, cpu, cuda, cuda:0 or mps.")
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if int(number or 0) >= count:
             found = f"it finds {count} CUDA device(s), from cuda:0 on" if count else "it finds no CUDA device"
-            raise ValueError(f"torch cannot compute on '{name}': {found}. Choose auto or cpu.")
+            raise RequestError(f"torch cannot compute on '{name}': {found}. Choose auto or cpu.")
         return torch.device(name)
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise ValueError(f"torch cannot compute on '{name}': it finds no Apple GPU. Choose auto or cpu.")
+        raise RequestError(f"torch cannot compute on '{name}': it finds no Apple GPU. Choose auto or cpu.")
     return torch.device(kind)
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """The number format of the convolutions; "auto": bfloat16 where the device is made for it, else float32.
 
-    Raises ValueError for an unknown name, and for bfloat16 on a device that is not made for it: a CPU would
+    Raises RequestError for an unknown name, and for bfloat16 on a device that is not made for it: a CPU would
     take hundreds of times longer, older GPUs and Apple's lack parts of it.
     """
     if name == "auto":
         return torch.bfloat16 if _fast_bfloat16(device) else torch.float32
     if name not in PRECISIONS:
-        raise ValueError(f"There is no precision '{name}'; choose auto, {' or '.join(PRECISIONS)}.")
+        raise RequestError(f"There is no precision '{name}'; choose auto, {' or '.join(PRECISIONS)}.")
     if name == "bfloat16" and not _fast_bfloat16(device):
         if device.type == "cpu":
             reason = "This processor computes far slower in bfloat16 than in float32"
         else:
             reason = f"The device '{device}' is not made for bfloat16"
-        raise ValueError(f"{reason}; choose auto or float32.")
+        raise RequestError(f"{reason}; choose auto or float32.")
     return PRECISIONS[name]
 
 

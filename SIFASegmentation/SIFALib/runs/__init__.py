@@ -17,9 +17,18 @@ Every file is complete at every instant, whatever is killed when.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..support.errors import RunError
-from .best import Best
-from .configuration import Configuration, RunFile
-from .run_folder import RunFolder, create
+from ..support.lazy import face
+
+if TYPE_CHECKING:
+    from .best import Best
+    from .configuration import Configuration, RunFile
+    from .run_folder import RunFolder, create
 
 __all__ = ["Best", "Configuration", "RunError", "RunFile", "RunFolder", "create"]
+
+__getattr__ = face(
+    __name__, {"best": ("Best",), "configuration": ("Configuration", "RunFile"), "run_folder": ("RunFolder", "create")}
+)

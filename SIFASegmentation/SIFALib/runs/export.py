@@ -14,7 +14,8 @@ import numpy as np
 
 from ..adaptation.method import OBJECTIVES
 from ..models import store
-from ..models.card import Architecture, Preprocessing, Quality
+from ..models.architectures import Architecture
+from ..models.card import Preprocessing, Quality
 from ..models.citations import CITATIONS
 from ..models.structures import structures_of
 from ..networks import state_arrays

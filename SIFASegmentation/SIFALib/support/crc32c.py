@@ -64,7 +64,7 @@ def _after_zeros(crc: int, length: int) -> int:
 
 def _zeros_matrix(length: int) -> np.ndarray:
     """uint32 [32]: what each bit of a sum becomes after `length` zero bytes."""
-    result = _IDENTITY
+    result: np.ndarray = _IDENTITY
     for bit in range(length.bit_length()):
         if length >> bit & 1:
             result = _apply(_power(bit), result)

@@ -28,13 +28,17 @@ Steps = Generator[Progress, None, T]
 """Work that yields how far it is between pieces of well under a second, and returns its result."""
 
 
-def drain(steps: Steps[T], on_progress: Callable[[Progress], object] | None = None) -> T:
-    """Run the steps to their end, tell each to `on_progress`, and return their result. Raises what they raise."""
+def drain(steps: Generator[P, None, T], on_progress: Callable[[P], object] | None = None) -> T:
+    """Run the steps (of `Progress`, or what tells more) to their end, tell each to `on_progress`, and return their result.
+
+    Raises what they raise.
+    """
     while True:
         try:
             progress = next(steps)
         except StopIteration as end:
-            return end.value
+            result: T = end.value
+            return result
         if on_progress is not None:
             on_progress(progress)
 
@@ -48,7 +52,8 @@ def within(steps: Steps[T], low: float, high: float, stage: str = "{}") -> Steps
         try:
             progress = next(steps)
         except StopIteration as end:
-            return end.value
+            result: T = end.value
+            return result
         fraction = low + (high - low) * progress.fraction
         yield replace(progress, stage=stage.format(progress.stage), fraction=fraction, seconds_left=None)
 

@@ -119,6 +119,9 @@ def bad(tmp_path_factory) -> Path:
     (folder / "no dicom" / "notes.txt").write_text("patient 1")
     (folder / "one.dcm").write_bytes(b"x" * 200)
     (folder / "photo.jpg").write_bytes(b"x" * 200)
+    (folder / "folder.nii.gz").mkdir()
+    (folder / "link.nii.gz").symlink_to(folder / "sound.nii.gz")
+    (folder / "elsewhere.nii.gz").symlink_to(folder / "nowhere.nii.gz")
     return folder
 
 
@@ -139,14 +142,24 @@ def run(capsys, *arguments: object) -> tuple[int, str]:
     return code, shown.err
 
 
-def refused(capsys, folder: Path, code: int, sentence: str, *arguments: object) -> None:
-    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*")}
-    found, complaint = run(capsys, *arguments)
-    assert sentence in complaint
-    assert found == code, complaint
-    assert {p: p.stat().st_mtime_ns for p in folder.rglob("*")} == before, "something was written"
-    last = complaint.strip().splitlines()[-1]
-    assert last.startswith(("sifa: ", "sifa segment: error: ")) and last.endswith((".", ")"))
+@pytest.fixture
+def refused(bad, model, capsys):
+    """Assert that `sifa segment IN OUT --model MODEL OPTIONS` is refused with that code and sentence, and writes nothing.
+
+    IN is a file's name in `bad`, OUT too unless it is a path.
+    """
+
+    def refuse(code: int, sentence: str, name: str, output: str | Path, *options: object) -> None:
+        chosen = () if "--model" in options else ("--model", model)
+        before = {p: p.lstat().st_mtime_ns for p in bad.rglob("*")}
+        found, complaint = run(capsys, "segment", bad / name, bad / output, *chosen, *options)
+        assert sentence in complaint
+        assert found == code, complaint
+        assert {p: p.lstat().st_mtime_ns for p in bad.rglob("*")} == before, "something was written"
+        last = complaint.strip().splitlines()[-1]
+        assert "error: " in last or (last.startswith("sifa: ") and last.endswith("."))  # argparse says the former
+
+    return refuse
 
 
 @pytest.mark.parametrize(
@@ -198,8 +211,8 @@ def refused(capsys, folder: Path, code: int, sentence: str, *arguments: object) 
         ("photo.jpg", "photo.jpg is of no known kind"),
     ],
 )
-def test_a_scan_that_cannot_be_used_is_refused_with_code_3(bad, model, capsys, name, sentence):
-    refused(capsys, bad, 3, sentence, "segment", bad / name, bad / "out.seg.nrrd", "--model", model)
+def test_a_scan_that_cannot_be_used_is_refused_with_code_3(refused, name, sentence):
+    refused(3, sentence, name, "out.seg.nrrd")
 
 
 @pytest.mark.parametrize(
@@ -225,85 +238,66 @@ def test_a_scan_that_cannot_be_used_is_refused_with_code_3(bad, model, capsys, n
         (["--picture", "p.jpg"], "--picture p.jpg must end in .png."),
     ],
 )
-def test_options_that_cannot_be_are_refused_with_code_2(bad, model, capsys, options, sentence):
-    command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--model", model, *options]
-    found, complaint = run(capsys, *command)
-    assert (found, sentence in complaint) == (2, True), complaint
-    assert not (bad / "out.nii.gz").exists()
+def test_options_that_cannot_be_are_refused_with_code_2(refused, options, sentence):
+    refused(2, sentence, "sound.nii.gz", "out.nii.gz", *options)
 
 
-def test_a_command_that_does_not_exist_is_refused_with_code_2(capsys):
+def test_no_command_at_all_and_one_that_does_not_exist_end_with_code_2(capsys):
+    code, shown = run(capsys)
+    assert code == 2 and "exit codes:" in shown
     assert run(capsys, "segmentate")[0] == 2
 
 
-def test_no_command_at_all_shows_the_help_and_code_2(capsys):
-    code, shown = run(capsys)
-    assert code == 2 and "exit codes:" in shown
+@pytest.mark.parametrize(
+    ("code", "sentence", "output", "options"),
+    [
+        *((2, "has no ending that labels can be written to; use .seg.nrrd for a segmentation", name, ())
+          for name in ("out", "out.png", "out.seg", "out.nii.gz.bak", "out.mhd")),
+        *((2, "is the input, which is never written over", name, ())
+          for name in ("sound.nii.gz", "no files/../sound.nii.gz", "link.nii.gz")),
+        (2, "--probabilities", "out.seg.nrrd", ("--probabilities", "sound.nii.gz")),
+        (2, "are the same file", "a.nii.gz", ("--probabilities", "a.nii.gz")),
+        (2, "is a scan that is there already; choose another name.", "a.nii.gz", ("--report", "cut.nii")),
+        (6, "does not exist; make it first.", "no/o.nii.gz", ()),
+        (6, "does not exist; make it first.", "photo.jpg/o.nii.gz", ()),
+        (6, "does not exist; make it first.", "o.nii.gz", ("--report", "no/report.json")),
+        (6, "is a folder; give a file name in it.", "folder.nii.gz", ()),
+        (6, "it is a link, which is never replaced; choose another name.", "elsewhere.nii.gz", ()),
+    ],
+)  # fmt: skip
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(
+    bad, refused, monkeypatch, code, sentence, output, options
+):
+    monkeypatch.chdir(bad)
+    refused(code, sentence, "sound.nii.gz", output, *options)
 
 
-@pytest.mark.parametrize("name", ["out", "out.png", "out.seg", "out.nii.gz.bak", "out.mhd"])
-def test_an_output_of_unknown_kind_is_refused_with_code_2(bad, model, capsys, name):
-    sentence = "has no ending that labels can be written to; use .seg.nrrd for a segmentation"
-    refused(capsys, bad, 2, sentence, "segment", bad / "sound.nii.gz", bad / name, "--model", model)
-
-
-def test_the_input_is_never_written_over(bad, model, capsys):
-    sound = bad / "sound.nii.gz"
-    link = bad.parent / "link.nii.gz"
-    link.symlink_to(sound)
-    for output in (sound, bad / "no files" / ".." / "sound.nii.gz", link):
-        refused(capsys, bad, 2, "is the input, which is never written over", "segment", sound, output, "--model", model)
-    other = ["segment", sound, bad / "out.seg.nrrd", "--model", model, "--probabilities", sound]
-    refused(capsys, bad, 2, "--probabilities", *other)
-
-
-def test_two_outputs_in_one_file_are_refused(bad, model, capsys):
-    command = ["segment", bad / "sound.nii.gz", bad / "a.nii.gz", "--model", model]
-    refused(capsys, bad, 2, "are the same file", *command, "--probabilities", bad / "a.nii.gz")
-
-
-def test_an_output_in_a_folder_that_does_not_exist_is_refused_with_code_6(bad, model, capsys):
-    command = ["segment", bad / "sound.nii.gz"]
-    refused(capsys, bad, 6, "does not exist; make it first.", *command, bad / "no" / "o.nii.gz", "--model", model)
-    inside_a_file = bad / "photo.jpg" / "o.nii.gz"
-    refused(capsys, bad, 6, "does not exist; make it first.", *command, inside_a_file, "--model", model)
-    report = ["--report", bad / "no" / "report.json"]
-    refused(capsys, bad, 6, "does not exist", *command, bad / "o.nii.gz", "--model", model, *report)
-
-
-def test_an_output_that_is_a_folder_is_refused_with_code_6(bad, model, capsys):
-    (bad / "folder.nii.gz").mkdir()
-    command = ["segment", bad / "sound.nii.gz", bad / "folder.nii.gz", "--model", model]
-    refused(capsys, bad, 6, "is a folder; give a file name in it.", *command)
-
-
-def test_a_protected_output_folder_is_refused_before_the_work_with_code_6(bad, model, capsys, monkeypatch):
+def test_a_protected_output_folder_is_refused_before_the_work_with_code_6(bad, refused, monkeypatch):
     def protected(**_: object) -> None:  # as root, who runs these tests in containers, no folder is protected
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(tempfile, "TemporaryFile", protected)
-    command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--model", model]
-    refused(capsys, bad, 6, f"The folder {bad} cannot be written to (Permission denied).", *command)
+    refused(6, f"The folder {bad} cannot be written to (Permission denied).", "sound.nii.gz", "out.nii.gz")
 
 
 @pytest.mark.parametrize("name", ["out.seg.nrrd", "out.nii.gz"])
-def test_a_full_disk_is_told_with_code_6_and_leaves_nothing(bad, model, capsys, monkeypatch, name):
+def test_a_full_disk_is_told_with_code_6_and_leaves_nothing(refused, monkeypatch, name):
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    command = ["segment", bad / "sound.nii.gz", bad / name, "--model", model, "--quiet"]
-    refused(capsys, bad, 6, "the disk is full.", *command)
+    refused(6, "the disk is full.", "sound.nii.gz", name, "--quiet")
 
 
-def test_a_model_that_is_not_there_is_refused_with_code_4(bad, tmp_path, capsys):
-    command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--models-folder", tmp_path]
-    refused(capsys, bad, 4, "There is no model 'heart-o-matic'. There are:", *command, "--model", "heart-o-matic")
-    refused(capsys, bad, 4, "there is no model.json in it", *command, "--model", bad)
+def test_a_model_that_is_not_there_is_refused_with_code_4(bad, refused, tmp_path):
+    store = ("--models-folder", tmp_path)
+    missing = "There is no model 'heart-o-matic'. There are:"
+    refused(4, missing, "sound.nii.gz", "out.nii.gz", *store, "--model", "heart-o-matic")
+    refused(4, "there is no model.json in it", "sound.nii.gz", "out.nii.gz", *store, "--model", bad)
 
 
 @pytest.mark.parametrize("damage", ["weights", "card", "unknown key", "no weights"])
-def test_a_damaged_model_is_refused_with_code_4(bad, model, tmp_path, capsys, damage):
+def test_a_damaged_model_is_refused_with_code_4(model, refused, tmp_path, damage):
     folder = shutil.copytree(model, tmp_path / "damaged")
     card, weights = folder / "model.json", folder / "model.safetensors"
     if damage == "weights":
@@ -319,38 +313,35 @@ def test_a_damaged_model_is_refused_with_code_4(bad, model, tmp_path, capsys, da
     else:
         weights.unlink()
         sentence = "model.safetensors is missing"
-    command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--model", folder]
-    refused(capsys, bad, 4, sentence, *command)
+    refused(4, sentence, "sound.nii.gz", "out.nii.gz", "--model", folder)
 
 
-def test_a_scan_without_a_heart_is_told_with_code_5(bad, tmp_path, capsys):
+def test_a_scan_without_a_heart_is_told_with_code_5(refused, tmp_path):
     nothing = tiny_models.write_constant(tmp_path / "nothing", 0).folder
-    command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--model", nothing, "--quiet"]
-    refused(capsys, bad, 5, "No heart was found in sound.", *command)
+    refused(5, "No heart was found in sound.", "sound.nii.gz", "out.nii.gz", "--model", nothing, "--quiet")
 
 
-def test_memory_that_runs_out_is_told_with_code_1(bad, model, capsys, monkeypatch):
+def test_memory_that_runs_out_is_told_with_code_1(refused, monkeypatch):
     from SIFALib.networks import engine
 
     def too_small(self: engine.Engine, batch: np.ndarray) -> np.ndarray:
         raise OutOfMemory(len(batch), self.device)
 
     monkeypatch.setattr(engine.Engine, "probabilities", too_small)
-    command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--model", model, "--quiet"]
-    refused(capsys, bad, 1, "Memory ran out on the CPU even for one slice", *command)
+    refused(1, "Memory ran out on the CPU even for one slice", "sound.nii.gz", "out.nii.gz", "--quiet")
 
 
-def test_a_bug_is_told_as_one_and_shows_its_place_when_asked(bad, model, capsys, monkeypatch):
+def test_a_bug_is_told_as_one_and_shows_its_place_when_asked(bad, model, refused, monkeypatch):
     from SIFALib.inference import segmentation
 
     def bug(*_: object) -> None:
         raise KeyError("atrium")
 
     monkeypatch.setattr(segmentation, "segment", bug)
-    command = ["segment", bad / "sound.nii.gz", bad / "out.nii.gz", "--model", model, "--quiet"]
-    refused(capsys, bad, 1, "unexpected KeyError: 'atrium'. Run again with --debug and report it.", *command)
+    said = "unexpected KeyError: 'atrium'. Run again with --debug and report it."
+    refused(1, said, "sound.nii.gz", "out.nii.gz", "--quiet")
     with pytest.raises(KeyError):
-        main([*map(str, command), "--debug"])
+        main(["segment", *map(str, (bad / "sound.nii.gz", bad / "out.nii.gz")), "--model", str(model), "--debug"])
 
 
 @pytest.mark.parametrize(

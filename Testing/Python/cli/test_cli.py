@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+import dicom_series
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -16,12 +17,14 @@ import tiny_models
 from cli_helpers import case, scan
 from SIFALib.cli.console import ProgressLine, table
 from SIFALib.cli.main import main
-from SIFALib.cli.segment import join_frames, parse_roi
-from SIFALib.imaging.geometry import Geometry, Volume
+from SIFALib.cli.segment import parse_roi
+from SIFALib.imaging.geometry import Geometry
 from SIFALib.imaging.intensity import AIR_HU
 from SIFALib.imaging.seg_nrrd import read_seg_nrrd
 from SIFALib.models import archive
+from SIFALib.models.card import Architecture
 from SIFALib.models.structures import STRUCTURES
+from SIFALib.support.progress import Progress
 
 __all__ = ["case"]  # the fixture
 
@@ -94,32 +97,13 @@ def test_the_picture_shows_the_labels_of_the_model(sifa, case, tmp_path):
     green = dataclasses.replace(STRUCTURES[2], color=(0, 255, 0))
     more = dataclasses.replace(STRUCTURES[0], value=5, id="RV", name="Right ventricle", color=(1, 2, 3))
     labels = (*STRUCTURES[:2], green, STRUCTURES[3], more)
-    architecture = tiny_models.models.Architecture(width=2, classes=6)
+    architecture = Architecture(width=2, classes=6)
     model = tiny_models.write_constant(tmp_path / "green", 3, labels=labels, architecture=architecture)
     picture = tmp_path / "picture.png"
     options = ["--model", model.folder, "--picture", picture, "--quiet"]
     assert sifa("segment", case / "scan.nrrd", tmp_path / "o.nrrd", *options)[0] == 0
     colours = sitk.GetArrayFromImage(sitk.ReadImage(str(picture))).reshape(-1, 3)
     assert (colours == (0, 255, 0)).all(axis=1).any()
-
-
-@pytest.mark.parametrize("kind", [np.float16, np.float32])
-def test_probabilities_become_frames_of_float32_in_the_order_asked_for(kind):
-    geometry = Geometry.of(scan())
-    rng = np.random.default_rng(1)
-    whole = rng.random((3, *geometry.shape)).astype(kind)  # the maps may be views of one array
-    maps = {name: Volume(part, geometry) for name, part in zip("abc", whole, strict=True)}
-    joined = join_frames(maps, ["c", "a"])
-    expected = sitk.JoinSeries([Volume(whole[n].astype(np.float32), geometry).image() for n in (2, 0)])
-    np.testing.assert_array_equal(sitk.GetArrayFromImage(joined), sitk.GetArrayFromImage(expected))
-    assert joined.GetPixelID() == sitk.sitkFloat32
-    for part in ("GetSize", "GetOrigin", "GetSpacing", "GetDirection"):
-        assert getattr(joined, part)() == getattr(expected, part)()
-    assert list(maps) == ["b"], "what was copied is let go"
-
-
-def test_quiet_prints_nothing(sifa, case, tmp_path):
-    assert sifa("segment", case / "scan.nrrd", tmp_path / "out.nii.gz", "--quiet") == (0, "", "")
 
 
 def test_voxels_beside_a_header_are_no_place_for_results(sifa, case, tmp_path):
@@ -135,27 +119,9 @@ def test_voxels_beside_a_header_are_no_place_for_results(sifa, case, tmp_path):
 
 
 def test_a_folder_of_dicom_files_is_segmented(sifa, tmp_path):
-    folder = tmp_path / "series"
-    folder.mkdir()
-    writer = sitk.ImageFileWriter()
-    writer.KeepOriginalImageUIDOn()
     image = scan()
-    for k in range(image.GetDepth()):
-        plane = image[:, :, k]
-        position = image.TransformIndexToPhysicalPoint((0, 0, k))
-        d = image.GetDirection()
-        for tag, value in {
-            "0008|0060": "CT",
-            "0020|000d": "1.2.3",
-            "0020|000e": "1.2.3.4",
-            "0008|0018": f"1.2.3.4.{k + 1}",
-            "0020|0013": str(k + 1),
-            "0020|0032": "\\".join(f"{x:.6f}" for x in position),
-            "0020|0037": "\\".join(f"{d[n]:.6f}" for n in (0, 3, 6, 1, 4, 7)),
-        }.items():
-            plane.SetMetaData(tag, value)
-        writer.SetFileName(str(folder / f"{k:03}.dcm"))
-        writer.Execute(plane)
+    headers = dicom_series.slices(sitk.GetArrayFromImage(image), Geometry.of(image))
+    folder = dicom_series.write(tmp_path / "series", headers)
     assert sifa("segment", folder, tmp_path / "out.nii.gz", "--quiet")[0] == 0
     report = folder / "report.json"  # which may lie beside the slices, and be written again
     for _ in range(2):
@@ -317,8 +283,8 @@ def test_the_help_says_what_changes_labels_and_how_grey_values_are_read(capsys):
 def test_a_terminal_gets_one_line_that_is_written_over_and_cleared(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     line = ProgressLine(quiet=False)
-    line("Segmenting", 0.5, 125.0)
-    line("Writing", 0.99, None)
+    line(Progress("Segmenting", 0.5, 125.0))
+    line(Progress("Writing", 0.99))
     line.end()
     shown = capsys.readouterr().err
     first, second = "Segmenting:  50 %, 2 min 5 s left", "Writing:  99 %"

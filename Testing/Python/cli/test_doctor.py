@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,12 +24,18 @@ def test_a_sound_torch_computes_a_convolution_and_tells_device_and_precision():
     finding = doctor.check_torch()
     assert finding.ok and finding.repair == ""
     assert "computes in " in finding.detail and " on " in finding.detail
+    facts = doctor.probe_torch()
+    assert doctor._at_least(facts["version"], doctor.MIN_TORCH) and facts["precision"] in ("float32", "bfloat16")
 
 
 @pytest.mark.parametrize(
     ("source", "detail", "repair"),
     [
-        ("raise ModuleNotFoundError(\"No module named 'torch'\")", "is not installed", doctor.INSTALL_TORCH),
+        (
+            "raise ModuleNotFoundError(\"No module named 'torch'\", name='torch')",
+            "is not installed",
+            doctor.INSTALL_TORCH,
+        ),
         ("raise ImportError('libtorch_cpu.so: cannot open')", "libtorch_cpu.so", doctor.REINSTALL_TORCH),
         ("from torch._C import *", "torch._C", doctor.REINSTALL_TORCH),
         ("import os; os.abort()", "crashes when it is used", doctor.REINSTALL_TORCH),
@@ -43,20 +50,15 @@ def test_a_torch_that_does_not_work_is_told_with_its_repair(tmp_path, monkeypatc
     assert detail in finding.detail and finding.repair == repair
 
 
-def test_a_torch_that_hangs_is_given_up(tmp_path, monkeypatch):
+def test_a_torch_that_hangs_is_given_up_and_a_python_that_is_not_there_is_told(tmp_path, monkeypatch):
     pretend_torch(tmp_path, monkeypatch, "import time; time.sleep(600)")
     finding = doctor.check_torch(timeout_s=2)
     assert not finding.ok and "did not answer within 2 s" in finding.detail
-
-
-def test_a_python_that_is_not_there_is_told():
     finding = doctor.check_torch("/no/such/python")
     assert not finding.ok and "/no/such/python cannot be started" in finding.detail
 
 
 def test_looking_for_torch_imports_none_here():
-    import subprocess
-
     library = Path(doctor.__file__).parents[1]
     code = "import sys; from SIFALib import doctor\nassert doctor.check_torch().ok; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=library, check=True)
@@ -101,12 +103,9 @@ def test_the_store_is_verified_model_by_model(tmp_path):
     assert all(f.repair for f in findings if not f.ok)
 
 
-def test_a_store_without_models_needs_one(tmp_path):
+def test_a_store_without_models_and_a_folder_that_cannot_take_any_are_told(tmp_path):
     (finding,) = doctor.check_models(ModelStore(tmp_path, tmp_path))
     assert not finding.ok and finding.repair == "Import a model."
-
-
-def test_a_folder_that_cannot_take_models_is_told(tmp_path):
     (tmp_path / "file").write_text("in the way")
     assert doctor.check_user_folder(tmp_path / "not yet" / "there").ok
     finding = doctor.check_user_folder(tmp_path / "file" / "models")
@@ -114,8 +113,11 @@ def test_a_folder_that_cannot_take_models_is_told(tmp_path):
 
 
 def test_one_slice_is_timed_through_the_real_network(tmp_path):
-    finding = doctor.time_slice(tiny_models.write(tmp_path / "tiny"))
+    package = tiny_models.write(tmp_path / "tiny")
+    finding = doctor.time_slice(package)
     assert finding.ok and " ms for 64 x 64 pixels on " in finding.detail
+    facts = doctor.probe_slice(str(package.folder))
+    assert facts["seconds"] > 0 and facts["device"].split(":")[0] in ("cpu", "cuda", "mps")
 
 
 def test_the_command_prints_each_finding_and_ends_with_1_if_something_needs_repair(tmp_path, monkeypatch, capsys):
@@ -130,10 +132,3 @@ def test_the_command_prints_each_finding_and_ends_with_1_if_something_needs_repa
     assert main(["doctor"]) == 1
     printed = capsys.readouterr().out
     assert "REPAIR  Model folder rubbish: " in printed and "Delete the folder" in printed
-
-
-def test_the_probes_themselves_tell_device_precision_and_seconds(tmp_path):
-    facts = doctor.probe_torch()
-    assert doctor._at_least(facts["version"], doctor.MIN_TORCH) and facts["precision"] in ("float32", "bfloat16")
-    facts = doctor.probe_slice(str(tiny_models.write(tmp_path / "tiny").folder))
-    assert facts["seconds"] > 0 and facts["device"].split(":")[0] in ("cpu", "cuda", "mps")

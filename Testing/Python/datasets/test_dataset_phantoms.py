@@ -78,7 +78,7 @@ def test_settings_and_checks_need_no_torch():
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[3] / 'SIFASegmentation')!r})\n"
         "from SIFALib.datasets import DataSettings, checks, label_values, released, scans, sources\n"
-        "import SIFALib.cli.data\n"
+        "import SIFALib.cli.check_data\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

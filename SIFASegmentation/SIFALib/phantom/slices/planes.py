@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...imaging import Geometry, Volume
-from ...imaging.slices import PLANES, choose_plane
+from ...imaging.slices import choose_plane
+from ...models import PLANES
 from ..shapes import bspline_matrix
 from ..tissues import LABEL_OF_TISSUE, Tissue
 from .randomisation import Randomisation

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def batches(row: Row, first: int, last: int, workers: int) -> Iterator[tuple[np.
             process.join()
 
 
-def _next(results: Queue, process: multiprocessing.process.BaseProcess) -> tuple[np.ndarray, np.ndarray]:
+def _next(results: Queue[Any], process: multiprocessing.process.BaseProcess) -> tuple[np.ndarray, np.ndarray]:
     while True:
         try:
             return results.get(timeout=WATCH_SECONDS)
@@ -85,7 +86,7 @@ def _next(results: Queue, process: multiprocessing.process.BaseProcess) -> tuple
                 ) from None
 
 
-def _work(row: Row, numbers: range, results: Queue, parent: int) -> None:
+def _work(row: Row, numbers: range, results: Queue[Any], parent: int) -> None:
     """What a process does: its share of the batches, until its parent is gone."""
     anatomies = load_anatomies(row.folder, row.seeds)
     for number in numbers:

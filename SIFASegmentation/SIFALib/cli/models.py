@@ -1,30 +1,39 @@
-"""`sifa models` and `sifa phantom`."""
+"""`sifa models`: list, show, import, verify, delete and export models. No torch here."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from .. import imaging
-from ..models import store as models
-from ..models.store import BrokenPackage, ModelPackage, ModelStore
-from ..models.structures import STRUCTURES
-from ..support.errors import ModelError, NotWritable
-from .console import (
-    MODEL,
-    OK,
-    OUTPUT,
-    USAGE,
-    Failure,
-    check_outputs,
-    complain,
-    fails_as,
-    find_model,
-    quiet_itk,
-    say,
-    store_of,
-    table,
-    volumes_table,
-)
+from ..support.errors import ModelError, RequestError
+from .console import MODEL, OK, complain, facts, say, table
+from .shared import add_command, find_model, store_of
+
+if TYPE_CHECKING:
+    from ..models.store import BrokenPackage, ModelPackage, ModelStore
+
+
+def add(commands: Any) -> None:
+    helped = "list, show, import, verify, delete and export models"
+    parser = add_command(commands, "models", list_models, helped, debug=False)
+    parser.set_defaults(models_folder=None)
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND")
+    add_command(actions, "list", list_models, "list the models, and what is wrong with broken ones", of_store=True)
+    showing = add_command(actions, "show", show, "print a model's card", of_store=True)
+    showing.add_argument("model", metavar="ID", nargs="?", help="id, id@version or folder (default: the bundled model)")
+    importing = add_command(
+        actions, "import", import_model, "check a model and copy it into your folder", of_store=True
+    )
+    importing.add_argument("path", metavar="PATH", type=Path, help="a folder or a zip file")
+    verifying = add_command(actions, "verify", verify, "check weights against their card", of_store=True)
+    verifying.add_argument("models", metavar="ID", nargs="*", help="id, id@version or folder (default: all)")
+    deleting = add_command(actions, "delete", delete, "delete one of your own models", of_store=True)
+    deleting.add_argument("model", metavar="ID@VERSION", help="the model, or the name of a broken folder")
+    exporting = add_command(actions, "export", export, "write a model as a zip file", of_store=True)
+    exporting.add_argument("model", metavar="ID", help="id, id@version or folder")
+    exporting.add_argument("path", metavar="OUT.zip", type=Path)
+    add_command(actions, "folder", folder, "print the folder of your own models", of_store=True)
 
 
 def list_models(options: argparse.Namespace) -> int:
@@ -59,18 +68,19 @@ def show(options: argparse.Namespace) -> int:
     for quality in card.quality:
         values = ", ".join(f"{name} {value:.3f}" for name, value in quality.values.items())
         rows.append((quality.measure, f"{values} on {quality.data} ({quality.rule})"))
-    say("\n".join(f"{name:<12}{' '.join(text.split())}" for name, text in rows))
+    say(facts(rows, width=12))
     return OK
 
 
 def import_model(options: argparse.Namespace) -> int:
-    with fails_as(MODEL, ModelError), fails_as(OUTPUT, NotWritable):
-        package = store_of(options.models_folder).import_package(options.path)
+    package = store_of(options.models_folder).import_package(options.path)
     say(f"{package.card.key} is now in {package.folder}.")
     return OK
 
 
 def verify(options: argparse.Namespace) -> int:
+    from ..models import store as models
+
     store = store_of(options.models_folder)
     packages = [find_model(store, name) for name in options.models] or list(store.packages())
     problems = [] if options.models else [broken.reason for broken in store.broken()]
@@ -89,8 +99,7 @@ def verify(options: argparse.Namespace) -> int:
 def delete(options: argparse.Namespace) -> int:
     store = store_of(options.models_folder)
     package = _to_delete(store, options.model)
-    with fails_as(MODEL, ModelError), fails_as(OUTPUT, NotWritable):
-        store.delete(package)
+    store.delete(package)
     say(f"{package.folder} is deleted.")
     return OK
 
@@ -102,46 +111,21 @@ def _to_delete(store: ModelStore, name: str) -> ModelPackage | BrokenPackage:
     package = find_model(store, name)
     versions = [p.card.version for p in store.packages() if p.card.id == package.card.id]
     if "@" not in name and len(versions) > 1:
-        raise Failure(USAGE, f"There are several versions of {name}; add which one: {name}@{versions[0]}.")
+        raise RequestError(f"There are several versions of {name}; add which one: {name}@{versions[0]}.")
     return package
 
 
 def export(options: argparse.Namespace) -> int:
-    check_outputs({"OUT.zip": options.path})
+    from ..imaging.outputs import Output, check_outputs
+
+    check_outputs([Output("OUT.zip", options.path)])
     store = store_of(options.models_folder)
     package = find_model(store, options.model)
-    with fails_as(MODEL, ModelError), fails_as(OUTPUT, NotWritable):
-        store.export(package, options.path)
+    store.export(package, options.path)
     say(f"{package.card.key} is now in {options.path}.")
     return OK
 
 
 def folder(options: argparse.Namespace) -> int:
     say(str(store_of(options.models_folder).user))
-    return OK
-
-
-def phantom(options: argparse.Namespace) -> int:
-    from ..imaging.seg_nrrd import LABEL_SUFFIXES, check_suffix, write_labels
-    from ..inference.flags import volumes_ml
-
-    quiet_itk(options.debug)
-    if not options.output.name.lower().endswith(LABEL_SUFFIXES) or ".seg." in options.output.name.lower():
-        raise Failure(USAGE, f"{options.output} must end in {', '.join(LABEL_SUFFIXES)}.")
-    if options.labels:
-        with fails_as(USAGE, ValueError):
-            check_suffix(options.labels)
-    if options.seed < 0:
-        raise Failure(USAGE, f"The seed {options.seed} cannot be; give 0 or more.")
-    check_outputs({"OUT": options.output, "--labels": options.labels})
-    from ..phantom import make
-
-    with fails_as(USAGE, ValueError):
-        case = make(options.seed, options.modality, options.spacing)
-    with fails_as(OUTPUT, OSError):
-        imaging.write(case.image, options.output)
-        if options.labels:
-            write_labels(case.labels, options.labels)
-    if not options.quiet:
-        say(volumes_table(volumes_ml(case.labels), STRUCTURES))
     return OK

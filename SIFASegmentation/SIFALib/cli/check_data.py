@@ -1,0 +1,201 @@
+"""`sifa check-data`: what the files of a training are, and what is wrong with them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..support import files
+from ..support.errors import DataError, OutputError, RequestError
+from ..support.progress import Progress, drain
+from .console import BAD_INPUT, OK, ProgressLine, say, table
+from .shared import LABEL_VALUES, add_command, quiet_itk, said_as
+
+if TYPE_CHECKING:
+    from ..datasets import DataSettings
+    from ..datasets.scans import Scan
+    from ..datasets.sources import Found
+    from ..imaging import Volume
+    from ..support.progress import Steps
+
+DESCRIPTION = """Look at every scan before training on it, and say what is wrong.
+
+Nothing is left out in silence: if a single scan cannot be used (unreadable, label values without a class, image and
+label map on different grids, constant, not a number, 4D, twice, or in both domains), training refuses to start, and
+so does this command (exit code 3). Mend the file, remove it, or leave it out knowingly with --exclude; the line to
+add is printed.
+
+Label maps are found by name: x.nii.gz beside x_label.nii.gz or x_seg.nii.gz, images/x and labels/x, imagesTr/x_0000
+and labelsTr/x, ct_train_1001_image and ct_train_1001_label, or one image and one label map in a folder of their own.
+A list says so itself: [{"image": "a.nii.gz", "label": "b.nii.gz"}, ...], paths relative to the list."""
+EXCLUDE = "leave a scan out, like source:NAME or target:NAME; may be given several times"
+HEADS = ("Scan", "What", "Voxels", "Spacing (mm)", "Field of view (mm)", "Plane", "Grey values", "Labels", "Verdict")
+DOMAINS = {"source": "labelled scans", "target": "scans to adapt to; labels are not needed"}
+THUMBNAIL = 240  # pixels
+
+
+def add(commands: Any) -> None:
+    helped = "look at scans before training on them, and say what is wrong"
+    parser = add_command(commands, "check-data", run, helped, DESCRIPTION)
+    for domain, what in DOMAINS.items():
+        parser.add_argument(f"--{domain}", metavar="PLACE", help=f"{what}: a folder, a JSON list, a file, or phantom")
+    parser.add_argument("--label-values", metavar="MAP", help=LABEL_VALUES)
+    parser.add_argument("--target-labels", action="store_true", help="the target has label maps, too; check them")
+    parser.add_argument("--exclude", metavar="SCAN", action="append", default=[], help=EXCLUDE)
+    parser.add_argument("--classes", type=int, default=5, metavar="N", help="(default: %(default)s)")
+    parser.add_argument(
+        "--size", type=int, default=128, metavar="PIXELS", help="of training slices (default: %(default)s)"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write what was found as JSON")
+    parser.add_argument("--thumbnails", metavar="FOLDER", type=Path, help="also write a PNG of each usable scan")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be looked at. found: what each place on the disk holds, by domain, or why it holds nothing."""
+
+    settings: DataSettings
+    found: dict[str, Found | DataError]
+    thumbnails: Path | None
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print a row for each file, then what is wrong; BAD_INPUT if training on these would be refused."""
+    from ..datasets import PHANTOMS, checks
+
+    request = check(options)
+    notes = [
+        f"The {domain} is {PHANTOMS[place]}; there is nothing to check."
+        for domain in DOMAINS
+        if (place := getattr(options, domain)) in PHANTOMS
+    ]
+    problems: list[str] = []
+    scans: list[Scan] = []
+    with ProgressLine(quiet=False) as show:
+        for domain, found in request.found.items():
+            if isinstance(found, DataError):
+                problems.append(str(found))
+            else:
+                notes += found.notes
+                scans += drain(_examined(found.scans, domain, request), show)
+    scans = checks.cross_check(scans)
+    of_all, warnings = checks.of_domains(scans, request.settings)
+    problems += of_all
+    refused = bool(problems or any(scan.problems for scan in scans))
+    if scans:
+        say(table(HEADS, [_row(scan) for scan in scans]))
+    _say_what_is_wrong(scans, problems, [*notes, *warnings], refused)
+    if options.json:
+        report = {
+            "usable": not refused,
+            "problems": problems,
+            "warnings": [*notes, *warnings],
+            "scans": [scan.record() for scan in scans],
+        }
+        with said_as(OutputError, OSError):
+            files.write_text(options.json, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    return BAD_INPUT if refused else OK
+
+
+def check(options: argparse.Namespace) -> Request:
+    """What the command line asks for, with the folder of the thumbnails made. RequestError, OutputError."""
+    from ..datasets import PHANTOMS, DataSettings, label_values
+    from ..imaging.outputs import Output, check_outputs
+
+    if not options.source and not options.target:
+        raise RequestError("Name what to check with --source, --target or both.")
+    settings = DataSettings(
+        source=options.source or "phantom",
+        target=options.target or "phantom",
+        label_values=label_values.parse(options.label_values or ""),
+        target_labels=options.target_labels,
+        classes=options.classes,
+        size=options.size,
+        exclude=tuple(options.exclude),
+    )
+    places = {d: place for d in DOMAINS if (place := getattr(options, d)) and place not in PHANTOMS}
+    found = {domain: _found(place, domain, settings) for domain, place in places.items()}
+    lists = [path for place in places.values() if (path := Path(place).expanduser()).is_file()]
+    scans = [file for f in found.values() if not isinstance(f, DataError) for file in f.files]
+    check_outputs([Output("--json", options.json, text=True)], [*lists, *scans])
+    if options.thumbnails is not None:
+        try:
+            options.thumbnails.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"The folder {options.thumbnails} cannot be made ({error.strerror}).") from error
+    quiet_itk(options.debug)
+    return Request(settings, found, options.thumbnails)
+
+
+def _found(place: str, domain: str, settings: DataSettings) -> Found | DataError:
+    from ..datasets import sources
+
+    try:
+        return sources.find(place, settings.labelled(domain), settings.excluded(domain))
+    except DataError as error:
+        return error
+
+
+def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[list[Scan]]:
+    """What is found about the scans of a domain; their thumbnails are written on the way, while they are in memory."""
+    from ..datasets import released
+    from ..datasets.scans import examine
+
+    examined: list[Scan] = []
+    for n, scan in enumerate(scans):
+        yield Progress(f"Looking at the {domain}", n / len(scans))
+        if scan.kind in released.KINDS:
+            examined += released.examine_all([scan], domain, request.settings)[0]
+            continue
+        known, image, labels = examine(scan, domain, request.settings)
+        examined.append(known)
+        if image is not None and request.thumbnails is not None:
+            _draw(image, labels, request.thumbnails / f"{domain}-{scan.name.replace('/', '-')}.png")
+    return released.of_one_size(examined)
+
+
+def _draw(image: Volume, labels: Volume | None, path: Path) -> None:
+    import numpy as np
+
+    from ..imaging import Volume
+    from ..imaging.pictures import overlay
+
+    grid = image.geometry
+    with said_as(OutputError, OSError):
+        overlay(image, labels or Volume(np.zeros(grid.shape, np.uint8), grid), path, size=THUMBNAIL)
+
+
+def _row(scan: Scan) -> tuple[str, ...]:
+    values = ", ".join(map(str, scan.label_values[:9])) + (" ..." if len(scan.label_values) > 9 else "")
+    cells = (
+        f"{scan.kind}{' ' + scan.looks_like if scan.looks_like else ''}",
+        " x ".join(map(str, scan.size)),
+        " x ".join(f"{s:.3g}" for s in scan.spacing_mm),
+        " x ".join(f"{e:.0f}" for e in scan.field_of_view_mm),
+        scan.plane,
+        " / ".join(f"{v:.4g}" for v in scan.intensity),
+        values,
+    )
+    verdict = "REFUSED" if scan.problems else "ok, see below" if scan.warnings else "ok"
+    return (scan.key, *(cell or "-" for cell in cells), verdict)
+
+
+def _say_what_is_wrong(scans: list[Scan], problems: list[str], notes: list[str], refused: bool) -> None:
+    from ..datasets import checks
+
+    for text in (*notes, *checks.warnings_of(scans)):
+        say(f"note: {text}")
+    for text in (*problems, *(p for scan in scans for p in scan.problems)):
+        say(f"REFUSED: {text}")
+    good = sum(not scan.problems for scan in scans)
+    options = checks.exclusion(scans)
+    if not refused:
+        say(f"{good} scan{'' if good == 1 else 's'} can be trained on.")
+    elif options:
+        say(
+            f"Training would refuse {len(scans) - good} of {len(scans)} scans. Mend or remove them, or train on "
+            f"the other {good} with: {options}"
+        )

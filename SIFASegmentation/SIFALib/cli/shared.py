@@ -1,0 +1,186 @@
+"""What several commands of `sifa` have in common: their options, and the checks of these. Python's own packages only."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..support.errors import OutputError, SifaError
+from ..support.files import FULL
+from ..support.messages import reason, sentence
+from .console import EXIT_CODES
+
+if TYPE_CHECKING:
+    from ..inference import Options
+    from ..models.store import ModelPackage, ModelStore
+    from ..models.structures import Structure
+    from ..networks import Segmenter
+
+MODEL = "model: id, id@version, or a folder (default: the bundled one)"
+STRUCTURES = "only these, for example LV,MYO"
+MODALITY = (
+    "how grey values are read: ct by the model's fixed window of Hounsfield units (HU), mr by percentiles of "
+    "the scan's own values; auto takes ct where there is lung or air below -200 HU, else mr; give ct for a CT "
+    "that shows neither (default: %(default)s)"
+)
+VIEWS = (
+    "planes to look in: auto and three average three planes across each other, except in a stack of thick slices; "
+    "one, the scan's own, is faster and rougher (default: %(default)s)"
+)
+LABEL_VALUES = (
+    "which class each value in the label maps is, like 500=3,420=2, or mmwhs for the values of MM-WHS; 0 is "
+    "background, 255 not known; not needed where the values are the classes (1 myocardium, 2 left atrium, 3 left "
+    "ventricle, 4 ascending aorta)"
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of a command. before_help: what is still to be done when its help is asked for, and costs imports."""
+
+    before_help: Callable[[], None] | None = None
+
+    def format_help(self) -> str:
+        if self.before_help is not None:
+            self.before_help()
+        return super().format_help()
+
+
+def add_command(
+    commands: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    help: str,
+    description: str = "",
+    of_store: bool = False,
+    debug: bool = True,
+) -> Parser:
+    """A command that `run` carries out and whose exit code it returns. of_store: it takes --models-folder."""
+    parser: Parser = commands.add_parser(
+        name,
+        help=help,
+        description=description or help[0].upper() + help[1:] + ".",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if debug:
+        parser.add_argument("--debug", action="store_true", help="show where an error comes from")
+    if of_store:
+        folder = "your own models (default: $SIFA_MODELS, else your data folder)"
+        parser.add_argument("--models-folder", metavar="FOLDER", help=folder)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Where and how the networks compute, and how grey values are read."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0 or mps (default: %(default)s)")
+    parser.add_argument("--precision", default="auto", help="auto, float32 or bfloat16 (default: %(default)s)")
+    parser.add_argument("--modality", choices=("auto", "ct", "mr"), default="auto", help=MODALITY)
+
+
+def add_segmenting(parser: argparse.ArgumentParser) -> None:
+    """How scans are segmented."""
+    parser.add_argument("--model", metavar="ID", help=MODEL)
+    add_device(parser)
+    parser.add_argument("--structures", metavar="IDS", help=STRUCTURES)
+    parser.add_argument("--views", choices=("auto", "one", "three"), default="auto", help=VIEWS)
+
+
+def check_device(device: str, precision: str) -> None:
+    """RequestError for a device or precision that is not there, SifaError where PyTorch is not."""
+    from .. import networks
+
+    try:
+        import torch  # noqa: F401  (before what needs it, to tell its absence from any other error)
+    except ImportError as error:
+        advice = "Install it, for example by `pip install torch`; `sifa doctor` tells more."
+        raise SifaError(f"PyTorch cannot be used ({error}). {advice}") from error
+    networks.choose_precision(precision, networks.choose_device(device))
+
+
+def store_of(folder: str | None) -> ModelStore:
+    from ..models import store as models
+
+    return models.default_store(folder)
+
+
+def find_model(store: ModelStore, name: str | None) -> ModelPackage:
+    """The model with that id or id@version, the one in that folder, or the default. ModelError if there is none."""
+    from ..models import store as models
+
+    if not name:
+        return store.default()
+    return models.read_package(name) if Path(name).is_dir() else store.get(name)
+
+
+def structures_of(text: str | None, package: ModelPackage) -> tuple[Structure, ...]:
+    """Ids with commas between as structures in the model's order; None: all. RequestError for an unknown one."""
+    from ..models.structures import structure_by_id
+
+    labels = package.card.labels
+    named = {structure_by_id(part, labels) for part in text.split(",")} if text else set(labels)
+    return tuple(s for s in labels if s in named)
+
+
+@dataclass(frozen=True, eq=False)
+class Segmenting:
+    """What scans are segmented with: a model, its network, the structures that are wanted of it, the options."""
+
+    package: ModelPackage
+    segmenter: Segmenter
+    structures: tuple[Structure, ...]
+    options: Options
+
+
+def segmenting(options: argparse.Namespace, **more: Any) -> Segmenting:
+    """As the options of `add_segmenting` say. more: fields of the `Options`. RequestError, ModelError."""
+    from .. import networks
+
+    package = find_model(store_of(options.models_folder), options.model)
+    structures = structures_of(options.structures, package)
+    check_device(options.device, options.precision)
+    from ..inference import Options
+
+    wanted = Options(
+        device=options.device,
+        precision=options.precision,
+        structures=tuple(s.id for s in structures) if options.structures else None,
+        modality=options.modality,
+        views=options.views,
+        **more,
+    )
+    return Segmenting(package, networks.load_segmenter(package), structures, wanted)
+
+
+def quiet_itk(debug: bool) -> None:
+    """Keep ITK from warning on stderr: what matters is raised, and said in a sentence."""
+    import SimpleITK as sitk
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(debug)
+
+
+@contextmanager
+def said_as(kind: type[SifaError], *kinds: type[BaseException]) -> Iterator[None]:
+    """Where errors of these kinds mean something else than elsewhere: raise them as that one, with its exit code."""
+    try:
+        yield
+    except kinds as error:
+        raise kind(sentence(error)) from error
+
+
+@contextmanager
+def writes_into(folder: Path) -> Iterator[None]:
+    """Turn an OSError into an OutputError that names this folder and says what to do.
+
+    The error itself names a temporary file in it, which the user never heard of, or none at all.
+    """
+    try:
+        yield
+    except OSError as error:
+        advice = "make room there" if error.errno in FULL else "make it writable"
+        why = f"Nothing can be written into {folder} ({reason(error)})"
+        raise OutputError(f"{why}; {advice}, or choose another place.", path=folder) from error
