@@ -108,11 +108,8 @@ def _checkpoint(folder: RunFolder, iteration: int) -> Chosen:
 
 def _refuse_worse(folder: RunFolder, chosen: Chosen) -> None:
     """Raise RunError, with the numbers, if the score speaks against what was chosen."""
-    judged, start, what = (
-        chosen.judged,
-        chosen.start,
-        f"The segmenter of {folder.path} after iteration {chosen.iteration}",
-    )
+    judged, start = chosen.judged, chosen.start
+    what = f"The segmenter of {folder.path} after iteration {chosen.iteration}"
     if judged is None:
         raise RunError(f"{what} was never judged.", advice="unjudged")
     against = f", {'and' if start else 'but'} something speaks against it: {' '.join(judged.vetoes)}"

@@ -65,11 +65,11 @@ def size(count: float) -> str:
 
 
 def of(
-    configuration: Configuration, folder: Path, findings: Iterable[Scan] = (), timed: Mapping[str, Any] | None = None
+    configuration: Configuration, folder: Path, scans: Iterable[Scan] = (), timed: Mapping[str, Any] | None = None
 ) -> Needs:
     """What a run in `folder` (or the nearest folder above that exists) needs and finds. OSError.
 
-    findings: of the scans that are to be prepared; timed: the answer of the task "time", if there is one.
+    scans: those that are to be prepared; timed: the answer of the task "time", if there is one.
     """
     place = folder
     while not place.exists() and place != place.parent:
@@ -78,7 +78,7 @@ def of(
     return Needs(
         int(timed.get("memory") or _memory(configuration)),
         0 if str(timed.get("device", "cpu")) != "cpu" else free_memory(),
-        int(_disk(configuration, findings, int(timed.get("checkpoint") or 0))),
+        int(_disk(configuration, scans, int(timed.get("checkpoint") or 0))),
         shutil.disk_usage(place).free,
     )
 
@@ -88,16 +88,16 @@ def _memory(c: Configuration) -> float:
     return _BASE + _PER_WIDTH2 * width**2 + _PER_IMAGE * width * images * c.data.size**2
 
 
-def _disk(c: Configuration, findings: Iterable[Scan], checkpoint: int) -> float:
+def _disk(c: Configuration, scans: Iterable[Scan], checkpoint: int) -> float:
     checkpoint = checkpoint or 3 * 4 * _PARAMETERS_PER_WIDTH2 * c.method.width**2
     pixels = border_size(c.data.size) ** 2
     pre, kept = c.data.preprocessing, 0.0
-    for finding in findings:
-        if finding.problems or not finding.field_of_view_mm:
+    for scan in scans:
+        if scan.problems or not scan.field_of_view_mm:
             continue
-        thickness = min(finding.field_of_view_mm)
+        thickness = min(scan.field_of_view_mm)
         count = thickness / pre.slice_spacing_mm + thickness / pre.locate_slice_spacing_mm
-        kept += count * pixels * (5 if finding.domain == "source" else 4)
+        kept += count * pixels * (5 if scan.domain == "source" else 4)
     if c.phantom_slices is not None:
         maps = c.phantom_slices.anatomies + c.phantom_slices.validation_anatomies
         kept += maps * _TISSUE_MAP / c.phantom_slices.spacing_mm**3

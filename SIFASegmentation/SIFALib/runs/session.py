@@ -34,7 +34,7 @@ from .run_folder import RunFolder
 from .signals import NOTHING, PAUSE, STOP, Requests, signals
 from .start_model import StartModel
 from .tensorboard import Board
-from .world import World
+from .world import POOLS, World
 
 WINDOW = 50  # iterations over which speed is measured
 POLL_SECONDS = 0.2  # how often a paused run looks whether it may go on
@@ -164,7 +164,7 @@ class Session:
             content = {
                 "configuration": self.run.to_json(),
                 "state": state.state_dict(),
-                "histories": pools,
+                POOLS: pools,
                 **{name: best and dataclasses.asdict(best) for name, best in guards.items()},
             }
             keep = self.configuration.keep_checkpoints

@@ -23,6 +23,7 @@ from ..networks import devices
 from ..support.errors import RunError
 
 PATIENCE = timedelta(days=7)  # for what the first process does alone
+POOLS, OLD_POOLS = "image_pools", "histories"  # in a checkpoint, those of all processes; version 0.3 wrote the latter
 TIMEOUT = timedelta(minutes=10)  # for a message within an iteration
 
 
@@ -69,7 +70,7 @@ class World:
 
     def take_pools(self, state: State, saved: Mapping[str, Any]) -> None:
         """Give this process the image pools that its number had, on its device; more processes share them."""
-        everyone = saved["histories"] or [saved_image_pools(saved["state"])]
+        everyone = saved[POOLS if POOLS in saved else OLD_POOLS] or [saved_image_pools(saved["state"])]
         state.load_image_pools(everyone[self.rank % len(everyone)])
 
 

@@ -45,7 +45,7 @@ def test_killed_at_any_moment_a_run_resumes_to_the_same_end():
 
 
 def test_two_processes_train_as_one_and_end_cleanly_when_one_is_killed(scans: Path, tmp_path: Path):
-    # nothing depends on the process: no dropout, and no image leaves the histories before iteration 3
+    # nothing depends on the process: no dropout, and no image leaves the pools before iteration 3
     method = tiny_runs.whole(image_pool=4, decoder_keep_rate=1.0)
     changes = {"method": method, "judge_every": 0, "preview_every": 0, "iterations": 10_000, "save_every": 2}
     several = runs.create(tmp_path / "several", tiny_runs.configuration(scans, **changes)).path
@@ -63,7 +63,7 @@ def test_two_processes_train_as_one_and_end_cleanly_when_one_is_killed(scans: Pa
     status = tiny_runs.status_of(several)
     assert status["state"] == "failed" and "Another process of this training ended" in status["message"], log
     saved = checkpoints.load_newest(several / "checkpoints")
-    assert len(saved["histories"]) == 2
+    assert len(saved["image_pools"]) == 2
 
     alone = runs.create(tmp_path / "alone", tiny_runs.configuration(scans, **{**changes, "iterations": 2})).path
     assert train(alone) == "finished"
