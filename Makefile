@@ -12,7 +12,7 @@ NUMERICAL := networks/test_networks_parity networks/test_winograd networks/test_
 
 .PHONY: demo test test-lesser-processor lint docs format setup pictures pictures-real train-default clean bench-inference bench-parity bench-real bench-phantom bench-training \
   bench-adaptation bench-gain bench-kill bench-heart bench-trust bench-uncertainty bench-realism \
-  bench-ablation gallery
+  bench-ablation bench-unchanged gallery
 
 demo: $(READY)
 	$(RUN) Testing/demo.py demo
@@ -30,7 +30,7 @@ lint: $(READY)
 	$(VENV)/bin/ruff check $(SOURCES)
 	$(VENV)/bin/ruff format --check $(SOURCES)
 	$(VENV)/bin/mypy
-	cd SIFASegmentation && ../$(VENV)/bin/lint-imports --config ../pyproject.toml
+	cd SIFASegmentation && ../$(VENV)/bin/lint-imports --no-logo --no-cache ../pyproject.toml
 	$(VENV)/bin/codespell $(SOURCES) docs README.md CONTRIBUTING.md CHANGELOG.md
 
 # The documentation as a site in build/docs; a broken link is an error.
@@ -62,6 +62,9 @@ bench-inference: $(READY)
 	$(RUN) Testing/Benchmarks/bench_inference.py
 bench-parity: $(READY)
 	$(RUN) Testing/Benchmarks/bench_parity.py --golden $(GOLDEN)
+# Does the program still draw the same, bit for bit: ten phantoms and the open real scans.
+bench-unchanged: $(READY)
+	$(RUN) Testing/Benchmarks/bench_unchanged.py --data $(DATA)
 bench-real: $(READY)
 	$(RUN) Testing/Benchmarks/bench_real.py --data $(DATA)
 bench-phantom: $(READY)

@@ -6,6 +6,7 @@ that follows itself counted once. A stay is an entry of the row, a return one wh
 
 from __future__ import annotations
 
+import inspect
 import sys
 import tempfile
 import threading
@@ -23,7 +24,9 @@ def walk(scan: Path, library: Path) -> list[str]:
 
     def note(frame: FrameType, event: str, argument: Any) -> None:
         code = frame.f_code
-        if event != "call" or not code.co_filename.startswith(root) or code in known or code.co_name.startswith("<"):
+        if not code.co_flags & inspect.CO_OPTIMIZED or code.co_name.startswith("<"):  # a class or a module is defined
+            return
+        if event != "call" or not code.co_filename.startswith(root) or code in known:
             return
         known.add(code)
         file = code.co_filename.removeprefix(root)
