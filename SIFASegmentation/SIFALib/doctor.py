@@ -123,6 +123,8 @@ def check_models(store: ModelStore) -> Iterator[Finding]:
             models.verify(package)
         except ModelError as error:
             yield Finding(name, False, str(error), "Delete this model and import it again.")
+        except ImportError as error:  # told by its own line already
+            yield Finding(name, False, f"cannot be checked ({error})", "Install what is missing, and look again.")
         else:
             yield Finding(name, True, f"{package.card.name}, {package.card.modality}, SHA-256 agrees")
     for bad in broken:

@@ -16,7 +16,7 @@ from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.reading import read
 from SIFALib.imaging.seg_nrrd import read_seg_nrrd, write_labels, write_seg_nrrd
 from SIFALib.models.structures import STRUCTURES
-from SIFALib.support.errors import VolumeError
+from SIFALib.support.errors import RequestError, VolumeError
 
 READER = Path(__file__).parents[1] / "fixtures" / "slicer_reads_segmentation.py"
 
@@ -158,7 +158,7 @@ def test_the_ending_of_the_name_picks_the_format(tmp_path, suffix):
 
 @pytest.mark.parametrize("name", ["labels.png", "labels", "labels.seg", "labels.nii.gz.txt"])
 def test_an_ending_that_is_not_known_is_refused_with_those_that_are(tmp_path, name):
-    with pytest.raises(VolumeError, match=r"use \.seg\.nrrd for a segmentation, or \.nii\.gz"):
+    with pytest.raises(RequestError, match=r"use \.seg\.nrrd for a segmentation, or \.nii\.gz"):
         write_labels(labels(FLIPPED), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 

@@ -100,7 +100,7 @@ def test_distances_to_what_was_not_found_are_null_in_the_file(bench, monkeypatch
     import bench_phantom
 
     def no_heart(*_: object) -> None:
-        raise NoHeartFound
+        raise NoHeartFound("There is no heart in it.")
 
     make = bench_phantom.phantom.make
     monkeypatch.setattr(bench_phantom.phantom, "make", lambda seed, modality: make(seed, modality, 8.0))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from slicer_helpers import add_volume, ijk_to_ras, stage
 
 # the lines above set the stage on which the others can be imported
@@ -164,7 +166,7 @@ def test_every_number_of_the_configuration_can_be_set_somewhere_and_a_start_mode
     panel = new_panel(tmp_path)
     configuration = panel.logic.configuration(panel._parameterNode, "phantom")
     offered = {setting.key: setting for setting in AdvancedSettings.settings(configuration)}
-    for field in Method.__dataclass_fields__:
+    for field in (f.name for f in dataclasses.fields(Method)):
         assert f"method.{field}" in offered or f"method.{field}" in AdvancedSettings.ELSEWHERE
     for setting in offered.values():
         bound_by_another = setting.key == "method.prediction_from_epoch"  # it must lie within the epochs
