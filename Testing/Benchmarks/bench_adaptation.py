@@ -27,7 +27,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import math
 import os
 import subprocess
 import sys
@@ -37,32 +36,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "SIFASegmentation"))
 
 import adaptation_table  # noqa: E402
+from adaptation_measure import measure  # noqa: E402
 from adaptation_table import mean_dice  # noqa: E402
 from SIFALib import adaptation  # noqa: E402
 from SIFALib.adaptation import label_free  # noqa: E402
 from SIFALib.adaptation.method import Method  # noqa: E402
-from SIFALib.datasets import Augmentation, DataSettings, Domains, Slices, prepare, view  # noqa: E402
-from SIFALib.imaging import metrics  # noqa: E402
+from SIFALib.datasets import Augmentation, DataSettings, Domains, prepare  # noqa: E402
 from SIFALib.models import store  # noqa: E402
 from SIFALib.models.card import Preprocessing  # noqa: E402
-from SIFALib.models.structures import STRUCTURES  # noqa: E402
 from SIFALib.networks import loading  # noqa: E402
-from SIFALib.networks.segmenter import Segmenter  # noqa: E402
 from SIFALib.runs import best, checkpoints, events, run_folder, status  # noqa: E402
 from SIFALib.runs.configuration import Configuration  # noqa: E402
 from SIFALib.runs.run_folder import RunFolder  # noqa: E402
+from SIFALib.support.progress import drain  # noqa: E402
 
 TRAINING_SEED, TEST_SEED = (10_000, 20_000)  # of phantoms; each repetition takes persons of its own for training
 DIRECTIONS = {"MR to CT": ("phantom:mr", "phantom:ct"), "CT to MR": ("phantom:ct", "phantom:mr")}
-NATIVE = 0.1
-"""Of the range -1..1, 40 HU: where blood and muscle of the left ventricle differ by less, no contrast agent was given."""
 PHANTOM_SPACING_MM = 2.0
 USUAL = Augmentation()
 STRONG = Augmentation(gain=0.5, offset=0.25, gamma=0.7, noise=0.1)
@@ -360,42 +355,7 @@ def _start_weights(folder: str) -> Mapping[str, torch.Tensor]:
 
 
 def _domains(settings: DataSettings, cache: str) -> Domains:
-    steps = prepare(settings, cache)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
-@torch.inference_mode()
-def measure(segmenter: Segmenter, slices: Slices, size: int) -> list[dict[str, Any]]:
-    """Dice and ASSD (mm) by structure of every scan, on the middles of its fine slices; and whether it is `native`."""
-    found = []
-    for scan, name in enumerate(slices.names):
-        which = np.flatnonzero((slices.volume == scan) & ~slices.coarse)
-        which = which[np.argsort(slices.position[which])]
-        images, labels = view(slices, which, size)
-        assert labels is not None
-        wide = images.expand(-1, segmenter.in_channels, -1, -1)
-        predicted = torch.cat([segmenter(part).argmax(1) for part in wide.split(16)]).numpy()
-        truth, grey = labels.numpy(), images[:, 0].numpy()
-        pairs = {s.id: (predicted == s.value, truth == s.value) for s in STRUCTURES}
-        spacing = tuple(float(x) for x in slices.spacing_mm[scan])
-        contrast = abs(float(grey[pairs["LV"][1]].mean() - grey[pairs["MYO"][1]].mean()))
-        found.append(
-            {
-                "name": name,
-                "native": contrast < NATIVE,
-                "dice": {i: metrics.dice(*pair) for i, pair in pairs.items()},
-                "assd_mm": {i: _finite(metrics.assd_mm(*pair, spacing)) for i, pair in pairs.items()},
-            }
-        )
-    return found
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return drain(prepare(settings, cache))
 
 
 def _parts(name: str) -> tuple[str, str, int]:
