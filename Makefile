@@ -18,7 +18,7 @@ demo: $(READY)
 	$(RUN) Testing/demo.py demo
 
 test: lint
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --cov=SIFALib --cov-report=term
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal --cov=SIFALib --cov-report=term
 	$(MAKE) test-lesser-processor
 
 # The numbers once more, rounded as on another processor: SSE4.1 differs from what any x86 does by itself (CONTRIBUTING.md).
