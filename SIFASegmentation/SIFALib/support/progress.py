@@ -48,14 +48,12 @@ def within(steps: Steps[T], low: float, high: float, stage: str = "{}") -> Steps
 
     stage: what to call them, with {} for their own words.
     """
-    while True:
-        try:
-            progress = next(steps)
-        except StopIteration as end:
-            result: T = end.value
-            return result
+
+    def placed(progress: Progress) -> Progress:
         fraction = low + (high - low) * progress.fraction
-        yield replace(progress, stage=stage.format(progress.stage), fraction=fraction, seconds_left=None)
+        return replace(progress, stage=stage.format(progress.stage), fraction=fraction, seconds_left=None)
+
+    return mapped(steps, placed)
 
 
 def mapped(steps: Generator[P, None, T], change: Callable[[P], Q]) -> Generator[Q, None, T]:
