@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from .. import __version__
 from ..adaptation.method import Method
 from ..datasets.settings import DataSettings
+from ..models import PAPERS, STRUCTURES
 from ..phantom.slices.randomisation import Randomisation
 from ..support import schema
 from ..support.errors import Damaged, RecordError, RunError
@@ -113,7 +114,9 @@ class Configuration:
         }
         for key, value in wanted.items():
             require(has[key] == value, key, has[key], f"must be {value} with phantom_slices")
-        require(self.method.classes == 5, "method.classes", self.method.classes, "must be 5 with phantom_slices")
+        known = tuple(len(structures) + 1 for structures in (PAPERS, STRUCTURES))
+        rule = f"must be {known[0]} or {known[1]} with phantom_slices"
+        require(self.method.classes in known, "method.classes", self.method.classes, rule)
 
 
 def of_whole_epochs(configuration: Configuration, slices: int) -> int:

@@ -31,6 +31,7 @@ from ..phantom.conditions import draw_person
 from ..phantom.slices import workers
 from ..phantom.slices.anatomies import SLICES_VERSION, make_anatomies
 from ..phantom.slices.randomisation import Randomisation
+from ..phantom.tissues import known_to
 from ..support.progress import Progress, Steps
 from .configuration import TRAINING_SEEDS, VALIDATION_SEED, VALIDATION_SLICES, Configuration, PhantomSlices
 from .previews import ROWS, Shown
@@ -113,13 +114,16 @@ class RandomSlices:
         begin = time.perf_counter()
         for images, labels in workers.batches(self.row(rank, world), first, last, self.configuration.workers):
             shown = to_tensor(images)
-            yield Batch(shown, to_tensor(labels), shown), time.perf_counter() - begin
+            yield Batch(shown, self._classes(labels), shown), time.perf_counter() - begin
             begin = time.perf_counter()
 
     @cached_property
     def _judged(self) -> tuple[Tensor, Tensor]:
         ((images, labels),) = workers.batches(self.validation_row(), 0, 1, 0)
-        return to_tensor(images), to_tensor(labels)
+        return to_tensor(images), self._classes(labels)
+
+    def _classes(self, labels: np.ndarray) -> Tensor:
+        return to_tensor(known_to(labels, self.configuration.method.classes))
 
     @torch.inference_mode()
     def score(self, state: State) -> Score:

@@ -83,7 +83,7 @@ def load_anatomies(folder: Path, seeds: Sequence[int] = ()) -> list[Anatomy]:
 def random_slice(
     anatomies: Sequence[Anatomy], size: int, seed: int, number: int, randomisation: Randomisation = Randomisation()
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Slice `number` of the endless row `seed`: image float32 [size, size] in -1..1, labels uint8 [size, size] 0..4.
+    """Slice `number` of the endless row `seed`: image float32 [size, size] in -1..1, labels uint8 [size, size] 0..7.
 
     seed, number: 0 or more. anatomies: one at least; one of them is drawn for each slice.
     """

@@ -15,7 +15,7 @@ from ...imaging import Geometry, Volume
 from ...imaging.slices import choose_plane
 from ...models import PLANES
 from ..shapes import bspline_matrix
-from ..tissues import LABEL_OF_TISSUE, Tissue
+from ..tissues import LABEL_OF_TISSUE, LEFT_HEART, Tissue
 from .randomisation import Randomisation
 
 # All shares and ranges are ours.
@@ -46,7 +46,8 @@ LEAST_SHOWN = 0.2  # of a slice must lie within the scan
 @dataclass(frozen=True, eq=False)
 class Anatomy:
     """A tissue map (uint8 [k, j, i]) with the place of its heart: `centre` (LPS mm) and standard deviation `spread` (mm
-    along x, y, z) of the labelled voxels, `apex`: the unit vector from the left atrium's centre to the left ventricle's."""
+    along x, y, z) of the voxels of LEFT_HEART, `apex`: the unit vector from the left atrium's centre to the left
+    ventricle's."""
 
     tissues: np.ndarray
     geometry: Geometry
@@ -69,14 +70,14 @@ class Cut:
 
     @property
     def labels(self) -> np.ndarray:
-        """uint8 [n, n], 0..4."""
+        """uint8 [n, n], 0..7."""
         return np.where(self.inside, LABEL_OF_TISSUE[self.tissues[1]], 0).astype(np.uint8)
 
 
 def anatomy_of(tissues: Volume) -> Anatomy:
     """A tissue map that holds left atrium and left ventricle, with where they are."""
     labels = LABEL_OF_TISSUE[tissues.array]
-    points = tissues.geometry.point(np.argwhere(labels > 0)[:, ::-1])
+    points = tissues.geometry.point(np.argwhere(LEFT_HEART[tissues.array])[:, ::-1])
     middle = {v: tissues.geometry.point(np.argwhere(labels == v).mean(axis=0)[::-1]) for v in (2, 3)}
     apex = middle[3] - middle[2]
     return Anatomy(
