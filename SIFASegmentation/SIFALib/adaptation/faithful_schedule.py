@@ -84,7 +84,7 @@ def segmenter_objective(state: State, batch: Batch, fakes: Fakes) -> tuple[Objec
     both = translate_both(state, batch)
     scores = state.translators["discriminator_source"](both.fake_source)
     on_target, on_fake = objectives.predictions(state.segmenter, both.latents_target, both.latents_fake)
-    segmentation = objectives.segmentation(state, on_fake, batch.source_labels)
+    segmentation = objectives.segmentation(state, on_fake, batch.source_labels, batch.source_known)
     terms = {"segmentation": segmentation}
     loss = segmentation + method.translation_weight * (both.cycles + losses.generator(scores[:, :1]))
     if method.aligns_predictions:

@@ -46,7 +46,7 @@ def outcome_of(state: State, batch: Batch, part: int = 0) -> Outcome:
     """Gradients of every network's weights (without weight decay) and the losses, for one part of a batch."""
     with state.autocast():
         target = target_side(state, batch.target)
-        source = source_side(state, batch.source, batch.source_labels)
+        source = source_side(state, batch)
         of_both = target.outcome.plus(source.outcome)
         return of_both.plus(discriminators(state, batch, target, source, part))
 
@@ -96,9 +96,9 @@ def target_side(state: State, target: Tensor) -> Side:
     return Side(Outcome(gradients, terms), fake.detach(), logits)
 
 
-def source_side(state: State, source: Tensor, labels: Tensor) -> Side:
+def source_side(state: State, batch: Batch) -> Side:
     """source -> fake target -> latent -> cycle, and the predictions on the fake target, whose truth is known."""
-    segmenter, weight = state.segmenter, state.method.cycle_weight
+    segmenter, weight, source = state.segmenter, state.method.cycle_weight, batch.source
     fake_target = state.generator(state.wide(source))
     fake = border(fake_target)
     latents = segmenter.encoder(state.wide(fake))
@@ -113,7 +113,7 @@ def source_side(state: State, source: Tensor, labels: Tensor) -> Side:
 
     # the segmenter's: segmentation, and a tenth of the decoder's
     (logits,) = objectives.predictions(segmenter, (cut[0], cut[1]))
-    segmentation = objectives.segmentation(state, logits, labels)
+    segmentation = objectives.segmentation(state, logits, batch.source_labels, batch.source_known)
     of_heads, (to_latent, to_latent_ll) = backward(segmentation, _heads(segmenter), cut)
     from_heads = [to_latent, None if logits[1] is None else to_latent_ll]
     to_latents = _sum(from_heads, _only(state.method.translation_weight * cycle_to_seen, seen))

@@ -41,13 +41,14 @@ class PhantomSlices:
 
     anatomies: how many phantoms. validation_anatomies: how many others judge. spacing_mm: of their tissue maps.
     healthy_adults: take no other persons. randomisation: of the slices trained on; those that judge are always as random
-    as by default.
+    as by default. scans_per_batch: so many slices of each batch come from the labelled scans of `data.source` instead.
     """
 
     anatomies: Annotated[int, Range(1, TRAINING_SEEDS)] = 240
     validation_anatomies: Annotated[int, Range(1, 100)] = 6
     spacing_mm: Annotated[float, Range(0.5, 10, unit="mm")] = 2.0
     healthy_adults: bool = False
+    scans_per_batch: Annotated[int, Range(0, 4096)] = 0
     randomisation: Randomisation = field(default_factory=Randomisation)
 
     def __post_init__(self) -> None:
@@ -105,8 +106,13 @@ class Configuration:
             self._check_phantom_slices()
 
     def _check_phantom_slices(self) -> None:
-        """RecordError for what would be read from scans, of which there are none."""
-        wanted = {"data.source": "phantom", "data.target": "phantom", "method.objective": "source_only"}
+        """RecordError for what would be read from scans that there are none of."""
+        wanted = {"data.target": "phantom", "method.objective": "source_only"}
+        scans = self.phantom_slices.scans_per_batch if self.phantom_slices else 0
+        if scans == 0:
+            wanted["data.source"] = "phantom"
+        fits, rule = scans < self.batch, f"must be less than the batch of {self.batch}"
+        require(fits, "phantom_slices.scans_per_batch", scans, rule)
         has = {
             "data.source": self.data.source,
             "data.target": self.data.target,
