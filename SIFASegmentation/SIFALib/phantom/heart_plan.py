@@ -17,7 +17,7 @@ MEAN_AZIMUTH, MEAN_DECLINATION = 43.0, 38.0
 MEAN_LV_ML = 115.0
 ASIDE_MM = 8.0
 """How far the left ventricle lies towards its free wall from where the other landmarks were laid out around it, as
-measured in hearts (docs/explanation/phantom.md)."""
+measured in hearts (see `bench_anatomy`)."""
 
 
 def frame(azimuth: float, declination: float, roll: float) -> np.ndarray:
