@@ -11,7 +11,7 @@ SOURCES := SIFASegmentation SIFATraining Testing examples
 NUMERICAL := networks/test_networks_parity networks/test_winograd networks/test_engine adaptation/test_method_updates adaptation/test_adaptation_works
 
 .PHONY: demo test test-lesser-processor lint docs format setup pictures pictures-real train-default clean bench-inference bench-parity bench-real bench-phantom bench-training \
-  bench-adaptation bench-gain bench-kill bench-heart bench-trust bench-uncertainty bench-realism \
+  bench-adaptation bench-gain bench-kill bench-heart bench-trust bench-uncertainty bench-realism bench-anatomy \
   bench-ablation bench-unchanged gallery
 
 demo: $(READY)
@@ -78,6 +78,9 @@ bench-trust: $(READY)
 # Does the uncertainty know the errors?
 bench-uncertainty: $(READY)
 	$(RUN) Testing/Benchmarks/bench_uncertainty.py --data $(DATA)
+# Do real hearts lie within the distribution of the phantom's?
+bench-anatomy: $(READY)
+	$(RUN) Testing/Benchmarks/bench_anatomy.py --data $(DATA)
 # Do real slices look like just another random one?
 bench-realism: $(READY)
 	$(RUN) Testing/Benchmarks/bench_realism.py --data $(DATA)
