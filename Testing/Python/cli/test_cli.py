@@ -280,7 +280,7 @@ def test_a_phantom_is_written_with_its_exact_labels_and_the_same_again_for_the_s
     np.testing.assert_array_equal(first, second)
     labels, structures = read_seg_nrrd(tmp_path / "l1.seg.nrrd")
     assert labels.array.shape == first.shape and structures == STRUCTURES
-    assert set(np.unique(labels.array)) == {0, 1, 2, 3, 4}
+    assert set(np.unique(labels.array)) == {0, *(s.value for s in STRUCTURES)}
     volume_ml = (labels.array == 3).sum() * 0.216
     assert f"Left ventricle               {volume_ml:.1f}\n" in printed
 
