@@ -27,9 +27,10 @@ from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.imaging.reading import read
 from SIFALib.inference.flags import REMARKS
 from SIFALib.inference.segmentation import segment
+from SIFALib.models import PAPERS
 from SIFALib.networks import loading
 from SIFALib.phantom.slices.anatomies import make_anatomies
-from SIFALib.phantom.tissues import LABEL_OF_TISSUE
+from SIFALib.phantom.tissues import LABEL_OF_TISSUE, known_to
 from SIFALib.support.errors import NoHeartFound
 from spoiled import SPOILED
 
@@ -143,7 +144,8 @@ def painted(tissues: Volume, seed: int, modality: str, contrast: bool = True) ->
 
 
 def truth_of(tissues: Volume) -> Volume:
-    return Volume(LABEL_OF_TISSUE[tissues.array], tissues.geometry, tissues.name)
+    """Of the papers' four, which what is cut lies about and is judged by."""
+    return Volume(known_to(LABEL_OF_TISSUE[tissues.array], len(PAPERS) + 1), tissues.geometry, tissues.name)
 
 
 def heart_only(volume: Volume, labels: Volume) -> Volume:

@@ -204,7 +204,18 @@ def _new_configuration(options: argparse.Namespace, values: dict[str, Any]) -> C
             values.get("data.source_normalisation"),
             values.get("data.target_normalisation"),
         )
-    return _changed(preset, values)
+    return _changed(preset, _network_of_start_model(values) | values)
+
+
+def _network_of_start_model(values: dict[str, Any]) -> dict[str, Any]:
+    """Variant, width and classes of the start model, if one is named: what nobody said otherwise. ModelError."""
+    from ..runs import preflight
+
+    if not values.get("start_model"):
+        return {}
+    network = preflight.model_named(values["start_model"]).card.architecture
+    found = {f"method.{name}": getattr(network, name) for name in ("variant", "width", "classes")}
+    return found | {"data.classes": values.get("method.classes", network.classes)}
 
 
 def _changed(before: Configuration, values: dict[str, Any]) -> Configuration:
