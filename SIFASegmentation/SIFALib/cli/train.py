@@ -36,8 +36,9 @@ The presets tmi2020 and aaai2019 train as the papers did: slices of 256 pixels w
 20,000 iterations (tmi2020) or 20 epochs of the larger domain (aaai2019; counted when the data are prepared). Of the
 authors' own files (.tfrecords, .npz) they scale grey values by the statistics of MR or CT, which the names of the files,
 or else of their folder, must tell by the word mr or ct (--source-normalisation and --target-normalisation say it too).
-The preset pretraining makes a model from nothing, as the bundled one was made: of random slices of phantoms, without
---source and --target; --set phantom_slices.anatomies=60 or phantom_slices.randomisation.artefacts=0 vary it."""
+The preset pretraining makes a model from nothing, as the bundled one is made: of random slices of phantoms, without
+--target; the labelled scans of a --source make up a quarter of every batch, and what they do not label may be anything.
+--set phantom_slices.anatomies=60 or phantom_slices.randomisation.artefacts=0 vary it."""
 
 TEXTS = {
     "data.source": "PLACE", "data.target": "PLACE", "start_model": "MODEL", "name": "NAME",

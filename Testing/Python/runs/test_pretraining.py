@@ -151,6 +151,16 @@ def test_a_model_of_phantoms_and_scans_says_so(cache: Path, scans: Path, tmp_pat
     assert said.startswith("4 random slices of 2 digital phantoms") and "and 4 of 2 labelled scans" in said
 
 
+def test_slices_teach_seven_structures_or_the_papers_four_and_show_the_same(cache: Path):
+    seven = configuration.changed(settings(cache, batch=8), {"method.classes": 8, "data.classes": 8})
+    assert seven.phantom_slices is not None
+    rows = [made(cache, batch=8), drain(pretraining.prepare(seven, seven.phantom_slices, cache))]
+    four, all_seven = (next(row.batches(0, 1, 0, 1))[0] for row in rows)
+    assert np.array_equal(four.source, all_seven.source)
+    labels = [np.asarray(batch.source_labels) for batch in (four, all_seven)]
+    assert labels[1].max() > 4 and np.array_equal(labels[0], np.where(labels[1] > 4, 0, labels[1]))
+
+
 @pytest.mark.parametrize(
     ("key", "value", "named"),
     [
@@ -159,12 +169,14 @@ def test_a_model_of_phantoms_and_scans_says_so(cache: Path, scans: Path, tmp_pat
         ("phantom_slices.randomisation.any", -1, "any of the randomisation is -1"),
         ("phantom_slices.randomisation.artefact", 1, r"randomisation\.artefact is no key"),
         ("method.objective", "full", "must be source_only with phantom_slices"),
+        ("classes", 7, "method.classes is 7; it must be 5 or 8 with phantom_slices"),
         ("data.source", "phantom:ct", "must be phantom with phantom_slices"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_by_name(cache: Path, key: str, value, named: str):
     with pytest.raises(RunError, match=named):
-        configuration.changed(settings(cache), {key: value})
+        keys = [key] if key != "classes" else ["method.classes", "data.classes"]
+        configuration.changed(settings(cache), dict.fromkeys(keys, value))
 
 
 def test_the_preset_makes_a_run_and_the_command_line_varies_it(tmp_path: Path):
