@@ -101,7 +101,7 @@ def dilated(rng: np.random.Generator, p: Person) -> Person:
     return replace(
         p,
         lv_ml=p.lv_ml * u(1.3, 3.4),
-        myo_ml=p.myo_ml * u(0.95, 1.8),
+        myo_ml=p.myo_ml * u(0.9, 1.6),
         la_ml=p.la_ml * u(1.1, 2.4),
         rv_ml=p.rv_ml * u(1.0, 1.7),
         ra_ml=p.ra_ml * u(1.0, 2.0),
