@@ -65,8 +65,9 @@ bench-parity: $(READY)
 # Does the program still draw the same, bit for bit: ten phantoms and the open real scans.
 bench-unchanged: $(READY)
 	$(RUN) Testing/Benchmarks/bench_unchanged.py --data $(DATA)
+# Real scans, set by set, with pictures. OPTIONS="--model runs/models/heart-1.0.0 --only scd" for others and for a part.
 bench-real: $(READY)
-	$(RUN) Testing/Benchmarks/bench_real.py --data $(DATA)
+	$(RUN) Testing/Benchmarks/bench_real.py --data $(DATA) --pictures Testing/Benchmarks/results/real/pictures $(OPTIONS)
 bench-phantom: $(READY)
 	$(RUN) Testing/Benchmarks/bench_phantom.py
 # Is the heart found: 200 phantoms whole, tight, cut off, turned and without one, and every real scan?

@@ -22,7 +22,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_real import find, judge, mean_of, summarise
+from bench_real import find
+from real_cases import listed
+from real_measures import judge
+from real_tables import mean_of, summarise
 from SIFALib import phantom
 from SIFALib.cli.main import main as sifa
 from SIFALib.imaging import metrics
@@ -82,7 +85,7 @@ def main() -> None:
     found = earlier(options.out, options.iterations, options.width)
     for name in options.only:
         if name not in found["rows"]:
-            found["rows"][name] = adapted(options, facts) if name == ADAPTED else trained(name, options, facts)
+            found["rows"][name] = adapted(options, facts) if name == ADAPTED else trained(name, options)
             save(found, options.out)
         print(line(name, found["rows"][name]), flush=True)
     if "planes" not in found:
@@ -115,7 +118,7 @@ def run_name(options: argparse.Namespace) -> str:
     return f"{options.iterations}x{options.width}"
 
 
-def trained(name: str, options: argparse.Namespace, facts: dict) -> dict:
+def trained(name: str, options: argparse.Namespace) -> dict:
     """Train one row's model, go on with it, or read it, and score it. Tissue maps are shared by all rows."""
     row, place = ROWS[name], place_of(options, name)
     preset = presets.configuration(presets.PRETRAINING)
@@ -134,19 +137,18 @@ def trained(name: str, options: argparse.Namespace, facts: dict) -> dict:
         export.export(run, place / "model", "ablation", checkpoint=options.iterations, force=True)
     judged = best.judged_at(run.events, options.iterations)
     assert judged is not None
-    return on_real(place / "model", options.data, facts) | {"phantom slices": judged.value}
+    return on_real(place / "model", options.data) | {"phantom slices": judged.value}
 
 
-def on_real(model: Path, data: Path, facts: dict, modalities: tuple[str, ...] = MODALITIES) -> dict:
+def on_real(model: Path, data: Path, modalities: tuple[str, ...] = MODALITIES) -> dict:
     """Mean Dice over data sets and structures, by modality."""
     package = models.read_package(model)
     segmenter = loading.load_segmenter(package)
-    pictures = model.parent / "pictures"
-    pictures.mkdir(exist_ok=True)
+    labelled = [case for case in listed(data) if case.facts.get("labels")]
     found = {}
     for modality in modalities:
-        cases = [c for c, f in facts.items() if f["modality"] == modality and f.get("labels")]
-        rows = [judge(c, facts[c], data, pictures, segmenter, package.card) for c in cases]
+        cases = [case for case in labelled if case.facts["modality"] == modality]
+        rows = [judge(case, segmenter, package.card)[0] for case in cases]
         summary = summarise(rows)
         found[f"real {modality}"] = float(np.mean([mean_of(v) for v in summary.values()]))
     return found
@@ -179,7 +181,7 @@ def adapted(options: argparse.Namespace, facts: dict) -> dict:
         store = options.folder / f"{run_name(options)} models"
         if not (store / f"{name}-1.0.0").exists():
             done(["export", str(run), name, "--models-folder", str(store), "--force"])
-        found |= on_real(store / f"{name}-1.0.0", options.data, facts, (modality,))
+        found |= on_real(store / f"{name}-1.0.0", options.data, (modality,))
     return found
 
 

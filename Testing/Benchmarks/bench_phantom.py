@@ -15,7 +15,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from bench_real import find, without_infinity
+from bench_real import find
+from real_tables import without_infinity
 from SIFALib import phantom
 from SIFALib.imaging import metrics, pictures
 from SIFALib.inference.segmentation import segment

@@ -19,7 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bench_real import find, load, middle, scores, without_infinity
+from bench_real import find
+from real_cases import load
+from real_measures import middle, scores
+from real_tables import without_infinity
 from SIFALib import phantom
 from SIFALib.imaging import metrics
 from SIFALib.imaging.components import bounding_box

@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from bench_real import find, middle
+from bench_real import find
+from real_measures import middle
 from scipy.ndimage import maximum_filter
 from scipy.stats import rankdata, spearmanr
 from SIFALib import phantom
