@@ -30,7 +30,9 @@ _PRETRAINING = Configuration(
 )  # fmt: skip
 """How the bundled model is made."""
 SCANS_IN_EIGHT = 2  # slices of a batch of 8 that come from labelled scans where there are any
-ANY_TURN = Augmentation(rotation_deg=180, zoom=0.35, shear=0.08, shift=0.12, gain=0.15, offset=0.08, gamma=0.3, noise=0.04)
+ANY_TURN = Augmentation(
+    rotation_deg=180, zoom=0.35, shear=0.08, shift=0.12, gain=0.15, offset=0.08, gamma=0.3, noise=0.04
+)
 """Of those: stacks of slices come turned in every way, in pixels of 0.7 to 1.4 mm, from any scanner."""
 _MODALITY = re.compile(r"(?<![a-z])(ct|mr)(?![a-z])")
 
