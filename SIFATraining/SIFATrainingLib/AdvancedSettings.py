@@ -24,7 +24,8 @@ ROWS = 9  # of the table, before it scrolls
 ROW = 28  # pixels
 WIDTHS = {1: 72, 2: 118}  # pixels, of the columns with value and range
 ELSEWHERE = {  # chosen in the steps of the panel; the preprocessing is the start model's
-    "name", "device", "start_model", "data.source", "data.target", "data.classes", "data.target_labels", "cache",
+    "name", "device", "start_model", "data.source", "data.target", "data.classes", "data.target_labels",
+    "data.partial_labels", "cache",
     "data.preprocessing", "method.classes", "method.variant", "method.width", "compile", "tensorboard",
 }  # fmt: skip
 UNITS = (("_mm", "mm"), ("_deg", "degrees"), ("_every", "iterations"))

@@ -7,12 +7,17 @@ MIDAS Journal 2009; CC0). At ED the muscle's outer wall was drawn, at ES only th
     scd/unlabelled, scd/contours_of_unlabelled       19 patients, contours of 18 of them: for training
     scd/true_geometry/images, .../labels             ED and ES of four of all these, as they lay in the body
 
+`python Testing/Benchmarks/sunnybrook.py DATA FOLDER` writes those that a model may learn from as `sifa train --source` takes
+them.
+
 A stack holds only slices that somebody contoured; what is 0 in its labels is neither LV nor, at ED, its muscle, but may
 be anything else: right ventricle, atrium, aorta. Whoever trains on it therefore takes `structures` as all that is known.
 """
 
 from __future__ import annotations
 
+import argparse
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,3 +124,21 @@ def _ringed(labels: np.ndarray, spacing: tuple[float, ...], wall_mm: float) -> n
         return np.full_like(labels, UNKNOWN)
     near = distance_transform_edt(labels != LV, sampling=(spacing[1], spacing[0])) <= wall_mm
     return np.where((labels == 0) & near, np.uint8(UNKNOWN), labels)
+
+
+def write_training(data: Path, folder: Path) -> int:
+    """Copy the stacks of TRAINING to folder/images and folder/labels; how many. OSError."""
+    stacks = names(TRAINING)
+    for kind, place in (("images", "unlabelled"), ("labels", "contours_of_unlabelled")):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for name in stacks:
+            shutil.copyfile(data / "scd" / place / f"{name}.nii.gz", folder / kind / f"{name}.nii.gz")
+    return len(stacks)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder of the real scans")
+    parser.add_argument("folder", type=Path, help="folder to write to")
+    options = parser.parse_args()
+    print(f"{write_training(options.data, options.folder)} stacks are in {options.folder}")

@@ -50,7 +50,7 @@ NUMBERS = (
     "iterations", "batch", "accumulate", "data.size", "method.width", "data.phantoms", "seed", "threads", "workers",
     "save_every", "judge_every", "preview_every", "keep_checkpoints",
 )  # fmt: skip
-FLAGS = ("compile", "tensorboard", "data.target_labels")
+FLAGS = ("compile", "tensorboard", "data.target_labels", "data.partial_labels")
 KEYS = (*TEXTS, *NUMBERS, *FLAGS)
 LABEL_VALUES = "values in label maps: mmwhs, or like 500=3,600=0 (default: 0, 1, 2 ...)"
 SETTINGS = "any other setting of run.json, like method.cycle_weight=5; may be repeated"

@@ -6,7 +6,8 @@ of processes share one global batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +39,11 @@ class Batch:
     target_labels: Tensor | None = None
     source_known: Tensor | None = None
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The same with every tensor that is there changed."""
+        tensors = (getattr(self, f.name) for f in fields(self))
+        return Batch(*(tensor if tensor is None else change(tensor) for tensor in tensors))
+
 
 def batch(
     domains: Domains, settings: DataSettings, seed: int, iteration: int, size: int, rank: int = 0, world: int = 1
@@ -51,12 +57,13 @@ def batch(
     if world < 1 or size < 1 or size % world:
         raise ValueError(f"A batch of {size} slices cannot be shared by {world} processes; name a multiple.")
     mine = range(size * rank // world, size * (rank + 1) // world)
-    source, source_labels, _ = drawn(domains.source, settings, [seed, iteration, _SOURCE], mine)
+    source, source_labels, scans = drawn(domains.source, settings, [seed, iteration, _SOURCE], mine)
     target, target_labels, _ = drawn(domains.target, settings, [seed, iteration, _TARGET], mine)
     if source_labels is None:
         raise DataError("The source has no labels; label maps are needed to learn from.")
     labels = None if target_labels is None else to_tensor(target_labels)
-    return Batch(to_tensor(source), to_tensor(source_labels), to_tensor(target), labels)
+    known = to_tensor(domains.source.known[scans, : settings.classes]) if settings.partial_labels else None
+    return Batch(to_tensor(source), to_tensor(source_labels), to_tensor(target), labels, known)
 
 
 def drawn(

@@ -45,7 +45,7 @@ def of_domains(scans: Sequence[Scan], settings: DataSettings) -> tuple[list[str]
             problem = f"The {domain}, {place}, has {total} slice(s) in all; at least {LEAST_SLICES} are needed."
             problems.append(Verdict(problem, "too_few_slices", domain=domain, slices=total))
         nowhere = [c for c in range(1, settings.classes) if all(c in s.missing for s in good)]
-        if domain == "source" and nowhere:
+        if domain == "source" and nowhere and not settings.partial_labels:
             names = ", ".join(map(str, nowhere))
             warning = (
                 f"No label map of the source, {place}, holds class {names}: the model will never draw it. "

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -34,6 +35,15 @@ class Slices:
 
     def __len__(self) -> int:
         return len(self.volume)
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """Bool [scans, 256]: of which classes the labels of a scan show a voxel, and the background."""
+        known = np.zeros((len(self.names), 256), bool)
+        known[:, 0] = True
+        for labels, scan in zip(self.labels or (), self.volume, strict=False):
+            known[scan, np.unique(labels)] = True
+        return known
 
     @staticmethod
     def of(arrays: Mapping[str, Planes], names: Sequence[str]) -> Slices:
@@ -129,6 +139,8 @@ def assemble(
         made[f"{domain}_validation"] = slices if alone else slices.only(judging)
     chosen = ("size", "classes", "validation_share", "target_labels")
     what = {"manifest": manifest, "settings": {name: getattr(settings, name) for name in chosen}}
+    if settings.partial_labels:
+        what["settings"]["partial_labels"] = True
     fingerprint = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
     return Domains(**made, fingerprint=fingerprint, manifest=manifest, notes=tuple(notes))
 

@@ -133,6 +133,8 @@ def _entries(
     notes += found.notes
     if labelled:
         common["label_values"] = dict(settings.label_values)
+        if settings.partial_labels:
+            common["partial_labels"] = True
     common["locator"] = locator.key if locator and not labelled else ""
     for scans in _grouped(found.scans):
 

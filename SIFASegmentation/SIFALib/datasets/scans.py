@@ -224,7 +224,7 @@ class _Look:
         self.note(missing=missing)
         if len(missing) == settings.classes - 1:
             self.refuse(f"{path} labels nothing: every voxel is background.", "nothing_labelled", file=path)
-        elif missing:
+        elif missing and not settings.partial_labels:
             names = ", ".join(map(str, missing))
             self.warn(f"nothing is labelled as class {names}; what there is of it counts as background", "missing")
         return Volume(label_values.mapped(labels.array, classes), image.geometry, labels.name)

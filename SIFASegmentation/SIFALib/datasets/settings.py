@@ -83,6 +83,8 @@ class DataSettings:
     a model of so many classes does not have (5 to 7, to one of the papers' four) is background; any other class of
     `classes` or above is none. exclude: names of scans to leave out, of one domain as
     "source:NAME" or "target:NAME".
+    partial_labels: a structure of which a scan of the source has no voxel is not labelled there, and may be anywhere in its
+    background; otherwise it counts as background.
     size: side of a training slice, pixels. coarse_share: of slices as the coarse pass sees the whole scan.
     validation_share: of the scans, kept from training. phantoms: how many of each domain; phantom_seed: of the
     first; phantom_spacing_mm: their voxel size. The _normalisation pair: keys of NORMALISATIONS.
@@ -101,6 +103,7 @@ class DataSettings:
     phantom_seed: Annotated[int, Range(0, MOST_SEED)] = 0
     phantom_spacing_mm: Annotated[float, Range(0.5, 10, unit="mm")] = 1.5
     target_labels: bool = False
+    partial_labels: bool = False
     exclude: tuple[str, ...] = ()
     source_normalisation: Normalisation = "card"
     target_normalisation: Normalisation = "card"

@@ -116,6 +116,9 @@ class Configuration:
             wanted["data.source"] = "phantom"
         fits, rule = scans < self.batch, f"must be less than the batch of {self.batch}"
         require(fits, "phantom_slices.scans_per_batch", scans, rule)
+        if scans:
+            rule = "must be true for labelled scans among phantom_slices"
+            require(self.data.partial_labels, "data.partial_labels", self.data.partial_labels, rule)
         has = {
             "data.source": self.data.source,
             "data.target": self.data.target,

@@ -15,6 +15,7 @@ HELP_TEXTS = {
     "data.source_normalisation": f"grey values: {_NORMALISATIONS}",
     "data.target_normalisation": "the same for the target",
     "data.target_labels": "read labels of the target (for target_supervised alone)",
+    "data.partial_labels": "a structure that a source scan does not label may be anywhere in it; otherwise it is background",
     "iterations": "how many in all (0: the epochs of the method)",
     "batch": "slices of each domain in one iteration, over all processes together",
     "accumulate": "compute a batch in so many parts, which saves memory",

@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 
 from .. import adaptation
-from ..datasets import Batch
 from ..networks import devices
 from ..support import malloc
 from ..support.errors import RunError, SifaError
@@ -84,7 +83,7 @@ def _train(session: Session) -> str:
         if state.iteration == 0 and c.start_model and c.judge_every:
             session.judge(state, data)
         for batch, waited in data.batches(state.iteration, c.iterations, world.rank, world.size):
-            losses = adaptation.step(state, _moved(batch, world.device), precision, c.accumulate)
+            losses = adaptation.step(state, batch.map(lambda tensor: tensor.to(world.device)), precision, c.accumulate)
             session.note(state, losses, waited)
             if _due(state, c.judge_every):
                 session.judge(state, data)
@@ -100,11 +99,6 @@ def _train(session: Session) -> str:
 def _due(state: adaptation.State, every: int) -> bool:
     """Whether it is time for what happens so often, and after the last iteration; never if `every` is 0."""
     return every > 0 and (state.iteration % every == 0 or state.iteration == state.iterations)
-
-
-def _moved(batch: Batch, device: torch.device) -> Batch:
-    labels = None if batch.target_labels is None else batch.target_labels.to(device)
-    return Batch(batch.source.to(device), batch.source_labels.to(device), batch.target.to(device), labels)
 
 
 class _AskedToStop(Exception):

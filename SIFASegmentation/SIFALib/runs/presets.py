@@ -73,7 +73,9 @@ def configuration(
 def _pretraining(source: str) -> Configuration:
     if not source or source in PHANTOMS:
         return _PRETRAINING
-    data = dataclasses.replace(_PRETRAINING.data, source=source, augmentation=ANY_TURN, coarse_share=0.1)
+    data = dataclasses.replace(
+        _PRETRAINING.data, source=source, augmentation=ANY_TURN, coarse_share=0.1, partial_labels=True
+    )
     slices = dataclasses.replace(PhantomSlices(), scans_per_batch=SCANS_IN_EIGHT)
     return dataclasses.replace(_PRETRAINING, data=data, phantom_slices=slices)
 

@@ -85,27 +85,16 @@ def _make(folder: Path, spacing_mm: float, seed: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class LabelledScans:
-    """Slices of scans in which some structures are labelled: those of which a scan shows a voxel."""
+    """Slices of scans in which some structures are labelled (`DataSettings.partial_labels`)."""
 
     slices: Slices
     manifest: dict[str, str]
-
-    @cached_property
-    def known(self) -> np.ndarray:
-        """Bool [scans, 256]: which classes the labels of a scan speak of."""
-        labels = self.slices.labels
-        assert labels is not None  # the source always has them
-        known = np.zeros((len(self.slices.names), 256), bool)
-        known[:, 0] = True
-        for index, scan in enumerate(self.slices.volume):
-            known[scan, np.unique(labels[index])] = True
-        return known
 
     def drawn(self, c: Configuration, iteration: int, places: range) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """For these places of a batch: images [n, 1, size, size], labels [n, size, size], known classes [n, classes]."""
         images, labels, scans = datasets.drawn(self.slices, c.data, [c.seed, iteration, SCANS_DRAWN], places)
         assert labels is not None
-        return images, labels, self.known[scans, : c.method.classes]
+        return images, labels, self.slices.known[scans, : c.method.classes]
 
 
 @dataclass(frozen=True, eq=False)

@@ -201,3 +201,29 @@ def test_a_class_that_is_none_is_handed_on(domains, folder):
     unknown = replace(domains, source=replace(domains.source, labels=none))
     labels = to_numpy(batch(unknown, settings(folder, augmentation=NO_AUGMENTATION), 0, 0, 2).source_labels)
     assert (labels == 255).all()
+
+
+def test_labels_that_are_partial_say_of_which_classes_they_speak(tmp_path):
+    """A scan of which nobody labelled the atrium counts as that, not as one without an atrium."""
+    training_data.source(tmp_path / "source", 3)
+    training_data.target(tmp_path / "target")
+    for n in (0, 1, 2):
+        _, labels = toy(n)
+        kept = labels if n else np.where(labels == 2, 0, labels)
+        training_data.write(tmp_path / "source" / f"s{n}_label.nii.gz", kept.astype(np.uint8))
+    whole, partial = (
+        settings(tmp_path, validation_share=0.0),
+        settings(tmp_path, validation_share=0.0, partial_labels=True),
+    )
+    ordinary, parts = prepared(whole, tmp_path / "cache"), prepared(partial, tmp_path / "cache")
+    assert ordinary.fingerprint != parts.fingerprint and batch(ordinary, whole, 1, 0, 4).source_known is None
+    assert any("class 2" in note for note in ordinary.notes) and not any("class 2" in note for note in parts.notes)
+    seen = batch(parts, partial, 1, 0, 24)
+    assert seen.source_known is not None
+    assert {tuple(row) for row in seen.source_known.tolist()} == {(True,) * 5, (True, True, False, True, True)}
+    for labels, known in zip(seen.source_labels, seen.source_known, strict=True):
+        assert known[labels.long().unique()].all()
+    moved = seen.map(lambda tensor: tensor + 0)
+    assert (
+        moved.source_known is not None and moved.source_known.equal(seen.source_known) and moved.target_labels is None
+    )
