@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from . import losses, objectives
+from . import losses, objectives, self_training
 from .gradients import Losses, Outcome, backward
 from .objectives import Objective
 from .state import check_finite
@@ -37,6 +37,8 @@ def update(state: State, batches: list[Batch]) -> Losses:
             fakes[part] = {**fakes[part], **_remembered(state, made, part)}
             gradients, _ = backward(loss, state.networks()[group])
             total = total.plus(Outcome(gradients, terms))
+            if group == "segmenter" and state.method.self_trains:
+                total = total.plus(self_training.outcome(state, batch, part))
         total = total.divided(len(batches))
         state.apply(group, total.gradients)
         found |= total.losses

@@ -54,6 +54,13 @@ def segmentation(logits: Tensor, one_hot: Tensor, known: Tensor | None = None) -
     return cross_entropy(probability, one_hot) + dice(probability, one_hot)
 
 
+def confident(logits: Tensor, one_hot: Tensor, sure: Tensor) -> Tensor:
+    """Cross entropy + Dice where `sure`, bool [N, H, W]; what is not sure pulls nowhere."""
+    mask = sure[:, None].to(torch.float32)
+    probability = torch.softmax(_exact(logits), 1)
+    return cross_entropy(probability, one_hot * mask) + dice(probability * mask, one_hot * mask)
+
+
 def merged(probability: Tensor, known: Tensor) -> Tensor:
     """Probabilities [N, C, H, W] with those of the classes that a slice's truth does not speak of, `known` [N, C] False,
     added to the background's: what is labelled 0 may be any of them.

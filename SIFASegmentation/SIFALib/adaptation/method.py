@@ -17,6 +17,7 @@ OBJECTIVES = {
     "full": "SIFA: image translation, alignment of predictions, auxiliary task of the source discriminator",
     "prediction": "image translation and alignment of predictions, without the auxiliary task",
     "image": "image translation alone; the encoder still shares its features between both tasks",
+    "self_training": "supervised on the source, and taught on the target by a mean teacher, without translation",
     "source_only": "supervised on the source images as they are; the lower bound",
     "target_supervised": "supervised on labelled target images; the upper bound",
 }
@@ -40,6 +41,8 @@ class Method:
     segmentation_rate falls by segmentation_decay every second epoch (AAAI 2019); it rises linearly over the first warm_up
     iterations, and falls by a half cosine to its final_share (1: not at all); adversarial_decay: let
     adversarial_rate fall linearly over the second half. epochs: into how many the iterations are divided.
+    self_training_weight: of a mean teacher's loss on target slices (0: none; see `self_training`), reached after
+    self_training_warm_up iterations; teacher_confidence: of a pixel that it teaches.
     prediction_from_epoch: when the alignment of predictions sets in, over three epochs (AAAI 2019; 0: at once).
     image_pool: fakes that are kept for the discriminators (0: only the newest). average_decay: of the exponential
     moving average of the segmenter. clip: largest norm of the gradient of encoder and heads (0: none).
@@ -69,6 +72,9 @@ class Method:
     prediction_weight: Weight = 0.1
     lower_prediction_weight: Weight = 0.01
     auxiliary_weight: Weight = 0.1
+    self_training_weight: Weight = 0.0
+    self_training_warm_up: Annotated[int, Range(0, 1_000_000)] = 100
+    teacher_confidence: Annotated[float, Range(0, 1, open_high=True)] = 0.6
     weight_decay: Weight = 1e-4
     image_pool: Annotated[int, Range(0, 10_000)] = 50
     average_decay: Annotated[float, Range(0, 1, open_high=True)] = 0.999
@@ -78,11 +84,19 @@ class Method:
         check_limits(self)
         late = 0 <= self.prediction_from_epoch <= self.epochs
         require(late, "prediction_from_epoch", self.prediction_from_epoch, "must lie within the epochs")
+        taught = self.objective != "self_training" or self.self_training_weight > 0
+        rule = "must be more than 0 for the objective self_training"
+        require(taught, "self_training_weight", self.self_training_weight, rule)
 
     @property
     def translates(self) -> bool:
-        """Whether images are translated: anything but the two supervised bounds."""
+        """Whether images are translated: anything but the two supervised bounds and self-training alone."""
         return self.objective in ("full", "prediction", "image")
+
+    @property
+    def self_trains(self) -> bool:
+        """Whether a mean teacher teaches on the target."""
+        return self.self_training_weight > 0 and (self.translates or self.objective == "self_training")
 
     @property
     def aligns_predictions(self) -> bool:
@@ -139,6 +153,10 @@ class Method:
             return self.prediction_weight
         since = self.epoch(iteration, iterations) - self.prediction_from_epoch
         return self.prediction_weight * min(3, max(0, since + 1)) / 3
+
+    def self_training_weight_at(self, iteration: int) -> float:
+        """Weight of the mean teacher's loss: it rises linearly while the teacher is hardly more than its pupil."""
+        return self.self_training_weight * min(1.0, (iteration + 1) / max(1, self.self_training_warm_up))
 
     def epoch(self, iteration: int, iterations: int) -> int:
         """The epoch, from 0, of an iteration of so many in all."""

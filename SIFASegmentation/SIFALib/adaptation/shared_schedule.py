@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor, nn
 
-from . import losses, objectives
+from . import losses, objectives, self_training
 from .gradients import Gradients, Losses, Outcome, backward, border
 from .objectives import Logits, Objective
 from .state import check_finite
@@ -47,8 +47,8 @@ def outcome_of(state: State, batch: Batch, part: int = 0) -> Outcome:
     with state.autocast():
         target = target_side(state, batch.target)
         source = source_side(state, batch)
-        of_both = target.outcome.plus(source.outcome)
-        return of_both.plus(discriminators(state, batch, target, source, part))
+        total = target.outcome.plus(source.outcome).plus(discriminators(state, batch, target, source, part))
+    return total.plus(self_training.outcome(state, batch, part)) if state.method.self_trains else total
 
 
 class Side(NamedTuple):

@@ -91,6 +91,9 @@ class State:
     def prediction_weight(self) -> float:
         return self.method.prediction_weight_at(self.iteration, self.iterations)
 
+    def self_training_weight(self) -> float:
+        return self.method.self_training_weight_at(self.iteration)
+
     def random(self, purpose: int) -> np.random.Generator:
         """Random numbers of this iteration and process; another purpose, other numbers."""
         return np.random.default_rng([self.seed, self.iteration, distributed.rank(), purpose])
