@@ -220,7 +220,7 @@ def test_a_batch_that_cannot_be_divided_is_refused():
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_parts_of_equal_statistics_give_the_gradients_of_the_whole_batch(schedule):
     half = tiny_method.batch(count=2, dtype=torch.float64)
-    twice = replace(half, **{name: torch.cat([value, value]) for name, value in vars(half).items()})
+    twice = half.map(lambda tensor: torch.cat([tensor, tensor]))
     settings = {**NO_CHANCE, "schedule": schedule, "dtype": torch.float64}
     whole = tiny_method.gradients(tiny_method.start(**settings), twice)
     in_parts = tiny_method.gradients(tiny_method.start(**settings), twice, accumulate=2)
