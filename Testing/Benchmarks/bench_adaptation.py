@@ -102,7 +102,10 @@ WAYS = (
     Way("source only, randomised", {"objective": "source_only"}, STRONG),
     Way("image adaptation only", {"objective": "image"}),
     Way("SIFA, AAAI 2019", {"variant": "aaai2019", "keep_rate": 0.75, "prediction_from_epoch": 5}),
+    Way("SIFA 2019, without dropout", {"variant": "aaai2019", "keep_rate": 1.0, "prediction_from_epoch": 5}),
     Way("SIFA, TMI 2020", {}),
+    Way("self-training", {"objective": "self_training", "self_training_weight": 1.0}),
+    Way("SIFA 2020, self-training", {"self_training_weight": 1.0}),
     Way("SIFA 2020, randomised", {}, STRONG),
     Way("target supervised", {"objective": "target_supervised"}),
 )

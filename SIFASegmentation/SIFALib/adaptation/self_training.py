@@ -58,8 +58,10 @@ def taught(state: State, target: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def changed(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Slices [N, 1, H, W] in -1..1 as another scanner might show them, with squares cut out; what is at -1, air or beyond the
-    scan, stays there."""
+    """Slices [N, 1, H, W] in -1..1 as another scanner might show them, with squares cut out.
+
+    What is at -1, air or beyond the scan, stays there.
+    """
     unit = ((images + 1.0) / 2.0).clamp(0.0, 1.0)
     seen = torch.stack([_recoloured(image, rng) for image in unit])
     seen = torch.where(images <= -1.0, torch.zeros_like(seen), seen)

@@ -1,4 +1,4 @@
-"""The segmenter alone: on labelled source images or on labelled target images, the two bounds, or taught by itself besides."""
+"""The segmenter alone: on labelled images of the source or of the target, the two bounds, or taught by itself besides."""
 
 from __future__ import annotations
 

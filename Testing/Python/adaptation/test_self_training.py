@@ -93,5 +93,5 @@ def test_the_weight_rises_while_the_teacher_is_hardly_more_than_its_pupil():
 
 
 def test_self_training_without_a_weight_is_refused():
-    with pytest.raises(RecordError, match="self_training_weight is 0.0; it must be more than 0"):
+    with pytest.raises(RecordError, match="must be more than 0 for the objective"):
         Method(objective="self_training")
