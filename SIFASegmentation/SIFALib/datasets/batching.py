@@ -7,7 +7,7 @@ of processes share one global batch.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,8 +41,8 @@ class Batch:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The same with every tensor that is there changed."""
-        tensors = (getattr(self, f.name) for f in fields(self))
-        return Batch(*(tensor if tensor is None else change(tensor) for tensor in tensors))
+        there = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+        return replace(self, **{name: change(tensor) for name, tensor in there.items()})
 
 
 def batch(

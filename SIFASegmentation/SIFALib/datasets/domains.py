@@ -41,8 +41,9 @@ class Slices:
         """Bool [scans, 256]: of which classes the labels of a scan show a voxel, and the background."""
         known = np.zeros((len(self.names), 256), bool)
         known[:, 0] = True
-        for labels, scan in zip(self.labels or (), self.volume, strict=False):
-            known[scan, np.unique(labels)] = True
+        if self.labels is not None:
+            for index, scan in enumerate(self.volume):
+                known[scan, np.unique(self.labels[index])] = True
         return known
 
     @staticmethod
