@@ -97,7 +97,7 @@ def _coarse_candidate(
 ) -> Candidate:
     """A component of a coarse pass, `mask` within the block, and how much it alone looks like a heart."""
     geometry = scan.volume.geometry
-    alone = np.where(mask, probabilities[(slice(None), *block)], 0.0)
+    alone = np.where(mask, np.stack([p[block] for p in probabilities]), 0.0)
     alone[0][~mask] = 1.0
     judgement = judge(alone, scan.card.labels, grid.spacing_mm(geometry))
     offset = np.array([s.start for s in block[::-1]])
