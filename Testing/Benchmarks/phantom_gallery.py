@@ -54,9 +54,7 @@ def picture(grey_slice: np.ndarray, label_slice: np.ndarray, contours: bool) -> 
     """[PIXELS, PIXELS, 3] uint8 of one slice, grey or in colours already (rows downwards on the screen)."""
     rows, columns = (np.linspace(0, n - 1, PIXELS).round().astype(int) for n in label_slice.shape)
     grey_slice, label_slice = grey_slice[np.ix_(rows, columns)], label_slice[np.ix_(rows, columns)]
-    colours = np.zeros((5, 3), np.uint8)
-    for structure in STRUCTURES:
-        colours[structure.value] = structure.color
+    colours = np.array([(0, 0, 0), *(structure.color for structure in STRUCTURES)], np.uint8)
     result = grey_slice.copy() if grey_slice.ndim == 3 else np.repeat(grey_slice[..., None], 3, axis=2)
     if contours:
         edge = np.zeros(label_slice.shape, bool)

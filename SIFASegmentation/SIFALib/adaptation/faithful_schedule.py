@@ -61,11 +61,11 @@ class Translations(NamedTuple):
 def translate_both(state: State, batch: Batch) -> Translations:
     encoder, decoder, generator = state.segmenter.encoder, state.decoder, state.generator
     latents_target = encoder(state.wide(batch.target))
-    fake_source = decoder(latents_target[0], batch.target)
+    fake_source = decoder(latents_target[encoder.seen_by_decoder], batch.target)
     fake_target = generator(state.wide(batch.source))
     latents_fake = encoder(state.wide(fake_target))
     cycle_target = generator(state.wide(fake_source))
-    cycle_source = decoder(latents_fake[0], fake_target)
+    cycle_source = decoder(latents_fake[encoder.seen_by_decoder], fake_target)
     loss_source = state.method.cycle_weight * losses.cycle(batch.source, cycle_source)
     loss_target = state.method.cycle_weight * losses.cycle(batch.target, cycle_target)
     return Translations(fake_source, fake_target, loss_source, loss_target, latents_target, latents_fake)
@@ -84,7 +84,7 @@ def segmenter_objective(state: State, batch: Batch, fakes: Fakes) -> tuple[Objec
     both = translate_both(state, batch)
     scores = state.translators["discriminator_source"](both.fake_source)
     on_target, on_fake = objectives.predictions(state.segmenter, both.latents_target, both.latents_fake)
-    segmentation = objectives.segmentation(state, on_fake, batch.source_labels)
+    segmentation = objectives.segmentation(state, on_fake, batch.source_labels, batch.source_known)
     terms = {"segmentation": segmentation}
     loss = segmentation + method.translation_weight * (both.cycles + losses.generator(scores[:, :1]))
     if method.aligns_predictions:
@@ -112,9 +112,8 @@ def discriminator_source_objective(state: State, batch: Batch, fakes: Fakes) -> 
     cycle_source = None
     if state.method.auxiliary:
         with torch.no_grad():
-            fake_target = state.generator(state.wide(batch.source))
-            latent, _ = state.segmenter.encoder(state.wide(fake_target))
-            cycle_source = state.decoder(latent, fake_target)
+            fake_target, encoder = state.generator(state.wide(batch.source)), state.segmenter.encoder
+            cycle_source = state.decoder(encoder(state.wide(fake_target))[encoder.seen_by_decoder], fake_target)
     return objectives.source_discrimination(state, batch.source, fakes["source"], cycle_source), {}
 
 

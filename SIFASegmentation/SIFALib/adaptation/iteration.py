@@ -73,7 +73,7 @@ def _update(method: Method) -> Callable[[State, list[Batch]], Losses]:
 
 def parts(batch: Batch, count: int) -> list[Batch]:
     """A batch in `count` equal parts."""
-    fields = (batch.source, batch.source_labels, batch.target, batch.target_labels)
+    fields = (batch.source, batch.source_labels, batch.target, batch.target_labels, batch.source_known)
     chunks = [[None] * count if x is None else x.chunk(count) for x in fields]
     return [Batch(*pieces) for pieces in zip(*chunks, strict=True)]
 

@@ -20,34 +20,51 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
     return (labels[:, None] == torch.arange(classes, device=labels.device)[:, None, None]).float()
 
 
-def cross_entropy(logits: Tensor, one_hot: Tensor) -> Tensor:
-    """Weighted cross entropy of logits [N, C, H, W] and truth [N, C, H, W] (0/1): a scalar.
+def cross_entropy(probability: Tensor, one_hot: Tensor) -> Tensor:
+    """Weighted cross entropy of probabilities [N, C, H, W] and truth [N, C, H, W] (0/1): a scalar.
 
     Class i weighs 1 - (its share of the labelled pixels of the batch); the mean goes over all N * H * W pixels. A
     pixel without a class in the truth (all zero) adds nothing.
     """
-    probability = torch.softmax(logits, 1).clamp(MIN_PROBABILITY, 1.0)
     pixels = distributed.sum_across(one_hot.sum((0, 2, 3)))
     weight = 1.0 - pixels / pixels.sum().clamp(min=1.0)
-    weighted = (weight[:, None, None] * one_hot * probability.log()).sum(1)
+    weighted = (weight[:, None, None] * one_hot * probability.clamp(MIN_PROBABILITY, 1.0).log()).sum(1)
     return torch.mean(-weighted)
 
 
-def dice(logits: Tensor, one_hot: Tensor) -> Tensor:
+def dice(probability: Tensor, one_hot: Tensor) -> Tensor:
     """1 - the mean over all classes, background included, of the soft Dice over the whole batch: a scalar.
 
     Only the prediction is squared in the denominator, as the authors do.
     """
-    probability = torch.softmax(logits, 1)
     overlap = 2.0 * (probability * one_hot).sum((0, 2, 3))
     size = (probability**2).sum((0, 2, 3)) + one_hot.sum((0, 2, 3))
     overlap, size = distributed.sum_across(torch.stack([overlap, size]))
     return 1.0 - torch.mean(overlap / (size + 1e-7))
 
 
-def segmentation(logits: Tensor, one_hot: Tensor) -> Tensor:
-    """L_seg of the papers: cross entropy + Dice, in float32 if the precision of the logits is less."""
-    return cross_entropy(_exact(logits), one_hot) + dice(_exact(logits), one_hot)
+def segmentation(logits: Tensor, one_hot: Tensor, known: Tensor | None = None) -> Tensor:
+    """L_seg of the papers: cross entropy + Dice, in float32 if the precision of the logits is less.
+
+    known: bool [N, C], which classes the truth of each slice speaks of; None: of all.
+    """
+    probability = torch.softmax(_exact(logits), 1)
+    if known is not None:
+        probability = merged(probability, known)
+    return cross_entropy(probability, one_hot) + dice(probability, one_hot)
+
+
+def merged(probability: Tensor, known: Tensor) -> Tensor:
+    """Probabilities [N, C, H, W] with those of the classes that a slice's truth does not speak of, `known` [N, C] False,
+    added to the background's: what is labelled 0 may be any of them.
+
+    The marginal loss of Shi et al., "Marginal loss and exclusion loss for partially supervised multi-organ segmentation",
+    Medical Image Analysis 2021.
+    """
+    spoken = known[:, :, None, None].to(probability.dtype)
+    unspoken = (probability * (1.0 - spoken)).sum(1, keepdim=True)
+    probability = probability * spoken
+    return torch.cat([probability[:, :1] + unspoken, probability[:, 1:]], dim=1)
 
 
 def cycle(image: Tensor, again: Tensor) -> Tensor:

@@ -95,7 +95,7 @@ class Method:
     @property
     def deep_supervision(self) -> bool:
         """Whether there is a second head on the lower-level features (TMI 2020)."""
-        return self.variant == "tmi2020"
+        return len(VARIANTS[self.variant].heads) > 1
 
     @property
     def pool_size(self) -> int:

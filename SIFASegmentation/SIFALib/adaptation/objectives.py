@@ -35,13 +35,16 @@ def predictions(segmenter: Segmenter, *latents: tuple[Tensor, Tensor]) -> list[L
     return list(zip(main, lower, strict=True))
 
 
-def segmentation(state: State, logits: Logits, labels: Tensor) -> Tensor:
-    """L_seg of predictions on images with labels [N, H, W], and a tenth of it on the lower-level head's (TMI 2020)."""
+def segmentation(state: State, logits: Logits, labels: Tensor, known: Tensor | None = None) -> Tensor:
+    """L_seg of predictions on images with labels [N, H, W], and a tenth of it on the lower-level head's (TMI 2020).
+
+    known: bool [N, classes], which classes the labels of each slice speak of; None: of all.
+    """
     main, lower = logits
     truth = losses.one_hot(labels, state.method.classes)
-    loss = losses.segmentation(main, truth)
+    loss = losses.segmentation(main, truth, known)
     if lower is not None:
-        loss = loss + state.method.lower_weight * losses.segmentation(lower, truth)
+        loss = loss + state.method.lower_weight * losses.segmentation(lower, truth, known)
     return loss
 
 

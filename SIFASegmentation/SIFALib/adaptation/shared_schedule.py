@@ -11,6 +11,7 @@ loss, without a second forward pass. The target's side is finished before the so
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ def outcome_of(state: State, batch: Batch, part: int = 0) -> Outcome:
     """Gradients of every network's weights (without weight decay) and the losses, for one part of a batch."""
     with state.autocast():
         target = target_side(state, batch.target)
-        source = source_side(state, batch.source, batch.source_labels)
+        source = source_side(state, batch)
         of_both = target.outcome.plus(source.outcome)
         return of_both.plus(discriminators(state, batch, target, source, part))
 
@@ -64,8 +65,8 @@ def target_side(state: State, target: Tensor) -> Side:
     """target -> latent -> fake source -> cycle, and the predictions on the target."""
     method, segmenter = state.method, state.segmenter
     latents = segmenter.encoder(state.wide(target))
-    latent, latent_ll = border(latents[0]), border(latents[1])
-    fake_source = state.decoder(latent, target)
+    cut, seen = [border(x) for x in latents], segmenter.encoder.seen_by_decoder
+    fake_source = state.decoder(cut[seen], target)
 
     # the decoder's loss: the cycle, and passing as a source image
     fake = border(fake_source)
@@ -74,48 +75,49 @@ def target_side(state: State, target: Tensor) -> Side:
     scores = state.translators["discriminator_source"](fake)
     passing = losses.generator(scores[:, :1])
     to_fake = to_fake + backward(passing, None, [fake], keep=method.auxiliary)[1][0]
-    of_decoder, (to_latent,) = backward(fake_source, state.decoder, [latent], to_fake, keep=method.auxiliary)
+    of_decoder, (to_seen,) = backward(fake_source, state.decoder, [cut[seen]], to_fake, keep=method.auxiliary)
     terms = {"cycle_target": cycle, "decoder": passing}
 
     # the encoder's: a tenth of that, the auxiliary task, the alignment of predictions
-    to_latent = to_latent * method.translation_weight
+    to_seen = to_seen * method.translation_weight
     if method.auxiliary:
         terms["auxiliary"] = losses.generator(scores[:, 1:])
         (to_fake,) = backward(method.auxiliary_weight * terms["auxiliary"], None, [fake])[1]
-        to_latent = to_latent + backward(fake_source, None, [latent], to_fake)[1][0]
+        to_seen = to_seen + backward(fake_source, None, [cut[seen]], to_fake)[1][0]
     del fake_source, scores
-    logits, of_heads, to_latent_ll = None, Gradients(), None
+    logits, of_heads, to_latents = None, Gradients(), _only(to_seen, seen)
     if method.aligns_predictions:
-        (logits,) = objectives.predictions(segmenter, (latent, latent_ll))
+        (logits,) = objectives.predictions(segmenter, (cut[0], cut[1]))
         loss, aligned = objectives.alignment(state, logits)
-        of_heads, (head_to_latent, to_latent_ll) = backward(loss, _heads(segmenter), [latent, latent_ll])
-        to_latent, terms = to_latent + head_to_latent, terms | aligned
-    of_encoder = _through_encoder(segmenter, latents, to_latent, to_latent_ll)
+        of_heads, from_heads = backward(loss, _heads(segmenter), cut)
+        to_latents, terms = _sum(to_latents, from_heads), terms | aligned
+    of_encoder = _through_encoder(segmenter, latents, to_latents)
     gradients = {**of_generator, **of_decoder, **of_encoder, **of_heads}
     return Side(Outcome(gradients, terms), fake.detach(), logits)
 
 
-def source_side(state: State, source: Tensor, labels: Tensor) -> Side:
+def source_side(state: State, batch: Batch) -> Side:
     """source -> fake target -> latent -> cycle, and the predictions on the fake target, whose truth is known."""
-    segmenter, weight = state.segmenter, state.method.cycle_weight
+    segmenter, weight, source = state.segmenter, state.method.cycle_weight, batch.source
     fake_target = state.generator(state.wide(source))
     fake = border(fake_target)
     latents = segmenter.encoder(state.wide(fake))
-    latent, latent_ll = border(latents[0]), border(latents[1])
+    cut, seen = [border(x) for x in latents], segmenter.encoder.seen_by_decoder
 
     # the decoder's loss; of the cycle the generator wants what comes through the encoder, at full weight
     skip = border(fake_target)
-    cycle_source = state.decoder(latent, skip)
+    cycle_source = state.decoder(cut[seen], skip)
     cycle = weight * losses.cycle(source, cycle_source)
-    of_decoder, (cycle_to_latent, to_fake) = backward(cycle, state.decoder, [latent, skip])
-    to_fake = to_fake + backward(latents[0], None, [fake], cycle_to_latent, keep=True)[1][0]
+    of_decoder, (cycle_to_seen, to_fake) = backward(cycle, state.decoder, [cut[seen], skip])
+    to_fake = to_fake + backward(latents[seen], None, [fake], cycle_to_seen, keep=True)[1][0]
 
     # the segmenter's: segmentation, and a tenth of the decoder's
-    (logits,) = objectives.predictions(segmenter, (latent, latent_ll))
-    segmentation = objectives.segmentation(state, logits, labels)
-    of_heads, (to_latent, to_latent_ll) = backward(segmentation, _heads(segmenter), [latent, latent_ll])
-    to_latent = to_latent + state.method.translation_weight * cycle_to_latent
-    of_encoder = _through_encoder(segmenter, latents, to_latent, None if logits[1] is None else to_latent_ll)
+    (logits,) = objectives.predictions(segmenter, (cut[0], cut[1]))
+    segmentation = objectives.segmentation(state, logits, batch.source_labels, batch.source_known)
+    of_heads, (to_latent, to_latent_ll) = backward(segmentation, _heads(segmenter), cut)
+    from_heads = [to_latent, None if logits[1] is None else to_latent_ll]
+    to_latents = _sum(from_heads, _only(state.method.translation_weight * cycle_to_seen, seen))
+    of_encoder = _through_encoder(segmenter, latents, to_latents)
 
     # the generator's: both cycles, and passing as a target image
     shown = border(fake_target)
@@ -154,10 +156,19 @@ def _heads(segmenter: Segmenter) -> nn.ModuleList:
     return nn.ModuleList(head for head in (segmenter.segmentation_head, segmenter.segmentation_head_ll) if head)
 
 
+def _only(gradient: Tensor, which: int) -> list[Tensor | None]:
+    """For one of the encoder's two outputs alone."""
+    return [gradient if n == which else None for n in (0, 1)]
+
+
+def _sum(one: Sequence[Tensor | None], other: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Of what arrives at each of the encoder's outputs; None: nothing."""
+    return [a if b is None else b if a is None else a + b for a, b in zip(one, other, strict=True)]
+
+
 def _through_encoder(
-    segmenter: Segmenter, latents: tuple[Tensor, Tensor], to_latent: Tensor, to_latent_ll: Tensor | None
+    segmenter: Segmenter, latents: tuple[Tensor, Tensor], arriving: Sequence[Tensor | None]
 ) -> Gradients:
-    """Gradients of the encoder for what arrives at its outputs (None: nothing at the lower one)."""
-    if to_latent_ll is None:
-        return backward(latents[0], segmenter.encoder, arriving=to_latent)[0]
-    return backward(latents, segmenter.encoder, arriving=[to_latent, to_latent_ll])[0]
+    """Gradients of the encoder for what arrives at its outputs."""
+    ends, gradients = zip(*((x, g) for x, g in zip(latents, arriving, strict=True) if g is not None), strict=True)
+    return backward(ends, segmenter.encoder, arriving=gradients)[0]

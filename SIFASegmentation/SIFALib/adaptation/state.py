@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..models import VARIANTS
+from ..models.architectures import placed
 from ..networks import distributed, winograd
 from ..networks.discriminators import Discriminator
 from ..networks.generators import Decoder, Generator
@@ -179,7 +180,8 @@ def _translators(method: Method) -> dict[str, nn.Module]:
     networks: dict[str, nn.Module] = {}
     if method.translates:
         networks["generator"] = Generator(VARIANTS[method.variant].in_channels, method.width)
-        networks["decoder"] = Decoder(method.width, method.decoder_keep_rate)
+        seen = placed(method.variant, method.width)[VARIANTS[method.variant].translated].channels
+        networks["decoder"] = Decoder(method.width, method.decoder_keep_rate, seen)
         networks["discriminator_source"] = Discriminator(1, 2 if method.auxiliary else 1, method.width)
         networks["discriminator_target"] = Discriminator(1, 1, method.width)
     if method.aligns_predictions:

@@ -16,24 +16,25 @@ from ..support.lazy import face
 from .settings import MMWHS, NO_AUGMENTATION, PHANTOMS, Augmentation, DataSettings
 
 if TYPE_CHECKING:
-    from .batching import Batch, batch, view
+    from .batching import Batch, batch, drawn, view
     from .cutting import Locator, border_size
     from .domains import Domains, Slices, differences
     from .prefetch import Order, batches
-    from .preparation import prepare, prepared
+    from .preparation import prepare, prepare_source, prepared
 
 __all__ = [
     "MMWHS", "NO_AUGMENTATION", "PHANTOMS", "Augmentation", "Batch", "DataError", "DataSettings", "Domains",
-    "Locator", "Order", "Slices", "batch", "batches", "border_size", "differences", "prepare", "prepared", "view",
+    "Locator", "Order", "Slices", "batch", "batches", "border_size", "differences", "drawn", "prepare", "prepare_source",
+    "prepared", "view",
 ]  # fmt: skip
 
 __getattr__ = face(
     __name__,
     {
-        "batching": ("Batch", "batch", "view"),
+        "batching": ("Batch", "batch", "drawn", "view"),
         "cutting": ("Locator", "border_size"),
         "domains": ("Domains", "Slices", "differences"),
         "prefetch": ("Order", "batches"),
-        "preparation": ("prepare", "prepared"),
+        "preparation": ("prepare", "prepare_source", "prepared"),
     },
 )

@@ -28,13 +28,15 @@ class Batch:
     """Slices of both domains, unpaired. Images [N, 1, H, W] float32, -1..1; labels [N, H, W] uint8.
 
     A label of the number of classes or above belongs to no class. target_labels: only where the settings let them
-    be read, for the upper bound.
+    be read, for the upper bound. source_known: bool [N, classes], which classes the labels of a slice speak of; the
+    others are somewhere in what is labelled 0. None: of all.
     """
 
     source: Tensor
     source_labels: Tensor
     target: Tensor
     target_labels: Tensor | None = None
+    source_known: Tensor | None = None
 
 
 def batch(
@@ -49,34 +51,36 @@ def batch(
     if world < 1 or size < 1 or size % world:
         raise ValueError(f"A batch of {size} slices cannot be shared by {world} processes; name a multiple.")
     mine = range(size * rank // world, size * (rank + 1) // world)
-    source, source_labels = _drawn(domains.source, settings, [seed, iteration, _SOURCE], mine)
-    target, target_labels = _drawn(domains.target, settings, [seed, iteration, _TARGET], mine)
+    source, source_labels, _ = drawn(domains.source, settings, [seed, iteration, _SOURCE], mine)
+    target, target_labels, _ = drawn(domains.target, settings, [seed, iteration, _TARGET], mine)
     if source_labels is None:
         raise DataError("The source has no labels; label maps are needed to learn from.")
     labels = None if target_labels is None else to_tensor(target_labels)
     return Batch(to_tensor(source), to_tensor(source_labels), to_tensor(target), labels)
 
 
-def _drawn(
+def drawn(
     slices: Slices, settings: DataSettings, key: list[int], places: range
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Slices for these places of the batch: [N, 1, size, size], labels [N, size, size] or None."""
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Slices for these places of the batch: [N, 1, size, size], labels [N, size, size] or None, and their scans [N]."""
     if not len(slices):
         raise DataError("There are no slices to train on.")
     kinds = [np.flatnonzero(slices.coarse == coarse) for coarse in (False, True)]
     images = np.empty((len(places), 1, settings.size, settings.size), np.float32)
     labels = None if slices.labels is None else np.empty((len(places), *images.shape[2:]), np.uint8)
+    scans = np.empty(len(places), int)
     for n, place in enumerate(places):
         rng = np.random.default_rng([*key, place])
         coarse = rng.random() < settings.coarse_share
         choice = kinds[coarse] if len(kinds[coarse]) else kinds[not coarse]
         index = int(choice[rng.integers(len(choice))])
+        scans[n] = slices.volume[index]
         classes = None if slices.labels is None else slices.labels[index]
         image, classes = augment(slices.images[index], classes, settings.size, settings.augmentation, rng)
         images[n, 0] = image
         if labels is not None and classes is not None:
             labels[n] = classes
-    return images, labels
+    return images, labels, scans
 
 
 def view(slices: Slices, which: np.ndarray | list[int] | slice, size: int) -> tuple[Tensor, Tensor | None]:

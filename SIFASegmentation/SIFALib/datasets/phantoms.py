@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import phantom
 from ..phantom.slices.anatomies import SLICES_VERSION, anatomy_of, random_slice
+from ..phantom.tissues import known_to
 from .cutting import border_size, cut
 from .domains import Slices, of_one_scan
 from .settings import TARGET_PHANTOMS, DataSettings
@@ -37,14 +38,15 @@ def name_of(kind: str, seed: int) -> str:
 def slices_of(kind: str, seed: int, settings: DataSettings, domain: str) -> Slices:
     """The slices of one phantom, with labels; `kind` is a key of settings.PHANTOMS."""
     if kind == "phantom":
-        return _random(seed, border_size(settings.size))
+        return _random(seed, border_size(settings.size), settings.classes)
     made = phantom.make(seed, "mr" if kind == "phantom:mr" else "ct", settings.phantom_spacing_mm)
-    return replace(cut(made.image, made.labels, settings, domain), names=(name_of(kind, seed),))
+    labels = replace(made.labels, array=known_to(made.labels.array, settings.classes))
+    return replace(cut(made.image, labels, settings, domain), names=(name_of(kind, seed),))
 
 
-def _random(seed: int, side: int) -> Slices:
+def _random(seed: int, side: int, classes: int) -> Slices:
     """Random slices of one anatomy; nearly a third of them is coarse, but none is marked so."""
     tissues, _ = phantom.anatomy(seed, RANDOM_SPACING_MM)
     anatomies = [anatomy_of(tissues)]
     images, labels = zip(*(random_slice(anatomies, side, seed, n) for n in range(RANDOM_SLICES)), strict=True)
-    return of_one_scan(name_of("phantom", seed), np.stack(images), np.stack(labels))
+    return of_one_scan(name_of("phantom", seed), np.stack(images), known_to(np.stack(labels), classes))

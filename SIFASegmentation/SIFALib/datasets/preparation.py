@@ -48,7 +48,27 @@ def prepare(settings: DataSettings, cache_folder: Path | str, locator: Locator |
     locator: finds the heart in scans without labels; without it, slices from all over the scan are kept.
     Raises DataError, which names the files, for data that cannot be trained on or a cache that cannot be written.
     """
-    folder = Path(cache_folder)
+    parts, notes = yield from _parts(settings, Path(cache_folder), locator, ("source", "target"))
+    domains = assemble(parts, settings, notes)
+    for note in domains.notes:
+        log.warning(note)
+    yield Progress("Slices are ready", 1.0, 0.0)
+    return domains
+
+
+def prepare_source(settings: DataSettings, cache_folder: Path | str) -> Steps[tuple[Slices, dict[str, str]]]:
+    """`prepare` for the source alone, none of it kept for validation: its slices, and its manifest as in Domains."""
+    parts, notes = yield from _parts(settings, Path(cache_folder), None, ("source",))
+    for note in notes:
+        log.warning(note)
+    manifest = {f"source:{name}": f"{key}/{name}" for key, part, _ in parts["source"] for name in part.names}
+    return joined([part for _, part, _ in parts["source"]]), manifest
+
+
+def _parts(
+    settings: DataSettings, folder: Path, locator: Locator | None, of_domains: tuple[str, ...]
+) -> Steps[tuple[dict[str, list[tuple[str, Slices, Sequence[str]]]], list[str]]]:
+    """Of each domain (key in the cache, slices, what their scans hold), and what should be said of all of them."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -60,12 +80,12 @@ def prepare(settings: DataSettings, cache_folder: Path | str, locator: Locator |
     yield Progress("Looking for scans", 0.0)
     notes: list[str] = []
     entries: list[_Entry] = []
-    for domain in ("source", "target"):
+    for domain in of_domains:
         for entry in _entries(settings, domain, hashes, locator, notes):
             entries.append(entry)
             yield Progress("Looking for scans", 0.0)
     hashes.save()
-    parts: dict[str, list[tuple[str, Slices, Sequence[str]]]] = {"source": [], "target": []}
+    parts: dict[str, list[tuple[str, Slices, Sequence[str]]]] = {domain: [] for domain in of_domains}
     scans: list[Scan] = []
     started = time.monotonic()
     for n, entry in enumerate(entries):
@@ -80,11 +100,7 @@ def prepare(settings: DataSettings, cache_folder: Path | str, locator: Locator |
     refused = checks.refusal(checked, problems)
     if refused:
         raise DataError(refused)
-    domains = assemble(parts, settings, [*notes, *warnings, *checks.warnings_of(checked)])
-    for note in domains.notes:
-        log.warning(note)
-    yield Progress("Slices are ready", 1.0, 0.0)
-    return domains
+    return parts, [*notes, *warnings, *checks.warnings_of(checked)]
 
 
 def prepared(settings: DataSettings, cache_folder: Path | str, locator: Locator | None = None) -> Domains:

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from .card import NORMALISATIONS, PLANES, DiceCurve, ModelCard, OutOfDistribution, Preprocessing, Quality, Reference
     from .citations import CITATIONS
     from .store import BrokenPackage, ModelPackage, ModelStore, default_store, read_package, verify, write_package
-    from .structures import STRUCTURES, Structure, structure_by_id, structures_of
+    from .structures import PAPERS, STRUCTURES, Structure, structure_by_id, structures_of
 
 __all__ = [
-    "CITATIONS", "MAX_WIDTH", "NORMALISATIONS", "PLANES", "STRUCTURES", "VARIANTS", "Architecture", "BrokenPackage",
-    "DiceCurve", "ModelCard", "ModelPackage", "ModelStore", "OutOfDistribution", "Preprocessing", "Quality", "Reference",
-    "Structure", "default_store", "read_package", "structure_by_id", "structures_of", "verify", "write_package",
+    "CITATIONS", "MAX_WIDTH", "NORMALISATIONS", "PAPERS", "PLANES", "STRUCTURES", "VARIANTS", "Architecture",
+    "BrokenPackage", "DiceCurve", "ModelCard", "ModelPackage", "ModelStore", "OutOfDistribution", "Preprocessing",
+    "Quality", "Reference", "Structure", "default_store", "read_package", "structure_by_id", "structures_of", "verify",
+    "write_package",
 ]  # fmt: skip
 
 __getattr__ = face(
@@ -31,6 +32,6 @@ __getattr__ = face(
         "store": (
             "BrokenPackage", "ModelPackage", "ModelStore", "default_store", "read_package", "verify", "write_package",
         ),
-        "structures": ("STRUCTURES", "Structure", "structure_by_id", "structures_of"),
+        "structures": ("PAPERS", "STRUCTURES", "Structure", "structure_by_id", "structures_of"),
     },
 )  # fmt: skip

@@ -4,10 +4,12 @@ Whoever has to know what a network looks like reads it here: the PyTorch module 
 inference (`networks.fused`), the check of weights and the names in the authors' checkpoints (`tensor_shapes`), the work
 per pixel (`multiply_accumulates`), and the out-of-distribution score, which looks at one layer (`Variant.probe`).
 
-The tables: C. Chen, Q. Dou, H. Chen, J. Qin, P.-A. Heng, "Synergistic Image and Feature Adaptation", AAAI 2019; the same
+The tables of the papers: C. Chen, Q. Dou, H. Chen, J. Qin, P.-A. Heng, "Synergistic Image and Feature Adaptation", AAAI 2019; the same
 authors, "Unsupervised Bidirectional Cross-Modality Adaptation via Deeply Synergistic Image and Feature Alignment for
-Medical Image Segmentation", IEEE TMI 2020. Layer names are those of the authors' code. Another network is another entry
-of VARIANTS; what it is made of beyond these layers is a further kind (docs/decisions/0009-one-table-per-network.md).
+Medical Image Segmentation", IEEE TMI 2020; layer names are those of the authors' code. `unet`: O. Ronneberger, P. Fischer,
+T. Brox, "U-Net", MICCAI 2015, with batch normalisation, nearest-neighbour enlargement and a residual block where the grid
+is coarsest; the widths are ours (docs/decisions/0012-a-u-net-beside-the-papers.md). Another network is another entry of
+VARIANTS (docs/decisions/0009-one-table-per-network.md).
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ class Layer:
     """A layer of the encoder. channels: that leave it, in multiples of the network's width.
 
     kind: "convolution" with batch normalisation and ReLU, or "residual", two such around a skip. halves: the largest of
-    every 2 x 2 pixels is taken before it.
+    every 2 x 2 pixels is taken before it. joins: before it, the grid is doubled (every pixel stands for 2 x 2) and what
+    left the layer of that name is put behind its channels ("": neither).
     """
 
     name: str
@@ -36,6 +39,7 @@ class Layer:
     kernel: int = 3
     dilation: int = 1
     halves: bool = False
+    joins: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,27 @@ class Variant:
     """A network. heads: the first one predicts, the others are for deep supervision.
 
     keep_rate: the probability with which the authors' training keeps an activation (1: no dropout).
+    lower: the layer whose features deep supervision and the discriminator of lower predictions look at (TMI 2020).
+    translated: the layer from whose features the decoder makes an image of the source, an eighth of the image wide: `lower`,
+    or the one that the first head reads.
     probe: the layer whose statistics tell what the network was not trained on (`inference.out_of_distribution`).
+    authors: whether kernels start and logits are enlarged as in the authors' code; otherwise as He et al. (ICCV 2015)
+    start, and bilinearly with pixel centres in place.
     """
 
     in_channels: int
     keep_rate: float
     encoder: tuple[Layer, ...]
     heads: tuple[Head, ...]
+    lower: str = "r12"
+    translated: str = "c3"
     probe: str = "r4"
+    authors: bool = True
+
+    @property
+    def reduction(self) -> int:
+        """How much coarser the coarsest grid is than the image: an image's sides are multiples of it."""
+        return max(place.pixels for place in _places(self, 1))
 
 
 def _residual(name: str, channels: int, dilation: int = 1, halves: bool = False) -> Layer:
@@ -85,12 +102,34 @@ SIFA_ENCODER = (
     Layer("c3", "convolution", 32),
 )
 HEAD, LOWER_HEAD = Head("segmentation_head", reads="c3"), Head("segmentation_head_ll", reads="r12")
+
+
+def _down(level: int) -> tuple[Layer, Layer]:
+    return Layer(f"down{level}a", "convolution", 2**level, halves=level > 0), Layer(
+        f"down{level}b", "convolution", 2**level
+    )
+
+
+def _up(level: int) -> tuple[Layer, Layer]:
+    joins = f"down{level}b"
+    return Layer(f"up{level}a", "convolution", 2**level, joins=joins), Layer(f"up{level}b", "convolution", 2**level)
+
+
+UNET_LEVELS = 5
+UNET_ENCODER = (
+    *(layer for level in range(UNET_LEVELS) for layer in _down(level)),
+    _residual("bottom", 2 ** (UNET_LEVELS - 1)),
+    *(layer for level in reversed(range(UNET_LEVELS - 1)) for layer in _up(level)),
+)
 VARIANTS = {
     "tmi2020": Variant(in_channels=1, keep_rate=1.0, encoder=SIFA_ENCODER, heads=(HEAD, LOWER_HEAD)),
     "aaai2019": Variant(in_channels=3, keep_rate=0.75, encoder=SIFA_ENCODER, heads=(HEAD,)),
-}
-REDUCTION = 2 ** sum(layer.halves for layer in SIFA_ENCODER)
-"""How much coarser the grid of the last layer is than the image."""
+    "unet": Variant(
+        in_channels=1, keep_rate=1.0, encoder=UNET_ENCODER,
+        heads=(Head("segmentation_head", reads="up0b"), Head("segmentation_head_ll", reads="up3b")),
+        lower="up3b", translated="up3b", probe="down2b", authors=False,
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -136,12 +175,20 @@ class Placed:
 
 def placed(variant: str, width: int) -> dict[str, Placed]:
     """The layers of the encoder by name, in their order."""
-    found, channels, pixels = {}, VARIANTS[variant].in_channels, 1
-    for layer in VARIANTS[variant].encoder:
-        pixels *= 2 if layer.halves else 1
+    return {place.layer.name: place for place in _places(VARIANTS[variant], width)}
+
+
+def _places(variant: Variant, width: int) -> list[Placed]:
+    found: dict[str, Placed] = {}
+    channels, pixels = variant.in_channels, 1
+    for layer in variant.encoder:
+        if layer.halves:
+            pixels *= 2
+        if layer.joins:
+            channels, pixels = channels + found[layer.joins].channels, pixels // 2
         found[layer.name] = Placed(layer, channels, layer.channels * width, pixels)
         channels = layer.channels * width
-    return found
+    return list(found.values())
 
 
 def tensor_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
@@ -165,7 +212,7 @@ def multiply_accumulates(architecture: Architecture) -> float:
     """Of the convolutions that predict a slice, for each pixel of the image."""
     layers = placed(architecture.variant, architecture.width)
     head = layers[VARIANTS[architecture.variant].heads[0].reads]
-    total: float = architecture.classes * head.channels / REDUCTION**2
+    total: float = architecture.classes * head.channels / head.pixels**2
     for place in layers.values():
         for _, channels_in in place.convolutions():
             total += place.channels * channels_in * place.layer.kernel**2 / place.pixels**2

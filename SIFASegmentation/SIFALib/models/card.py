@@ -18,7 +18,7 @@ from ..support.errors import ModelError, RecordError
 from ..support.limits import Choice, Range, check_limits
 from ..support.schema import require
 from .architectures import VARIANTS, Architecture, placed
-from .structures import STRUCTURES, Structure
+from .structures import PAPERS, Structure
 
 FORMAT = 2  # of model.json; a newer one is refused with the advice to update SIFA
 REFERENCES = 1  # version of the block `out_of_distribution`: changes when the numbers in it mean something else
@@ -181,7 +181,7 @@ class ModelCard:
     citation: str
     sifa_version: str
     created: str
-    labels: tuple[Structure, ...] = STRUCTURES
+    labels: tuple[Structure, ...] = PAPERS
     quality: tuple[Quality, ...] = ()
     out_of_distribution: OutOfDistribution | None = None
     dice_curve: DiceCurve | None = None

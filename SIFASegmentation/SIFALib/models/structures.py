@@ -1,6 +1,7 @@
-"""The four structures that SIFA segments: label value, name, colour and SNOMED CT code.
+"""The structures that SIFA segments: label value, name, colour and SNOMED CT code.
 
-Label values follow the SIFA papers (1 LV myocardium, 2 LA blood, 3 LV blood, 4 ascending aorta).
+Label values follow the SIFA papers (1 LV myocardium, 2 LA blood, 3 LV blood, 4 ascending aorta); what MM-WHS labels
+besides comes after them (5 RV blood with its trabeculae, 6 RA blood, 7 pulmonary artery).
 """
 
 from __future__ import annotations
@@ -57,9 +58,9 @@ class Structure:
         return (made_by if model else {}) | {"TerminologyEntry": self.terminology_tag()}
 
 
-# SNOMED CT as in DICOM PS3.16: 82471001, 87878005 and 54247002 of CID 7192 (and Slicer's master list), 49848007 of
-# CID 12305; no type modifier belongs to any of them, each is of one side already.
-STRUCTURES = (
+# SNOMED CT as in DICOM PS3.16 (and Slicer's master list): all of CID 7192 but 49848007, which is of CID 12305; no type
+# modifier belongs to any of them, each is of one side already, and the pulmonary artery is the whole tree's trunk.
+PAPERS = (
     Structure(
         1, "MYO", "Left ventricular myocardium", (192, 104, 88), Code("SCT", "49848007", "Left ventricle myocardium")
     ),
@@ -67,12 +68,23 @@ STRUCTURES = (
     Structure(3, "LV", "Left ventricle", (74, 122, 214), Code("SCT", "87878005", "Left ventricle")),
     Structure(4, "AA", "Ascending aorta", (236, 190, 64), Code("SCT", "54247002", "Ascending aorta")),
 )
+"""The four that the SIFA papers segment and report."""
+
+STRUCTURES = (
+    *PAPERS,
+    Structure(5, "RV", "Right ventricle", (166, 96, 186), Code("SCT", "53085002", "Right ventricle")),
+    Structure(6, "RA", "Right atrium", (104, 200, 210), Code("SCT", "73829009", "Right atrium")),
+    Structure(7, "PA", "Pulmonary artery", (226, 142, 176), Code("SCT", "81040000", "Pulmonary artery")),
+)
+"""All seven, as MM-WHS labels them."""
 
 
 def structures_of(classes: int) -> tuple[Structure, ...]:
-    """What the classes 1, 2, ... of a network are taken for: the four structures, or, of another number, no known ones."""
-    if classes == len(STRUCTURES) + 1:
-        return STRUCTURES
+    """What the classes 1, 2, ... of a network are taken for: the papers' four, all seven, or, of another number, no known
+    ones."""
+    for known in (PAPERS, STRUCTURES):
+        if classes == len(known) + 1:
+            return known
     tissue = Code("SCT", "85756007", "Body tissue structure")
     colours = [s.color for s in STRUCTURES]
     return tuple(

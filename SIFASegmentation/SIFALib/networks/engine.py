@@ -44,7 +44,8 @@ def prepare(segmenter: Segmenter, device: torch.device, dtype: torch.dtype = tor
     workers = _Workers(torch.get_num_threads() if device.type == "cpu" else 1)
     with _reporting_memory(0, device):
         (network,) = workers.each(lambda _: FusedNetwork.of(segmenter, device, dtype), 1)
-    return Engine(device, dtype, segmenter.classes, network, multiply_accumulates(segmenter.architecture), workers)
+    macs = multiply_accumulates(segmenter.architecture)
+    return Engine(device, dtype, segmenter.variant, segmenter.classes, network, macs, workers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +54,7 @@ class Engine:
 
     device: torch.device
     dtype: torch.dtype
+    variant: str
     classes: int
     network: FusedNetwork
     macs_per_pixel: float
@@ -61,13 +63,13 @@ class Engine:
     def probabilities(self, batch: np.ndarray) -> np.ndarray:
         """Class probabilities float32 ``[N, classes, H, W]`` of slices ``[N, H, W]``.
 
-        Intensities in [-1, 1]; H and W multiples of 8. Raises ValueError for another shape, and OutOfMemory.
+        Intensities in [-1, 1]; H and W multiples of the variant's reduction. Raises ValueError for another shape, and OutOfMemory.
         """
         if batch.ndim != 3:
             raise ValueError(f"The network takes slices [N, H, W] but got an array of shape {batch.shape}.")
         with _reporting_memory(len(batch), self.device):
             images = to_tensor(batch).to(torch.float32).unsqueeze(1)
-            check_image_batch(images, 1)
+            check_image_batch(images, self.variant, 1)
             if self.device.type == "cpu":
                 return self._slice_by_slice(images)
             with torch.inference_mode(), _exact_convolutions():

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models.architectures import Layer
-from .layers import ConvNorm, legacy_bilinear_resize
+from ..models.architectures import Layer, Variant, placed
+from .layers import ConvNorm, enlarge, legacy_bilinear_resize
 from .segmenter import Segmenter
 
 
@@ -36,9 +36,10 @@ class FusedNetwork:
     its bias; head: of the one that predicts.
     """
 
-    table: tuple[Layer, ...]
+    variant: Variant
     kernels: dict[str, tuple[Tensor, Tensor]]
     head: Tensor
+    factor: int  # by which the head's logits are enlarged
     memory_format: torch.memory_format
 
     @classmethod
@@ -49,32 +50,42 @@ class FusedNetwork:
         """
         memory_format = torch.contiguous_format if device.type == "mps" else torch.channels_last
 
-        def placed(kernel: Tensor, kind: torch.dtype) -> Tensor:
+        def copied(kernel: Tensor, kind: torch.dtype) -> Tensor:
             return kernel.detach().to(device=device, dtype=kind, copy=True, memory_format=memory_format)
 
-        table, kernels = segmenter.encoder.table, {}
+        variant, kernels = segmenter.encoder.variant, {}
         for name, layer in segmenter.encoder.named_modules():
             if isinstance(layer, ConvNorm):
                 kernel, bias = (tensor.float() for tensor in fuse(layer))
-                if name == table[0].name:
+                if name == variant.encoder[0].name:
                     kernel = kernel.sum(dim=1, keepdim=True)
-                kernels[name] = placed(kernel, dtype), bias.to(device, dtype)
-        return cls(table, kernels, placed(segmenter.segmentation_head.c8.weight, torch.float32), memory_format)
+                kernels[name] = copied(kernel, dtype), bias.to(device, dtype)
+        head = copied(segmenter.segmentation_head.c8.weight, torch.float32)
+        factor = placed(segmenter.variant, segmenter.width)[variant.heads[0].reads].pixels
+        return cls(variant, kernels, head, factor, memory_format)
 
     def __call__(self, images: Tensor) -> Tensor:
-        first, _ = self.kernels[self.table[0].name]
+        table = self.variant.encoder
+        first, _ = self.kernels[table[0].name]
         x = images.to(first.dtype).contiguous(memory_format=self.memory_format)
-        for dilation, layers in groupby(self.table, lambda layer: layer.dilation):
+        wanted, kept = {layer.joins for layer in table if layer.joins}, dict[str, Tensor]()
+        for dilation, layers in groupby(table, lambda layer: layer.dilation):
             # on a grid of even sides, with a dilation of 2, every second row or column only meets its own kind
             interleaved = dilation == 2 and x.shape[2] % 2 == 0 and x.shape[3] % 2 == 0
             if interleaved:
                 x = _split_grid(x).contiguous(memory_format=self.memory_format)
             for layer in layers:
+                if layer.joins:
+                    x = torch.cat([enlarge(x), kept.pop(layer.joins)], dim=1)
                 x = self._layer(x, layer, 1 if interleaved else dilation)
+                if layer.name in wanted:
+                    kept[layer.name] = x
             if interleaved:
                 x = _join_grid(x).contiguous(memory_format=self.memory_format)
         logits = F.conv2d(x.float(), self.head).contiguous()
-        return legacy_bilinear_resize(logits).softmax(dim=1)
+        if self.factor > 1:
+            logits = legacy_bilinear_resize(logits, self.factor)
+        return logits.softmax(dim=1)
 
     def _layer(self, x: Tensor, layer: Layer, dilation: int) -> Tensor:
         if layer.halves:

@@ -112,12 +112,15 @@ class Generator(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latent of an image ``[N, 32 width, H/8, W/8]`` and that image ``[N, 1, H, W]`` -> the image as a source image."""
+    """Latent of an image ``[N, channels, H/8, W/8]`` and that image ``[N, 1, H, W]`` -> the image as a source image.
 
-    def __init__(self, width: int = 16, keep_rate: float = 0.75) -> None:
+    channels: of the latent; 0: 32 width, as in the papers.
+    """
+
+    def __init__(self, width: int = 16, keep_rate: float = 0.75, channels: int = 0) -> None:
         super().__init__()
         w = 2 * width
-        self.c1 = ConvInstance(32 * width, 4 * w, 3, bias=False)
+        self.c1 = ConvInstance(channels or 32 * width, 4 * w, 3, bias=False)
         self.blocks = _blocks(DECODER_BLOCKS, 4 * w, bias=False, std=BLOCK_INIT_STD, keep_rate=keep_rate)
         self.c3 = UpInstance(4 * w, 2 * w)
         self.c4 = UpInstance(2 * w, 2 * w)

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..models.architectures import REDUCTION
 from . import distributed, winograd
 
 Convolution = TypeVar("Convolution", nn.Conv2d, nn.ConvTranspose2d)
@@ -116,7 +115,7 @@ class ResidualBlock(nn.Module):
         return F.relu(y + x, inplace=True)
 
 
-def legacy_bilinear_resize(x: Tensor, factor: int = REDUCTION) -> Tensor:
+def legacy_bilinear_resize(x: Tensor, factor: int = 8) -> Tensor:
     """Enlarge ``[N, C, h, w]`` to ``[N, C, factor * h, factor * w]`` as TensorFlow 1 did.
 
     Output row i lies at source row i / factor (no half-pixel centres); beyond the last row, the last row is
@@ -133,3 +132,15 @@ def legacy_bilinear_resize(x: Tensor, factor: int = REDUCTION) -> Tensor:
 def truncated_normal_(weight: Tensor, std: float) -> None:
     """Fill with N(0, std), drawn again beyond two std as in TensorFlow; this leaves a spread of 0.88 std."""
     nn.init.trunc_normal_(weight, std=std, a=-2.0 * std, b=2.0 * std)
+
+
+def enlarge(x: Tensor) -> Tensor:
+    """[N, C, h, w] -> [N, C, 2 h, 2 w], every pixel four times."""
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def start_as_he(network: nn.Module) -> None:
+    """Kernels with the normal start of He et al., "Delving Deep into Rectifiers", ICCV 2015: variance 2 / fan-in."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

@@ -32,8 +32,8 @@ class Phantom:
     """One made-up scan.
 
     image: int16, HU (CT) or arbitrary units from 0 (MR). labels: uint8, 0 background, 1 MYO, 2 LA, 3 LV,
-    4 AA. tissues: uint8, `tissues.Tissue`. description: that of `anatomy` (person, sizes, `volumes_ml`) and the scan's
-    settings, ready for JSON.
+    4 AA, 5 RV, 6 RA, 7 PA. tissues: uint8, `tissues.Tissue`. description: that of `anatomy` (person, sizes,
+    `volumes_ml`) and the scan's settings, ready for JSON.
     """
 
     image: Volume

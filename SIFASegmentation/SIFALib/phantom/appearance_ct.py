@@ -8,7 +8,7 @@ from ..imaging import Volume
 from . import scan_effects
 from .filters import blur, correlated_noise
 from .scan_effects import noise_field
-from .tissues import CONTRAST_PHASES, CT_HU, LABEL_OF_TISSUE, LEFT_BLOOD, RIGHT_BLOOD, Tissue
+from .tissues import CONTRAST_PHASES, CT_HU, LEFT_BLOOD, LEFT_HEART, RIGHT_BLOOD, Tissue
 
 PHASE_CHANCES = (0.5, 0.2, 0.17, 0.13)  # of CONTRAST_PHASES
 STREAKING_HU = 350.0  # contrast medium denser than this casts streaks
@@ -134,7 +134,7 @@ def _cut_field(rng: np.random.Generator, image: np.ndarray, tissues: Volume) -> 
     radius_mm = float(rng.uniform(LEAST_RADIUS_MM, 190.0))
     if rng.random() >= 0.2:
         return None
-    heart = LABEL_OF_TISSUE[tissues.array].any(axis=0)
+    heart = LEFT_HEART[tissues.array].any(axis=0)
     rows, columns = np.nonzero(heart)
     middle = (float(rows.mean()), float(columns.mean())) if len(rows) else (image.shape[1] / 2, image.shape[2] / 2)
     image[:, ~scan_effects.circle(image.shape, tissues.geometry.spacing[0], radius_mm, middle)] = -1024

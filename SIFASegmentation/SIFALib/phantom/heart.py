@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..models import STRUCTURES
 from .heart_plan import Plan, Sizes
 from .heart_shapes import extremes, heart_fields
 from .left_ventricle import Fields, trabeculae
@@ -132,19 +133,10 @@ def paint_defects(tissues: np.ndarray, f: Fields) -> None:
 
 
 def volumes_ml(tissues: np.ndarray, voxel_ml: float) -> dict[str, float]:
-    """Volumes (ml) of the heart's parts in a tissue map (uint8); MYO, LA, LV, AA as labelled."""
+    """Volumes (ml) of the structures, as labelled, in a tissue map (uint8)."""
     counts = np.bincount(tissues.ravel(), minlength=256)
-    labels = np.bincount(LABEL_OF_TISSUE, weights=counts, minlength=5)
-    parts = {
-        "MYO": labels[1],
-        "LA": labels[2],
-        "LV": labels[3],
-        "AA": labels[4],
-        "RV": counts[Tissue.RV_BLOOD] + counts[Tissue.RV_TRABECULA],
-        "RA": counts[Tissue.RA_BLOOD],
-        "PA": counts[Tissue.PULMONARY_ARTERY],
-    }
-    return {name: round(float(count) * voxel_ml, 2) for name, count in parts.items()}
+    labels = np.bincount(LABEL_OF_TISSUE, weights=counts)
+    return {s.id: round(float(labels[s.value]) * voxel_ml, 2) for s in STRUCTURES}
 
 
 def targets_ml(plan: Plan) -> dict[str, float]:

@@ -6,6 +6,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from ..models import PAPERS, STRUCTURES
+
 
 class Tissue(IntEnum):
     """Ids in the tissue map (uint8)."""
@@ -80,12 +82,28 @@ def _label_table() -> np.ndarray:
     table[[Tissue.LA_BLOOD, Tissue.LA_APPENDAGE]] = 2
     table[[Tissue.LV_BLOOD, Tissue.LV_PAPILLARY, Tissue.VALVE]] = 3
     table[[Tissue.ASCENDING_AORTA]] = 4
+    table[[Tissue.RV_BLOOD, Tissue.RV_TRABECULA]] = 5
+    table[[Tissue.RA_BLOOD]] = 6
+    table[[Tissue.PULMONARY_ARTERY]] = 7
     table.setflags(write=False)
     return table
 
 
 LABEL_OF_TISSUE: np.ndarray = _label_table()
-"""uint8 [256]: tissue id -> label (MYO 1, LA 2, LV 3, AA 4, otherwise 0). Papillary muscles and mitral leaflets are LV."""
+"""uint8 [256]: tissue id -> label (MYO 1, LA 2, LV 3, AA 4, RV 5, RA 6, PA 7, otherwise 0). Papillary muscles and mitral
+leaflets are LV, trabeculae of the right ventricle RV."""
+
+LEFT_HEART: np.ndarray = np.isin(LABEL_OF_TISSUE, [s.value for s in PAPERS])
+LEFT_HEART.setflags(write=False)
+"""bool [256]: tissues of the left heart with the ascending aorta. A phantom's heart is where these are: where its slices
+and scans lie has been drawn about them since only they had labels."""
+
+
+def known_to(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Labels 0..7 as a network of so many classes learns them: of fewer than all seven structures it knows at most the
+    papers' four, and the others are background to it."""
+    return labels if classes > len(STRUCTURES) else np.where(labels > len(PAPERS), 0, labels).astype(labels.dtype)
+
 
 CONTRAST_PHASES = ("arterial", "mixed", "venous", "none")
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from .. import __version__
 from ..adaptation.method import Method
 from ..datasets.settings import DataSettings
+from ..models import PAPERS, STRUCTURES
 from ..phantom.slices.randomisation import Randomisation
 from ..support import schema
 from ..support.errors import Damaged, RecordError, RunError
@@ -40,13 +41,14 @@ class PhantomSlices:
 
     anatomies: how many phantoms. validation_anatomies: how many others judge. spacing_mm: of their tissue maps.
     healthy_adults: take no other persons. randomisation: of the slices trained on; those that judge are always as random
-    as by default.
+    as by default. scans_per_batch: so many slices of each batch come from the labelled scans of `data.source` instead.
     """
 
     anatomies: Annotated[int, Range(1, TRAINING_SEEDS)] = 240
     validation_anatomies: Annotated[int, Range(1, 100)] = 6
     spacing_mm: Annotated[float, Range(0.5, 10, unit="mm")] = 2.0
     healthy_adults: bool = False
+    scans_per_batch: Annotated[int, Range(0, 4096)] = 0
     randomisation: Randomisation = field(default_factory=Randomisation)
 
     def __post_init__(self) -> None:
@@ -104,8 +106,13 @@ class Configuration:
             self._check_phantom_slices()
 
     def _check_phantom_slices(self) -> None:
-        """RecordError for what would be read from scans, of which there are none."""
-        wanted = {"data.source": "phantom", "data.target": "phantom", "method.objective": "source_only"}
+        """RecordError for what would be read from scans that there are none of."""
+        wanted = {"data.target": "phantom", "method.objective": "source_only"}
+        scans = self.phantom_slices.scans_per_batch if self.phantom_slices else 0
+        if scans == 0:
+            wanted["data.source"] = "phantom"
+        fits, rule = scans < self.batch, f"must be less than the batch of {self.batch}"
+        require(fits, "phantom_slices.scans_per_batch", scans, rule)
         has = {
             "data.source": self.data.source,
             "data.target": self.data.target,
@@ -113,7 +120,9 @@ class Configuration:
         }
         for key, value in wanted.items():
             require(has[key] == value, key, has[key], f"must be {value} with phantom_slices")
-        require(self.method.classes == 5, "method.classes", self.method.classes, "must be 5 with phantom_slices")
+        known = tuple(len(structures) + 1 for structures in (PAPERS, STRUCTURES))
+        rule = f"must be {known[0]} or {known[1]} with phantom_slices"
+        require(self.method.classes in known, "method.classes", self.method.classes, rule)
 
 
 def of_whole_epochs(configuration: Configuration, slices: int) -> int:

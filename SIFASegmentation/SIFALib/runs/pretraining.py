@@ -22,19 +22,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import phantom
+from .. import datasets, phantom
 from ..adaptation import State, averaged_segmenter
 from ..adaptation.label_free import Score
-from ..datasets import Batch
+from ..datasets import Batch, Slices
 from ..networks.arrays import to_tensor
 from ..phantom.conditions import draw_person
 from ..phantom.slices import workers
 from ..phantom.slices.anatomies import SLICES_VERSION, make_anatomies
 from ..phantom.slices.randomisation import Randomisation
+from ..phantom.tissues import known_to
 from ..support.progress import Progress, Steps
 from .configuration import TRAINING_SEEDS, VALIDATION_SEED, VALIDATION_SLICES, Configuration, PhantomSlices
 from .previews import ROWS, Shown
 
+SCANS_DRAWN = 3  # part of the seed, besides those of source and target
 BATCH = 8  # slices at once where none is trained on
 
 
@@ -53,7 +55,13 @@ def judges(settings: PhantomSlices) -> tuple[int, ...]:
 
 
 def prepare(c: Configuration, settings: PhantomSlices, cache: Path) -> Steps[RandomSlices]:
-    """Make the tissue maps that the cache lacks, side by side. ValueError for those of another version of the phantom."""
+    """Make the tissue maps that the cache lacks, side by side, and slices of the labelled scans, if there are any.
+
+    ValueError for tissue maps of another version of the phantom; DataError for scans that cannot be trained on.
+    """
+    scans = None
+    if settings.scans_per_batch:
+        scans = LabelledScans(*(yield from datasets.prepare_source(c.data, cache)))
     folder = cache / f"tissues {settings.spacing_mm:g} mm"
     seeds = (*people(settings), *judges(settings))
     there = [seed for seed in seeds if (folder / f"{seed}.nrrd").exists()]
@@ -68,7 +76,7 @@ def prepare(c: Configuration, settings: PhantomSlices, cache: Path) -> Steps[Ran
             for done, _ in enumerate(making, start=1):
                 left = (time.monotonic() - begun) * (len(missing) - done) / done
                 yield Progress("Making phantoms", done / len(missing), left)
-    return RandomSlices(c, settings, folder)
+    return RandomSlices(c, settings, folder, scans)
 
 
 def _make(folder: Path, spacing_mm: float, seed: int) -> None:
@@ -76,12 +84,40 @@ def _make(folder: Path, spacing_mm: float, seed: int) -> None:
 
 
 @dataclass(frozen=True, eq=False)
+class LabelledScans:
+    """Slices of scans in which some structures are labelled: those of which a scan shows a voxel."""
+
+    slices: Slices
+    manifest: dict[str, str]
+
+    @cached_property
+    def known(self) -> np.ndarray:
+        """Bool [scans, 256]: which classes the labels of a scan speak of."""
+        labels = self.slices.labels
+        assert labels is not None  # the source always has them
+        known = np.zeros((len(self.slices.names), 256), bool)
+        known[:, 0] = True
+        for index, scan in enumerate(self.slices.volume):
+            known[scan, np.unique(labels[index])] = True
+        return known
+
+    def drawn(self, c: Configuration, iteration: int, places: range) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For these places of a batch: images [n, 1, size, size], labels [n, size, size], known classes [n, classes]."""
+        images, labels, scans = datasets.drawn(self.slices, c.data, [c.seed, iteration, SCANS_DRAWN], places)
+        assert labels is not None
+        return images, labels, self.known[scans, : c.method.classes]
+
+
+@dataclass(frozen=True, eq=False)
 class RandomSlices:
-    """Slices that are made as they are needed, by processes of their own (`workers`; the number changes nothing)."""
+    """Slices that are made as they are needed, by processes of their own (`workers`; the number changes nothing), and some
+    of labelled scans among them.
+    """
 
     configuration: Configuration
     settings: PhantomSlices
     folder: Path  # of the tissue maps
+    scans: LabelledScans | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -91,7 +127,8 @@ class RandomSlices:
     @property
     def manifest(self) -> dict[str, str]:
         version = f"{phantom.VERSION}.{SLICES_VERSION}, {self.settings.spacing_mm:g} mm"
-        return {f"source:phantom-{seed}": version for seed in people(self.settings)}
+        of_phantoms = {f"source:phantom-{seed}": version for seed in people(self.settings)}
+        return of_phantoms | (self.scans.manifest if self.scans else {})
 
     @property
     def epoch(self) -> int:
@@ -102,7 +139,8 @@ class RandomSlices:
         """The slices that are trained on, as random as is asked for; this process's share of each batch."""
         c = self.configuration
         wild = self.settings.randomisation
-        return workers.Row(self.folder, c.data.size, c.seed, c.batch, wild, people(self.settings), rank, world)
+        count = c.batch - self.settings.scans_per_batch
+        return workers.Row(self.folder, c.data.size, c.seed, count, wild, people(self.settings), rank, world)
 
     def validation_row(self) -> workers.Row:
         """The slices that judge, of others, always as random as by default: whatever is trained on is judged alike."""
@@ -111,15 +149,28 @@ class RandomSlices:
 
     def batches(self, first: int, last: int, rank: int, world: int) -> Iterator[tuple[Batch, float]]:
         begin = time.perf_counter()
-        for images, labels in workers.batches(self.row(rank, world), first, last, self.configuration.workers):
-            shown = to_tensor(images)
-            yield Batch(shown, to_tensor(labels), shown), time.perf_counter() - begin
+        made = workers.batches(self.row(rank, world), first, last, self.configuration.workers)
+        for iteration, (images, labels) in enumerate(made, start=first):
+            yield self._batch(iteration, images, labels, rank, world), time.perf_counter() - begin
             begin = time.perf_counter()
+
+    def _batch(self, iteration: int, images: np.ndarray, labels: np.ndarray, rank: int, world: int) -> Batch:
+        """This process's share: slices of phantoms, then of scans."""
+        c, count, known = self.configuration, self.settings.scans_per_batch, None
+        labels = known_to(labels, c.method.classes)
+        if self.scans is not None:
+            mine = range(count * rank // world, count * (rank + 1) // world)
+            more, more_labels, of_scans = self.scans.drawn(c, iteration, mine)
+            of_phantoms = np.ones((len(images), c.method.classes), bool)
+            images, labels = np.concatenate([images, more]), np.concatenate([labels, more_labels])
+            known = to_tensor(np.concatenate([of_phantoms, of_scans]))
+        shown = to_tensor(images)
+        return Batch(shown, to_tensor(labels), shown, source_known=known)
 
     @cached_property
     def _judged(self) -> tuple[Tensor, Tensor]:
         ((images, labels),) = workers.batches(self.validation_row(), 0, 1, 0)
-        return to_tensor(images), to_tensor(labels)
+        return to_tensor(images), to_tensor(known_to(labels, self.configuration.method.classes))
 
     @torch.inference_mode()
     def score(self, state: State) -> Score:

@@ -103,8 +103,8 @@ def terms(made: State, given: Batch, outputs: dict[str, Tensor]) -> dict[str, Te
         levels.append(("_ll", method.lower_weight, method.lower_prediction_weight))
     for level, weight, alignment in levels:
         logits = outputs[f"pred_mask_fake_b{level}"]
-        found[f"ce{level}"] = losses.cross_entropy(logits, truth)
-        found[f"dice{level}"] = losses.dice(logits, truth)
+        found[f"ce{level}"] = losses.cross_entropy(torch.softmax(logits, 1), truth)
+        found[f"dice{level}"] = losses.dice(torch.softmax(logits, 1), truth)
         found[f"lsgan_p{level}"] = losses.generator(scores[f"pred_mask_b{level}"])
         found[f"total_d_P{level}"] = losses.discriminator(
             scores[f"pred_mask_fake_b{level}"], scores[f"pred_mask_b{level}"]

@@ -14,10 +14,22 @@ import SimpleITK as sitk
 from phantom_helpers import faces_between, largest_share, wall_depths_mm
 from SIFALib import phantom
 from SIFALib.imaging import Volume
+from SIFALib.models import STRUCTURES
 from SIFALib.phantom.conditions import draw_person
-from SIFALib.phantom.tissues import BLOOD, CONTRAST_PHASES, CT_HU, LABEL_OF_TISSUE, LEFT_BLOOD, MR_SIGNAL, Tissue
+from SIFALib.phantom.slices.anatomies import anatomy_of
+from SIFALib.phantom.tissues import (
+    BLOOD,
+    CONTRAST_PHASES,
+    CT_HU,
+    LABEL_OF_TISSUE,
+    LEFT_BLOOD,
+    LEFT_HEART,
+    MR_SIGNAL,
+    Tissue,
+    known_to,
+)
 
-MYO, LA, LV, AA = 1, 2, 3, 4
+MYO, LA, LV, AA, RV, RA, PA = range(1, 8)
 SEEDS = (0, 1, 2, 3, 4, 5)  # all at end-diastole
 SYSTOLIC_SEED = next(
     p.seed for p in map(draw_person, range(400)) if p.condition == "normal" and p.systole > 0.6 and p.growth == 1
@@ -67,7 +79,7 @@ def test_labels_are_those_of_the_tissues_and_all_grids_agree(modality):
     assert np.array_equal(case.labels.array, LABEL_OF_TISSUE[case.tissues.array])
     assert case.labels.array.dtype == np.uint8 and case.image.array.dtype == np.int16
     assert case.image.geometry == case.labels.geometry == case.tissues.geometry
-    assert set(np.unique(case.labels.array)) == {0, MYO, LA, LV, AA}
+    assert set(np.unique(case.labels.array)) == {0, MYO, LA, LV, AA, RV, RA, PA}
     assert case.image.geometry.extent_mm == pytest.approx((384, 306, 324), abs=5)
     assert np.isfinite(case.image.geometry.corners()).all()
     assert case.description["seed"] == 2 and case.description["modality"] == modality
@@ -81,8 +93,8 @@ def test_volumes_are_those_of_a_normal_adult(seed):
     volumes = description["volumes_ml"]
     for name, (least, most) in NORMAL_ML.items():
         assert least <= volumes[name] <= most, f"{name} of seed {seed}: {volumes[name]} ml"
-    counted = np.bincount(labels_of(seed).ravel(), minlength=5) * tissues.geometry.voxel_ml
-    assert [volumes[n] for n in ("MYO", "LA", "LV", "AA")] == pytest.approx(list(counted[1:5]), abs=0.01)
+    counted = np.bincount(labels_of(seed).ravel(), minlength=8) * tissues.geometry.voxel_ml
+    assert [volumes[s.id] for s in STRUCTURES] == pytest.approx(list(counted[1:]), abs=0.01)
 
 
 def test_systole_empties_the_ventricle_and_keeps_its_muscle():
@@ -205,6 +217,23 @@ def test_tables_speak_of_every_tissue():
     assert all(MR_SIGNAL[tissue] == 1 for tissue in LEFT_BLOOD)
     assert LABEL_OF_TISSUE.shape == (256,) and not LABEL_OF_TISSUE.flags.writeable
     assert LABEL_OF_TISSUE[Tissue.LV_PAPILLARY] == LV and LABEL_OF_TISSUE[Tissue.AORTA] == 0
+    assert LABEL_OF_TISSUE[Tissue.RV_TRABECULA] == RV and LABEL_OF_TISSUE[Tissue.RV_WALL] == 0
+
+
+def test_a_network_of_fewer_classes_than_all_structures_learns_at_most_the_papers_four():
+    labels = np.arange(8, dtype=np.uint8)
+    assert known_to(labels, 8).tolist() == [0, MYO, LA, LV, AA, RV, RA, PA]
+    for classes in (2, 5, 7):
+        known = known_to(labels, classes)
+        assert known.tolist() == [0, MYO, LA, LV, AA, 0, 0, 0] and known.dtype == np.uint8
+
+
+def test_where_a_heart_is_is_said_by_its_left_half_alone():
+    tissues, _ = anatomy(0)
+    left = np.isin(LABEL_OF_TISSUE[tissues.array], (MYO, LA, LV, AA))
+    assert np.array_equal(LEFT_HEART[tissues.array], left) and not LEFT_HEART.flags.writeable
+    points = tissues.geometry.point(np.argwhere(left)[:, ::-1])
+    assert np.array_equal(anatomy_of(tissues).centre, points.mean(axis=0))
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def _architecture(bundle: Bundle) -> Architecture:
             raise ModelError(f"{bundle.prefix}: {name} has the shape {list(shapes[name])}; it must have four sides.")
     channels, width = shapes[FIRST][2:]
     lower = LOWER_HEAD in shapes
-    variants = {(v.in_channels, len(v.heads) == 2): name for name, v in VARIANTS.items()}
+    variants = {(v.in_channels, len(v.heads) == 2): name for name, v in VARIANTS.items() if v.authors}
     if (channels, lower) not in variants:
         raise ModelError(
             f"{bundle.prefix} is of neither paper: its encoder takes {channels} channel(s) and it has "

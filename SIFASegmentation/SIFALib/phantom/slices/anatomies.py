@@ -23,7 +23,7 @@ from ...support import files
 from .appearance import random_appearance
 from .bodies import random_body
 from .planes import LEAST_SHOWN, Anatomy, Cut, anatomy_of, random_cut
-from .randomisation import Randomisation
+from .randomisation import KINDS, Randomisation
 
 __all__ = [
     "SLICES_VERSION",
@@ -36,7 +36,7 @@ __all__ = [
     "random_slice",
 ]
 
-SLICES_VERSION = 2  # raised when a slice of the same numbers looks different, though the phantoms do not
+SLICES_VERSION = 3  # raised when a slice of the same numbers looks different, though the phantoms do not
 VERSION_KEY = "SIFAPhantom"  # under which a file of tissues says the phantom's version
 MOST_TRIES = 100  # to find a slice that shows enough: ordinary ones are found in one or two
 
@@ -83,12 +83,12 @@ def load_anatomies(folder: Path, seeds: Sequence[int] = ()) -> list[Anatomy]:
 def random_slice(
     anatomies: Sequence[Anatomy], size: int, seed: int, number: int, randomisation: Randomisation = Randomisation()
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Slice `number` of the endless row `seed`: image float32 [size, size] in -1..1, labels uint8 [size, size] 0..4.
+    """Slice `number` of the endless row `seed`: image float32 [size, size] in -1..1, labels uint8 [size, size] 0..7.
 
     seed, number: 0 or more. anatomies: one at least; one of them is drawn for each slice.
     """
     rng, cut = _cut(anatomies, size, seed, number, randomisation)
-    return random_appearance(rng, cut, randomisation)[0], cut.labels
+    return random_appearance(rng, cut, randomisation), cut.labels
 
 
 def describe_slice(
@@ -96,8 +96,8 @@ def describe_slice(
 ) -> dict[str, object]:
     """What `random_slice` shows: `kind` of contrast (ct, mr, any), `plane` (see `planes`, `bodies`) and
     `pixel_mm`."""
-    rng, cut = _cut(anatomies, size, seed, number, randomisation)
-    return {"kind": random_appearance(rng, cut, randomisation)[1], "plane": cut.plane, "pixel_mm": cut.pixel_mm}
+    _, cut = _cut(anatomies, size, seed, number, randomisation)
+    return {"kind": cut.kind, "plane": cut.plane, "pixel_mm": cut.pixel_mm}
 
 
 def _cut(
@@ -106,12 +106,14 @@ def _cut(
     """The generator as it is once the cut is drawn, and the cut. A far or tilted slice may miss the thorax: then another
     is drawn. Where none shows enough, as with slices much larger than a child, it is the one that shows most."""
     rng = np.random.default_rng([seed, number])
+    shares = np.array(randomisation.shares) / sum(randomisation.shares)
+    kind = str(rng.choice(KINDS, p=shares))
     if rng.random() < randomisation.no_heart:
-        return rng, random_body(rng, size, randomisation)
+        return rng, random_body(rng, size, randomisation, kind)
     anatomy = anatomies[int(rng.integers(len(anatomies)))]
-    cut = random_cut(rng, anatomy, size, randomisation)
+    cut = random_cut(rng, anatomy, size, randomisation, kind)
     for _ in range(MOST_TRIES):
         if cut.inside.mean() >= LEAST_SHOWN:
             break
-        cut = max(cut, random_cut(rng, anatomy, size, randomisation), key=lambda c: c.inside.mean())
+        cut = max(cut, random_cut(rng, anatomy, size, randomisation, kind), key=lambda c: c.inside.mean())
     return rng, cut

@@ -11,12 +11,13 @@ import numpy as np
 from ...models.card import Preprocessing
 from ..tissues import Tissue
 from . import artefacts as effects
-from .contrast import CONTRASTS, GROUPS, Contrast, group_of
+from .contrast import GROUPS, Contrast, group_of, random_contrast
 from .planes import Cut, smooth
-from .randomisation import KINDS, Randomisation
+from .randomisation import Randomisation
 
 WINDOW_HU = Preprocessing().ct_window_hu  # as inference has it
 AIR = Tissue.AIR
+SCAR_SHARE = 0.5  # of slices with late enhancement
 
 
 def _mask(*groups: list[int]) -> np.ndarray:
@@ -31,11 +32,10 @@ DENSE = _mask([Tissue.METAL, Tissue.STENT, Tissue.VENA_CAVA_SUPERIOR])
 CAVITIES = _mask([Tissue.LV_BLOOD, Tissue.RV_BLOOD])
 
 
-def random_appearance(rng: np.random.Generator, cut: Cut, randomisation: Randomisation) -> tuple[np.ndarray, str]:
-    """Image float32 [n, n] in -1..1, -1 outside of the field of view; and its kind of contrast (ct, mr, any)."""
-    shares = np.array(randomisation.shares) / sum(randomisation.shares)
-    kind = str(rng.choice(KINDS, p=shares))
-    contrast = CONTRASTS[kind](rng, randomisation.amount("contrast"))
+def random_appearance(rng: np.random.Generator, cut: Cut, randomisation: Randomisation) -> np.ndarray:
+    """Image float32 [n, n] in -1..1, -1 outside of the field of view, in the cut's kind of contrast."""
+    kind = cut.kind
+    contrast = random_contrast(rng, kind, randomisation.amount("contrast"), cut.plane)
     size = cut.tissues.shape[-1]
     image = _paint(rng, contrast, cut.tissues, randomisation.amount("texture"))
     if kind == "ct":
@@ -51,7 +51,7 @@ def random_appearance(rng: np.random.Generator, cut: Cut, randomisation: Randomi
     image = (image - np.float32(low)) * np.float32(2.0 / max(high - low, 1e-4)) - 1
     if kind != "ct" and rng.random() < 0.3 * randomisation.amount("window"):
         image = 2 * np.clip((image + 1) / 2, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.25))) - 1
-    return np.where(cut.inside, np.clip(image, -1, 1), np.float32(-1)).astype(np.float32), kind
+    return np.where(cut.inside, np.clip(image, -1, 1), np.float32(-1)).astype(np.float32)
 
 
 def _paint(rng: np.random.Generator, contrast: Contrast, tissues: np.ndarray, amount: float) -> np.ndarray:
@@ -70,7 +70,16 @@ def _paint(rng: np.random.Generator, contrast: Contrast, tissues: np.ndarray, am
         _trabeculae(rng, image, middle, fine, mean)
     if rng.random() < 0.25 * amount:
         _patch(rng, image, middle, mean)
+    if contrast.name == "late enhancement" and rng.random() < SCAR_SHARE * amount:
+        _scar(rng, image, middle, mean)
     return image
+
+
+def _scar(rng: np.random.Generator, image: np.ndarray, middle: np.ndarray, mean: np.ndarray) -> None:
+    """Parts of the myocardium as bright as blood or brighter, in place: fibrosis that has taken up gadolinium."""
+    spot = np.clip((smooth(rng, len(image), int(rng.integers(3, 9))) - rng.uniform(0.0, 1.2)) * 4, 0, 1)
+    bright = mean[Tissue.LV_BLOOD] * np.float32(rng.uniform(0.8, 1.4))
+    image += (middle == Tissue.MYOCARDIUM) * spot * (bright - image)
 
 
 def _trabeculae(

@@ -18,7 +18,7 @@ OFF_CENTRE_MM = 22.0  # standard deviation
 ROUGH_MM = (0.0, 7.0)  # how far an outline strays from an ellipse
 
 
-def random_body(rng: np.random.Generator, size: int, randomisation: Randomisation) -> Cut:
+def random_body(rng: np.random.Generator, size: int, randomisation: Randomisation, kind: str) -> Cut:
     """A slice of `size` pixels through a head or a limb; nothing in it is labelled. Its plane is "head" or "limb"."""
     coarse, pixel_mm = random_pixel_mm(rng, randomisation)
     u, v = bent(rng, size, pixel_mm, randomisation.amount("bend"))
@@ -26,7 +26,7 @@ def random_body(rng: np.random.Generator, size: int, randomisation: Randomisatio
     plane = "limb" if rng.random() < LIMB_SHARE else "head"
     tissues = (limb if plane == "limb" else head)(rng, u, v)
     inside = field_of_view(rng, size, np.ones((size, size), bool), coarse)
-    return Cut(np.repeat(tissues[None], 3, axis=0), inside, pixel_mm, plane)
+    return Cut(np.repeat(tissues[None], 3, axis=0), inside, pixel_mm, plane, kind)
 
 
 def head(rng: np.random.Generator, u: np.ndarray, v: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ SEQUENCES: dict[str, tuple[tuple[float, float], ...]] = {
     "late enhancement": ((0.5, 1.1), (0.01, 0.3), (0.2, 1.3), (0.03, 0.5), (0.1, 0.6)),
 }
 SEQUENCE_SHARES = (0.38, 0.38, 0.09, 0.07, 0.08)
+HEART_PLANE_SHARES = (0.64, 0.07, 0.08, 0.05, 0.16)  # across and along the heart: cine, and scars
 # Of the range, between blood and its wall in `any`: what cannot be told apart teaches nothing.
 LEAST_STEP = 0.13
 
@@ -76,6 +77,13 @@ def group_of(tissue: int) -> list[int]:
     return next((members for members in GROUPS.values() if tissue in members), [tissue])
 
 
+def random_contrast(rng: np.random.Generator, kind: str, amount: float = 1.0, plane: str = "") -> Contrast:
+    """Of one of the kinds ct, mr, any, in a plane of that name."""
+    if kind == "mr":
+        return mr_contrast(rng, amount, plane)
+    return ct_contrast(rng, amount) if kind == "ct" else any_contrast(rng, amount)
+
+
 def ct_contrast(rng: np.random.Generator, amount: float = 1.0) -> Contrast:
     """HU in a random phase of contrast medium; with `amount` 0, `mean` is the arterial table itself."""
     phase = str(rng.choice(CONTRAST_PHASES, p=PHASE_SHARES))
@@ -116,9 +124,13 @@ def _left_hu(rng: np.random.Generator, phase: str) -> float:
     return float(np.clip(np.exp(rng.normal(6.0 if phase == "arterial" else 5.7, 0.33)), 150, 1000))
 
 
-def mr_contrast(rng: np.random.Generator, amount: float = 1.0) -> Contrast:
-    """Relative signals of a random sequence; with `amount` 0, `mean` is the table of the steady state itself."""
-    name = str(rng.choice(list(SEQUENCES), p=SEQUENCE_SHARES))
+def mr_contrast(rng: np.random.Generator, amount: float = 1.0, plane: str = "") -> Contrast:
+    """Relative signals of a random sequence; with `amount` 0, `mean` is the table of the steady state itself.
+
+    plane: "short" or "long" for the sequences that are used there.
+    """
+    shares = HEART_PLANE_SHARES if plane in ("short", "long") else SEQUENCE_SHARES
+    name = str(rng.choice(list(SEQUENCES), p=shares))
     plain, mean = np.full(IDS, 0.4), np.full(IDS, 0.4)
     plain[: len(T)] = MR_SIGNAL
     mean[: len(T)] = MR_SIGNAL * rng.normal(1, 0.12, len(T))
@@ -178,6 +190,3 @@ def _set(rng: np.random.Generator, table: np.ndarray, tissues: Sequence[int], va
     """Value and a random difference (standard deviation `spread`) for each of the tissues, in place."""
     members = list(tissues)
     table[members] = value + rng.normal(0, abs(spread), len(members))
-
-
-CONTRASTS = {"ct": ct_contrast, "mr": mr_contrast, "any": any_contrast}

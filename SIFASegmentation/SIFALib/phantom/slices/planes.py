@@ -15,7 +15,7 @@ from ...imaging import Geometry, Volume
 from ...imaging.slices import choose_plane
 from ...models import PLANES
 from ..shapes import bspline_matrix
-from ..tissues import LABEL_OF_TISSUE, Tissue
+from ..tissues import LABEL_OF_TISSUE, LEFT_HEART, Tissue
 from .randomisation import Randomisation
 
 # All shares and ranges are ours.
@@ -24,9 +24,21 @@ COARSE_MM = (1.9, 3.4)
 FAR_SHARE = (0.12, 0.4)  # fine, coarse: slices from anywhere ...
 FAR_MM = (95.0, 190.0)  # ... up to so far from the heart
 OFF_CENTRE_MM = (12.0, 35.0)  # fine, coarse: how far the heart is from a slice's middle, standard deviation
-FRAME_SHARES = {"axial": 0.42, "sagittal": 0.22, "coronal": 0.14, "short": 0.1, "long": 0.06, "oblique": 0.06}
+# By kind of contrast: CT is cut across the body, cardiac MR across and along the heart.
+FRAME_SHARES = {
+    "ct": {"axial": 0.48, "sagittal": 0.2, "coronal": 0.14, "short": 0.07, "long": 0.05, "oblique": 0.06},
+    "mr": {"axial": 0.19, "sagittal": 0.15, "coronal": 0.08, "short": 0.34, "long": 0.17, "oblique": 0.07},
+    "any": {"axial": 0.34, "sagittal": 0.18, "coronal": 0.1, "short": 0.21, "long": 0.1, "oblique": 0.07},
+}
+# Of these, how often a slice lies in its plane as a file that does not know the body may have it: turned anyhow.
+TURNED_SHARES = {"short": 0.7, "long": 0.7, "oblique": 0.5}
 TILT_DEG = 11.0  # standard deviation of the turn about a random axis
-THICKNESS_MM = ((0.8, 4.0), (4.0, 10.0))  # of thin slices, two times in three, and of thick ones
+THICKNESS_MM = ((0.8, 4.0), (4.0, 10.0))  # of thin slices and of thick ones
+THICK_SHARE = {"short": 0.85, "long": 0.8}  # of slices across or along the heart; of others OTHER_THICK
+OTHER_THICK = 0.33
+TIGHT_SHARE = {"ct": 0.05, "mr": 0.16, "any": 0.1}  # of scans cut off tightly around the heart, or around one chamber
+TIGHT_HALF_MM = (35.0, 95.0)
+TIGHT_OFF_MM = 9.0  # standard deviation
 LAYERS = (-0.3, 0.0, 0.3)  # of the thickness: where across a slice it is looked at
 LEAST_SHOWN = 0.2  # of a slice must lie within the scan
 
@@ -34,7 +46,8 @@ LEAST_SHOWN = 0.2  # of a slice must lie within the scan
 @dataclass(frozen=True, eq=False)
 class Anatomy:
     """A tissue map (uint8 [k, j, i]) with the place of its heart: `centre` (LPS mm) and standard deviation `spread` (mm
-    along x, y, z) of the labelled voxels, `apex`: the unit vector from the left atrium's centre to the left ventricle's."""
+    along x, y, z) of the voxels of LEFT_HEART, `apex`: the unit vector from the left atrium's centre to the left
+    ventricle's."""
 
     tissues: np.ndarray
     geometry: Geometry
@@ -46,23 +59,25 @@ class Anatomy:
 @dataclass(frozen=True, eq=False)
 class Cut:
     """tissues: uint8 [3, n, n], layers of a slice whose middle one is labelled. inside: bool [n, n], what the scan shows.
-    pixel_mm: its pixel size. plane: a key of FRAME_SHARES, or a body without a heart (`bodies`)."""
+    pixel_mm: its pixel size. plane: a key of FRAME_SHARES, or a body without a heart (`bodies`). kind: of contrast that
+    it is meant for, one of `randomisation.KINDS`."""
 
     tissues: np.ndarray
     inside: np.ndarray
     pixel_mm: float
     plane: str
+    kind: str
 
     @property
     def labels(self) -> np.ndarray:
-        """uint8 [n, n], 0..4."""
+        """uint8 [n, n], 0..7."""
         return np.where(self.inside, LABEL_OF_TISSUE[self.tissues[1]], 0).astype(np.uint8)
 
 
 def anatomy_of(tissues: Volume) -> Anatomy:
     """A tissue map that holds left atrium and left ventricle, with where they are."""
     labels = LABEL_OF_TISSUE[tissues.array]
-    points = tissues.geometry.point(np.argwhere(labels > 0)[:, ::-1])
+    points = tissues.geometry.point(np.argwhere(LEFT_HEART[tissues.array])[:, ::-1])
     middle = {v: tissues.geometry.point(np.argwhere(labels == v).mean(axis=0)[::-1]) for v in (2, 3)}
     apex = middle[3] - middle[2]
     return Anatomy(
@@ -70,15 +85,33 @@ def anatomy_of(tissues: Volume) -> Anatomy:
     )
 
 
-def random_cut(rng: np.random.Generator, anatomy: Anatomy, size: int, randomisation: Randomisation) -> Cut:
-    """A slice somewhere through the anatomy, `size` pixels wide and high."""
+def random_cut(rng: np.random.Generator, anatomy: Anatomy, size: int, randomisation: Randomisation, kind: str) -> Cut:
+    """A slice somewhere through the anatomy, `size` pixels wide and high, in a plane that scans of that kind have."""
     coarse, pixel_mm = random_pixel_mm(rng, randomisation)
-    plane, frame = _frame(rng, anatomy, randomisation.amount("planes"))
+    plane, frame = _frame(rng, anatomy, randomisation.amount("planes"), kind)
     centre = _centre(rng, anatomy, frame, coarse, plane)
     u, v = bent(rng, size, pixel_mm, randomisation.amount("bend"))
-    thickness = rng.uniform(*THICKNESS_MM[int(rng.random() < 0.35)]) * min(1.0, randomisation.amount("resolution"))
+    thick = int(rng.random() < THICK_SHARE.get(plane, OTHER_THICK))
+    thickness = rng.uniform(*THICKNESS_MM[thick]) * min(1.0, randomisation.amount("resolution"))
     tissues, there = _read(anatomy, centre, u, v, frame, thickness)
-    return Cut(tissues, field_of_view(rng, size, there, coarse), pixel_mm, plane)
+    inside = field_of_view(rng, size, there, coarse)
+    if rng.random() < TIGHT_SHARE[kind] * (not coarse):
+        inside = _tight(rng, inside, LABEL_OF_TISSUE[tissues[1]], pixel_mm)
+    return Cut(tissues, inside, pixel_mm, plane, kind)
+
+
+def _tight(rng: np.random.Generator, inside: np.ndarray, labels: np.ndarray, pixel_mm: float) -> np.ndarray:
+    """Of a field of view, a rectangle about the labelled structures or about one of them; all of it where that is none."""
+    shown = np.unique(labels[labels > 0])
+    if not shown.size:
+        return inside
+    around = labels > 0 if rng.random() < 0.7 else labels == rng.choice(shown)
+    middle = np.argwhere(around).mean(axis=0) + rng.normal(0, TIGHT_OFF_MM / pixel_mm, 2)
+    half = rng.uniform(*TIGHT_HALF_MM, 2) / pixel_mm
+    low, high = np.maximum(middle - half, 0).astype(int), np.ceil(middle + half).astype(int)
+    cut = np.zeros_like(inside)
+    cut[low[0] : high[0], low[1] : high[1]] = inside[low[0] : high[0], low[1] : high[1]]
+    return cut
 
 
 def random_pixel_mm(rng: np.random.Generator, randomisation: Randomisation) -> tuple[bool, float]:
@@ -89,9 +122,10 @@ def random_pixel_mm(rng: np.random.Generator, randomisation: Randomisation) -> t
     return coarse, float(np.exp(middle + zoom * (rng.uniform(low, high) - middle)))
 
 
-def _frame(rng: np.random.Generator, anatomy: Anatomy, amount: float) -> tuple[str, np.ndarray]:
+def _frame(rng: np.random.Generator, anatomy: Anatomy, amount: float, kind: str) -> tuple[str, np.ndarray]:
     """Name and unit vectors [3, 3] (columns, rows, across) of a random plane, LPS."""
-    plane = str(rng.choice(list(FRAME_SHARES), p=list(FRAME_SHARES.values())))
+    shares = FRAME_SHARES[kind]
+    plane = str(rng.choice(list(shares), p=list(shares.values())))
     if rng.random() >= amount:  # as rarely as an ablation wants it
         plane = plane if plane in PLANES else "axial"
     if plane in PLANES:
@@ -100,8 +134,10 @@ def _frame(rng: np.random.Generator, anatomy: Anatomy, amount: float) -> tuple[s
         frame = np.linalg.qr(rng.normal(size=(3, 3)))[0]
     else:
         frame = _across_or_along(rng, anatomy.apex, plane == "short")
-    frame = frame @ turn(rng.normal(size=3), np.radians(rng.normal(0, TILT_DEG)) * amount).T
-    return plane, as_shown(frame)
+    frame = as_shown(frame @ turn(rng.normal(size=3), np.radians(rng.normal(0, TILT_DEG)) * amount).T)
+    if rng.random() < TURNED_SHARES.get(plane, 0.0) * amount:
+        frame = frame @ turn(frame[2], rng.uniform(0, 2 * np.pi)).T
+    return plane, frame
 
 
 def _across_or_along(rng: np.random.Generator, apex: np.ndarray, short: bool) -> np.ndarray:
