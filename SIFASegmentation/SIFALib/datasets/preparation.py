@@ -26,7 +26,7 @@ from .sources import find
 
 log = logging.getLogger(__name__)
 
-VERSION = 2  # of the slices; raised when the code cuts or scales them differently, so that kept ones are made anew
+VERSION = 3  # of the slices; raised when the code cuts or scales them differently, so that kept ones are made anew
 Made = tuple[list[Scan], list[Slices]]  # scans as they were found to be, and their slices if nothing is wrong
 
 
@@ -160,13 +160,15 @@ def _made(scans: tuple[Scan, ...], domain: str, settings: DataSettings, locator:
     scan, image, labels = examine(scans[0], domain, settings)
     if image is None:
         return [scan], []
-    box = None
+    heart = None
     if labels is None and locator is not None:
-        box = locator(image)
-        if box is None:
+        heart = locator(image)
+        if heart is None:
             note = "the start model finds no heart in it; slices from all over it are used"
             scan = replace(scan, warnings=(*scan.warnings, Verdict(note, "no_heart")))
-    return [scan], [cut(image, labels, settings, domain, box)]
+        elif heart.note:
+            scan = replace(scan, warnings=(*scan.warnings, Verdict(heart.note, "turned")))
+    return [scan], [cut(image, labels, settings, domain, heart)]
 
 
 def _slices(entry: _Entry, folder: Path) -> tuple[Slices | None, list[Scan]]:

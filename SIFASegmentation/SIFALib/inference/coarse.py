@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ..imaging import components, slices
 from ..imaging.geometry import Geometry
 from ..imaging.slices import Plane, SliceGrid
+from ..models.structures import PAPERS, Structure
 from ..support.progress import Steps
 from .candidates import NOTHING, Judgement, judge
 from .fusion import Fusion
@@ -29,7 +31,9 @@ TURNS: dict[Turn, str] = {  # signs of x, y, z in the scan, as the header has th
 
 @dataclass(frozen=True)
 class Candidate:
-    """A place in which a heart may lie. score: of `judge`, on coarse slices first and then on fine ones."""
+    """A place in which a heart may lie. box: [2, 3] volume indices. quarters: clockwise quarter turns by which its slices
+    are shown. judgement: of the coarse slices first, then of fine ones.
+    """
 
     box: np.ndarray
     quarters: int
@@ -38,8 +42,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Seen:
-    """What one coarse pass found. candidates: best first. likeness: 0..1, how sure it is of all structures, as a
-    geometric mean: one that is missing or drawn at a guess counts for much.
+    """What one coarse pass found. candidates: best first. largest: the box around the largest component, if it is large
+    enough for a heart. likeness: 0..1, how sure the pass is of all structures in it, as a geometric mean: one that is
+    missing or drawn at a guess counts for much.
     """
 
     turn: Turn
@@ -75,7 +80,7 @@ def coarse_pass(scan: NetworkInput, runner: Runner, turn: Turn, quarters: int, p
     counts = np.bincount(numbered.ravel(), minlength=1)[1:]
     largest = _in_whole(numbered == 1 + np.argmax(counts), block, grid.shape) if len(counts) else None
     clarity = clarity_of(probabilities, np.zeros(grid.shape, bool) if largest is None else largest)
-    likeness = float(np.exp(np.log(np.maximum(clarity, 1e-3)).mean()))
+    likeness = float(np.exp(np.log(np.maximum(clarity[_told_by(scan.card.labels)], 1e-3)).mean()))
     sized = np.flatnonzero(counts * grid.voxel_ml(geometry) >= least_ml(scan))
     ranked = sized[np.argsort(-counts[sized], kind="stable")]
     found = [
@@ -85,6 +90,15 @@ def coarse_pass(scan: NetworkInput, runner: Runner, turn: Turn, quarters: int, p
     box = found[0].box if found else None
     best = sorted(found, key=lambda candidate: -candidate.judgement.score)[:COMPONENTS]
     return Seen(turn, tuple(best), box, likeness)
+
+
+def _told_by(structures: Sequence[Structure]) -> list[int]:
+    """Which of a model's structures tell a heart that lies as it is seen: the papers' four, if it has them; else all. The
+    right heart and the pulmonary artery, hardly brighter than muscle in many scans, would veto.
+    """
+    four = {s.id for s in PAPERS}
+    known = [n for n, s in enumerate(structures) if s.id in four]
+    return known if len(known) == len(four) else list(range(len(structures)))
 
 
 def _coarse_candidate(
@@ -107,6 +121,7 @@ def _coarse_candidate(
 
 
 def _in_whole(mask: np.ndarray, block: tuple[slice, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """A mask of a block of an array, as a mask of the array."""
     whole = np.zeros(shape, bool)
     whole[block] = mask
     return whole

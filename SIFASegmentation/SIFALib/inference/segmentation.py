@@ -99,11 +99,11 @@ def segment_steps(volume: Volume, segmenter: Segmenter, card: ModelCard, options
     return Result(labels, maps, report, unsure)
 
 
-def locate(volume: Volume, segmenter: Segmenter, card: ModelCard, options: Options = Options()) -> np.ndarray | None:
-    """[2, 3] volume indices of the box around the heart, as `segment` would find it; None if there is no heart."""
+def locate(volume: Volume, segmenter: Segmenter, card: ModelCard, options: Options = Options()) -> Localisation | None:
+    """Where the heart is and how its slices are turned, as `segment` would find it; None if there is no heart."""
     scan = NetworkInput.of(volume, card, options)
     try:
-        return drain(localise(scan, Runner(segmenter, options, Clock()))).box
+        return drain(localise(scan, Runner(segmenter, options, Clock())))
     except NoHeartFound:
         return None
 
@@ -195,6 +195,9 @@ def _report(
         intensity=scan.intensity.name,
         plane=grid.plane.name,
         views=found.views,
+        quarter_turns=heart.quarters,
+        in_turns=heart.agreeing,
+        heart_score=None if heart.judgement is None else round(heart.judgement.score, 3),
         slices=grid.count[2],
         batch_size=runner.batch_size(grid.count[1], grid.count[0]),
         seconds={stage: round(seconds, 3) for stage, seconds in runner.clock.seconds.items()},
