@@ -18,6 +18,7 @@ from .likeness import clarity_of, least_ml
 from .passes import NetworkInput
 from .runner import Runner
 
+SURE = 0.45  # geometric mean of the expected Dice of all structures: from here on it is a heart that lies as it is seen
 COMPONENTS = 3  # of a coarse pass, the best of twice as many, that are candidates
 Turn = tuple[int, int, int]
 HEADER: Turn = (1, 1, 1)  # as the header says
@@ -85,7 +86,7 @@ def coarse_pass(scan: NetworkInput, runner: Runner, turn: Turn, quarters: int, p
     ranked = sized[np.argsort(-counts[sized], kind="stable")]
     found = [
         _coarse_candidate(scan, probabilities, numbered == 1 + n, block, grid, quarters)
-        for n in ranked[: 2 * COMPONENTS]
+        for n in (ranked[:1] if likeness >= SURE else ranked[: 2 * COMPONENTS])  # what is sure has no rivals
     ]
     box = found[0].box if found else None
     best = sorted(found, key=lambda candidate: -candidate.judgement.score)[:COMPONENTS]

@@ -56,7 +56,8 @@ def joint_components(labels: Volume, structures: Sequence[Structure], thin: bool
         parts[of[name]] = _within(parts[of[name]], heart)
         heart &= ~(array == structures[of[name]].value) | _placed(parts[of[name]], array.shape)
     others = [n for n, s in enumerate(structures) if s.id not in ("LV", "MYO")]
-    touching = _touching(heart, [parts[n] for n in others])
+    pieces = any(_in_pieces(parts[n]) for n in others)
+    touching = _touching(heart, [parts[n] for n in others]) if pieces else heart
     near = NEAR_MM / np.array(labels.geometry.spacing[::-1])
     for n in others:
         parts[n] = _beside(parts[n], touching, bounding_box(heart), near, thin)
@@ -131,6 +132,11 @@ def _placed(parts: Parts, shape: tuple[int, ...]) -> np.ndarray:
     mask = np.zeros(shape, bool)
     mask[parts.box] = parts.mask(parts.kept)
     return mask
+
+
+def _in_pieces(parts: Parts) -> bool:
+    """Whether several components are no specks, so that one may touch the heart and another may not."""
+    return bool((parts.counts > COMPONENT_SHARE * parts.counts.max(initial=0)).sum() > 1)
 
 
 def _touching(heart: np.ndarray, others: list[Parts]) -> np.ndarray:

@@ -27,10 +27,10 @@ from ..imaging import slices
 from ..imaging.geometry import Geometry
 from ..support.errors import NoHeartFound
 from ..support.progress import Steps
-from .candidates import NOTHING, Judgement, judge
-from .coarse import HEADER, TURNS, Candidate, Seen, Turn, coarse_pass, lying, plane_of
+from .candidates import LEAST, NOTHING, Judgement, judge
+from .coarse import HEADER, SURE, TURNS, Candidate, Seen, Turn, coarse_pass, lying, plane_of
 from .fusion import Fusion, stack_of_slices
-from .likeness import LEAST, NO_HEART, shows_whole_heart
+from .likeness import NO_HEART, shows_whole_heart
 from .passes import NetworkInput, Pass
 from .runner import Runner
 from .trust import to_background
@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 # A scan whose slices are at most so many times the model's crop wide and high may show little but the heart (or a child's
 # whole chest): it counts as heart where the coarse pass finds nothing, or is not sure and has found the better half of it.
 SMALL, LITTLE_MORE = 1.3, 2.0
-SURE = 0.45  # geometric mean of the expected Dice of all structures: from here on it is a heart that lies as it is seen
 TURN_GAIN = 1.4  # by which another position must be better than the header's to be believed
 
 GOOD = 0.9  # from here on nothing better is looked for: of those with such a score, none had an LV below 0.74
@@ -116,7 +115,7 @@ def _in_a_stack(scan: NetworkInput, runner: Runner, first: Seen, rest: float) ->
     turned.sort(key=lambda candidate: -candidate.judgement.score)
     judged = yield from _judged(scan, runner, turned[:TURNED_CANDIDATES], rest)
     chosen = _best_of_turns(best, judged)
-    good = chosen is not None and chosen.judgement.score >= LEAST
+    good = chosen is not None and chosen.judgement.passes
     if not good and shows_whole_heart(scan):
         seen = yield from _in_other_positions(scan, runner, first, rest)
         if seen.turn != HEADER:

@@ -231,7 +231,8 @@ def test_the_report_says_what_was_done_and_is_data(reader, monkeypatch, fast, pr
     }
     assert list(json.loads(json.dumps(said, allow_nan=False))) == [
         "sifa_version", "model", "input", "device", "precision", "intensity", "plane", "views", "quarter_turns",
-        "in_turns", "heart_score", "slices", "batch_size", "seconds", "notes", "out_of_distribution", "volumes_ml", "dice_calibrated", "expected_dice", "flags",
+        "in_turns", "heart_score", "slices", "batch_size", "seconds", "notes", "out_of_distribution", "volumes_ml",
+        "dice_calibrated", "expected_dice", "flags",
     ]  # fmt: skip
     said["seconds"]["write"] = 1.0
     assert "write" not in report.seconds  # whoever adds to the data leaves the report alone
