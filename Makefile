@@ -11,7 +11,7 @@ SOURCES := SIFASegmentation SIFATraining Testing examples
 NUMERICAL := networks/test_networks_parity networks/test_winograd networks/test_engine adaptation/test_method_updates adaptation/test_adaptation_works
 
 .PHONY: demo test test-lesser-processor lint docs format setup pictures pictures-real train-default clean bench-inference bench-parity bench-real bench-phantom bench-training \
-  bench-adaptation bench-gain bench-kill bench-heart bench-trust bench-uncertainty bench-realism \
+  bench-adaptation bench-gain bench-kill bench-heart bench-trust bench-uncertainty bench-realism bench-anatomy \
   bench-ablation bench-unchanged gallery
 
 demo: $(READY)
@@ -65,8 +65,9 @@ bench-parity: $(READY)
 # Does the program still draw the same, bit for bit: ten phantoms and the open real scans.
 bench-unchanged: $(READY)
 	$(RUN) Testing/Benchmarks/bench_unchanged.py --data $(DATA)
+# Real scans, set by set, with pictures. OPTIONS="--model runs/models/heart-1.0.0 --only scd" for others and for a part.
 bench-real: $(READY)
-	$(RUN) Testing/Benchmarks/bench_real.py --data $(DATA)
+	$(RUN) Testing/Benchmarks/bench_real.py --data $(DATA) --pictures Testing/Benchmarks/results/real/pictures $(OPTIONS)
 bench-phantom: $(READY)
 	$(RUN) Testing/Benchmarks/bench_phantom.py
 # Is the heart found: 200 phantoms whole, tight, cut off, turned and without one, and every real scan?
@@ -78,6 +79,9 @@ bench-trust: $(READY)
 # Does the uncertainty know the errors?
 bench-uncertainty: $(READY)
 	$(RUN) Testing/Benchmarks/bench_uncertainty.py --data $(DATA)
+# Do real hearts lie within the distribution of the phantom's?
+bench-anatomy: $(READY)
+	$(RUN) Testing/Benchmarks/bench_anatomy.py --data $(DATA)
 # Do real slices look like just another random one?
 bench-realism: $(READY)
 	$(RUN) Testing/Benchmarks/bench_realism.py --data $(DATA)

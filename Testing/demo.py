@@ -13,7 +13,6 @@ from pathlib import Path
 
 from SIFALib.imaging import metrics, pictures, reading
 from SIFALib.imaging.seg_nrrd import read_seg_nrrd
-from SIFALib.models.structures import STRUCTURES
 
 
 def sifa(*arguments: str | Path) -> None:
@@ -42,11 +41,11 @@ def main() -> None:
 def compare(image: Path, truth: Path, result: Path, report: Path) -> None:
     """Print Dice, surface distance and volumes against the exact truth; write a picture of both."""
     scan, true = reading.read(image), reading.read(truth)
-    labels, _ = read_seg_nrrd(result)
-    dice = metrics.dice_per_structure(labels, true)
-    distance = metrics.assd_per_structure(labels, true)
+    labels, structures = read_seg_nrrd(result)
+    dice = metrics.dice_per_structure(labels, true, structures)
+    distance = metrics.assd_per_structure(labels, true, structures)
     print(f"\n{'structure':30} {'Dice':>6} {'ASSD mm':>8} {'ml':>7} {'true ml':>8}")
-    for s in STRUCTURES:
+    for s in structures:
         ml = [(v.array == s.value).sum() * v.geometry.voxel_ml for v in (labels, true)]
         print(f"{s.name:30} {dice[s.id]:6.3f} {distance[s.id]:8.2f} {ml[0]:7.1f} {ml[1]:8.1f}")
     seconds = json.loads(report.read_text(encoding="utf-8"))["seconds"]

@@ -22,7 +22,7 @@ FUNCTION = "SIFA.HeartFunction"
 CURVE = "SIFA.VolumeCurve"
 SERIES = "SIFA.VolumeSeries"
 CHART = "SIFA.VolumeChart"
-VENTRICLE, MUSCLE = "LV", "MYO"
+VENTRICLE, MUSCLE, RIGHT_VENTRICLE = "LV", "MYO", "RV"
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,26 @@ class Curve:
             raise RequestError(_("Without the left ventricle there is no ejection fraction; select it under Advanced."))
         muscle = self.volumes.get(MUSCLE)
         return heart_function(self.volumes[VENTRICLE].tolist(), muscle.tolist() if muscle is not None else None)
+
+    def rightFunction(self) -> HeartFunction | None:
+        """That of the right ventricle; None if nobody asked for it. ValueError says why there is none else."""
+        from SIFALib.inference.heart_function import RIGHT, heart_function
+
+        blood = self.volumes.get(RIGHT_VENTRICLE)
+        return None if blood is None else heart_function(blood.tolist(), ventricle=RIGHT)
+
+    def functions(self) -> tuple[list[tuple[str, HeartFunction]], list[str]]:
+        """Of each ventricle that has one the structure's id and its function, the left one first; and sentences on why
+        others have none."""
+        found, failures = [], []
+        for structureId, function in ((VENTRICLE, self.function), (RIGHT_VENTRICLE, self.rightFunction)):
+            try:
+                made = function()
+            except ValueError as error:
+                failures.append(str(error))
+            else:
+                found += [(structureId, made)] if made is not None else []
+        return found, failures
 
     def column(self, structureId: str) -> str:
         return _("{structure} (ml)").format(structure=self.names[structureId])
@@ -82,8 +102,16 @@ def _times(sequence: slicer.vtkMRMLSequenceNode) -> tuple[np.ndarray, str]:
     return numbers, f"{name} ({unit})" if unit else name
 
 
-def quantities(function: HeartFunction) -> list[tuple[str, float, str]]:
-    """What is told of the heart's function: name, value, unit."""
+def quantities(functions: Sequence[tuple[str, HeartFunction]]) -> list[tuple[str, float, str]]:
+    """What is told of the heart's function: name, value, unit; the left ventricle is not named, the right one is."""
+    rows = []
+    for structureId, function in functions:
+        right = structureId == RIGHT_VENTRICLE
+        rows += [(_("RV: {quantity}").format(quantity=n) if right else n, v, u) for n, v, u in _quantities(function)]
+    return rows
+
+
+def _quantities(function: HeartFunction) -> list[tuple[str, float, str]]:
     rows = [
         (_("End-diastolic volume"), function.edv_ml, "ml"),
         (_("End-systolic volume"), function.esv_ml, "ml"),
@@ -103,11 +131,11 @@ def write(segmentationNode: slicer.vtkMRMLSegmentationNode) -> Curve:
         _chart(segmentationNode, found, table)
     else:
         _remove(segmentationNode, CHART, SERIES)
-    try:
-        names, values, units = zip(*quantities(found.function()), strict=True)
-    except ValueError:
+    rows = quantities(found.functions()[0])
+    if not rows:
         _remove(segmentationNode, FUNCTION)
     else:
+        names, values, units = zip(*rows, strict=True)
         table = _node(segmentationNode, FUNCTION, "vtkMRMLTableNode", _("{scan} heart function"))
         _fill(table, {_("Quantity"): names, _("Value"): [round(value, 1) for value in values], _("Unit"): units})
     return found

@@ -69,16 +69,15 @@ class SequencePanel(VTKObservationMixin):
         self._result = None
 
     def _fill(self, curve: HeartFunctionNodes.Curve, result: Sequences.Browsed) -> None:
+        functions, failures = curve.functions()
+        rows = HeartFunctionNodes.quantities(functions)
         notes: list[tuple[str, str]] = []
-        rows: list[tuple[str, float, str]] = []
-        try:
-            function = curve.function()
-            rows = HeartFunctionNodes.quantities(function)
+        for structureId, function in functions:
             phases = (_index(result, function.end_diastole), _index(result, function.end_systole))
-            notes.append(("ℹ", _("End-diastole at {}, end-systole at {}.").format(*phases)))
+            text = _("End-diastole at {}, end-systole at {}.").format(*phases)
+            notes.append(("ℹ", text if structureId == HeartFunctionNodes.VENTRICLE else f"{structureId}: {text}"))
             notes += [("⚠", remark) for remark in function.remarks]
-        except ValueError as error:
-            notes.append(("⚠", str(error)))
+        notes += [("⚠", failure) for failure in failures]
         table = self.ui.functionTable
         table.setVisible(bool(rows))
         table.setRowCount(len(rows))

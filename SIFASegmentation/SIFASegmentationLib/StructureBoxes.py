@@ -38,3 +38,16 @@ def offerStructures(
             boxes[structure.id] = box
     for structureId, box in boxes.items():
         box.checked = structureId not in excluded
+
+
+def notOfPapers(structures: Sequence[Structure]) -> list[str]:
+    """Ids of those that the SIFA papers do not report."""
+    from SIFALib.models.structures import PAPERS
+
+    reported = {s.id for s in PAPERS}
+    return [s.id for s in structures if s.id not in reported]
+
+
+def hasMoreThanPapers(structures: Sequence[Structure]) -> bool:
+    """Whether the papers' four are among them, and others too."""
+    return 0 < len(notOfPapers(structures)) < len(structures)

@@ -21,7 +21,7 @@ from .PanelWidget import PanelWidget
 from .ResultsPanel import ResultsPanel
 from .Runner import Runner
 from .SequencePanel import offerTimePoints
-from .StructureBoxes import offerStructures
+from .StructureBoxes import hasMoreThanPapers, notOfPapers, offerStructures
 
 if TYPE_CHECKING:
     from SIFALib.models import ModelCard
@@ -48,6 +48,7 @@ class SIFASegmentationWidget(PanelWidget):
         self.modelsPanel = ModelsPanel(self.ui, self.logic, self.refreshModels)
         self.batchPanel = BatchPanel(self.ui, self.logic, self._choices, self._whyNoBatch, self._showBatchRunning)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
+        self.ui.papersButton.connect("clicked(bool)", self.onPapers)
         self.modelChoice = ModelChoice(self.ui.modelSelector, self.ui.modelInfoLabel, self.onModelSelected)
         self._showStatus("")
         self.refreshModels()
@@ -182,6 +183,7 @@ class SIFASegmentationWidget(PanelWidget):
         structures, excluded = card.labels if card else (), self._parameterNode.excludedStructures.split()
         frame, boxes = self.ui.structuresFrame, self._structureBoxes
         offerStructures(frame, boxes, structures, excluded, self.onStructureToggled)
+        self.ui.papersButton.setVisible(hasMoreThanPapers(structures))
 
     # What the user does
 
@@ -193,6 +195,11 @@ class SIFASegmentationWidget(PanelWidget):
         if self._parameterNode is not None and not self._updating:
             excluded = [structureId for structureId, box in self._structureBoxes.items() if not box.checked]
             self._parameterNode.excludedStructures = " ".join(excluded)
+
+    def onPapers(self, _checked: bool = False) -> None:
+        card = self._card()
+        if card is not None:
+            self._parameterNode.excludedStructures = " ".join(notOfPapers(card.labels))
 
     def onApplyButton(self, _checked: bool = False) -> None:
         if self.runner.running:

@@ -54,8 +54,8 @@ class Check(Child):
         super().__init__(lambda folder: onStep(_count(folder)), self._end)
         self.domain, self._onChecked = domain, onChecked
 
-    def look(self, python: str, place: str, labelValues: dict[str, int] | None = None) -> None:
-        """Start looking at the scans in a place. OSError."""
+    def look(self, python: str, place: str, labelValues: dict[str, int] | None = None, classes: int = 0) -> None:
+        """Start looking at the scans in a place. classes: of the model, if labels are read. OSError."""
         self.forget()
 
         def arguments(folder: Path) -> list[str]:
@@ -64,6 +64,8 @@ class Check(Child):
                 found += ["--thumbnails", str(folder / PICTURES)]
             if labelValues:
                 found += ["--label-values", ",".join(f"{k}={v}" for k, v in labelValues.items())]
+            if classes:
+                found += ["--classes", str(classes)]
             return found
 
         self.start(python, "SIFALib", arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from SIFALib import imaging
@@ -19,6 +19,9 @@ from . import SideBySide, Words
 from .Child import Task
 from .Logic import SIFATrainingLogic
 from .RunReader import RunReader
+
+if TYPE_CHECKING:
+    from SIFALib.models.structures import Structure
 
 SCANS = 3  # that are compared
 ROWS = 10  # of the table, before it scrolls
@@ -164,6 +167,9 @@ def _titles() -> tuple[tuple[str, str], ...]:
 
 def _steps(answer: dict[str, Any]) -> Steps[list[Compared]]:
     """Put the scans and their segmentations into the scene; those of an earlier comparison are filled anew."""
+    from SIFALib.models.structures import structures_of
+
+    structures = structures_of(len(answer["structures"]) + 1)
     found: list[Compared] = []
     for scan in answer["scans"]:
         path, done = Path(scan["path"]), len(found) / len(answer["scans"])
@@ -172,7 +178,7 @@ def _steps(answer: dict[str, Any]) -> Steps[list[Compared]]:
         for which, title in _titles():
             yield Progress(_("Loading {name}, {title}").format(name=path.name, title=title), done)
             labels, model = scan[which].get("file"), answer["models"][which]
-            nodes.append(_segmentation(volumeNode, which, title, labels, model))
+            nodes.append(_segmentation(volumeNode, which, title, labels, structures, model))
         found.append(Compared(volumeNode, *nodes))
     return found
 
@@ -198,14 +204,17 @@ def _volume(path: Path) -> slicer.vtkMRMLScalarVolumeNode:
 
 
 def _segmentation(
-    volumeNode: slicer.vtkMRMLVolumeNode, which: str, title: str, labels: str | None, model: str
+    volumeNode: slicer.vtkMRMLVolumeNode,
+    which: str,
+    title: str,
+    labels: str | None,
+    structures: tuple[Structure, ...],
+    model: str,
 ) -> slicer.vtkMRMLSegmentationNode | None:
     """The segmentation node for a volume, filled from a file; None, and none is left, without one.
 
     That of an earlier comparison is filled anew; a node of the user's own, whatever its name, is not.
     """
-    from SIFALib.models.structures import STRUCTURES
-
     node = next((n for n in _comparedNodes(volumeNode) if n.GetAttribute(COMPARED) == which), None)
     if labels is None:
         if node is not None:
@@ -215,7 +224,7 @@ def _segmentation(
         name = slicer.mrmlScene.GenerateUniqueName(f"{volumeNode.GetName()} {title}")
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", name)
         node.SetAttribute(COMPARED, which)
-    SceneConversion.fillSegmentation(node, volumeNode, imaging.read(labels).array, STRUCTURES, model)
+    SceneConversion.fillSegmentation(node, volumeNode, imaging.read(labels).array, structures, model)
     return node
 
 

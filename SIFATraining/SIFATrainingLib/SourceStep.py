@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import qt
+from SIFALib.support.errors import ModelError
 from SIFASegmentationLib import Tables
 from SIFASegmentationLib import Words as Common
 from SIFASegmentationLib.FolderEdit import FolderEdit
@@ -35,6 +36,7 @@ class SourceStep:
         self.parameters: SIFATrainingParameterNode | None = None
         self.checked: Checked | None = None
         self._of: tuple[Any, ...] = ()
+        self._classes = 0  # of the start model
         self._boxes: dict[int, qt.QComboBox] = {}
         self._filling = False
         self.check = Check("source", self._onStep, self._onChecked)
@@ -62,11 +64,12 @@ class SourceStep:
         own = parameters.source is Source.FOLDER
         for part in (self.ui.sourcePathLabel, self.ui.sourcePathEdit, self.ui.checkSourceButton):
             part.setVisible(own)
-        choice = (parameters.source, parameters.sourceFolder if own else "")
+        self._classes = len(self._structures()) + 1
+        choice = (parameters.source, parameters.sourceFolder if own else "", self._classes)
         if choice != self._of:
             before, self._of = self._of, choice
             self.stop()
-            self.checked = None
+            self.checked, self._boxes = None, {}
             if before and before[1] != choice[1]:
                 parameters.labelValues = "{}"
             if own and os.path.isdir(parameters.sourceFolder):
@@ -83,9 +86,20 @@ class SourceStep:
         return found
 
     def _structures(self) -> tuple[Structure, ...]:
+        """What the start model draws."""
         from SIFALib.models.structures import STRUCTURES
 
-        return STRUCTURES
+        try:
+            return self.logic.package(self.parameters.startModel if self.parameters is not None else "").card.labels
+        except ModelError:  # the next step says that it is gone
+            return STRUCTURES
+
+    def _meaning(self, value: int, mapping: dict[str, int]) -> int:
+        """The class that a value is, UNDECIDED if that is open; a structure that the start model lacks is background."""
+        from SIFALib.datasets import label_values
+
+        found = label_values.table([value], mapping, self._classes)
+        return UNDECIDED if found is None else found[value]
 
     def _fill(self) -> None:
         """The table of label values, each with what it means."""
@@ -117,8 +131,7 @@ class SourceStep:
         self._filling = True
         mapping = self._mapping()
         for value, box in self._boxes.items():
-            meaning = mapping.get(str(value), UNDECIDED if mapping else _plain(value))
-            box.currentIndex = max(0, box.findData(meaning))
+            box.currentIndex = max(0, box.findData(self._meaning(value, mapping)))
         self._filling = False
 
     def _say(self) -> None:
@@ -192,7 +205,8 @@ class SourceStep:
             self.stop()
         else:
             try:
-                self.check.look(self.logic.dependencies.python, self.parameters.sourceFolder, self._mapping())
+                folder, python = self.parameters.sourceFolder, self.logic.dependencies.python
+                self.check.look(python, folder, self._mapping(), self._classes)
             except OSError as error:
                 self._onChecked(Checked((), (Words.forPanel(error),)))
         self._say()
@@ -208,24 +222,21 @@ class SourceStep:
         self.checked = checked
         values = self._values()
         mapping = self._mapping()
-        if self.parameters is not None and values and not mapping and any(_plain(v) < 0 for v in values):
-            self.parameters.labelValues = json.dumps(_guess(values))
-            if len(_guess(values)) == len(values):  # all have a meaning now: look again with it
+        open_ = any(self._meaning(v, {}) == UNDECIDED for v in values)
+        if self.parameters is not None and values and not mapping and open_:
+            guessed = self._guess(values)
+            self.parameters.labelValues = json.dumps(guessed)
+            if len(guessed) == len(values):  # all have a meaning now: look again with it
                 self.onCheck()
         self._fill()
         self._say()
         self.onChanged()
 
+    def _guess(self, values: list[int]) -> dict[str, int]:
+        """What values may mean: those of MM-WHS, or of the classes; the others are left open."""
+        from SIFALib.datasets.settings import MMWHS
 
-def _plain(value: int) -> int:
-    """What a value means that nobody mapped: 1 to 4 and 255 are classes already."""
-    return value if value in (1, 2, 3, 4, 255) else UNDECIDED
-
-
-def _guess(values: list[int]) -> dict[str, int]:
-    """What values may mean: those of MM-WHS, or of the classes; the others are left open."""
-    from SIFALib.datasets.settings import MMWHS
-
-    if all(str(v) in MMWHS for v in values):
-        return {str(v): MMWHS[str(v)] for v in values}
-    return {str(v): _plain(v) for v in values if _plain(v) != UNDECIDED}
+        if all(str(v) in MMWHS for v in values):
+            return {str(v): MMWHS[str(v)] for v in values}
+        meanings = {str(v): self._meaning(v, {}) for v in values}
+        return {value: meaning for value, meaning in meanings.items() if meaning != UNDECIDED}

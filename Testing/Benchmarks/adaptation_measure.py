@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from SIFALib.datasets import Slices, view
 from SIFALib.imaging import metrics
-from SIFALib.models.structures import STRUCTURES
+from SIFALib.models.structures import PAPERS
 from SIFALib.networks.segmenter import Segmenter
 
 NATIVE = 0.1
@@ -28,7 +28,7 @@ def measure(segmenter: Segmenter, slices: Slices, size: int) -> list[dict[str, A
         wide = images.expand(-1, segmenter.in_channels, -1, -1)
         predicted = torch.cat([segmenter(part).argmax(1) for part in wide.split(16)]).numpy()
         truth, grey = labels.numpy(), images[:, 0].numpy()
-        pairs = {s.id: (predicted == s.value, truth == s.value) for s in STRUCTURES}
+        pairs = {s.id: (predicted == s.value, truth == s.value) for s in PAPERS}
         spacing = tuple(float(x) for x in slices.spacing_mm[scan])
         contrast = abs(float(grey[pairs["LV"][1]].mean() - grey[pairs["MYO"][1]].mean()))
         found.append(

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from SIFALib.models.structures import STRUCTURES
+from SIFALib.models.structures import PAPERS
 
 CHOICES = {"label_free": "score", "oracle": "oracle"}
 Judgement = dict[str, Any]
@@ -37,7 +37,7 @@ def lines(rows: list[Judgement], ways: Sequence[str], bounds: tuple[str, str]) -
         for way in ways:
             if these := [row for row in own if row["way"] == way]:
                 yield _overall(way, these, own, bounds)
-        names = " ".join(f"{s.id:>5}" for s in STRUCTURES)
+        names = " ".join(f"{s.id:>5}" for s in PAPERS)
         yield f"{'':24}        | Dice {names} | ASSD, mm {names} | missing"
         for way in ways:
             for choice, word in CHOICES.items():
@@ -131,8 +131,8 @@ def _overall(name: str, rows: list[Judgement], all_rows: list[Judgement], bounds
 def _by_structure(name: str, checkpoints: list[dict[str, Any]]) -> str:
     """Dice, ASSD (mm, where the structure was found) and how many structures were not found, over all test scans."""
     scans = [scan for c in checkpoints for scan in c["test"] if not scan["native"]]
-    dice = [np.mean([scan["dice"][s.id] for scan in scans]) for s in STRUCTURES]
-    found = [[scan["assd_mm"][s.id] for scan in scans if scan["assd_mm"][s.id] is not None] for s in STRUCTURES]
+    dice = [np.mean([scan["dice"][s.id] for scan in scans]) for s in PAPERS]
+    found = [[scan["assd_mm"][s.id] for scan in scans if scan["assd_mm"][s.id] is not None] for s in PAPERS]
     distances = [f"{np.mean(values):5.1f}" if values else "    -" for values in found]
     missing = sum(len(scans) - len(values) for values in found)
     return f"{name} |      {' '.join(f'{v:5.3f}' for v in dice)} |          {' '.join(distances)} | {missing:7d}"

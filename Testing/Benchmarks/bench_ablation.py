@@ -19,10 +19,14 @@ import io
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from bench_real import find, judge, mean_of, summarise
+from bench_real import find
+from real_cases import listed
+from real_measures import judge
+from real_tables import mean_of, summarise
 from SIFALib import phantom
 from SIFALib.cli.main import main as sifa
 from SIFALib.imaging import metrics
@@ -30,7 +34,7 @@ from SIFALib.inference.segmentation import Options, segment
 from SIFALib.models import store as models
 from SIFALib.networks import loading
 from SIFALib.phantom.slices.randomisation import Randomisation
-from SIFALib.runs import RunFolder, best, create, export, presets
+from SIFALib.runs import RunFolder, best, configuration, create, export, presets
 from SIFALib.runs.configuration import PhantomSlices
 from SIFALib.support import malloc
 from SIFALib.support.errors import NoHeartFound
@@ -44,10 +48,11 @@ MODALITIES = ("CT", "MR")
 
 @dataclass(frozen=True)
 class Row:
-    """randomisation: of the slices. healthy: only anatomies of healthy adults."""
+    """randomisation: of the slices. healthy: only anatomies of healthy adults. settings: others, by dotted key."""
 
     randomisation: Randomisation = field(default_factory=Randomisation)
     healthy: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 ROWS = {
@@ -58,6 +63,9 @@ ROWS = {
     "sharp and without noise": Row(Randomisation(resolution=0, noise=0)),
     "plain: the middle of every range": Row(Randomisation(strength=0)),
     "healthy adults alone": Row(healthy=True),
+    "planes of the body alone, as they lie": Row(Randomisation(planes=0)),
+    "the papers' four structures": Row(settings={"method.classes": 5, "data.classes": 5}),
+    "the papers' network, half as wide": Row(settings={"method.variant": "tmi2020"}),
 }
 
 
@@ -66,7 +74,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "ablation", help="what was trained")
     parser.add_argument("--iterations", type=int, default=1000)
-    parser.add_argument("--width", type=int, default=4, help="channels of the networks' first layer")
+    parser.add_argument("--width", type=int, default=8, help="channels of the networks' first layer")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--start-model", help='id or folder that "adapted" starts from, not "everything"')
     parser.add_argument("--only", nargs="+", choices=[*ROWS, ADAPTED], default=[*ROWS, ADAPTED])
@@ -82,7 +90,7 @@ def main() -> None:
     found = earlier(options.out, options.iterations, options.width)
     for name in options.only:
         if name not in found["rows"]:
-            found["rows"][name] = adapted(options, facts) if name == ADAPTED else trained(name, options, facts)
+            found["rows"][name] = adapted(options, facts) if name == ADAPTED else trained(name, options)
             save(found, options.out)
         print(line(name, found["rows"][name]), flush=True)
     if "planes" not in found:
@@ -115,13 +123,14 @@ def run_name(options: argparse.Namespace) -> str:
     return f"{options.iterations}x{options.width}"
 
 
-def trained(name: str, options: argparse.Namespace, facts: dict) -> dict:
+def trained(name: str, options: argparse.Namespace) -> dict:
     """Train one row's model, go on with it, or read it, and score it. Tissue maps are shared by all rows."""
     row, place = ROWS[name], place_of(options, name)
     preset = presets.configuration(presets.PRETRAINING)
+    width = options.width if "method.variant" not in row.settings else options.width // 2
+    preset = configuration.changed(preset, {"method.width": width, **row.settings})
     settings = replace(
         preset,
-        method=replace(preset.method, width=options.width),
         iterations=options.iterations,
         threads=options.threads,
         judge_every=options.iterations,
@@ -134,19 +143,18 @@ def trained(name: str, options: argparse.Namespace, facts: dict) -> dict:
         export.export(run, place / "model", "ablation", checkpoint=options.iterations, force=True)
     judged = best.judged_at(run.events, options.iterations)
     assert judged is not None
-    return on_real(place / "model", options.data, facts) | {"phantom slices": judged.value}
+    return on_real(place / "model", options.data) | {"phantom slices": judged.value}
 
 
-def on_real(model: Path, data: Path, facts: dict, modalities: tuple[str, ...] = MODALITIES) -> dict:
+def on_real(model: Path, data: Path, modalities: tuple[str, ...] = MODALITIES) -> dict:
     """Mean Dice over data sets and structures, by modality."""
     package = models.read_package(model)
     segmenter = loading.load_segmenter(package)
-    pictures = model.parent / "pictures"
-    pictures.mkdir(exist_ok=True)
+    labelled = [case for case in listed(data) if case.facts.get("labels")]
     found = {}
     for modality in modalities:
-        cases = [c for c, f in facts.items() if f["modality"] == modality and f.get("labels")]
-        rows = [judge(c, facts[c], data, pictures, segmenter, package.card) for c in cases]
+        cases = [case for case in labelled if case.facts["modality"] == modality]
+        rows = [judge(case, segmenter, package.card)[0] for case in cases]
         summary = summarise(rows)
         found[f"real {modality}"] = float(np.mean([mean_of(v) for v in summary.values()]))
     return found
@@ -171,7 +179,6 @@ def adapted(options: argparse.Namespace, facts: dict) -> dict:
         more = [
             *("--source", "phantom", "--target", str(listed)),
             *("--start-model", str(package.folder), "--iterations", str(options.iterations // 4)),
-            *("--width", str(package.card.architecture.width)),
             *("--threads", str(options.threads)),
         ]
         done(["train", str(run), *([] if run.exists() else more), "--quiet"])
@@ -179,7 +186,7 @@ def adapted(options: argparse.Namespace, facts: dict) -> dict:
         store = options.folder / f"{run_name(options)} models"
         if not (store / f"{name}-1.0.0").exists():
             done(["export", str(run), name, "--models-folder", str(store), "--force"])
-        found |= on_real(store / f"{name}-1.0.0", options.data, facts, (modality,))
+        found |= on_real(store / f"{name}-1.0.0", options.data, (modality,))
     return found
 
 
@@ -203,9 +210,9 @@ def planes(package: models.ModelPackage, count: int) -> dict[str, float]:
                 case = phantom.make(seed, modality.lower(), 2.0)
                 try:
                     labels = segment(case.image, segmenter, package.card, Options(views=views)).labels
-                    dice += list(metrics.dice_per_structure(labels, case.labels).values())
+                    dice += list(metrics.dice_per_structure(labels, case.labels, package.card.labels).values())
                 except NoHeartFound:
-                    dice += [0.0] * 4
+                    dice += [0.0] * len(package.card.labels)
         found["one plane" if views == "one" else "three planes"] = float(np.mean(dice))
     return found
 

@@ -42,9 +42,10 @@ from SIFALib.imaging.geometry import Volume
 from SIFALib.inference import segmentation
 from SIFALib.models import store
 from SIFALib.models.architectures import multiply_accumulates
-from SIFALib.models.structures import STRUCTURES
+from SIFALib.models.structures import PAPERS, STRUCTURES
 from SIFALib.networks import devices, engine, loading
 from SIFALib.networks.segmenter import Segmenter
+from SIFALib.phantom.tissues import known_to
 from SIFALib.support.errors import ModelError, NoHeartFound
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -254,8 +255,8 @@ def segment(
 
 
 def heart(labels: Volume, margin_mm: float = 10.0) -> tuple[float, ...]:
-    """The region of interest around all structures, LPS mm."""
-    indices = np.argwhere(labels.array > 0)[:, ::-1]
+    """The region of interest around the papers' four structures, LPS mm."""
+    indices = np.argwhere(known_to(labels.array, len(PAPERS) + 1))[:, ::-1]
     corners = labels.geometry.point([indices.min(axis=0), indices.max(axis=0)])
     low, high = corners.min(axis=0) - margin_mm, corners.max(axis=0) + margin_mm
     return tuple(float(v) for pair in zip(low, high, strict=True) for v in pair)

@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from bench_real import find, without_infinity
+from bench_real import find
+from real_tables import without_infinity
 from SIFALib import phantom
 from SIFALib.imaging import metrics, pictures
 from SIFALib.inference.segmentation import segment
-from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import loading
 from SIFALib.support.errors import NoHeartFound
 
@@ -35,8 +35,8 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     package = find(arguments.model)
-    segmenter = loading.load_segmenter(package)
-    print(f"{'case':14} {'seconds':>8}  " + "  ".join(f"{s.id:>13}" for s in STRUCTURES) + "   (Dice, ASSD mm)")
+    segmenter, structures = loading.load_segmenter(package), package.card.labels
+    print(f"{'case':14} {'seconds':>8}  " + "  ".join(f"{s.id:>13}" for s in structures) + "   (Dice, ASSD mm)")
     rows = []
     for modality in ("ct", "mr"):
         for seed in range(FIRST_SEED, FIRST_SEED + arguments.cases):
@@ -45,20 +45,20 @@ def main() -> None:
             started = time.monotonic()
             try:
                 labels = segment(case.image, segmenter, package.card).labels
-                row["dice"] = metrics.dice_per_structure(labels, case.labels)
-                row["assd_mm"] = metrics.assd_per_structure(labels, case.labels)
+                row["dice"] = metrics.dice_per_structure(labels, case.labels, structures)
+                row["assd_mm"] = metrics.assd_per_structure(labels, case.labels, structures)
                 pictures.overlay(case.image, labels, arguments.out / f"{modality}-{seed}.png", truth=case.labels)
             except NoHeartFound:
-                row |= {"dice": {s.id: 0.0 for s in STRUCTURES}, "assd_mm": {s.id: math.inf for s in STRUCTURES}}
+                row |= {"dice": {s.id: 0.0 for s in structures}, "assd_mm": {s.id: math.inf for s in structures}}
             row["seconds"] = round(time.monotonic() - started, 1)
             rows.append(row)
-            cells = [f"{row['dice'][s.id]:6.3f} {row['assd_mm'][s.id]:6.1f}" for s in STRUCTURES]
+            cells = [f"{row['dice'][s.id]:6.3f} {row['assd_mm'][s.id]:6.1f}" for s in structures]
             print(f"{modality} {seed:<11} {row['seconds']:8.1f}  " + "  ".join(cells), flush=True)
     summary = {}
     for modality in ("ct", "mr"):
         mine = [r["dice"] for r in rows if r["modality"] == modality]
-        summary[modality] = {s.id: float(np.mean([d[s.id] for d in mine])) for s in STRUCTURES}
-        cells = [f"{summary[modality][s.id]:6.3f}       " for s in STRUCTURES]
+        summary[modality] = {s.id: float(np.mean([d[s.id] for d in mine])) for s in structures}
+        cells = [f"{summary[modality][s.id]:6.3f}       " for s in structures]
         print(
             f"{modality} mean                 "
             + "  ".join(cells)

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from SIFALib.imaging import intensity, pictures, reading, slices
 from SIFALib.models.card import Preprocessing
-from SIFALib.models.structures import STRUCTURES
+from SIFALib.models.structures import PAPERS
 from SIFALib.phantom.slices import anatomies as phantom_slices
 from SIFALib.phantom.slices.artefacts import gauss
 from SIFALib.phantom.slices.randomisation import Randomisation
@@ -119,7 +119,7 @@ def measures(image: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     blur, wide = gauss(len(image), 1.5), gauss(len(image), 4.0)
     residue, slow = image - blur @ image @ blur.T, wide @ image @ wide.T
     noise = {}
-    for structure in STRUCTURES:
+    for structure in PAPERS:
         region = eroded(labels == structure.value, 1 if structure.id == "MYO" else 3)
         if region.sum() < LEAST_PIXELS or np.abs(image[region]).mean() > 0.97:
             continue
@@ -235,7 +235,7 @@ def picture(group: list[Slice]) -> np.ndarray:
         tile = np.repeat(((image + 1) * 127.5).astype(np.uint8)[..., None], 3, axis=2)
         tile = tile.repeat(2, axis=0).repeat(2, axis=1)
         shown = labels.repeat(2, axis=0).repeat(2, axis=1)
-        for structure in STRUCTURES:
+        for structure in PAPERS:
             mask = shown == structure.value
             tile[mask & ~eroded(mask, 1)] = structure.color
         tiles.append(tile)

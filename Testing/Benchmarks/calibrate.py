@@ -31,6 +31,7 @@ from SIFALib.models.structures import STRUCTURES
 from SIFALib.networks import arrays, loading
 from SIFALib.networks.segmenter import Segmenter
 from SIFALib.phantom.slices.anatomies import Anatomy, load_anatomies, random_slice
+from SIFALib.phantom.tissues import known_to
 from SIFALib.support import files
 from SIFALib.support.errors import NoHeartFound
 
@@ -96,7 +97,7 @@ def curve(package: store.ModelPackage, scans: int) -> DiceCurve:
             result = segment(scan, segmenter, card)
         except NoHeartFound:
             continue
-        truth = metrics.dice_per_structure(result.labels, made.labels)
+        truth = metrics.dice_per_structure(result.labels, made.labels, card.labels)
         said = result.report.expected_dice.items()
         pairs += [(share, truth[i]) for i, share in said if share is not None and np.isfinite(truth[i])]
         log.info("phantom %d: %s", CURVE_SEED + number, pairs[-len(truth) :])
@@ -109,7 +110,7 @@ def slice_features(segmenter: Segmenter, crop: int, anatomies: Sequence[Anatomy]
     rows: list[np.ndarray] = []
     for number in range(100 * count):
         image, labels = random_slice(anatomies, crop, seed, number)
-        if np.count_nonzero(labels) < SHOWN_PIXELS:
+        if np.count_nonzero(known_to(labels, segmenter.classes)) < SHOWN_PIXELS:
             continue
         with torch.inference_mode():
             x = arrays.to_tensor(image)[None, None].expand(-1, segmenter.in_channels, -1, -1)

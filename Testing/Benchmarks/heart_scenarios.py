@@ -12,6 +12,8 @@ from SIFALib import phantom
 from SIFALib.imaging import reading
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.inference.localisation import SMALL, TURNS
+from SIFALib.models import PAPERS
+from SIFALib.phantom.tissues import known_to
 
 SPACING_MM = 3.0
 CROP_MM = 192.0  # side of the bundled model's slices
@@ -40,8 +42,8 @@ def draw(number: int, scenario: str, cache: Path, seeds: range) -> Case:
 
 
 def box_of(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high) voxels [k, j, i] of the labelled heart, both within it."""
-    where = np.argwhere(case.labels.array > 0)
+    """(low, high) voxels [k, j, i] of the papers' four structures, both within them."""
+    where = np.argwhere(known_to(case.labels.array, len(PAPERS) + 1))
     return where.min(axis=0), where.max(axis=0)
 
 

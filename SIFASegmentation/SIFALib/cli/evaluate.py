@@ -16,13 +16,14 @@ from .console import OK, ProgressLine, complain, say, table
 from .shared import LABEL_VALUES, MODEL, add_command, add_device, check_device, find_model, quiet_itk, said_as, store_of
 
 if TYPE_CHECKING:
-    from ..inference.evaluation import Case, Summary
+    from ..inference.evaluation import Evaluation, Summary
     from ..models.card import ModelCard
     from ..support.progress import Steps
 
 DESCRIPTION = """Segment scans that have label maps, and measure how well the two agree.
 
-Dice and average symmetric surface distance, by scan and structure. The published protocol is that of the authors'
+Dice and average symmetric surface distance, by scan and structure: of those that the model draws and a label map holds;
+what is left out for that is named. The published protocol is that of the authors'
 evaluate.py, on the .npz volumes that PnP-AdaNet released."""
 STDOUT = Path("-")  # where --json and --csv write without a file name
 
@@ -57,15 +58,15 @@ class Request:
     """
 
     card: ModelCard
-    steps: Steps[list[Case]]
+    steps: Steps[Evaluation]
     statistics: str
 
 
 def run(options: argparse.Namespace) -> int:
     request = check(options)
     with ProgressLine(options.quiet) as show:
-        cases = drain(request.steps, show)
-    _write(cases, request, options)
+        found = drain(request.steps, show)
+    _write(found, request, options)
     return OK
 
 
@@ -132,12 +133,15 @@ def _npz_files(place: Path) -> list[Path]:
     return volumes
 
 
-def _write(cases: list[Case], request: Request, options: argparse.Namespace) -> None:
+def _write(found: Evaluation, request: Request, options: argparse.Namespace) -> None:
     from ..inference import evaluation
 
-    report = evaluation.report(cases, request.card, options.protocol, request.statistics)
+    report = evaluation.report(found, request.card, options.protocol, request.statistics)
     printed = False
-    for path, text in ((options.json, json.dumps(report, indent=2) + "\n"), (options.csv, evaluation.as_csv(cases))):
+    for path, text in (
+        (options.json, json.dumps(report, indent=2) + "\n"),
+        (options.csv, evaluation.as_csv(found.cases)),
+    ):
         if path == STDOUT:
             say(text.rstrip("\n"))
             printed = True
@@ -145,25 +149,27 @@ def _write(cases: list[Case], request: Request, options: argparse.Namespace) -> 
             with said_as(OutputError, OSError):
                 files.write_text(path, text)
     if not printed and not options.quiet:
-        _print(cases, request.card)
-    for case in cases:
+        _print(found)
+    for note in found.notes:
+        complain(note)
+    for case in found.cases:
         if case.note:
             complain(f"{case.name}: {case.note}")
 
 
-def _print(cases: list[Case], card: ModelCard) -> None:
+def _print(found: Evaluation) -> None:
     """Percent as papers give it; the rule below the table."""
     from ..inference import evaluation
 
-    summaries = evaluation.summarise(cases, [s.id for s in card.labels])
+    summaries = evaluation.summarise(found.cases, [s.id for s in found.structures])
     heads = ("Structure", "Dice (%)", "ASSD (voxels)", "ASSD (mm)", "Scans", "ASSD undefined")
-    rows = [(s.name, *_columns(summaries[s.id])) for s in card.labels]
+    rows = [(s.name, *_columns(summaries[s.id])) for s in found.structures]
     mean = evaluation.mean_of(summaries)
     rows.append(
         ("Mean", _number(100 * mean["dice"]), _number(mean["assd_voxels"]), _number(mean.get("assd_mm")), "", "")
     )
     say(table(heads, rows))
-    say(f"{len(cases)} scan(s). {evaluation.RULE}")
+    say(f"{len(found.cases)} scan(s). {evaluation.RULE}")
 
 
 def _columns(summary: Summary) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         if options.labels:
             write_labels(case.labels, options.labels)
     if not options.quiet:
-        say(volumes_table(volumes_ml(case.labels), STRUCTURES))
+        say(volumes_table(volumes_ml(case.labels, STRUCTURES), STRUCTURES))
     return OK
 
 

@@ -26,7 +26,8 @@ DESCRIPTION = """Segment the heart in a CT or MR volume.
 
 IN is a NIfTI, NRRD or MetaImage file, or a folder with one DICOM series.
 OUT is a Slicer segmentation with names, colours and terminology (.seg.nrrd), a label map
-(.nii.gz, .nii, .nrrd, .mha; 1 myocardium, 2 left atrium, 3 left ventricle, 4 ascending aorta),
+(.nii.gz, .nii, .nrrd, .mha; 1 myocardium, 2 left atrium, 3 left ventricle, 4 ascending aorta,
+and, of a model that has them, 5 right ventricle, 6 right atrium, 7 pulmonary artery),
 or, where IN is a DICOM series, DICOM SEG (.dcm; needs the package highdicom), on exactly the
 grid of IN. Volumes in ml are printed as a table."""
 ROI = (

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from ..networks import Segmenter
 
 MODEL = "model: id, id@version, or a folder (default: the bundled one)"
-STRUCTURES = "only these, for example LV,MYO"
+STRUCTURES = (
+    "only these of the model's, for example LV,MYO; papers: the four of the SIFA papers, MYO,LA,LV,AA (default: all)"
+)
 MODALITY = (
     "how grey values are read: ct by the model's fixed window of Hounsfield units (HU), mr by percentiles of "
     "the scan's own values; auto takes ct where there is lung or air below -200 HU, else mr; give ct for a CT "
@@ -34,7 +36,8 @@ VIEWS = (
 LABEL_VALUES = (
     "which class each value in the label maps is, like 500=3,420=2, or mmwhs for the values of MM-WHS; 0 is "
     "background, 255 not known; not needed where the values are the classes (1 myocardium, 2 left atrium, 3 left "
-    "ventricle, 4 ascending aorta)"
+    "ventricle, 4 ascending aorta, 5 right ventricle, 6 right atrium, 7 pulmonary artery); to a model "
+    "without the last three they are background"
 )
 
 
@@ -119,11 +122,9 @@ def find_model(store: ModelStore, name: str | None) -> ModelPackage:
 
 def structures_of(text: str | None, package: ModelPackage) -> tuple[Structure, ...]:
     """Ids with commas between as structures in the model's order; None: all. RequestError for an unknown one."""
-    from ..models.structures import structure_by_id
+    from ..models.structures import chosen
 
-    labels = package.card.labels
-    named = {structure_by_id(part, labels) for part in text.split(",")} if text else set(labels)
-    return tuple(s for s in labels if s in named)
+    return chosen(text.split(","), package.card.labels) if text else package.card.labels
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,8 +36,9 @@ The presets tmi2020 and aaai2019 train as the papers did: slices of 256 pixels w
 20,000 iterations (tmi2020) or 20 epochs of the larger domain (aaai2019; counted when the data are prepared). Of the
 authors' own files (.tfrecords, .npz) they scale grey values by the statistics of MR or CT, which the names of the files,
 or else of their folder, must tell by the word mr or ct (--source-normalisation and --target-normalisation say it too).
-The preset pretraining makes a model from nothing, as the bundled one was made: of random slices of phantoms, without
---source and --target; --set phantom_slices.anatomies=60 or phantom_slices.randomisation.artefacts=0 vary it."""
+The preset pretraining makes a model from nothing, as the bundled one is made: of random slices of phantoms, without
+--target; the labelled scans of a --source make up a quarter of every batch, and what they do not label may be anything.
+--set phantom_slices.anatomies=60 or phantom_slices.randomisation.artefacts=0 vary it."""
 
 TEXTS = {
     "data.source": "PLACE", "data.target": "PLACE", "start_model": "MODEL", "name": "NAME",
@@ -204,7 +205,18 @@ def _new_configuration(options: argparse.Namespace, values: dict[str, Any]) -> C
             values.get("data.source_normalisation"),
             values.get("data.target_normalisation"),
         )
-    return _changed(preset, values)
+    return _changed(preset, _network_of_start_model(values) | values)
+
+
+def _network_of_start_model(values: dict[str, Any]) -> dict[str, Any]:
+    """Variant, width and classes of the start model, if one is named: what nobody said otherwise. ModelError."""
+    from ..runs import preflight
+
+    if not values.get("start_model"):
+        return {}
+    network = preflight.model_named(values["start_model"]).card.architecture
+    found = {f"method.{name}": getattr(network, name) for name in ("variant", "width", "classes")}
+    return found | {"data.classes": values.get("method.classes", network.classes)}
 
 
 def _changed(before: Configuration, values: dict[str, Any]) -> Configuration:

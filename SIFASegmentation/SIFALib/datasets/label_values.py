@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ..models.structures import UNKNOWN
+from ..models.structures import PAPERS, UNKNOWN, Structure, beyond, structures_of
 from ..support.errors import RequestError
 from .settings import MMWHS, WHOLE
 
@@ -48,12 +48,29 @@ def found(labels: np.ndarray) -> tuple[int, ...] | None:
 
 
 def table(values: Sequence[int], mapping: Mapping[str, int], classes: int) -> dict[int, int] | None:
-    """value -> class for all `values` of a map; None if one of them has none. 0 and UNKNOWN mean themselves."""
+    """value -> class for all `values` of a map; None if one of them has none. 0 and UNKNOWN mean themselves.
+
+    Structures that a network of so many classes does not know (`structures.beyond`) are background.
+    """
+    known, foreign = _meanings(mapping, classes), {s.value for s in beyond(classes)}
+    if not all(v in known for v in values):
+        return None
+    return {v: 0 if known[v] in foreign else known[v] for v in values}
+
+
+def left_out(values: Sequence[int], mapping: Mapping[str, int], classes: int) -> tuple[Structure, ...]:
+    """The structures among the `values` that `table` makes background."""
+    known = _meanings(mapping, classes)
+    held = {known.get(v) for v in values}
+    return tuple(s for s in beyond(classes) if s.value in held)
+
+
+def _meanings(mapping: Mapping[str, int], classes: int) -> dict[int, int]:
+    """value -> label, whether the network knows that or not."""
     if mapping:
-        known = {0: 0, UNKNOWN: UNKNOWN, **{int(value): label for value, label in mapping.items()}}
-    else:
-        known = {n: n for n in (*range(classes), UNKNOWN)}
-    return {v: known[v] for v in values} if all(v in known for v in values) else None
+        return {0: 0, UNKNOWN: UNKNOWN, **{int(value): label for value, label in mapping.items()}}
+    known = {n: n for n in (*range(classes), UNKNOWN)}
+    return known | ({s.value: s.value for s in beyond(classes)} if structures_of(classes) == PAPERS else {})
 
 
 def mapped(labels: np.ndarray, values: Mapping[int, int]) -> np.ndarray:

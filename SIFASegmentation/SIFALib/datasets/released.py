@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from ..imaging.intensity import Intensity, scores_to_unit
+from ..models import PAPERS, STRUCTURES
+from ..models.structures import UNKNOWN
 from ..support.errors import DataError
 from . import label_values, tfrecord
 from .domains import Slices, of_one_scan
@@ -99,10 +101,14 @@ def _examine(scan: Scan, settings: DataSettings) -> tuple[Scan, Slices | None]:
 
 
 def _classes(labels: np.ndarray, settings: DataSettings) -> np.ndarray:
-    """Labels as classes. A value that no mapping names keeps: the authors' 5 belongs to no class, knowingly."""
-    if not settings.label_values:
+    """Labels as classes. A value that no mapping names keeps: the authors' 5 belongs to no class, knowingly, and is not
+    the right ventricle of a model that has one."""
+    seven = settings.classes > len(STRUCTURES)
+    if not settings.label_values and not seven:
         return labels
     lookup = np.arange(256, dtype=np.uint8)
+    if seven:
+        lookup[len(PAPERS) + 1 :] = UNKNOWN
     for value, label in settings.label_values.items():
         if 0 <= int(value) <= 255:
             lookup[int(value)] = label

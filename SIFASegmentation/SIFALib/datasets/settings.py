@@ -20,15 +20,15 @@ PHANTOMS = {
     "phantom:ct": "CT-like scans of digital thoraxes",
 }
 WHOLE = re.compile(r"-?[0-9]{1,18}")  # a value of a label map, as text
-MMWHS = {  # Zhuang and Shen, Medical Image Analysis 31, 2016: MM-WHS's values to SIFA's classes
+MMWHS = {  # Zhuang and Shen, Medical Image Analysis 31, 2016: MM-WHS's values to the structures'
     "205": 1,  # myocardium of the left ventricle
     "420": 2,  # left atrium
     "421": 2,  # a slip for 420 in the released maps
     "500": 3,  # left ventricle
     "820": 4,  # ascending aorta
-    "550": 0,  # right atrium
-    "600": 0,  # right ventricle
-    "850": 0,  # pulmonary artery
+    "600": 5,  # right ventricle
+    "550": 6,  # right atrium
+    "850": 7,  # pulmonary artery
 }
 MOST_PHANTOMS = 400  # so that source and target take different ones, and none that judges models
 MOST_SEED = 900_000  # of the first phantom; models are judged on seeds from 1,000,000 on
@@ -79,7 +79,8 @@ class DataSettings:
 
     source: labelled images; target: images of the site, whose labels are read only with `target_labels`. Each is a
     folder, a JSON list, one file, or a key of PHANTOMS. label_values: value in the files -> class; 0 and UNKNOWN mean
-    themselves, the values 1 .. classes - 1 too if nothing is named at all, and others are refused; a class of
+    themselves, the values 1 .. classes - 1 too if nothing is named at all, and others are refused; a structure that
+    a model of so many classes does not have (5 to 7, to one of the papers' four) is background; any other class of
     `classes` or above is none. exclude: names of scans to leave out, of one domain as
     "source:NAME" or "target:NAME".
     size: side of a training slice, pixels. coarse_share: of slices as the coarse pass sees the whole scan.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..models.structures import STRUCTURES, UNKNOWN, Structure
+from ..models.structures import PAPERS, UNKNOWN, Structure
 from .components import bounding_box
 from .geometry import Volume
 
@@ -46,17 +46,13 @@ def assd_mm(prediction: np.ndarray, truth: np.ndarray, spacing_mm: Sequence[floa
     return float((there + back) / 2)
 
 
-def dice_per_structure(
-    prediction: Volume, truth: Volume, structures: Sequence[Structure] = STRUCTURES
-) -> dict[str, float]:
+def dice_per_structure(prediction: Volume, truth: Volume, structures: Sequence[Structure] = PAPERS) -> dict[str, float]:
     """Dice of each structure in two label maps on the same grid, by structure id."""
     pairs = _masks(prediction, truth, structures)
     return {structure.id: dice(a, b) for structure, (a, b) in zip(structures, pairs, strict=True)}
 
 
-def assd_per_structure(
-    prediction: Volume, truth: Volume, structures: Sequence[Structure] = STRUCTURES
-) -> dict[str, float]:
+def assd_per_structure(prediction: Volume, truth: Volume, structures: Sequence[Structure] = PAPERS) -> dict[str, float]:
     """Surface distance in mm of each structure in two label maps on the same grid, by structure id."""
     pairs = _masks(prediction, truth, structures)
     spacing = truth.geometry.spacing

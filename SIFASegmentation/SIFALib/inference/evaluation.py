@@ -5,6 +5,9 @@ authors' evaluate.py on the volumes that PnP-AdaNet released (.npz): turned by h
 statistics of the modality and not clipped, slice by slice, nothing cleaned up afterwards, distances in voxels; a label
 5 is no structure and counts as background. Their code leaves the last slices of a volume out, up to 127 of them, and
 mixes classes unless there are just four volumes; here all slices of any number of volumes count.
+
+Compared are the structures that the model draws and any of the label maps holds; which are left out for either reason
+is said (`Evaluation`). The published protocol is of the papers' four alone.
 """
 
 from __future__ import annotations
@@ -20,13 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..datasets import DataSettings, released, scans, sources
+from ..datasets import DataSettings, label_values, released, scans, sources
 from ..datasets.scans import Scan
 from ..imaging import metrics
 from ..imaging.checks import SUFFIXES
 from ..imaging.intensity import scores_to_unit
 from ..models.card import NORMALISATIONS
-from ..models.structures import UNKNOWN
+from ..models.structures import PAPERS, UNKNOWN, Structure
 from ..support.errors import DataError, NoHeartFound
 from ..support.progress import Progress, Steps, mapped, within
 from . import segmentation
@@ -76,6 +79,26 @@ class Summary:
     missed: int
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """cases: of every scan, all of the same structures. not_labelled: structures of the model that no label map holds;
+    not_drawn: those in label maps that the model does not draw. Neither is compared."""
+
+    cases: tuple[Case, ...]
+    structures: tuple[Structure, ...]
+    not_labelled: tuple[Structure, ...] = ()
+    not_drawn: tuple[Structure, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what was left out."""
+        reasons = {
+            "no label map holds it, so that nothing could be compared": self.not_labelled,
+            "label maps hold it, but the model does not draw it": self.not_drawn,
+        }
+        return tuple(f"{s.name}: {reason}." for reason, structures in reasons.items() for s in structures)
+
+
 def pairs(images: Path, labels: Path | None, exclude: tuple[str, ...] = ()) -> list[Scan]:
     """Scans with their label maps: beside them by name, or from a folder of their own. Raises DataError."""
     if labels is None:
@@ -111,21 +134,24 @@ def product(
     segmenter: Segmenter,
     card: ModelCard,
     options: Options = Options(),
-    label_values: dict[str, int] | None = None,
-) -> Steps[list[Case]]:
-    """Segment every scan and compare. All files are checked before the first is segmented.
+    mapping: dict[str, int] | None = None,
+) -> Steps[Evaluation]:
+    """Segment every scan and compare. All files are checked before the first is segmented. mapping: of label values.
 
     Raises DataError, which names the files, if any cannot be compared, and what `inference.segment_steps` raises.
     """
-    classes = card.architecture.classes
-    settings = DataSettings("scans", "phantom", dict(label_values or {}), card.preprocessing, classes=classes)
+    classes, mapping = card.architecture.classes, dict(mapping or {})
+    settings = DataSettings("scans", "phantom", mapping, card.preprocessing, classes=classes)
     problems: list[str] = []
+    findings: list[Scan] = []
     for n, scan in enumerate(found):
         yield Progress(f"Checking {scan.name}", 0.1 * n / len(found))
         finding, *_ = scans.examine(scan, "source", settings)
+        findings.append(finding)
         problems += finding.problems
     if problems:
         raise DataError(" ".join(problems[:10]) + (f" And {len(problems) - 10} more." if problems[10:] else ""))
+    shown = tuple(s for s in card.labels if not all(s.value in f.missing for f in findings))
     cases = []
     for n, scan in enumerate(found):
         low, high = (0.1 + 0.9 * part / len(found) for part in (n, n + 1))
@@ -136,8 +162,10 @@ def product(
         truth = np.where(labels.array >= classes, UNKNOWN, labels.array).astype(np.uint8)
         steps = within(segmentation.segment_steps(image, segmenter, card, options), low, high)
         drawn, note = yield from _labels_or_note(scan.name, steps, truth.shape)
-        cases.append(compare(scan.name, drawn, truth, card, image.geometry.spacing, note))
-    return cases
+        cases.append(compare(scan.name, drawn, truth, shown, image.geometry.spacing, note))
+    values = sorted({value for finding in findings for value in finding.label_values})
+    not_labelled = tuple(s for s in card.labels if s not in shown)
+    return Evaluation(tuple(cases), shown, not_labelled, label_values.left_out(values, mapping, classes))
 
 
 def _labels_or_note(
@@ -153,10 +181,11 @@ def _labels_or_note(
 
 def published(
     files: Sequence[Path], segmenter: Segmenter, card: ModelCard, statistics: str, device: str = "auto"
-) -> Steps[list[Case]]:
+) -> Steps[Evaluation]:
     """The published protocol on .npz volumes; `statistics`: a key of STATISTICS. Raises DataError, ValueError."""
     span = NORMALISATIONS[STATISTICS[statistics]]
     assert span is not None  # the table's
+    structures = tuple(s for s in card.labels if s.value <= len(PAPERS))
     runner = Runner(segmenter, Options(device=device, precision="float32"), Clock())
     cases = []
     for n, file in enumerate(files):
@@ -172,16 +201,21 @@ def published(
             done = first + len(probabilities)
             found[first:done] = probabilities.argmax(axis=1)
             yield Progress(f"Segmenting {file.name}", (n + done / len(images)) / len(files))
-        cases.append(compare(file.stem, found, truth, card, None))
-    return cases
+        cases.append(compare(file.stem, found, truth, structures, None))
+    return Evaluation(tuple(cases), structures)
 
 
 def compare(
-    name: str, found: np.ndarray, truth: np.ndarray, card: ModelCard, spacing_mm: Sequence[float] | None, note: str = ""
+    name: str,
+    found: np.ndarray,
+    truth: np.ndarray,
+    structures: Sequence[Structure],
+    spacing_mm: Sequence[float] | None,
+    note: str = "",
 ) -> Case:
     """Two label arrays [k, j, i] on one grid; `spacing_mm` (i, j, k), None if it is not known."""
     known = truth != UNKNOWN
-    masks = {s.id: ((found == s.value) & known, truth == s.value) for s in card.labels}
+    masks = {s.id: ((found == s.value) & known, truth == s.value) for s in structures}
     return Case(
         name,
         dice={i: metrics.dice(a, b) for i, (a, b) in masks.items()},
@@ -217,9 +251,10 @@ def mean_of(summaries: dict[str, Summary]) -> dict[str, float]:
     return {name: float(np.mean(numbers)) for name, numbers in means.items()}
 
 
-def report(cases: Sequence[Case], card: ModelCard, protocol: str, statistics: str = "") -> dict[str, Any]:
+def report(found: Evaluation, card: ModelCard, protocol: str, statistics: str = "") -> dict[str, Any]:
     """All of it as JSON data; what could not be measured is null."""
-    summaries = summarise(cases, [s.id for s in card.labels])
+    cases = found.cases
+    summaries = summarise(cases, [s.id for s in found.structures])
     what = {"protocol": protocol} | ({"statistics": statistics} if statistics else {})
     return {
         **what,
@@ -237,6 +272,8 @@ def report(cases: Sequence[Case], card: ModelCard, protocol: str, statistics: st
         ],
         "structures": {name: _summary(summary) for name, summary in summaries.items()},
         "mean": _plain(mean_of(summaries)),
+        "not_labelled": [s.id for s in found.not_labelled],
+        "not_drawn": [s.id for s in found.not_drawn],
     }
 
 

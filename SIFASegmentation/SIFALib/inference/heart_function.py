@@ -1,6 +1,6 @@
-"""What the left ventricle's volumes over a heartbeat say: end-diastole, end-systole, ejection fraction, mass.
+"""What a ventricle's volumes over a heartbeat say: end-diastole, end-systole, ejection fraction, mass of the muscle.
 
-End-diastole is the time point of the largest left ventricle, end-systole that of the smallest one.
+End-diastole is the time point of the largest ventricle, end-systole that of the smallest one: each ventricle has its own.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+LEFT, RIGHT = "left ventricle", "right ventricle"
 # As cardiac MR reports it: Schulz-Menger et al., J Cardiovasc Magn Reson 22:19 (2020).
 MYOCARDIUM_G_PER_ML = 1.05
 # By which the myocardium may shrink or grow from end-diastole to end-systole. Its muscle is all but incompressible and
@@ -37,42 +38,45 @@ class HeartFunction:
     remarks: tuple[str, ...] = ()
 
 
-def heart_function(lv_ml: Sequence[float], myocardium_ml: Sequence[float] | None = None) -> HeartFunction:
+def heart_function(
+    ventricle_ml: Sequence[float], myocardium_ml: Sequence[float] | None = None, ventricle: str = LEFT
+) -> HeartFunction:
     """From volumes in ml at every time point of a beat, in order; 0 or NaN where a structure was not found.
 
-    Time points without a left ventricle are left out, and named in the remarks. ValueError if fewer than two remain.
+    ventricle: what sentences call it. Time points without it are left out, and named in the remarks. ValueError if fewer
+    than two remain.
     """
-    lv = np.asarray(lv_ml, float).ravel()
-    muscle = np.full(lv.shape, np.nan) if myocardium_ml is None else np.asarray(myocardium_ml, float).ravel()
-    if len(muscle) != len(lv):
+    blood = np.asarray(ventricle_ml, float).ravel()
+    muscle = np.full(blood.shape, np.nan) if myocardium_ml is None else np.asarray(myocardium_ml, float).ravel()
+    if len(muscle) != len(blood):
         raise ValueError(
-            f"There are {len(lv)} volumes of the left ventricle but {len(muscle)} of the myocardium; "
+            f"There are {len(blood)} volumes of the {ventricle} but {len(muscle)} of the myocardium; "
             "give both at the same time points."
         )
-    if len(lv) < 2:
+    if len(blood) < 2:
         raise ValueError(
-            "An ejection fraction needs the left ventricle at two time points or more; segment a whole heartbeat."
+            f"An ejection fraction needs the {ventricle} at two time points or more; segment a whole heartbeat."
         )
-    there = np.flatnonzero(_known(lv))
+    there = np.flatnonzero(_known(blood))
     if len(there) < 2:
         raise ValueError(
-            f"The left ventricle was found at {len(there)} of {len(lv)} time points; an ejection fraction needs two "
+            f"The {ventricle} was found at {len(there)} of {len(blood)} time points; an ejection fraction needs two "
             "or more. Check that the scan covers it."
         )
-    diastole, systole = (int(there[pick(lv[there])]) for pick in (np.argmax, np.argmin))
-    stroke = float(lv[diastole] - lv[systole])
+    diastole, systole = (int(there[pick(blood[there])]) for pick in (np.argmax, np.argmin))
+    stroke = float(blood[diastole] - blood[systole])
     mass = float(muscle[diastole] * MYOCARDIUM_G_PER_ML) if _known(muscle[diastole]) else None
     return HeartFunction(
-        edv_ml=float(lv[diastole]),
-        esv_ml=float(lv[systole]),
+        edv_ml=float(blood[diastole]),
+        esv_ml=float(blood[systole]),
         stroke_volume_ml=stroke,
-        ejection_fraction=stroke / float(lv[diastole]),
+        ejection_fraction=stroke / float(blood[diastole]),
         mass_g=mass,
         end_diastole=diastole,
         end_systole=systole,
         remarks=(
-            *_left_out([int(index) for index in np.flatnonzero(~_known(lv))]),
-            *_odd_extremes(lv[there], there, stroke),
+            *_left_out([int(index) for index in np.flatnonzero(~_known(blood))], ventricle),
+            *_odd_extremes(blood[there], there, stroke, ventricle),
             *_unsteady_muscle(muscle[diastole], muscle[systole], given=myocardium_ml is not None),
         ),
     )
@@ -97,23 +101,23 @@ def _known(volumes: np.ndarray) -> np.ndarray:
     return np.asarray(np.isfinite(volumes) & (volumes > 0))
 
 
-def _left_out(missing: Sequence[int]) -> list[str]:
+def _left_out(missing: Sequence[int], ventricle: str) -> list[str]:
     if not missing:
         return []
     which = "which is" if len(missing) == 1 else "which are"
-    return [f"The left ventricle was not found at {named(missing)}, {which} left out."]
+    return [f"The {ventricle} was not found at {named(missing)}, {which} left out."]
 
 
-def _odd_extremes(lv: np.ndarray, indices: np.ndarray, stroke: float) -> list[str]:
+def _odd_extremes(blood: np.ndarray, indices: np.ndarray, stroke: float, ventricle: str) -> list[str]:
     """Of an extreme that is one outline and no phase of the beat; the beat is taken to go round."""
-    if len(lv) < SMOOTH_TIME_POINTS:
+    if len(blood) < SMOOTH_TIME_POINTS:
         return []
     found = []
-    for place, what in ((int(np.argmax(lv)), "largest"), (int(np.argmin(lv)), "smallest")):
-        neighbours = lv[[place - 1, (place + 1) % len(lv)]]
-        if stroke > 0 and np.abs(neighbours - lv[place]).min() > STANDS_OUT * stroke:
+    for place, what in ((int(np.argmax(blood)), "largest"), (int(np.argmin(blood)), "smallest")):
+        neighbours = blood[[place - 1, (place + 1) % len(blood)]]
+        if stroke > 0 and np.abs(neighbours - blood[place]).min() > STANDS_OUT * stroke:
             found.append(
-                f"The {what} left ventricle, at {named([int(indices[place])])}, stands out from the time points before "
+                f"The {what} {ventricle}, at {named([int(indices[place])])}, stands out from the time points before "
                 "and after it; check its outline."
             )
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from ..models.structures import Structure, structure_by_id
+from ..models.structures import Structure, chosen
 from ..support.limits import Choice, Range, check_limits
 
 
@@ -15,9 +15,9 @@ class Options:
 
     device: auto, cpu, cuda, cuda:N or mps. batch_size: slices at once; None: as many as the device does best.
     roi: (xmin, xmax, ymin, ymax, zmin, zmax) in LPS mm around the heart; it replaces the localisation.
-    structures: ids to keep in the result (None: all). modality: for the rule of grey values. views: planes in which
-    passes are made (see `fusion.planes`). keep_probabilities, uncertainty: maps that the result should hold besides
-    the labels.
+    structures: ids to keep in the result (None: all; "papers": the four of the papers). modality: for the rule of grey
+    values. views: planes in which passes are made (see `fusion.planes`). keep_probabilities, uncertainty: maps that the
+    result should hold besides the labels.
     """
 
     device: str = "auto"
@@ -35,7 +35,4 @@ class Options:
 
     def wanted(self, labels: tuple[Structure, ...]) -> tuple[Structure, ...]:
         """Those of a model's structures that the result shall show, in its order. ValueError if one is not among them."""
-        if self.structures is None:
-            return labels
-        named = {structure_by_id(structure, labels) for structure in self.structures}
-        return tuple(structure for structure in labels if structure in named)
+        return labels if self.structures is None else chosen(self.structures, labels)

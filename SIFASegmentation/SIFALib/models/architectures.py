@@ -4,12 +4,12 @@ Whoever has to know what a network looks like reads it here: the PyTorch module 
 inference (`networks.fused`), the check of weights and the names in the authors' checkpoints (`tensor_shapes`), the work
 per pixel (`multiply_accumulates`), and the out-of-distribution score, which looks at one layer (`Variant.probe`).
 
-The tables of the papers: C. Chen, Q. Dou, H. Chen, J. Qin, P.-A. Heng, "Synergistic Image and Feature Adaptation", AAAI 2019; the same
-authors, "Unsupervised Bidirectional Cross-Modality Adaptation via Deeply Synergistic Image and Feature Alignment for
-Medical Image Segmentation", IEEE TMI 2020; layer names are those of the authors' code. `unet`: O. Ronneberger, P. Fischer,
-T. Brox, "U-Net", MICCAI 2015, with batch normalisation, nearest-neighbour enlargement and a residual block where the grid
-is coarsest; the widths are ours (docs/decisions/0012-a-u-net-beside-the-papers.md). Another network is another entry of
-VARIANTS (docs/decisions/0009-one-table-per-network.md).
+The tables of the papers: C. Chen, Q. Dou, H. Chen, J. Qin, P.-A. Heng, "Synergistic Image and Feature Adaptation", AAAI
+2019; the same authors, "Unsupervised Bidirectional Cross-Modality Adaptation via Deeply Synergistic Image and Feature
+Alignment for Medical Image Segmentation", IEEE TMI 2020; layer names are those of the authors' code. `unet`: O.
+Ronneberger, P. Fischer, T. Brox, "U-Net", MICCAI 2015, with batch normalisation, grids doubled by repeating pixels and a
+residual block where the grid is coarsest; the widths are ours (docs/decisions/0012-a-u-net-beside-the-papers.md). Another
+network is another entry of VARIANTS (docs/decisions/0009-one-table-per-network.md).
 """
 
 from __future__ import annotations

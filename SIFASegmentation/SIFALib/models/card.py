@@ -200,6 +200,9 @@ class ModelCard:
         require(_is_short_line(self.name), "name", self.name, "must be one line of at most 100 characters")
         require(_is_date(self.created), "created", self.created, "must be a date like 2026-11-23T14:00:00+00:00")
         _check_labels(self.labels, self.architecture.classes)
+        multiple = VARIANTS[self.architecture.variant].reduction
+        rule = f"must be a multiple of {multiple} for a network of this kind"
+        require(self.preprocessing.crop % multiple == 0, "preprocessing.crop", self.preprocessing.crop, rule)
         ids = [s.id for s in self.labels]
         for quality in self.quality:
             foreign = sorted(set(quality.values) - set(ids))

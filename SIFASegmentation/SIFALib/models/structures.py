@@ -6,6 +6,7 @@ besides comes after them (5 RV blood with its trabeculae, 6 RA blood, 7 pulmonar
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..support.errors import RequestError
@@ -69,6 +70,7 @@ PAPERS = (
     Structure(4, "AA", "Ascending aorta", (236, 190, 64), Code("SCT", "54247002", "Ascending aorta")),
 )
 """The four that the SIFA papers segment and report."""
+PAPERS_GROUP = "papers"  # what a person writes for all of these
 
 STRUCTURES = (
     *PAPERS,
@@ -90,6 +92,23 @@ def structures_of(classes: int) -> tuple[Structure, ...]:
     return tuple(
         Structure(n, f"C{n}", f"Class {n}", colours[(n - 1) % len(colours)], tissue) for n in range(1, classes)
     )
+
+
+def beyond(classes: int) -> tuple[Structure, ...]:
+    """Structures that a network of so many classes was not taught, though it is known what they are: to it they are
+    background. Of fewer classes than all seven those that the papers do not have."""
+    return tuple(s for s in STRUCTURES[len(PAPERS) :] if s.value >= classes)
+
+
+def chosen(ids: Iterable[str], structures: tuple[Structure, ...]) -> tuple[Structure, ...]:
+    """Those of the structures that are named, in their order; the name PAPERS_GROUP stands for the papers' four.
+
+    RequestError for one that is not among them.
+    """
+    names = [name.strip() for name in ids]
+    groups = [[s.id for s in PAPERS] if name.lower() == PAPERS_GROUP else [name] for name in names]
+    named = {structure_by_id(name, structures) for group in groups for name in group}
+    return tuple(s for s in structures if s in named)
 
 
 def structure_by_id(structure_id: str, structures: tuple[Structure, ...] = STRUCTURES) -> Structure:

@@ -63,7 +63,8 @@ class Engine:
     def probabilities(self, batch: np.ndarray) -> np.ndarray:
         """Class probabilities float32 ``[N, classes, H, W]`` of slices ``[N, H, W]``.
 
-        Intensities in [-1, 1]; H and W multiples of the variant's reduction. Raises ValueError for another shape, and OutOfMemory.
+        Intensities in [-1, 1]; H and W multiples of the variant's reduction. Raises ValueError for another shape, and
+        OutOfMemory.
         """
         if batch.ndim != 3:
             raise ValueError(f"The network takes slices [N, H, W] but got an array of shape {batch.shape}.")

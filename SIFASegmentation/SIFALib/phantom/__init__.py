@@ -22,7 +22,7 @@ from .appearance_mr import appearance_mr
 
 __all__ = ["VERSION", "Modality", "Phantom", "anatomy", "appearance", "make", "tissues"]
 
-VERSION = 2  # raised when the phantom of a seed looks different, so that what was kept of it is made anew
+VERSION = 3  # raised when the phantom of a seed looks different, so that what was kept of it is made anew
 
 Modality = Literal["ct", "mr"]
 

@@ -158,7 +158,8 @@ def paint_slab(
     whole[core] = thorax.mediastinum(inner, person, np.minimum.reduce(list(tubes.values())))
     if box is not None and fields is not None:
         vessels = np.minimum.reduce([fields["pa"], fields["svc"], fields["ivc"], fields["pv"] + 2])
-        whole[box] = smooth_min(smooth_min(whole[box], vessels, 8.0), heart.sac(fields, person), 6.0)
+        padded = heart.sac(fields, person) - heart.fat_pad(fields, person)
+        whole[box] = smooth_min(smooth_min(whole[box], vessels, 8.0), padded, 6.0)
     whole -= np.float32(0.6 + 0.2 * person.epicardial_fat_mm)
     tissues[(whole < 0) & (cavity < 2) & (tissues == Tissue.LUNG)] = Tissue.MEDIASTINAL_FAT
     thorax.paint_spine(tissues, space, person)

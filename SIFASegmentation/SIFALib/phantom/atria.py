@@ -34,11 +34,11 @@ def left_atrium_body(plan: Plan, sizes: Sizes) -> tuple[np.ndarray, np.ndarray, 
     p, g = plan.person, sizes.la
     more = g - 1.0
     centre = plan.at(
-        -19 - 5 * more + p.variation("la x", 2.5),
-        18 - 4 * more + p.variation("la y", 1.5),
-        12 + 9 * more + p.variation("la z", 2.5),
+        -23.5 - 5 * more + p.variation("la x", 2.5),
+        14 - 4 * more + p.variation("la y", 1.5),
+        13 + 9 * more + p.variation("la z", 2.5),
     )
-    shape = np.array([29 * g**1.1, 19.5 * g**0.85, 25 * g**1.05]) * plan.scale
+    shape = np.array([30.5 * g**1.1, 19.5 * g**0.85, 25 * g**1.05]) * plan.scale
     shape *= np.exp([p.variation("la width", 0.07), p.variation("la depth", 0.07), p.variation("la height", 0.08)])
     lean = p.variation("la lean", 0.12)
     axes = np.array(
@@ -121,13 +121,13 @@ def right_atrium(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     chamber = ellipsoid(
         space,
         plan.at(
-            -47 - 4 * more + p.variation("ra x", 2),
-            -9 - 3 * more + p.variation("ra y", 2),
+            -45 - 4 * more + p.variation("ra x", 2),
+            -7 - 3 * more + p.variation("ra y", 2),
             -4 + p.variation("ra z", 2.5),
         ),
-        np.array([21 * k, 26 * k, 31 * k])
+        np.array([17.5 * k, 33 * k, 30 * k])
         * np.exp([p.variation("ra width", 0.06), p.variation("ra depth", 0.06), 0.0]),
-        np.array([plan.direction(1, -0.25, 0), plan.direction(0.25, 1, 0), plan.direction(0, 0, 1)]),
+        np.array([plan.direction(0.8, -0.6, 0), plan.direction(0.6, 0.8, 0), plan.direction(0, 0, 1)]),
     )
     tip = plan.at(-24, -44, 26 + p.variation("ear", 3))
     ear = tube(space, np.array([plan.at(-48, -22, 12), plan.at(-38, -38, 22), tip]), np.array([13, 11, 6.0]) * k, 14)

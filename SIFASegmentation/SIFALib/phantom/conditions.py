@@ -15,10 +15,10 @@ import numpy as np
 from .person import STREAM, Person, draw_healthy
 
 CONDITIONS: dict[str, float] = {
-    "normal": 0.53,
+    "normal": 0.51,
     "septal hypertrophy": 0.07,
     "concentric hypertrophy": 0.06,
-    "dilated": 0.06,
+    "dilated": 0.08,
     "large atria": 0.07,
     "dilated aorta": 0.05,
     "right load": 0.06,
@@ -95,12 +95,13 @@ def concentric_hypertrophy(rng: np.random.Generator, p: Person) -> Person:
 
 
 def dilated(rng: np.random.Generator, p: Person) -> Person:
-    """Wide, weak ventricles of up to 3 times the volume in health."""
+    """Wide, weak ventricles of up to 3.4 times the volume in health. In experts' contours of 17 patients with heart failure
+    muscle is 0.4 to 0.75 of the blood (Radau et al., MIDAS Journal 2009)."""
     u = rng.uniform
     return replace(
         p,
-        lv_ml=p.lv_ml * u(1.5, 3.0),
-        myo_ml=p.myo_ml * u(1.1, 1.8),
+        lv_ml=p.lv_ml * u(1.3, 3.4),
+        myo_ml=p.myo_ml * u(0.9, 1.6),
         la_ml=p.la_ml * u(1.1, 2.4),
         rv_ml=p.rv_ml * u(1.0, 1.7),
         ra_ml=p.ra_ml * u(1.0, 2.0),

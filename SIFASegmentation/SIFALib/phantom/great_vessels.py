@@ -77,7 +77,7 @@ def aorta(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     wide = min(sizes.aorta_mm * p.aorta_root, 26 * scale)
     for turn in np.radians([20, 140, 260]):  # the three sinuses of Valsalva
         out = np.cos(turn) * side + np.sin(turn) * np.cross(root, side)
-        sinus = points[0] + 10 * scale * root + 0.5 * wide * out
+        sinus = points[0] + 10 * scale * root + 0.43 * wide * out
         radius = 0.72 * wide * p.aorta_bulge
         lobe = cone(space, sinus - 1.5 * root, sinus + 2 * root, radius, 0.97 * radius)
         field = smooth_min(field, lobe, 3.0)
@@ -93,6 +93,11 @@ def aorta(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     f["ascending"] = np.maximum(root_part, np.minimum(np.maximum(beyond, behind), aloft))
 
 
+def pulmonary_valve(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """Centre of the pulmonary valve (LPS mm) and the unit vector through it into the artery."""
+    return plan.at(3.5, -35.5, 26), plan.direction(0.15, 0.45, 0.85)
+
+
 def pulmonary_arteries(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     """Adds `pa`: trunk of 20 to 30 mm in health and its branches (Truong et al., Circ Cardiovasc Imaging 2012).
 
@@ -105,8 +110,8 @@ def pulmonary_arteries(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> Non
     roof = centre[2] + float(np.sqrt(np.square(radii) @ np.square(axes[:, 2])))
     lift = np.array([0, 0, max(roof + 10 * k + 2 - plan.at(-6, 12, 49)[2], 0.0)])
     trunk_points = [
-        plan.at(9, -36, 28),
-        plan.at(12, -27, 40) + 0.6 * push,
+        plan.at(3.5, -37, 23),
+        plan.at(8.5, -28, 37) + 0.6 * push,
         plan.at(13, -12, 52 + p.variation("pa height", 2)) + push,
         plan.at(22, 8, 58 + p.variation("pa left", 3)) + push,
         plan.at(38, 27, 56) + 0.6 * push,
@@ -114,7 +119,7 @@ def pulmonary_arteries(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> Non
         plan.at(54, 46, 22),
     ]
     trunk = tube(space, np.array(trunk_points), np.array([12, 13.5, 13, 11, 9.5, 7.5, 5]) * k, 12)
-    trunk = np.maximum(trunk, -along(space, plan.at(9, -34, 31), plan.direction(0.15, 0.45, 0.85)))
+    trunk = np.maximum(trunk, -along(space, *pulmonary_valve(plan)))
     right_points = [
         plan.at(13, -8, 52) + push + 0.5 * lift,
         plan.at(2, 9, 50) + lift,

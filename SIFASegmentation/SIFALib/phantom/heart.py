@@ -30,8 +30,17 @@ def sac(f: Fields, p: Person) -> np.ndarray:
     atrial = smooth_min(f["ra"] - 2, f["la"] - 2, 10.0)
     field = smooth_min(ventricular, atrial, 16.0)
     field = smooth_min(field, np.minimum(f["ascending"], f["pa"] + 0.25 * np.maximum(f["pa"], 0)) - 1.5, 10.0)
-    # Fat lies over the right ventricle and in the grooves, hardly on the left ventricle's side.
-    return field - np.float32(0.2 * p.epicardial_fat_mm) * (1 + np.clip(f["septal"] * np.float32(1 / 30), -0.7, 1))
+    # Fat lies over the right ventricle and in the grooves, less on the left ventricle's side, in some hardly any.
+    bare = float(np.clip(0.5 + p.variation("bare side", 0.25), 0.05, 0.9))
+    return field - np.float32(0.22 * p.epicardial_fat_mm) * (1 + np.clip(f["septal"] * np.float32(1 / 30), -bare, 1))
+
+
+def fat_pad(f: Fields, p: Person) -> np.ndarray:
+    """Thickness (mm) of the fat outside of the pericardium, in the angle between heart, diaphragm and chest wall: most at
+    the apex and below. How much is ours."""
+    thick = 0.6 * p.epicardial_fat_mm * max(1 + p.variation("fat pad", 0.7), 0.0)
+    toward = np.clip(f["axial"] * np.float32(1 / 60), 0, 1.5) * np.clip(0.4 - f["upper"] * np.float32(1 / 50), 0, 1)
+    return np.asarray(np.float32(thick) * toward)
 
 
 def fluid_depth(f: Fields, p: Person) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from .heart_plan import Plan, Sizes
 from .person import APICAL_KIND, THICK_SEPTUM
-from .shapes import Space, along, cone, ellipsoid, smooth_max, smooth_min
+from .shapes import Space, along, cone, egg, smooth_max, smooth_min
 
 Fields = dict[str, np.ndarray]
 """Name of a part -> its field (see `shapes`), float32 [K, J, I], all on the same grid."""
@@ -23,7 +23,7 @@ def annulus(plan: Plan) -> np.ndarray:
     """Centre of the aortic valve (LPS mm)."""
     p = plan.person
     shift = np.array([0.25, 0.97, 0.1]) * p.override_mm * plan.scale
-    return plan.at(-7, -7.5, 14) + shift @ plan.axes
+    return plan.at(-11.5, -14, 9) + shift @ plan.axes
 
 
 def root_direction(plan: Plan) -> np.ndarray:
@@ -46,9 +46,12 @@ def wall_pattern(plan: Plan, wall_mm: float, axial: np.ndarray, septal: np.ndarr
     reach = np.float32((0.6 if p.septum < THICK_SEPTUM else 0.9) * length)
     basal = np.clip(1 - np.square(axial / reach), 0, 1)
     uneven = (
-        np.float32(p.variation("wall oval", 0.07)) * (2 * c * c - 1) + np.float32(p.variation("wall lean", 0.07)) * s
+        np.float32(p.variation("wall oval", 0.14)) * (2 * c * c - 1) + np.float32(p.variation("wall lean", 0.14)) * s
     )
-    uneven += np.float32(p.variation("wall diagonal", 0.06)) * (2 * s * c)
+    uneven += np.float32(p.variation("wall diagonal", 0.11)) * (2 * s * c)
+    wave = np.sin(np.float32(2.2 * np.pi / length) * axial + np.float32(3 * p.variation("wall wave")))
+    uneven += np.float32(p.variation("wall three", 0.15)) * (4 * c * c * c - 3 * c) * wave
+    uneven += np.float32(p.variation("wall four", 0.15)) * (3 * s - 4 * s * s * s)
     toward = np.clip(septal / rho + np.float32(p.variation("septum turn", 0.3)) * upper / rho, -0.35, 1)
     pattern = np.float32(p.septum) * basal * toward + np.float32(apical_change(plan, wall_mm)) * apical * apical
     return pattern + uneven * (1 - apical)
@@ -79,12 +82,18 @@ def chamber(space: Space, plan: Plan, sizes: Sizes) -> Fields:
     base = np.asarray(p.base)
     axial, septal, upper = (along(space, base, axis) for axis in plan.axes)
     r = sizes.lv_mm
-    oval = 1 + 0.03 + p.variation("lv oval", 0.04)
-    inner = ellipsoid(
-        space,
-        plan.inside(EQUATOR * length, p.variation("apex to septum", 0.04) * r, p.variation("apex up", 0.04) * r),
-        np.array([(1 - EQUATOR) * length, r / oval, r * oval]),
-        plan.axes,
+    oval = 1.075 + p.variation("lv oval", 0.04)
+    equator = EQUATOR + p.variation("equator", 0.05)
+    turn = p.variation("lv oval turn", 0.5)
+    cos, sin = np.float32(np.cos(turn)), np.float32(np.sin(turn))
+    s, u = (
+        septal - np.float32(p.variation("apex to septum", 0.04) * r),
+        upper - np.float32(p.variation("apex up", 0.04) * r),
+    )
+    inner = egg(
+        (axial - np.float32(equator * length), s * cos + u * sin, u * cos - s * sin),
+        np.array([(1 - equator) * length, r / oval, r * oval]),
+        p.variation("lv taper", 0.06),
     )
     if p.flat_septum > 0:
         inner = smooth_max(inner, septal - np.float32(r * (1 - 0.75 * p.flat_septum)), 10.0)
@@ -103,8 +112,8 @@ def mitral_valve(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     """Adds `funnel` (from the valve into the atrium), `orifice` (its hole in the muscle) and `leaflets`."""
     p, r, axial = plan.person, sizes.lv_mm, f["axial"]
     ring = 0.62 * r / (1 - 0.25 * p.systole) * (plan.scale * 25 / r) ** 0.4
-    mitral = plan.inside(0, -0.24 * r, -0.17 * r)
-    la_centre = plan.at(-19, 18, 12)
+    mitral = plan.inside(0, 0.02 * r, -0.17 * r)
+    la_centre = plan.at(-23.5, 14, 13)
     f["funnel"] = cone(space, mitral - 3 * plan.axes[0], mitral + 0.75 * (la_centre - mitral), ring, ring * 1.15)
     f["orifice"] = np.maximum(
         cone(space, mitral - 4 * plan.axes[0], mitral + 4 * plan.axes[0], ring, ring) + 0.3, np.abs(axial) - 5
@@ -126,10 +135,11 @@ def outflow(space: Space, plan: Plan, sizes: Sizes, f: Fields) -> None:
     channel = cone(space, start, valve + 2 * root, min(0.6 * r, 1.15 * valve_mm), valve_mm)
     lvot = np.maximum(channel, height)
     sleeve = max(0.35 * min(float(np.float32(sizes.wall_mm)), 10.0), 3.6 * plan.scale)
-    collar = np.maximum(channel - np.float32(sleeve), -(axial + 6))
+    rise = 10 * np.clip(f["septal"] * np.float32(1.4 / r), 0, 1)  # the septum rises to the aortic valve
+    collar = np.maximum(channel - np.float32(sleeve), -(axial + 6 + rise))
     f["height"], f["lvot"] = height, lvot
     f["lv"] = np.minimum(smooth_max(f["inner"], -axial, 3.0), lvot)
-    f["myo"] = np.maximum(smooth_min(f["myo"], np.maximum(collar, height + 3), 3.0), -(axial + 7))
+    f["myo"] = np.maximum(smooth_min(f["myo"], np.maximum(collar, height + 3), 3.0), -(axial + 7 + rise))
 
 
 def papillary(space: Space, plan: Plan, sizes: Sizes) -> np.ndarray:

@@ -152,7 +152,7 @@ def draw_healthy(seed: int, rng: np.random.Generator) -> Person:
     they lie somewhat lower, as CT's do.
     """
     female = bool(rng.uniform() < 0.5)
-    lv = between(rng, 112, 17, 80, 150) if female else between(rng, 136, 23, 92, 190)
+    lv = between(rng, 116, 19, 78, 165) if female else between(rng, 144, 26, 95, 215)
     systole = float(rng.uniform(0, 1)) if rng.uniform() < SYSTOLE_SHARE else 0.0
     wide = bool(rng.uniform() < WIDE_POSE_SHARE)
     return Person(
@@ -166,25 +166,25 @@ def draw_healthy(seed: int, rng: np.random.Generator) -> Person:
         female=female,
         breast_mm=between(rng, 48, 10, 28, 75),
         base=(between(rng, 17, 5, 7, 28), between(rng, 14, 2.5, 8, 20), 0.0),
-        azimuth=float(rng.uniform(15, 82)) if wide else between(rng, 57, 8, 38, 74),
-        declination=float(rng.uniform(2, 68)) if wide else between(rng, 32, 8, 14, 50),
+        azimuth=float(rng.uniform(15, 82)) if wide else between(rng, 50, 9, 31, 72),
+        declination=float(rng.uniform(2, 68)) if wide else between(rng, 36, 8, 16, 54),
         roll=float(rng.uniform(-28, 42)) if wide else between(rng, 7, 8, -12, 26),
         follow=float(rng.uniform(0.4, 0.8)),
         systole=systole,
         ejection=between(rng, 0.61, 0.05, 0.5, 0.72),
         frame_ml=lv,
         lv_ml=lv,
-        myo_ml=float(np.clip(lv * between(rng, 1.06, 0.14, 0.78, 1.45), 82, 190)),
-        la_ml=between(rng, 68, 14, 40, 100),
-        rv_ml=float(np.clip(lv * between(rng, 1.2, 0.12, 0.95, 1.5), 95, 240)),
-        ra_ml=between(rng, 82, 16, 50, 125),
-        aa_ml=between(rng, 58, 10, 37, 84),
+        myo_ml=float(np.clip(lv * between(rng, 1.05, 0.26, 0.52, 1.65), 52, 225)),
+        la_ml=between(rng, 69, 16, 37, 108),
+        rv_ml=float(np.clip(lv * between(rng, 1.2, 0.15, 0.86, 1.58), 85, 260)),
+        ra_ml=between(rng, 81, 18, 44, 130),
+        aa_ml=between(rng, 55, 11, 33, 84),
         aorta_bulge=between(rng, 1.14, 0.05, 1.04, 1.28),
         aorta_forward_mm=between(rng, 3, 5, -6, 14),
         aorta_root=1.0,
         pulmonary=between(rng, 1.0, 0.07, 0.86, 1.16),
         lv_slimness=between(rng, 1.0, 0.07, 0.85, 1.16),
-        septum=between(rng, 0.1, 0.09, -0.05, 0.35),
+        septum=between(rng, 0.15, 0.1, -0.06, 0.38),
         apical_wall=between(rng, -0.28, 0.08, -0.45, -0.1),
         flat_septum=0.0,
         rv_wall_mm=between(rng, 3.0, 0.5, 2.2, 4.0),

@@ -168,6 +168,24 @@ def ellipsoid(space: Space, centre: Vector, radii: Vector, axes: np.ndarray | No
     return norm * (norm - 1) / np.sqrt(second + np.float32(1e-12))
 
 
+def egg(coordinates: Sequence[np.ndarray], radii: Vector, taper: float) -> np.ndarray:
+    """Field of an ellipsoid that narrows along its first axis, good near its surface.
+
+    coordinates: three fields, mm from its centre along its axes. taper: how much narrower (relative) it is at the end of
+    the first axis than it would be, and at the other end as much wider.
+    """
+    toward = np.clip(coordinates[0] * np.float32(1 / radii[0]), -1.2, 1.2)
+    widths = 1 - np.float32(taper) * toward
+    first, second = np.zeros_like(toward), np.zeros_like(toward)
+    for c, radius, width in zip(coordinates, radii, (np.float32(1), widths, widths), strict=True):
+        local = np.float32(radius) * width
+        t = np.square(c / local)
+        first += t
+        second += t / np.square(local)
+    norm = np.sqrt(first)
+    return np.asarray(norm * (norm - 1) / np.sqrt(second + np.float32(1e-12)))
+
+
 def cone(space: Space, start: Vector, end: Vector, start_radius: float, end_radius: float) -> np.ndarray:
     """Field of a capsule whose radius changes linearly from one end to the other."""
     start = np.asarray(start, np.float64)

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from .. import __version__
 from ..adaptation.method import Method
 from ..datasets.settings import DataSettings
-from ..models import PAPERS, STRUCTURES
+from ..models import PAPERS, STRUCTURES, VARIANTS
 from ..phantom.slices.randomisation import Randomisation
 from ..support import schema
 from ..support.errors import Damaged, RecordError, RunError
@@ -97,6 +97,9 @@ class Configuration:
         check_limits(self)
         rule = f"must be the method's {self.method.classes}"
         require(self.data.classes == self.method.classes, "data.classes", self.data.classes, rule)
+        multiple = VARIANTS[self.method.variant].reduction
+        fits, rule = self.data.size % multiple == 0, f"must be a multiple of {multiple} for {self.method.variant}"
+        require(fits, "data.size", self.data.size, rule)
         supervised = self.method.objective == "target_supervised"
         rule = "must be true for the objective target_supervised"
         require(self.data.target_labels or not supervised, "data.target_labels", False, rule)

@@ -6,7 +6,7 @@ A card names methods, numbers and scores; never a file, a folder or a scan: thos
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,7 +149,7 @@ def _provenance(folder: RunFolder, run: RunFile, chosen: Chosen) -> str:
     names = folder.data()
     counts = {d: sum(key.startswith(f"{d}:") for key in names) for d in ("source", "target")}
     if c.phantom_slices is not None:
-        return _from_phantoms(run, chosen, counts["source"])
+        return _from_phantoms(run, chosen, list(names))
     source = _described(c.data.source, counts["source"], "labelled")
     target = _described(c.data.target, counts["target"], "labelled" if c.data.target_labels else "unlabelled")
     sentences = {
@@ -175,12 +175,18 @@ def _provenance(folder: RunFolder, run: RunFile, chosen: Chosen) -> str:
     return text + " Not for clinical use; check every result."
 
 
-def _from_phantoms(run: RunFile, chosen: Chosen, count: int) -> str:
+def _from_phantoms(run: RunFile, chosen: Chosen, names: Sequence[str]) -> str:
     c = run.configuration
-    text = (
-        f"No patient: {chosen.iteration * c.batch:,} random slices of {count or 'some'} digital phantoms, "
+    phantoms = [name for name in names if name.startswith("source:phantom-")]
+    of_scans = c.phantom_slices.scans_per_batch if c.phantom_slices else 0
+    text = "" if of_scans else "No patient: "
+    text += (
+        f"{chosen.iteration * (c.batch - of_scans):,} random slices of {len(phantoms) or 'some'} digital phantoms, "
         "adults and children, healthy and ill, in every plane, with CT-like, MR-like and random contrast"
     )
+    if of_scans:
+        count = (len(names) - len(phantoms)) or "some"
+        text += f", and {chosen.iteration * of_scans:,} of {count} labelled scans"
     if c.start_model:
         text += f"; its first weights were those of {_start_model(run)}"
     return text + ". Check every outline."

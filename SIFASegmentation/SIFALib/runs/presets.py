@@ -12,7 +12,7 @@ import re
 from pathlib import Path
 
 from ..adaptation.method import PRESETS, Method
-from ..datasets.settings import NO_AUGMENTATION, PHANTOMS, DataSettings
+from ..datasets.settings import NO_AUGMENTATION, PHANTOMS, Augmentation, DataSettings
 from ..support.errors import RunError
 from .configuration import Configuration, PhantomSlices
 
@@ -21,14 +21,19 @@ NAMES = (*PRESETS, PRETRAINING)
 PAPERS = {"tmi2020": 20_000, "aaai2019": 0}
 """Preset -> iterations; 0: the epochs of the method."""
 _PRETRAINING = Configuration(
-    DataSettings("phantom", "phantom", size=128),
+    DataSettings("phantom", "phantom", size=128, classes=8),
     Method(
-        width=8, objective="source_only", segmentation_rate=1e-3, warm_up=100, final_share=0.01, clip=5.0,
-        average_decay=0.995,
+        variant="unet", width=16, classes=8, objective="source_only", segmentation_rate=1e-3, warm_up=100,
+        final_share=0.01, clip=5.0, average_decay=0.995,
     ),
-    name=PRETRAINING, iterations=10_000, seed=1, judge_every=500, preview_every=500, phantom_slices=PhantomSlices(),
+    name=PRETRAINING, iterations=16_000, seed=1, judge_every=500, preview_every=500, phantom_slices=PhantomSlices(),
 )  # fmt: skip
-"""How the bundled model was made."""
+"""How the bundled model is made."""
+SCANS_IN_EIGHT = 2  # slices of a batch of 8 that come from labelled scans where there are any
+ANY_TURN = Augmentation(
+    rotation_deg=180, zoom=0.35, shear=0.08, shift=0.12, gain=0.15, offset=0.08, gamma=0.3, noise=0.04
+)
+"""Of those: stacks of slices come turned in every way, in pixels of 0.7 to 1.4 mm, from any scanner."""
 _MODALITY = re.compile(r"(?<![a-z])(ct|mr)(?![a-z])")
 
 
@@ -43,10 +48,10 @@ def configuration(
 
     The normalisations (None: those of the preset) are keys of NORMALISATIONS. RunError for an unknown preset, and for
     files of the authors' whose names do not tell the modality; DataError for a paper's preset and a place without images.
-    The preset "pretraining" makes its own data.
+    The preset "pretraining" makes its own data, to which it adds the labelled scans of `source`, if one is named.
     """
     if preset == PRETRAINING:
-        return _PRETRAINING
+        return _pretraining(source)
     if preset not in PRESETS:
         raise RunError(f"There is no preset '{preset}'; choose {', '.join(NAMES)}.")
     data = DataSettings(source=source, target=target, classes=PRESETS[preset].classes)
@@ -63,6 +68,14 @@ def configuration(
     if preset not in PAPERS:
         return made
     return dataclasses.replace(made, iterations=PAPERS[preset], batch=8, save_every=300)
+
+
+def _pretraining(source: str) -> Configuration:
+    if not source or source in PHANTOMS:
+        return _PRETRAINING
+    data = dataclasses.replace(_PRETRAINING.data, source=source, augmentation=ANY_TURN, coarse_share=0.1)
+    slices = dataclasses.replace(PhantomSlices(), scans_per_batch=SCANS_IN_EIGHT)
+    return dataclasses.replace(_PRETRAINING, data=data, phantom_slices=slices)
 
 
 def _statistics(place: str, domain: str) -> str:

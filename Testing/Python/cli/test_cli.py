@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from SIFALib.imaging.intensity import AIR_HU
 from SIFALib.imaging.seg_nrrd import read_seg_nrrd
 from SIFALib.models import archive
 from SIFALib.models.card import Architecture
-from SIFALib.models.structures import STRUCTURES
+from SIFALib.models.structures import PAPERS, STRUCTURES
 from SIFALib.support.progress import Progress
 
 __all__ = ["case"]  # the fixture
@@ -62,13 +63,38 @@ def test_a_scan_becomes_a_segmentation_on_its_own_grid_with_volumes_and_flags(si
     assert code == 0
     assert same_grid(tmp_path / "out.seg.nrrd")
     labels, structures = read_seg_nrrd(tmp_path / "out.seg.nrrd")
-    assert structures == STRUCTURES and set(np.unique(labels.array)) <= {0, 3} and (labels.array == 3).any()
+    assert structures == PAPERS and set(np.unique(labels.array)) <= {0, 3} and (labels.array == 3).any()
     volume_ml = (labels.array == 3).sum() * 4.0 * 4.5 * 6.0 / 1000
     assert f"Left ventricle               {volume_ml:.1f}\n" in printed
     assert "Structure                    Volume (ml)\n" in printed
     assert "Look twice: Left atrium: nothing was found; check that the scan covers it.\n" in printed
     assert "Finding the heart: " in progress and "Segmenting: " in progress and " %" in progress
     assert f"sifa: wrote {tmp_path / 'out.seg.nrrd'} in " in progress
+
+
+def test_all_that_a_model_of_seven_structures_draws_is_shown_and_the_papers_four_are_a_choice(sifa, case, tmp_path):
+    seven = {"architecture": Architecture(width=2, classes=8), "labels": STRUCTURES}
+    model = tiny_models.write_constant(tmp_path / "rv", 5, **seven)
+    out, report = tmp_path / "out.seg.nrrd", tmp_path / "report.json"
+    command = ("segment", case / "scan.nrrd", out, "--model", model.folder, "--report", report)
+    code, printed, _ = sifa(*command)
+    labels, structures = read_seg_nrrd(out)
+    told = json.loads(report.read_text())
+    assert (
+        code == 0 and structures == STRUCTURES and set(np.unique(labels.array)) <= {0, 5} and (labels.array == 5).any()
+    )
+    assert re.search(r"^Right ventricle +[1-9][0-9.]*$", printed, re.MULTILINE)
+    assert list(told["volumes_ml"]) == list(told["expected_dice"]) == [s.id for s in STRUCTURES]
+    assert [f["kind"] for f in told["flags"] if f["structure"] == "RA"] == ["empty"]
+    both = (STRUCTURES[2], STRUCTURES[4])
+    for wanted, expected in (("papers", PAPERS), ("RV, Papers", STRUCTURES[:5]), ("rv,lv", both)):
+        out.unlink()
+        assert sifa(*command, "--structures", wanted)[0] == 0
+        labels, structures = read_seg_nrrd(out)
+        assert structures == expected and (labels.array == 5).any() == (STRUCTURES[4] in expected)
+        assert set(json.loads(report.read_text())["volumes_ml"]) == {s.id for s in expected}
+    code, _, error = sifa("segment", case / "scan.nrrd", out, "--structures", "papers,RV")
+    assert code == 2 and "There is no structure 'RV'; choose from MYO, LA, LV, AA." in error
 
 
 def test_every_further_output_is_written_when_asked(sifa, case, tmp_path):
@@ -94,9 +120,9 @@ def test_every_further_output_is_written_when_asked(sifa, case, tmp_path):
 
 def test_the_picture_shows_the_labels_of_the_model(sifa, case, tmp_path):
     """A model with one class more and the left ventricle in pure green."""
-    green = dataclasses.replace(STRUCTURES[2], color=(0, 255, 0))
-    more = dataclasses.replace(STRUCTURES[0], value=5, id="RV", name="Right ventricle", color=(1, 2, 3))
-    labels = (*STRUCTURES[:2], green, STRUCTURES[3], more)
+    green = dataclasses.replace(PAPERS[2], color=(0, 255, 0))
+    more = dataclasses.replace(PAPERS[0], value=5, id="RV", name="Right ventricle", color=(1, 2, 3))
+    labels = (*PAPERS[:2], green, PAPERS[3], more)
     architecture = Architecture(width=2, classes=6)
     model = tiny_models.write_constant(tmp_path / "green", 3, labels=labels, architecture=architecture)
     picture = tmp_path / "picture.png"
@@ -254,7 +280,7 @@ def test_a_phantom_is_written_with_its_exact_labels_and_the_same_again_for_the_s
     np.testing.assert_array_equal(first, second)
     labels, structures = read_seg_nrrd(tmp_path / "l1.seg.nrrd")
     assert labels.array.shape == first.shape and structures == STRUCTURES
-    assert set(np.unique(labels.array)) == {0, 1, 2, 3, 4}
+    assert set(np.unique(labels.array)) == {0, *(s.value for s in STRUCTURES)}
     volume_ml = (labels.array == 3).sum() * 0.216
     assert f"Left ventricle               {volume_ml:.1f}\n" in printed
 

@@ -17,6 +17,7 @@ from SIFALib.adaptation.method import PRESETS, Method
 from SIFALib.cli import main
 from SIFALib.cli.train import KEYS
 from SIFALib.datasets import NO_AUGMENTATION, DataSettings
+from SIFALib.models import STRUCTURES, Architecture
 from SIFALib.runs import Configuration, configuration, status
 from SIFALib.support import processes
 from SIFALib.support.limits import Range, limits
@@ -73,6 +74,18 @@ def test_a_papers_preset_does_not_guess_what_the_authors_files_show(tmp_path: Pa
     assert "--source-normalisation sifa_mr or sifa_ct" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
     assert made(tmp_path / "phantoms", "--preset", "tmi2020").data.source_normalisation == "card"
+
+
+def test_a_start_model_brings_its_network_with_it_unless_something_else_is_asked_for(tmp_path: Path):
+    seven = {"architecture": Architecture.of("aaai2019", 2, 8), "labels": STRUCTURES}
+    start = ("--start-model", tiny_models.write(tmp_path / "seven", **seven).folder)
+    found = made(tmp_path / "run", *start)
+    assert (found.method.variant, found.method.width, found.method.classes) == ("aaai2019", 2, 8)
+    assert found.data.classes == 8
+    papers = made(tmp_path / "papers", *start, "--preset", "aaai2019")
+    assert papers.method.classes == papers.data.classes == 8
+    arguments = ("--source", "phantom:mr", "--target", "phantom:ct", *start, "--set", "method.classes=5")
+    assert train(tmp_path / "other", *arguments, "--create-only") == 4, "a network that does not fit is refused"
 
 
 def test_options_become_the_configuration(tmp_path: Path):
@@ -267,7 +280,7 @@ def test_what_helps_against_a_damaged_file_of_a_run_is_said(tmp_path: Path, caps
         (("--source", "half"), 3, "leave them out: --exclude source:2"),
         (("--start-model", "nope"), 4, "There is no model 'nope'"),
         (("--start-model", "empty"), 4, "empty is no model"),
-        (("--start-model", "wide"), 4, "choose another model, or set the method to the model's"),
+        (("--start-model", "wide", "--width", "4"), 4, "choose another model, or set the method to the model's"),
         (("--start-model", "damaged", "--width", "2"), 4, "damaged"),
     ],
 )

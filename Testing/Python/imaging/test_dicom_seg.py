@@ -28,7 +28,7 @@ GEOMETRIES = {
 GREY = 100  # of a voxel with label 1; of label n: n times as much
 
 
-def truth(geometry: Geometry, values: tuple[int, ...] = (1, 2, 3, 4)) -> np.ndarray:
+def truth(geometry: Geometry, values: tuple[int, ...] = tuple(range(1, 8))) -> np.ndarray:
     """Random labels, with a margin of background that differs from side to side."""
     array = np.zeros(geometry.shape, np.int16)
     inner = array[2:-3, 4:-2, 1:-6]
@@ -60,7 +60,7 @@ def test_every_voxel_stands_at_its_place_on_the_slice_that_it_was_seen_on(tmp_pa
     folder = dicom_series.write(tmp_path / "series", headers, backwards)
     segmented(folder, tmp_path / "out.dcm")
     found = dicom_series.points(tmp_path / "out.dcm")
-    assert sorted(found) == [1, 2, 3, 4]
+    assert sorted(found) == [s.value for s in STRUCTURES]
     for value, points in found.items():
         expected = geometry.point(np.argwhere(array == value)[:, ::-1])
         np.testing.assert_allclose(in_order(points), in_order(expected), atol=1e-3)
@@ -105,7 +105,7 @@ def written(tmp_path_factory) -> Path:
     """A SEG that lacks the left atrium."""
     folder = tmp_path_factory.mktemp("seg")
     geometry = GEOMETRIES["axial"]
-    headers = dicom_series.slices(GREY * truth(geometry, (1, 3, 4)), geometry)
+    headers = dicom_series.slices(GREY * truth(geometry, (1, 3, 4, 5, 6, 7)), geometry)
     segmented(dicom_series.write(folder / "series", headers), folder / "out.dcm")
     return folder / "out.dcm"
 
@@ -114,7 +114,7 @@ def test_segments_carry_names_codes_colours_and_the_model(written):
     seg = dcmread(written)
     present = [s for s in STRUCTURES if s.id != "LA"]
     assert seg.SegmentationType == "BINARY" and seg.Modality == "SEG"
-    assert [s.SegmentNumber for s in seg.SegmentSequence] == [1, 2, 3], "no gap where a structure is missing"
+    assert [s.SegmentNumber for s in seg.SegmentSequence] == [1, 2, 3, 4, 5, 6], "no gap where a structure is missing"
     for segment, structure in zip(seg.SegmentSequence, present, strict=True):
         assert segment.SegmentLabel == structure.name
         (kind,) = segment.SegmentedPropertyTypeCodeSequence

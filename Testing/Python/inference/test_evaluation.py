@@ -16,8 +16,10 @@ import torch
 from SIFALib.cli.main import main
 from SIFALib.inference import evaluation
 from SIFALib.models import store as models
+from SIFALib.models.architectures import Architecture
 from SIFALib.models.card import Preprocessing
-from SIFALib.models.structures import UNKNOWN
+from SIFALib.models.structures import PAPERS, STRUCTURES, UNKNOWN
+from SIFALib.networks.loading import load_segmenter
 from SIFALib.support.errors import DataError
 from SIFALib.support.progress import drain
 
@@ -61,7 +63,7 @@ def test_the_published_protocol_is_that_of_the_authors_for_any_number_of_volumes
     segmenter, _ = tf_bundles.small(seed=5)
     package = tiny_models.write(tmp_path / "model")
     files = npz_volumes(tmp_path / "data", (5, 9, 12))
-    cases = drain(evaluation.published(files, segmenter, package.card, statistics, "cpu"))
+    cases = drain(evaluation.published(files, segmenter, package.card, statistics, "cpu")).cases
     theirs = as_the_authors_do(files, segmenter, low, high)
     assert len({int(v) for pair in theirs for v in np.unique(pair[0])}) > 1  # the network says more than one thing
     for case, (prediction, label) in zip(cases, theirs, strict=True):
@@ -82,9 +84,17 @@ def test_the_fifth_label_is_no_structure_and_its_voxels_count_as_background(tmp_
     truth[:, :4] = 3
     truth[:, 4:] = 5
     found = np.full_like(truth, 3)
-    assert evaluation.compare("x", found, truth, card, None).dice["LV"] == pytest.approx(2 * 128 / (256 + 128))
+    assert evaluation.compare("x", found, truth, card.labels, None).dice["LV"] == pytest.approx(2 * 128 / (256 + 128))
     truth[truth == 5] = UNKNOWN  # which the product protocol makes of values that are no class
-    assert evaluation.compare("x", found, truth, card, None).dice["LV"] == 1.0
+    assert evaluation.compare("x", found, truth, card.labels, None).dice["LV"] == 1.0
+
+
+def test_the_published_protocol_is_of_the_papers_four_also_for_a_model_of_seven(tmp_path: Path) -> None:
+    seven = Architecture(width=2, classes=8)
+    package = tiny_models.write_constant(tmp_path / "m", 5, architecture=seven, labels=STRUCTURES, quality=())
+    files = npz_volumes(tmp_path / "data", (5,))
+    found = drain(evaluation.published(files, load_segmenter(package), package.card, "mr", "cpu"))
+    assert found.structures == PAPERS and set(found.cases[0].dice) == set(IDS) and not found.notes
 
 
 def test_missing_structures_follow_the_rule_and_are_counted(tmp_path: Path) -> None:
@@ -94,7 +104,7 @@ def test_missing_structures_follow_the_rule_and_are_counted(tmp_path: Path) -> N
     truth[1:5, 5:7, 1:5] = 2
     found = np.where(truth == 1, 1, 0).astype(np.uint8)
     found[0, 0, 0] = 4
-    cases = [evaluation.compare(name, found, truth, card, (2.0, 2.0, 2.0)) for name in "ab"]
+    cases = [evaluation.compare(name, found, truth, card.labels, (2.0, 2.0, 2.0)) for name in "ab"]
     assert cases[0].dice["MYO"] == 1.0 and cases[0].dice["LA"] == 0.0 and cases[0].dice["AA"] == 0.0
     assert math.isnan(cases[0].dice["LV"])
     summary = evaluation.summarise(cases, IDS)
@@ -102,7 +112,9 @@ def test_missing_structures_follow_the_rule_and_are_counted(tmp_path: Path) -> N
     assert (summary["LV"].scans, summary["LV"].missed) == (0, 0)
     assert summary["MYO"].assd_mm == (0.0, 0.0)
     assert math.isnan(summary["LA"].assd_voxels[0])
-    text = json.dumps(evaluation.report(cases, card, "product"), allow_nan=False)
+    text = json.dumps(
+        evaluation.report(evaluation.Evaluation(tuple(cases), card.labels), card, "product"), allow_nan=False
+    )
     data = json.loads(text)
     assert data["structures"]["LA"]["dice"] == {"mean": 0.0, "std": 0.0}
     assert data["structures"]["LA"]["assd_undefined"] == 2
@@ -117,7 +129,7 @@ def test_distances_are_in_voxels_and_in_mm(tmp_path: Path) -> None:
     truth[:, 5, :] = 1
     found = np.zeros_like(truth)
     found[:, 8, :] = 1  # three voxels further, along j
-    case = evaluation.compare("x", found, truth, card, (1.0, 2.5, 1.0))
+    case = evaluation.compare("x", found, truth, card.labels, (1.0, 2.5, 1.0))
     assert case.assd_voxels["MYO"] == pytest.approx(3.0)
     assert case.assd_mm["MYO"] == pytest.approx(7.5)
 
@@ -157,14 +169,16 @@ def test_whole_scans_are_segmented_and_compared(folder: Path, capsys) -> None:
     out = folder / "all.json"
     rows = folder / "all.csv"
     assert evaluate(folder, "--label-values", "mmwhs", "--json", str(out), "--csv", str(rows)) == 0
-    printed = capsys.readouterr().out
+    printed, said = capsys.readouterr()
     data = json.loads(out.read_text())
+    assert (data["not_labelled"], data["not_drawn"]) == (["MYO", "LA"], [])
+    assert "Left atrium: no label map holds it, so that nothing could be compared." in said
     half = 24**3 // 2
     assert [s["name"] for s in data["scans"]] == ["mr_0_image", "mr_1_image"]
     for found in data["scans"]:
         assert found["dice"]["LV"] == pytest.approx(2 * half / (24**3 + half))
         assert found["dice"]["AA"] == 0.0 and found["assd_mm"]["AA"] is None
-        assert found["dice"]["LA"] is None
+        assert set(found["dice"]) == {"LV", "AA"}
         assert found["assd_mm"]["LV"] == pytest.approx(4 * found["assd_voxels"]["LV"])
     assert data["structures"]["AA"]["assd_undefined"] == 2
     assert data["model"]["id"] == "tiny"
@@ -172,9 +186,41 @@ def test_whole_scans_are_segmented_and_compared(folder: Path, capsys) -> None:
     assert "left out where it is in neither" in printed
     with open(rows, newline="") as file:
         table = list(csv.DictReader(file))
-    assert len(table) == 8
+    assert len(table) == 4
     assert [r["dice"] for r in table if r["structure"] == "LV"] == ["0.66667"] * 2
     assert [r["assd_mm"] for r in table if r["structure"] == "AA"] == [""] * 2
+
+
+def with_right_ventricle(folder: Path) -> None:
+    """Its value 600 in both label maps, in a quarter that the left ventricle leaves."""
+    for file in (folder / "labels").iterdir():
+        labels = sitk.GetArrayFromImage(sitk.ReadImage(str(file)))
+        labels[12:, :12] = 600
+        scan(file, labels)
+
+
+def test_a_truth_of_seven_structures_judges_a_model_of_four_by_its_own_and_says_so(folder: Path, capsys) -> None:
+    assert evaluate(folder, "--label-values", "mmwhs", "--json", "--quiet") == 0
+    before = json.loads(capsys.readouterr().out)
+    with_right_ventricle(folder)
+    assert evaluate(folder, "--label-values", "mmwhs", "--json", "--quiet") == 0
+    said = capsys.readouterr()
+    after = json.loads(said.out)
+    assert after["not_drawn"] == ["RV"] and after | {"not_drawn": []} == before
+    assert "Right ventricle: label maps hold it, but the model does not draw it." in said.err
+
+
+def test_a_model_of_seven_structures_is_judged_by_those_that_the_label_maps_hold(folder: Path, capsys) -> None:
+    seven = Architecture(width=2, classes=8)
+    tiny_models.write_constant(folder / "rv", 5, preprocessing=PRE, architecture=seven, labels=STRUCTURES, quality=())
+    assert evaluate(folder, "--label-values", "mmwhs", "--json", "--quiet", model="rv") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert set(data["structures"]) == {"LV", "AA"} and data["not_labelled"] == ["MYO", "LA", "RV", "RA", "PA"]
+    with_right_ventricle(folder)
+    assert evaluate(folder, "--label-values", "mmwhs", "--json", "--quiet", model="rv") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert set(data["structures"]) == {"LV", "AA", "RV"} and data["not_drawn"] == []
+    assert data["structures"]["RV"]["dice"]["mean"] == pytest.approx(2 * 0.25 / 1.25, abs=0.01)
 
 
 def test_json_alone_is_printed_instead_of_the_table(folder: Path, capsys) -> None:

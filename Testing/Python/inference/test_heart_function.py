@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from SIFALib.inference.heart_function import heart_function, named
+from SIFALib.inference.heart_function import RIGHT, heart_function, named
 
 BEAT = [120.0, 110.0, 80.0, 55.0, 48.0, 60.0, 90.0, 105.0, 115.0, 118.0]
 
@@ -59,6 +59,14 @@ def test_one_outline_that_is_no_phase_of_the_beat_is_named():
     (remark,) = heart_function(spoiled).remarks
     assert remark.startswith("The smallest left ventricle, at time point 9, stands out")
     assert not heart_function([120.0, 40.0, 118.0]).remarks, "so few time points tell no smooth curve"
+
+
+def test_sentences_name_the_ventricle_that_they_are_of():
+    found = heart_function([np.nan, *BEAT[1:]], ventricle=RIGHT)
+    assert found.mass_g is None and found.edv_ml == 118.0
+    assert found.remarks == ("The right ventricle was not found at time point 1, which is left out.",)
+    with pytest.raises(ValueError, match="needs the right ventricle at two time points"):
+        heart_function([120.0], ventricle=RIGHT)
 
 
 def test_muscle_that_changes_its_volume_is_remarked():

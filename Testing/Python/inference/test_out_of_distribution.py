@@ -17,7 +17,7 @@ from SIFALib.inference import out_of_distribution
 from SIFALib.inference.flags import Flag
 from SIFALib.models import store
 from SIFALib.models.card import DiceCurve, ModelCard, OutOfDistribution, feature_count
-from SIFALib.models.structures import STRUCTURES
+from SIFALib.models.structures import PAPERS, STRUCTURES
 from SIFALib.networks import loading
 from SIFALib.networks.segmenter import Segmenter
 from SIFALib.support.errors import ModelError
@@ -154,7 +154,7 @@ def test_without_a_reference_the_check_says_that_it_was_not_made(card):
 
 def test_a_model_of_other_structures_can_be_asked_too(segmenter, card):
     other = dataclasses.replace(
-        card, labels=tuple(dataclasses.replace(s, id=f"X{s.value}") for s in STRUCTURES), quality=()
+        card, labels=tuple(dataclasses.replace(s, id=f"X{s.value}") for s in PAPERS), quality=()
     )
     finding = found(segmenter, other, image_of(heart(), 99), heart())
     assert finding.measured["places"] is None and finding.measured["separation"] is None

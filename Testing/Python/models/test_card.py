@@ -76,7 +76,7 @@ def test_a_card_tells_names_colours_and_snomed_codes_of_its_labels():
         ({"architecture": {"width": 7}}, "architecture.width is 7; it must be an even number from 2 to 32"),
         ({"architecture": {"width": 1e9}}, "architecture.width is 1000000000.0; a whole number is needed"),
         ({"architecture": {"width": 10**9}}, "architecture.width is 1000000000"),
-        ({"architecture": {"variant": "v3"}}, "must be tmi2020 or aaai2019"),
+        ({"architecture": {"variant": "v3"}}, "must be tmi2020, aaai2019, unet"),
         ({"architecture": {"variant": "aaai2019"}}, "architecture.input_channels is 1; it must be 3"),
         ({"architecture": {"classes": 4}}, "labels is [1, 2, 3, 4]; it must have the values [1, 2, 3]"),
         ({"architecture": {"depth": 3}}, "architecture.depth is no key"),

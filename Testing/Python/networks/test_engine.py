@@ -65,8 +65,13 @@ def expected(segmenter: Segmenter, batch: np.ndarray) -> np.ndarray:
         return to_numpy(segmenter(x).softmax(dim=1))
 
 
-@pytest.mark.parametrize("variant", ["tmi2020", "aaai2019"])
-@pytest.mark.parametrize(("height", "width"), [(8, 8), (16, 32), (40, 24), (48, 56)])
+SIDES = [(8, 8), (16, 32), (40, 24), (48, 56)]
+
+
+@pytest.mark.parametrize(
+    ("variant", "height", "width"),
+    [*(("tmi2020", *s) for s in SIDES), *(("aaai2019", *s) for s in SIDES), ("unet", 16, 16), ("unet", 48, 32)],
+)
 def test_probabilities_are_those_of_the_network(variant: str, height: int, width: int) -> None:
     """(16, 32) has an even coarse grid, where dilated blocks are split; (40, 24) and (8, 8) an odd one."""
     segmenter = trained(variant)

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from SIFALib import phantom
 from SIFALib.imaging import Geometry, Volume
 from SIFALib.imaging.slices import PLANES, choose_plane
-from SIFALib.phantom.slices import artefacts, bodies, planes
+from SIFALib.phantom.slices import appearance, artefacts, bodies, planes
 from SIFALib.phantom.slices.anatomies import (
     VERSION_KEY,
     Anatomy,
@@ -21,7 +21,6 @@ from SIFALib.phantom.slices.anatomies import (
     make_anatomies,
     random_slice,
 )
-from SIFALib.phantom.slices import appearance
 from SIFALib.phantom.slices.contrast import Contrast
 from SIFALib.phantom.slices.randomisation import AMOUNTS, Randomisation
 from SIFALib.phantom.tissues import CT_HU, LABEL_OF_TISSUE, Tissue

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Benchmarks"))
 import adaptation_table
-from SIFALib.models.structures import STRUCTURES
+from SIFALib.models.structures import PAPERS
 
 WAYS = ("source only", "adapted", "target supervised")
 BOUNDS = ("source only", "target supervised")
@@ -19,8 +19,8 @@ def scan(dice: float, native: bool = False) -> dict:
     """A test scan whose structures all have this Dice."""
     return {
         "native": native,
-        "dice": {s.id: dice for s in STRUCTURES},
-        "assd_mm": {s.id: None if dice == 0 else 2.0 for s in STRUCTURES},
+        "dice": {s.id: dice for s in PAPERS},
+        "assd_mm": {s.id: None if dice == 0 else 2.0 for s in PAPERS},
     }
 
 

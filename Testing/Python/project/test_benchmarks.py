@@ -13,10 +13,9 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 import torch
-from SIFALib.imaging import metrics
 from SIFALib.imaging.checks import check
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.models.structures import STRUCTURES
+from SIFALib.models.structures import PAPERS
 from SIFALib.networks import devices
 from SIFALib.support.errors import NoHeartFound
 
@@ -67,7 +66,7 @@ def test_only_where_no_heart_was_found_a_region_is_tried(bench, small_ct, monkey
     ],
 )
 def test_bfloat16_must_give_the_labels_of_float32(bench, values, passed):
-    row = bench.agreement({s.id: value for s, value in zip(STRUCTURES, values, strict=True)})
+    row = bench.agreement({s.id: value for s, value in zip(PAPERS, values, strict=True)})
     assert row["passed"] is passed
     json.dumps(row, allow_nan=False)
 
@@ -114,111 +113,6 @@ def test_distances_to_what_was_not_found_are_null_in_the_file(bench, monkeypatch
 
     found = json.loads((tmp_path / "out" / "phantom.json").read_text(), parse_constant=refuse)
     assert [case["assd_mm"] for case in found["cases"]] == [dict.fromkeys(("MYO", "LA", "LV", "AA"))] * 2
-
-
-# Real scans
-
-
-@pytest.fixture
-def real(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import bench_real
-
-    return bench_real
-
-
-GEOMETRY = Geometry((16, 16, 5), (0.0, 0.0, 0.0), (1.5, 1.5, 2.0))
-SLICE = {"kind": "slice", "classes": [1, 3]}
-
-
-def slice_case() -> tuple[np.ndarray, np.ndarray]:
-    """Truth and a prediction that equals it, five copies of a slice: MYO beside LV, a little AA that is not listed."""
-    truth = np.zeros((5, 16, 16), np.uint8)
-    truth[:, 2:6, 2:14], truth[:, 8:14, 2:14], truth[:, 0, 0] = 1, 3, 4
-    return truth, truth.copy()
-
-
-def scored(real, found: np.ndarray, truth: np.ndarray, facts: dict = SLICE) -> dict:
-    return real.scores(Volume(found, GEOMETRY, "found"), Volume(truth, GEOMETRY, "truth"), facts)
-
-
-def test_only_the_middle_slice_and_only_listed_structures_count(real):
-    truth, found = slice_case()
-    found[[0, 1, 3, 4]] = 2
-    assert scored(real, found, truth) == {
-        "dice": {"MYO": 1.0, "LV": 1.0},
-        "assd_mm": {"MYO": 0, "LV": 0},
-        "missing": [],
-    }
-
-
-def test_what_is_unknown_in_the_truth_is_left_out(real):
-    truth, found = slice_case()
-    truth[:, 2:6, 2:8] = 255
-    assert scored(real, found, truth)["dice"]["MYO"] == 1.0
-    found[:, 7, 2:14] = 1  # beside the unknown: wrong
-    assert scored(real, found, truth)["dice"]["MYO"] == pytest.approx(2 * 24 / (24 + 36))
-
-
-def test_a_missing_structure_counts_as_nothing_and_has_no_distance(real):
-    truth, found = slice_case()
-    found[found == 3] = 0
-    row = scored(real, found, truth)
-    assert row["dice"] == {"MYO": 1.0, "LV": 0.0} and row["assd_mm"] == {"MYO": 0.0} and row["missing"] == ["LV"]
-    rows = [{"dataset": "a", **row}, {"dataset": "a", **scored(real, *reversed(slice_case()))}]
-    summary = real.summarise(rows)["a"]["LV"]
-    assert summary == {"dice": 0.5, "assd_mm": 0.0, "cases": 2, "missing": 1}
-
-
-def test_distances_are_in_mm_of_the_slice(real):
-    truth, found = slice_case()
-    found[:, 8:14, 2:14], found[:, 8:14, 4:14] = 0, 3  # two columns narrower at one side
-    pixels = metrics.assd_mm(found[2:3] == 3, truth[2:3] == 3, (1.0, 1.0, 1.0))
-    assert scored(real, found, truth)["assd_mm"]["LV"] == pytest.approx(1.5 * pixels) and pixels > 0
-
-
-def test_a_predictor_is_judged_by_the_order_of_the_cases(real):
-    rows = [
-        {"dice": {"LV": n / 10, "LA": n / 10}, "agreement": n**2, "unlike": 9 - n, "expected_dice": None}
-        for n in range(6)
-    ]
-    rows.append({"agreement": 100.0, "unlike": 1.0})  # without labels
-    found = real.correlations(rows)
-    assert found == {
-        "agreement": {"rho": pytest.approx(1.0), "cases": 6},
-        "unlike": {"rho": pytest.approx(1.0), "cases": 6},
-    }
-    assert real.correlations(rows[:4]) == {}
-
-
-def test_best_median_and_worst_are_kept_as_pictures(real, tmp_path):
-    rows = [{"case": f"c{n}", "dataset": "a", "dice": {"LV": n / 10}} for n in (3, 1, 2, 5, 4)]
-    for row in rows:
-        (tmp_path / f"{row['case']}.png").write_text(row["case"])
-    real.keep_extremes([*rows, {"case": "u", "dataset": "b"}], tmp_path)
-    kept = {p.name: p.read_text() for p in tmp_path.glob("a-*.png")}
-    assert kept == {"a-best.png": "c5", "a-median.png": "c3", "a-worst.png": "c1"}
-    assert not list(tmp_path.glob("b-*.png"))
-
-
-def test_region_growing_finds_what_is_clicked_and_nothing_else(real):
-    import region_growing
-
-    rows, columns = np.indices((160, 160)).astype(float)
-    truth = np.zeros((160, 160), np.uint8)
-    truth[np.hypot(rows - 80, columns - 100) < 32] = 1
-    truth[np.hypot(rows - 80, columns - 100) < 22] = 3
-    truth[np.hypot(rows - 115, columns - 45) < 18] = 2
-    grey = np.array((-100.0, 90.0, 350.0, 340.0, 330.0))[truth]
-    grey[np.hypot(rows - 30, columns - 30) < 15] = 350.0  # another bright thing that nobody clicks
-    grey += np.random.default_rng(0).normal(0, 20, grey.shape)
-    found = region_growing.grow(grey, truth, (1.0, 1.0))
-    for value in (1, 2, 3):
-        overlap = 2 * ((found == value) & (truth == value)).sum() / ((found == value).sum() + (truth == value).sum())
-        assert overlap > 0.9, value
-    assert not found[:50, :50].any()
-    assert not (region_growing.grow(grey, np.where(truth == 2, 0, truth), (1.0, 1.0)) == 2).any()
-    assert not region_growing.grow(grey, np.zeros_like(truth), (1.0, 1.0)).any()
 
 
 # Trust

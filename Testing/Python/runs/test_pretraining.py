@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import tiny_models
 import tiny_runs
 import torch
 from SIFALib import adaptation, runs
 from SIFALib.adaptation.method import Method
 from SIFALib.cli.main import main
-from SIFALib.datasets import Batch, DataSettings
+from SIFALib.datasets import Augmentation, Batch, DataSettings
+from SIFALib.imaging import Geometry, Volume
 from SIFALib.networks.arrays import to_tensor
 from SIFALib.phantom.slices import workers
 from SIFALib.phantom.slices.anatomies import load_anatomies
@@ -101,19 +103,80 @@ def test_several_processes_share_the_slices_of_one(cache: Path):
         assert np.array_equal(whole[n], np.concatenate([share[n] for share in shares]))
 
 
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two short-axis stacks, a disc in a ring: in one of them both are labelled, in the other the disc alone."""
+    folder = tmp_path_factory.mktemp("scans")
+    rows, columns = np.mgrid[:72, :72] - 35.5
+    radius = np.broadcast_to(np.hypot(rows, columns), (6, 72, 72))
+    labels = np.where(radius < 14, 3, np.where(radius < 20, 1, 0)).astype(np.uint8)
+    image = np.where(labels == 3, 900, np.where(labels == 1, 300, 100)) + np.arange(6)[:, None, None]
+    for name, truth in (("both", labels), ("one", np.where(labels == 3, 3, 0).astype(np.uint8))):
+        for place, array in (("images", image + len(name)), ("labels", truth)):
+            volume = Volume(array.astype(np.int16), Geometry((72, 72, 6), (0.0, 0.0, 0.0), (1.4, 1.4, 8.0)), name)
+            (folder / place).mkdir(exist_ok=True)
+            sitk.WriteImage(volume.image(), str(folder / place / f"{name}.nii.gz"))
+    return folder
+
+
+def mixed(cache: Path, scans: Path, **changes) -> Configuration:
+    phantoms = dataclasses.replace(PHANTOMS, scans_per_batch=2)
+    data = DataSettings(str(scans), "phantom", size=64, augmentation=Augmentation(rotation_deg=180))
+    return settings(cache, data=data, batch=4, phantom_slices=phantoms, **changes)
+
+
+def test_labelled_scans_take_their_places_in_every_batch_and_say_what_they_label(cache: Path, scans: Path):
+    c = mixed(cache, scans)
+    data = drain(pretraining.prepare(c, c.phantom_slices, cache))
+    drawn = [batch for batch, _ in data.batches(0, 12, 0, 1)]
+    known = torch.cat([batch.source_known[2:] for batch in drawn])
+    assert all(batch.source.shape == (4, 1, 64, 64) and batch.source_known[:2].all() for batch in drawn)
+    assert {tuple(np.flatnonzero(row).tolist()) for row in known.numpy()} == {(0, 1, 3), (0, 3)}
+    for batch in drawn:
+        for labels, row in zip(batch.source_labels[2:], batch.source_known[2:], strict=True):
+            assert row[labels.long().unique()].all()
+    again = next(batch for batch, _ in data.batches(7, 8, 0, 1))
+    assert torch.equal(again.source, drawn[7].source)  # wherever a training goes on
+    shares = [next(batch for batch, _ in data.batches(7, 8, rank, 2)) for rank in (0, 1)]
+    for name in ("source", "source_labels", "source_known"):
+        of_scans = torch.cat([getattr(share, name)[1:] for share in shares])
+        assert torch.equal(of_scans, getattr(drawn[7], name)[2:])
+    assert sum("phantom" not in name for name in data.manifest) == 2 and data.fingerprint != made(cache).fingerprint
+
+
+def test_a_model_of_phantoms_and_scans_says_so(cache: Path, scans: Path, tmp_path: Path):
+    run = runs.create(tmp_path / "run", mixed(cache, scans, iterations=2, save_every=2))
+    assert train(run.path) == "finished"
+    said = export.export(run, tmp_path / "model", "mixed", checkpoint=2, force=True).card.trained_on
+    assert said.startswith("4 random slices of 2 digital phantoms") and "and 4 of 2 labelled scans" in said
+
+
+def test_slices_teach_seven_structures_or_the_papers_four_and_show_the_same(cache: Path):
+    seven = configuration.changed(settings(cache, batch=8), {"method.classes": 8, "data.classes": 8})
+    assert seven.phantom_slices is not None
+    rows = [made(cache, batch=8), drain(pretraining.prepare(seven, seven.phantom_slices, cache))]
+    four, all_seven = (next(row.batches(0, 1, 0, 1))[0] for row in rows)
+    assert np.array_equal(four.source, all_seven.source)
+    labels = [np.asarray(batch.source_labels) for batch in (four, all_seven)]
+    assert labels[1].max() > 4 and np.array_equal(labels[0], np.where(labels[1] > 4, 0, labels[1]))
+
+
 @pytest.mark.parametrize(
     ("key", "value", "named"),
     [
+        ("phantom_slices.scans_per_batch", 2, "scans_per_batch is 2; it must be less than the batch of 2"),
         ("phantom_slices.anatomies", 1001, "anatomies is 1001; it must be 1 to 1000"),
         ("phantom_slices.randomisation.any", -1, "any of the randomisation is -1"),
         ("phantom_slices.randomisation.artefact", 1, r"randomisation\.artefact is no key"),
         ("method.objective", "full", "must be source_only with phantom_slices"),
+        ("classes", 7, "method.classes is 7; it must be 5 or 8 with phantom_slices"),
         ("data.source", "phantom:ct", "must be phantom with phantom_slices"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_by_name(cache: Path, key: str, value, named: str):
     with pytest.raises(RunError, match=named):
-        configuration.changed(settings(cache), {key: value})
+        keys = [key] if key != "classes" else ["method.classes", "data.classes"]
+        configuration.changed(settings(cache), dict.fromkeys(keys, value))
 
 
 def test_the_preset_makes_a_run_and_the_command_line_varies_it(tmp_path: Path):

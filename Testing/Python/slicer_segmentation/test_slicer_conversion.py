@@ -27,7 +27,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from SIFALib.models.structures import STRUCTURES
+from SIFALib.models.structures import PAPERS
 from SIFALib.support.errors import VolumeError
 from SIFASegmentationLib import GridResampling, SceneConversion
 
@@ -223,7 +223,7 @@ def test_saved_segmentation_of_one_layer_reloads_with_names_colours_and_codes(tm
     again = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["oblique"])
     assert np.array_equal(exported_labels(back, again), truth)
     logic = slicer.vtkSlicerTerminologiesModuleLogic()
-    for structure in STRUCTURES:
+    for structure in PAPERS:
         found = back.GetSegmentation().GetSegment(structure.id)
         assert found.GetName() == structure.name
         assert np.allclose(found.GetColor(), np.array(structure.color) / 255, atol=1e-3)

@@ -23,7 +23,7 @@ import json
 import numpy as np
 import pytest
 import slicer
-from SIFALib.models.structures import STRUCTURES
+from SIFALib.models.structures import PAPERS
 from SIFALib.support.progress import Progress, drain
 from SIFASegmentationLib import SceneConversion
 from SIFASegmentationLib.Results import NodeGone
@@ -56,7 +56,7 @@ def test_result_is_a_new_segmentation_named_after_the_volume_with_names_colours_
     assert second is not first and second.GetName().startswith("Patient 7 segmentation")
     assert logic.dependencies.asked == 2, "they are asked for before the work"
     assert first.GetSegmentation().GetNumberOfSegments() == 4
-    for index, structure in enumerate(STRUCTURES):
+    for index, structure in enumerate(PAPERS):
         segment = first.GetSegmentation().GetNthSegment(index)
         assert segment.GetName() == structure.name
         assert np.allclose(segment.GetColor(), np.array(structure.color) / 255)

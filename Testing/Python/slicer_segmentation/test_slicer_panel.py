@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import qt
 import slicer
+import tiny_models
+from SIFALib.models import STRUCTURES, Architecture
 from SIFALib.support.errors import NoHeartFound
 from SIFASegmentationLib.Dependencies import DependencyError
 
@@ -261,6 +263,26 @@ def test_choices_of_the_panel_reach_the_library_and_stay_in_the_scene(panel):
     assert given.roi == pytest.approx((-30, 30, -30, 30, -30, 30))
     stored = slicer.mrmlScene.GetSingletonNode("SIFASegmentation", "vtkMRMLScriptedModuleNode")
     assert stored.GetParameter("device") == "CPU" and stored.GetParameter("excludedStructures") == "LA"
+
+
+def test_a_model_of_seven_structures_offers_all_and_the_papers_four_by_one_click(panel, tmp_path):
+    loaded(panel)
+    assert panel.ui.papersButton.isHidden(), "a model that has no others"
+    architecture = Architecture(width=2, classes=8)
+    tiny_models.write(tmp_path / "user" / "whole-1.0.0", id="whole", architecture=architecture, labels=STRUCTURES)
+    panel.enter()
+    panel._parameterNode.model = "whole@1.0.0"
+    boxes = panel.ui.structuresFrame.findChildren(qt.QCheckBox)
+    assert [box.text for box in boxes] == [s.name for s in STRUCTURES] and all(box.checked for box in boxes)
+    assert not panel.ui.papersButton.isHidden()
+    panel.ui.papersButton.click()
+    assert [box.checked for box in boxes] == [True] * 4 + [False] * 3
+    run(panel)
+    assert panel.logic.backend.given.structures == ("MYO", "LA", "LV", "AA")
+    boxes[4].click()
+    run(panel)
+    assert panel.logic.backend.given.structures == ("MYO", "LA", "LV", "AA", "RV")
+    assert [row[0] for row in cells(panel.ui.resultsTable)] == [s.name for s in STRUCTURES[:5]]
 
 
 def test_result_of_a_run_that_ends_while_another_module_is_open_is_there_on_return(panel):

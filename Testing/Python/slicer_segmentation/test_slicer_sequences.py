@@ -34,7 +34,7 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from SIFALib.models.structures import STRUCTURES
+from SIFALib.models.structures import PAPERS
 from SIFALib.support.errors import NoHeartFound
 from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, SequenceLogic, Sequences
 from SIFASegmentationLib.Results import NodeGone
@@ -100,6 +100,30 @@ def test_tables_and_chart_hold_the_curve_and_are_found_from_the_segmentation(log
     assert chart.GetXAxisTitle() == "time (ms)"
 
 
+def test_a_right_ventricle_has_its_function_beside_the_left_ones():
+    beat = np.array([150.0, 120.0, 90.0, 140.0])
+    left, time = beat[::-1] * 0.8, np.arange(4.0)
+    volumes = {"LV": left, "MYO": np.full(4, 100.0), "RV": beat}
+    names = dict.fromkeys(volumes, "")
+    functions, failures = HeartFunctionNodes.Curve(time, "time", volumes, names, {}).functions()
+    assert [name for name, _ in functions] == ["LV", "RV"] and failures == []
+    right = functions[1][1]
+    assert (right.edv_ml, right.esv_ml, right.end_diastole, right.end_systole) == (150.0, 90.0, 0, 2)
+    assert right.ejection_fraction == pytest.approx(0.4) and right.mass_g is None
+    rows = HeartFunctionNodes.quantities(functions)
+    assert [name for name, _, _ in rows[5:]] == [
+        "RV: End-diastolic volume",
+        "RV: End-systolic volume",
+        "RV: Stroke volume",
+        "RV: Ejection fraction",
+    ]
+    assert rows[8][1:] == (pytest.approx(40.0), "%") and rows[3][0] == "Ejection fraction"
+    nothing = HeartFunctionNodes.Curve(time, "time", volumes | {"RV": np.full(4, np.nan)}, names, {})
+    functions, failures = nothing.functions()
+    assert [name for name, _ in functions] == ["LV"]
+    assert "The right ventricle was found at 0 of 4 time points" in failures[0]
+
+
 def test_segmentation_follows_the_browser_and_is_named_after_the_scan(logic):
     scan = add_beating()
     scan.browser.SetSelectedItemNumber(2)
@@ -111,7 +135,7 @@ def test_segmentation_follows_the_browser_and_is_named_after_the_scan(logic):
         labels = exported_labels(node, scan.volume)
         assert np.array_equal(labels, slicer.util.arrayFromVolume(scan.volume) // 100)
         assert node.GetName() == "Patient 7 segmentation"
-        for index, structure in enumerate(STRUCTURES):
+        for index, structure in enumerate(PAPERS):
             segment = node.GetSegmentation().GetNthSegment(index)
             assert segment.GetName() == structure.name
             assert np.allclose(segment.GetColor(), np.array(structure.color) / 255)

@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 from HeadlessSlicer import views
-from SIFALib.models.structures import STRUCTURES
+from SIFALib.models.structures import PAPERS
 
 from SIFASegmentation import SIFASegmentationLogic
 
@@ -52,7 +52,7 @@ def share(picture: np.ndarray, color: tuple[int, int, int]) -> float:
 def test_segments_are_drawn_in_their_colours_on_slices(shown, orientation):
     volume, segmentation = shown
     view = views.SliceView(orientation, (200, 200))
-    for structure in STRUCTURES:
+    for structure in PAPERS:
         view.show(volume, segmentation.GetSegmentCenterRAS(structure.id), 70.0)
         assert share(view.picture(), structure.color) > 0.01, structure.name
 
@@ -63,7 +63,7 @@ def test_surfaces_are_drawn_in_their_colours_in_3d(shown):
     view = views.ThreeDView((200, 200))
     view.look(azimuth=20, elevation=20)
     picture = view.picture()
-    for structure in STRUCTURES:
+    for structure in PAPERS:
         assert share(picture, structure.color) > 0.003, structure.name
 
 

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import qt
 import slicer
+import tiny_models
 import tiny_runs
 from SIFALib.imaging import geometry, reading, writing
+from SIFALib.models import STRUCTURES, Architecture
 from SIFALib.runs import control
 from SIFASegmentationLib.Dependencies import DependencyError
 from training_panel import SIX_ITERATIONS, cells, choose, made_scans, opened, said, start, wait_for
@@ -179,6 +181,32 @@ def test_label_values_are_offered_and_those_of_mmwhs_known(panel, tmp_path):
     checked(panel)
     assert panel.howStep.configuration.data.label_values["820"] == 0
     assert "never draw it" in said(panel.ui.sourceStateLabel)
+
+
+def test_label_maps_of_the_whole_heart_mean_what_the_start_model_draws(panel, tmp_path):
+    scans = made_scans(tmp_path)
+    for number in range(2):
+        path = scans / "source" / f"source{number}_label.nii.gz"
+        labels = reading.read(path)
+        values = np.array([0, 205, 600, 500, 820], np.int16)[labels.array]
+        writing.write(geometry.Volume(values, labels.geometry), path)
+    choose(panel, scans)
+    table = panel.ui.labelsTable
+    meanings = {row[0]: table.cellWidget(n, 1).currentText for n, row in enumerate(rows_of(table))}
+    assert meanings["600"] == "background" and meanings["500"] == "Left ventricle"
+    assert table.cellWidget(0, 1).findText("Right ventricle") < 0
+    assert panel.ui.startButton.enabled, panel.ui.startButton.toolTip
+    architecture = Architecture(width=2, classes=8)
+    tiny_models.write(
+        panel.logic.store().user / "whole-1.0.0", id="whole", architecture=architecture, labels=STRUCTURES
+    )
+    panel.howStep.refreshModels()
+    panel._parameterNode.startModel = "whole@1.0.0"
+    checked(panel)
+    meanings = {row[0]: table.cellWidget(n, 1).currentText for n, row in enumerate(rows_of(table))}
+    assert meanings["600"] == "Right ventricle"
+    data, method = panel.howStep.configuration.data, panel.howStep.configuration.method
+    assert data.classes == method.classes == 8 and data.label_values["600"] == 5
 
 
 def rows_of(table) -> list[list[str]]:

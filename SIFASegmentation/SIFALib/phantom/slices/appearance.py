@@ -17,6 +17,7 @@ from .randomisation import Randomisation
 
 WINDOW_HU = Preprocessing().ct_window_hu  # as inference has it
 AIR = Tissue.AIR
+FAR_FROM_COIL = 1.3  # by which share of the window's width it may end above what this slice shows
 SCAR_SHARE = 0.5  # of slices with late enhancement
 
 
@@ -45,7 +46,7 @@ def random_appearance(rng: np.random.Generator, cut: Cut, randomisation: Randomi
     left, right = _resolution(rng, size, kind, randomisation.amount("resolution"))
     image = left @ image @ right.T
     image = _noisy(rng, image, contrast, (left, right), randomisation.amount("noise"))
-    low, high = _window(rng, kind, image, cut.inside, randomisation.amount("window"))
+    low, high = _window(rng, cut, image, randomisation.amount("window"))
     if kind == "ct":
         image = _clipped(rng, image, randomisation.amount("window"))
     image = (image - np.float32(low)) * np.float32(2.0 / max(high - low, 1e-4)) - 1
@@ -232,19 +233,19 @@ def _clipped(rng: np.random.Generator, image: np.ndarray, amount: float) -> np.n
     return np.where(image < low, np.float32(floor), np.minimum(image, np.float32(high)))
 
 
-def _window(
-    rng: np.random.Generator, kind: str, image: np.ndarray, inside: np.ndarray, amount: float
-) -> tuple[float, float]:
+def _window(rng: np.random.Generator, cut: Cut, image: np.ndarray, amount: float) -> tuple[float, float]:
     """The grey values that become -1 and 1: as inference does it, for scans whose values are not what they should be."""
-    if kind == "ct" and rng.random() >= 0.12 * amount:
+    if cut.kind == "ct" and rng.random() >= 0.12 * amount:
         gain, offset = np.exp(rng.normal(0, 0.07)), rng.normal(0, 18)
         if rng.random() < 0.25:
             gain, offset = rng.uniform(0.75, 1.35), rng.normal(0, 55)
         low, high = WINDOW_HU
         gain, offset = gain**amount, offset * amount
         return low * gain + offset, high * gain + offset
-    seen = image[inside][::3] if amount > 0 else image[inside]
+    seen = image[cut.inside][::3] if amount > 0 else image[cut.inside]
     below, above = rng.uniform(0, 3) * amount, rng.gamma(1.3, 2.0) * amount  # percent
     low, high = np.percentile(seen, [min(below, 45.0), 100 - min(above, 45.0)])
-    high += rng.uniform(-0.3, 0.35) * amount * (high - low)  # the volume's percentiles are not this slice's
+    # The volume's percentiles are not this slice's; fat at the coil may be twice as bright as the heart far from it.
+    farthest = FAR_FROM_COIL if cut.kind == "mr" and rng.random() < 0.5 else 0.35
+    high += rng.uniform(-0.3, farthest) * amount * (high - low)
     return float(low), float(high)
