@@ -26,7 +26,8 @@ from .sources import find
 
 log = logging.getLogger(__name__)
 
-VERSION = 3  # of the slices; raised when the code cuts or scales them differently, so that kept ones are made anew
+VERSION = 2  # of the slices; raised when the code cuts or scales them differently, so that kept ones are made anew
+LOCATING = 2  # of the way in which the heart is found in scans without labels; raised when that finds another place
 Made = tuple[list[Scan], list[Slices]]  # scans as they were found to be, and their slices if nothing is wrong
 
 
@@ -133,7 +134,7 @@ def _entries(
     notes += found.notes
     if labelled:
         common["label_values"] = dict(settings.label_values)
-    common["locator"] = locator.key if locator and not labelled else ""
+    common["locator"] = f"{locator.key} {LOCATING}" if locator and not labelled else ""
     for scans in _grouped(found.scans):
 
         def make_of(scans: tuple[Scan, ...] = scans) -> Made:

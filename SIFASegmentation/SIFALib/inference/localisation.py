@@ -45,7 +45,7 @@ TURN_GAIN = 1.4  # by which another position must be better than the header's to
 GOOD = 0.9  # from here on nothing better is looked for: of those with such a score, none had an LV below 0.74
 QUARTER_GAIN = 0.03  # by which a turned stack must be better than one as the header has it
 JUDGED_SLICES = 12  # of a candidate, that are looked at: no two of them nearer to each other than they need be
-TURNED_CANDIDATES = 4  # of all turned coarse passes together
+TURNED_CANDIDATES = 3  # of all turned coarse passes together
 
 TURNED = (
     "No clear heart was found the way the scan's header says the patient lies, but one with {} exchanged. The header "
@@ -102,7 +102,7 @@ def _in_a_stack(scan: NetworkInput, runner: Runner, first: Seen, rest: float) ->
     upright = list(first.candidates[:2])
     if _small(scan):
         upright = [Candidate(whole, 0), *(c for c in upright if _times(whole, c.box) > LITTLE_MORE)]
-    best = _best((yield from _judged(scan, runner, upright, rest)))
+    best = _best((yield from _judged(scan, runner, upright, rest, enough=GOOD)))
     if best is not None and best.judgement.score >= GOOD:
         return _localisation(scan, HEADER, [best])
     turned: list[Candidate] = []
@@ -196,9 +196,15 @@ def _best(candidates: Sequence[Candidate]) -> Candidate | None:
 
 
 def _judged(
-    scan: NetworkInput, runner: Runner, candidates: Sequence[Candidate], rest: float, turn: Turn = HEADER
+    scan: NetworkInput,
+    runner: Runner,
+    candidates: Sequence[Candidate],
+    rest: float,
+    turn: Turn = HEADER,
+    enough: float = math.inf,
 ) -> Steps[list[Candidate]]:
-    """The candidates as a fine pass over a few slices of each shows them."""
+    """The candidates as a fine pass over a few slices of each shows them; no more of them after one with a score that is
+    `enough`."""
     grids = []
     for candidate in candidates:
         plane = plane_of(scan, lying(scan.volume.geometry, turn), candidate.quarters)
@@ -216,6 +222,8 @@ def _judged(
         judgement = judge(probabilities, scan.card.labels, grid.spacing_mm(scan.volume.geometry))
         log.debug("%s quarter turns, box %s: %s", candidate.quarters, candidate.box.round().tolist(), judgement)
         result.append(replace(candidate, judgement=judgement))
+        if judgement.score >= enough:
+            break
     return result
 
 
