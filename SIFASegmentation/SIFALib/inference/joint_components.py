@@ -157,15 +157,19 @@ def _touching(heart: np.ndarray, others: list[Parts]) -> np.ndarray:
 
 
 def _beside(parts: Parts, touching: np.ndarray, heart: tuple[slice, ...], near: np.ndarray, thin: bool) -> Parts:
-    """Those that touch the heart, all but specks; if none does, the largest of those that lie near the box around it."""
+    """Those that touch the heart, all but specks; if none does, the largest of those that lie near the box around it. A
+    thin scan may show an atrium or a vessel far from the ventricle, without what joins them: there all stay, but specks.
+    """
     if not len(parts.counts):
         return parts
     hit = np.bincount(parts.numbered[touching[parts.box]], minlength=len(parts.counts) + 1)[1:] > 0
-    if hit.any():
+    if hit.any() and not thin:
         return Parts(parts.numbered, parts.box, parts.counts, _large(parts.counts, hit, several=True))
+    if thin:
+        return Parts(parts.numbered, parts.box, parts.counts, _large(parts.counts, parts.counts > 0, several=True))
     reach = tuple(
         slice(max(0, round(h.start - n) - b.start), max(0, round(h.stop + n) - b.start))
         for h, b, n in zip(heart, parts.box, near, strict=True)
     )
     close = np.bincount(parts.numbered[reach].ravel(), minlength=len(parts.counts) + 1)[1:] > 0
-    return Parts(parts.numbered, parts.box, parts.counts, _large(parts.counts, close, several=thin))
+    return Parts(parts.numbered, parts.box, parts.counts, _large(parts.counts, close, several=False))

@@ -130,6 +130,8 @@ def _best_turned(scan: NetworkInput, runner: Runner, box: np.ndarray, rest: floa
     upright = yield from _judged(scan, runner, [Candidate(box, 0)], rest)
     if upright[0].judgement.score >= GOOD:
         return _localisation(scan, HEADER, upright)
+    if upright[0].judgement.passes and not shows_whole_heart(scan):  # too few slices for neighbours to say otherwise
+        return _localisation(scan, HEADER, upright)
     turned = yield from _judged(scan, runner, [Candidate(box, quarters) for quarters in QUARTERS[1:]], rest)
     chosen = _best_of_turns(upright[0], turned) or upright[0]
     return _localisation(scan, HEADER, [chosen, *upright, *turned])
