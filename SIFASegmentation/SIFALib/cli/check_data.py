@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,11 @@ from ..support import files
 from ..support.errors import DataError, OutputError, RequestError
 from ..support.progress import Progress, drain
 from .console import BAD_INPUT, OK, ProgressLine, say, table
-from .shared import LABEL_VALUES, add_command, quiet_itk, said_as
+from .shared import LABEL_VALUES, add_command, find_model, quiet_itk, said_as, store_of
 
 if TYPE_CHECKING:
     from ..datasets import DataSettings
+    from ..datasets.cutting import Locator
     from ..datasets.scans import Scan
     from ..datasets.sources import Found
     from ..imaging import Volume
@@ -34,12 +35,16 @@ A list says so itself: [{"image": "a.nii.gz", "label": "b.nii.gz"}, ...], paths 
 EXCLUDE = "leave a scan out, like source:NAME or target:NAME; may be given several times"
 HEADS = ("Scan", "What", "Voxels", "Spacing (mm)", "Field of view (mm)", "Plane", "Grey values", "Labels", "Verdict")
 DOMAINS = {"source": "labelled scans", "target": "scans to adapt to; labels are not needed"}
+LOOKING = (
+    "also look for the heart in scans without labels, as a training that starts from this model will; "
+    "--thumbnails then show the box around what it sees"
+)
 THUMBNAIL = 240  # pixels
 
 
 def add(commands: Any) -> None:
     helped = "look at scans before training on them, and say what is wrong"
-    parser = add_command(commands, "check-data", run, helped, DESCRIPTION)
+    parser = add_command(commands, "check-data", run, helped, DESCRIPTION, of_store=True)
     for domain, what in DOMAINS.items():
         parser.add_argument(f"--{domain}", metavar="PLACE", help=f"{what}: a folder, a JSON list, a file, or phantom")
     parser.add_argument("--label-values", metavar="MAP", help=LABEL_VALUES)
@@ -49,17 +54,21 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--size", type=int, default=128, metavar="PIXELS", help="of training slices (default: %(default)s)"
     )
+    parser.add_argument("--model", metavar="ID", help=LOOKING)
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write what was found as JSON")
     parser.add_argument("--thumbnails", metavar="FOLDER", type=Path, help="also write a PNG of each usable scan")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be looked at. found: what each place on the disk holds, by domain, or why it holds nothing."""
+    """What is to be looked at. found: what each place on the disk holds, by domain, or why it holds nothing.
+    locator: finds the heart in scans without labels; None: nobody looks for it.
+    """
 
     settings: DataSettings
     found: dict[str, Found | DataError]
     thumbnails: Path | None
+    locator: Locator | None = None
 
 
 def run(options: argparse.Namespace) -> int:
@@ -127,7 +136,18 @@ def check(options: argparse.Namespace) -> Request:
         except OSError as error:
             raise OutputError(f"The folder {options.thumbnails} cannot be made ({error.strerror}).") from error
     quiet_itk(options.debug)
-    return Request(settings, found, options.thumbnails)
+    return Request(settings, found, options.thumbnails, _locator(options))
+
+
+def _locator(options: argparse.Namespace) -> Locator | None:
+    """Of the model that is asked for; ModelError if there is none of that name."""
+    if not options.model:
+        return None
+    from ..networks import loading
+    from ..runs.start_model import locator_of
+
+    package = find_model(store_of(options.models_folder), options.model)
+    return locator_of(package.card, loading.load_segmenter(package))
 
 
 def _found(place: str, domain: str, settings: DataSettings) -> Found | DataError:
@@ -151,10 +171,31 @@ def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[l
             examined += released.examine_all([scan], domain, request.settings)[0]
             continue
         known, image, labels = examine(scan, domain, request.settings)
+        if image is not None and labels is None and request.locator is not None:
+            known, labels = _looked_at(known, image, request.locator)
         examined.append(known)
         if image is not None and request.thumbnails is not None:
             _draw(image, labels, request.thumbnails / f"{domain}-{scan.name.replace('/', '-')}.png")
     return released.of_one_size(examined)
+
+
+def _looked_at(scan: Scan, image: Volume, locator: Locator) -> tuple[Scan, Volume | None]:
+    """What the model sees in a scan without labels: said as a warning where it is odd; and the box around it, as labels."""
+    import numpy as np
+
+    from ..datasets.scans import Verdict
+    from ..imaging import Volume
+
+    heart = locator(image)
+    if heart is None:
+        note = Verdict("the model finds no heart in it; slices from all over it would be used", "no_heart")
+        return replace(scan, warnings=(*scan.warnings, note)), None
+    if heart.note:
+        scan = replace(scan, warnings=(*scan.warnings, Verdict(heart.note, "turned")))
+    box = np.zeros(image.geometry.shape, np.uint8)
+    low, high = np.ceil(heart.box[0]).astype(int), np.floor(heart.box[1]).astype(int) + 1
+    box[low[2] : high[2], low[1] : high[1], low[0] : high[0]] = 1
+    return scan, Volume(box, image.geometry, "box")
 
 
 def _draw(image: Volume, labels: Volume | None, path: Path) -> None:

@@ -17,22 +17,22 @@ from .settings import MMWHS, NO_AUGMENTATION, PHANTOMS, Augmentation, DataSettin
 
 if TYPE_CHECKING:
     from .batching import Batch, batch, drawn, view
-    from .cutting import Locator, border_size
+    from .cutting import Locator, Place, border_size
     from .domains import Domains, Slices, differences
     from .prefetch import Order, batches
     from .preparation import prepare, prepare_source, prepared
 
 __all__ = [
     "MMWHS", "NO_AUGMENTATION", "PHANTOMS", "Augmentation", "Batch", "DataError", "DataSettings", "Domains",
-    "Locator", "Order", "Slices", "batch", "batches", "border_size", "differences", "drawn", "prepare", "prepare_source",
-    "prepared", "view",
+    "Locator", "Order", "Place", "Slices", "batch", "batches", "border_size", "differences", "drawn", "prepare",
+    "prepare_source", "prepared", "view",
 ]  # fmt: skip
 
 __getattr__ = face(
     __name__,
     {
         "batching": ("Batch", "batch", "drawn", "view"),
-        "cutting": ("Locator", "border_size"),
+        "cutting": ("Locator", "Place", "border_size"),
         "domains": ("Domains", "Slices", "differences"),
         "prefetch": ("Order", "batches"),
         "preparation": ("prepare", "prepare_source", "prepared"),

@@ -24,14 +24,25 @@ BORDER = 1.25  # side of a kept slice over that of a slice that is trained on
 Box = np.ndarray  # [2, 3] voxel indices (low, high; i, j, k), as in slices.py
 
 
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where the heart is. quarters: clockwise quarter turns by which a model sees its slices best. note: a sentence on what
+    is odd about it, for a person; "" for nothing.
+    """
+
+    box: Box
+    quarters: int = 0
+    note: str = ""
+
+
 @dataclass(frozen=True)
 class Locator:
-    """Where the heart is: `find` gives a box for a scan, or None. `key` names the model; another one, another cache."""
+    """Where the heart is: `find` says it of a scan, or None. `key` names the model; another one, another cache."""
 
     key: str
-    find: Callable[[Volume], Box | None]
+    find: Callable[[Volume], Place | None]
 
-    def __call__(self, volume: Volume) -> Box | None:
+    def __call__(self, volume: Volume) -> Place | None:
         return self.find(volume)
 
 
@@ -40,17 +51,20 @@ def border_size(size: int) -> int:
     return 8 * math.ceil(size * BORDER / 8)
 
 
-def cut(volume: Volume, labels: Volume | None, settings: DataSettings, domain: str, box: Box | None = None) -> Slices:
-    """The slices of a scan, fine ones first. box: around the heart; None: around the labels; without any, all of the scan.
+def cut(
+    volume: Volume, labels: Volume | None, settings: DataSettings, domain: str, heart: Place | None = None
+) -> Slices:
+    """The slices of a scan, fine ones first. heart: where it is; None: where the labels are; without any, all of the scan.
 
     A scan of unknown heart that is wider than a slice is cut at another place in every slice, so that all is seen.
     """
     scores = settings.normalisation(domain)
     pre = replace(settings.preprocessing, zscore_range=scores) if scores else settings.preprocessing
     side = border_size(settings.size)
+    box = None if heart is None else heart.box
     if box is None and labels is not None:
         box = _box_of_labels(labels, settings.classes)
-    plane = slices.choose_plane(volume.geometry, pre.plane)
+    plane = slices.choose_plane(volume.geometry, pre.plane).turned(heart.quarters if heart else 0)
     whole = slices.whole_box(volume.geometry)
     fine = slices.slice_grid(
         volume.geometry, plane, whole if box is None else box, pre.spacing_mm, pre.slice_spacing_mm, max(pre.crop, side)

@@ -27,6 +27,7 @@ from .sources import find
 log = logging.getLogger(__name__)
 
 VERSION = 2  # of the slices; raised when the code cuts or scales them differently, so that kept ones are made anew
+LOCATING = 2  # of the way in which the heart is found in scans without labels; raised when that finds another place
 Made = tuple[list[Scan], list[Slices]]  # scans as they were found to be, and their slices if nothing is wrong
 
 
@@ -135,7 +136,7 @@ def _entries(
         common["label_values"] = dict(settings.label_values)
         if settings.partial_labels:
             common["partial_labels"] = True
-    common["locator"] = locator.key if locator and not labelled else ""
+    common["locator"] = f"{locator.key} {LOCATING}" if locator and not labelled else ""
     for scans in _grouped(found.scans):
 
         def make_of(scans: tuple[Scan, ...] = scans) -> Made:
@@ -162,13 +163,15 @@ def _made(scans: tuple[Scan, ...], domain: str, settings: DataSettings, locator:
     scan, image, labels = examine(scans[0], domain, settings)
     if image is None:
         return [scan], []
-    box = None
+    heart = None
     if labels is None and locator is not None:
-        box = locator(image)
-        if box is None:
+        heart = locator(image)
+        if heart is None:
             note = "the start model finds no heart in it; slices from all over it are used"
             scan = replace(scan, warnings=(*scan.warnings, Verdict(note, "no_heart")))
-    return [scan], [cut(image, labels, settings, domain, box)]
+        elif heart.note:
+            scan = replace(scan, warnings=(*scan.warnings, Verdict(heart.note, "turned")))
+    return [scan], [cut(image, labels, settings, domain, heart)]
 
 
 def _slices(entry: _Entry, folder: Path) -> tuple[Slices | None, list[Scan]]:

@@ -35,6 +35,14 @@ class Plane:
     axes: tuple[int, int, int]
     signs: tuple[int, int, int]
 
+    def turned(self, quarters: int) -> Plane:
+        """The same slices, shown turned clockwise by so many quarter turns: other columns and rows, the same voxels."""
+        axes, signs = list(self.axes), list(self.signs)
+        for _ in range(quarters % 4):  # what ran down runs to the left now, and what ran to the right runs down
+            axes[0], axes[1] = axes[1], axes[0]
+            signs[0], signs[1] = -signs[1], signs[0]
+        return Plane(self.name, (axes[0], axes[1], axes[2]), (signs[0], signs[1], signs[2]))
+
 
 def choose_plane(geometry: Geometry, default: str = "axial") -> Plane:
     """The plane in which the volume is best resolved; `default` where no axis is coarser or shorter than the others."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..imaging.components import bounding_box, components
+from ..imaging.components import bounding_box
 from ..imaging.geometry import Geometry, Volume
 from ..models.structures import PAPERS, Structure
+from .joint_components import joint_components
 
 # Strays are not kept, so that a few of them are no reason to look twice.
 SIZEABLE_ML = 5.0  # a second component of at least this volume is no speck
 LARGEST_SHARE = 0.92  # of a structure's volume that what is kept of it must hold
-COMPONENT_SHARE = 0.1  # of the largest component, that another must have to be kept in a thin scan
 CUT_MM2 = 100.0  # of a structure's surface on the edge of the scan: so much is no graze, the scan cuts it off
 WHOLE_MM = 60.0  # a scan that is thinner than this in any direction cannot show a whole heart
 HEART = ("MYO", "LA", "LV")  # where one of these is cut off, its neighbours may lie beyond the edge
@@ -78,21 +78,19 @@ def without_strays(
 ) -> tuple[Volume, tuple[Flag, ...]]:
     """The label map without stray components, and what speaks against it.
 
-    Of each structure the largest component is kept; a scan too thin for a whole heart may cut one structure into several
-    (the myocardium at the base, an atrium and its veins), and there every one that is at least COMPONENT_SHARE of the
-    largest. Fragments are told as they were drawn, volumes as they are kept: flags and volumes of the result agree.
-    `inside`: which voxels the scan (or the region of interest) shows, where the label map reaches beyond it; None: all.
+    Which components stay, `joint_components` says. Fragments are told as they were drawn, volumes as they are kept:
+    flags and volumes of the result agree. `inside`: which voxels the scan (or the region of interest) shows, where the
+    label map reaches beyond it; None: all.
     """
     kept = np.zeros_like(labels.array)
     extents = []
     thin = _is_thin(labels.geometry, inside)
-    for structure in structures:
-        numbered, box = components(labels.array == structure.value)
-        counts = np.bincount(numbered.ravel(), minlength=1)[1:]
-        if len(counts):  # of several as large the first is kept
-            chosen = counts >= COMPONENT_SHARE * counts.max() if thin else np.arange(len(counts)) == np.argmax(counts)
-            kept[box][np.concatenate([[False], chosen])[numbered]] = structure.value
-            counts = np.concatenate([[counts[chosen].sum()], np.sort(counts[~chosen])[::-1]])
+    for structure, parts in zip(structures, joint_components(labels, structures, thin), strict=True):
+        counts = np.zeros(0)
+        if parts.kept.any():
+            kept[parts.box][parts.mask(parts.kept)] = structure.value
+            strays = np.sort(parts.counts[~parts.kept])[::-1]
+            counts = np.concatenate([[parts.counts[parts.kept].sum()], strays])
         mask, voxel_ml = kept == structure.value, labels.geometry.voxel_ml
         cut = _contact_mm2(mask, labels.geometry, inside) >= CUT_MM2
         extents.append(_Extent(counts * voxel_ml, float(np.count_nonzero(mask) * voxel_ml), cut))

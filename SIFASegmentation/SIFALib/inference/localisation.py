@@ -1,81 +1,76 @@
-"""Where the heart is: a coarse pass over the whole scan, if need be in every position that the patient could have lain in.
+"""Where the heart is, how the patient lies, and how a stack of slices is turned: candidates, and one judgement of them.
 
-A file's header says how the patient lay. Some say it wrongly (feet first taken for head first, prone for supine). Where
-what is found the way the header says looks little like a heart, the coarse pass is made again with the patient turned by
-half a turn about each axis: these are the four positions of DICOM's Patient Position (0018,5100), HFS, FFS, HFP, FFP.
-Mirror images are not tried: no patient becomes one by lying otherwise.
+A coarse pass over the whole scan says where something lies that may be a heart. Where all structures stand out in it,
+that is the heart, and nothing else is looked at. Otherwise every component is a candidate, and
+
+- where the scan shows a whole heart, the coarse pass is made again with the patient turned by half a turn about each
+  axis: a file's header says how the patient lay, and some say it wrongly (feet first taken for head first, prone for
+  supine). These are the four positions of DICOM's Patient Position (0018,5100), HFS, FFS, HFP, FFP. Mirror images are
+  not tried: no patient becomes one by lying otherwise;
+- of a stack of slices, which is shown in its own plane alone, nobody knows how that plane lies in the body: short axes
+  are stored turned in every way. So it is looked at in four quarter turns;
+- a field of view that is little larger than a heart is a candidate as a whole.
+
+A fine pass over a few slices of each candidate is what `candidates.judge` decides by.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..imaging import components, slices
+from ..imaging import slices
 from ..imaging.geometry import Geometry
-from ..imaging.slices import Plane, SliceGrid
 from ..support.errors import NoHeartFound
 from ..support.progress import Steps
-from .fusion import Fusion
-from .passes import NetworkInput
+from .candidates import LEAST, NOTHING, Judgement, judge
+from .coarse import HEADER, SURE, TURNS, Candidate, Seen, Turn, coarse_pass, lying, plane_of
+from .fusion import Fusion, stack_of_slices
+from .likeness import NO_HEART, shows_whole_heart
+from .passes import NetworkInput, Pass
 from .runner import Runner
-from .uncertainty import expected_dice, expected_volumes
+from .trust import to_background
 
 log = logging.getLogger(__name__)
 
 # A scan whose slices are at most so many times the model's crop wide and high may show little but the heart (or a child's
 # whole chest): it counts as heart where the coarse pass finds nothing, or is not sure and has found the better half of it.
 SMALL, LITTLE_MORE = 1.3, 2.0
-HEART_ML = 10.0  # less than this in all is no heart, in a scan at least HEART_MM thick; in proportion in a thinner one
-HEART_MM = 50.0
-# Mean expected Dice of the clearest structures in the fine slices, three of them, or two in a scan too thin for a whole
-# heart: below, it is an organ that reminds of a heart. Heads reach 0.44, hearts without contrast agent 0.53. The coarse
-# slices are not asked: they show half a heart no more clearly than a kidney.
-HEART_LIKE, HEART_LIKE_THIN = 0.45, 0.25
-UNMISTAKABLE = 0.7  # expected Dice of the clearest structure that alone is enough; no head's is above 0.63
-SURE = 0.45  # geometric mean of the expected Dice of all structures: from here on it is a heart that lies as it is seen
 TURN_GAIN = 1.4  # by which another position must be better than the header's to be believed
-NO_HEART = (
-    "No heart was found in {}. If there is one, draw a region of interest around it, "
-    "or adapt the model to scans like this one."
-)
-Turn = tuple[int, int, int]
-HEADER: Turn = (1, 1, 1)  # as the header says
-TURNS: dict[Turn, str] = {  # signs of x, y, z in the scan, as the header has them, and how the patient lies then
-    HEADER: "",
-    (-1, 1, -1): "head and feet, left and right",
-    (-1, -1, 1): "front and back, left and right",
-    (1, -1, -1): "head and feet, front and back",
-}
+
+GOOD = 0.9  # from here on nothing better is looked for: of those with such a score, none had an LV below 0.74
+QUARTER_GAIN = 0.03  # by which a turned stack must be better than one as the header has it
+JUDGED_SLICES = 12  # of a candidate, that are looked at: no two of them nearer to each other than they need be
+TURNED_CANDIDATES = 3  # of all turned coarse passes together
+
 TURNED = (
     "No clear heart was found the way the scan's header says the patient lies, but one with {} exchanged. The header "
     "may name a wrong patient position; check the sides before you use the result."
 )
+QUARTERED = (
+    "The heart looks most like one with the slices turned by {} degrees clockwise against how the scan's header says they "
+    "lie, and was segmented so; the result lies on the scan as it is."
+)
+QUARTERS = (0, 1, 2, 3)
 
 
 @dataclass(frozen=True)
 class Localisation:
     """box: [2, 3] volume indices around the heart. patient: the scan's geometry as the patient lies, whatever its header
-    says; where that seems to be wrong, `note` tells so.
+    says; where that seems to be wrong, `note` tells so. quarters: clockwise quarter turns by which slices are turned
+    for the network. agreeing: other quarter turns in which it sees the same heart. judgement: of what was judged.
     """
 
     box: np.ndarray
     patient: Geometry
     note: str = ""
-
-
-@dataclass(frozen=True)
-class _Candidate:
-    """What one coarse pass found. box: [2, 3] volume indices, None if nothing. likeness: 0..1, how sure it is of all
-    structures, as a geometric mean: one that is missing or drawn at a guess counts for much.
-    """
-
-    turn: Turn
-    box: np.ndarray | None
-    likeness: float
+    quarters: int = 0
+    agreeing: tuple[int, ...] = ()
+    judgement: Judgement | None = None
 
 
 def localise(scan: NetworkInput, runner: Runner, rest: float = 0.0) -> Steps[Localisation]:
@@ -84,41 +79,154 @@ def localise(scan: NetworkInput, runner: Runner, rest: float = 0.0) -> Steps[Loc
     rest: the work that follows, for the progress.
     """
     geometry = scan.volume.geometry
-    whole, thick = slices.whole_box(geometry), shows_whole_heart(scan)
+    thick, small, stack = shows_whole_heart(scan), _small(scan), shows_one_plane(scan)
     if scan.options.roi is not None:
-        return Localisation(slices.box_of_roi(geometry, scan.options.roi), geometry)
-    reach = SMALL * scan.pre.crop * scan.pre.spacing_mm
-    small = all(geometry.extent_mm[axis] <= reach for axis in plane_of(scan, geometry).axes[:2])
+        box = slices.box_of_roi(geometry, scan.options.roi)
+        if not stack:
+            return Localisation(box, geometry)
+        return (yield from _best_turned(scan, runner, box, rest))
     if small and not thick:
-        return Localisation(whole, geometry)
-    best = yield from _coarse_pass(scan, runner, HEADER, len(TURNS) if thick else 1, rest)
-    if best.likeness < SURE and thick:
-        others, turned = [turn for turn in TURNS if turn != HEADER], []
-        for n, turn in enumerate(others):
-            turned.append((yield from _coarse_pass(scan, runner, turn, len(others) - n, rest)))
-        other = max(turned, key=lambda candidate: candidate.likeness)
-        if other.likeness >= max(SURE, TURN_GAIN * best.likeness):
-            best = other
-    note = "" if best.turn == HEADER else TURNED.format(TURNS[best.turn])
+        return (yield from _best_turned(scan, runner, slices.whole_box(geometry), rest))
+    first = yield from coarse_pass(scan, runner, HEADER, 0, len(TURNS) if thick else 1, rest)
+    if first.likeness >= SURE and first.largest is not None:
+        return Localisation(first.largest, geometry)
+    if stack:
+        return (yield from _in_a_stack(scan, runner, first, rest))
+    seen = (yield from _in_other_positions(scan, runner, first, rest)) if thick else first
+    return (yield from _best_lying(scan, runner, seen, rest))
+
+
+def _in_a_stack(scan: NetworkInput, runner: Runner, first: Seen, rest: float) -> Steps[Localisation]:
+    """The best candidate as the header has it, if it is a good one; else in any quarter turn or position of the patient."""
+    whole = slices.whole_box(scan.volume.geometry)
+    upright = list(first.candidates[:2])
+    if _small(scan):
+        upright = [Candidate(whole, 0), *(c for c in upright if _times(whole, c.box) > LITTLE_MORE)]
+    best = _best((yield from _judged(scan, runner, upright, rest, enough=GOOD)))
+    if best is not None and best.judgement.score >= GOOD:
+        return _localisation(scan, HEADER, [best])
+    turned: list[Candidate] = []
+    for quarters in QUARTERS[1:]:
+        if _small(scan):
+            turned.append(Candidate(whole, quarters))
+            continue
+        seen = yield from coarse_pass(scan, runner, HEADER, quarters, 4 - quarters, rest)
+        turned += seen.candidates
+    turned.sort(key=lambda candidate: -candidate.judgement.score)
+    judged = yield from _judged(scan, runner, turned[:TURNED_CANDIDATES], rest)
+    chosen = _best_of_turns(best, judged)
+    good = chosen is not None and chosen.judgement.passes
+    if not good and shows_whole_heart(scan):
+        seen = yield from _in_other_positions(scan, runner, first, rest)
+        if seen.turn != HEADER:
+            return (yield from _best_lying(scan, runner, seen, rest))
+    if chosen is None:
+        raise NoHeartFound(NO_HEART.format(scan.volume.name))
+    return _localisation(scan, HEADER, [chosen, *judged, *([best] if best else [])])
+
+
+def _best_turned(scan: NetworkInput, runner: Runner, box: np.ndarray, rest: float) -> Steps[Localisation]:
+    """The best quarter turn of a stack of slices whose heart is known to lie in that box."""
+    upright = yield from _judged(scan, runner, [Candidate(box, 0)], rest)
+    if upright[0].judgement.score >= GOOD:
+        return _localisation(scan, HEADER, upright)
+    if upright[0].judgement.passes and not shows_whole_heart(scan):  # too few slices for neighbours to say otherwise
+        return _localisation(scan, HEADER, upright)
+    turned = yield from _judged(scan, runner, [Candidate(box, quarters) for quarters in QUARTERS[1:]], rest)
+    chosen = _best_of_turns(upright[0], turned) or upright[0]
+    return _localisation(scan, HEADER, [chosen, *upright, *turned])
+
+
+def _best_of_turns(upright: Candidate | None, turned: Sequence[Candidate]) -> Candidate | None:
+    """A turned stack is believed where it shows a ventricle in its muscle, and better than it does upright: an atrium
+    alone, which is round, does not say how it is turned."""
+    other = _best([c for c in turned if c.judgement.anchor == "LV" and c.judgement.score >= LEAST])
+    if upright is None or (other and other.judgement.score >= upright.judgement.score + QUARTER_GAIN):
+        return other
+    return upright
+
+
+def _in_other_positions(scan: NetworkInput, runner: Runner, first: Seen, rest: float) -> Steps[Seen]:
+    """What the coarse pass finds with the patient in another position, if that is clearly better; else the first."""
+    others, turned = [turn for turn in TURNS if turn != HEADER], []
+    for n, turn in enumerate(others):
+        turned.append((yield from coarse_pass(scan, runner, turn, 0, len(others) - n, rest)))
+    other = max(turned, key=lambda seen: seen.likeness)
+    return other if other.likeness >= max(SURE, TURN_GAIN * first.likeness) else first
+
+
+def _best_lying(scan: NetworkInput, runner: Runner, seen: Seen, rest: float) -> Steps[Localisation]:
+    """The heart among the components of one coarse pass over a scan that every plane shows, or the whole of a small one."""
+    whole, small = slices.whole_box(scan.volume.geometry), _small(scan)
+    candidates = list(seen.candidates)
+    unsure = seen.likeness < SURE
+    if not unsure and seen.largest is not None:
+        return _localisation(scan, seen.turn, [Candidate(seen.largest, 0)])
+    if small and (seen.largest is None or _times(whole, seen.largest) <= LITTLE_MORE):
+        candidates = [Candidate(whole, 0)]
+    elif small:
+        candidates.append(Candidate(whole, 0))
+    if not candidates:
+        raise NoHeartFound(NO_HEART.format(scan.volume.name))
+    if len(candidates) > 1:
+        candidates = yield from _judged(scan, runner, candidates, rest, seen.turn)
+        candidates.sort(key=lambda candidate: -candidate.judgement.score)
+    return _localisation(scan, seen.turn, candidates)
+
+
+def _localisation(scan: NetworkInput, turn: Turn, candidates: Sequence[Candidate]) -> Localisation:
+    """Of the first of these candidates; the others may agree with it."""
+    best = candidates[0]
+    agreeing = {
+        c.quarters
+        for c in candidates[1:]
+        if c.quarters != best.quarters and c.judgement.score >= GOOD and _overlap(c.box, best.box) >= 0.5
+    }
+    note = TURNED.format(TURNS[turn]) if turn != HEADER else ""
+    if best.quarters:
+        note = QUARTERED.format(90 * best.quarters)
     if note:
         log.warning(note)
-    box = best.box
-    if small and (box is None or (best.likeness < SURE and _times(whole, box) <= LITTLE_MORE)):
-        box = whole
-    if box is None:
-        raise NoHeartFound(NO_HEART.format(scan.volume.name))
-    return Localisation(box, lying(geometry, best.turn), note)
+    judgement = best.judgement if best.judgement is not NOTHING else None
+    patient = lying(scan.volume.geometry, turn)
+    return Localisation(best.box, patient, note, best.quarters, tuple(sorted(agreeing)), judgement)
 
 
-def lying(geometry: Geometry, turn: Turn) -> Geometry:
-    """The geometry of a scan whose patient lies otherwise than its header says: `turn` are the signs of x, y, z."""
-    axes = np.diag(turn) @ geometry.axes
-    return replace(geometry, direction=tuple(axes.ravel().tolist()))
+def _best(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The one with the best score; the first of several."""
+    return max(candidates, key=lambda candidate: candidate.judgement.score, default=None)
 
 
-def plane_of(scan: NetworkInput, patient: Geometry) -> Plane:
-    """The plane in which the scan is cut for the network, with the patient lying so."""
-    return slices.choose_plane(patient, scan.pre.plane)
+def _judged(
+    scan: NetworkInput,
+    runner: Runner,
+    candidates: Sequence[Candidate],
+    rest: float,
+    turn: Turn = HEADER,
+    enough: float = math.inf,
+) -> Steps[list[Candidate]]:
+    """The candidates as a fine pass over a few slices of each shows them; no more of them after one with a score that is
+    `enough`."""
+    grids = []
+    for candidate in candidates:
+        plane = plane_of(scan, lying(scan.volume.geometry, turn), candidate.quarters)
+        full = Pass(plane).grid(scan, candidate.box).count[2]
+        stride = 1 if full <= JUDGED_SLICES // 2 else max(2, math.ceil(full / JUDGED_SLICES))
+        grids.append(Pass(plane, stride=float(stride)).grid(scan, candidate.box))
+    runner.clock.plan(sum(math.prod(grid.count) for grid in grids) + rest)
+    result = []
+    for candidate, grid in zip(candidates, grids, strict=True):
+        fusion = Fusion(scan.card.architecture.classes, grid)
+        yield from runner.run("Finding the heart", fusion, grid, scan.images(grid))
+        probabilities = fusion.mean()
+        if scan.options.roi is not None:
+            to_background(probabilities, ~grid.inside(candidate.box))
+        judgement = judge(probabilities, scan.card.labels, grid.spacing_mm(scan.volume.geometry))
+        log.debug("%s quarter turns, box %s: %s", candidate.quarters, candidate.box.round().tolist(), judgement)
+        result.append(replace(candidate, judgement=judgement))
+        if judgement.score >= enough:
+            break
+    return result
 
 
 def _times(one: np.ndarray, other: np.ndarray) -> float:
@@ -126,69 +234,19 @@ def _times(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.prod((one[1] - one[0] + 1) / (other[1] - other[0] + 1)))
 
 
-def _coarse_pass(scan: NetworkInput, runner: Runner, turn: Turn, passes: int, rest: float) -> Steps[_Candidate]:
-    """A pass over the whole scan with the patient lying so; `passes`: how many may have to be made, this one counted."""
+def _overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Share of the smaller of two boxes [2, 3] that lies in the other."""
+    common = np.maximum(np.minimum(one[1], other[1]) - np.maximum(one[0], other[0]) + 1, 0)
+    return float(np.prod(common) / min(np.prod(box[1] - box[0] + 1) for box in (one, other)))
+
+
+def shows_one_plane(scan: NetworkInput) -> bool:
+    """Whether the scan is a stack of slices that only their own plane shows well."""
     geometry = scan.volume.geometry
-    plane = plane_of(scan, lying(geometry, turn))
-    spacing, across = scan.pre.locate_spacing_mm, scan.pre.locate_slice_spacing_mm
-    grid = slices.slice_grid(geometry, plane, slices.whole_box(geometry), spacing, across, slices.LOCATE_SIZE)
-    fusion = Fusion(scan.card.architecture.classes, grid)
-    images = scan.images(grid)
-    runner.clock.plan(passes * images.size + rest)
-    yield from runner.run("Finding the heart", fusion, grid, images)
-    probabilities = fusion.mean()
-    # The structures together against the background: where they share a voxel, none of them may win it.
-    heart = components.largest_component(probabilities[0] < 0.5)
-    clarity = clarity_of(probabilities, heart)
-    likeness = float(np.exp(np.log(np.maximum(clarity, 1e-3)).mean()))
-    if heart.sum() * grid.voxel_ml(geometry) < least_ml(scan):
-        return _Candidate(turn, None, likeness)
-    where = np.argwhere(heart)[:, ::-1]  # columns, rows, slices
-    box = grid.index_box(np.stack([where.min(axis=0) - 0.5, where.max(axis=0) + 0.5]))
-    return _Candidate(turn, slices.with_margin(geometry, box), likeness)
+    return stack_of_slices(geometry, plane_of(scan, geometry), scan.pre.spacing_mm)
 
 
-def insist_on_likeness(scan: NetworkInput, probabilities: np.ndarray) -> None:
-    """NoHeartFound if what fine slices show, probabilities [classes, ...], reminds of a heart too little."""
-    clarity = clarity_of(probabilities, probabilities.argmax(axis=0) > 0)
-    if not heart_like(clarity, shows_whole_heart(scan)):
-        raise NoHeartFound(NO_HEART.format(scan.volume.name))
-
-
-def insist_on_volume(scan: NetworkInput, probabilities: np.ndarray, grid: SliceGrid) -> None:
-    """NoHeartFound if the structures in probabilities [classes, ...] on the grid are too small for a heart."""
-    drawn = np.count_nonzero(probabilities.argmax(axis=0))
-    if drawn * grid.voxel_ml(scan.volume.geometry) < least_ml(scan):
-        raise NoHeartFound(NO_HEART.format(scan.volume.name))
-
-
-def clarity_of(probabilities: np.ndarray, heart: np.ndarray) -> np.ndarray:
-    """Expected Dice of each structure in probabilities [classes, ...], drawn within the mask `heart` [...] alone."""
-    expected = expected_dice(probabilities, expected_volumes(probabilities), heart)
-    return np.array([0.0 if math.isnan(share) else share for share in expected.values()])
-
-
-def heart_like(clarity: np.ndarray, whole: bool) -> bool:
-    """Whether three structures stand out, or one very clearly: other organs remind the network of one or two.
-
-    whole: whether the scan could show a whole heart; of a few slices, two structures are asked.
-    """
-    count, least = (3, HEART_LIKE) if whole else (2, HEART_LIKE_THIN)
-    best = np.sort(clarity)[::-1]
-    return bool(best[0] >= UNMISTAKABLE or best[:count].sum() / count >= least)
-
-
-def shows_whole_heart(scan: NetworkInput) -> bool:
-    """Whether the scan is thick enough to: a few slices show too little to tell how the patient lies."""
-    return _thickness_mm(scan) >= HEART_MM
-
-
-def least_ml(scan: NetworkInput) -> float:
-    """How much of the structures a scan of this thickness must show to hold a heart."""
-    return HEART_ML * min(1.0, _thickness_mm(scan) / HEART_MM)
-
-
-def _thickness_mm(scan: NetworkInput) -> float:
-    """Of the stack of slices in which the scan is cut, the same however the patient lies."""
-    geometry = scan.volume.geometry
-    return geometry.extent_mm[plane_of(scan, geometry).axes[2]]
+def _small(scan: NetworkInput) -> bool:
+    """Whether the field of view is little larger than a heart."""
+    geometry, reach = scan.volume.geometry, SMALL * scan.pre.crop * scan.pre.spacing_mm
+    return all(geometry.extent_mm[axis] <= reach for axis in plane_of(scan, geometry).axes[:2])

@@ -23,9 +23,11 @@ from ..imaging.slices import SliceGrid
 from ..support.errors import NoHeartFound
 from ..support.progress import Progress, Steps, drain
 from . import uncertainty
+from .coarse import plane_of
 from .flags import volumes_ml
 from .fusion import Fusion, planes
-from .localisation import Localisation, insist_on_likeness, insist_on_volume, localise, plane_of
+from .likeness import insist_on_likeness, insist_on_volume
+from .localisation import Localisation, localise
 from .options import Options
 from .passes import NetworkInput, Pass
 from .pasting import PASTE_COST, paste, paste_map
@@ -97,11 +99,11 @@ def segment_steps(volume: Volume, segmenter: Segmenter, card: ModelCard, options
     return Result(labels, maps, report, unsure)
 
 
-def locate(volume: Volume, segmenter: Segmenter, card: ModelCard, options: Options = Options()) -> np.ndarray | None:
-    """[2, 3] volume indices of the box around the heart, as `segment` would find it; None if there is no heart."""
+def locate(volume: Volume, segmenter: Segmenter, card: ModelCard, options: Options = Options()) -> Localisation | None:
+    """Where the heart is and how its slices are turned, as `segment` would find it; None if there is no heart."""
     scan = NetworkInput.of(volume, card, options)
     try:
-        return drain(localise(scan, Runner(segmenter, options, Clock()))).box
+        return drain(localise(scan, Runner(segmenter, options, Clock())))
     except NoHeartFound:
         return None
 
@@ -128,11 +130,12 @@ def _work_after_localisation(scan: NetworkInput) -> float:
 def _fused_passes(scan: NetworkInput, runner: Runner, heart: Localisation) -> Steps[_Found]:
     """Passes over the heart, on the grid of the scan's own plane: in every plane that serves, or with other pixel sizes
     where only one does. NoHeartFound."""
-    options, own = scan.options, plane_of(scan, heart.patient)
+    options, own = scan.options, plane_of(scan, heart.patient, heart.quarters)
     views = planes(heart.patient, own, scan.pre.spacing_mm, options.views)
     passes = [Pass(plane, stride=CROSSING_STRIDE if n else 1.0) for n, plane in enumerate(views)]
     if len(views) == 1 and options.views != "one":
-        passes += [Pass(own, zoom) for zoom in STACK_ZOOMS]
+        turns = (own, *(plane_of(scan, heart.patient, quarters) for quarters in heart.agreeing))
+        passes += [Pass(turns[(n + 1) % len(turns)], zoom) for n, zoom in enumerate(STACK_ZOOMS)]
     grids = [each.grid(scan, heart.box) for each in passes]
     again = grids[0].count[2] if options.uncertainty and len(passes) == 1 else 0
     pasting = PASTE_COST * scan.volume.geometry.size[2] * (2 if options.uncertainty else 1)
@@ -142,7 +145,7 @@ def _fused_passes(scan: NetworkInput, runner: Runner, heart: Localisation) -> St
     for n, (each, grid) in enumerate(zip(passes, grids, strict=True)):
         yield from runner.run("Segmenting", fusion, grid, each.images(scan, grid))
         if n == 0:  # later passes, averaged with it, would blur the answer
-            insist_on_likeness(scan, _within(fusion.sum, outside))
+            insist_on_likeness(scan, _within(fusion.sum, outside), fusion.grid)
     probabilities = fusion.mean()
     doubt = (yield from _doubt(scan, runner, heart, fusion)) if options.uncertainty else None
     if outside is not None:
@@ -192,6 +195,9 @@ def _report(
         intensity=scan.intensity.name,
         plane=grid.plane.name,
         views=found.views,
+        quarter_turns=heart.quarters,
+        in_turns=heart.agreeing,
+        heart_score=None if heart.judgement is None else round(heart.judgement.score, 3),
         slices=grid.count[2],
         batch_size=runner.batch_size(grid.count[1], grid.count[0]),
         seconds={stage: round(seconds, 3) for stage, seconds in runner.clock.seconds.items()},

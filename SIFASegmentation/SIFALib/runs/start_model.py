@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import numpy as np
 from torch import Tensor
 
-from ..datasets.cutting import Locator
+from ..datasets.cutting import Locator, Place
 from ..imaging.geometry import Volume
 from ..inference import segmentation
+from ..models.card import ModelCard
 from ..models.store import ModelPackage
 from ..networks import loading
 from ..networks.segmenter import Segmenter
@@ -46,13 +46,18 @@ class StartModel:
         return self.segmenter.state_dict() if self.segmenter else None
 
     def locator(self) -> Locator | None:
-        """Finds the heart in a scan, as the coarse pass of inference does."""
+        """Finds the heart in a scan, as inference does."""
         package, segmenter = self.package, self.segmenter
         if package is None or segmenter is None:
             return None
-        card, network = package.card, segmenter
+        return locator_of(package.card, segmenter)
 
-        def find(volume: Volume) -> np.ndarray | None:
-            return segmentation.locate(volume, network, card)
 
-        return Locator(card.sha256, find)
+def locator_of(card: ModelCard, segmenter: Segmenter) -> Locator:
+    """Finds the heart in a scan, as `segment` does with that model."""
+
+    def find(volume: Volume) -> Place | None:
+        found = segmentation.locate(volume, segmenter, card)
+        return None if found is None else Place(found.box, found.quarters, found.note)
+
+    return Locator(card.sha256, find)

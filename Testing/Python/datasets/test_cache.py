@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import training_data
-from SIFALib.datasets import Augmentation, Domains, Locator, batch, cache, differences, prepare, prepared
+from SIFALib.datasets import Augmentation, Domains, Locator, Place, batch, cache, differences, prepare, prepared
 from SIFALib.datasets.planes import OnDisk, Stack
 from SIFALib.support.errors import DataError
 from training_data import PREPROCESSING, settings, source, target, toy, write
@@ -95,7 +95,7 @@ def test_other_label_values_or_another_locator_make_slices_anew(tmp_path):
     labels = np.asarray(prepared(swapped, tmp_path / "cache").source.labels)
     assert len(entries(tmp_path / "cache")) == len(known) + 3 and {1, 2, 3, 4} <= set(np.unique(labels))
     box = np.array([[10.0, 10.0, 2.0], [30.0, 30.0, 9.0]])
-    found = prepared(settings(tmp_path), tmp_path / "cache", Locator("a", lambda volume: box))
+    found = prepared(settings(tmp_path), tmp_path / "cache", Locator("a", lambda volume: Place(box)))
     assert len(entries(tmp_path / "cache")) == len(known) + 5
     everywhere = prepared(settings(tmp_path), tmp_path / "cache")
     assert (~found.target.coarse).sum() < (~everywhere.target.coarse).sum()

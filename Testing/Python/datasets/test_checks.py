@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import training_data
+from SIFALib.cli import check_data
 from SIFALib.cli.console import BAD_INPUT, OK, OUTPUT, USAGE
 from SIFALib.cli.main import main
-from SIFALib.datasets import prepared, released
+from SIFALib.datasets import Locator, Place, prepared, released
 from SIFALib.datasets.label_values import parse
 from SIFALib.imaging import reading
 from SIFALib.support.errors import DataError
@@ -45,6 +46,18 @@ def test_sound_data_is_described_file_by_file(data, capsys):
     assert low == IMAGE.min() and median == np.median(IMAGE) and high == IMAGE.max()
     pictures = sorted(p.name for p in (data / "t").iterdir())
     assert pictures == ["source-s0.png", "source-s1.png", "source-s2.png", "target-t100.png", "target-t101.png"]
+
+
+def test_where_a_model_sees_the_heart_is_shown_and_where_it_sees_none_is_told(data, capsys, monkeypatch):
+    places = iter([None, Place(np.array([[10.0, 10.0, 2.0], [30.0, 30.0, 9.0]]), 1, "it lies turned")])
+    locator = Locator("a model", lambda volume: next(places))
+    monkeypatch.setattr(check_data, "_locator", lambda options: locator)
+    assert check(data, "--json", str(data / "r.json"), "--thumbnails", str(data / "t")) == OK
+    said = capsys.readouterr().out
+    assert "the model finds no heart in it" in said and "it lies turned" in said
+    drawn = [sitk.GetArrayFromImage(sitk.ReadImage(str(data / "t" / f"target-t10{n}.png"))) for n in (0, 1)]
+    coloured = [int((np.ptp(picture.astype(int), axis=-1) > 20).sum()) for picture in drawn]
+    assert coloured[0] == 0 < coloured[1]
 
 
 def with_nan(array: np.ndarray) -> np.ndarray:

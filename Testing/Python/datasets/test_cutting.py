@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny_models
 from SIFALib.datasets.augmentation import centre
-from SIFALib.datasets.cutting import Locator, border_size, cut, sample_labels
+from SIFALib.datasets.cutting import Locator, Place, border_size, cut, sample_labels
 from SIFALib.datasets.settings import DataSettings
 from SIFALib.imaging import slices
 from SIFALib.imaging.geometry import Geometry, Volume
@@ -74,13 +74,22 @@ def test_a_located_heart_stands_in_the_middle():
     corner = Volume(np.roll(image.array, (-24, -30), (1, 2)), image.geometry, "toy")
     moved = Volume(np.roll(labels.array, (-24, -30), (1, 2)), image.geometry, "labels")
     block = np.argwhere(moved.array > 2)[:, ::-1]
-    locator = Locator("test", lambda volume: np.stack([block.min(0), block.max(0)]).astype(float))
+    locator = Locator("test", lambda volume: Place(np.stack([block.min(0), block.max(0)]).astype(float)))
     made = cut(corner, None, SETTINGS, "target", locator(corner))
     told = cut(corner, moved, SETTINGS, "target", locator(corner))
     assert made.labels is None and np.array_equal(made.images, told.images)
     assert told.labels is not None
     where = np.argwhere(told.labels[~told.coarse] == 4)[:, 1:].mean(0)
     assert np.abs(where - (border_size(32) - 1) / 2).max() < 2
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_slices_of_a_turned_heart_are_cut_as_the_model_sees_them(quarters):
+    image, _ = volumes(shape=(12, 96, 96))
+    box = np.array([[30.0, 30.0, 2.0], [65.0, 65.0, 9.0]])
+    upright, turned = (cut(image, None, SETTINGS, "target", Place(box, n)) for n in (0, quarters))
+    assert np.allclose(turned.images, np.rot90(upright.images, -quarters, (1, 2)), atol=1e-4)  # rounding of positions
+    assert np.array_equal(turned.position, upright.position)
 
 
 def test_a_wide_scan_of_unknown_heart_is_seen_all_over():
