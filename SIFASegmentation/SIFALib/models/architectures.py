@@ -104,22 +104,21 @@ SIFA_ENCODER = (
 HEAD, LOWER_HEAD = Head("segmentation_head", reads="c3"), Head("segmentation_head_ll", reads="r12")
 
 
-def _down(level: int) -> tuple[Layer, Layer]:
-    return Layer(f"down{level}a", "convolution", 2**level, halves=level > 0), Layer(
-        f"down{level}b", "convolution", 2**level
-    )
-
-
-def _up(level: int) -> tuple[Layer, Layer]:
-    joins = f"down{level}b"
-    return Layer(f"up{level}a", "convolution", 2**level, joins=joins), Layer(f"up{level}b", "convolution", 2**level)
+def _convolutions(name: str, level: int, halves: bool = False, joins: str = "") -> tuple[Layer, Layer]:
+    """Both of a level of the U-Net, whose channels double from level to level."""
+    first = Layer(f"{name}{level}a", "convolution", 2**level, halves=halves, joins=joins)
+    return first, Layer(f"{name}{level}b", "convolution", 2**level)
 
 
 UNET_LEVELS = 5
 UNET_ENCODER = (
-    *(layer for level in range(UNET_LEVELS) for layer in _down(level)),
+    *(layer for level in range(UNET_LEVELS) for layer in _convolutions("down", level, halves=level > 0)),
     _residual("bottom", 2 ** (UNET_LEVELS - 1)),
-    *(layer for level in reversed(range(UNET_LEVELS - 1)) for layer in _up(level)),
+    *(
+        layer
+        for level in reversed(range(UNET_LEVELS - 1))
+        for layer in _convolutions("up", level, joins=f"down{level}b")
+    ),
 )
 VARIANTS = {
     "tmi2020": Variant(in_channels=1, keep_rate=1.0, encoder=SIFA_ENCODER, heads=(HEAD, LOWER_HEAD)),
