@@ -105,7 +105,7 @@ def change(**changed: Any) -> Callable[[Header], Header]:
         (lambda h: {f"{k}s" if k == FIRST else k: v for k, v in h.items()}, "1 of the network's tensors are missing"),
         (lambda h: h | {"extra": NOTHING}, "1 tensors are not of this network, 'extra'"),
         (lambda h: h | {"\x1b[2J": NOTHING}, r"'\x1b[2J'"),
-        (lambda h: h | {"\x1b[2J": h[FIRST]}, r"\x1b[2J"),
+        (lambda h: h | {"\x1b[2J": h[FIRST]}, NO_FILE),  # which of the two it names, safetensors leaves to chance
         (lambda h: {k: v for k, v in h.items() if k != FIRST}, NO_FILE),
         (change(shape=[1, 1, 7, 14]), "has the shape [1, 1, 7, 14], the network needs [2, 1, 7, 7]"),
         (change(shape=[2**40, 2**40, 7, 7]), NO_FILE),
@@ -128,7 +128,8 @@ def change(**changed: Any) -> Callable[[Header], Header]:
 )
 def test_a_header_that_lies_about_the_tensors_is_refused(store, package, spoil, sentence):
     header, numbers = split(package)
-    assert sentence in refused(store, reseal(package, safetensors(spoil(header), numbers)))
+    said = refused(store, reseal(package, safetensors(spoil(header), numbers)))
+    assert sentence in said and said.isprintable()
 
 
 @pytest.mark.parametrize(
