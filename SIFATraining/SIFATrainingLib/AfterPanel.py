@@ -69,6 +69,11 @@ class AfterPanel:
             )
         if start is None:
             return True, _("Score without labels: {after:.3f}.").format(after=best.value)
+        if start.value >= best.value:  # it was chosen for what speaks against the start
+            return True, _(
+                "Nothing speaks against the new model, as does against the one before ({why}); its score without labels is "
+                "lower: {after:.3f}, before {before:.3f}. Look at results of both before you use it."
+            ).format(why=" ".join(start.vetoes), after=best.value, before=start.value)
         return True, _("Better on your scans: score without labels {after:.3f}, before {before:.3f}.").format(
             after=best.value, before=start.value
         )

@@ -93,12 +93,12 @@ def dices(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.array([dice(labels, truth, value) for value in (1, 2, 3, 4)])
 
 
-@pytest.mark.timeout(900)  # four whole scans
+@pytest.mark.timeout(900)  # three whole scans
 def test_phantom_is_segmented_wherever_it_lies_and_however_it_was_scanned(logic):
-    """As it is, under a turning transform, under a shearing one, and scanned obliquely: as good against the truth."""
+    """As it is, under a shearing transform, and scanned obliquely: as good against the truth. Turned: the test above."""
     image, truth = made().image, made().labels
     found = {}
-    for name, matrix in (("plain", np.eye(4)), ("turned", rotation(15, -20, 30)), ("sheared", SHEAR)):
+    for name, matrix in (("plain", np.eye(4)), ("sheared", SHEAR)):
         volume = PhantomSamples.addVolume(image, name)
         volume.SetAndObserveTransformNodeID(add_linear_transform(matrix).GetID())
         found[name] = dices(exported_labels(logic.segment(volume), volume), truth.array)
@@ -110,7 +110,6 @@ def test_phantom_is_segmented_wherever_it_lies_and_however_it_was_scanned(logic)
     volume = PhantomSamples.addVolume(oblique, "oblique")
     found["oblique"] = dices(exported_labels(logic.segment(volume), volume), oblique_truth)
     assert found["plain"].min() > 0.5
-    assert np.allclose(found["turned"], found["plain"], atol=0.01)
     for name in ("sheared", "oblique"):
         assert np.abs(found[name] - found["plain"]).max() < 0.2, found
 

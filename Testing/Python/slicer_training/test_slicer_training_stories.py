@@ -206,9 +206,10 @@ def _socket_user(folder: Path) -> Path:
 SIDE = 64  # pixels
 GRID = Preprocessing(spacing_mm=2.25, slice_spacing_mm=6.0, crop=SIDE)
 START, ADAPT = (
-    60,
+    40,
     20,
 )  # iterations: whether so few gain anything is rounding; that adapting pays, `make bench-gain` proves
+PHANTOMS, VOXEL_MM = 2, 4.0
 FAST = {"method.segmentation_rate": 1e-3, "method.adversarial_rate": 1e-3, "method.average_decay": 0.95}
 
 
@@ -225,7 +226,7 @@ def start_model(folder: Path) -> store.ModelPackage:
     """A segmenter that knows CT phantoms as they are."""
     settings = DataSettings(
         "phantom:ct", "phantom:ct", preprocessing=GRID, size=SIDE, coarse_share=0.0, validation_share=0.0,
-        phantoms=4, phantom_seed=11_000, phantom_spacing_mm=3.0,
+        phantoms=PHANTOMS, phantom_seed=11_000, phantom_spacing_mm=VOXEL_MM,
     )  # fmt: skip
     domains = prepared(settings, folder / "cache")
     method = Method(width=4, objective="source_only", segmentation_rate=1e-3, adversarial_rate=1e-3, average_decay=0.95)
@@ -244,8 +245,8 @@ def start_model(folder: Path) -> store.ModelPackage:
 @pytest.mark.timeout(1800)
 def test_another_scanner_is_adapted_to_and_the_panel_judges_by_the_scores_of_the_run(folder):
     start_model(folder)
-    for seed in range(12_000, 12_006):
-        scan = other_scanner(phantom.make(seed, "ct", 3.0).image, seed)
+    for seed in range(12_000, 12_004):
+        scan = other_scanner(phantom.make(seed, "ct", VOXEL_MM).image, seed)
         (folder / "site").mkdir(exist_ok=True)
         writing.write(scan, folder / "site" / f"scan{seed}.nrrd")
     panel = new_panel(folder)
@@ -255,8 +256,8 @@ def test_another_scanner_is_adapted_to_and_the_panel_judges_by_the_scores_of_the
     panel.ui.scansPathEdit.currentPath = str(folder / "site")
     shorter = {
         "iterations": ADAPT, "judge_every": ADAPT // 2, "save_every": ADAPT // 2, "preview_every": ADAPT // 2,
-        "batch": 4, "threads": 1, "workers": 0, "data.size": SIDE, "data.coarse_share": 0.0, "data.phantoms": 4,
-        "data.phantom_seed": 11_000, "data.phantom_spacing_mm": 3.0, **FAST,
+        "batch": 4, "threads": 1, "workers": 0, "data.size": SIDE, "data.coarse_share": 0.0, "data.phantoms": PHANTOMS,
+        "data.phantom_seed": 11_000, "data.phantom_spacing_mm": VOXEL_MM, **FAST,
     }  # fmt: skip
     panel._parameterNode.advanced = json.dumps(shorter)
     stage.wait_until(lambda: not panel.scansStep.busy)
@@ -276,7 +277,9 @@ def test_another_scanner_is_adapted_to_and_the_panel_judges_by_the_scores_of_the
     elif kept["vetoes"]:
         assert verdict.startswith("Something speaks against the new model")
     else:
-        assert f"{kept['value']:.3f}, before {first['value']:.3f}" in verdict and kept["value"] > first["value"]
+        assert f"{kept['value']:.3f}, before {first['value']:.3f}" in verdict
+        assert verdict.startswith("Better") is (kept["value"] > first["value"])
+        assert kept["value"] > first["value"] or all(veto in verdict for veto in first["vetoes"])
     (panel.ui.useModelButton if better else panel.ui.useAnywayButton).click()
     parameters = slicer.mrmlScene.GetSingletonNode("SIFASegmentation", "vtkMRMLScriptedModuleNode")
     assert parameters.GetParameter("model") == "other-scanner@1.0.0"
