@@ -82,15 +82,20 @@ def _pixel_spacing(frames: Sequence[Frame], name: object) -> tuple[float, float]
     return float(rows), float(columns)
 
 
-def _planes(frames: Sequence[Frame], name: object) -> np.ndarray:
-    """[n, 2, 3]: unit vectors at right angles, along the rows and the columns of each slice."""
-    cosines = np.array([f.orientation for f in frames], float).reshape(-1, 2, 3)
+def check_orientation(frames: Sequence[Frame], name: object) -> None:
+    """VolumeError unless each slice states its orientation by unit vectors at right angles, to COARSEST."""
     rough = _roughness(frames)
     if rough > COARSEST:
         raise VolumeError(
             f"The orientation of the slices in {name} is not stated by unit vectors at right angles (they are off by "
             f"{rough:.2g}, at most {COARSEST:g} can be rounding). Export the series again."
         )
+
+
+def _planes(frames: Sequence[Frame], name: object) -> np.ndarray:
+    """[n, 2, 3]: unit vectors at right angles, along the rows and the columns of each slice."""
+    check_orientation(frames, name)
+    cosines = np.array([f.orientation for f in frames], float).reshape(-1, 2, 3)
     if np.ptp(cosines, axis=0).max() > SAME_ORIENTATION:
         raise VolumeError(f"The slices in {name} lie in different orientations; give one stack of slices.")
     return np.stack([_orthonormal(each) for each in cosines])

@@ -25,7 +25,7 @@ SAME_PLACE = 0.01  # mm; slices that lie nearer to each other along their normal
 ORDER = "instance number"
 Time = Callable[[Frame], "float | str | tuple[int, int] | None"]
 TIMES: dict[str, Time] = {
-    "phase": lambda f: f.phase,
+    "temporal position": lambda f: f.phase,
     "trigger time": lambda f: f.trigger_ms,
     "part of the heart's cycle": lambda f: f.percent,
     "time of acquisition": lambda f: f.acquired or None,
@@ -41,8 +41,8 @@ class Group:
 
     kind: STACK, one volume: one phase. SEQUENCE: phases of the same places, told apart by `time`, a key of TIMES.
     COPIES: slices that are there twice. SEVERAL: images of the same places that no time tells apart. UNEVEN: some
-    places have more images than others. PLACELESS: some do not say where they lie. Of the last four there is one phase
-    with all that was found, in no order.
+    places have more images than others. PLACELESS: some do not say where they lie, or by cosines that are none. Of the
+    last four there is one phase with all that was found, in no order.
     """
 
     kind: str
@@ -69,7 +69,7 @@ def group_frames(frames: Sequence[Frame]) -> tuple[Group, ...]:
 
 def group_as_one(frames: Sequence[Frame]) -> list[Group]:
     """The groups of frames, whichever series they are of: a scanner may make a series of each slice of a sequence."""
-    if any(f.position is None or f.orientation is None for f in frames):
+    if any(f.position is None or f.orientation is None or not normal_of(f).any() for f in frames):
         return [Group(PLACELESS, (tuple(frames),))]
     if len({(f.uid or f.file, f.number) for f in frames}) < len(frames):
         return [Group(COPIES, (tuple(frames),))]

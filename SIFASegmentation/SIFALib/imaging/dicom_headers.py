@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_PIXELS = 2**26  # of a slice: eight thousand rows and columns, twice as many as any scanner's
 MOST_FRAMES = 100_000
+FARTHEST = 1e6  # mm or cosines: a number beyond is no place
+ELEMENT = 8  # bytes at least, of the head of an element
 TAGS = (
     *("SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
@@ -198,13 +200,13 @@ def _echo(place: Dataset) -> str:
 
 
 def _numbers(place: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
-    """So many finite numbers, or None."""
+    """So many numbers, none beyond FARTHEST, or None."""
     try:
         value: Any = place.get(keyword)
         numbers = tuple(float(v) for v in value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return numbers if len(numbers) == count and all(map(math.isfinite, numbers)) else None
+    return numbers if len(numbers) == count and all(abs(n) <= FARTHEST for n in numbers) else None
 
 
 def _number(place: Dataset, keyword: str) -> float | None:
@@ -223,11 +225,11 @@ def _whole(place: Dataset, keyword: str) -> int | None:
 def _check_length(file: Path, header: Dataset, stream: BinaryIO) -> None:
     """Unreadable if the file ends before its pixels do, as far as they are not compressed."""
     syntax = header.file_meta.get("TransferSyntaxUID") if hasattr(header, "file_meta") else None
-    if syntax is not None and (syntax.is_compressed or syntax.is_deflated):
+    if syntax is not None and (syntax.is_private or syntax.is_compressed or syntax.is_deflated):
         return
     bits = _whole(header, "BitsAllocated") or 0
     pixels = (header.Rows * header.Columns) * (_whole(header, "NumberOfFrames") or 1)
     needed = pixels * (_whole(header, "SamplesPerPixel") or 1) * bits // 8
-    there = os.fstat(stream.fileno()).st_size - stream.tell()
+    there = os.fstat(stream.fileno()).st_size - stream.tell() - ELEMENT
     if there < needed:
         raise Unreadable(f"{file} is cut off: {needed - there} bytes of its pixels are missing. Copy it again.")

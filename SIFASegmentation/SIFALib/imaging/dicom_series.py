@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ..support.errors import VolumeError
 from . import dicom_grouping, dicom_pixels
-from .dicom_grid import agree, grid
-from .dicom_grouping import Group, by_series, group_frames
+from .dicom_grid import agree, check_orientation, grid
+from .dicom_grouping import Group, by_series, group_as_one
 from .dicom_headers import Frame, Unreadable, read_frames
 from .files import check_name, dicom_class, dicom_files_of
 from .geometry import Volume
@@ -72,6 +72,14 @@ def _one_series(folder: Path, series: dict[str, list[Frame]], lost: set[Path]) -
     for test in (_is_placed, _is_no_scout, _is_of_heart):
         candidates = [each for each in candidates if len(series) == 1 or test(each)] or candidates
     if len(candidates) > 1:
+        together = group_as_one([frame for each in candidates for frame in each])
+        if [group.kind for group in together] == [dicom_grouping.SEQUENCE]:
+            raise VolumeError(
+                f"{folder} holds {len(candidates)} DICOM series, which are {_phases(together[0])}. Give one phase, in a "
+                "folder of its own.",
+                kind=dicom_grouping.SEQUENCE,
+                phases=len(together[0].phases),
+            )
         raise VolumeError(
             f"{folder} holds {len(candidates)} DICOM series; put the files of the one that you want into a folder of their "
             "own.",
@@ -132,15 +140,13 @@ def _class_of(path: Path) -> str | None:
 def _one_stack(folder: Path, frames: Sequence[Frame]) -> tuple[Frame, ...]:
     """The slices of a series that is one volume, in the order of k; VolumeError says what else it is."""
     _check_stated(folder, frames)
-    groups = group_frames(frames)
+    groups = group_as_one(frames)
     if len(groups) > 1:
         raise VolumeError(_several(folder, groups))
     (group,) = groups
-    slices, phases = len(group.phases[0]), len(group.phases)
     at = f"{folder} holds several slices at the same place"
-    of = f"{phases} phases of {slices} slice{'' if slices == 1 else 's'}, told apart by their {group.time}"
     what = {
-        dicom_grouping.SEQUENCE: f"{at}: it is a sequence of {of}. Give one phase, as a series of its own.",
+        dicom_grouping.SEQUENCE: f"{at}: it is {_phases(group)}. Give one phase, as a series of its own.",
         dicom_grouping.COPIES: f"{folder} holds slices that are there twice ({_twice(frames)}); delete the copies.",
         dicom_grouping.SEVERAL: f"{at}, and nothing tells their times: a sequence of volumes, or files that are there "
         "twice. Give one volume.",
@@ -148,9 +154,17 @@ def _one_stack(folder: Path, frames: Sequence[Frame]) -> tuple[Frame, ...]:
         "files that are there twice. Give one whole volume.",
     }
     if group.kind in what:
-        raise VolumeError(what[group.kind], kind=group.kind, phases=phases)
+        raise VolumeError(what[group.kind], kind=group.kind, phases=len(group.phases))
     (stack,) = group.phases
     return stack[::-1] if _is_backwards(stack) else stack
+
+
+def _phases(group: Group) -> str:
+    slices = len(group.phases[0])
+    return (
+        f"a sequence of {len(group.phases)} phases of {slices} slice{'' if slices == 1 else 's'}, told apart by their "
+        f"{group.time}"
+    )
 
 
 def _is_backwards(stack: Sequence[Frame]) -> bool:
@@ -176,6 +190,7 @@ def _check_stated(folder: Path, frames: Sequence[Frame]) -> None:
             )
         if frame.position is None or frame.orientation is None:
             raise VolumeError(f"{frame.file} does not say where its slice lies; it is no slice of a volume.")
+    check_orientation(frames, folder)
 
 
 def _states_times(frames: Sequence[Frame]) -> bool:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..support.errors import VolumeError
 from . import headers
 
 SCANS = (
@@ -26,6 +27,8 @@ SCANS = (
 )
 DICOM = (".dcm", ".ima", "")  # what the names of DICOM files end in; or in a number
 DICOM_HEAD = 1024  # bytes of a DICOM file among which it says what it holds
+DICOM_MARK = 132  # bytes up to the end of the mark
+MOST_FILES = 20_000  # below a folder without DICOM of its own, among which a series is searched
 DICOM_UID = re.compile(rb"1\.2\.840\.10008\.[0-9.]+")  # of what the standard itself defines
 DIRECTORY = "1.2.840.10008.1.3.10"  # the class of a DICOMDIR
 STORAGE = "1.2.840.10008.5.1.4.1.1."
@@ -87,6 +90,8 @@ def is_image_class(kind: str) -> bool:
 def is_dicom_image(path: Path) -> bool:
     """Whether a file is DICOM, by its content, and can hold slices of a scan; False for one that cannot be read."""
     try:
+        if path.stat().st_size <= DICOM_MARK:  # those of a system's own folders are empty, and may never end
+            return False
         kind = dicom_class(path)
     except OSError:
         return False
@@ -101,12 +106,19 @@ def is_hidden(name: str) -> bool:
 def dicom_files_of(folder: Path) -> list[Path]:
     """The files among which the slices of a folder are: its own, or, if none of those is DICOM, those of the folders below.
 
-    A disc has its series in folders of their own, or one series in several. Sorted by name. OSError.
+    A disc has its series in folders of their own, or one series in several. Sorted by name. OSError; VolumeError if there
+    are too many to look through.
     """
     own = _visible_files(folder)
     if any(map(is_dicom_image, own)):
         return own
-    below = [file for sub in _folders_below(folder) for file in _visible_files(sub)]
+    below: list[Path] = []
+    for sub in _folders_below(folder):
+        below += _visible_files(sub)
+        if len(below) > MOST_FILES:
+            raise VolumeError(
+                f"{folder} holds no DICOM itself, and more than {MOST_FILES} files below; give the folder of the series."
+            )
     return below if any(map(is_dicom_image, below)) else own
 
 
@@ -168,10 +180,11 @@ def is_part(scan: Path, file: Path) -> bool:
         if not file.is_file():
             return False
         if scan.is_dir():  # old DICOM files have no mark
-            within = same(scan, file.parent) or os.path.realpath(scan) in map(os.path.realpath, file.parents)
+            below = [part for part in dicom_files_of(scan) if part.parent != scan]
+            within = same(scan, file.parent) or any(same(file, part) for part in below)
             return within and (named_dicom(file) or dicom_class(file) is not None)
         return any(same(member, file) for member in members(scan)[1:])
-    except (OSError, RuntimeError):  # what cannot be looked at is told by who reads the scan
+    except (OSError, RuntimeError, VolumeError):  # what cannot be looked at is told by who reads the scan
         return False
 
 
