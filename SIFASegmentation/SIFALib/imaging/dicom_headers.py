@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from ..support.errors import VolumeError
 from .files import dicom_class, is_image_class
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 MOST_PIXELS = 2**26  # of a slice: eight thousand rows and columns, twice as many as any scanner's
 MOST_FRAMES = 100_000
 FARTHEST = 1e6  # mm or cosines: a number beyond is no place
-ELEMENT = 8  # bytes at least, of the head of an element
+PIXELS = b"\xe0\x7f"  # the group of the element that holds them
+LONG = (b"OB", b"OW", b"OF", b"OD", b"UN")  # types of value whose length stands in four bytes behind two empty ones
+LONGEST_HEAD, UNDEFINED = 12, 2**32 - 1  # bytes before an element's value; the length of one that ends by a mark
 TAGS = (
     *("SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
@@ -94,7 +96,7 @@ def read_frames(file: Path) -> tuple[Frame, ...]:
         try:
             frames = tuple(_frames(file, header))
             if frames:
-                _check_length(file, header, stream)
+                _check_pixels(file, header, stream)
         except Unreadable:
             raise
         except Exception as error:  # pydicom converts values when they are asked for: anything may come
@@ -222,14 +224,27 @@ def _whole(place: Dataset, keyword: str) -> int | None:
     return None if number is None else int(number)
 
 
-def _check_length(file: Path, header: Dataset, stream: BinaryIO) -> None:
-    """Unreadable if the file ends before its pixels do, as far as they are not compressed."""
+def _check_pixels(file: Path, header: Dataset, stream: BinaryIO) -> None:
+    """Unreadable unless the elements lead to the pixels, and the file holds as many bytes of them as they claim.
+
+    stream: at the element of the pixels. GDCM would take as much memory as any length in a header claims.
+    """
     syntax = header.file_meta.get("TransferSyntaxUID") if hasattr(header, "file_meta") else None
-    if syntax is not None and (syntax.is_private or syntax.is_compressed or syntax.is_deflated):
+    if syntax is not None and (syntax.is_private or syntax.is_deflated):
         return
-    bits = _whole(header, "BitsAllocated") or 0
-    pixels = (header.Rows * header.Columns) * (_whole(header, "NumberOfFrames") or 1)
-    needed = pixels * (_whole(header, "SamplesPerPixel") or 1) * bits // 8
-    there = os.fstat(stream.fileno()).st_size - stream.tell() - ELEMENT
+    head = stream.read(LONGEST_HEAD)
+    order: Literal["little", "big"] = "big" if head[:2] == PIXELS[::-1] else "little"
+    if head[:2] not in (PIXELS, PIXELS[::-1]):
+        raise Unreadable(f"{file} holds no pixels: it is cut off, or its header is damaged. Copy it again.")
+    explicit = head[4:6].isalpha()
+    start, end = (8, 12) if explicit and head[4:6] in LONG else (6, 8) if explicit else (4, 8)
+    claimed = int.from_bytes(head[start:end], order)
+    there = os.fstat(stream.fileno()).st_size - stream.tell() + len(head) - end
+    if syntax is not None and syntax.is_compressed:
+        needed = 0 if claimed == UNDEFINED else claimed
+    else:
+        pixels = (header.Rows * header.Columns) * (_whole(header, "NumberOfFrames") or 1)
+        bits = pixels * (_whole(header, "SamplesPerPixel") or 1) * (_whole(header, "BitsAllocated") or 0)
+        needed = max(bits // 8, claimed)
     if there < needed:
         raise Unreadable(f"{file} is cut off: {needed - there} bytes of its pixels are missing. Copy it again.")
