@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..support.errors import VolumeError
+from . import dicom_bytes
 from .files import dicom_class, is_image_class
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
 MOST_PIXELS = 2**26  # of a slice: eight thousand rows and columns, twice as many as any scanner's
 MOST_FRAMES = 100_000
 FARTHEST = 1e6  # mm or cosines: a number beyond is no place
-PIXELS = b"\xe0\x7f"  # the group of the element that holds them
-LONG = (b"OB", b"OW", b"OF", b"OD", b"UN")  # types of value whose length stands in four bytes behind two empty ones
-LONGEST_HEAD, UNDEFINED = 12, 2**32 - 1  # bytes before an element's value; the length of one that ends by a mark
+DEFLATED = "1.2.840.10008.1.2.1.99"  # the syntax that packs all elements in one
 TAGS = (
     *("SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
@@ -227,24 +226,25 @@ def _whole(place: Dataset, keyword: str) -> int | None:
 def _check_pixels(file: Path, header: Dataset, stream: BinaryIO) -> None:
     """Unreadable unless the elements lead to the pixels, and the file holds as many bytes of them as they claim.
 
-    stream: at the element of the pixels. GDCM would take as much memory as any length in a header claims.
+    stream: at the element of the pixels.
     """
-    syntax = header.file_meta.get("TransferSyntaxUID") if hasattr(header, "file_meta") else None
-    if syntax is not None and (syntax.is_private or syntax.is_deflated):
+    meta = getattr(header, "file_meta", None)
+    syntax = str(meta.get("TransferSyntaxUID") or "") if meta else ""
+    if syntax == DEFLATED:
         return
-    head = stream.read(LONGEST_HEAD)
-    order: Literal["little", "big"] = "big" if head[:2] == PIXELS[::-1] else "little"
-    if head[:2] not in (PIXELS, PIXELS[::-1]):
-        raise Unreadable(f"{file} holds no pixels: it is cut off, or its header is damaged. Copy it again.")
-    explicit = head[4:6].isalpha()
-    start, end = (8, 12) if explicit and head[4:6] in LONG else (6, 8) if explicit else (4, 8)
-    claimed = int.from_bytes(head[start:end], order)
-    there = os.fstat(stream.fileno()).st_size - stream.tell() + len(head) - end
-    if syntax is not None and syntax.is_compressed:
-        needed = 0 if claimed == UNDEFINED else claimed
-    else:
-        pixels = (header.Rows * header.Columns) * (_whole(header, "NumberOfFrames") or 1)
-        bits = pixels * (_whole(header, "SamplesPerPixel") or 1) * (_whole(header, "BitsAllocated") or 0)
-        needed = max(bits // 8, claimed)
-    if there < needed:
-        raise Unreadable(f"{file} is cut off: {needed - there} bytes of its pixels are missing. Copy it again.")
+    place = stream.tell()
+    head = stream.read(dicom_bytes.LONGEST_HEAD)
+    order: dicom_bytes.Order = "big" if syntax == dicom_bytes.BIG_ENDIAN else "little"
+    stream.seek(0)
+    found = dicom_bytes.element(head, head[4:6] in dicom_bytes.LONG, order)
+    group = dicom_bytes.PIXELS if order == "little" else dicom_bytes.PIXELS[::-1]
+    if found is None or head[:2] != group or not dicom_bytes.is_sound(stream.read(place), syntax):
+        raise Unreadable(f"{file} cannot be read as DICOM: it is cut off, or its header is damaged. Copy it again.")
+    before, claimed = found
+    there = os.fstat(stream.fileno()).st_size - place - before
+    if claimed == dicom_bytes.UNDEFINED:  # compressed
+        return
+    pixels = (header.Rows * header.Columns) * (_whole(header, "NumberOfFrames") or 1)
+    bits = pixels * (_whole(header, "SamplesPerPixel") or 1) * (_whole(header, "BitsAllocated") or 0)
+    if there < max(bits // 8, claimed):
+        raise Unreadable(f"{file} is cut off: bytes of its pixels are missing at its end. Copy it again.")
