@@ -119,7 +119,7 @@ def _step(frames: Sequence[Frame], positions: np.ndarray, name: object) -> np.nd
     normal = normal_of(frames[0]) / np.linalg.norm(normal_of(frames[0]))
     if len(frames) == 1:
         (frame,) = frames
-        depth = next((abs(d) for d in (frame.thickness, frame.between) if d), None)
+        depth = next((abs(d) for d in (frame.between, frame.thickness) if d), None)
         if depth is None:
             raise VolumeError(
                 f"{frame.file} is a single slice and states no thickness; without that no volume can be told. "

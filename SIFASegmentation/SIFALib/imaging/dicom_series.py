@@ -43,7 +43,7 @@ def find_stack(folder: Path) -> tuple[Frame, ...]:
     """The slices of the one volume in a folder, in the order of k; VolumeError, OSError."""
     files = dicom_files_of(folder)
     frames, lost = _look_through(files)
-    chosen = _one_series(folder, by_series(frames), lost)
+    chosen = _one_series(folder, files, by_series(frames), lost)
     for frame in chosen:
         check_name(frame.file)
     _check_left_out(folder, chosen, [f for f in files if f not in {frame.file for frame in frames}], lost)
@@ -62,12 +62,14 @@ def _look_through(files: Sequence[Path]) -> tuple[list[Frame], set[Path]]:
     return frames, lost
 
 
-def _one_series(folder: Path, series: dict[str, list[Frame]], lost: set[Path]) -> list[Frame]:
-    """The slices of the one series that can be a scan of a heart."""
+def _one_series(folder: Path, files: Sequence[Path], series: dict[str, list[Frame]], lost: set[Path]) -> list[Frame]:
+    """The slices of the one series in files that can be a scan of a heart; VolumeError."""
     if not series:
         if lost:
             raise VolumeError(f"No slice can be read from {_names(lost)} in {folder}. Copy or export the series again.")
-        raise VolumeError(f"{folder} holds no DICOM series; give the folder that the DICOM files lie in.")
+        others = [file for file in files if _class_of(file)]
+        but = f", only DICOM files that show no slices ({_names(others)})" if others else ""
+        raise VolumeError(f"{folder} holds no DICOM series{but}; give the folder that the DICOM files lie in.")
     candidates = list(series.values())
     for test in (_is_placed, _is_no_scout, _is_of_heart):
         candidates = [each for each in candidates if len(series) == 1 or test(each)] or candidates

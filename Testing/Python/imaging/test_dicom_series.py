@@ -259,6 +259,12 @@ def test_other_objects_beside_a_series_do_no_harm(tmp_path, changed):
     assert off(volume) < 1e-2
 
 
+def test_other_objects_alone_are_called_what_they_are(tmp_path):
+    (tmp_path / "s").mkdir()
+    beside(tmp_path / "s", "dose.dcm", SOPClassUID=STORAGE + "481.2", Modality="RTDOSE")
+    refused(tmp_path / "s", r"holds no DICOM series, only DICOM files that show no slices \(dose\.dcm\)")
+
+
 def test_a_disc_is_read_from_its_root_and_so_is_a_series_in_several_folders(tmp_path):
     folder = written(tmp_path / "s")
     disc = tmp_path / "disc"
