@@ -34,6 +34,7 @@ PACKAGES = {  # module -> (name for pip, least version)
     "safetensors": ("safetensors", (0, 4)),
     "psutil": ("psutil", (5, 9)),
     "filelock": ("filelock", (3, 12)),
+    "pydicom": ("pydicom", (2, 4)),
 }
 TIMEOUT_S = 180.0  # the first import of torch from a slow disk takes a minute
 

@@ -110,6 +110,8 @@ def examine(scan: Scan, domain: str, settings: DataSettings) -> tuple[Scan, Volu
     No image if anything keeps it from training, no labels if the domain needs none. Raises nothing for bad files.
     """
     look = _Look(replace(scan, domain=domain), settings)
+    if scan.problems:
+        return look.scan, None, None
     image, labels = look.read(scan.image), None
     if image is not None:
         try:
@@ -182,7 +184,7 @@ class _Look:
             return
         plane = slices.choose_plane(geometry, self.settings.preprocessing.plane)
         count = int(geometry.size[plane.axes[2]])
-        modality = "CT" if looks_like_hounsfield(array) else "MR"
+        modality = image.modality.upper() or ("CT" if looks_like_hounsfield(array) else "MR")
         self.note(plane=plane.name, slices=count, looks_like=modality, content=content_hash(array))
         if count < FEW_SLICES:
             self.warn(f"only {count} slice(s); it teaches little", "few_slices")

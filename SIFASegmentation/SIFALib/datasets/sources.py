@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..imaging.checks import SUFFIXES
-from ..imaging.files import dicom_class, named_dicom
+from ..imaging.files import MOST_DEPTH, is_dicom_image
 from ..support import schema
 from ..support.errors import DataError, RecordError
-from .scans import RECORDS, Scan
+from .dicom_parts import join
+from .scans import RECORDS, Scan, Verdict
 
 NPZ = ".npz"
 KNOWN = (*SUFFIXES, *RECORDS, NPZ)
@@ -29,7 +30,6 @@ LABEL_FOLDERS = {
 }  # fmt: skip
 _LABEL = re.compile(r"(?:^|[_\-. ])(?:labels?|labelmap|seg|segmentation|masks?|gt|manual)$", re.IGNORECASE)
 _IMAGE = re.compile(r"(?:^|[_\-. ])(?:image|img|scan|ct|mr|0000)$", re.IGNORECASE)
-MOST_DEPTH = 6  # of folders below the place
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def _pairs(path: Path, data: object) -> list[tuple[Path, Path | None]]:
 
 
 def _in_folder(folder: Path, labelled: bool) -> Found:
-    files = sorted(_items(folder))
+    joined = join(sorted(_items(folder)))
+    files, notes = list(joined.items), list(joined.notes)
     for suffixes in (RECORDS, (NPZ,)):
         special = [f for f in files if f.name.lower().endswith(suffixes)]
         if special and len(special) == len(files):
@@ -140,22 +141,27 @@ def _in_folder(folder: Path, labelled: bool) -> Found:
     if labelled:  # a test set without labels beside a training set, as nnU-Net lays them out
         training = [f for f in images if "imagests" not in _folders(f, folder)]
         images = training or images
-    scans = [Scan(_key(f, folder) or _stem(f), f) for f in images]
+    faults = {f: (Verdict(fault, "parts", file=f),) for f, fault in joined.faults.items()}
+    scans = [Scan(_key(f, folder) or _stem(f), f, problems=faults.get(f, ())) for f in images]
     scans = _with_unique_names(scans, folder)
-    notes: list[str] = []
     if labelled:
-        scans, notes = _paired(scans, labels, folder)
+        scans, unpaired = _paired(scans, labels, folder)
+        notes += unpaired
     return Found(tuple(sorted(scans, key=lambda s: s.name)), tuple(notes))
 
 
 def _items(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
-    """Image files below a folder, and folders that hold DICOM files; links that lead nowhere, too, to be told of.
+    """Image files below a folder, and folders that hold DICOM files; links that lead nowhere and folders that cannot be
+    read, too, to be told of.
 
     above: the real paths of the folders on the way, so that a link to one of them ends there.
     """
     try:
         entries = sorted(os.scandir(folder), key=lambda e: e.name)
     except OSError as error:
+        if above:  # one of many: whoever reads it says so in its row
+            yield folder
+            return
         raise DataError(f"The folder {folder} cannot be read ({error.strerror}).") from error
     above = (*above, os.path.realpath(folder))
     folders, files, lost = [], [], []
@@ -173,21 +179,14 @@ def _items(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
             files.append(path)
         elif entry.is_symlink() and not _exists(path):
             lost.append(path)
-    if any(_is_dicom(f) for f in files):
+    images = [f for f in files if f.name.lower().endswith(KNOWN)]
+    if any(is_dicom_image(f) for f in files if f not in images):
         yield folder
-    yield from (f for f in files + lost if f.name.lower().endswith(KNOWN))
+    yield from (*images, *(f for f in lost if f.name.lower().endswith(KNOWN)))
     if len(above) <= MOST_DEPTH:
         for path in folders:
             if os.path.realpath(path) not in above:
                 yield from _items(path, above)
-
-
-def _is_dicom(file: Path) -> bool:
-    """Whether a file that has DICOM's name, or no suffix, has DICOM's mark."""
-    try:
-        return named_dicom(file) and dicom_class(file) is not None
-    except OSError:
-        return False
 
 
 def _is_label(file: Path, folder: Path) -> bool:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +20,7 @@ from ..models.structures import LONGEST_NAME, Code, Structure
 from ..support.errors import NoHeartFound, VolumeError
 from ..support.files import written
 from . import dicom_series
+from .dicom_headers import quiet
 from .geometry import Geometry, Volume
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 SUFFIX = ".dcm"
 SERIES_STEP = 100  # the segmentation's series number is the scan's and this, as Slicer has it
 LARGEST_NUMBER = 2**31 - 1  # of a series (PS3.5, VR IS)
+UTF_8 = "ISO_IR 192"
 NEAR = 0.5  # voxels by which a slice may lie off its place in the volume
 # What every DICOM image has, if only empty (PS3.3, type 2), and anonymised ones sometimes lack
 TYPE_2 = (
@@ -48,10 +48,15 @@ class NothingFound(VolumeError):
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What a DICOM SEG refers to: the headers of a series, in the order of the volume's axis k, and the model."""
+    """What a DICOM SEG refers to: the headers of a series, and the model.
+
+    order: for each slice in the files' own order, where it lies along the volume's axis k. Single slices are in the order
+    of k; the frames of a multi-frame file can have any.
+    """
 
     folder: Path
     headers: tuple[Dataset, ...]
+    order: tuple[int, ...]
     geometry: Geometry
     structures: tuple[Structure, ...]
     card: ModelCard
@@ -83,9 +88,12 @@ def prepare(
     Raises VolumeError if its slices do not lie where the volume's do, or if highdicom refuses its headers.
     """
     folder = Path(folder)
-    headers = tuple(_header(file) for file in dicom_series.dicom_files(folder))
-    _check_places(folder, headers, geometry)
-    reference = Reference(folder, headers, geometry, tuple(structures), card)
+    stack = dicom_series.find_stack(folder)
+    files = list(dict.fromkeys(frame.file for frame in stack))
+    headers = tuple(_header(file) for file in files)
+    order = sorted(range(len(stack)), key=lambda k: (files.index(stack[k].file), stack[k].number))
+    _check_places(folder, headers, geometry, order)
+    reference = Reference(folder, headers, tuple(order), geometry, tuple(structures), card)
     trial = np.zeros(geometry.shape, np.uint8)
     trial.flat[: len(structures)] = [s.value for s in structures]
     try:
@@ -122,10 +130,10 @@ def _segmentation(labels: Volume, reference: Reference) -> Any:
     numbers = np.zeros(256, np.uint8)  # of the segments: 1, 2, ... without gaps
     numbers[[s.value for s in found]] = range(1, len(found) + 1)
     first, name = reference.headers[0], _text(f"{reference.card.id}@{reference.card.version}")
-    with _quiet():
+    with quiet():
         segmentation = Segmentation(
             source_images=reference.headers,
-            pixel_array=numbers[labels.array],
+            pixel_array=numbers[_in_order(labels.array, reference.order)],
             segmentation_type=SegmentationTypeValues.BINARY,
             segment_descriptions=[_description(n, s, reference.card) for n, s in enumerate(found, 1)],
             series_instance_uid=UID(),
@@ -140,8 +148,12 @@ def _segmentation(labels: Volume, reference: Reference) -> Any:
             content_description=_text(f"Made by SIFA with the model {name}"),
             series_description=_text(f"SIFA {name}"),
         )
-    segmentation.SpecificCharacterSet = "ISO_IR 192"  # UTF-8, whatever the scan's own texts were in
+    segmentation.SpecificCharacterSet = UTF_8  # whatever the scan's own texts were in
     return segmentation
+
+
+def _in_order(slices: np.ndarray, order: Sequence[int]) -> np.ndarray:
+    return slices if list(order) == list(range(len(slices))) else slices[list(order)]
 
 
 def _description(number: int, structure: Structure, card: ModelCard) -> Any:
@@ -184,33 +196,26 @@ def _series_number(header: Dataset) -> int:
     return number if 1 <= number <= LARGEST_NUMBER else SERIES_STEP
 
 
-def _header(file: str) -> Dataset:
+def _header(file: Path) -> Dataset:
     """A file without its pixels, texts decoded; VolumeError if pydicom cannot read it."""
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
 
     try:
-        with _quiet():
-            header = dcmread(file, stop_before_pixels=True)
+        with quiet():
+            header = dcmread(file, stop_before_pixels=True, force=True)
             header.decode()
     except (InvalidDicomError, ValueError, NotImplementedError) as error:
         raise VolumeError(f"{file} cannot be read as DICOM: {error}.") from error
+    header.SpecificCharacterSet = UTF_8  # what its texts are now; highdicom knows few others
     for keyword in TYPE_2:
         if keyword not in header:
             setattr(header, keyword, "")
     return header
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without pydicom's warnings about values in the scan's own headers, which nobody can mend here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def _check_places(folder: Path, headers: Sequence[Dataset], geometry: Geometry) -> None:
-    """VolumeError unless slice k of the series lies where slice k of the volume does, to NEAR of a voxel."""
+def _check_places(folder: Path, headers: Sequence[Dataset], geometry: Geometry, order: Sequence[int]) -> None:
+    """VolumeError unless each slice lies where that of the volume does that it is in `order`, to NEAR of a voxel."""
     try:
         corners = np.array([_corners(frame) for header in headers for frame in _frames(header)])
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -218,12 +223,12 @@ def _check_places(folder: Path, headers: Sequence[Dataset], geometry: Geometry) 
             f"The DICOM series in {folder} does not say where its slices lie, as DICOM SEG must. "
             "Write another kind of file."
         ) from error
-    i, j, k = geometry.size
-    ends = np.array([[(0, 0, n), (i - 1, 0, n), (0, j - 1, n)] for n in range(k)])
+    i, j, _ = geometry.size
+    ends = np.array([[(0, 0, n), (i - 1, 0, n), (0, j - 1, n)] for n in order])
     if corners.shape != ends.shape or not np.abs(geometry.index(corners) - ends).max() < NEAR:
         raise VolumeError(
-            f"The slices in {folder} do not lie on the straight, even grid that a volume has (a tilted gantry, or frames "
-            "in another order), and a DICOM SEG would show the segments beside their place. Write another kind of file."
+            f"The slices in {folder} do not lie on the even grid that a volume has, and a DICOM SEG would show the segments "
+            "beside their place. Write another kind of file."
         )
 
 

@@ -1,64 +1,130 @@
-"""The one DICOM series in a folder, as a volume; refused where GDCM would silently read it with slices missing."""
+"""The one DICOM series in a folder, as a volume: by its own headers, and refused where they do not make a volume.
+
+files -> slices (`dicom_headers`) -> the one series among them -> stack or sequence (`dicom_grouping`)
+-> grid (`dicom_grid`) -> grey values (`dicom_pixels`), held against that grid
+"""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import SimpleITK as sitk
-
 from ..support.errors import VolumeError
-from .checks import check_header, reason_of
-from .files import dicom_class
+from . import dicom_grouping, dicom_pixels
+from .dicom_grid import agree, check_orientation, grid
+from .dicom_grouping import Group, by_series, group_as_one
+from .dicom_headers import Frame, Unreadable, read_frames
+from .files import check_name, dicom_class, dicom_files_of
 from .geometry import Volume
 
-SAME_ORIENTATION = 1e-3  # by which the direction cosines of a series' slices may differ
-EVEN_STEPS = 0.1  # by which the distances of slices may differ, of their median: rounding, gantry tilt
 SUFFIXES = (".dcm", ".ima")
 SHOWN = 3  # names in one sentence
+FEW = 4  # slices: a series of fewer beside one of more is an overview, or a picture of a report
+HEART = ("CT", "MR")  # modalities that the models know
 
 
-def dicom_files(folder: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The files of the one DICOM series in a folder, in the order in which they are stacked along k.
-
-    Raises VolumeError, too, if a file beside them seems to be one of the series that cannot be read.
-    """
-    series = [s for s in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder)) if s]
-    if not series:
-        raise VolumeError(f"{folder} holds no DICOM series; give the folder that the DICOM files lie in.")
-    if len(series) > 1:
+def read_series(folder: Path) -> Volume:
+    """The volume of the one DICOM series in a folder; VolumeError, OSError."""
+    stack = find_stack(folder)
+    geometry = grid(stack, folder)
+    array, delivered = dicom_pixels.read(stack, folder)
+    if array.shape != geometry.shape:
         raise VolumeError(
-            f"{folder} holds {len(series)} DICOM series; put the files of the one that you want into a folder of their own."
+            f"The DICOM series in {folder} states slices of {geometry.size} pixels, but holds {array.shape[::-1]}; "
+            "it is damaged. Copy or export it again."
         )
-    files: tuple[str, ...] = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), series[0])
-    _check_left_out(Path(folder), files)
-    return files
+    if delivered is not None and agree(geometry, delivered):
+        geometry = delivered
+    return Volume(array, geometry, folder.resolve().name, str(folder), _modality(stack))
 
 
-def _check_left_out(folder: Path, files: Sequence[str]) -> None:
-    """VolumeError if files beside those of the series belong to it, too: GDCM drops what it cannot read, with no word."""
-    names = {Path(file).name for file in files}
-    alike = {_without_numbers(name) for name in names}
-    kind = _class_of(Path(files[0]))
+def find_stack(folder: Path) -> tuple[Frame, ...]:
+    """The slices of the one volume in a folder, in the order of k; VolumeError, OSError."""
+    files = dicom_files_of(folder)
+    frames, lost = _look_through(files)
+    chosen = _one_series(folder, files, by_series(frames), lost)
+    for frame in chosen:
+        check_name(frame.file)
+    _check_left_out(folder, chosen, [f for f in files if f not in {frame.file for frame in frames}], lost)
+    return _one_stack(folder, chosen)
+
+
+def _look_through(files: Sequence[Path]) -> tuple[list[Frame], set[Path]]:
+    """The slices in files, and the files that seem to hold slices of which none can be read."""
+    frames: list[Frame] = []
+    lost: set[Path] = set()
+    for file in files:
+        try:
+            frames += read_frames(file)
+        except (Unreadable, OSError):
+            lost.add(file)
+    return frames, lost
+
+
+def _one_series(folder: Path, files: Sequence[Path], series: dict[str, list[Frame]], lost: set[Path]) -> list[Frame]:
+    """The slices of the one series in files that can be a scan of a heart; VolumeError."""
+    if not series:
+        if lost:
+            raise VolumeError(f"No slice can be read from {_names(lost)} in {folder}. Copy or export the series again.")
+        others = [file for file in files if _class_of(file)]
+        but = f", only DICOM files that show no slices ({_names(others)})" if others else ""
+        raise VolumeError(f"{folder} holds no DICOM series{but}; give the folder that the DICOM files lie in.")
+    candidates = list(series.values())
+    for test in (_is_placed, _is_no_scout, _is_of_heart):
+        candidates = [each for each in candidates if len(series) == 1 or test(each)] or candidates
+    if len(candidates) > 1:
+        together = group_as_one([frame for each in candidates for frame in each])
+        if [group.kind for group in together] == [dicom_grouping.SEQUENCE]:
+            raise VolumeError(
+                f"{folder} holds {len(candidates)} DICOM series, which are {_phases(together[0])}. Give one phase, in a "
+                "folder of its own.",
+                kind=dicom_grouping.SEQUENCE,
+                phases=len(together[0].phases),
+            )
+        raise VolumeError(
+            f"{folder} holds {len(candidates)} DICOM series; put the files of the one that you want into a folder of their "
+            "own.",
+            series=len(candidates),
+        )
+    return candidates[0]
+
+
+def _is_placed(series: Sequence[Frame]) -> bool:
+    return all(f.position is not None and f.orientation is not None for f in series)
+
+
+def _is_no_scout(series: Sequence[Frame]) -> bool:
+    return len(series) >= FEW and not any(f.scout for f in series)
+
+
+def _is_of_heart(series: Sequence[Frame]) -> bool:
+    return series[0].modality in HEART
+
+
+def _check_left_out(folder: Path, chosen: Sequence[Frame], others: Sequence[Path], damaged: set[Path]) -> None:
+    """VolumeError if files that hold no slices seem to belong to the series: each would be a slice that is missing."""
+    alike = {_without_numbers(frame.file.name) for frame in chosen}
+    kind = _class_of(chosen[0].file)
     lost = []
-    for path in sorted(folder.iterdir()):
-        hidden = path.name.startswith(".") or path.name.upper() == "DICOMDIR"  # ._1.dcm: what macOS leaves on sticks
-        if path.name in names or hidden or not path.is_file():
+    for path in others:
+        if path.name.upper() == "DICOMDIR":
             continue
         found = _class_of(path)
         named_so = path.suffix.lower() in SUFFIXES or _without_numbers(path.name) in alike
         # reports and presentation states may lie beside the images: DICOM of another class
-        if (found == kind) if found else (found == "" or named_so):
-            lost.append(path.name)
+        if (found == kind) if found else (found == "" or named_so or path in damaged):
+            lost.append(path)
     if lost:
-        more = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
         raise VolumeError(
-            f"The series in {folder} is incomplete: no slice can be read from {', '.join(lost[:SHOWN])}{more}. "
+            f"The series in {folder} is incomplete: no slice can be read from {_names(lost)}. "
             "Copy or export the series again."
         )
+
+
+def _names(files: Sequence[Path] | set[Path]) -> str:
+    names = sorted(file.name for file in files)
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _without_numbers(name: str) -> str:
@@ -73,43 +139,90 @@ def _class_of(path: Path) -> str | None:
         return ""
 
 
-def read_series(folder: Path) -> Volume:
-    """The volume of the one DICOM series in a folder; VolumeError."""
-    files = dicom_files(folder)
-    if len(files) > 1:
-        _check_slices(folder, files)
-    try:
-        image = sitk.ReadImage(files if len(files) > 1 else files[0])
-    except RuntimeError as error:
-        raise VolumeError(f"The DICOM series in {folder} cannot be read: {reason_of(error)}.") from error
-    check_header(folder, image.GetDimension(), image.GetSize(), image.GetNumberOfComponentsPerPixel())
-    return Volume.of(image, folder.resolve().name, str(folder))
+def _one_stack(folder: Path, frames: Sequence[Frame]) -> tuple[Frame, ...]:
+    """The slices of a series that is one volume, in the order of k; VolumeError says what else it is."""
+    _check_stated(folder, frames)
+    groups = group_as_one(frames)
+    if len(groups) > 1:
+        raise VolumeError(_several(folder, groups))
+    (group,) = groups
+    at = f"{folder} holds several slices at the same place"
+    what = {
+        dicom_grouping.SEQUENCE: f"{at}: it is {_phases(group)}. Give one phase, as a series of its own.",
+        dicom_grouping.COPIES: f"{folder} holds slices that are there twice ({_twice(frames)}); delete the copies.",
+        dicom_grouping.SEVERAL: f"{at}, and nothing tells their times: a sequence of volumes, or files that are there "
+        "twice. Give one volume.",
+        dicom_grouping.UNEVEN: f"{at}, at some places more than at others: a sequence of which slices are missing, or "
+        "files that are there twice. Give one whole volume.",
+    }
+    if group.kind in what:
+        raise VolumeError(what[group.kind], kind=group.kind, phases=len(group.phases))
+    (stack,) = group.phases
+    return stack[::-1] if _is_backwards(stack) else stack
 
 
-def _check_slices(folder: Path, files: Sequence[str]) -> None:
-    """Raise VolumeError unless the files are the slices of one volume: one orientation, even steps, none twice."""
-    positions, orientations = [], []
-    reader = sitk.ImageFileReader()
-    for file in files:
-        reader.SetFileName(file)
-        try:
-            reader.ReadImageInformation()
-            positions.append([float(x) for x in reader.GetMetaData("0020|0032").split("\\")])
-            orientations.append([float(x) for x in reader.GetMetaData("0020|0037").split("\\")])
-        except (RuntimeError, ValueError) as error:
-            raise VolumeError(f"{file} does not say where its slice lies; it is no slice of a volume.") from error
-    if np.ptp(orientations, axis=0).max() > SAME_ORIENTATION:
-        raise VolumeError(f"The slices in {folder} lie in different orientations; give one stack of slices.")
-    along = np.sort(np.array(positions) @ np.cross(orientations[0][:3], orientations[0][3:]))
-    steps = np.diff(along)
-    if steps.min() < 0.01:
-        raise VolumeError(
-            f"{folder} holds several slices at the same place: a sequence of volumes, or files that are there twice. "
-            "Give one volume."
-        )
-    if steps.max() - steps.min() > EVEN_STEPS * np.median(steps):
-        where = along[int(np.argmax(steps))]
-        raise VolumeError(
-            f"The slices in {folder} lie {steps.min():.2f} to {steps.max():.2f} mm apart (widest at {where:.1f} mm); "
-            "slices are missing. Export the series again."
-        )
+def _phases(group: Group) -> str:
+    slices = len(group.phases[0])
+    return (
+        f"a sequence of {len(group.phases)} phases of {slices} slice{'' if slices == 1 else 's'}, told apart by their "
+        f"{group.time}"
+    )
+
+
+def _is_backwards(stack: Sequence[Frame]) -> bool:
+    """Whether the frames of a file have the opposite order; that is as good, and the file's own then."""
+    places = [(frame.file, frame.number) for frame in stack]
+    return len(stack) > 1 and places == [(stack[0].file, n) for n in reversed(range(stack[0].count))]
+
+
+def _check_stated(folder: Path, frames: Sequence[Frame]) -> None:
+    """VolumeError if there is a slice that does not say where it lies, or whose pixels are no grey values."""
+    places: dict[Path, set[tuple[float, ...] | None]] = {}
+    for frame in frames:
+        places.setdefault(frame.file, set()).add(frame.position)
+    for frame in frames:
+        if frame.samples != 1:
+            raise VolumeError(
+                f"{frame.file} has {frame.samples} values a voxel (a colour or vector image); a grey image is needed."
+            )
+        if frame.count > 1 and len(places[frame.file]) == 1 and not _states_times(frames):
+            raise VolumeError(
+                f"{frame.file} holds {frame.count} frames and says nothing of the distance of its slices; "
+                "export the series again, as single slices or as an enhanced multi-frame file."
+            )
+        if frame.position is None or frame.orientation is None:
+            raise VolumeError(f"{frame.file} does not say where its slice lies; it is no slice of a volume.")
+    check_orientation(frames, folder)
+
+
+def _states_times(frames: Sequence[Frame]) -> bool:
+    """Whether frames say themselves, not by their order alone, that they were taken at different times."""
+    times = [time for name, time in dicom_grouping.TIMES.items() if name != dicom_grouping.ORDER]
+    return any(len({time(f) for f in frames} - {None}) > 1 for time in times)
+
+
+def _twice(frames: Sequence[Frame]) -> str:
+    """The first file that is there again, and the one that it is a copy of."""
+    seen: dict[tuple[str, int], Path] = {}
+    for frame in frames:
+        other = seen.setdefault((frame.uid, frame.number), frame.file)
+        if other != frame.file:
+            return f"{other.name} and {frame.file.name}"
+    return frames[0].file.name
+
+
+def _several(folder: Path, groups: Sequence[Group]) -> str:
+    """The sentence for a series that falls into several stacks."""
+    kinds = {frame.contrast for group in groups for frame in group.frames}
+    if len(kinds) == len(groups):
+        shown = "; ".join(", ".join(filter(None, kind)) for kind in sorted(kinds)[:SHOWN])
+        return f"{folder} holds several images of each slice ({shown}); give those of one kind."
+    return f"The slices in {folder} lie in different orientations, or are of different sizes; give one stack of slices."
+
+
+def _modality(stack: Sequence[Frame]) -> str:
+    """ "ct" or "mr", if the headers say so; "" for a CT without a rescale, whose values need not be Hounsfield units."""
+    modality = stack[0].modality
+    if modality not in HEART or (modality == "CT" and stack[0].rescale is None):
+        return ""
+    return modality.lower()

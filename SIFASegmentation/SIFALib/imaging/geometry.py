@@ -91,13 +91,15 @@ class Geometry:
 class Volume:
     """Voxels [k, j, i] with their geometry; `name` is what messages and results call it.
 
-    source: the file or folder that it was read from, for what is wrong with that; "" for none.
+    source: the file or folder that it was read from, for what is wrong with that; "" for none. modality: "ct" or "mr" if
+    the file itself says so, as DICOM does; else "".
     """
 
     array: np.ndarray
     geometry: Geometry
     name: str = "volume"
     source: str = ""
+    modality: str = ""
 
     def __post_init__(self) -> None:
         if self.array.shape != self.geometry.shape:

@@ -54,7 +54,10 @@ def scores_to_unit(scores: np.ndarray, zscore_range: Sequence[float]) -> np.ndar
 
 
 def intensity_rule(volume: Volume, preprocessing: Preprocessing, modality: str = "auto") -> Intensity:
-    """The card's rule for this volume; `modality` is ct, mr or auto (Hounsfield units are told by their air and lung)."""
+    """The card's rule for this volume; `modality` is ct, mr or auto.
+
+    auto: what the scan's own file says; where it says nothing, Hounsfield units are told by their air and lung.
+    """
     if modality not in ("auto", "ct", "mr"):
         raise ValueError(f"There is no modality {modality!r}; choose auto, ct or mr.")
     percentiles = preprocessing.percentiles
@@ -62,7 +65,7 @@ def intensity_rule(volume: Volume, preprocessing: Preprocessing, modality: str =
         low, high = preprocessing.zscore_range
         return Intensity(f"z-scores {low:g} to {high:g}", None, percentiles, (low, high))
     if modality == "auto":
-        modality = "ct" if looks_like_hounsfield(volume.array) else "mr"
+        modality = volume.modality or ("ct" if looks_like_hounsfield(volume.array) else "mr")
     if modality == "ct":
         low, high = preprocessing.ct_window_hu
         return Intensity(f"CT window {low:g} to {high:g} HU", (low, high), percentiles)

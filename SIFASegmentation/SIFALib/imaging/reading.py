@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from ..support.errors import VolumeError
 from . import dicom_series, headers, nifti
 from .checks import SUFFIXES, check_grid, check_header, reason_of
-from .files import DICOM, check_name
+from .files import DICOM, check_name, is_dicom_image
 from .geometry import Geometry, Volume
 
 
@@ -32,7 +32,7 @@ def _read_file(path: Path) -> Volume:
     """The 3D image in a file, checked on the way; VolumeError."""
     suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), "")
     if not suffix:
-        if path.suffix.lower() in filter(None, DICOM):
+        if path.suffix.lower() in filter(None, DICOM) or is_dicom_image(path):
             raise VolumeError(f"{path} is one DICOM file; give the folder that holds the whole series.")
         raise VolumeError(f"{path} is of no known kind; give {', '.join(SUFFIXES)} or a folder of DICOM files.")
     if path.stat().st_size == 0:

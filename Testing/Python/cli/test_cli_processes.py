@@ -79,7 +79,7 @@ def without_packages(folder: Path, *names: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "missing", [("SimpleITK", "skimage", "scipy", "safetensors", "psutil", "filelock", "torch"), ("numpy",)]
+    "missing", [("SimpleITK", "skimage", "scipy", "safetensors", "psutil", "filelock", "pydicom", "torch"), ("numpy",)]
 )
 def test_doctor_help_and_version_need_no_package_and_doctor_names_each_that_is_missing(tmp_path, missing):
     without = without_packages(tmp_path, *missing)

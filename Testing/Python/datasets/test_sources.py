@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 from pathlib import Path
 
 import dicom_series
 import numpy as np
 import pytest
 import training_data
-from SIFALib.datasets import prepared
+from SIFALib.datasets import DataSettings, prepared
+from SIFALib.datasets.scans import examine
 from SIFALib.datasets.sources import find
-from SIFALib.imaging import Geometry, Volume
+from SIFALib.imaging import Geometry, Volume, reading
 from SIFALib.support.errors import DataError
 from training_data import toy, write
 
@@ -135,6 +139,83 @@ def test_a_folder_of_dicom_files_is_one_scan_and_pairs_with_its_label_map(tmp_pa
     assert scan.label == tmp_path / "labels" / "case1.nii.gz"
     (alone,) = find(str(tmp_path / "images" / "case1"), labelled=False).scans
     assert alone.name == "case1"
+
+
+def parts(folder: Path, *slices: slice) -> None:
+    """One series of twelve slices, cut into folders."""
+    series(folder / "all", 12)
+    files = sorted((folder / "all").iterdir(), key=lambda f: int(f.stem.split("-")[1]))
+    for n, each in enumerate(slices):
+        (folder / f"DIR{n:03}").mkdir()
+        for file in files[each]:
+            (folder / f"DIR{n:03}" / file.name).write_bytes(file.read_bytes())
+    shutil.rmtree(folder / "all")
+
+
+@pytest.mark.parametrize(
+    "cut", [(slice(0, 6), slice(6, 12)), (slice(0, 12, 2), slice(1, 12, 2))], ids=["halves", "combs"]
+)
+def test_a_dicom_series_in_several_folders_is_one_scan(tmp_path, cut):
+    parts(tmp_path / "disc" / "p1", *cut)
+    series(tmp_path / "disc" / "p2", 12, start=50)
+    found = find(str(tmp_path / "disc"), labelled=False)
+    assert [s.name for s in found.scans] == ["p1", "p2"]
+    assert reading.read(found.scans[0].image).geometry.size == (20, 20, 12)
+    (note,) = found.notes
+    assert "DIR000" in note and "DIR001" in note and "read as one scan" in note
+
+
+def test_a_part_of_a_series_that_cannot_be_joined_is_refused_with_the_names_of_all_folders(tmp_path):
+    parts(tmp_path / "mixed", slice(0, 6), slice(6, 12))
+    series(tmp_path / "mixed" / "DIR001", 12, start=50)
+    parts(tmp_path / "gap", slice(0, 5), slice(8, 12))
+    for name in ("mixed", "gap"):
+        found = find(str(tmp_path / name), labelled=False).scans
+        assert len(found) == 2
+        for scan in found:
+            (problem,) = examine(scan, "target", DataSettings("phantom", "phantom"))[0].problems
+            assert "DIR000" in problem and "DIR001" in problem and "put all files of the series" in problem
+
+
+def test_copies_of_a_series_stay_scans_of_their_own(tmp_path):
+    for name in "ab":
+        series(tmp_path / name, 12)
+    assert [s.name for s in find(str(tmp_path), labelled=False).scans] == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["{}.dicom", "{}.img", "CT.1.{}.abc", "I{}"])
+def test_dicom_is_found_by_its_content_and_what_is_no_image_is_none(tmp_path, name):
+    series(tmp_path / "case", 12)
+    for n, file in enumerate(sorted((tmp_path / "case").iterdir())):
+        file.rename(file.with_name(name.format(n)))
+    whole = (tmp_path / "case" / name.format(0)).read_bytes()
+    image = b"1.2.840.10008.5.1.4.1.1.2\0"
+    (tmp_path / "DICOMDIR").write_bytes(whole.replace(image, b"1.2.840.10008.1.3.10".ljust(len(image), b"\0")))
+    (scan,) = find(str(tmp_path), labelled=False).scans
+    assert (scan.name, scan.kind) == ("case", "DICOM series")
+
+
+def test_a_folder_that_cannot_be_read_is_a_scan_with_a_problem_and_holds_up_no_other(tmp_path, monkeypatch):
+    write(tmp_path / "a.nii.gz", IMAGE)
+    (tmp_path / "lost+found").mkdir()
+    scandir, iterdir = os.scandir, Path.iterdir
+
+    def locked(look):
+        def instead(path):
+            if Path(path).name == "lost+found":
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return look(path)
+
+        return instead
+
+    monkeypatch.setattr(os, "scandir", locked(scandir))
+    monkeypatch.setattr(Path, "iterdir", locked(iterdir))
+    good, bad = find(str(tmp_path), labelled=False).scans
+    assert (good.name, bad.name) == ("a", "lost+found")
+    (problem,) = examine(bad, "target", DataSettings("phantom", "phantom"))[0].problems
+    assert "lost+found cannot be read (Permission denied)" in problem
+    with pytest.raises(DataError, match="cannot be read"):
+        find(str(tmp_path / "lost+found"), labelled=False)
 
 
 def test_dicom_series_and_lists_are_trained_on(tmp_path):

@@ -95,9 +95,16 @@ def test_frames_of_a_multi_frame_series_are_found_and_named(tmp_path):
         np.testing.assert_array_equal(frame == 1, labels.array[int(source) - 1] == number)
     groups = together.PerFrameFunctionalGroupsSequence
     groups[3], groups[9] = groups[9], groups[3]
+    pixels = np.frombuffer(together.PixelData, np.int16).reshape(len(groups), -1).copy()
+    pixels[[3, 9]] = pixels[[9, 3]]
+    together.PixelData = pixels.tobytes()
     shuffled = dicom_series.write(tmp_path / "shuffled", [together])
-    with pytest.raises(VolumeError, match="do not lie on the straight, even grid"):
-        dicom_seg.prepare(shuffled, reading.read(shuffled).geometry, STRUCTURES, card())
+    segmented(shuffled, tmp_path / "again.dcm")
+    for value, points in dicom_series.points(tmp_path / "again.dcm").items():
+        expected = geometry.point(np.argwhere(array == value)[:, ::-1])
+        np.testing.assert_allclose(in_order(points), in_order(expected), atol=1e-3)
+    for number, frame, _, source in dicom_series.references(tmp_path / "again.dcm"):
+        np.testing.assert_array_equal(frame.ravel() == 1, pixels[int(source) - 1] == GREY * number)
 
 
 @pytest.fixture(scope="module")

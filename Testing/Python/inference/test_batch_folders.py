@@ -6,11 +6,12 @@ import errno
 import os
 from pathlib import Path
 
+import dicom_series
 import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from batch_folders import CARD, Segmenter, finish, run, scan, states, table
+from batch_folders import CARD, GRID, Segmenter, finish, run, scan, states, table
 from SIFALib.cli.main import main
 from SIFALib.imaging import files, writing
 from SIFALib.imaging.geometry import Volume
@@ -49,6 +50,24 @@ def test_a_folder_where_a_result_would_be_is_told_in_the_row_before_the_work(pla
     )
     assert len(segmenter.given) == 1 and (out / name / "in it").is_dir()
     assert [p.name for p in out.glob("one.*")] == [name]
+
+
+def test_a_disc_of_dicom_is_one_scan_and_a_part_of_a_series_a_row_that_names_all_folders(tmp_path):
+    headers = dicom_series.slices(scan(1).array, GRID)
+    for n, header in enumerate(headers):
+        folder = tmp_path / "disc" / f"DIR{n % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        header.save_as(folder / f"IM{n}", enforce_file_format=True)
+    segmenter = Segmenter()
+    rows, _ = run(tmp_path / "disc", tmp_path / "out", segmenter)
+    assert states(rows) == {"disc": batch.DONE} and segmenter.given[0].geometry.size == GRID.size
+    again, _ = run(tmp_path / "disc", tmp_path / "out")
+    assert states(again) == {"disc": batch.KEPT}
+    (tmp_path / "disc" / "DIR1" / "IM7").unlink()
+    (tmp_path / "disc" / "DIR1" / "IM9").unlink()
+    rows, _ = run(tmp_path / "disc", tmp_path / "other")
+    assert states(rows) == {"DIR0": batch.FAILED, "DIR1": batch.FAILED}
+    assert all("DIR0, " in row.message and "DIR1" in row.message for row in rows)
 
 
 def test_voxels_beside_a_header_belong_to_the_scan(tmp_path):

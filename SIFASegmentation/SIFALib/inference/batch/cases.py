@@ -13,7 +13,7 @@ from ...imaging import files
 from ...imaging.geometry import Volume
 from ...imaging.reading import read
 from ...imaging.seg_nrrd import SUFFIX
-from ...support.errors import BatchError, DataError
+from ...support.errors import BatchError, DataError, VolumeError
 
 TABLE = "volumes.csv"
 REPORT = ".sifa.json"  # ending of a report's name
@@ -52,12 +52,16 @@ def find_cases(folder: str | os.PathLike[str]) -> list[Case]:
     if not scans:
         raise BatchError(f"{folder} holds no scans; those are NIfTI, NRRD, MetaImage files and DICOM series.")
     names = file_names([scan.name for scan in scans])
-    return [_case_of(name, scan.image) for name, scan in zip(names, scans, strict=True)]
+    return [_case_of(name, scan.image, *scan.problems[:1]) for name, scan in zip(names, scans, strict=True)]
 
 
-def _case_of(name: str, path: Path) -> Case:
+def _case_of(name: str, path: Path, fault: str = "") -> Case:
+    """fault: what is known already to keep it from being read."""
+
     def steps() -> Generator[float, None, Volume]:
         yield 0.0
+        if fault:
+            raise VolumeError(fault)
         files.check_name(path)
         return read(path)
 

@@ -1,0 +1,250 @@
+"""What the headers of DICOM images say of each slice: where it lies, when it was taken, how its values are stored.
+
+pydicom reads them, without the pixels. A file holds one slice or, if it is multi-frame, several; what a multi-frame
+file says for all frames at once and what it says for each is brought together here, so that nobody else has to know.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ..support.errors import VolumeError
+from . import dicom_bytes
+from .files import dicom_class, is_image_class
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+MOST_PIXELS = 2**26  # of a slice: eight thousand rows and columns, twice as many as any scanner's
+MOST_FRAMES = 100_000
+FARTHEST = 1e6  # mm or cosines: a number beyond is no place
+DEFLATED = "1.2.840.10008.1.2.1.99"  # the syntax that packs all elements in one
+TAGS = (
+    *("SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality"),
+    *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
+    *("BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "ImagePositionPatient"),
+    *("ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "InstanceNumber"),
+    *("TriggerTime", "TemporalPositionIdentifier", "AcquisitionTime", "EchoTime"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+)  # fmt: skip
+
+
+class Unreadable(VolumeError):
+    """A DICOM file that should hold an image, and of which no slice can be read."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One slice: a file, or frame `number` (from 0) of the `count` frames of a file. What is not stated is None or "".
+
+    position: LPS mm of the centre of its first pixel. orientation: direction cosines along a row, then along a column.
+    pixel_spacing: mm between rows, between columns. thickness, between: mm, of the slice and to its neighbours.
+    rescale: slope and intercept. trigger_ms: after the R wave; percent: of the cardiac cycle; phase: its number in a
+    sequence; acquired: a time of the day, as text. instance: its number in the series. contrast: what tells images of
+    one place and time apart: kind of image, echo time.
+    """
+
+    file: Path
+    number: int
+    count: int
+    uid: str
+    series: str
+    modality: str
+    sop_class: str
+    rows: int
+    columns: int
+    position: tuple[float, ...] | None = None
+    orientation: tuple[float, ...] | None = None
+    pixel_spacing: tuple[float, ...] | None = None
+    thickness: float | None = None
+    between: float | None = None
+    rescale: tuple[float, float] | None = None
+    photometric: str = ""
+    samples: int = 1
+    bits: tuple[int, int, int] = (16, 16, 0)
+    instance: int | None = None
+    trigger_ms: float | None = None
+    percent: float | None = None
+    phase: int | None = None
+    acquired: str = ""
+    contrast: tuple[str, ...] = ()
+
+    @property
+    def scout(self) -> bool:
+        """Whether it says itself that it is an overview, from which others were planned."""
+        return "LOCALIZER" in self.contrast
+
+
+def read_frames(file: Path) -> tuple[Frame, ...]:
+    """The slices of a file; none if it is no DICOM image (a report, a plan, a segmentation, or no DICOM at all).
+
+    Raises Unreadable if it is one, or seems to be, and is damaged; OSError; VolumeError without pydicom.
+    """
+    kind = dicom_class(file)
+    if kind is None or not is_image_class(kind):
+        return ()
+    with open(file, "rb") as stream, quiet():
+        header = _header(file, stream)
+        try:
+            frames = tuple(_frames(file, header))
+            if frames:
+                _check_pixels(file, header, stream)
+        except Unreadable:
+            raise
+        except Exception as error:  # pydicom converts values when they are asked for: anything may come
+            raise Unreadable(f"{file} cannot be read as DICOM: its header is damaged. Copy it again.") from error
+    return frames
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without pydicom's warnings about values in the scan's own headers, which nobody can mend here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _header(file: Path, stream: BinaryIO) -> Dataset:
+    try:
+        from pydicom import dcmread
+    except ImportError as error:
+        raise VolumeError(
+            f"DICOM is read with the package pydicom, which cannot be used ({error}). Install it, by `pip install pydicom`."
+        ) from error
+    try:
+        return dcmread(stream, stop_before_pixels=True, force=True, specific_tags=list(TAGS))
+    except Exception as error:  # hostile bytes raise whatever they like in there
+        raise Unreadable(f"{file} cannot be read as DICOM: its header is damaged. Copy it again.") from error
+
+
+def _frames(file: Path, header: Dataset) -> Iterator[Frame]:
+    """The slices of a header; none if it has no rows and columns."""
+    rows, columns = _whole(header, "Rows") or 0, _whole(header, "Columns") or 0
+    count = _whole(header, "NumberOfFrames") or 1
+    if rows < 1 or columns < 1:
+        return
+    if rows * columns > MOST_PIXELS or not 1 <= count <= MOST_FRAMES:
+        raise Unreadable(f"{file} claims to hold {columns} x {rows} x {count} pixels; its header is damaged.")
+    own = list(header.get("PerFrameFunctionalGroupsSequence") or [])
+    shared = list(header.get("SharedFunctionalGroupsSequence") or [])[:1]
+    if own and len(own) != count:
+        raise Unreadable(f"{file} describes {len(own)} frames but claims to hold {count}; its header is damaged.")
+    for number in range(count):
+        yield _frame(file, number, count, [*own[number : number + 1], *shared], header, (rows, columns))
+
+
+def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: Dataset, size: tuple[int, int]) -> Frame:
+    """groups: what is said of this frame alone, then of all; the header itself comes last."""
+
+    def place(sequence: str) -> Dataset:
+        """Where a matter is dealt with: in the frame's own groups, the shared ones, or the header."""
+        for group in groups:
+            if group.get(sequence):
+                found: Dataset = group[sequence].value[0]
+                return found
+        return header
+
+    measures, content, beat = (
+        place(f"{n}Sequence") for n in ("PixelMeasures", "FrameContent", "CardiacSynchronization")
+    )
+    values, echo = place("PixelValueTransformationSequence"), place("MREchoSequence")
+    slope, intercept = _number(values, "RescaleSlope"), _number(values, "RescaleIntercept")
+    kind = next((p.FrameType for p in map(place, FRAME_TYPES) if "FrameType" in p), header.get("ImageType"))
+    triggers = [(beat, "NominalCardiacTriggerDelayTime"), (content, "NominalCardiacTriggerDelayTime")]
+    acquired = content.get("FrameAcquisitionDateTime") or header.get("AcquisitionTime") or ""
+    return Frame(
+        file=file,
+        number=number,
+        count=count,
+        uid=str(header.get("SOPInstanceUID") or ""),
+        series=str(header.get("SeriesInstanceUID") or ""),
+        modality=str(header.get("Modality") or "").strip().upper(),
+        sop_class=str(header.get("SOPClassUID") or ""),
+        rows=size[0],
+        columns=size[1],
+        position=_numbers(place("PlanePositionSequence"), "ImagePositionPatient", 3),
+        orientation=_numbers(place("PlaneOrientationSequence"), "ImageOrientationPatient", 6),
+        pixel_spacing=_numbers(measures, "PixelSpacing", 2),
+        thickness=_number(measures, "SliceThickness"),
+        between=_number(measures, "SpacingBetweenSlices"),
+        rescale=None if slope is None and intercept is None else (1.0 if slope is None else slope, intercept or 0.0),
+        photometric=str(header.get("PhotometricInterpretation") or ""),
+        samples=_whole(header, "SamplesPerPixel") or 1,
+        bits=(_whole(header, "BitsAllocated") or 0, _whole(header, "BitsStored") or 0, _signed(header)),
+        instance=_whole(header, "InstanceNumber"),
+        trigger_ms=next((t for p, n in [*triggers, (header, "TriggerTime")] if (t := _number(p, n)) is not None), None),
+        percent=_number(beat, "NominalPercentageOfCardiacPhase"),
+        phase=_whole(content, "TemporalPositionIndex") or _whole(header, "TemporalPositionIdentifier"),
+        acquired=str(acquired),
+        contrast=(*map(str, kind if kind and not isinstance(kind, str) else [kind or ""]), _echo(echo)),
+    )
+
+
+FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence")
+
+
+def _signed(header: Dataset) -> int:
+    return _whole(header, "PixelRepresentation") or 0
+
+
+def _echo(place: Dataset) -> str:
+    time = _number(place, "EffectiveEchoTime")
+    time = _number(place, "EchoTime") if time is None else time
+    return "" if time is None else f"echo time {time:g} ms"
+
+
+def _numbers(place: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
+    """So many numbers, none beyond FARTHEST, or None."""
+    try:
+        value: Any = place.get(keyword)
+        numbers = tuple(float(v) for v in value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return numbers if len(numbers) == count and all(abs(n) <= FARTHEST for n in numbers) else None
+
+
+def _number(place: Dataset, keyword: str) -> float | None:
+    try:
+        number = float(place.get(keyword))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _whole(place: Dataset, keyword: str) -> int | None:
+    number = _number(place, keyword)
+    return None if number is None else int(number)
+
+
+def _check_pixels(file: Path, header: Dataset, stream: BinaryIO) -> None:
+    """Unreadable unless the elements lead to the pixels, and the file holds as many bytes of them as they claim.
+
+    stream: at the element of the pixels.
+    """
+    meta = getattr(header, "file_meta", None)
+    syntax = str(meta.get("TransferSyntaxUID") or "") if meta else ""
+    if syntax == DEFLATED:
+        return
+    place = stream.tell()
+    head = stream.read(dicom_bytes.LONGEST_HEAD)
+    order: dicom_bytes.Order = "big" if syntax == dicom_bytes.BIG_ENDIAN else "little"
+    stream.seek(0)
+    found = dicom_bytes.element(head, head[4:6] in dicom_bytes.LONG, order)
+    group = dicom_bytes.PIXELS if order == "little" else dicom_bytes.PIXELS[::-1]
+    if found is None or head[:2] != group or not dicom_bytes.is_sound(stream.read(place), syntax):
+        raise Unreadable(f"{file} cannot be read as DICOM: it is cut off, or its header is damaged. Copy it again.")
+    before, claimed = found
+    there = os.fstat(stream.fileno()).st_size - place - before
+    if claimed == dicom_bytes.UNDEFINED:  # compressed
+        return
+    pixels = (header.Rows * header.Columns) * (_whole(header, "NumberOfFrames") or 1)
+    bits = pixels * (_whole(header, "SamplesPerPixel") or 1) * (_whole(header, "BitsAllocated") or 0)
+    if there < max(bits // 8, claimed):
+        raise Unreadable(f"{file} is cut off: bytes of its pixels are missing at its end. Copy it again.")
