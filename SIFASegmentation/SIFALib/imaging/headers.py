@@ -23,6 +23,7 @@ META, NRRD = (".mhd", ".mha"), (".nhdr", ".nrrd")
 CHUNK = 4 * 1024**2  # bytes unpacked at once
 PACKED_CHUNK = 256 * 1024  # bytes read at once
 MOST_BYTES = 2**40
+MORE_BYTES = 64 * 1024**2  # behind the voxels, that are looked at: more is no padding
 LONGEST_LINE = 1024**2  # of a header: a segmentation of many segments has long ones
 MOST_FILES = 100_000  # that a list in a header names
 META_BYTES = {"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "FLOAT": 4, "DOUBLE": 8}

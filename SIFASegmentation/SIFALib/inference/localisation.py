@@ -42,6 +42,7 @@ NO_HEART = (
     "No heart was found in {}. If there is one, draw a region of interest around it, "
     "or adapt the model to scans like this one."
 )
+READ_AS = " It was read {}."
 Turn = tuple[int, int, int]
 HEADER: Turn = (1, 1, 1)  # as the header says
 TURNS: dict[Turn, str] = {  # signs of x, y, z in the scan, as the header has them, and how the patient lies then
@@ -106,8 +107,18 @@ def localise(scan: NetworkInput, runner: Runner, rest: float = 0.0) -> Steps[Loc
     if small and (box is None or (best.likeness < SURE and _times(whole, box) <= LITTLE_MORE)):
         box = whole
     if box is None:
-        raise NoHeartFound(NO_HEART.format(scan.volume.name))
+        raise _no_heart(scan)
     return Localisation(box, lying(geometry, best.turn), note)
+
+
+def _no_heart(scan: NetworkInput) -> NoHeartFound:
+    """The error, with how the grey values were read: read wrongly, no scan shows a heart."""
+    rule = scan.intensity
+    if not rule.reading:
+        return NoHeartFound(NO_HEART.format(scan.volume.name))
+    other = "mr" if rule.modality == "ct" else "ct"
+    reading = NO_HEART.format(scan.volume.name) + READ_AS.format(rule.reading)
+    return NoHeartFound(reading, advice="modality", modality=rule.modality, other=other)
 
 
 def lying(geometry: Geometry, turn: Turn) -> Geometry:
@@ -152,14 +163,14 @@ def insist_on_likeness(scan: NetworkInput, probabilities: np.ndarray) -> None:
     """NoHeartFound if what fine slices show, probabilities [classes, ...], reminds of a heart too little."""
     clarity = clarity_of(probabilities, probabilities.argmax(axis=0) > 0)
     if not heart_like(clarity, shows_whole_heart(scan)):
-        raise NoHeartFound(NO_HEART.format(scan.volume.name))
+        raise _no_heart(scan)
 
 
 def insist_on_volume(scan: NetworkInput, probabilities: np.ndarray, grid: SliceGrid) -> None:
     """NoHeartFound if the structures in probabilities [classes, ...] on the grid are too small for a heart."""
     drawn = np.count_nonzero(probabilities.argmax(axis=0))
     if drawn * grid.voxel_ml(scan.volume.geometry) < least_ml(scan):
-        raise NoHeartFound(NO_HEART.format(scan.volume.name))
+        raise _no_heart(scan)
 
 
 def clarity_of(probabilities: np.ndarray, heart: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from SIFALib.imaging.nifti import check_nifti, read_voxels
+from SIFALib.imaging.nifti import check_nifti, read_nifti
 from SIFALib.support.errors import VolumeError
 
 VOXELS = np.random.default_rng(0).normal(0, 300, (6, 8, 10)).astype(np.int16)
@@ -75,10 +75,11 @@ def test_an_axis_of_one_voxel_needs_no_spacing(tmp_path):
     check_nifti(tmp_path / "a.nii")
 
 
-def test_other_kinds_of_file_are_left_to_their_readers(tmp_path):
-    for name, content in {"a.nrrd": b"x", "a.nii": b"", "b.nii": b"abc", "c.nii.gz": b"no NIfTI" * 100}.items():
+def test_what_is_no_nifti_file_is_refused_whatever_its_name_says(tmp_path):
+    for name, content in {"b.nii": b"abc", "c.nii.gz": b"no NIfTI" * 100}.items():
         (tmp_path / name).write_bytes(content)
-        check_nifti(tmp_path / name)
+        with pytest.raises(VolumeError, match="of another kind than its name says, or damaged"):
+            check_nifti(tmp_path / name)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -120,9 +121,9 @@ def test_voxels_that_are_no_numbers_are_counted_before_the_reader_makes_zeros_of
         path.write_bytes(gzip.compress(data) if packed else data)
 
     write()
-    np.testing.assert_array_equal(read_voxels(path), voxels.ravel())
+    np.testing.assert_array_equal(read_nifti(path).array, voxels)
     voxels[0, 0, 0], voxels[3, 4, 5:7], voxels[-1, -1, -1] = np.nan, (np.inf, -np.inf), np.nan
     write()
     with pytest.raises(VolumeError, match=r"a\.nii holds 4 voxels that are not numbers"):
-        read_voxels(path)
-    assert check_nifti(path), "whether all are numbers is not asked of what was just written"
+        read_nifti(path)
+    check_nifti(path)  # whether all are numbers is not asked of what was just written
