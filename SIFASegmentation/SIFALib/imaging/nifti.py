@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..support.errors import VolumeError
-from .checks import MOST_VOXELS, NOT_NUMBERS, OTHER_KIND, TOO_LARGE, check_header
+from .checks import MOST_VOXELS, NOT_NUMBERS, OTHER_KIND, TOO_LARGE, check_grid, check_header
 from .geometry import Geometry, Volume
 from .headers import CHUNK, GZIP, MORE_BYTES, unpack
 from .nifti_forms import SPACE_UNITS, Forms, grid_of
@@ -85,6 +85,7 @@ def read_nifti(path: Path, name: str = "") -> Volume:
     """
     header, kept, notes = _looked_through(path, finite=True, keep=True)
     geometry, more = grid_of(header.forms, header.size, path)
+    check_grid(path, geometry.spacing, geometry.origin, geometry.axes)
     values = _scaled(kept.view(header.dtype), header, path)
     return Volume(values.reshape(geometry.shape), _as_itk(geometry), name or path.name, str(path), (*notes, *more))
 
@@ -107,7 +108,7 @@ def _looked_through(path: Path, finite: bool, keep: bool) -> tuple[NiftiHeader, 
     """The header; the bytes of the voxels, if they are to be kept; what should be said."""
     with open(path, "rb") as file:
         packed = file.read(2) == GZIP
-    kept, bad, length = np.empty(0, np.uint8), 0, path.stat().st_size
+    kept, bad, length = np.zeros(0, np.uint8), 0, path.stat().st_size
     try:
         header = _header(_first(path, packed), path, volume=keep)
         if keep and not packed and length < header.end:
@@ -182,11 +183,15 @@ def _scaled(values: np.ndarray, header: NiftiHeader, path: Path) -> np.ndarray:
         if header.scaling is None:
             native = header.dtype.newbyteorder("=")
             return values if values.dtype.isnative else values.astype(native)
-        slope, intercept = header.scaling
+        bad, (slope, intercept) = 0, header.scaling
         scaled = np.empty(values.shape, np.float64 if header.dtype.itemsize == 8 else np.float32)
         for first in range(0, len(values), AT_ONCE):
             part = slice(first, first + AT_ONCE)
-            scaled[part] = values[part].astype(np.float64) * slope + intercept
+            with np.errstate(over="ignore"):
+                scaled[part] = values[part].astype(np.float64) * slope + intercept
+            bad += int(np.count_nonzero(~np.isfinite(scaled[part])))
+        if bad:
+            raise VolumeError(NOT_NUMBERS.format(path, bad))
         return scaled
     except MemoryError as error:
         raise VolumeError(TOO_LARGE.format(path, header.size)) from error

@@ -92,7 +92,7 @@ def grid_of(forms: Forms, size: tuple[int, int, int], path: object) -> tuple[Geo
     matrix = forms.sform() if name == "sform" else forms.qform()
     if name == "qform" and sum(n * n for n in forms.turn[:3]) > TURN_NORM:
         raise VolumeError(f"{path} has axes that are no rotation (its quaternion is too long). Mend its header.")
-    lengths = np.linalg.norm(matrix[:, :3].astype(float), axis=0)
+    lengths = _lengths(matrix)
     own = tuple(float(n) * forms.scale for n in lengths)
     placed = _LPS * matrix.astype(float)
     axes, origin = placed[:, :3] / _lengths(matrix), placed[:, 3] * forms.scale
@@ -135,10 +135,10 @@ def _same(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _at_right_angles(matrix: np.ndarray) -> bool:
-    lengths = np.linalg.norm(matrix[:, :3], axis=0)
+    lengths = np.linalg.norm(matrix[:, :3].astype(float), axis=0)
     if not (np.isfinite(lengths).all() and lengths.min() > 0):
         return False
-    axes = matrix[:, :3] / lengths
+    axes = (matrix[:, :3] / lengths).astype(np.float32)
     return bool(np.abs(axes @ axes.T - np.eye(3)).max() <= RIGHT_ANGLES)
 
 

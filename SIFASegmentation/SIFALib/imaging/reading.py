@@ -40,13 +40,16 @@ def _read_file(path: Path) -> Volume:
     name = path.name[: -len(suffix)] or path.name
     if suffix in nifti.SUFFIXES:
         return nifti.read_nifti(path, name)
-    headers.check_voxel_data(path)
+    header = headers.check_voxel_data(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    reader.SetImageIO("MetaImageIO" if suffix in headers.META else "NrrdImageIO")  # no other looks into the file
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise VolumeError(_unreadable(path, str(error))) from error
+    if header is not None and "list" in header.fields.get("kinds", ""):
+        _check_list(path, reader)
     check_header(path, reader.GetDimension(), reader.GetSize(), reader.GetNumberOfComponents())
     axes = np.reshape(reader.GetDirection(), [reader.GetDimension()] * 2)[:3, :3]
     spacing = np.abs(reader.GetSpacing()[:3])  # ITK turns an axis of negative spacing round
@@ -60,6 +63,20 @@ def _read_file(path: Path) -> Volume:
     while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
         image = image[..., 0]
     return Volume.of(image, name, str(path))
+
+
+def _check_list(path: Path, reader: sitk.ImageFileReader) -> None:
+    """VolumeError for an NRRD file of several images: a sequence, or a segmentation in layers, as 3D Slicer saves them."""
+    count = reader.GetNumberOfComponents()
+    if count > 1 and reader.HasMetaDataKey("Segment0_ID"):
+        raise VolumeError(
+            f"{path} is a segmentation of {count} layers, because its segments overlap; export it from 3D Slicer as a "
+            "label map."
+        )
+    if count > 1:
+        raise VolumeError(
+            f"{path} is a sequence of {count} volumes; save the time point that you want as a file of its own."
+        )
 
 
 def _unreadable(path: Path, complaint: str) -> str:
