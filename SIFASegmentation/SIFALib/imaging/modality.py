@@ -17,7 +17,7 @@ AIR_HU, LUNG_HU = -200.0, -600.0  # below the first is lung or air, below the se
 VALLEY_HU, FAT_HU, SOFT_HU, BONE_HU = -150.0, -30.0, 200.0, 700.0  # upper ends of what lies above AIR_HU
 STORED_HU = 1024.0  # what CT scanners add, so that stored values are positive: DICOM's rescale takes it away again
 PADDING_SHARE, PADDING_GAP = 0.005, 0.2  # of the voxels; of the range of all others, that lies between
-NO_CT_HU = -900.0  # of a padding: above, it is none that a CT has
+CLIPPED_HU = -900.0  # a lowest value above this is where a CT was clipped
 OUT_OF_HU, BELOW_HU = 0.005, -1400.0  # the share that may lie below: noise in air
 LEAST = 0.01  # share of the voxels that are seen at all
 
@@ -66,15 +66,18 @@ class _Shares:
 def guess(array: np.ndarray) -> Guess:
     """CT or MR, by the values of a scan of any shape and type. What is in doubt is read as MR, by its own values."""
     sample = array.ravel()[:: max(1, array.size // SAMPLES)].astype(np.float64)
-    values, padding = _without_padding(sample[np.isfinite(sample)])
-    if not values.size:
+    every = sample[np.isfinite(sample)]
+    if not every.size:
         return Guess("mr", "it holds no numbers")
-    hu = _shares(values)
+    values, padding = _without_padding(every)
     aside = "" if padding is None else f", its padding of {padding:g} set aside"
-    if _is_hu(hu):
-        why = f"{100 * hu.air:.0f} % of it is as dark as lung and air, and fat and soft tissue are where CT has them"
-        return Guess("ct", why + aside, hu.gap > 0.5, padding=padding)
-    if padding is not None and padding <= NO_CT_HU and hu.air < LEAST and _tissue_alone(hu):
+    for hu, note in ((_shares(every), ""), (_shares(values), aside)):
+        if _is_hu(hu):
+            why = (
+                f"{100 * hu.air:.0f} % of it is as dark as lung and air, and fat and soft tissue are where CT has them"
+            )
+            return Guess("ct", why + note, hu.gap > 0.5, padding=padding)
+    if padding is not None and padding < AIR_HU and hu.air < LEAST and _tissue_alone(hu):
         return Guess("ct", f"fat and soft tissue are where CT has them{aside}", padding=padding)
     if hu.air >= LEAST:
         why = f"{100 * hu.air:.0f} % of it lies below {AIR_HU:g}, but not as lung, air, fat and soft tissue do in CT"
@@ -123,7 +126,7 @@ def _shares(values: np.ndarray) -> _Shares:
         fat=share(VALLEY_HU, FAT_HU),
         soft=share(AIR_HU, SOFT_HU),
         bone=share(BONE_HU, np.inf),
-        clipped=bool(lowest > NO_CT_HU and 2 * np.count_nonzero(lowest_ones) > np.count_nonzero(air)),
+        clipped=bool(lowest > CLIPPED_HU and 2 * np.count_nonzero(lowest_ones) > np.count_nonzero(air)),
     )
 
 
