@@ -87,7 +87,7 @@ def read_nifti(path: Path, name: str = "") -> Volume:
     geometry, more = grid_of(header.forms, header.size, path)
     check_grid(path, geometry.spacing, geometry.origin, geometry.axes)
     values = _scaled(kept.view(header.dtype), header, path)
-    return Volume(values.reshape(geometry.shape), _as_itk(geometry), name or path.name, str(path), (*notes, *more))
+    return Volume(values.reshape(geometry.shape), _as_itk(geometry), name or path.name, str(path), notes=(*notes, *more))
 
 
 def check_nifti(path: Path) -> None:
