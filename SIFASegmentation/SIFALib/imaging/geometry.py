@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from ..support.errors import VolumeError
 
 if TYPE_CHECKING:
-    from .nifti_forms import Forms
+    from .forms import Forms
 
 APART_MM, APART_VOXELS = 0.1, 0.1  # how far two grids may lie apart to count as one: the lesser of mm and voxels
 

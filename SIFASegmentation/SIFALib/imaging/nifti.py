@@ -19,9 +19,10 @@ import numpy as np
 
 from ..support.errors import VolumeError
 from .checks import MOST_VOXELS, NOT_NUMBERS, OTHER_KIND, TOO_LARGE, check_grid, check_header
+from .forms import Forms
 from .geometry import Geometry, Volume
 from .headers import CHUNK, GZIP, MORE_BYTES, unpack
-from .nifti_forms import SPACE_UNITS, Forms, grid_of
+from .nifti_forms import SPACE_UNITS, grid_of
 
 SUFFIXES = (".nii", ".nii.gz")
 # data types of one number a voxel, as numpy names them
@@ -87,7 +88,9 @@ def read_nifti(path: Path, name: str = "") -> Volume:
     geometry, more = grid_of(header.forms, header.size, path)
     check_grid(path, geometry.spacing, geometry.origin, geometry.axes)
     values = _scaled(kept.view(header.dtype), header, path)
-    return Volume(values.reshape(geometry.shape), _as_itk(geometry), name or path.name, str(path), notes=(*notes, *more))
+    return Volume(
+        values.reshape(geometry.shape), _as_itk(geometry), name or path.name, str(path), notes=(*notes, *more)
+    )
 
 
 def check_nifti(path: Path) -> None:

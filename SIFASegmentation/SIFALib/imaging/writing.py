@@ -12,10 +12,11 @@ import SimpleITK as sitk
 from ..support.errors import RequestError, VolumeError
 from ..support.files import made
 from .checks import SUFFIXES, reason_of
+from .forms import Forms
 from .geometry import Geometry, Volume
 from .nifti import SUFFIXES as NIFTI
 from .nifti import check_nifti
-from .nifti_forms import HEADER, Forms, with_forms
+from .nifti_forms import HEADER, with_forms
 
 CHUNK = 4 * 1024**2  # bytes packed at once
 HEADERS_ALONE = (".nhdr", ".mhd")  # their voxels would lie in a second file
