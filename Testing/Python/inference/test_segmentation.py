@@ -230,8 +230,8 @@ def test_the_report_says_what_was_done_and_is_data(reader, monkeypatch, fast, pr
         (s, "empty", True) for s in ("MYO", "LA", "AA")
     }
     assert list(json.loads(json.dumps(said, allow_nan=False))) == [
-        "sifa_version", "model", "input", "device", "precision", "intensity", "read_as", "plane", "views", "slices", "batch_size",
-        "seconds", "notes", "out_of_distribution", "volumes_ml", "dice_calibrated", "expected_dice", "flags",
+        "sifa_version", "model", "input", "device", "precision", "intensity", "read_as", "plane", "views", "slices",
+        "batch_size", "seconds", "notes", "out_of_distribution", "volumes_ml", "dice_calibrated", "expected_dice", "flags",
     ]  # fmt: skip
     said["seconds"]["write"] = 1.0
     assert "write" not in report.seconds  # whoever adds to the data leaves the report alone
