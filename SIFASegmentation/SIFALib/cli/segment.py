@@ -94,7 +94,7 @@ def check(options: argparse.Namespace) -> Request:
     """What the command line asks for; every SifaError but those of the work itself."""
     import skimage.measure  # noqa: F401  (needed only after the long work)
 
-    from ..imaging import slices
+    from ..imaging import slices, writing
     from ..imaging.dicom_seg import is_dicom
 
     quiet_itk(options.debug)
@@ -107,6 +107,7 @@ def check(options: argparse.Namespace) -> Request:
     start = time.perf_counter()
     scan, reference = _read(options.input, by.package, by.structures if is_dicom(options.output) else None)
     read_seconds = time.perf_counter() - start
+    writing.check_holds(scan.geometry, options.output, options.probabilities, options.uncertainty)
     if roi is not None:
         slices.box_of_roi(scan.geometry, roi)
     return Request(options, by, scan, read_seconds, reference)
@@ -157,7 +158,8 @@ def _write(result: Result, request: Request) -> None:
     else:
         seg_nrrd.write_labels(result.labels, asked.output, structures, request.by.package.card.key)
     if asked.probabilities and result.probabilities is not None:
-        writing.write_image(frames.join_frames(result.probabilities, [s.id for s in structures]), asked.probabilities)
+        joined = frames.join_frames(result.probabilities, [s.id for s in structures])
+        writing.write_image(joined, asked.probabilities, result.labels.geometry.forms)
     if asked.uncertainty and result.uncertainty is not None:
         unsure = result.uncertainty
         imaging.write(imaging.Volume(unsure.array.astype(np.float32), unsure.geometry, unsure.name), asked.uncertainty)

@@ -26,8 +26,8 @@ STRUCTURES = (
 )
 MODALITY = (
     "how grey values are read: ct by the model's fixed window of Hounsfield units (HU), mr by percentiles of "
-    "the scan's own values; auto takes ct where there is lung or air below -200 HU, else mr; give ct for a CT "
-    "that shows neither (default: %(default)s)"
+    "the scan's own values; auto takes what DICOM says, else ct where lung, air, fat and soft tissue lie where "
+    "they do in HU, else mr; the report says why, and flags what is in doubt (default: %(default)s)"
 )
 VIEWS = (
     "planes to look in: auto and three average three planes across each other, except in a stack of thick slices; "

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..imaging import checks, reading, slices
 from ..imaging.geometry import Geometry, Volume
-from ..imaging.intensity import looks_like_hounsfield
+from ..imaging.intensity import WORDS, chosen_modality
 from ..support.errors import VolumeError
 from . import label_values
 from .settings import DataSettings
@@ -184,8 +184,12 @@ class _Look:
             return
         plane = slices.choose_plane(geometry, self.settings.preprocessing.plane)
         count = int(geometry.size[plane.axes[2]])
-        modality = image.modality.upper() or ("CT" if looks_like_hounsfield(array) else "MR")
-        self.note(plane=plane.name, slices=count, looks_like=modality, content=content_hash(array))
+        read = chosen_modality(image)
+        self.note(plane=plane.name, slices=count, looks_like=WORDS[read.modality], content=content_hash(array))
+        for note in image.notes:
+            self.warn(note.rstrip("."), "header")
+        if read.doubtful:
+            self.warn(f"read as {WORDS[read.modality]}, because {read.why}; that is in doubt", "modality")
         if count < FEW_SLICES:
             self.warn(f"only {count} slice(s); it teaches little", "few_slices")
 

@@ -17,6 +17,9 @@ MIN_EXTENT_MM = 10.0  # of the two longer sides: a heart is as large as a fist
 MAX_EXTENT_MM = 3000.0  # of each side: no table moves a patient further, the longest scanners take 2 m
 LARGEST = 1e30  # of the grey values: float32, in which slices are computed, ends at 3e38, and sums must fit
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+MOST_VOXELS = 4e9  # of a scan
+OTHER_KIND = "{} cannot be read as an image: it is of another kind than its name says, or damaged."
+TOO_LARGE = "{} claims to hold {} voxels, for which memory does not suffice; close other programs, or mend its header."
 NOT_NUMBERS = "{} holds {} voxels that are not numbers (NaN or infinite); replace them first."
 
 
@@ -97,7 +100,7 @@ def check_header(path: Path, dimension: int, size: Sequence[int], components: in
         raise VolumeError(f"{path} has {components} values a voxel (a colour or vector image); a grey image is needed.")
     if min(size) < 1:
         raise VolumeError(f"{path} claims to hold {tuple(size)} voxels, which cannot be; its header is damaged.")
-    if np.prod([float(n) for n in size]) > 4e9:
+    if np.prod([float(n) for n in size]) > MOST_VOXELS:
         raise VolumeError(
             f"{path} claims to hold {tuple(size)} voxels, too many to be read; its header may be damaged."
         )

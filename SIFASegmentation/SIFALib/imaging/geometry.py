@@ -7,12 +7,18 @@ head. Arrays are indexed [k, j, i], as SimpleITK gives them; points and indices 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import SimpleITK as sitk
 
 from ..support.errors import VolumeError
+
+if TYPE_CHECKING:
+    from .forms import Forms
+
+APART_MM, APART_VOXELS = 0.1, 0.1  # how far two grids may lie apart to count as one: the lesser of mm and voxels
 
 
 @dataclass(frozen=True)
@@ -20,13 +26,15 @@ class Geometry:
     """A voxel grid in space, exactly ITK's.
 
     size: voxels (i, j, k). origin: LPS mm of the centre of voxel (0, 0, 0). spacing: mm. direction: row-major 3x3
-    matrix whose columns are the unit vectors of the axes i, j, k.
+    matrix whose columns are the unit vectors of the axes i, j, k. forms: what the header of a NIfTI file says of this
+    grid where programs read that differently; whoever writes the grid to such a file gives it back.
     """
 
     size: tuple[int, int, int]
     origin: tuple[float, float, float]
     spacing: tuple[float, float, float]
     direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+    forms: Forms | None = field(default=None, compare=False, repr=False)
 
     @staticmethod
     def of(image: sitk.Image) -> Geometry:
@@ -47,6 +55,14 @@ class Geometry:
         """Length of the grid along i, j, k, whole voxels counted."""
         i, j, k = (n * s for n, s in zip(self.size, self.spacing, strict=True))
         return (i, j, k)
+
+    @property
+    def sheared_mm(self) -> float:
+        """How far the corners lie from those of the nearest grid with axes at right angles; 0 if nobody could tell."""
+        left, _, right = np.linalg.svd(self.axes)
+        along = (np.array(self.size) - 1) * np.array(self.spacing)
+        apart = float(np.abs((self.axes - left @ right) * along).sum(axis=1).max())
+        return apart if apart > min(APART_MM, APART_VOXELS * min(self.spacing)) else 0.0
 
     @property
     def voxel_ml(self) -> float:
@@ -92,7 +108,7 @@ class Volume:
     """Voxels [k, j, i] with their geometry; `name` is what messages and results call it.
 
     source: the file or folder that it was read from, for what is wrong with that; "" for none. modality: "ct" or "mr" if
-    the file itself says so, as DICOM does; else "".
+    the file itself says so, as DICOM does; else "". notes: sentences on what its reader had to decide.
     """
 
     array: np.ndarray
@@ -100,6 +116,7 @@ class Volume:
     name: str = "volume"
     source: str = ""
     modality: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.shape != self.geometry.shape:

@@ -1,13 +1,11 @@
 """The headers of MetaImage and NRRD files: what they say, where the voxels lie, and whether all of them are there.
 
-ITK unpacks what it can and ignores the checksums. Packed, MetaImage files hold a zlib stream, NRRD files a gzip or bzip2
-stream, in the file itself or in one that its header names. What is not understood here passes: the reader itself will
-say whether it can be read.
+ITK unpacks what it can and ignores the checksums. Packed, MetaImage files hold a zlib stream, NRRD files a gzip
+stream, in the file itself or in one that its header names. Whatever `header_rules` does not know is refused.
 """
 
 from __future__ import annotations
 
-import bz2
 import itertools
 import math
 import re
@@ -18,25 +16,43 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..support.errors import VolumeError
+from .checks import OTHER_KIND
+from .header_rules import MOST_FILES, can_be_named, check_fields
 
 META, NRRD = (".mhd", ".mha"), (".nhdr", ".nrrd")
 CHUNK = 4 * 1024**2  # bytes unpacked at once
 PACKED_CHUNK = 256 * 1024  # bytes read at once
 MOST_BYTES = 2**40
+MORE_BYTES = 64 * 1024**2  # behind the voxels, that are looked at: more is no padding
 LONGEST_LINE = 1024**2  # of a header: a segmentation of many segments has long ones
-MOST_FILES = 100_000  # that a list in a header names
+LONGEST_HEADER = 16 * 1024**2
 META_BYTES = {"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "FLOAT": 4, "DOUBLE": 8}
-GZIP, BZIP2 = b"\x1f\x8b", b"BZ"
+NRRD_BYTES = {
+    **dict.fromkeys(("short", "short int", "int16", "int16_t", "ushort", "unsigned short", "unsigned short int"), 2),
+    **dict.fromkeys(("uint16", "uint16_t"), 2),
+    **dict.fromkeys(("int", "int32", "int32_t", "uint", "unsigned int", "uint32", "uint32_t", "float"), 4),
+    **dict.fromkeys(("longlong", "long long", "long long int", "int64", "int64_t", "double"), 8),
+    **dict.fromkeys(("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"), 8),
+}  # the others take one
+GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
 class Header:
-    """fields: keys in small letters, those of NRRD without spaces. end: byte behind it. listed: names after a LIST."""
+    """fields: keys in small letters, those of NRRD without spaces. end: byte behind it. listed: names after a LIST.
+
+    lines: (field, value), in their order, as they stand there; "" for a line without a field.
+    """
 
     path: Path
     fields: dict[str, str]
     end: int
     listed: tuple[str, ...] = ()
+    lines: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def nrrd(self) -> bool:
+        return self.path.suffix.lower() in NRRD
 
     @property
     def name(self) -> str:
@@ -71,29 +87,47 @@ def read_header(path: Path) -> Header | None:
         return _meta(path, file) if suffix in META else _nrrd(path, file)
 
 
+def _header_lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a header, at most so many bytes of it: a file of another kind may have no lines at all."""
+    while file.tell() < LONGEST_HEADER and (line := file.readline(LONGEST_LINE)):
+        yield line
+
+
 def _meta(path: Path, file: BinaryIO) -> Header:
-    fields: dict[str, str] = {}
-    while "elementdatafile" not in fields and (line := file.readline(LONGEST_LINE)):
+    lines: list[tuple[str, str]] = []
+    for line in _header_lines(file):
         key, equals, value = _text(line).partition("=")
-        if equals:
-            fields[key.strip().lower()] = value.strip()
-    end = file.tell()
+        if equals or line.strip():
+            lines.append((key.strip().lower(), value.strip()) if equals else ("", _text(line)))
+        if lines and (lines[-1][0] in ("elementdatafile", "") or b"\0" in line):
+            break
+    fields, end = dict(lines), file.tell()
     if not fields.get("elementdatafile", "").upper().startswith("LIST"):
-        return Header(path, fields, end)
-    lines = itertools.islice(iter(lambda: file.readline(LONGEST_LINE), b""), MOST_FILES)
-    return Header(path, fields, end, tuple(name for line in lines if (name := _text(line).strip())))
+        return Header(path, fields, end, (), tuple(lines))
+    names = itertools.islice(_header_lines(file), MOST_FILES)
+    listed = tuple(name for line in names if (name := _text(line).strip()))
+    return Header(path, fields, end, listed, tuple(lines))
 
 
 def _nrrd(path: Path, file: BinaryIO) -> Header:
-    fields: dict[str, str] = {}
+    lines: list[tuple[str, str]] = []
     listed: list[str] = []
-    while line := file.readline(LONGEST_LINE).rstrip(b"\r\n"):  # an empty line ends it
+    if not re.fullmatch(rb"NRRD000\d\s*", file.readline(32)):
+        return Header(path, {}, 0)
+    for line in _header_lines(file):
+        line = line.rstrip(b"\r\n")
+        if not line:  # an empty line ends it
+            break
         key, colon, value = _text(line).partition(":")
-        if fields.get("datafile", "").upper().startswith("LIST"):
+        if lines and lines[-1][0] == "datafile" and lines[-1][1].upper().startswith("LIST"):
             listed.append(_text(line).strip())
-        elif colon and not key.startswith("#") and not value.startswith("="):
-            fields[key.replace(" ", "").lower()] = value.strip()
-    return Header(path, fields, file.tell(), tuple(filter(None, listed)))
+        elif line.startswith(b"#") or value.startswith("="):
+            continue
+        else:
+            lines.append((key.replace(" ", "").lower(), value.strip()) if colon else ("", _text(line)))
+        if b"\0" in line:
+            break
+    return Header(path, dict(lines), file.tell(), tuple(filter(None, listed)), tuple(lines))
 
 
 def _text(line: bytes) -> str:
@@ -111,22 +145,40 @@ class _Stream:
     unpacked: int = 0
 
 
-def check_voxel_data(path: Path) -> None:
-    """Raise VolumeError if the voxels of a MetaImage or NRRD file are damaged or not there; other files pass."""
+def check_voxel_data(path: Path) -> Header | None:
+    """Raise VolumeError if the header of a MetaImage or NRRD file says what it may not, or its voxels are damaged or not
+    there; other files pass. The header, if it is one of these."""
     header = read_header(path)
     if header is None:
-        return
-    stream = (_meta_stream if path.suffix.lower() in META else _nrrd_stream)(header)
+        return None
+    if not header.lines:
+        raise VolumeError(OTHER_KIND.format(path))
+    check_fields(path, header.lines, header.nrrd)
+    _check_listed(header)
+    stream = _nrrd_stream(header) if header.nrrd else _meta_stream(header)
     if stream is None:
-        return
+        return header
     try:
-        if _length(stream) < stream.unpacked:
+        length = _length(stream)
+        if length < stream.unpacked:
             raise EOFError
     except EOFError as error:
         how = "damaged or cut off" if stream.packed else "cut off"
         raise VolumeError(f"{stream.file} is {how}: voxels are missing at its end. Copy it again.") from error
     except zlib.error as error:
         raise VolumeError(f"{stream.file} is damaged. Copy it again.") from error
+    if stream.packed and stream.unpacked and length > stream.unpacked + MORE_BYTES:
+        raise VolumeError(f"{stream.file} holds far more than its header says; it is damaged. Copy it again.")
+    return header
+
+
+def _check_listed(header: Header) -> None:
+    """VolumeError if one of the files that the header lists cannot be, or is not there."""
+    if len(header.listed) >= MOST_FILES:
+        raise VolumeError(f"{header.path} lists {MOST_FILES} files or more; its header is damaged.")
+    for name in header.listed:
+        if "%" in name or not can_be_named(name) or not (header.path.parent / name).is_file():
+            raise VolumeError(f"{header.path} has voxels in {name[:80]}, which does not exist; copy it there, too.")
 
 
 def _length(stream: _Stream) -> int:
@@ -135,9 +187,12 @@ def _length(stream: _Stream) -> int:
         return stream.file.stat().st_size - stream.start
     with open(stream.file, "rb") as source:
         source.seek(stream.start)
-        two = source.read(len(GZIP))
-        source.seek(stream.start)
-        return sum(map(len, _unbzip2(source) if two == BZIP2 else unpack(_at_most(source, stream.length))))
+        length, most = 0, (stream.unpacked or MOST_BYTES) + MORE_BYTES
+        for chunk in unpack(_at_most(source, stream.length)):
+            length += len(chunk)
+            if length > most:
+                break
+        return length
 
 
 def unpack(read: Callable[[int], bytes]) -> Iterator[bytes]:
@@ -170,15 +225,6 @@ def _at_most(source: BinaryIO, length: int | None) -> Callable[[int], bytes]:
         return source.read
     end = source.tell() + length
     return lambda count: source.read(max(0, min(count, end - source.tell())))
-
-
-def _unbzip2(source: BinaryIO) -> Iterator[bytes]:
-    with bz2.open(source) as stream:
-        try:
-            while chunk := stream.read(CHUNK):
-                yield chunk
-        except OSError as error:
-            raise zlib.error(str(error)) from error
 
 
 def _meta_stream(header: Header) -> _Stream | None:
@@ -224,16 +270,26 @@ def _named_file(header: Header) -> Path | None:
 
 
 def _nrrd_stream(header: Header) -> _Stream | None:
-    """Where the packed voxels of an NRRD file lie; None if they are not. VolumeError if they are not there."""
-    fields, skip = header.fields, header.fields.get("lineskip", "0")
+    """Where the voxels of an NRRD file lie; None if that is not to be told. VolumeError if they are not there."""
+    fields = header.fields
+    encoding, skip, bytes_skipped = (fields.get(key, "0") for key in ("encoding", "lineskip", "byteskip"))
     place = _named_file(header) if header.name else header.path
-    if place is None or not skip.isdecimal():
+    if encoding.lower() in ("bz2", "bzip2"):
+        raise VolumeError(
+            f"{header.path} is packed with bzip2, which cannot be read here; save it again with gzip, or not packed."
+        )
+    if place is None or encoding.lower() not in ("raw", "gzip", "gz"):
         return None
-    if fields.get("encoding", "").lower() not in ("gzip", "gz", "bzip2", "bz2"):
-        return None
+    each = NRRD_BYTES.get(fields["type"].lower().removeprefix("signed "), 1)
+    unpacked = each * math.prod(map(int, fields["sizes"].split())) + max(0, int(bytes_skipped))
     with open(place, "rb") as file:
         file.seek(header.end if place is header.path else 0)
         for _ in range(int(skip)):  # lines before the stream; bytes are skipped within it
-            file.readline(LONGEST_LINE)
+            if not file.readline(LONGEST_LINE):
+                break
         start = file.tell()
-        return _Stream(place, start) if file.read(len(GZIP)) in (GZIP, BZIP2) else None
+        if encoding.lower() == "raw":
+            return _Stream(place, 0 if bytes_skipped == "-1" else start, False, None, unpacked)
+        if file.read(len(GZIP)) != GZIP:
+            raise VolumeError(f"{place} is damaged or cut off: what should be packed is not. Copy it again.")
+        return _Stream(place, start, True, None, unpacked)

@@ -1,7 +1,8 @@
-"""NIfTI files, looked through and unpacked once: what ITK lets pass is refused, and plain voxels come along.
+"""NIfTI files, read by their own header: what is damaged or cut off is refused, and no other program sees the file.
 
-ITK reads missing and damaged voxels, and those that are not numbers, as zeros, and a spacing of 0 as 1 mm. Header fields
-as in the definitions nifti1.h and nifti2.h of the NIfTI Data Format Working Group.
+Programs like ITK read missing and damaged voxels, and those that are not numbers, as zeros, a spacing of 0 as 1 mm, and
+the voxels of an x.nii that happens to lie beside x.nii.gz. Header fields as in the definitions nifti1.h and nifti2.h of
+the NIfTI Data Format Working Group.
 """
 
 from __future__ import annotations
@@ -17,111 +18,133 @@ from typing import Any
 import numpy as np
 
 from ..support.errors import VolumeError
-from .checks import NOT_NUMBERS
-from .headers import CHUNK, GZIP, unpack
+from .checks import MOST_VOXELS, NOT_NUMBERS, OTHER_KIND, TOO_LARGE, check_grid, check_header
+from .forms import Forms
+from .geometry import Geometry, Volume
+from .headers import CHUNK, GZIP, MORE_BYTES, unpack
+from .nifti_forms import SPACE_UNITS, grid_of
 
 SUFFIXES = (".nii", ".nii.gz")
-# data types of one number a voxel, as numpy names them; the others are left to the reader
+# data types of one number a voxel, as numpy names them
 KINDS = {2: "u1", 4: "i2", 8: "i4", 256: "i1", 512: "u2", 768: "u4", 1024: "i8", 1280: "u8", 16: "f4", 64: "f8"}
+COMPONENTS = {128: 3, 2304: 4, 32: 2, 1792: 2}  # numbers a voxel of colours (RGB, RGBA) and of complex numbers
+VECTORS = range(1003, 1012)  # intent codes of several values a voxel: matrices, vectors, points, quaternions
 FULL_HEADER = 540  # bytes of the longer header
-FILE_OF_ONE = b"n+"  # the magic of a file that holds its own voxels
+AT_ONCE = 1 << 20  # voxels that are multiplied with their factor at once
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the two versions keep what is needed: struct formats and byte offsets."""
+    """Where the two versions keep what is needed: struct formats and byte offsets. magic: of a file with its voxels."""
 
     size: int
     dim: tuple[str, int]
     kind: int
     bits: int
-    spacing: tuple[str, int]
+    sizes: tuple[str, int]
     offset: tuple[str, int]
     slope: tuple[str, int]
+    units: tuple[str, int]
+    codes: tuple[str, int]
     turn: tuple[str, int]
-    turn_code: tuple[str, int]
     matrix: tuple[str, int]
-    matrix_code: tuple[str, int]
-    magic: int
+    intent: tuple[str, int]
+    magic: tuple[bytes, int]
 
 
 _LAYOUTS = {
     348: _Layout(
-        *(348, ("8h", 40), 70, 72, ("8f", 76), ("f", 108), ("2f", 112)),
-        *(("6f", 256), ("h", 252), ("12f", 280), ("h", 254), 344),
+        *(348, ("8h", 40), 70, 72, ("8f", 76), ("f", 108), ("2f", 112), ("B", 123), ("2h", 252), ("6f", 256)),
+        *(("12f", 280), ("h", 68), (b"n+1\0", 344)),
     ),
     540: _Layout(
-        *(540, ("8q", 16), 12, 14, ("8d", 104), ("q", 168), ("2d", 176)),
-        *(("6d", 352), ("i", 344), ("12d", 400), ("i", 348), 4),
+        *(540, ("8q", 16), 12, 14, ("8d", 104), ("q", 168), ("2d", 176), ("i", 500), ("2i", 344), ("6d", 352)),
+        *(("12d", 400), ("i", 504), (b"n+2\0\r\n\x1a\n", 4)),
     ),
 }
 
 
 @dataclass(frozen=True)
-class _Voxels:
-    """Where the voxels lie in the unpacked file, in bytes; dtype: None where they are not one number each.
+class NiftiHeader:
+    """What a header says. size: voxels (i, j, k). start, end: bytes of the voxels in the unpacked file.
 
-    plain: whether they are the grey values themselves, without a factor, in the very file.
+    scaling: factor and summand of the grey values, None if they are stored as they are.
     """
 
+    size: tuple[int, int, int]
+    dtype: np.dtype
     start: int
     end: int
-    dtype: np.dtype | None
-    plain: bool
-
-    @property
-    def floats(self) -> bool:
-        return self.dtype is not None and self.dtype.kind == "f"
+    scaling: tuple[float, float] | None
+    forms: Forms
 
 
-def check_nifti(path: Path) -> bool:
-    """Raise VolumeError if a NIfTI file is cut off or damaged, or its header cannot be; False for another kind of file.
+def read_nifti(path: Path, name: str = "") -> Volume:
+    """The 3D image in a NIfTI file; grey values as stored, or with the header's factor and summand. VolumeError, OSError.
+
+    Values are of the stored type, those with a factor float32 (float64 of types of 64 bits), as in ITK.
+    """
+    header, kept, notes = _looked_through(path, finite=True, keep=True)
+    geometry, more = grid_of(header.forms, header.size, path)
+    check_grid(path, geometry.spacing, geometry.origin, geometry.axes)
+    values = _scaled(kept.view(header.dtype), header, path)
+    return Volume(
+        values.reshape(geometry.shape), _as_itk(geometry), name or path.name, str(path), notes=(*notes, *more)
+    )
+
+
+def check_nifti(path: Path) -> None:
+    """Raise VolumeError if a NIfTI file is cut off or damaged, or its header cannot be. Values may be of any dimension.
 
     Whole numbers that are not packed are not read at all; whether all are numbers is not asked.
     """
-    return _looked_through(path, finite=False, keep=False)[0]
+    _looked_through(path, finite=False, keep=False)
 
 
-def read_voxels(path: Path) -> np.ndarray | None:
-    """The grey values of a NIfTI file, flat, as i runs fastest; None for what is best read by ITK.
-
-    VolumeError as of `check_nifti`, and if some are not numbers.
-    """
-    return _looked_through(path, finite=True, keep=True)[1]
+def _as_itk(geometry: Geometry) -> Geometry:
+    """The grid as an image of ITK's has it, to the signs of its zeros."""
+    image = Geometry((1, 1, 1), geometry.origin, geometry.spacing, geometry.direction).to_image()
+    return Geometry(geometry.size, image.GetOrigin(), image.GetSpacing(), image.GetDirection(), geometry.forms)
 
 
-def _looked_through(path: Path, finite: bool, keep: bool) -> tuple[bool, np.ndarray | None]:
-    """Whether it is a NIfTI file, and its voxels where they are to be kept."""
-    if not path.name.lower().endswith(SUFFIXES):
-        return False, None
+def _looked_through(path: Path, finite: bool, keep: bool) -> tuple[NiftiHeader, np.ndarray, tuple[str, ...]]:
+    """The header; the bytes of the voxels, if they are to be kept; what should be said."""
     with open(path, "rb") as file:
         packed = file.read(2) == GZIP
-    kept = None
+    kept, bad, length = np.zeros(0, np.uint8), 0, path.stat().st_size
     try:
-        header = b""
-        for chunk in _chunks(path, packed, FULL_HEADER):
-            header += chunk
-            if len(header) >= FULL_HEADER:
-                break
-        voxels = _voxels(header[:FULL_HEADER], path)
-        if voxels is None:
-            return False, None
-        bad, length = 0, path.stat().st_size
-        if packed or (finite and voxels.floats):
-            kept = _room(voxels) if keep else None
-            length, bad = _look_through(_chunks(path, packed, CHUNK), voxels, kept, finite)
+        header = _header(_first(path, packed), path, volume=keep)
+        if keep and not packed and length < header.end:
+            raise EOFError
+        if keep:
+            kept = _room(header, path)
+        if packed or keep:
+            length, bad = _look_through(_chunks(path, packed, CHUNK), header, kept, finite)
     except EOFError as error:
-        raise VolumeError(f"{path} is damaged or cut off: voxels are missing at its end. Copy it again.") from error
+        how = "damaged or cut off" if packed else "cut off"
+        raise VolumeError(f"{path} is {how}: voxels are missing at its end. Copy it again.") from error
     except zlib.error as error:
         raise VolumeError(f"{path} is damaged. Copy it again.") from error
-    if length < voxels.end:
+    if length < header.end:
         raise VolumeError(f"{path} is cut off: voxels are missing at its end. Copy it again.")
+    if length > header.end + MORE_BYTES:
+        raise VolumeError(f"{path} holds far more than its header says; it is damaged. Copy it again.")
     if bad:
         raise VolumeError(NOT_NUMBERS.format(path, bad))
-    if kept is None or voxels.dtype is None:
-        return True, None
-    values = kept.view(voxels.dtype)
-    return True, values if values.dtype.isnative else values.astype(voxels.dtype.newbyteorder("="))
+    more = length - header.end
+    plane = header.dtype.itemsize * header.size[0] * header.size[1]
+    note = f"{path} holds {more} bytes more than its header says; check that the whole scan is there."
+    return header, kept, (note,) if more >= plane else ()
+
+
+def _first(path: Path, packed: bool) -> bytes:
+    """The unpacked bytes that the header is among."""
+    first = b""
+    for chunk in _chunks(path, packed, FULL_HEADER):
+        first += chunk
+        if len(first) >= FULL_HEADER:
+            break
+    return first[:FULL_HEADER]
 
 
 def _chunks(path: Path, packed: bool, size: int) -> Iterator[bytes]:
@@ -129,45 +152,60 @@ def _chunks(path: Path, packed: bool, size: int) -> Iterator[bytes]:
         yield from unpack(file.read) if packed else iter(lambda: file.read(size), b"")
 
 
-def _room(voxels: _Voxels) -> np.ndarray | None:
-    """Bytes for plain voxels; None where there are none, or memory does not suffice."""
+def _room(header: NiftiHeader, path: Path) -> np.ndarray:
     try:
-        return np.empty(voxels.end - voxels.start, np.uint8) if voxels.plain else None
-    except MemoryError:
-        return None
+        return np.empty(header.end - header.start, np.uint8)
+    except MemoryError as error:
+        raise VolumeError(TOO_LARGE.format(path, header.size)) from error
 
 
-def _look_through(chunks: Iterator[bytes], voxels: _Voxels, kept: np.ndarray | None, finite: bool) -> tuple[int, int]:
-    """Length of the unpacked file in bytes, and how many of its voxels are not numbers; `kept` is filled with them."""
-    length, bad, rest = 0, 0, b""
+def _look_through(chunks: Iterator[bytes], header: NiftiHeader, kept: np.ndarray, finite: bool) -> tuple[int, int]:
+    """Length of the unpacked file in bytes, looked at no further than MORE_BYTES behind the voxels; and how many voxels
+    are not numbers. `kept` is filled with their bytes, unless it is empty."""
+    length, bad, rest, dtype = 0, 0, b"", header.dtype
     for chunk in chunks:
-        low, high = (max(0, place - length) for place in (voxels.start, voxels.end))
+        low, high = (max(0, place - length) for place in (header.start, header.end))
         part = chunk[low:high]
-        if kept is not None and part:
-            first = length + low - voxels.start
+        if kept.size and part:
+            first = length + low - header.start
             kept[first : first + len(part)] = np.frombuffer(part, np.uint8)
-        if finite and voxels.floats and voxels.dtype is not None:
+        if finite and dtype.kind == "f":
             values = rest + part
-            count = len(values) // voxels.dtype.itemsize
-            bad += count - np.count_nonzero(np.isfinite(np.frombuffer(values, voxels.dtype, count)))
-            rest = values[count * voxels.dtype.itemsize :]
+            count = len(values) // dtype.itemsize
+            bad += count - np.count_nonzero(np.isfinite(np.frombuffer(values, dtype, count)))
+            rest = values[count * dtype.itemsize :]
         length += len(chunk)
+        if length > header.end + MORE_BYTES:
+            break
     return length, bad
 
 
-def _voxels(header: bytes, path: Path) -> _Voxels | None:
-    """Where the voxels must lie; None for what is no NIfTI file: the reader will refuse it."""
-    for order in "<>":
-        layout = _LAYOUTS.get(struct.unpack(f"{order}i", header[:4])[0]) if len(header) >= 4 else None
-        if layout and len(header) < layout.size:
-            raise VolumeError(f"{path} is cut off within its header. Copy it again.")
-        if layout:
-            break
-    else:
-        return None
+def _scaled(values: np.ndarray, header: NiftiHeader, path: Path) -> np.ndarray:
+    """The grey values [voxels] in the machine's byte order, with factor and summand, if there are any."""
+    try:
+        if header.scaling is None:
+            native = header.dtype.newbyteorder("=")
+            return values if values.dtype.isnative else values.astype(native)
+        bad, (slope, intercept) = 0, header.scaling
+        scaled = np.empty(values.shape, np.float64 if header.dtype.itemsize == 8 else np.float32)
+        for first in range(0, len(values), AT_ONCE):
+            part = slice(first, first + AT_ONCE)
+            with np.errstate(over="ignore"):
+                scaled[part] = values[part].astype(np.float64) * slope + intercept
+            bad += int(np.count_nonzero(~np.isfinite(scaled[part])))
+        if bad:
+            raise VolumeError(NOT_NUMBERS.format(path, bad))
+        return scaled
+    except MemoryError as error:
+        raise VolumeError(TOO_LARGE.format(path, header.size)) from error
+
+
+def _header(first: bytes, path: Path, volume: bool) -> NiftiHeader:
+    """The header at the beginning of a file, every field in its bounds. VolumeError. volume: it must be one 3D image."""
+    order, layout = _layout(first, path)
 
     def field(kind: str, place: int) -> tuple[Any, ...]:
-        return struct.unpack_from(f"{order}{kind}", header, place)
+        return struct.unpack_from(f"{order}{kind}", first, place)
 
     count, *dims = field(*layout.dim)
     if not 1 <= count <= 7:
@@ -175,27 +213,70 @@ def _voxels(header: bytes, path: Path) -> _Voxels | None:
     dims = dims[:count]
     if min(dims) < 1:
         raise VolumeError(f"{path} claims to hold {tuple(dims)} voxels, which cannot be; its header is damaged.")
-    spacing = field(*layout.spacing)[1 : min(count, 3) + 1]
-    if not all(math.isfinite(s) and s != 0 for s, n in zip(spacing, dims, strict=False) if n > 1):
-        shown = ", ".join(f"{s:g}" for s in spacing)
-        raise VolumeError(f"{path} has the voxel spacing {shown} mm; it must be above 0. Mend its header.")
-    # of the two ways to say where the voxels lie, the matrix comes first, as in the reader
-    for code, place in ((layout.matrix_code, layout.matrix), (layout.turn_code, layout.turn)):
-        if field(*code)[0] > 0:
-            if not all(map(math.isfinite, field(*place))):
-                raise VolumeError(f"{path} has an origin or axes that are not numbers (NaN). Mend its header.")
-            break
+    qfac, *sizes = field(*layout.sizes)[:4]
+    shown = sizes[: min(count, 3)]
+    if not all(math.isfinite(s) and s != 0 for s, n in zip(shown, dims, strict=False) if n > 1):
+        told = ", ".join(f"{s:g}" for s in shown)
+        raise VolumeError(f"{path} has the voxel spacing {told} mm; it must be above 0. Mend its header.")
     (kind,), (bits,), (offset,) = field("h", layout.kind), field("h", layout.bits), field(*layout.offset)
     if not math.isfinite(offset) or offset < 0:
         raise VolumeError(
             f"{path} claims that its voxels begin at byte {offset:g}, which cannot be; its header is damaged."
         )
-    dtype = np.dtype(order + KINDS[kind]) if kind in KINDS else None
-    plain = (
-        dtype is not None
-        and bits == 8 * dtype.itemsize
-        and offset >= layout.size
-        and header[layout.magic :].startswith(FILE_OF_ONE)
-        and field(*layout.slope) in ((0.0, 0.0), (1.0, 0.0))  # factor and summand of the grey values
-    )
-    return _Voxels(int(offset), int(offset) + math.prod(dims) * bits // 8, dtype, plain)
+    if volume:
+        components = COMPONENTS.get(kind, 1)
+        if count >= 5 and dims[3] == 1 and field(*layout.intent)[0] in VECTORS:
+            components, dims = components * dims[4], [*dims[:4], 1, *dims[5:]]
+        check_header(path, count, dims, components)
+    if kind not in KINDS:
+        raise VolumeError(f"{path} holds values of a type (number {kind}) that no scan has; its header is damaged.")
+    dtype = np.dtype(order + KINDS[kind])
+    if bits != 8 * dtype.itemsize:
+        raise VolumeError(f"{path} claims to hold {dtype.name} values of {bits} bits; its header is damaged.")
+    if math.prod(dims) > MOST_VOXELS * (1 if volume else 64):
+        raise VolumeError(f"{path} claims to hold {tuple(dims)} voxels, too many to be read; its header is damaged.")
+    start = max(int(offset), layout.size)
+    i, j, k = (*dims, 1, 1)[:3]
+    forms = Forms(
+        field(*layout.codes), qfac, _finite(sizes), field(*layout.turn), field(*layout.matrix),
+        field(*layout.units)[0] & SPACE_UNITS,
+    )  # fmt: skip
+    scaling = _scaling(field(*layout.slope), path)
+    return NiftiHeader((i, j, k), dtype, start, start + math.prod(dims) * dtype.itemsize, scaling, forms)
+
+
+def _layout(first: bytes, path: Path) -> tuple[str, _Layout]:
+    """The byte order and the version. VolumeError if it is no NIfTI file that holds its own voxels."""
+    for order in "<>":
+        layout = _LAYOUTS.get(struct.unpack(f"{order}i", first[:4])[0]) if len(first) >= 4 else None
+        if layout is None:
+            continue
+        if len(first) < layout.size:
+            raise VolumeError(f"{path} is cut off within its header. Copy it again.")
+        magic, place = layout.magic
+        if first[place : place + len(magic)] != magic:
+            raise VolumeError(
+                f"{path} lacks the mark of a NIfTI file that holds its own voxels: it is an Analyze file, one half of a "
+                "pair of files (.hdr, .img), or damaged. Convert it to .nii.gz, or copy it again."
+            )
+        return order, layout
+    raise VolumeError(OTHER_KIND.format(path))
+
+
+def _finite(sizes: list[float]) -> tuple[float, float, float]:
+    """Voxel sizes, of which those of axes of one voxel may be missing."""
+    i, j, k = (float(s) if math.isfinite(s) else 0.0 for s in sizes)
+    return i, j, k
+
+
+def _scaling(told: tuple[float, ...], path: Path) -> tuple[float, float] | None:
+    """Factor and summand; None for none: a factor of 0 means that, whatever the summand (nifti1.h, "scl_slope")."""
+    slope, intercept = told
+    if slope == 0 or math.isnan(slope) or (slope, intercept) == (1.0, 0.0):
+        return None
+    if not (math.isfinite(slope) and math.isfinite(intercept)):
+        raise VolumeError(
+            f"{path} has grey values with the factor {slope:g} and the summand {intercept:g} (scl_slope, scl_inter), "
+            "which cannot be computed with. Mend its header."
+        )
+    return slope, intercept

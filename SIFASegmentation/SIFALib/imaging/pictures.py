@@ -13,7 +13,7 @@ from ..models import PLANES
 from ..models.structures import STRUCTURES, Structure
 from ..support.files import made
 from .geometry import Geometry, Volume
-from .intensity import looks_like_hounsfield
+from .intensity import chosen_modality
 from .slices import Plane, SliceGrid, choose_plane, named_plane, sample, slice_grid, whole_box
 
 GAP = 4  # pixels between panels
@@ -35,11 +35,12 @@ def overlay(
     volume and labels share a grid. A stack of few slices is shown in its own plane alone. Raises OSError.
     """
     rows = [None, labels] if truth is None else [None, labels, truth]
-    columns = []
+    read = chosen_modality(volume)
+    in_hu, columns = read.modality == "ct" and not read.added, []
     for plane in _planes(volume.geometry):
         grid = _middle(volume, labels, plane, size)
         values, inside = (stack[0, :size, :size] for stack in sample(volume, grid))
-        grey = _grey(values, inside, looks_like_hounsfield(volume.array))
+        grey = _grey(values, inside, in_hu)
         column = [paint(grey, None if row is None else _nearest(row, grid, inside), structures) for row in rows]
         columns.append(np.concatenate([np.pad(p, ((0, GAP), (0, GAP), (0, 0))) for p in column]))
     write_png(np.concatenate(columns, axis=1), path)

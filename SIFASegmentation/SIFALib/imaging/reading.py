@@ -10,9 +10,9 @@ import SimpleITK as sitk
 
 from ..support.errors import VolumeError
 from . import dicom_series, headers, nifti
-from .checks import SUFFIXES, check_grid, check_header, reason_of
+from .checks import OTHER_KIND, SUFFIXES, TOO_LARGE, check_grid, check_header, reason_of
 from .files import DICOM, check_name, is_dicom_image
-from .geometry import Geometry, Volume
+from .geometry import Volume
 
 
 def read(path: str | os.PathLike[str]) -> Volume:
@@ -37,46 +37,46 @@ def _read_file(path: Path) -> Volume:
         raise VolumeError(f"{path} is of no known kind; give {', '.join(SUFFIXES)} or a folder of DICOM files.")
     if path.stat().st_size == 0:
         raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
-    voxels = None
+    name = path.name[: -len(suffix)] or path.name
     if suffix in nifti.SUFFIXES:
-        voxels = nifti.read_voxels(path)
-    else:
-        headers.check_voxel_data(path)
+        return nifti.read_nifti(path, name)
+    header = headers.check_voxel_data(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
+    reader.SetImageIO("MetaImageIO" if suffix in headers.META else "NrrdImageIO")  # no other looks into the file
     try:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise VolumeError(_unreadable(path, str(error))) from error
+    if header is not None and "list" in header.fields.get("kinds", ""):
+        _check_list(path, reader)
     check_header(path, reader.GetDimension(), reader.GetSize(), reader.GetNumberOfComponents())
     axes = np.reshape(reader.GetDirection(), [reader.GetDimension()] * 2)[:3, :3]
     spacing = np.abs(reader.GetSpacing()[:3])  # ITK turns an axis of negative spacing round
     check_grid(path, spacing, reader.GetOrigin()[:3], axes)
-    name = path.name[: -len(suffix)] or path.name
-    if voxels is not None and reader.GetDimension() == 3 and min(reader.GetSpacing()) > 0:
-        geometry = _geometry(reader)
-        return Volume(voxels.reshape(geometry.shape), geometry, name, str(path))
     try:
         image = reader.Execute()
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
-            raise VolumeError(
-                f"{path} claims to hold {reader.GetSize()} voxels, for which memory does not suffice; close other "
-                "programs, or mend its header."
-            ) from error
+            raise VolumeError(TOO_LARGE.format(path, reader.GetSize())) from error
         raise VolumeError(f"{path} is damaged or cut off. Copy it again.") from error
     while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
         image = image[..., 0]
     return Volume.of(image, name, str(path))
 
 
-def _geometry(reader: sitk.ImageFileReader) -> Geometry:
-    """The grid of a 3D header as an image of ITK's has it, to the signs of its zeros."""
-    image = sitk.Image(1, 1, 1, sitk.sitkUInt8)
-    image.SetOrigin(reader.GetOrigin())
-    image.SetSpacing(reader.GetSpacing())
-    image.SetDirection(reader.GetDirection())
-    return Geometry(reader.GetSize(), image.GetOrigin(), image.GetSpacing(), image.GetDirection())
+def _check_list(path: Path, reader: sitk.ImageFileReader) -> None:
+    """VolumeError for an NRRD file of several images: a sequence, or a segmentation in layers, as 3D Slicer saves them."""
+    count = reader.GetNumberOfComponents()
+    if count > 1 and reader.HasMetaDataKey("Segment0_ID"):
+        raise VolumeError(
+            f"{path} is a segmentation of {count} layers, because its segments overlap; export it from 3D Slicer as a "
+            "label map."
+        )
+    if count > 1:
+        raise VolumeError(
+            f"{path} is a sequence of {count} volumes; save the time point that you want as a file of its own."
+        )
 
 
 def _unreadable(path: Path, complaint: str) -> str:
@@ -89,5 +89,5 @@ def _unreadable(path: Path, complaint: str) -> str:
     if "space vector coefficients" in complaint:
         return f"{path} has an origin or axes that are not numbers (NaN or infinite). Mend its header."
     if "Unable to determine ImageIO" in complaint:
-        return f"{path} cannot be read as an image: it is of another kind than its name says, or damaged."
+        return OTHER_KIND.format(path)
     return f"{path} cannot be read as an image: {reason_of(complaint)}. It may be damaged."

@@ -24,6 +24,17 @@ NO_HEART = (
     "No heart was found in {}. If there is one, draw a region of interest around it, "
     "or adapt the model to scans like this one."
 )
+READ_AS = " It was read {}."
+
+
+def no_heart(scan: NetworkInput) -> NoHeartFound:
+    """The error, with how the grey values were read: read wrongly, no scan shows a heart."""
+    rule = scan.intensity
+    if not rule.reading:
+        return NoHeartFound(NO_HEART.format(scan.volume.name))
+    other = "mr" if rule.modality == "ct" else "ct"
+    reading = NO_HEART.format(scan.volume.name) + READ_AS.format(rule.reading)
+    return NoHeartFound(reading, advice="modality", modality=rule.modality, other=other)
 
 
 def insist_on_likeness(scan: NetworkInput, probabilities: np.ndarray, grid: SliceGrid) -> None:
@@ -32,14 +43,14 @@ def insist_on_likeness(scan: NetworkInput, probabilities: np.ndarray, grid: Slic
     if heart_like(clarity, shows_whole_heart(scan)):
         return
     if not judge(probabilities, scan.card.labels, grid.spacing_mm(scan.volume.geometry)).passes:
-        raise NoHeartFound(NO_HEART.format(scan.volume.name))
+        raise no_heart(scan)
 
 
 def insist_on_volume(scan: NetworkInput, probabilities: np.ndarray, grid: SliceGrid) -> None:
     """NoHeartFound if the structures in probabilities [classes, ...] on the grid are too small for a heart."""
     drawn = np.count_nonzero(probabilities.argmax(axis=0))
     if drawn * grid.voxel_ml(scan.volume.geometry) < least_ml(scan):
-        raise NoHeartFound(NO_HEART.format(scan.volume.name))
+        raise no_heart(scan)
 
 
 def clarity_of(probabilities: np.ndarray, heart: np.ndarray) -> np.ndarray:

@@ -25,12 +25,11 @@ import numpy as np
 
 from ..imaging import slices
 from ..imaging.geometry import Geometry
-from ..support.errors import NoHeartFound
 from ..support.progress import Steps
 from .candidates import LEAST, NOTHING, Judgement, judge
 from .coarse import HEADER, SURE, TURNS, Candidate, Seen, Turn, coarse_pass, lying, plane_of
 from .fusion import Fusion, stack_of_slices
-from .likeness import NO_HEART, shows_whole_heart
+from .likeness import no_heart, shows_whole_heart
 from .passes import NetworkInput, Pass
 from .runner import Runner
 from .trust import to_background
@@ -121,7 +120,7 @@ def _in_a_stack(scan: NetworkInput, runner: Runner, first: Seen, rest: float) ->
         if seen.turn != HEADER:
             return (yield from _best_lying(scan, runner, seen, rest))
     if chosen is None:
-        raise NoHeartFound(NO_HEART.format(scan.volume.name))
+        raise no_heart(scan)
     return _localisation(scan, HEADER, [chosen, *judged, *([best] if best else [])])
 
 
@@ -167,7 +166,7 @@ def _best_lying(scan: NetworkInput, runner: Runner, seen: Seen, rest: float) -> 
     elif small:
         candidates.append(Candidate(whole, 0))
     if not candidates:
-        raise NoHeartFound(NO_HEART.format(scan.volume.name))
+        raise no_heart(scan)
     if len(candidates) > 1:
         candidates = yield from _judged(scan, runner, candidates, rest, seen.turn)
         candidates.sort(key=lambda candidate: -candidate.judgement.score)

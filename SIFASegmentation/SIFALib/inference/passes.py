@@ -12,6 +12,7 @@ from ..imaging.geometry import Volume
 from ..imaging.intensity import Intensity, intensity_rule
 from ..imaging.slices import Plane, SliceGrid
 from ..support.errors import VolumeError
+from .flags import Flag
 from .options import Options
 
 if TYPE_CHECKING:
@@ -46,6 +47,16 @@ class NetworkInput:
         if not inside.any():
             raise VolumeError(f"{self.volume.name}: the region of interest holds no voxel; make it larger.")
         return self.intensity.normalise(values, inside)
+
+
+def reading_flags(scan: NetworkInput) -> tuple[Flag, ...]:
+    """A flag where it is in doubt whether the scan is a CT or an MR."""
+    rule = scan.intensity
+    if not rule.doubtful:
+        return ()
+    other = "mr" if rule.modality == "ct" else "ct"
+    told = f"The scan was read {rule.reading}. If that is wrong, say so (modality {other})."
+    return (Flag("", "modality", told),)
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,11 @@ class MadeOf:
 class Report:
     """How a segmentation came about, and what can be told of it without the truth.
 
-    intensity: the rule of grey values, in words. plane: in which the scan is cut; views: all planes in which passes
-    were made. quarter_turns: clockwise, by which slices were shown to the network turned; in_turns: other turns in which
-    passes were made. heart_score: 0..1, how much like a heart a quick look at it was; None where none was needed.
-    slices, batch_size: of the first pass. seconds: by stage. notes: sentences on what nobody asked for.
+    intensity: the rule of grey values, in words; read_as: as CT or MR, and why, "" where there was nothing to choose.
+    plane: in which the scan is cut; views: all planes in which passes were made. quarter_turns: clockwise, by which slices
+    were shown to the network turned; in_turns: other turns in which passes were made. heart_score: 0..1, how much like a
+    heart a quick look at it was; None where none was needed. slices, batch_size: of the first pass. seconds: by stage.
+    notes: sentences on what nobody asked for.
     out_of_distribution: what was measured. volumes_ml: by structure id. expected_dice: by structure id, 0..1, None where
     nothing was found; dice_calibrated: whether by the curve of the model's card.
     """
@@ -50,6 +51,7 @@ class Report:
     device: str
     precision: str
     intensity: str
+    read_as: str
     plane: str
     views: tuple[str, ...]
     quarter_turns: int

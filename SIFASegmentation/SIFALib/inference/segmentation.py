@@ -29,7 +29,7 @@ from .fusion import Fusion, planes
 from .likeness import insist_on_likeness, insist_on_volume
 from .localisation import Localisation, localise
 from .options import Options
-from .passes import NetworkInput, Pass
+from .passes import NetworkInput, Pass, reading_flags
 from .pasting import PASTE_COST, paste, paste_map
 from .report import MadeBy, MadeOf, Report
 from .runner import Clock, Runner
@@ -193,6 +193,7 @@ def _report(
         device=str(runner.device),
         precision=str(runner.precision).removeprefix("torch."),
         intensity=scan.intensity.name,
+        read_as=scan.intensity.reading,
         plane=grid.plane.name,
         views=found.views,
         quarter_turns=heart.quarters,
@@ -201,10 +202,10 @@ def _report(
         slices=grid.count[2],
         batch_size=runner.batch_size(grid.count[1], grid.count[0]),
         seconds={stage: round(seconds, 3) for stage, seconds in runner.clock.seconds.items()},
-        notes=(*runner.notes, *filter(None, [heart.note]), *trust.notes),
+        notes=(*volume.notes, *runner.notes, *filter(None, [heart.note]), *trust.notes),
         out_of_distribution=trust.unlike,
         volumes_ml=volumes,
         dice_calibrated=trust.calibrated,
         expected_dice={structure: trust.expected_dice[structure] for structure in volumes},
-        flags=tuple(flag for flag in trust.flags if flag.structure_id in ("", *volumes)),
+        flags=tuple(flag for flag in (*reading_flags(scan), *trust.flags) if flag.structure_id in ("", *volumes)),
     )

@@ -17,6 +17,7 @@ ADVICE = {
     "unjudged": "Export the best one (without --checkpoint), or use --force to take it unjudged.",
     "start_model": "Use the start model itself, or --force.",
     "check_data": "`sifa check-data` lists them all.",
+    "modality": "If that is wrong, give --modality {other}.",
     "normalisation": "Say so with --{domain}-normalisation sifa_mr or sifa_ct.",
 }
 """What to do about an error, for who types commands; a panel says the same of its buttons (SIFATrainingLib/Words.py)."""

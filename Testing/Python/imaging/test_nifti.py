@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from SIFALib.imaging.nifti import check_nifti, read_voxels
+from SIFALib.imaging.nifti import check_nifti, read_nifti
 from SIFALib.support.errors import VolumeError
 
 VOXELS = np.random.default_rng(0).normal(0, 300, (6, 8, 10)).astype(np.int16)
@@ -75,10 +75,11 @@ def test_an_axis_of_one_voxel_needs_no_spacing(tmp_path):
     check_nifti(tmp_path / "a.nii")
 
 
-def test_other_kinds_of_file_are_left_to_their_readers(tmp_path):
-    for name, content in {"a.nrrd": b"x", "a.nii": b"", "b.nii": b"abc", "c.nii.gz": b"no NIfTI" * 100}.items():
+def test_what_is_no_nifti_file_is_refused_whatever_its_name_says(tmp_path):
+    for name, content in {"b.nii": b"abc", "c.nii.gz": b"no NIfTI" * 100}.items():
         (tmp_path / name).write_bytes(content)
-        check_nifti(tmp_path / name)
+        with pytest.raises(VolumeError, match="of another kind than its name says, or damaged"):
+            check_nifti(tmp_path / name)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -120,9 +121,86 @@ def test_voxels_that_are_no_numbers_are_counted_before_the_reader_makes_zeros_of
         path.write_bytes(gzip.compress(data) if packed else data)
 
     write()
-    np.testing.assert_array_equal(read_voxels(path), voxels.ravel())
+    np.testing.assert_array_equal(read_nifti(path).array, voxels)
     voxels[0, 0, 0], voxels[3, 4, 5:7], voxels[-1, -1, -1] = np.nan, (np.inf, -np.inf), np.nan
     write()
     with pytest.raises(VolumeError, match=r"a\.nii holds 4 voxels that are not numbers"):
-        read_voxels(path)
-    assert check_nifti(path), "whether all are numbers is not asked of what was just written"
+        read_nifti(path)
+    check_nifti(path)  # whether all are numbers is not asked of what was just written
+
+
+def test_the_file_that_was_named_is_read_and_none_beside_it(tmp_path):
+    mine, other = nifti(), bytearray(nifti())
+    other[352:] = np.full_like(VOXELS, 7).tobytes()
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(mine))
+    (tmp_path / "a.nii").write_bytes(other)
+    np.testing.assert_array_equal(read_nifti(tmp_path / "a.nii.gz").array, VOXELS)
+    assert (read_nifti(tmp_path / "a.nii").array == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "factor", "summand"),
+    [(0, -1024, 1, 0), (float("nan"), float("nan"), 1, 0), (1, -1024, 1, -1024), (2.5, 3, 2.5, 3), (-1, 0, -1, 0)],
+)
+@pytest.mark.parametrize("kind", ["i2", "u1", "i4", "f4", "f8"])
+def test_grey_values_have_the_factor_and_summand_of_the_header_and_none_where_the_factor_is_0(
+    tmp_path, slope, intercept, factor, summand, kind
+):
+    voxels = np.abs(VOXELS).astype(kind)
+    data = bytearray(nifti()[:352])
+    code = {"i2": 4, "u1": 2, "i4": 8, "f4": 16, "f8": 64}[kind]
+    struct.pack_into("<2h", data, 70, code, 8 * voxels.itemsize)
+    struct.pack_into("<2f", data, 112, slope, intercept)
+    (tmp_path / "a.nii").write_bytes(bytes(data) + voxels.tobytes())
+    read = read_nifti(tmp_path / "a.nii").array
+    np.testing.assert_array_equal(read, (voxels.astype(np.float64) * factor + summand).astype(read.dtype))
+    if slope != 0 and slope == slope:  # where ITK keeps to the definition, type and bits are its own
+        theirs = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "a.nii")))
+        assert read.dtype == theirs.dtype
+        np.testing.assert_array_equal(read, theirs)
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "value", "sentence"),
+    [
+        (344, "B", ord("N"), "lacks the mark of a NIfTI file that holds its own voxels"),
+        (345, "B", ord("i"), "lacks the mark of a NIfTI file that holds its own voxels"),
+        (72, "h", 8, "claims to hold int16 values of 8 bits; its header is damaged"),
+        (70, "h", 1536, r"holds values of a type \(number 1536\) that no scan has"),
+        (70, "h", 128, "has 3 values a voxel"),
+        (
+            112,
+            "f",
+            float("inf"),
+            r"the factor inf and the summand 0 \(scl_slope, scl_inter\), which cannot be computed",
+        ),
+        (42, "h", 32767, "is cut off: voxels are missing at its end"),
+        (80, "f", float("inf"), "has the voxel spacing inf, 2, 3 mm"),
+    ],
+)
+def test_a_field_that_cannot_be_is_refused(tmp_path, place, kind, value, sentence):
+    data = bytearray(nifti())
+    struct.pack_into("<2f", data, 112, 1, 0)
+    struct.pack_into(f"<{kind}", data, place, value)
+    (tmp_path / "a.nii").write_bytes(data)
+    with pytest.raises(VolumeError, match=sentence):
+        read_nifti(tmp_path / "a.nii")
+
+
+def test_much_more_than_the_header_says_is_told_and_far_more_refused(tmp_path, monkeypatch):
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(gzip.compress(nifti() + bytes(1000)))
+    assert "a.nii.gz holds 1000 bytes more than its header says" in read_nifti(path).notes[0]
+    monkeypatch.setattr("SIFALib.imaging.nifti.MORE_BYTES", 999)
+    with pytest.raises(VolumeError, match="holds far more than its header says"):
+        read_nifti(path)
+
+
+def test_too_little_memory_is_no_damage(tmp_path, monkeypatch):
+    def no_room(*_):
+        raise MemoryError
+
+    (tmp_path / "a.nii").write_bytes(nifti())
+    monkeypatch.setattr("SIFALib.imaging.nifti.np.empty", no_room)
+    with pytest.raises(VolumeError, match="for which memory does not suffice; close other programs"):
+        read_nifti(tmp_path / "a.nii")

@@ -230,7 +230,7 @@ def test_the_report_says_what_was_done_and_is_data(reader, monkeypatch, fast, pr
         (s, "empty", True) for s in ("MYO", "LA", "AA")
     }
     assert list(json.loads(json.dumps(said, allow_nan=False))) == [
-        "sifa_version", "model", "input", "device", "precision", "intensity", "plane", "views", "quarter_turns",
+        "sifa_version", "model", "input", "device", "precision", "intensity", "read_as", "plane", "views", "quarter_turns",
         "in_turns", "heart_score", "slices", "batch_size", "seconds", "notes", "out_of_distribution", "volumes_ml",
         "dice_calibrated", "expected_dice", "flags",
     ]  # fmt: skip
