@@ -20,7 +20,6 @@ from SIFALib.cli.console import ProgressLine, table
 from SIFALib.cli.main import main
 from SIFALib.cli.segment import parse_roi
 from SIFALib.imaging.geometry import Geometry
-from SIFALib.imaging.intensity import AIR_HU
 from SIFALib.imaging.seg_nrrd import read_seg_nrrd
 from SIFALib.models import archive
 from SIFALib.models.card import Architecture
@@ -303,7 +302,7 @@ def test_the_help_says_what_changes_labels_and_how_grey_values_are_read(capsys):
         texts[command] = " ".join(capsys.readouterr().out.split())
     assert "on the CPU it changes not a single label, on a GPU at most what rounding decides" in texts["segment"]
     assert "ct by the model's fixed window of Hounsfield units (HU), mr by percentiles" in texts["segment"]
-    assert f"auto takes ct where there is lung or air below {AIR_HU:.0f} HU, else mr" in texts["segment"]
+    assert "auto takes what DICOM says, else ct where lung, air, fat and soft tissue lie where" in texts["segment"]
     assert "below 1000: the model may have seen it (default: 1000)" in texts["phantom"]
 
 

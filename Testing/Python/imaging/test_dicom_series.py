@@ -366,20 +366,22 @@ def test_colours_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changed", "said", "rule"),
+    ("changed", "said", "why"),
     [
-        ({"Modality": "MR"}, "mr", "percentiles"),
-        ({"Modality": "CT", "PixelData": bytes(2 * SIZE[0] * SIZE[1])}, "ct", "CT window"),
-        ({"Modality": "OT"}, "", "CT window"),
-        ({"Modality": "CT", "RescaleSlope": None, "RescaleIntercept": None}, "", "CT window"),
+        ({"Modality": "MR"}, "mr", "the DICOM headers say so"),
+        ({"Modality": "CT", "PixelData": bytes(2 * SIZE[0] * SIZE[1])}, "ct", "the DICOM headers say so"),
+        ({"Modality": "OT"}, "", ""),
+        ({"Modality": "CT", "RescaleSlope": None, "RescaleIntercept": None}, "", ""),
     ],
     ids=["mr with negative values", "ct without air", "other", "ct without a rescale"],
 )
-def test_the_modality_that_is_stated_decides(tmp_path, changed, said, rule):
+def test_the_modality_that_is_stated_decides(tmp_path, changed, said, why):
+    """Where nothing is stated, the histogram does."""
     volume = reading.read(written(tmp_path / "s", **changed))
     preprocessing = Preprocessing()
-    assert volume.modality == said
-    assert intensity_rule(volume, preprocessing).name.startswith(rule)
+    rule = intensity_rule(volume, preprocessing)
+    assert volume.modality == said and rule.modality == (said or rule.modality)
+    assert rule.why == why if said else "DICOM" not in rule.why
     assert intensity_rule(volume, preprocessing, "mr").name.startswith("percentiles"), "a person's word comes first"
 
 

@@ -158,7 +158,7 @@ def test_when_nothing_fits_a_sentence_says_so(reader):
 def test_no_heart_is_an_answer(reader):
     rng = np.random.default_rng(0)
     scan = Volume(rng.integers(-950, -850, GRID.shape).astype(np.int16), GRID, "lungs.nii.gz")
-    for options in (Options(), Options(roi=(-20.0, 80.0, 80.0, 160.0, 720.0, 800.0))):
+    for options in (Options(modality="ct"), Options(modality="ct", roi=(-20.0, 80.0, 80.0, 160.0, 720.0, 800.0))):
         with pytest.raises(NoHeartFound, match=r"No heart was found in lungs\.nii\.gz"):
             segment(scan, None, CARD, options)
 
