@@ -14,7 +14,6 @@ from .modality import Guess, guess
 if TYPE_CHECKING:
     from ..models.card import Preprocessing
 
-OF_DICOM = {"CT": "ct", "MR": "mr"}  # Modality (0008,0060)
 WORDS = {"ct": "CT", "mr": "MR"}
 
 
@@ -92,9 +91,8 @@ def intensity_rule(volume: Volume, preprocessing: Preprocessing, modality: str =
 def chosen_modality(volume: Volume, modality: str = "auto") -> Guess:
     """How this volume is to be read: as asked for (ct, mr), as DICOM's Modality says, or as its histogram looks."""
     guessed = guess(volume.array)
-    said = OF_DICOM.get(str(getattr(volume, "modality", "")).upper())
-    asked = said if modality == "auto" else modality
-    if asked is None:
+    asked = volume.modality if modality == "auto" else modality
+    if not asked:
         return guessed
     why = "that was asked for" if modality != "auto" else "the DICOM headers say so"
     if asked == "mr":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -125,12 +124,15 @@ def test_whatever_is_no_scan_has_an_answer():
 
 
 def test_dicom_and_the_person_come_first(scans):
+    def scan(array, modality):
+        size = array.shape[::-1]
+        return Volume(array, Geometry(size, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)), modality=modality)
+
     array = scans["mr"][0] - 500
-    volume = SimpleNamespace(array=array, modality="MR")
-    told = chosen_modality(volume)
+    told = chosen_modality(scan(array, "mr"))
     assert (told.modality, told.doubtful, told.why) == ("mr", False, "the DICOM headers say so")
-    assert chosen_modality(SimpleNamespace(array=array, modality="CT")).modality == "ct"
-    assert chosen_modality(volume, "ct").why == "that was asked for"
-    assert chosen_modality(SimpleNamespace(array=array, modality="OT")).doubtful, "what says nothing is passed over"
-    stored = chosen_modality(SimpleNamespace(array=scans["ct"][0] + 1024, modality="CT"))
+    assert chosen_modality(scan(array, "ct")).modality == "ct"
+    assert chosen_modality(scan(array, "mr"), "ct").why == "that was asked for"
+    assert chosen_modality(scan(array, "")).doubtful, "where the file says nothing, the histogram does"
+    stored = chosen_modality(scan(scans["ct"][0] + 1024, "ct"))
     assert stored.added == 1024 and stored.doubtful
