@@ -23,7 +23,10 @@ DESCRIPTION = """Segment the heart in every scan of a folder.
 FOLDER and the folders in it hold NIfTI, NRRD or MetaImage files, or DICOM series, each in a folder of its own.
 OUT gets NAME.seg.nrrd and NAME.sifa.json (the report) of each scan, and volumes.csv with a row for each.
 What is done already is left as it is: stopped, the same command goes on. Nor is a result written over that is
-another scan's of the same name. A scan that cannot be segmented is told in its row, and the others are done."""
+another scan's of the same name. A scan that cannot be segmented is told in its row, and the others are done.
+
+Any number of these commands, also on several computers that share the folders, work together: each scan is done by one
+of them, and by another if that one is killed. All of them write the table, of everything that is done so far."""
 
 
 def add(commands: Any) -> None:
@@ -33,6 +36,8 @@ def add(commands: Any) -> None:
     parser.add_argument("input", metavar="FOLDER", type=Path)
     parser.add_argument("output", metavar="OUT", type=Path, help="made if it is missing")
     add_segmenting(parser)
+    only = "segment nothing; write volumes.csv from the reports that lie in OUT by now, whoever works there"
+    parser.add_argument("--table", action="store_true", help=only)
     parser.add_argument("--quiet", action="store_true", help="no progress and no rows")
 
 
@@ -54,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
     """OK if every scan is done; BAD_INPUT if one could not be segmented, whose row says why."""
     from ..inference.batch import run as batch
 
+    if options.table:
+        return _merge(options)
     request = check(options)
     steps = batch.run(request.cases, request.folder, request.segment, request.by.package.card, request.by.options)
     with said_as(OutputError, BatchError), ProgressLine(options.quiet) as line:
@@ -62,6 +69,21 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         say(f"{len(rows) - len(failed)} of {len(rows)} scans are done; see {request.folder / batch.TABLE}.")
     return BAD_INPUT if failed else OK
+
+
+def _merge(options: argparse.Namespace) -> int:
+    """OK, however many scans are done."""
+    from ..inference.batch import run as batch
+
+    quiet_itk(options.debug)
+    cases = batch.find_cases(options.input)
+    with said_as(OutputError, BatchError):
+        folder = batch.prepare_folder(options.output)
+        rows = batch.merge(cases, folder)
+    if not options.quiet:
+        done = sum(row.state == batch.KEPT for row in rows)
+        say(f"{done} of {len(rows)} scans are done; see {folder / batch.TABLE}.")
+    return OK
 
 
 def check(options: argparse.Namespace) -> Request:
@@ -77,10 +99,10 @@ def check(options: argparse.Namespace) -> Request:
 
 def _tell(event: Event, line: ProgressLine) -> None:
     """A scan's row as soon as it is known, and progress until then."""
-    from ..inference.batch.run import WORKING
+    from ..inference.batch.run import WAITING, WORKING
 
     row = event.row
-    if row.state == WORKING:
+    if row.state in (WAITING, WORKING):
         line(Progress(f"{row.name}: {event.stage}", event.fraction, event.seconds_left))
         return
     line.end()

@@ -173,6 +173,27 @@ def sweep(folder: Path, older_than_seconds: float = 0.0) -> None:
                 path.unlink(missing_ok=True)
 
 
+def clock(folder: Path) -> float:
+    """What time it is for the file system of a folder, in seconds since 1970: other computers may go wrong. OSError."""
+    probe = folder / f".{uuid.uuid4().hex}{TEMPORARY}"
+    try:
+        with open(probe, "xb"):
+            return probe.stat().st_mtime
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """OSError if no file can be made in the folder, or nothing be written to it."""
+    probe = folder / f".{uuid.uuid4().hex}{TEMPORARY}"
+    try:
+        probe.write_bytes(b"x")
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
 def replace(temporary: Path, path: Path) -> None:
     """Give a complete file its name, in place of another; with patience where somebody reads that one. OSError."""
     until = time.monotonic() + _PATIENCE_SECONDS

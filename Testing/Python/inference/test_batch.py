@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from batch_folders import CARD, FIRST_SLICE_ML, GRID, Segmenter, finish, run, scan, states, table
+from batch_folders import CARD, FIRST_SLICE_ML, GRID, Segmenter, run, scan, states, table
 from drawings import card_of
 from SIFALib.cli.main import main
 from SIFALib.imaging import seg_nrrd, writing
@@ -235,16 +235,6 @@ def test_the_table_keeps_what_it_said_of_scans_that_are_not_reached_again(place,
         pass
     steps.close()
     assert [row["LV (ml)"] for row in table(out)] == [row["LV (ml)"] for row in before]
-
-
-def test_two_batches_do_not_write_into_one_folder(place, tmp_path, monkeypatch):
-    out = batch.prepare_folder(tmp_path / "out")
-    first = batch.run(batch.find_cases(place), out, Segmenter(), CARD)
-    next(first)
-    with pytest.raises(BatchError, match="Another batch writes into"):
-        run(place, out)
-    finish(first)
-    assert states(run(place, out)[0])["one"] == batch.KEPT
 
 
 def test_a_table_that_another_program_holds_open_stops_nothing(place, tmp_path, monkeypatch):

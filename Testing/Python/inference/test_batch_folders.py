@@ -28,11 +28,10 @@ def test_results_need_a_folder_that_can_be_written_to(tmp_path):
 
 
 def test_a_folder_that_is_protected_is_named_and_no_temporary_file(tmp_path, monkeypatch):
-    def refuse(path: Path, text: str) -> None:
-        temporary = str(path.with_name(f".{path.name}.1.tmp"))
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS), temporary)
+    def refuse(path: Path, *_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path / ".1.tmp"))
 
-    monkeypatch.setattr(batch.files, "write_text", refuse)
+    monkeypatch.setattr(batch.files, "check_writable", refuse)
     with pytest.raises(BatchError, match=r"out cannot be written to .*choose another folder") as refusal:
         batch.prepare_folder(tmp_path / "out")
     assert ".tmp" not in str(refusal.value)

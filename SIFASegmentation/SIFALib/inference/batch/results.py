@@ -6,34 +6,30 @@ import csv
 import hashlib
 import io
 import json
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...imaging.geometry import Volume
 from ...imaging.seg_nrrd import SUFFIX, read_seg_nrrd, write_seg_nrrd
-from ...support import files, lock
-from ...support.errors import BatchError, InUse, OutputError, VolumeError
-from ...support.messages import reason, sayable
+from ...support import files
+from ...support.errors import BatchError, OutputError, VolumeError
+from ...support.messages import sayable
 from ..flags import volumes_ml
 from ..options import Options
 from .cases import REPORT, TABLE
+from .cohort import DONE, KEPT, WAITING, Row
 
 if TYPE_CHECKING:
     from ...models.card import ModelCard
     from ...models.structures import Structure
 
-WAITING, WORKING, DONE, KEPT, FAILED = "waiting", "working", "done", "finished before", "failed"
-STAGING = ".sifa-unfinished"  # folder of what is not complete yet, and of the lock
 KEY = "batch"  # of a report: what scan, model and options were
 SOURCE = "source"  # of a report: where its scan lay, or what the scan was called
 WRITTEN, REPLACED = "written", "replaced"  # of a report: SHA-256 of its segmentation's file; of the one before
 FIRST, LAST = ["scan", "state"], ["look twice", "message", "source", "seconds"]  # columns of the table
 UNIT = " (ml)"  # ends the names of those between
-NOT_WRITABLE = "The folder {} cannot be written to ({}); mend that, or choose another folder for the results."
 NOT_OURS = (
     "{} is there already and was made or changed by somebody else; it is not written over. "
     "Move it, or choose another folder for the results."
@@ -43,38 +39,6 @@ OTHERS = (
     "for the results."
 )
 CORRECTED = "Corrected since it was written; the flags of then do not count."
-
-
-@dataclass(frozen=True)
-class Row:
-    """What became of a case. state: one of this module's; volumes_ml: by structure id; flags: sentences that warn."""
-
-    name: str
-    source: str
-    state: str = WAITING
-    message: str = ""
-    volumes_ml: Mapping[str, float] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
-    seconds: float = 0.0
-
-
-@contextmanager
-def staging(folder: Path) -> Iterator[Path]:
-    """An empty folder in `folder` for unfinished files, as long as no other batch has one there. BatchError."""
-    place = folder / STAGING
-    with ExitStack() as stack:
-        try:
-            place.mkdir(exist_ok=True)
-            stack.enter_context(lock.held(place))
-            stack.callback(shutil.rmtree, place, ignore_errors=True)
-            unfinished = place / "files"
-            shutil.rmtree(unfinished, ignore_errors=True)  # of a batch that was killed
-            unfinished.mkdir()
-        except InUse as error:
-            raise BatchError(f"Another batch writes into {folder}: {error}") from error
-        except OSError as error:
-            raise BatchError(NOT_WRITABLE.format(folder, reason(error))) from error
-        yield unfinished
 
 
 def settings_of(card: ModelCard, options: Options) -> dict[str, Any]:
@@ -186,9 +150,9 @@ class Table:
             )
         return [dict(zip(lines[0], line, strict=False)) for line in lines[1:] if line]
 
-    def save(self, rows: Sequence[Row], staged: Path) -> None:
-        """OSError."""
-        rows = [replace(row, source=sayable(row.source)) for row in rows]
+    def save(self, rows: Sequence[Row], staged: Path, told: Sequence[Row] = ()) -> None:
+        """told: rows of other processes, which stand where these wait, or have no such scan. OSError."""
+        rows = self._joined([replace(row, source=sayable(row.source)) for row in rows], told)
         former = {(line["scan"], line.get("source")): line for line in self.former}
         lines = [former.get((row.name, row.source), _line(row)) if row.state == WAITING else _line(row) for row in rows]
         lines += self._of_others(rows)
@@ -200,6 +164,13 @@ class Table:
         writer.writeheader()
         writer.writerows(lines)
         _write(self.path, text.getvalue(), staged)
+
+    @staticmethod
+    def _joined(rows: Sequence[Row], told: Sequence[Row]) -> list[Row]:
+        others = {(row.name, sayable(row.source)): replace(row, source=sayable(row.source)) for row in told}
+        own = {(row.name, row.source): row for row in rows}
+        known = [others.get(key, row) if row.state == WAITING else row for key, row in own.items()]
+        return [*known, *(row for key, row in others.items() if key not in own)]
 
     def _of_others(self, rows: Sequence[Row]) -> list[dict[str, str]]:
         """The former rows of results that lie in the folder and that none of these rows tells of."""

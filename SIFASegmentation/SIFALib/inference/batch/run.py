@@ -1,11 +1,12 @@
-"""Many scans, one after the other: a folder in, a folder out.
+"""Many scans, one after the other, by one process or by many: a folder in, a folder out.
 
 Of every scan the folder then holds NAME.seg.nrrd, a Slicer segmentation, and NAME.sifa.json, the report; `volumes.csv`
 has a row for each scan, whatever became of it. A scan that cannot be segmented is told in its row and holds up no other.
 Every file is complete at every instant: stopped at any moment, the batch goes on with the scans that are not done, or
 that have changed since, or were done by another model or with other options. A segmentation that a person made or
 corrected is never written over, nor is the result of another scan, as of a folder that went into the same one before.
-One batch at a time writes into a folder.
+Any number of processes work into one folder together, on any number of computers that share it: each claims a scan,
+does it, and tells the others what became of it; a scan of one that was killed is another's (see `cohort`).
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +31,8 @@ from ...support.progress import Progress, Steps, mapped
 from ..options import Options
 from . import results
 from .cases import REPORT, TABLE, Case, file_names, find_cases
-from .results import DONE, FAILED, KEPT, NOT_WRITABLE, WAITING, WORKING, Before, Row, Table, staging
+from .cohort import DONE, FAILED, FOLDER, KEPT, NOT_WRITABLE, WAITING, WORKING, Member, Row, joined
+from .results import Before, Table
 
 if TYPE_CHECKING:
     from ...models.card import ModelCard
@@ -55,16 +58,19 @@ class Event:
 
 
 Segment = Callable[[Volume], "Steps[Result]"]
+Events = Generator[Event, None, None]
+POLL_SECONDS = 0.2  # between looks at what others make of the last scans
+_MOST_SAVES = 5  # of a table that another process's overtook
 
 
 def prepare_folder(folder: str | os.PathLike[str]) -> Path:
     """The folder of the results, made if it is missing. BatchError if nothing can be written to it."""
     place = Path(folder)
+    if FOLDER in place.absolute().parts:
+        raise BatchError(f"{place} lies in a folder that a batch deletes when it ends; choose another one.")
     try:
         place.mkdir(parents=True, exist_ok=True)
-        probe = place / ".sifa-can-write"
-        files.write_text(probe, "")
-        probe.unlink()
+        files.check_writable(place)
     except OSError as error:
         raise BatchError(NOT_WRITABLE.format(place, reason(error))) from error
     return place
@@ -76,33 +82,122 @@ def run(
     """Segment the cases into `folder` (see `prepare_folder`), yielding events; returns the rows.
 
     segment: the volume's segmentation in steps, with the model of `card` and `options`. Raises BatchError if results
-    can no longer be written, if another batch writes there, or if what is there is no batch's table; whatever else goes
-    wrong with a case is told in its row.
+    can no longer be written, or if what is there is no batch's table; whatever else goes wrong with a case is told in
+    its row. Cases that other processes work on are waited for: one that is killed leaves its case to this one.
     """
-    rows = [Row(case.name, case.source) for case in cases]
-    pace, saved = _Pace(len(cases)), False
-    with staging(folder) as staged:
+    settings = results.settings_of(card, options)
+    with joined(folder, settings) as member:
         table = Table(folder, options.wanted(card.labels))
-        for number, case in enumerate(cases):
-            began = time.monotonic()
-            working = partial(pace.event, number, replace(rows[number], state=WORKING), began)
-            row = yield from mapped(_work(case, folder, staged, segment, card, options), working)
-            rows[number] = replace(row, seconds=round(time.monotonic() - began, 1))
-            pace.finished(rows[number])
-            with _writing(folder, TABLE):
-                try:
-                    table.save(rows, staged)
-                    saved = True
-                except PermissionError:  # another program has it open; after the next scan it may not
-                    saved = False
-            yield pace.event(number, rows[number], time.monotonic(), Progress(rows[number].state, 1.0))
-        if not saved and cases:
-            with _writing(folder, TABLE):
-                table.save(rows, staged)
+        work = partial(_work, folder=folder, staged=member.folder, segment=segment, card=card, options=options)
+        batch = _Batch(cases, folder, member, table, work)
+        yield from batch.steps()
+    return batch.rows
+
+
+def merge(cases: Sequence[Case], folder: Path) -> list[Row]:
+    """Write the table from the reports that lie in `folder` now, whoever works there; returns the rows.
+
+    A case without a report of its own keeps the row that it had. Raises BatchError.
+    """
+    rows = []
+    for case in cases:
+        report = results.report_of(folder, case.name)
+        there = (folder / f"{case.name}{results.SUFFIX}").is_file()
+        if there and results.KEY in report and report.get(results.SOURCE) == case.source:
+            rows.append(Row(case.name, case.source, KEPT, **results.results_of(report)))
+        else:
+            rows.append(Row(case.name, case.source))
+    with joined(folder, {}) as member, _writing(folder, TABLE):
+        Table(folder, ()).save(rows, member.folder, member.rows())
     return rows
 
 
-def _work(case: Case, folder: Path, staged: Path, segment: Segment, card: ModelCard, options: Options) -> Steps[Row]:
+@dataclass(eq=False)
+class _Batch:
+    """The work on all cases. work: one case from the beginning to its row."""
+
+    cases: Sequence[Case]
+    folder: Path
+    member: Member
+    table: Table
+    work: Callable[[Case], Steps[Row]]
+    rows: list[Row] = field(init=False)
+    pace: _Pace = field(init=False)
+    saved: bool = False
+
+    def __post_init__(self) -> None:
+        self.rows = [Row(case.name, case.source) for case in self.cases]
+        self.pace = _Pace(len(self.cases))
+
+    def steps(self) -> Events:
+        queue, held = deque(range(len(self.cases))), 0
+        while queue:
+            number = queue.popleft()
+            case, before = self.cases[number], self.member.count()
+            self.pace.members = before
+            row = self.member.row_of(case)
+            if row is None:
+                row = yield from self._claimed(number)
+            elif row.state != WAITING:
+                self._finished(number, row)
+            if row is None:  # another process works on it
+                queue.append(number)
+                held += 1
+                if held >= len(queue):
+                    stage = Progress("Waiting for another process", 0.0)
+                    yield self.pace.event(number, self.rows[number], time.monotonic(), stage)
+                    time.sleep(POLL_SECONDS)
+                    held = 0
+                continue
+            held = 0
+            yield self.pace.event(number, row, time.monotonic(), Progress(row.state, 0.0))
+        if not self.saved and self.cases:
+            self._save(last=True)
+
+    def _claimed(self, number: int) -> Generator[Event, None, Row | None]:
+        """The case's row, by this process, or by another just before; None if another works on it. BatchError."""
+        case, began = self.cases[number], time.monotonic()
+        with _writing(self.folder, FOLDER):
+            if not self.member.claim(case):
+                return None
+        try:
+            row = self.member.row_of(case)
+            if row is None:
+                working = partial(self.pace.event, number, replace(self.rows[number], state=WORKING), began)
+                row = yield from mapped(self.work(case), working)
+                row = replace(row, seconds=round(time.monotonic() - began, 1))
+                with _writing(self.folder, FOLDER):
+                    self.member.check()
+                    self.member.save(case, row)
+            self._finished(number, row)
+            self._save()
+        finally:
+            self.member.release(case)
+        return row
+
+    def _finished(self, number: int, row: Row) -> None:
+        self.rows[number] = row
+        self.pace.finished(row)
+        self.saved = False
+
+    def _save(self, last: bool = False) -> None:
+        """The table, with what all processes know; once more if one of them told something meanwhile. BatchError."""
+        with _writing(self.folder, TABLE):
+            for _ in range(_MOST_SAVES):
+                told = self.member.rows()
+                try:
+                    self.table.save(self.rows, self.member.folder, told)
+                except PermissionError:  # another program has it open; after the next scan it may not
+                    if last:
+                        raise
+                    self.saved = False
+                    return
+                self.saved = True
+                if len(self.member.rows()) == len(told):
+                    return
+
+
+def _work(case: Case, *, folder: Path, staged: Path, segment: Segment, card: ModelCard, options: Options) -> Steps[Row]:
     """One case from the beginning to its row; raises BatchError alone."""
     row, structures = Row(case.name, case.source), options.wanted(card.labels)
     try:
@@ -144,21 +239,25 @@ def _writing(folder: Path, name: str) -> Iterator[None]:
 
 
 class _Pace:
-    """How far the whole batch is, and how long the rest takes: as long for each case as for those before it."""
+    """How far the whole batch is, and how long the rest takes: as long for each case as for those before it.
+
+    members: the processes that share the rest.
+    """
 
     def __init__(self, count: int) -> None:
-        self.count = count
+        self.count, self.done, self.members = count, 0, 1
         self.seconds: list[float] = []
 
     def finished(self, row: Row) -> None:
+        self.done += 1
         if row.state == DONE:
             self.seconds.append(row.seconds)
 
     def event(self, number: int, row: Row, began: float, progress: Progress) -> Event:
         """began: when the case did, by `time.monotonic`."""
-        left, rest = progress.seconds_left, self.count - number - 1
-        if rest and self.seconds:
+        left, rest = progress.seconds_left, (self.count - self.done - 1) / self.members
+        if rest > 0 and self.seconds:
             left = (left or 0.0) + rest * sum(self.seconds) / len(self.seconds)
-        elif rest and left is not None:
+        elif rest > 0 and left is not None:
             left += rest * (time.monotonic() - began + left)
-        return Event(number, row, progress.stage, (number + progress.fraction) / self.count, left)
+        return Event(number, row, progress.stage, (self.done + progress.fraction) / self.count, left)
