@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..imaging.seg_nrrd import is_segmentation
 from ..support import files
 from ..support.errors import DataError
 from ..support.progress import Progress, Steps, drain
@@ -143,8 +144,9 @@ def _entries(
             return _made(scans, domain, settings, locator)
 
         held = [[s.name, hashes.of(s.image), hashes.of(s.label) if s.label else ""] for s in scans]
+        by_names = {"segments": 1} if any(s.label and is_segmentation(s.label) for s in scans) else {}
         names, identities = tuple(s.name for s in scans), tuple(image for _, image, _ in held)
-        yield _Entry(domain, cache.key_of({**common, "files": held}), names, identities, scans, make_of)
+        yield _Entry(domain, cache.key_of({**common, **by_names, "files": held}), names, identities, scans, make_of)
 
 
 def _grouped(scans: Sequence[Scan]) -> Iterator[tuple[Scan, ...]]:

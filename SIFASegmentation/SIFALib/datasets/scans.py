@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..imaging import checks, reading, slices
+from ..imaging import checks, reading, seg_nrrd, slices
 from ..imaging.geometry import Geometry, Volume
 from ..imaging.intensity import WORDS, chosen_modality
+from ..imaging.segments import read_segments
 from ..support.errors import VolumeError
 from . import label_values
 from .settings import DataSettings
@@ -151,9 +152,9 @@ class _Look:
     def warn(self, warning: str, code: str) -> None:
         self.note(warnings=(*self.scan.warnings, Verdict(warning, code)))
 
-    def read(self, path: Path) -> Volume | None:
+    def read(self, path: Path, by: Callable[[Path], Volume] = reading.read) -> Volume | None:
         try:
-            return reading.read(path)
+            return by(path)
         except VolumeError as error:
             self.refuse(str(error), error.code, file=path)
         except FileNotFoundError:
@@ -164,6 +165,15 @@ class _Look:
             log.warning("%s cannot be read", path, exc_info=error)
             self.refuse(unforeseen(path, error))
         return None
+
+    def _segments(self, path: Path) -> Volume:
+        """The structures that the segments of a segmentation are called; a label map where they have no names."""
+        found = read_segments(path)
+        if found is None:
+            return reading.read(path)
+        if found.overlap:
+            self.warn(f"segments overlap in {found.overlap} voxels, which count as the later one's", "overlap")
+        return found.labels
 
     def at_image(self, image: Volume) -> None:
         """Facts about the image; what `imaging.check` refuses."""
@@ -205,7 +215,8 @@ class _Look:
                 file=scan.image,
             )
             return None
-        labels = self.read(path)
+        segments = seg_nrrd.is_segmentation(path) and not settings.label_values  # else the values are what they say
+        labels = self.read(path, self._segments if segments else reading.read)
         if labels is None:
             return None
         difference = mismatch(image.geometry, labels.geometry)

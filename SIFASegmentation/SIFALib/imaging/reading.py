@@ -28,8 +28,32 @@ def read(path: str | os.PathLike[str]) -> Volume:
     return dicom_series.read_series(path) if path.is_dir() else _read_file(path)
 
 
+def read_layers(path: str | os.PathLike[str]) -> tuple[list[Volume], dict[str, str]]:
+    """The layers of a segmentation of 3D Slicer (.seg.nrrd), most often one, and the fields of its header.
+
+    Raises what `read` does.
+    """
+    path = Path(path)
+    check_name(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; check the path.")
+    image, name, fields = _image_of(path, layers=True)
+    count = image.GetNumberOfComponentsPerPixel()
+    layers = [image] if count == 1 else [sitk.VectorIndexSelectionCast(image, n) for n in range(count)]
+    return [Volume.of(layer, name, str(path)) for layer in layers], fields
+
+
 def _read_file(path: Path) -> Volume:
     """The 3D image in a file, checked on the way; VolumeError."""
+    suffix, name = _suffix(path)
+    if suffix in nifti.SUFFIXES:
+        return nifti.read_nifti(path, name)
+    image, name, _ = _image_of(path)
+    return Volume.of(image, name, str(path))
+
+
+def _suffix(path: Path) -> tuple[str, str]:
+    """What the name of an image's file ends in, and what is before that; VolumeError for what can be none."""
     suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), "")
     if not suffix:
         if path.suffix.lower() in filter(None, DICOM) or is_dicom_image(path):
@@ -37,9 +61,13 @@ def _read_file(path: Path) -> Volume:
         raise VolumeError(f"{path} is of no known kind; give {', '.join(SUFFIXES)} or a folder of DICOM files.")
     if path.stat().st_size == 0:
         raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
-    name = path.name[: -len(suffix)] or path.name
-    if suffix in nifti.SUFFIXES:
-        return nifti.read_nifti(path, name)
+    return suffix, path.name[: -len(suffix)] or path.name
+
+
+def _image_of(path: Path, layers: bool = False) -> tuple[sitk.Image, str, dict[str, str]]:
+    """The image in an NRRD or MetaImage file, its name, and the fields of its header. layers: several are allowed of a
+    segmentation. VolumeError."""
+    suffix, name = _suffix(path)
     header = headers.check_voxel_data(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
@@ -48,9 +76,13 @@ def _read_file(path: Path) -> Volume:
         reader.ReadImageInformation()
     except RuntimeError as error:
         raise VolumeError(_unreadable(path, str(error))) from error
+    components, fields = reader.GetNumberOfComponents(), {k: reader.GetMetaData(k) for k in reader.GetMetaDataKeys()}
     if header is not None and "list" in header.fields.get("kinds", ""):
-        _check_list(path, reader)
-    check_header(path, reader.GetDimension(), reader.GetSize(), reader.GetNumberOfComponents())
+        if layers and "Segment0_ID" in fields:
+            components = 1
+        else:
+            _check_list(path, reader)
+    check_header(path, reader.GetDimension(), reader.GetSize(), components)
     axes = np.reshape(reader.GetDirection(), [reader.GetDimension()] * 2)[:3, :3]
     spacing = np.abs(reader.GetSpacing()[:3])  # ITK turns an axis of negative spacing round
     check_grid(path, spacing, reader.GetOrigin()[:3], axes)
@@ -62,7 +94,7 @@ def _read_file(path: Path) -> Volume:
         raise VolumeError(f"{path} is damaged or cut off. Copy it again.") from error
     while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
         image = image[..., 0]
-    return Volume.of(image, name, str(path))
+    return image, name, fields
 
 
 def _check_list(path: Path, reader: sitk.ImageFileReader) -> None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from ...imaging.checks import check
 from ...imaging.geometry import Volume
+from ...imaging.seg_nrrd import SUFFIX
 from ...support import files
 from ...support.errors import BatchError, SifaError
 from ...support.messages import reason, sentence
@@ -102,7 +103,7 @@ def merge(cases: Sequence[Case], folder: Path) -> list[Row]:
     rows = []
     for case in cases:
         report = results.report_of(folder, case.name)
-        there = (folder / f"{case.name}{results.SUFFIX}").is_file()
+        there = (folder / f"{case.name}{SUFFIX}").is_file()
         if there and results.KEY in report and report.get(results.SOURCE) == case.source:
             rows.append(Row(case.name, case.source, KEPT, **results.results_of(report)))
         else:
