@@ -221,7 +221,9 @@ def _in_fresh_process(
     """The facts that the function `probe` of this module returns elsewhere, or why there are none."""
     library = str(Path(__file__).resolve().parents[1])
     code = (
-        f"import sys; sys.path.insert(0, {library!r}); from SIFALib import doctor; "
+        # not from the current folder, whose json.py may be a stranger's
+        f"import sys; sys.path[:] = [{library!r}, *(p for p in sys.path if p not in ('', '.'))]; "
+        "from SIFALib import doctor; "
         f"doctor.answer({probe!r}, *{list(arguments)!r})"
     )
     try:

@@ -127,7 +127,7 @@ def check(options: argparse.Namespace) -> Request:
     )
     places = {d: place for d in DOMAINS if (place := getattr(options, d)) and place not in PHANTOMS}
     found = {domain: _found(place, domain, settings) for domain, place in places.items()}
-    lists = [path for place in places.values() if (path := Path(place).expanduser()).is_file()]
+    lists = [path for place in places.values() if (path := files.expanded(place)).is_file()]
     scans = [file for f in found.values() if not isinstance(f, DataError) for file in f.files]
     check_outputs([Output("--json", options.json, text=True)], [*lists, *scans])
     if options.thumbnails is not None:

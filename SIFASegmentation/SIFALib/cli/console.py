@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ..support.messages import reason
 from ..support.progress import Progress
 
 if TYPE_CHECKING:
@@ -26,11 +29,37 @@ EXIT_CODES = f"""exit codes:
 
 
 def say(text: str = "") -> None:
-    sys.stdout.write(f"{text}\n")
+    """To standard output, which may be closed."""
+    if sys.stdout is not None:
+        sys.stdout.write(f"{text}\n")
 
 
 def complain(text: str) -> None:
-    sys.stderr.write(f"sifa: {text}\n")
+    """To standard error, which may be closed, full, or read by nobody any more."""
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"sifa: {text}\n")
+        sys.stderr.flush()
+
+
+def flushed() -> bool:
+    """Whether all that was said has got out; if not, why is said on standard error."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        complain(f"what was to be said cannot be written to standard output ({why}); the work itself is done.")
+        silence()
+        return False
+    return True
+
+
+def silence() -> None:
+    """Say nothing more on standard output, not even when Python ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -58,8 +87,8 @@ class ProgressLine:
     """
 
     def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
-        self.terminal = sys.stderr.isatty()
+        self.quiet = quiet or sys.stderr is None
+        self.terminal = sys.stderr is not None and sys.stderr.isatty()
         self.stage = ""
         self.width = 0
 

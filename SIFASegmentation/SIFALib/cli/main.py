@@ -10,14 +10,20 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from .. import __version__
 from ..support.errors import SifaError
+from ..support.files import FULL
 from ..support.messages import sentence
 from . import batch, check_data, doctor, evaluate, export, import_tf, models, phantom, runs, segment, train
-from .console import EXIT_CODES, INTERRUPTED, OTHER, USAGE, complain
+from .console import EXIT_CODES, INTERRUPTED, OTHER, OUTPUT, USAGE, complain, flushed, silence
+from .doors import check_places
 from .shared import Parser
 
 COMMANDS = (segment, batch, models, import_tf, check_data, train, runs, export, evaluate, phantom, doctor)
@@ -35,20 +41,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     _log_to_console(options.debug)
     try:
-        code: int = options.run(options)
-        return code
+        check_places(options)
+        with _ended_by_signals():
+            code: int = options.run(options)
+        return code if flushed() else OUTPUT
     except KeyboardInterrupt:
         complain("interrupted; nothing half-written is left behind.")
         return INTERRUPTED
+    except BrokenPipeError:  # whoever read what is said has ended
+        silence()
+        return OUTPUT
     except Exception as error:
         if options.debug:
             raise
         complain(_explanation(error))
+        if isinstance(error, OSError) and error.errno in FULL:
+            return OUTPUT
         return error.exit_code if isinstance(error, SifaError) else OTHER
 
 
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let a request to end (SIGTERM, SIGHUP) clear up as Ctrl-C does, where it would just kill, while the block lasts."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    caught = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    try:
+        for number in caught:
+            signal.signal(number, end)
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def _explanation(error: Exception) -> str:
-    if isinstance(error, (SifaError, MemoryError)):
+    if isinstance(error, MemoryError) and not str(error):
+        return "There is not enough memory for this; end other programs, or give a smaller scan."
+    if isinstance(error, (SifaError, MemoryError, OSError)) and not isinstance(error, ImportError):
         return sentence(error)
     if isinstance(error, ImportError):
         what = f"The Python package {error.name.partition('.')[0]}" if error.name else "A Python package"

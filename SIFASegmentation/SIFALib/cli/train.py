@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..adaptation.method import PRESETS
 from ..runs.help_texts import HELP_TEXTS
 from ..support.errors import RequestError, RunError
+from ..support.files import expanded, read_limited
 from ..support.messages import sentence
 from ..support.progress import Progress
 from .console import OK, OTHER, ProgressLine, complain, say
@@ -233,7 +234,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     values = {key: vars(options)[key] for key in KEYS if vars(options)[key] is not None}
     for key in ("data.source", "data.target", "cache"):  # so that the run may be resumed from anywhere
         if values.get(key) and values[key] not in PHANTOMS:
-            values[key] = str(Path(values[key]).resolve())
+            values[key] = str(expanded(values[key]).resolve())
     if values.get("start_model") and Path(values["start_model"]).is_dir():
         values["start_model"] = str(Path(values["start_model"]).resolve())
     if options.label_values is not None:
@@ -253,7 +254,7 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -261,8 +262,8 @@ def _settings_in(path: Path) -> Configuration:
     """What a run.json says, or a configuration that stands alone. RunError."""
     from ..runs import configuration
 
-    with said_as(RunError, OSError), open(path, "rb") as file:
-        text = file.read(configuration.MAX_BYTES + 1)
+    with said_as(RunError, OSError):
+        text = read_limited(path, configuration.MAX_BYTES)
     if len(text) > configuration.MAX_BYTES or b"\0" in text:
         raise RunError(f"{path} is no configuration; give a run.json, or a text like it.")
     return configuration.read_settings(text, str(path))

@@ -18,10 +18,13 @@ from ..imaging.checks import SUFFIXES
 from ..imaging.files import MOST_DEPTH, is_dicom_image
 from ..support import schema
 from ..support.errors import DataError, RecordError
+from ..support.files import expanded, read_limited
+from ..support.messages import reason
 from .dicom_parts import join
 from .scans import RECORDS, Scan, Verdict
 
 NPZ = ".npz"
+LONGEST_LIST = 64 * 1024**2  # bytes of JSON
 KNOWN = (*SUFFIXES, *RECORDS, NPZ)
 IMAGE_FOLDERS = {"image", "images", "imagestr", "imagests", "img", "imgs", "dicom", "scan", "scans"}
 LABEL_FOLDERS = {
@@ -52,7 +55,7 @@ def files_of(scans: Iterable[Scan]) -> list[Path]:
 
 def find(place: str, labelled: bool, exclude: tuple[str, ...] = ()) -> Found:
     """The scans of a folder, a JSON list or one file, without the excluded names. Raises DataError if there are none."""
-    path = Path(place).expanduser()
+    path = expanded(place)
     if not _exists(path):
         raise DataError(f"{place} does not exist; give a folder of images, a JSON list, or phantom.")
     if path.is_file() and path.suffix.lower() == ".json":
@@ -75,9 +78,11 @@ def find(place: str, labelled: bool, exclude: tuple[str, ...] = ()) -> Found:
 def _listed(path: Path) -> Iterator[Scan]:
     """The scans of a JSON list."""
     try:
-        data = schema.parse(path.read_bytes(), str(path))
+        data = schema.parse(read_limited(path, LONGEST_LIST), str(path))
     except RecordError as error:
         raise DataError(str(error)) from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({reason(error)}).") from error
     seen: dict[str, Path] = {}
     for number, (image, label) in enumerate(_pairs(path, data)):
         for file in filter(None, (image, label)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..support.errors import VolumeError
+from ..support.files import check_place
 from . import headers
 
 SCANS = (
@@ -45,11 +45,8 @@ CHUNK = 4 * 1024**2  # bytes hashed at once
 
 
 def check_name(path: Path) -> None:
-    """OSError if the path has bytes that are no text, at which SimpleITK would end the whole process."""
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:
-        raise OSError(errno.EILSEQ, "its name has bytes that are no text; rename it", str(path)) from None
+    """OSError if the path has bytes that are no text, at which SimpleITK would end the whole process, or cannot be."""
+    check_place(path)
 
 
 def dicom_class(path: Path) -> str | None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..support.errors import OutputError, RequestError, SifaError
-from ..support.files import check_replaceable
+from ..support.files import check_place, check_replaceable, check_writable
 from ..support.messages import reason, sentence
 from . import files
 
@@ -39,6 +38,10 @@ def check_outputs(outputs: Iterable[Output], inputs: Sequence[Path] = ()) -> Non
     for output in outputs:
         if output.path is None:
             continue
+        try:
+            check_place(output.path)
+        except OSError as error:
+            raise OutputError(sentence(error), path=output.path) from error
         place = os.path.realpath(output.path)
         if place in seen:
             both = f"{output.name} and {seen[place]}"
@@ -69,8 +72,7 @@ def _check_place(path: Path) -> None:
     except OSError as error:
         raise OutputError(sentence(error), path=path) from error
     try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        check_writable(path.parent)
     except OSError as error:
         what = f"The folder {path.parent} cannot be written to ({reason(error)}). Choose another one."
         raise OutputError(what, path=path) from error

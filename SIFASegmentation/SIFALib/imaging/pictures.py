@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -48,8 +49,17 @@ def overlay(
 
 def write_png(image: np.ndarray, path: str | os.PathLike[str]) -> None:
     """Write RGB uint8 [h, w, 3]; complete or not at all. Raises OSError."""
+
+    def check(temporary: Path) -> None:  # of a full disk ITK says nothing
+        try:
+            whole = np.array_equal(sitk.GetArrayFromImage(sitk.ReadImage(str(temporary))), image)
+        except RuntimeError:
+            whole = False
+        if not whole:
+            raise OSError(errno.ENOSPC, "only a part of it reached the disk", str(path))
+
     try:
-        with made(Path(path)) as temporary:
+        with made(Path(path), check) as temporary:
             sitk.WriteImage(sitk.GetImageFromArray(image, isVector=True), str(temporary))
     except RuntimeError as error:
         raise OSError(f"The picture {path} cannot be written; is the disk full or the folder protected?") from error

@@ -36,7 +36,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Segments:
-    """labels: the value of each structure (`models.STRUCTURES`), uint8. overlap: voxels of several; the later one has them."""
+    """labels: the value of each structure (`models.STRUCTURES`), uint8. overlap: voxels of several, which the later has."""
 
     labels: Volume
     overlap: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import shutil
@@ -14,6 +15,7 @@ from ..support.files import made
 from .checks import SUFFIXES, reason_of
 from .forms import Forms
 from .geometry import Geometry, Volume
+from .headers import check_voxel_data
 from .nifti import SUFFIXES as NIFTI
 from .nifti import check_nifti
 from .nifti_forms import HEADER, with_forms
@@ -49,14 +51,14 @@ def write_image(image: sitk.Image, path: str | os.PathLike[str], forms: Forms | 
     if not path.parent.is_dir():
         raise FileNotFoundError(f"The folder {path.parent} does not exist; make it first.")
 
-    def check(temporary: Path) -> None:  # of a full disk ITK says nothing when it writes NIfTI
-        if ".nii" in temporary.suffixes:
-            try:
+    def check(temporary: Path) -> None:  # of a full disk ITK says nothing, nor of a full share of it
+        try:
+            if ".nii" in temporary.suffixes:
                 check_nifti(temporary)
-            except VolumeError as error:
-                raise OSError(
-                    f"{path} cannot be written: only a part of it reached the disk; is the disk full?"
-                ) from error
+            elif check_voxel_data(temporary) is None:
+                raise VolumeError(f"{temporary} has no header.")
+        except VolumeError as error:
+            raise OSError(errno.ENOSPC, "only a part of it reached the disk; is the disk full?", str(path)) from error
 
     try:
         with made(path, check) as temporary:

@@ -39,6 +39,8 @@ def copy_in(source: Path, target: Path) -> None:
         raise ModelError(f"{source} does not exist; check the path.")
     elif source.name in LIMITS:
         raise ModelError(f"{source} is one file of a model; give the folder that it lies in, or a zip of it.")
+    elif not source.is_file():
+        raise ModelError(f"{source} is a pipe or a device; give a folder or a zip file.")
     else:
         _unzip(source, target)
     for name in (CARD, WEIGHTS):

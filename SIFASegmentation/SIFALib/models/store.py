@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import __version__
 from ..support.errors import ModelError, NotWritable, RecordError
-from ..support.files import made, made_folder, remove_folder, scratch_folder, settle, sweep
+from ..support.files import made, made_folder, read_limited, remove_folder, scratch_folder, settle, sweep
 from ..support.messages import reason
 from . import archive
 from . import weights as model_weights
@@ -70,8 +70,7 @@ def read_package(folder: str | os.PathLike[str], source: Path | None = None) -> 
     folder = Path(folder)
     source = source or folder
     try:
-        with open(folder / CARD, "rb") as file:
-            text = file.read(LIMITS[CARD] + 1)
+        text = read_limited(folder / CARD, LIMITS[CARD])
     except (FileNotFoundError, NotADirectoryError):
         raise ModelError(f"{source} is no model: there is no {CARD} in it.") from None
     except OSError as error:
@@ -123,7 +122,7 @@ class ModelStore:
     user: Path
 
     def packages(self) -> tuple[ModelPackage, ...]:
-        """The usable models: bundled ids first, then by id; of one id the newest version first."""
+        """The usable models: the ids that come with SIFA first, then by id; of one id the newest version first."""
         return self._scan()[0]
 
     def broken(self) -> tuple[BrokenPackage, ...]:
@@ -147,12 +146,15 @@ class ModelStore:
         raise ModelError(f"There is no model {wanted!r}. There are: {known}.")
 
     def default(self) -> ModelPackage:
-        """The model to use when none is named: the newest of the bundled one, else the first there is."""
+        """The model to use when none is named: the newest one that comes with SIFA, else the first there is.
+
+        An import never becomes it by what it calls itself.
+        """
         packages = self.packages()
         if not packages:
             reasons = " ".join(b.reason for b in self.broken())
             raise ModelError(f"There is no model in {self.bundled} or {self.user}; import one. {reasons}".strip())
-        return packages[0]
+        return next(filter(self.is_bundled, packages), packages[0])
 
     def is_bundled(self, package: ModelPackage) -> bool:
         return package.folder.resolve().parent == self.bundled.resolve()
@@ -256,12 +258,16 @@ def default_store(user: str | os.PathLike[str] | None = None) -> ModelStore:
 
 
 def _platform_folder() -> Path:
+    try:
+        home = Path.home()
+    except RuntimeError:  # a user that the computer does not know, without $HOME, as in a container
+        home = Path("/nonexistent")  # as Debian calls the home of who has none
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
+        base = home / "Library" / "Application Support"
     else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
     return base / "SIFA" / "models"
 
 

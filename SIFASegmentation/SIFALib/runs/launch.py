@@ -19,8 +19,10 @@ from ..support.processes import Process
 
 LIBRARY = Path(__file__).resolve().parents[2]  # the folder that SIFALib lies in
 OUTPUT = "process.txt"  # in a run folder: what its process printed, besides log.txt
+ISOLATED = "import sys; sys.path[:] = [p for p in sys.path if p not in ('', '.')]; "
+"""First words of what `python -c` runs: it would look for every module in the current folder first, a stranger's perhaps."""
 _BOOTSTRAP = (
-    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); "
+    ISOLATED + "sys.path.insert(0, sys.argv.pop(1)); import runpy; "
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
 _WINDOWS_FLAGS = 0x00000200 | 0x08000000  # CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW

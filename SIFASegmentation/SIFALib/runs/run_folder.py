@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..support import lock
 from ..support.errors import Damaged, RunError
-from ..support.files import made_folder, write_text
+from ..support.files import made_folder, read_limited, write_text
 from . import status
 from .configuration import FREE_TO_CHANGE, MAX_BYTES, Configuration, RunFile, differences, new_run_file, read_run_file
 
@@ -59,8 +59,7 @@ class RunFolder:
     def read(self) -> RunFile:
         """What run.json says. RunError if there is none or it cannot be."""
         try:
-            with open(self.run_file, "rb") as file:
-                text = file.read(MAX_BYTES + 1)
+            text = read_limited(self.run_file, MAX_BYTES)
         except OSError as error:
             reason = "is no folder" if not self.path.is_dir() else "holds no run.json that can be read"
             raise RunError(f"{self.path} {reason}; it is no run.") from error

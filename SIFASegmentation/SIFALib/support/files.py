@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +22,8 @@ from typing import BinaryIO
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a user's share of it, what it takes as one file
 TEMPORARY = ".tmp"  # what the name of an unfinished file or folder ends in, before the ending that tells its kind
+_OURS = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(TEMPORARY)}(\.|$)")  # the names of unfinished files
+_STALE_SECONDS = 3600.0  # nothing is written for so long without a byte
 _PATIENCE_SECONDS = 2.0  # Windows refuses to replace a file while another program reads it
 
 
@@ -47,6 +51,7 @@ def made(path: Path, check: Callable[[Path], object] | None = None) -> Iterator[
     name.
     """
     check_replaceable(path)
+    _sweep_beside(path)
     suffix = "".join(path.suffixes[-2:]) if path.name.lower().endswith(".gz") else path.suffix
     temporary = path.with_name(f".{uuid.uuid4().hex}{TEMPORARY}{suffix.lower()}")
     try:
@@ -138,6 +143,45 @@ def check_replaceable(path: Path) -> None:
     raise OSError(code, f"it is {what}, which is never replaced; choose another name", str(path))
 
 
+def check_place(path: Path) -> None:
+    """OSError for a path that no file system can hold, or that this user may not look at; it need not be there."""
+    text = str(path)
+    if "\0" in text:
+        raise OSError(errno.EINVAL, "its name has a zero byte, which no name may have", text.replace("\0", "?"))
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise OSError(errno.EILSEQ, "its name has bytes that are no text; rename it", text) from None
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise OSError(error.errno, "its name is longer than a file's may be; choose a shorter one", text) from None
+        if error.errno != errno.ELOOP:  # a link that leads nowhere is told by who follows it
+            raise
+
+
+def expanded(text: str) -> Path:
+    """The path that a person means: literally, or with ~ as a home folder if there is nothing of that very name."""
+    path = Path(text)
+    if text.startswith("~") and not os.path.lexists(path):
+        with suppress(RuntimeError):  # there is no such user, or no home
+            return path.expanduser()
+    return path
+
+
+def read_limited(path: Path, most_bytes: int) -> bytes:
+    """The bytes of an ordinary file, one more than `most_bytes` if it has more. OSError, at once for a pipe or a device."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    with open(handle, "rb") as file:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+        return file.read(most_bytes + 1)
+
+
 def tail(path: Path, longest: int = 100_000) -> str:
     """The last bytes of a UTF-8 text, from the start of a line if it is longer; "" if there is none."""
     try:
@@ -186,12 +230,20 @@ def clock(folder: Path) -> float:
 
 def check_writable(folder: Path) -> None:
     """OSError if no file can be made in the folder, or nothing be written to it."""
-    probe = folder / f".{uuid.uuid4().hex}{TEMPORARY}"
-    try:
-        probe.write_bytes(b"x")
-    finally:
-        with suppress(OSError):
-            probe.unlink(missing_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        probe.write(b"x")
+        probe.flush()
+
+
+def _sweep_beside(path: Path) -> None:
+    """Remove what killed processes of this program left beside a file: by its name ours, and untouched for an hour."""
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if not _OURS.match(entry.name):
+                continue
+            with suppress(OSError):
+                if entry.is_file(follow_symlinks=False) and time.time() - entry.stat().st_mtime > _STALE_SECONDS:
+                    Path(entry.path).unlink()
 
 
 def replace(temporary: Path, path: Path) -> None:

@@ -119,7 +119,9 @@ def test_the_default_is_the_bundled_model_in_its_newest_version(store, tmp_path)
     store.import_package(tiny_models.write(tmp_path / "a", id="aaa", version="9.0.0").folder)
     assert store.default().card.key == "tiny@1.0.0"
     store.import_package(tiny_models.write(tmp_path / "b", version="1.1.0").folder)
-    assert store.default().card.key == "tiny@1.1.0"
+    assert store.default().card.key == "tiny@1.0.0"  # an import is not the default by what it calls itself
+    tiny_models.write(tmp_path / "bundled" / "tiny-1.0.1", version="1.0.1")
+    assert store.default().card.key == "tiny@1.0.1"
 
 
 def test_an_exported_model_is_imported_elsewhere_byte_for_byte(store, tmp_path):

@@ -14,11 +14,14 @@ from ...imaging.geometry import Volume
 from ...imaging.reading import read
 from ...imaging.seg_nrrd import SUFFIX
 from ...support.errors import BatchError, DataError, VolumeError
+from ...support.files import check_place
+from ...support.messages import sentence
 
 TABLE = "volumes.csv"
 REPORT = ".sifa.json"  # ending of a report's name
 OURS = (SUFFIX, REPORT, TABLE)  # endings of what a batch writes, perhaps beside the files of a DICOM series
 LONGEST_NAME = 80  # characters of a file's name: paths in Windows are short
+LONGEST_BYTES = 200  # of it: file systems take 255, with the endings
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ def find_cases(folder: str | os.PathLike[str]) -> list[Case]:
 
     Label maps and segmentations are left out. Raises BatchError if there is no such folder, or no scan in it.
     """
+    try:
+        check_place(Path(folder))
+    except OSError as error:
+        raise BatchError(sentence(error)) from error
     if not Path(folder).is_dir():
         raise BatchError(f"There is no folder {folder}; give the one that holds your scans.")
     try:
@@ -76,7 +83,8 @@ def file_names(names: Sequence[str]) -> list[str]:
     taken: set[str] = set()
     result = []
     for name in names:
-        stem = re.sub(r"[^\w\-. ]+", "_", name).strip(" ._")[:LONGEST_NAME].strip(" ._") or "scan"
+        stem = re.sub(r"[^\w\-. ]+", "_", name).strip(" ._")[:LONGEST_NAME]
+        stem = stem.encode("utf-8", "replace")[:LONGEST_BYTES].decode("utf-8", "ignore").strip(" ._") or "scan"
         free, number = stem, 2
         while free.lower() in taken:
             free, number = f"{stem} {number}", number + 1

@@ -29,6 +29,7 @@ KEY = "batch"  # of a report: what scan, model and options were
 SOURCE = "source"  # of a report: where its scan lay, or what the scan was called
 WRITTEN, REPLACED = "written", "replaced"  # of a report: SHA-256 of its segmentation's file; of the one before
 FIRST, LAST = ["scan", "state"], ["look twice", "message", "source", "seconds"]  # columns of the table
+LONGEST_TEXT = 256 * 1024**2  # bytes of a table or a report
 UNIT = " (ml)"  # ends the names of those between
 NOT_OURS = (
     "{} is there already and was made or changed by somebody else; it is not written over. "
@@ -101,7 +102,7 @@ class Before:
 def report_of(folder: Path, name: str) -> dict[str, Any]:
     """What was written about a case before; empty if nothing that can be read."""
     try:
-        report = json.loads((folder / f"{name}{REPORT}").read_text(encoding="utf-8"))
+        report = json.loads(files.read_limited(folder / f"{name}{REPORT}", LONGEST_TEXT).decode("utf-8"))
     except (OSError, ValueError):
         return {}
     return report if isinstance(report, dict) else {}
@@ -141,7 +142,7 @@ class Table:
         if not self.path.exists():
             return []
         try:
-            lines = list(csv.reader(io.StringIO(self.path.read_text(encoding="utf-8"))))
+            lines = list(csv.reader(io.StringIO(files.read_limited(self.path, LONGEST_TEXT).decode("utf-8"))))
         except (OSError, ValueError, csv.Error):
             lines = []
         if not lines or lines[0][: len(FIRST)] != FIRST or lines[0][-len(LAST) :] != LAST:

@@ -70,6 +70,7 @@ def prepare_folder(folder: str | os.PathLike[str]) -> Path:
     if FOLDER in place.absolute().parts:
         raise BatchError(f"{place} lies in a folder that a batch deletes when it ends; choose another one.")
     try:
+        files.check_place(place)
         place.mkdir(parents=True, exist_ok=True)
         files.check_writable(place)
     except OSError as error:
