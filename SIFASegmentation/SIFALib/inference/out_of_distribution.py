@@ -221,7 +221,7 @@ def is_picture(array: np.ndarray) -> bool:
 def distances(reference: Reference, measured: np.ndarray) -> np.ndarray:
     """Mahalanobis distance of each row of measured [N, F], over the root of F: about 1 for what made the reference."""
     z = (measured - np.array(reference.mean)) / np.array(reference.scale)
-    along = z @ np.array(reference.directions).T
+    along = z @ np.array(reference.directions).reshape(-1, z.shape[1]).T
     rest = (z**2).sum(axis=1) - (along**2).sum(axis=1)
     squared = (along**2 / np.array(reference.variances)).sum(axis=1) + np.maximum(rest, 0.0) / reference.rest
     root: np.ndarray = np.sqrt(squared / z.shape[1])

@@ -33,6 +33,11 @@ PLANES = {
 """How slices lie: (anatomical axis, sign) of columns, rows, slices; LPS axes 0 = x, 1 = y, 2 = z."""
 
 SPACING = Range(0.1, 20, unit="mm")
+HEART_MM, BODY_MM = 200.0, 500.0  # sides of cubes that a heart and what a scan shows of a body fit into
+MOST_VOXELS = 100e6  # of any of them on the network's grids, and of the network's own block: some minutes on a CPU
+STATISTIC = Range(-1e6, 1e6)  # of features, standard deviations and distances: none that can be is near these
+POSITIVE = Range(1e-6, 1e6)
+NARROWEST_HU, NARROWEST_SCORE = 1.0, 0.01  # windows of grey values
 
 _ID = "[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?"
 _NUMBER = r"(0|[1-9]\d{0,5})"
@@ -73,6 +78,26 @@ class Preprocessing:
         rising = len(scores) == 2 and -100 <= scores[0] < scores[1] <= 100
         require(not scores or rising, "zscore_range", scores, "must be empty or two that rise, -100 to 100")
 
+    def check_cost(self) -> None:
+        """RecordError for a grid on which a scan of a person would take too long or more memory than there is."""
+        for prefix, side in (("", HEART_MM), ("locate_", BODY_MM)):
+            across, along = getattr(self, f"{prefix}spacing_mm"), getattr(self, f"{prefix}slice_spacing_mm")
+            voxels = (side / across) ** 2 * (side / along)
+            rule = f"must, with {along:g} mm between slices, make at most {MOST_VOXELS / 1e6:.0f} million voxels of"
+            what = f"a cube of {side:g} mm; these are {voxels / 1e6:.0f}"
+            require(voxels <= MOST_VOXELS, f"preprocessing.{prefix}spacing_mm", across, f"{rule} {what}")
+        block = self.crop**2 * max(1.0, self.crop * self.spacing_mm / self.slice_spacing_mm)
+        rule = f"must make a block of at most {MOST_VOXELS / 1e6:.0f} million voxels; it has {block / 1e6:.0f}"
+        require(block <= MOST_VOXELS, "preprocessing.crop", self.crop, rule)
+        low, high = self.ct_window_hu
+        require(high - low >= NARROWEST_HU, "preprocessing.ct_window_hu", [low, high], "must be 1 HU wide at least")
+        low, high = self.percentiles
+        require(high - low >= NARROWEST_HU, "preprocessing.percentiles", [low, high], "must be 1 apart at least")
+        if self.zscore_range:
+            low, high = self.zscore_range
+            wide = high - low >= NARROWEST_SCORE
+            require(wide, "preprocessing.zscore_range", [low, high], f"must be {NARROWEST_SCORE} apart at least")
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -108,11 +133,13 @@ class Reference:
         require(count > 0, "mean", [], "must hold numbers")
         require(len(self.scale) == count, "scale", len(self.scale), f"must have {count} numbers, as mean has")
         require(len(self.variances) == kept, "variances", len(self.variances), f"must have {kept} numbers")
-        for field in ("scale", "variances"):
-            least = min(getattr(self, field), default=1.0)
-            require(least > 0, field, least, "must be above 0")
-        for field in ("rest", "limit"):
-            require(getattr(self, field) > 0, field, getattr(self, field), "must be above 0")
+        for field in ("scale", "variances", "rest", "limit"):
+            value = getattr(self, field)
+            for each in value if isinstance(value, tuple) else (value,):
+                require(each > 0, field, each, "must be above 0")
+                require(POSITIVE.holds(each), field, each, f"must be {POSITIVE.rule}")
+        for each in self.mean:
+            require(STATISTIC.holds(each), "mean", each, f"must be {STATISTIC.rule}")
         for direction in self.directions:
             length = sum(v * v for v in direction)
             fits = len(direction) == count and abs(length - 1.0) < 0.01
@@ -195,6 +222,7 @@ class ModelCard:
         digits = re.fullmatch("[0-9a-f]{64}", self.sha256)
         require(bool(digits), "sha256", self.sha256, "must be 64 hexadecimal digits")
         check_limits(self)
+        self.preprocessing.check_cost()
         for field in ("name", "trained_on", "licence", "citation", "sifa_version"):
             require(bool(getattr(self, field).strip()), field, "", "must say something")
         require(_is_short_line(self.name), "name", self.name, "must be one line of at most 100 characters")

@@ -218,6 +218,8 @@ def test_the_reference_is_kept_in_the_card_and_comes_back(card):
         (lambda f: f.update(places=f["network"]), "places.mean is 16; it must have 11 numbers"),
         (lambda f: f.update(version=2), "out_of_distribution.version is 2; it must be 1"),
         (lambda f: f.update(network=f["places"]), "it must have 16 numbers for a network of width 2"),
+        (lambda f: f["network"]["mean"].__setitem__(0, 1e299), "mean is 1e+299; it must be -1000000 to 1000000"),
+        (lambda f: f["network"]["scale"].__setitem__(0, 1e-300), "scale is 1e-300; it must be 1e-06 to 1000000"),
         (lambda f: f.update(made_of=" "), "out_of_distribution.made_of is ''"),
     ],
 )
@@ -227,6 +229,12 @@ def test_an_impossible_reference_is_refused_by_the_name_of_the_key(card, change,
     with pytest.raises(ModelError) as refusal:
         ModelCard.from_json(json.dumps(data))
     assert sentence in str(refusal.value)
+
+
+def test_a_reference_without_directions_measures_all_by_the_rest(card):
+    reference = dataclasses.replace(card.out_of_distribution.network, directions=(), variances=())
+    measured = np.array([reference.mean]) + 2 * np.array(reference.scale)
+    assert out_of_distribution.distances(reference, measured) == pytest.approx(2 / np.sqrt(reference.rest))
 
 
 def test_one_call_gives_a_model_its_reference_and_leaves_its_weights_alone(tmp_path, monkeypatch):

@@ -53,6 +53,26 @@ def test_a_card_tells_names_colours_and_snomed_codes_of_its_labels():
 
 
 @pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"spacing_mm": 0.1}, "preprocessing.spacing_mm is 0.1; it must, with 2 mm between slices, make at most 100"),
+        ({"locate_spacing_mm": 0.1}, "preprocessing.locate_spacing_mm is 0.1; it must"),
+        ({"locate_slice_spacing_mm": 0.1}, "preprocessing.locate_spacing_mm is 2.5; it must, with 0.1 mm"),
+        ({"crop": 1024}, "preprocessing.crop is 1024; it must make a block of at most 100 million voxels; it has 537"),
+        ({"ct_window_hu": [0.0, 1e-300]}, "ct_window_hu is [0.0, 1e-300]; it must be 1 HU wide at least"),
+        ({"percentiles": [50.0, 50.0001]}, "percentiles is [50.0, 50.0001]; it must be 1 apart at least"),
+        ({"zscore_range": [0.0, 1e-300]}, "zscore_range is [0.0, 1e-300]; it must be 0.01 apart at least"),
+    ],
+)
+def test_a_card_that_would_stall_or_crash_a_segmentation_is_refused(changed, sentence):
+    data = json.loads(card().to_json())
+    data["preprocessing"].update(changed)
+    with pytest.raises(ModelError) as refusal:
+        ModelCard.from_json(json.dumps(data))
+    assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize(
     ("keys", "sentence"),
     [
         ({"colour": "red"}, "colour is no key that this SIFA knows"),
