@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import uniform_filter
 from SIFALib import phantom
 from SIFALib.imaging import Geometry, Volume
 from SIFALib.imaging.intensity import chosen_modality, intensity_rule
@@ -53,6 +54,12 @@ def test_mr_with_an_offset_is_read_by_its_own_values_and_said_to_be_in_doubt(sca
 @pytest.mark.parametrize("offset", [0, 100, 1000, 5000])
 def test_mr_with_a_positive_offset_is_no_matter(scans, offset: float):
     assert {guess(array + offset).modality for array in scans["mr"]} == {"mr"}
+
+
+def test_ct_with_1024_added_whose_slices_blur_it_is_read_by_its_own_values_and_said_to_be_in_doubt(scans):
+    for array in scans["ct"][::2]:  # the whole ones
+        told = guess(uniform_filter(array, 3) + 1024)
+        assert (told.modality, told.doubtful) == ("mr", True) and "1024 added" in told.why, told
 
 
 @pytest.mark.parametrize("value", [-1, -1000, -1024, -2000, -32768])
