@@ -12,7 +12,7 @@ NUMERICAL := networks/test_networks_parity networks/test_winograd networks/test_
 
 .PHONY: demo test coverage test-lesser-processor lint docs format setup pictures pictures-real train-default clean bench-inference bench-parity bench-real bench-phantom bench-training \
   bench-adaptation bench-gain bench-kill bench-heart bench-trust bench-uncertainty bench-realism bench-anatomy \
-  bench-ablation bench-unchanged bench-fuzz gallery
+  bench-ablation bench-unchanged bench-fuzz bench-hostile gallery
 
 demo: $(READY)
 	$(RUN) Testing/demo.py demo
@@ -72,6 +72,9 @@ bench-unchanged: $(READY)
 # Damaged and hostile headers, 10,000 a format: no signal, no hang, no memory. OPTIONS="--seed 1" for others.
 bench-fuzz: $(READY)
 	$(RUN) Testing/Benchmarks/bench_fuzz.py $(OPTIONS)
+# Every place of every command with everything it should not be. OPTIONS="--every 7" for a part.
+bench-hostile: $(READY)
+	$(RUN) Testing/Benchmarks/bench_hostile.py $(OPTIONS)
 # Real scans, set by set, with pictures. OPTIONS="--model runs/models/heart-1.0.0 --only scd" for others and for a part.
 bench-real: $(READY)
 	$(RUN) Testing/Benchmarks/bench_real.py --data $(DATA) --pictures Testing/Benchmarks/results/real/pictures $(OPTIONS)

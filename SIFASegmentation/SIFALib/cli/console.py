@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from ..models.structures import Structure
 
 OK, OTHER, USAGE, BAD_INPUT, MODEL, NO_HEART, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
+
+_MOVING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 EXIT_CODES = f"""exit codes:
   {OK}    all went well
@@ -31,14 +34,19 @@ EXIT_CODES = f"""exit codes:
 def say(text: str = "") -> None:
     """To standard output, which may be closed."""
     if sys.stdout is not None:
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(f"{_harmless(text)}\n")
 
 
 def complain(text: str) -> None:
     """To standard error, which may be closed, full, or read by nobody any more."""
     with suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"sifa: {text}\n")
+        sys.stderr.write(f"sifa: {_harmless(text)}\n")
         sys.stderr.flush()
+
+
+def _harmless(text: str) -> str:
+    """The text with ? for what moves a terminal's cursor or turns its lines round: names of files may hold anything."""
+    return _MOVING.sub("?", text)
 
 
 def flushed() -> bool:

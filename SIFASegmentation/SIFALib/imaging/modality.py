@@ -87,7 +87,9 @@ def guess(array: np.ndarray) -> Guess:
     if _is_stored_hu(_shares(values - STORED_HU)):
         return Guess("ct", f"its values look like those of CT with {STORED_HU:g} added", True, STORED_HU)
     if _may_be_stored_hu(_shares(values - STORED_HU)):
-        return Guess("mr", f"its values are ordinary ones of MR, but could be those of CT with {STORED_HU:g} added", True)
+        return Guess(
+            "mr", f"its values are ordinary ones of MR, but could be those of CT with {STORED_HU:g} added", True
+        )
     return Guess("mr", f"its values ({values.min():g} to {values.max():g}) are not those of CT{aside}", padding=padding)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +50,9 @@ def look(path: str | os.PathLike[str]) -> Seen:
 def runs_in(folder: str | os.PathLike[str]) -> Iterator[Seen]:
     """The runs that lie in a folder, by name; those are the subfolders with a run.json."""
     for path in sorted(Path(folder).iterdir()):
-        if (path / "run.json").is_file() and not path.name.startswith("."):
-            yield look(path)
+        with suppress(PermissionError):  # somebody else's folder
+            if (path / "run.json").is_file() and not path.name.startswith("."):
+                yield look(path)
 
 
 def stop(path: str | os.PathLike[str]) -> None:
