@@ -162,6 +162,11 @@ def test_a_request_to_end_clears_up_as_an_interruption(name):
     assert signal.getsignal(getattr(signal, name)) == before
 
 
+def test_no_name_of_a_file_moves_the_cursor(tmp_path, capsys):
+    assert main(["segment", f"{tmp_path}/\x1b[2J\u202egnp.nrrd", f"{tmp_path}/o.nrrd"]) == 3
+    assert "?[2J?gnp.nrrd does not exist" in capsys.readouterr().err
+
+
 # Strangers' files
 
 
