@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..support.errors import DataError, RunError
 from ..support.messages import advised
 from .console import OK, facts, say, table
-from .shared import add_command, writes_into
+from .shared import add_command, said_as, writes_into
 
 if TYPE_CHECKING:
     from ..runs.status import Status
@@ -44,7 +44,9 @@ def list_runs(options: argparse.Namespace) -> int:
 
     if not options.folder.is_dir():
         raise DataError(f"There is no folder {options.folder}; give the one that holds the runs.")
-    rows = [(s.folder.path.name, s.state, *_columns(s.status)) for s in control.runs_in(options.folder)]
+    with said_as(DataError, OSError):  # a folder that is closed to this user
+        seen = list(control.runs_in(options.folder))
+    rows = [(s.folder.path.name, s.state, *_columns(s.status)) for s in seen]
     heads = ("Run", "State", "Iteration", "s each", "Left", "Best score")
     say(table(heads, rows) if rows else f"There are no runs in {options.folder}.")
     return OK

@@ -167,6 +167,14 @@ def test_no_name_of_a_file_moves_the_cursor(tmp_path, capsys):
     assert "?[2J?gnp.nrrd does not exist" in capsys.readouterr().err
 
 
+def test_a_folder_of_runs_that_is_closed_is_bad_input(tmp_path, monkeypatch, capsys):
+    def closed(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    assert said(capsys, ["runs", "list", str(tmp_path)])[0] == 3
+
+
 # Strangers' files
 
 
