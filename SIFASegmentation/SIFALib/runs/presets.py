@@ -24,7 +24,7 @@ _PRETRAINING = Configuration(
     DataSettings("phantom", "phantom", size=128, classes=8),
     Method(
         variant="unet", width=16, classes=8, objective="source_only", segmentation_rate=1e-3, warm_up=100,
-        final_share=0.01, clip=5.0, average_decay=0.995,
+        final_share=0.01, clip=5.0, average_decay=0.995, class_balance=0.0,
     ),
     name=PRETRAINING, iterations=16_000, seed=1, judge_every=500, preview_every=500, phantom_slices=PhantomSlices(),
 )  # fmt: skip
