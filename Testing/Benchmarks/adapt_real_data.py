@@ -113,9 +113,10 @@ def _scan(bench: Bench, name: str) -> Path:
 
 
 def _write(path: Path, content: object) -> None:
-    if not path.exists():
+    text = json.dumps(content)
+    if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
-        files.write_text(path, json.dumps(content))
+        files.write_text(path, text)
 
 
 # --- what is made ahead ------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from SIFALib.networks.arrays import to_numpy
 from SIFALib.runs import best, previews
 from SIFALib.support import files, malloc
 
+FINISHED, UNFINISHED = "run.json", "unfinished.json"
 COMMON: dict[str, object] = {
     "segmentation_rate": 2e-4,
     "warm_up": 50,
@@ -88,7 +89,7 @@ class Cell:
 
 def bring(bench: Bench, cell: Cell, deadline: float) -> str:
     """Bring a run to its end, unless it has been or the time is over; what is to be said of it."""
-    if (cell.path(bench) / "run.json").exists():
+    if (cell.path(bench) / FINISHED).exists():
         return f"{cell.name}: there already"
     if time.time() > deadline:
         return f"{cell.name}: not begun, the time is over"
@@ -97,7 +98,8 @@ def bring(bench: Bench, cell: Cell, deadline: float) -> str:
     malloc.keep()
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False):
         row = _trained(bench, cell)
-    files.write_text(cell.path(bench) / "run.json", json.dumps(row) + "\n")
+    files.write_text(cell.path(bench) / FINISHED, json.dumps(row) + "\n")
+    (cell.path(bench) / UNFINISHED).unlink(missing_ok=True)
     first, last = (adapt_real_table.mean_dice(row["checkpoints"][n]) for n in (0, -1))
     return (
         f"{cell.name}: {time.perf_counter() - begun:.0f} s, {row['milliseconds']:.0f} ms an iteration and "
@@ -124,6 +126,8 @@ def _trained(bench: Bench, cell: Cell) -> dict[str, Any]:
         if state.iteration % bench.every == 0 or state.iteration == bench.iterations:
             checkpoints.append(_checkpoint(bench, cell, state, _means(losses), checkpoints[0], judged))
             losses.clear()
+            known = {"name": cell.name, "way": cell.way.name, "seed": cell.seed, "checkpoints": checkpoints}
+            files.write_text(path / UNFINISHED, json.dumps(known) + "\n")
     outside = time.perf_counter() - begun - sum(steps) - sum(judged[1:])
     if method.translates and cell.seed == 0:
         draw(bench, state, path / "translations.png")

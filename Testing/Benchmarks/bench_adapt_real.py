@@ -51,7 +51,7 @@ import adapt_real_table  # noqa: E402
 import sunnybrook  # noqa: E402
 import torch  # noqa: E402
 from adapt_real_data import AT_ONCE, Bench  # noqa: E402
-from adapt_real_runs import WAYS, Cell  # noqa: E402
+from adapt_real_runs import FINISHED, UNFINISHED, WAYS, Cell  # noqa: E402
 from SIFALib.support import files  # noqa: E402
 
 Job = tuple[Callable[..., object], tuple[Any, ...]]
@@ -129,7 +129,7 @@ def _check(bench: Bench) -> None:
 
 def run(bench: Bench, cells: Sequence[Cell], jobs: int, deadline: float) -> None:
     """Prepare what the cells need, then train them, `jobs` processes side by side."""
-    cells = [cell for cell in cells if not (cell.path(bench) / "run.json").exists()]
+    cells = [cell for cell in cells if not (cell.path(bench) / FINISHED).exists()]
     if not cells:
         return
     spawn = multiprocessing.get_context("spawn")
@@ -190,10 +190,10 @@ def _done(pool: ProcessPoolExecutor, jobs: Iterable[Job]) -> Iterable[str]:
 
 def report(bench: Bench, cells: Sequence[Cell], out: Path) -> None:
     """Print the table of the finished runs and write it, their figures and pictures to `out`."""
-    finished = [cell for cell in cells if (cell.path(bench) / "run.json").exists()]
+    finished = [cell for cell in cells if (cell.path(bench) / FINISHED).exists()]
     if not finished:
         sys.exit(f"There are no finished runs in {bench.folder}.")
-    runs = [json.loads((cell.path(bench) / "run.json").read_text()) for cell in finished]
+    runs = [json.loads((cell.path(bench) / FINISHED).read_text()) for cell in finished]
     crops = adapt_real_data.crops(bench)
     card = adapt_real_data.package(bench.start).card
     said = [
@@ -204,8 +204,14 @@ def report(bench: Bench, cells: Sequence[Cell], out: Path) -> None:
     ]
     print("\n" + "\n".join(said))
     out.mkdir(parents=True, exist_ok=True)
-    settings = {k: str(v) for k, v in dataclasses.asdict(bench).items()}
-    files.write_text(out / "adapt-real.json", json.dumps({"settings": settings, "crops": crops, "runs": runs}) + "\n")
+    broken_off = [path for cell in cells if (path := cell.path(bench) / UNFINISHED).exists()]
+    content = {
+        "settings": {k: str(v) for k, v in dataclasses.asdict(bench).items()},
+        "crops": crops,
+        "runs": runs,
+        "unfinished": [json.loads(path.read_text()) for path in broken_off],
+    }
+    files.write_text(out / "adapt-real.json", json.dumps(content) + "\n")
     files.write_text(out / "adapt-real.txt", "\n".join(said) + "\n")
     for cell in finished:
         if (cell.path(bench) / "translations.png").exists():
