@@ -87,17 +87,22 @@ class Cell:
         return Method(**made)  # type: ignore[arg-type]
 
 
-def bring(bench: Bench, cell: Cell, deadline: float) -> str:
-    """Bring a run to its end, unless it has been or the time is over; what is to be said of it."""
+def bring(bench: Bench, cell: Cell, no_more: float, end: float) -> str:
+    """Bring a run to its end, unless it has been, and say what became of it.
+
+    no_more, end: times after which it is not begun, and broken off; what it had by then stays in UNFINISHED.
+    """
     if (cell.path(bench) / FINISHED).exists():
         return f"{cell.name}: there already"
-    if time.time() > deadline:
+    if time.time() > no_more:
         return f"{cell.name}: not begun, the time is over"
     begun = time.perf_counter()
     torch.set_flush_denormal(True)
     malloc.keep()
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False):
-        row = _trained(bench, cell)
+        row = _trained(bench, cell, end)
+    if row is None:
+        return f"{cell.name}: broken off, the time is over"
     files.write_text(cell.path(bench) / FINISHED, json.dumps(row) + "\n")
     (cell.path(bench) / UNFINISHED).unlink(missing_ok=True)
     first, last = (adapt_real_table.mean_dice(row["checkpoints"][n]) for n in (0, -1))
@@ -107,7 +112,8 @@ def bring(bench: Bench, cell: Cell, deadline: float) -> str:
     )
 
 
-def _trained(bench: Bench, cell: Cell) -> dict[str, Any]:
+def _trained(bench: Bench, cell: Cell, end: float) -> dict[str, Any] | None:
+    """The run, or None if it was broken off."""
     path = cell.path(bench)
     path.mkdir(parents=True, exist_ok=True)
     device = devices.choose_device(bench.device)
@@ -120,13 +126,21 @@ def _trained(bench: Bench, cell: Cell) -> dict[str, Any]:
     losses: list[dict[str, float]] = []
     begun = time.perf_counter()
     for batch in adapt_real_data.batches(bench, cell.way.batches, cell.seed, device):
+        if time.time() > end:
+            return None
         before = time.perf_counter()
         losses.append(_step(cell.way, state, batch, precision))
         steps.append(time.perf_counter() - before)
         if state.iteration % bench.every == 0 or state.iteration == bench.iterations:
             checkpoints.append(_checkpoint(bench, cell, state, _means(losses), checkpoints[0], judged))
             losses.clear()
-            known = {"name": cell.name, "way": cell.way.name, "seed": cell.seed, "checkpoints": checkpoints}
+            known = {
+                "name": cell.name,
+                "way": cell.way.name,
+                "seed": cell.seed,
+                "milliseconds": None,
+                "checkpoints": checkpoints,
+            }
             files.write_text(path / UNFINISHED, json.dumps(known) + "\n")
     outside = time.perf_counter() - begun - sum(steps) - sum(judged[1:])
     if method.translates and cell.seed == 0:

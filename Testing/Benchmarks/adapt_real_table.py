@@ -31,6 +31,12 @@ def lines(runs: Sequence[Run], ways: Sequence[str]) -> Iterator[str]:
     yield from _ranks(runs, present)
 
 
+def until(runs: Sequence[Run], iteration: int) -> list[Run]:
+    """The runs that were judged at this iteration, as if they had ended there."""
+    own = [{**run, "checkpoints": [c for c in run["checkpoints"] if c["iteration"] <= iteration]} for run in runs]
+    return [run for run in own if run["checkpoints"][-1]["iteration"] == iteration]
+
+
 def starts(runs: Sequence[Run]) -> list[Run]:
     """The start as a row of its own: of every seed, the first checkpoint of one run; the control's, if there is one."""
     found: dict[int, Run] = {}
@@ -115,7 +121,7 @@ def rank_correlation(run: Run) -> float | None:
 
 def _last(runs: Sequence[Run], ways: Sequence[str]) -> Iterator[str]:
     sizes = list(next(iter(runs[0]["checkpoints"][0]["patients"].values())))
-    heads = "  ".join(f"MYO, LV {size} mm" for size in sizes)
+    heads = "  ".join(f"{f'MYO, LV {size} mm':>15}" for size in sizes)
     yield f"\nAfter the last iteration, mean over patients and seeds\n{'':30} runs | {heads} | ASSD, mm   | missing | ms"
     for way in ways:
         own = [run for run in runs if run["way"] == way]

@@ -76,8 +76,9 @@ def main() -> None:
     ]  # a broken off table has whole repetitions
     cells = [cell for cell in every if not options.only or any(part in cell.name for part in options.only)]
     if not options.table:
-        run(bench, cells, options.jobs, time.time() + 60 * options.minutes)
-    report(bench, cells, options.out)
+        now = time.time()
+        run(bench, cells, options.jobs, now + 60 * options.minutes, now + 60 * options.end)
+    report(bench, cells, options.out, options.until)
 
 
 def _options() -> argparse.Namespace:
@@ -97,6 +98,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--only", nargs="*", default=[], help="only runs whose name (source_only-0) holds one of these")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="after so many, no run is begun")
+    parser.add_argument("--end", type=float, default=float("inf"), help="minutes after which runs are broken off")
+    until = "show all rows as they were at this iteration, broken off runs that came so far among them"
+    parser.add_argument("--until", type=int, help=until)
     parser.add_argument("--table", action="store_true", help="train nothing; show what there is")
     parser.add_argument("--pack", type=Path, metavar="FOLDER", help="copy what is needed of the data there, and end")
     return parser.parse_args()
@@ -127,7 +131,7 @@ def _check(bench: Bench) -> None:
     files.write_text(path, json.dumps(own))
 
 
-def run(bench: Bench, cells: Sequence[Cell], jobs: int, deadline: float) -> None:
+def run(bench: Bench, cells: Sequence[Cell], jobs: int, no_more: float, end: float) -> None:
     """Prepare what the cells need, then train them, `jobs` processes side by side."""
     cells = [cell for cell in cells if not (cell.path(bench) / FINISHED).exists()]
     if not cells:
@@ -135,7 +139,7 @@ def run(bench: Bench, cells: Sequence[Cell], jobs: int, deadline: float) -> None
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_begin, initargs=(bench, jobs)) as pool:
         prepare(pool, bench, cells)
-        training = [(adapt_real_runs.bring, (bench, cell, deadline)) for cell in cells]
+        training = [(adapt_real_runs.bring, (bench, cell, no_more, end)) for cell in cells]
         for said in _done(pool, training):
             print(said, flush=True)
 
@@ -188,28 +192,31 @@ def _done(pool: ProcessPoolExecutor, jobs: Iterable[Job]) -> Iterable[str]:
         yield f"failed: {error!r}" if error else str(future.result())
 
 
-def report(bench: Bench, cells: Sequence[Cell], out: Path) -> None:
+def report(bench: Bench, cells: Sequence[Cell], out: Path, until: int | None) -> None:
     """Print the table of the finished runs and write it, their figures and pictures to `out`."""
     finished = [cell for cell in cells if (cell.path(bench) / FINISHED).exists()]
-    if not finished:
-        sys.exit(f"There are no finished runs in {bench.folder}.")
     runs = [json.loads((cell.path(bench) / FINISHED).read_text()) for cell in finished]
+    halves = [cell.path(bench) / UNFINISHED for cell in cells if cell not in finished]
+    broken_off = [json.loads(path.read_text()) for path in halves if path.exists()]
+    shown = runs if until is None else adapt_real_table.until([*runs, *broken_off], until)
+    if not shown:
+        sys.exit(f"There are no finished runs in {bench.folder}.")
     crops = adapt_real_data.crops(bench)
     card = adapt_real_data.package(bench.start).card
+    devices = ", ".join(dict.fromkeys(run["device"] for run in runs))
     said = [
         f"Start {card.key} ({card.architecture.variant}, width {card.architecture.width}), {bench.iterations} iterations, "
-        f"batch {bench.batch}, {bench.phantoms} phantoms, {len(bench.targets)} target scans; {runs[0]['device']}",
+        f"batch {bench.batch}, {bench.phantoms} phantoms, {len(bench.targets)} target scans; {devices}",
         _of_crops(crops),
-        *adapt_real_table.lines(runs, [way.name for way in WAYS]),
+        *adapt_real_table.lines(shown, [way.name for way in WAYS]),
     ]
     print("\n" + "\n".join(said))
     out.mkdir(parents=True, exist_ok=True)
-    broken_off = [path for cell in cells if (path := cell.path(bench) / UNFINISHED).exists()]
     content = {
         "settings": {k: str(v) for k, v in dataclasses.asdict(bench).items()},
         "crops": crops,
         "runs": runs,
-        "unfinished": [json.loads(path.read_text()) for path in broken_off],
+        "unfinished": broken_off,
     }
     files.write_text(out / "adapt-real.json", json.dumps(content) + "\n")
     files.write_text(out / "adapt-real.txt", "\n".join(said) + "\n")

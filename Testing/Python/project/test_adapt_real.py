@@ -82,6 +82,12 @@ def test_the_start_is_a_row_of_its_own_and_every_row_is_told():
     assert "mean over all 18 runs: +1.00" in said
 
 
+def test_broken_off_runs_are_shown_as_far_as_all_came():
+    runs = [simple("x", 0, 0.5, 0.6, 0.7), simple("y", 0, 0.5, 0.9), simple("z", 0, 0.5)]
+    shown = table.until(runs, 1)
+    assert [(run["way"], len(run["checkpoints"])) for run in shown] == [("x", 2), ("y", 2)]
+
+
 def test_slices_without_a_structure_are_counted_and_have_no_distance():
     truth, drawn = np.zeros((3, 16, 16), bool), np.zeros((3, 16, 16), bool)
     truth[:2, 4:8, 4:8], drawn[0, 4:8, 4:8] = True, True
