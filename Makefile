@@ -12,7 +12,7 @@ NUMERICAL := networks/test_networks_parity networks/test_winograd networks/test_
 
 .PHONY: demo test coverage test-lesser-processor lint docs format setup pictures pictures-real train-default clean bench-inference bench-parity bench-real bench-phantom bench-training \
   bench-adaptation bench-gain bench-kill bench-heart bench-trust bench-uncertainty bench-realism bench-anatomy \
-  bench-ablation bench-unchanged bench-fuzz gallery
+  bench-adapt-real bench-ablation bench-unchanged bench-fuzz gallery
 
 demo: $(READY)
 	$(RUN) Testing/demo.py demo
@@ -105,6 +105,9 @@ bench-training: $(READY)
 # The table of the papers on phantoms: hours; stop it and go on whenever you like. SCALE=compact for a GPU.
 bench-adaptation: $(READY)
 	$(RUN) Testing/Benchmarks/bench_adaptation.py --scale $(SCALE)
+# The same question on real scans: phantoms to the unlabelled Sunnybrook patients, from the model in START. Minutes on a GPU.
+bench-adapt-real: $(READY)
+	$(RUN) Testing/Benchmarks/bench_adapt_real.py --data $(DATA) --start $(START) $(OPTIONS)
 # Does adapting pay, against as many iterations on the source alone? Five small repetitions, MR to CT.
 bench-gain: $(READY)
 	$(RUN) Testing/Benchmarks/bench_adaptation.py --scale tiny --seeds 5 --margin 0.03 \
