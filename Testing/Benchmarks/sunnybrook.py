@@ -152,7 +152,7 @@ def aligned(stack: Stack) -> Stack:
 
 
 def write_training(data: Path, folder: Path, all_patients: bool = False) -> int:
-    """Write the stacks of TRAINING, or of all 29 patients, `aligned`, to folder/images and folder/labels; how many. OSError."""
+    """Write the stacks of TRAINING, or of all 29, `aligned`, to folder/images and folder/labels; how many. OSError."""
     stacks = [contoured_stack(data, name) for name in names(CONTOURED if all_patients else TRAINING)]
     stacks += [open_stack(data, name) for name in names(OPEN)] if all_patients else []
     for stack in stacks:

@@ -309,10 +309,8 @@ def test_labels_that_are_trained_on_are_moved_back_by_half_a_pixel(sunnybrook, t
     before, after = stack.labels.geometry, made.labels.geometry
     assert made.scan.geometry == after and np.allclose(after.corners(), before.corners())
     half = np.array([*before.spacing[:2], 0.0]) / 2
-    for label in (1, 3):
-        there = before.point(np.argwhere(stack.labels.array == label)[:, ::-1].mean(axis=0))
-        here = after.point(np.argwhere(made.labels.array == label)[:, ::-1].mean(axis=0))
-        assert np.allclose(here, there - half)
+    there, here = (v.geometry.point(np.argwhere(v.array)[:, ::-1].mean(axis=0)) for v in (stack.labels, made.labels))
+    assert np.allclose(here, there - half)
 
 
 # Rows
