@@ -11,6 +11,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -32,6 +33,7 @@ from SIFALib.networks.arrays import to_tensor
 from SIFALib.networks.segmenter import Segmenter
 from SIFALib.runs.start_model import locator_of
 from SIFALib.support import files
+from SIFALib.support.errors import DataError
 from SIFALib.support.progress import drain
 
 SIZE = 128  # pixels a side of a slice that is trained on, and at least of one that is judged
@@ -128,12 +130,15 @@ def prepare_phantom(bench: Bench, seed: int) -> None:
 
 def prepare_scan(bench: Bench, name: str, phantom: int) -> None:
     """Slices of a target scan, around the heart that the start model finds, and of a phantom, where they are not there yet.
-    No two at once should name the same phantom. Where the heart is goes to places/NAME.json."""
-    drain(datasets.prepare(settings_of(bench, [name], 1, phantom), bench.cache, _recording(bench)))
+    No two at once should name the same phantom. Where the heart is goes to places/NAME.json. One scan may hold too few slices
+    to learn from; what all of them lack is said by `domains`."""
+    with suppress(DataError):
+        drain(datasets.prepare(settings_of(bench, [name], 1, phantom), bench.cache, _recording(bench)))
 
 
 def prepare_contours(bench: Bench, name: str) -> None:
-    drain(datasets.prepare_source(contour_settings(bench, [name]), bench.cache))
+    with suppress(DataError):
+        drain(datasets.prepare_source(contour_settings(bench, [name]), bench.cache))
 
 
 def _recording(bench: Bench) -> Locator:
