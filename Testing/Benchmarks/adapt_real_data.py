@@ -130,8 +130,8 @@ def prepare_phantom(bench: Bench, seed: int) -> None:
 
 def prepare_scan(bench: Bench, name: str, phantom: int) -> None:
     """Slices of a target scan, around the heart that the start model finds, and of a phantom, where they are not there yet.
-    No two at once should name the same phantom. Where the heart is goes to places/NAME.json. One scan may hold too few slices
-    to learn from; what all of them lack is said by `domains`."""
+    No two at once should name the same phantom. Where the heart is goes to places/NAME.json. One scan may hold too
+    few slices to learn from; what all of them lack is said by `domains`."""
     with suppress(DataError):
         drain(datasets.prepare(settings_of(bench, [name], 1, phantom), bench.cache, _recording(bench)))
 
