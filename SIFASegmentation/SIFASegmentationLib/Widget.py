@@ -45,7 +45,7 @@ class SIFASegmentationWidget(PanelWidget):
         self.logic = SIFASegmentationLogic()
         self.runner = Runner(self.onStep, self.onDone, self.onError)
         self.resultsPanel = ResultsPanel(self.ui)
-        self.modelsPanel = ModelsPanel(self.ui, self.logic, self.refreshModels)
+        self.modelsPanel = ModelsPanel(self.ui, self.logic, self._keepModel, self.refreshModels)
         self.batchPanel = BatchPanel(self.ui, self.logic, self._choices, self._whyNoBatch, self._showBatchRunning)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.ui.papersButton.connect("clicked(bool)", self.onPapers)
@@ -177,6 +177,12 @@ class SIFASegmentationWidget(PanelWidget):
         """Fill the list of models anew."""
         self.modelChoice.fill(self.logic.backend.store().packages())
         self.onParameters()
+
+    def _keepModel(self) -> None:
+        """What this scene takes now it takes afterwards, too, whatever is imported."""
+        card = self._card() if self._parameterNode is not None else None
+        if card is not None and not self._parameterNode.model:
+            self._parameterNode.model = card.key
 
     def _selectModel(self) -> None:
         card = self.modelChoice.show(self._parameterNode.model)

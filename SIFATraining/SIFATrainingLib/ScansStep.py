@@ -196,7 +196,11 @@ class ScansStep:
         if self.busy:
             self.stop()
         elif self.parameters.scans is Scans.SCENE:
-            folder = self.logic.copies.folder(self.logic.runsFolder)
+            try:
+                folder = self.logic.copies.folder(self.logic.runsFolder)
+            except OSError as error:
+                self._onError(error)
+                return
             ticked = {row.key for row in self.rows if row.ticked}
             nodes = [n for n in Volumes.inScene() if n.GetID() in ticked]
             self.place = str(folder)
