@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import qt
 from SIFASegmentationLib import Tables
+from SIFASegmentationLib.Words import Ink, ink
 from slicer.i18n import tr as _
 
 from . import Words
 from .Checking import THUMBNAIL, Checked
-from .Words import State
 
 if TYPE_CHECKING:
     from SIFALib.datasets.scans import Scan
@@ -70,7 +70,7 @@ class ScansTable:
         if picture is not None:
             first.setIcon(picture)
         if row.finding is not None and row.finding.problems:
-            items[-1].setForeground(qt.QBrush(qt.QColor(State.PROBLEM.value[1])))
+            items[-1].setForeground(qt.QBrush(qt.QColor(ink(Ink.BAD, self.table))))
 
     def _onItem(self, item: qt.QTableWidgetItem) -> None:
         if self._filling or item.column() != 0:
