@@ -18,6 +18,11 @@ def chosenFolder() -> str:
     return "" if slicer.app.testingEnabled() else str(qt.QFileDialog.getExistingDirectory())
 
 
+def chosenFile(title: str, kinds: str) -> str:
+    """The file to be written that the person chooses; "" for none. kinds: such as "Table (*.csv)"."""
+    return "" if slicer.app.testingEnabled() else str(qt.QFileDialog.getSaveFileName(None, title, "", kinds))
+
+
 def openFolder(folder: Path) -> None:
     """Show a folder in the program that this computer has for that."""
     if not slicer.app.testingEnabled():

@@ -21,7 +21,7 @@ from SIFALib.support.progress import Progress, Steps
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
 
-from . import GridResampling
+from . import GridResampling, Surfaces
 
 if TYPE_CHECKING:
     from SIFALib.imaging import Geometry, Volume
@@ -217,6 +217,7 @@ def fillSegmentation(
     representation = slicer.vtkSegmentationConverter.GetSegmentationBinaryLabelmapRepresentationName()
     wasModifying = segmentationNode.StartModify()
     segmentation = segmentationNode.GetSegmentation()
+    hadSurfaces = Surfaces.areShown(segmentationNode)
     segmentationNode.RemoveClosedSurfaceRepresentation()
     segmentation.SetSourceRepresentationName(representation)
     for structure in structures:
@@ -238,6 +239,8 @@ def fillSegmentation(
     segmentationNode.EndModify(wasModifying)
     if segmentationNode.GetDisplayNode() is None and segmentationNode.GetScene() is not None:
         segmentationNode.CreateDefaultDisplayNodes()
+    if hadSurfaces:
+        Surfaces.show(segmentationNode)
 
 
 def newSegmentation(volumeNode: slicer.vtkMRMLVolumeNode, scanName: str = "") -> slicer.vtkMRMLSegmentationNode:
