@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ GROUPS = {  # curve -> the losses that it sums
     "Adversarial": ("generator", "decoder", "prediction", "prediction_ll", "auxiliary"),
 }
 SCORE = "Score without labels"
+LEAST_DIFFERENCE = 0.01  # of scores between 0 and 1: the second decimal is the last that anybody should trust
 MOST_POINTS = 1000  # of a curve; more are averaged in groups
 
 
@@ -125,6 +127,16 @@ class RunReader:
             if score.beats(found):
                 found = score
         return found
+
+    def doubt(self) -> float:
+        """A difference of scores below which nothing is certain.
+
+        Twice what the scores of this run scatter about their trend: the standard deviation of the steps from one to the
+        next, by the square root of two since each has two ends; at least LEAST_DIFFERENCE.
+        """
+        steps = np.diff([score.value for score in self.scores])
+        scatter = float(np.std(steps, ddof=1)) / math.sqrt(2.0) if len(steps) > 1 else 0.0
+        return max(LEAST_DIFFERENCE, 2.0 * scatter)
 
     def log(self, lines: int = 200) -> str:
         """The end of log.txt, and what its process printed besides: why it crashed, for instance."""

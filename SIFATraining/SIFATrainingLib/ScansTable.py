@@ -33,10 +33,11 @@ class Row:
 
 
 class ScansTable:
-    """Shows rows; `onTicked` is called after the person ticked or unticked one of them."""
+    """Shows rows; `onTicked` is called after the person ticked or unticked one, onOpened(row) after a double click."""
 
-    def __init__(self, table: qt.QTableWidget, onTicked: Callable[[], None]) -> None:
+    def __init__(self, table: qt.QTableWidget, onTicked: Callable[[], None], onOpened: Callable[[Row], None]) -> None:
         self.table, self.onTicked = table, onTicked
+        table.connect("cellDoubleClicked(int,int)", lambda number, _column: onOpened(self._rows[number]))
         self._rows: Sequence[Row] = ()
         self._shown: tuple[Any, ...] | None = None
         self._filling = False
@@ -97,4 +98,4 @@ def _toolTip(row: Row) -> str:
     if row.finding is None:
         return _("Press Check to look at this volume.")
     said = [*row.finding.problems, *(f"{w}." for w in row.finding.warnings)]
-    return "\n".join([str(row.finding.image), *said])
+    return "\n".join([str(row.finding.image), *said, _("A double click shows where the heart is seen.")])
