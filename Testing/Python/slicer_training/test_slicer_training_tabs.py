@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import qt
 import slicer
-from slicer_helpers import add_volume, ijk_to_ras
 from SIFALib.runs import Best
 from SIFATrainingLib import Tabs
 from SIFATrainingLib.Checking import Check
 from SIFATrainingLib.Parameters import Scans
 from SIFATrainingLib.RunReader import LEAST_DIFFERENCE, RunReader
+from slicer_helpers import add_volume, ijk_to_ras
 
 HIGHEST = 900  # pixels of a screen that Slicer leaves to a panel
 
@@ -96,7 +96,11 @@ def test_a_run_that_is_opened_is_shown_and_its_result_is_a_tab_away(panel, tmp_p
     ("scores", "verdict", "compared"),
     [
         ({0: 0.410, 3: 0.520}, "Better on your scans: score without labels 0.520, before 0.410.", True),
-        ({0: 0.661, 3: 0.662}, "No certain difference on your scans: score without labels 0.662, before 0.661, and", True),
+        (
+            {0: 0.661, 3: 0.662},
+            "No certain difference on your scans: score without labels 0.662, before 0.661, and",
+            True,
+        ),
         ({0: 0.50, 2: 0.56, 4: 0.49, 6: 0.57}, "No certain difference on your scans", True),
         ({0: 0.30, 2: 0.45, 4: 0.60}, "Better on your scans", True),
         ({0: 0.61, 3: 0.52}, "Nothing better was found", False),
