@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import slicer
 import vtk
@@ -51,13 +52,10 @@ def toScene(segmentationNode: slicer.vtkMRMLSegmentationNode, rows: Sequence[Row
         segmentationNode.SetNodeReferenceID(TABLE, table.GetID())
         SceneConversion.placeBeside(table, segmentationNode)
     table.RemoveAllColumns()
-    values = (
-        [r.name for r in rows],
-        [r.volumeMl for r in rows],
-        [math.nan if r.sure is None else r.sure for r in rows],
-    )
+    doubts = [math.nan if r.sure is None else r.sure for r in rows]
+    values: list[list[Any]] = [[r.name for r in rows], [r.volumeMl for r in rows], doubts]
     for title, column in zip(titles(), values, strict=True):
-        array = vtk.vtkStringArray() if column is values[0] else vtk.vtkDoubleArray()
+        array = vtk.vtkStringArray() if title == titles()[0] else vtk.vtkDoubleArray()
         array.SetName(title)
         for value in column:
             array.InsertNextValue(value)

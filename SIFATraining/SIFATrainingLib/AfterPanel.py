@@ -49,9 +49,9 @@ class AfterPanel:
         if not self.hasResult:
             return
         self.ui.modelNameEdit.placeholderText = self._modelId()
-        state, text = self.verdict()
-        good = state is not State.PROBLEM
-        Words.show(self.ui.verdictLabel, state, text)
+        sign, text = self.verdict()
+        good = sign is not State.PROBLEM
+        Words.show(self.ui.verdictLabel, sign, text)
         self.comparison.allow(self._other())
         self.ui.useModelButton.enabled = good
         self.ui.useModelButton.toolTip = _("Make a model of it and choose it in SIFA Segmentation.") if good else text
