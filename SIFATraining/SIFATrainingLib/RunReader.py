@@ -129,14 +129,17 @@ class RunReader:
         return found
 
     def doubt(self) -> float:
-        """A difference of scores below which nothing is certain.
+        """A gain below which nothing is certain: what the best of so many scores exceeds their mean by, by chance alone.
 
-        Twice what the scores of this run scatter about their trend: the standard deviation of the steps from one to the
-        next, by the square root of two since each has two ends; at least LEAST_DIFFERENCE.
+        Their scatter is told by the median step from one to the next, which a trend at the beginning hardly moves
+        (0.6745 standard deviations, of a difference of two); the largest of n normal numbers lies about sqrt(2 ln n)
+        standard deviations above their mean. At least LEAST_DIFFERENCE.
         """
-        steps = np.diff([score.value for score in self.scores])
-        scatter = float(np.std(steps, ddof=1)) / math.sqrt(2.0) if len(steps) > 1 else 0.0
-        return max(LEAST_DIFFERENCE, 2.0 * scatter)
+        steps = np.abs(np.diff([score.value for score in self.scores]))
+        if len(steps) < 2:
+            return LEAST_DIFFERENCE
+        scatter = float(np.median(steps)) / (0.6745 * math.sqrt(2.0))
+        return max(LEAST_DIFFERENCE, scatter * math.sqrt(2.0 * math.log(len(self.scores))))
 
     def log(self, lines: int = 200) -> str:
         """The end of log.txt, and what its process printed besides: why it crashed, for instance."""

@@ -25,7 +25,7 @@ def panel(tmp_path):
 def looked(monkeypatch):
     """The folders that a process was started for; none is."""
     found = []
-    monkeypatch.setattr(Checking.Check, "look", lambda _self, _python, place, *_rest: found.append(place))
+    monkeypatch.setattr(Checking.Check, "look", lambda _self, _python, place, *_rest, **_keywords: found.append(place))
     return found
 
 
