@@ -30,7 +30,7 @@ class SIFASegmentation(ScriptedLoadableModule):
         parent.title = _("SIFA Segmentation")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         parent.dependencies = []
-        parent.contributors = ["The SIFA for 3D Slicer authors"]
+        parent.contributors = ["SIFA for 3D Slicer contributors"]
         parent.helpText = _(
             "Segments left ventricle, left ventricular myocardium, left atrium and ascending aorta in CT and "
             "MR volumes, with volumes in ml and checks of the result. Nothing leaves this computer. See the "

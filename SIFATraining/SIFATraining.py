@@ -22,7 +22,7 @@ class SIFATraining(ScriptedLoadableModule):
         parent.title = _("SIFA Training")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         parent.dependencies = ["SIFASegmentation"]
-        parent.contributors = ["The SIFA for 3D Slicer authors"]
+        parent.contributors = ["SIFA for 3D Slicer contributors"]
         parent.helpText = _(
             "Adapts the heart model of SIFA Segmentation to scans that look unlike those it has seen, from "
             "unlabelled scans alone, in the background and on this computer. See the "

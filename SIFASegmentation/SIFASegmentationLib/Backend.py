@@ -54,6 +54,12 @@ class Choices:
         return tuple(s for s in package.card.labels if self.structures is None or s.id in self.structures)
 
 
+def load() -> None:
+    """Import what takes long to import."""
+    import SIFALib.inference.batch.run
+    import SIFALib.inference.segmentation  # noqa: F401
+
+
 class Backend(Protocol):
     """Models, and the segmentation of a volume by one of them."""
 

@@ -70,21 +70,31 @@ def batchSteps(
     Raises BatchError, DependencyError, ModelError.
     """
     yield from logic.dependencies.trySteps()
-    yield Progress(_("Loading PyTorch and the model"), 0.0)
+    yield from logic.loadSteps()
     from SIFALib.inference.batch import run
 
     package = logic.package(choices.model)
     options = logic.backend.options(**choices.options())
-    cases = sceneCases() if source is BatchSource.SCENE else run.find_cases(folder)
+    scene = source is BatchSource.SCENE
+    looking = Progress(_("Looking for scans"), 0.0)
+    found = logic.background.call(lambda: run.find_cases(folder), looking)
+    cases = sceneCases() if scene else (yield from found)
     place = run.prepare_folder(Path(output))
 
     def segment(volume: Volume) -> Steps[Result]:
-        return logic.backend.steps(volume, package, options)
+        steps = logic.backend.steps(volume, package, options)
+        return logic.background.steps(lambda: steps, Progress(_("Segmenting"), 0.0)) if scene else steps
 
-    def told(event: Event) -> Progress:
+    def told(event: Event | Progress) -> Progress:
+        if isinstance(event, Progress):  # nothing has begun yet
+            return event
         onRow(event.number, event.row)
         stage = _("{name}: {stage}").format(name=event.row.name, stage=_(event.stage))
         return Progress(stage, event.fraction, event.seconds_left)
 
-    rows = yield from mapped(run.run(cases, place, segment, package.card, options), told)
+    events: Generator[Event | Progress, None, list[Row]] = run.run(cases, place, segment, package.card, options)
+    if not scene:  # the scene's volumes belong to the main thread
+        work = events
+        events = logic.background.steps(lambda: work, looking)
+    rows = yield from mapped(events, told)
     return rows

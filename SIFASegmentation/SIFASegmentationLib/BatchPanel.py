@@ -118,7 +118,7 @@ class BatchPanel:
         tip = [row.source, *(Words.ml(i, v) for i, v in row.volumes_ml.items()), *row.flags, row.message]
         for item in Tables.fillRow(self.ui.batchTable, line, cells, "\n".join(filter(None, tip))):
             if row.state == "failed":
-                item.setForeground(qt.QBrush(qt.QColor(Words.BAD)))
+                item.setForeground(qt.QBrush(qt.QColor(Words.ink(Words.Ink.BAD, self.ui.batchTable))))
 
     def _say(self, text: str, isError: bool = False) -> None:
         Words.say(self.ui.batchLabel, text, isError)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import json
+import logging
 import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -55,11 +57,15 @@ class Dependencies:
         try:
             slicer.packaging.pip_ensure(needed, requester=REQUESTER)
         except Exception as error:
-            raise DependencyError(
-                _("The Python packages {names} were not installed: {error}. Press {button} to try again.").format(
-                    button=self.button, names=", ".join(str(n) for n in needed), error=str(error).rstrip(".")
+            names = [str(getattr(each, "name", each)) for each in needed]
+            listed = _("{names} and {last}").format(names=", ".join(names[:-1]), last=names[-1])
+            if isinstance(error, RuntimeError) and "declined" in str(error).lower():
+                text = _(
+                    "The Python packages {names} were not installed, since that was declined. Press {button} again."
                 )
-            ) from error
+                raise DependencyError(text.format(button=self.button, names=listed)) from error
+            text = _("The Python packages {names} were not installed: {why} Press {button} to try again.")
+            raise DependencyError(text.format(button=self.button, names=listed, why=_whyNot(error))) from error
 
     def torchIsThere(self) -> bool:
         """Whether torch can be found; not imported, as a broken one would stay until Slicer restarts."""
@@ -79,9 +85,7 @@ class Dependencies:
             logic = PyTorchUtils.PyTorchUtilsLogic()
             torch = logic.installTorch(askConfirmation=True, torchVersionRequirement=TORCH)
         except Exception as error:
-            raise DependencyError(
-                _("PyTorch could not be installed: {error}. Is this computer online?").format(error=error)
-            ) from error
+            raise DependencyError(_("PyTorch could not be installed: {why}").format(why=_whyNot(error))) from error
         if torch is None:
             text = _("PyTorch is missing and was not installed. Press {button} to install it.")
             raise DependencyError(text.format(button=self.button))
@@ -137,3 +141,12 @@ class Dependencies:
             "To repair it, open the module PyTorch Utils, press Uninstall PyTorch, restart Slicer, and press "
             "{button} here again: it is then installed in the build that fits this computer."
         ).format(button=self.button)
+
+
+def _whyNot(error: Exception) -> str:
+    """Why an installation failed, for a person; the error log gets the command and all that it said."""
+    logging.error("SIFA: an installation failed", exc_info=error)
+    if isinstance(error, subprocess.CalledProcessError):
+        text = _("pip ended with code {code}. Is this computer online? The error log has the details.")
+        return text.format(code=error.returncode)
+    return _("{error}. The error log has the details.").format(error=str(error).strip().rstrip("."))

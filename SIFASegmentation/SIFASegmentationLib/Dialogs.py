@@ -18,6 +18,24 @@ def chosenFolder() -> str:
     return "" if slicer.app.testingEnabled() else str(qt.QFileDialog.getExistingDirectory())
 
 
+def chosenFile(title: str, kinds: str) -> str:
+    """The file to be written that the person chooses; "" for none. kinds: such as "Table (*.csv)"."""
+    return "" if slicer.app.testingEnabled() else str(qt.QFileDialog.getSaveFileName(None, title, "", kinds))
+
+
+def showPicture(path: Path, title: str) -> None:
+    """A window with a picture, beside Slicer's own, until the person closes it."""
+    window = qt.QDialog(slicer.util.mainWindow())
+    window.setAttribute(qt.Qt.WA_DeleteOnClose)
+    window.windowTitle = title
+    label = qt.QLabel()
+    label.setPixmap(qt.QPixmap(str(path)))
+    layout = qt.QVBoxLayout(window)
+    layout.addWidget(label)
+    if not slicer.app.testingEnabled():
+        window.show()
+
+
 def openFolder(folder: Path) -> None:
     """Show a folder in the program that this computer has for that."""
     if not slicer.app.testingEnabled():

@@ -11,8 +11,9 @@ from SIFALib.support.progress import Progress, Steps, drain, mapped, within
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from . import HeartFunctionNodes, Results, SceneConversion, SequenceLogic, Sequences
-from .Backend import Backend, Choices, LibraryBackend
+from . import HeartFunctionNodes, Results, Samples, SceneConversion, SequenceLogic, Sequences
+from .Backend import Backend, Choices, LibraryBackend, load
+from .Background import Background
 from .Dependencies import Dependencies
 from .Parameters import SIFASegmentationParameterNode
 from .Results import Found, NodeGone
@@ -38,10 +39,20 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
     def __init__(self, backend: Backend | None = None, dependencies: Dependencies | None = None) -> None:
         super().__init__()
         self.backend = backend or LibraryBackend()
+        self.background = Background()
         self.dependencies = dependencies or Dependencies()
 
     def getParameterNode(self) -> SIFASegmentationParameterNode:
         return SIFASegmentationParameterNode(super().getParameterNode())  # type: ignore[call-arg]  # the decorator's
+
+    @staticmethod
+    def loadSample(name: str) -> list[slicer.vtkMRMLScalarVolumeNode]:
+        """Make the sample data of that name, as its button in Sample Data does, and return the nodes; blocks.
+
+        Nothing is downloaded. `SampleData.downloadSample` does not make it, as it only ever downloads. ValueError for
+        a name that SIFA does not offer.
+        """
+        return Samples.load(name)
 
     def package(self, model: str = "") -> ModelPackage:
         """The model `id@version`, or the default one; raises ModelError."""
@@ -101,7 +112,7 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
             raise RequestError(_("A map of the uncertainty is made of single time points only; segment one of them."))
         package = self.package(chosen.model)
         yield from self.dependencies.trySteps()
-        yield Progress(_("Loading PyTorch and the model"), 0.0)
+        yield from self.loadSteps()
         node = yield from SequenceLogic.segmentSteps(
             scan,
             outputSegmentation,
@@ -120,14 +131,15 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         placement = SceneConversion.Placement.of(imageNode, volumeNode)
         share = 0.0 if placement.geometry() is not None else RESAMPLING
         volume = yield from within(SceneConversion.volumeSteps(imageNode, placement), 0.0, share)
-        yield Progress(_("Loading PyTorch and the model"), share)
+        yield from self.loadSteps(share)
 
         def watched(step: Progress) -> Progress:
             _raiseIfGone(volumeNode)
             return Progress(_(step.stage), share + (1 - 2 * share) * step.fraction, step.seconds_left)
 
         options = self.backend.options(**choices.options())
-        result = yield from mapped(self.backend.steps(volume, package, options), watched)
+        work = self.background.steps(lambda: self.backend.steps(volume, package, options), loading(0.0))
+        result = yield from mapped(work, watched)
         back = SceneConversion.labelSteps(result.labels, placement)
         labels = yield from within(back, 1 - share, 1 - share / 2)
         unsure = None
@@ -138,9 +150,19 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         report = {**result.report.to_json(), "voxel_ml": placement.voxelMl}
         return Found(labels, unsure, choices.wanted(package), report)
 
+    def loadSteps(self, fraction: float = 0.0) -> Steps[None]:
+        """Import what the library needs for its work, PyTorch above all: seconds at the first time."""
+        yield loading(fraction)
+        yield from self.background.call(load, loading(fraction))
+
     def heartFunction(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> HeartFunction:
         """Of a segmentation of all time points, as its segments are now; ValueError says why there is none."""
         return HeartFunctionNodes.curve(segmentationNode).function()
+
+
+def loading(fraction: float) -> Progress:
+    """What is said as long as nothing of the work itself is known."""
+    return Progress(_("Loading PyTorch and the model"), fraction)
 
 
 def _raiseIfGone(volumeNode: slicer.vtkMRMLVolumeNode) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from SIFALib.support import messages
+from SIFALib.support.errors import ModelError
 from slicer.i18n import tr as _
 
 from . import Dialogs, Tables, Words
@@ -17,15 +18,23 @@ ROWS = 4  # of the table, before it scrolls
 
 
 class ModelsPanel:
-    """Lists the store of the logic's backend; `onChanged` is called after an import or a deletion."""
+    """Lists the store of the logic's backend.
 
-    def __init__(self, ui: Any, logic: SIFASegmentationLogic, onChanged: Callable[[], None]) -> None:
-        self.ui, self.logic, self.onChanged = ui, logic, onChanged
+    beforeImport() is called before a model is added, which could become the one that is taken where none is chosen;
+    onChanged() after an import or a deletion.
+    """
+
+    def __init__(
+        self, ui: Any, logic: SIFASegmentationLogic, beforeImport: Callable[[], None], onChanged: Callable[[], None]
+    ) -> None:
+        self.ui, self.logic, self.beforeImport, self.onChanged = ui, logic, beforeImport, onChanged
         self.packages: list[Any] = []  # ModelPackage, then Broken
         table = ui.modelsTable
         Tables.prepare(table, [_("Model"), _("For"), _("State")])
         table.connect("itemSelectionChanged()", self._enableButtons)
+        ui.importPathEdit.currentPath = ""  # its history shows what was imported last
         ui.importPathEdit.connect("currentPathChanged(QString)", lambda _path: self._enableButtons())
+        ui.importPathEdit.connect("validInputChanged(bool)", lambda _valid: self._enableButtons())
         ui.importModelButton.connect("clicked(bool)", self.onImport)
         ui.verifyModelButton.connect("clicked(bool)", self.onVerify)
         ui.deleteModelButton.connect("clicked(bool)", self.onDelete)
@@ -60,7 +69,8 @@ class ModelsPanel:
         store = self.logic.backend.store()
         self.ui.verifyModelButton.enabled = usable
         self.ui.deleteModelButton.enabled = package is not None and package.folder.parent == store.user
-        self.ui.importModelButton.enabled = bool(self.ui.importPathEdit.currentPath.strip())
+        path = self.ui.importPathEdit.currentPath.strip()
+        self.ui.importModelButton.enabled = path.lower().endswith((".zip", ".json"))
 
     def _try(self, work: Callable[[], str]) -> None:
         """Do it and say how it went; a refusal of the library is a sentence already."""
@@ -76,11 +86,18 @@ class ModelsPanel:
 
         def work() -> str:
             source = path.parent if path.name == "model.json" else path
-            package = self.logic.backend.store().import_package(source)
+            store = self.logic.backend.store()
+            before = _default(store)
+            self.beforeImport()
+            package = store.import_package(source)
+            self.ui.importPathEdit.addCurrentPathToHistory()
             self.ui.importPathEdit.currentPath = ""
             self.refresh()
             self.onChanged()
-            return _("{model} was imported.").format(model=Words.modelName(package.card))
+            text = _("{model} was imported. Choose it above to use it.")
+            if _default(store) not in ("", before):
+                text = _("{model} was imported. Choose it above to use it here; new scenes begin with it.")
+            return text.format(model=Words.modelName(package.card))
 
         self._try(work)
 
@@ -116,3 +133,11 @@ class ModelsPanel:
         folder.mkdir(parents=True, exist_ok=True)
         self.ui.modelsStatusLabel.text = str(folder)
         Dialogs.openFolder(folder)
+
+
+def _default(store: Any) -> str:
+    """The model that is taken where none is chosen; "" if there is none."""
+    try:
+        return str(store.default().card.key)
+    except ModelError:
+        return ""

@@ -54,6 +54,17 @@ class Views(enum.Enum):
         ]
 
 
+class Smoothing(enum.Enum):
+    """How far surfaces in 3D are smoothed, which changes no voxel; the value is Slicer's factor, 0 to 1."""
+
+    NONE = 0.0
+    MEDIUM = 0.5
+    STRONG = 0.8
+
+    def label(self) -> str:
+        return {0.0: _("None: the voxels are seen"), 0.5: _("Medium"), 0.8: _("Strong")}[self.value]
+
+
 class BatchSource(enum.Enum):
     """Where the scans of a batch come from."""
 
@@ -79,6 +90,8 @@ class SIFASegmentationParameterNode:
     precision: Precision = Precision.AUTOMATIC
     views: Views = Views.AUTOMATIC
     uncertainty: bool = False
+    show3D: bool = False
+    smoothing: Smoothing = Smoothing.MEDIUM
     allTimePoints: bool = True
     excludedStructures: str = ""
     batchSource: BatchSource = BatchSource.FOLDER

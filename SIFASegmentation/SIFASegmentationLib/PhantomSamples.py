@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import slicer
+from SIFALib.support.progress import Progress, Steps, drain
 from slicer.i18n import tr as _
 
+from . import Waiting
+from .Background import Background
 from .SceneConversion import RAS_TO_LPS
 
 if TYPE_CHECKING:
@@ -18,8 +21,9 @@ if TYPE_CHECKING:
 
 Modality = Literal["ct", "mr"]
 CATEGORY = "SIFA"
-# Sample Data wants an address; nothing is fetched from it.
-HOMEPAGE = "https://github.com/SIFA-Slicer/SlicerSIFA"
+# Sample Data wants an address, which its button does not use, as these scans are made here. A script that asks Sample
+# Data for them by name is told this one, of no file, so that nothing is looked for on the network.
+ADDRESS = (Path(__file__).parents[1] / "Resources" / "call-SIFASegmentationLogic.loadSample-instead").as_uri()
 SAMPLES: dict[str, Modality] = {"SIFA phantom CT": "ct", "SIFA phantom MR": "mr"}
 BEATING = "SIFA phantom beating"
 SEED = 1023
@@ -42,7 +46,7 @@ def offer(name: str, fileName: str, icon: str, make: Callable[[Any], Any]) -> No
     SampleData.SampleDataLogic.registerCustomSampleDataSource(
         category=CATEGORY,
         sampleName=name,
-        uris=HOMEPAGE,
+        uris=ADDRESS,
         fileNames=f"{fileName}.nrrd",
         nodeNames=name,
         thumbnailFileName=str(Path(__file__).parents[1] / "Resources" / "Icons" / f"{icon}.png"),
@@ -51,21 +55,28 @@ def offer(name: str, fileName: str, icon: str, make: Callable[[Any], Any]) -> No
 
 
 def makeSample(source: Any) -> list[slicer.vtkMRMLScalarVolumeNode] | None:
-    """What Sample Data calls when its button is pressed; returns the nodes."""
-    with slicer.util.tryWithErrorDisplay(_("The phantom could not be made."), waitCursor=True):
+    """What Sample Data calls when its button is pressed; returns the nodes, none if the person cancelled it."""
+    with slicer.util.tryWithErrorDisplay(_("The phantom could not be made.")):
         slicer.util.showStatusMessage(_("Making the phantom on this computer..."))
         if source.sampleName == BEATING:
-            return [loadBeatingPhantom()]
-        return [loadPhantom(SAMPLES[source.sampleName], name=source.sampleName)]
+            node = Waiting.waitFor(beatingSteps())
+        else:
+            node = Waiting.waitFor(phantomSteps(SAMPLES[source.sampleName], name=source.sampleName))
+        return [node] if node is not None else []
 
 
 def loadPhantom(
     modality: Modality = "ct", seed: int = SEED, spacingMm: float = SPACING_MM, name: str = ""
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Make a phantom and show it; returns the volume node. modality: "ct" or "mr"."""
-    from SIFALib import phantom
+    return drain(phantomSteps(modality, seed, spacingMm, name))
 
-    image = phantom.make(seed, modality, spacingMm).image
+
+def phantomSteps(
+    modality: Modality, seed: int = SEED, spacingMm: float | None = None, name: str = ""
+) -> Steps[slicer.vtkMRMLScalarVolumeNode]:
+    """The same in steps."""
+    (image,) = yield from _made([(seed, modality, spacingMm or SPACING_MM, 0.0)])
     node = addVolume(image, slicer.mrmlScene.GenerateUniqueName(name or f"SIFA phantom {modality.upper()}"))
     _show(node, modality)
     return node
@@ -75,15 +86,21 @@ def loadBeatingPhantom(
     seed: int = SEED, spacingMm: float = BEATING_SPACING_MM, timesMs: tuple[int, ...] = BEATING_TIMES_MS
 ) -> slicer.vtkMRMLScalarVolumeNode:
     """Make CTs of a phantom over a heartbeat, as a sequence; returns the volume node that its browser shows."""
-    from SIFALib import phantom
+    return drain(beatingSteps(seed, spacingMm, timesMs))
 
+
+def beatingSteps(
+    seed: int = SEED, spacingMm: float | None = None, timesMs: tuple[int, ...] | None = None
+) -> Steps[slicer.vtkMRMLScalarVolumeNode]:
+    """The same in steps."""
+    timesMs = timesMs or BEATING_TIMES_MS
+    images = yield from _made([(seed, "ct", spacingMm or BEATING_SPACING_MM, systole(time)) for time in timesMs])
     scene = slicer.mrmlScene
     name = scene.GenerateUniqueName(BEATING)
     sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", _("{scan} sequence").format(scan=name))
     sequence.SetIndexName("time")
     sequence.SetIndexUnit("ms")
-    for time in timesMs:
-        image = phantom.make(seed, "ct", spacingMm, systole=systole(time)).image
+    for time, image in zip(timesMs, images, strict=True):
         item = addVolume(image, name)
         sequence.SetDataNodeAtValue(item, str(time))
         scene.RemoveNode(item)
@@ -95,6 +112,22 @@ def loadBeatingPhantom(
     _show(node, "ct")
     slicer.modules.sequences.showSequenceBrowser(browser)
     return node
+
+
+def _made(wanted: list[tuple[int, Modality, float, float]]) -> Steps[list[Volume]]:
+    """The images of phantoms: seed, modality, spacing in mm, systole; made in the background."""
+
+    def steps() -> Steps[list[Volume]]:
+        from SIFALib import phantom
+
+        images = []
+        for number, (seed, modality, spacingMm, contracted) in enumerate(wanted):
+            yield Progress(_("Making the phantom"), number / len(wanted))
+            images.append(phantom.make(seed, modality, spacingMm, systole=contracted).image)
+        return images
+
+    images = yield from Background().steps(steps, Progress(_("Loading PyTorch"), 0.0))
+    return images
 
 
 def systole(time: float) -> float:

@@ -13,6 +13,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import Results, Sequences, Tables, Words
+from .ResultsActions import ResultsActions
 from .SequencePanel import SequencePanel
 
 MAP_OPACITY = 0.6
@@ -36,6 +37,7 @@ class ResultsPanel:
     def __init__(self, ui: Any) -> None:
         self.ui = ui
         self.node: slicer.vtkMRMLSegmentationNode | None = None
+        self.actions = ResultsActions(ui)
         self.sequencePanel = SequencePanel(ui, self._showNode)
         Tables.prepare(ui.resultsTable, [_("Structure"), _("Volume (ml)"), _("Sure")])
         ui.editButton.connect("clicked(bool)", self.onEdit)
@@ -61,7 +63,10 @@ class ResultsPanel:
         self.ui.show3DButton.setSegmentationNode(self.node)
         self._offerUncertainty()
         rows = Results.rows(self.node)
+        wasBlocked = self.ui.resultsTable.blockSignals(True)  # nobody ticks these boxes
         self._fill(rows, bool(report and report.get("dice_calibrated")))
+        self.actions.show(self.node)
+        self.ui.resultsTable.blockSignals(wasBlocked)
         self.ui.flagsLabel.text = self._flags(report, rows) if report else ""
         provenance = Words.provenance(report) if report else ""
         self.ui.provenanceLabel.text = f"<small>{html.escape(provenance)}</small>" if provenance else ""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import qt
 import slicer
+import vtk
 from SIFALib.support.progress import Progress
 from slicer.i18n import tr as _
 
-from . import Failures, Volumes, Words
+from . import Failures, Regions, Surfaces, Volumes, Words
 from .Backend import Choices
 from .BatchPanel import BatchPanel
 from .Dependencies import DependencyError
@@ -33,6 +34,7 @@ class SIFASegmentationWidget(PanelWidget):
     def __init__(self, parent: Any = None) -> None:
         self._input: slicer.vtkMRMLScalarVolumeNode | None = None
         self._structureBoxes: dict[str, qt.QCheckBox] = {}
+        self._roi: slicer.vtkMRMLMarkupsROINode | None = None  # that is followed
         self._updating = False
         super().__init__(parent)
 
@@ -45,10 +47,12 @@ class SIFASegmentationWidget(PanelWidget):
         self.logic = SIFASegmentationLogic()
         self.runner = Runner(self.onStep, self.onDone, self.onError)
         self.resultsPanel = ResultsPanel(self.ui)
-        self.modelsPanel = ModelsPanel(self.ui, self.logic, self.refreshModels)
+        self.modelsPanel = ModelsPanel(self.ui, self.logic, self._keepModel, self.refreshModels)
         self.batchPanel = BatchPanel(self.ui, self.logic, self._choices, self._whyNoBatch, self._showBatchRunning)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.ui.papersButton.connect("clicked(bool)", self.onPapers)
+        self.ui.fitRoiButton.connect("clicked(bool)", self.onFitRoi)
+        self.ui.roiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onRoiAdded)
         self.modelChoice = ModelChoice(self.ui.modelSelector, self.ui.modelInfoLabel, self.onModelSelected)
         self._showStatus("")
         self.refreshModels()
@@ -112,6 +116,9 @@ class SIFASegmentationWidget(PanelWidget):
                 output = self._parameterNode.outputSegmentation
                 if output is not self.resultsPanel.node:
                     self.resultsPanel.show(output)
+                if self.resultsPanel.node is not None:
+                    Surfaces.smooth(self.resultsPanel.node, self._parameterNode.smoothing.value)
+            self._followRoi()
             self._checkCanApply()
             self.batchPanel.show(self._parameterNode)
         finally:
@@ -147,6 +154,10 @@ class SIFASegmentationWidget(PanelWidget):
             return _("Select an input volume.")
         if node.inputVolume.GetImageData() is None:
             return _("{name} holds no image; load it again.").format(name=node.inputVolume.GetName())
+        if node.roi is not None and Regions.isEmpty(node.roi):
+            return _("The region of interest {name} has no size yet; press Fit under Advanced, or draw it.").format(
+                name=node.roi.GetName()
+            )
         return self._whyNoModel()
 
     def _whyNoBatch(self) -> str:
@@ -178,6 +189,12 @@ class SIFASegmentationWidget(PanelWidget):
         self.modelChoice.fill(self.logic.backend.store().packages())
         self.onParameters()
 
+    def _keepModel(self) -> None:
+        """What this scene takes now it takes afterwards, too, whatever is imported."""
+        card = self._card() if self._parameterNode is not None else None
+        if card is not None and not self._parameterNode.model:
+            self._parameterNode.model = card.key
+
     def _selectModel(self) -> None:
         card = self.modelChoice.show(self._parameterNode.model)
         structures, excluded = card.labels if card else (), self._parameterNode.excludedStructures.split()
@@ -200,6 +217,36 @@ class SIFASegmentationWidget(PanelWidget):
         card = self._card()
         if card is not None:
             self._parameterNode.excludedStructures = " ".join(notOfPapers(card.labels))
+
+    def onFitRoi(self, _checked: bool = False) -> None:
+        """Around the whole input volume, from where its handles make it smaller; without a region, a new one."""
+        node = self._parameterNode
+        if node.roi is None:
+            name = slicer.mrmlScene.GenerateUniqueName(_("Heart region"))
+            node.roi = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsROINode", name)
+        Regions.fit(node.roi, node.inputVolume)
+        self._checkCanApply()
+
+    def onRoiAdded(self, roiNode: slicer.vtkMRMLMarkupsROINode) -> None:
+        """A new one would be an empty one."""
+        if self._parameterNode is not None and self._parameterNode.inputVolume is not None:
+            Regions.fit(roiNode, self._parameterNode.inputVolume)
+
+    def _followRoi(self) -> None:
+        """Whether Apply can be pressed depends on the region's size."""
+        roi = self._parameterNode.roi if self._parameterNode is not None else None
+        volume = self._parameterNode.inputVolume if self._parameterNode is not None else None
+        self.ui.fitRoiButton.enabled = volume is not None and volume.GetImageData() is not None
+        if roi is not self._roi:
+            if self._roi is not None:
+                self.removeObserver(self._roi, vtk.vtkCommand.ModifiedEvent, self._onRoi)
+            if roi is not None:
+                self.addObserver(roi, vtk.vtkCommand.ModifiedEvent, self._onRoi)
+            self._roi = roi
+
+    def _onRoi(self, _caller: Any = None, _event: Any = None) -> None:
+        if self._parameterNode is not None and not self._updating:
+            self._checkCanApply()
 
     def onApplyButton(self, _checked: bool = False) -> None:
         if self.runner.running:
@@ -237,7 +284,11 @@ class SIFASegmentationWidget(PanelWidget):
     def onDone(self, segmentationNode: slicer.vtkMRMLSegmentationNode) -> None:
         """The panel may have been left meanwhile; what it made is there when it is opened again."""
         self._showRunning(False)
-        self.logic.getParameterNode().outputSegmentation = segmentationNode
+        parameters = self.logic.getParameterNode()
+        Surfaces.smooth(segmentationNode, parameters.smoothing.value)
+        if parameters.show3D:
+            Surfaces.show(segmentationNode)
+        parameters.outputSegmentation = segmentationNode
         if self._parameterNode is not None:
             self.resultsPanel.show(segmentationNode)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Any
 
 import qt
@@ -13,13 +14,31 @@ if TYPE_CHECKING:
 
 BRIEF = 60  # characters on what a model was trained on; the rest is in the tooltip
 SWATCH = 12  # pixels
-BAD = "#c0392b"  # what is wrong is written in this colour
+DARK = 128  # lightness of a background, 0 to 255, below which it counts as dark
+
+
+class Ink(enum.Enum):
+    """What a colour of a text says; the values are that colour on a light background, and on a dark one.
+
+    All have a contrast of at least 4.5 (WCAG 2.1, 1.4.3) on the backgrounds of Slicer's light and dark style.
+    """
+
+    BAD = ("#a93226", "#f1948a")
+    GOOD = ("#186a3b", "#7dcea0")
+    BUSY = ("#1f618d", "#85c1e9")
+    QUIET = ("#566573", "#b2babb")
+
+
+def ink(kind: Ink, widget: qt.QWidget) -> str:
+    """That colour on the widget's background, as "#rrggbb"."""
+    light, dark = kind.value
+    return dark if widget.palette.color(qt.QPalette.Window).lightness() < DARK else light
 
 
 def say(label: qt.QLabel, text: str, isError: bool = False) -> None:
     """A sentence below what it is about; no room is taken without one."""
     label.text = text
-    label.setStyleSheet(f"color: {BAD}" if isError else "")
+    label.setStyleSheet(f"color: {ink(Ink.BAD, label)}" if isError else "")
     label.setVisible(bool(text))
 
 

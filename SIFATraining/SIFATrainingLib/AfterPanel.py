@@ -25,6 +25,7 @@ class AfterPanel:
         self.comparison = Comparison(ui, logic)
         ui.useModelButton.connect("clicked(bool)", self.onUse)
         ui.useAnywayButton.connect("clicked(bool)", self.onUseAnyway)
+        self.hasResult = False
         ui.afterCollapsibleButton.setVisible(False)
 
     def stop(self) -> None:
@@ -43,38 +44,55 @@ class AfterPanel:
             self._say("")
         ended = state in ("finished", "stopped", "failed", "interrupted")
         scored = reader is not None and any(score.iteration for score in reader.scores)
-        self.ui.afterCollapsibleButton.setVisible(ended and scored)
-        if not ended or not scored:
+        self.hasResult = ended and scored
+        self.ui.afterCollapsibleButton.setVisible(self.hasResult)
+        if not self.hasResult:
             return
         self.ui.modelNameEdit.placeholderText = self._modelId()
-        good, text = self.verdict()
-        Words.show(self.ui.verdictLabel, State.FINE if good else State.PROBLEM, text)
+        sign, text = self.verdict()
+        good = sign is not State.PROBLEM
+        Words.show(self.ui.verdictLabel, sign, text)
+        self.comparison.allow(self._other())
         self.ui.useModelButton.enabled = good
         self.ui.useModelButton.toolTip = _("Make a model of it and choose it in SIFA Segmentation.") if good else text
         self.ui.useAnywayButton.setVisible(not good)
 
-    def verdict(self) -> tuple[bool, str]:
-        """Whether the run's best is better than what it started from, and the sentence that says so."""
+    def _other(self) -> str:
+        """Why there are no two models to compare; "" if there are."""
+        best = self.reader.best() if self.reader is not None else None
+        if best is not None and best.iteration:
+            return ""
+        return _("The model after the run is the one before it; there is nothing to compare.")
+
+    def verdict(self) -> tuple[State, str]:
+        """Whether the run's best may be used, and the sentence that says so: FINE for certainly better, EMPTY where that
+        is not certain, PROBLEM where it is not."""
         assert self.reader is not None
         start, best = self.reader.start(), self.reader.best()
         assert best is not None
         if start is not None and best.iteration == 0:
-            return False, _(
+            return State.PROBLEM, _(
                 "Nothing better was found than the model that it started from, which scored {value:.3f}: that one stays. "
                 "More scans, or a longer training, may help."
             ).format(value=start.value)
         if best.vetoes:
-            return False, _("Something speaks against the new model, whatever its score: {why}").format(
+            return State.PROBLEM, _("Something speaks against the new model, whatever its score: {why}").format(
                 why=" ".join(best.vetoes)
             )
         if start is None:
-            return True, _("Score without labels: {after:.3f}.").format(after=best.value)
+            return State.EMPTY, _("Score without labels: {after:.3f}.").format(after=best.value)
         if start.value >= best.value:  # it was chosen for what speaks against the start
-            return True, _(
+            return State.EMPTY, _(
                 "Nothing speaks against the new model, as does against the one before ({why}); its score without labels is "
                 "lower: {after:.3f}, before {before:.3f}. Look at results of both before you use it."
             ).format(why=" ".join(start.vetoes), after=best.value, before=start.value)
-        return True, _("Better on your scans: score without labels {after:.3f}, before {before:.3f}.").format(
+        doubt = self.reader.doubt()
+        if best.value - start.value < doubt:
+            return State.EMPTY, _(
+                "No certain difference on your scans: score without labels {after:.3f}, before {before:.3f}, and such "
+                "scores vary by {doubt:.3f}. Compare both models before you use the new one."
+            ).format(after=best.value, before=start.value, doubt=doubt)
+        return State.FINE, _("Better on your scans: score without labels {after:.3f}, before {before:.3f}.").format(
             after=best.value, before=start.value
         )
 

@@ -30,20 +30,25 @@ class Checked:
     _icons: dict[str, qt.QIcon | None] = field(default_factory=dict)
 
     def picture(self, finding: Scan) -> qt.QIcon | None:
-        """The scan's middle slice, small."""
+        """The scan's slice through the heart, or its middle one, small."""
         if finding.key not in self._icons:
             self._icons[finding.key] = self._icon(finding)
         return self._icons[finding.key]
 
-    def _icon(self, finding: Scan) -> qt.QIcon | None:
+    def picturePath(self, finding: Scan) -> Path | None:
+        """The picture of all planes, above without and below with the box around the heart; None if there is none."""
         if self.pictures is None:
             return None
         path = self.pictures / f"{finding.domain}-{finding.name.replace('/', '-')}.png"
-        pixmap = qt.QPixmap(str(path)) if path.exists() else None
+        return path if path.exists() else None
+
+    def _icon(self, finding: Scan) -> qt.QIcon | None:
+        path = self.picturePath(finding)
+        pixmap = qt.QPixmap(str(path)) if path is not None else None
         if pixmap is None or pixmap.isNull():
             return None
         side = min(pixmap.width(), pixmap.height() // 2)
-        part = pixmap.copy(0, 0, side, side)
+        part = pixmap.copy(0, pixmap.height() // 2, side, side)  # the lower row shows the box
         return qt.QIcon(part.scaled(THUMBNAIL, THUMBNAIL, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation))
 
 
@@ -54,8 +59,17 @@ class Check(Child):
         super().__init__(lambda folder: onStep(_count(folder)), self._end)
         self.domain, self._onChecked = domain, onChecked
 
-    def look(self, python: str, place: str, labelValues: dict[str, int] | None = None, classes: int = 0) -> None:
-        """Start looking at the scans in a place. classes: of the model, if labels are read. OSError."""
+    def look(
+        self,
+        python: str,
+        place: str,
+        labelValues: dict[str, int] | None = None,
+        classes: int = 0,
+        model: str = "",
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        """Start looking at the scans in a place. classes: of the model, if labels are read. model: `id@version` of the one
+        that looks for the heart, whose box the pictures then show; "": none does. OSError."""
         self.forget()
 
         def arguments(folder: Path) -> list[str]:
@@ -64,11 +78,13 @@ class Check(Child):
                 found += ["--thumbnails", str(folder / PICTURES)]
             if labelValues:
                 found += ["--label-values", ",".join(f"{k}={v}" for k, v in labelValues.items())]
+            if model and importlib.util.find_spec("torch") is not None:
+                found += ["--model", model]
             if classes:
                 found += ["--classes", str(classes)]
             return found
 
-        self.start(python, "SIFALib", arguments)
+        self.start(python, "SIFALib", arguments, environment)
 
     def _end(self, folder: Path, code: int) -> None:
         from SIFALib.datasets.scans import Scan

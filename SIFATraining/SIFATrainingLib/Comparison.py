@@ -71,6 +71,13 @@ class Comparison:
         self._fill([], [])
         self.say("")
 
+    def allow(self, reason: str) -> None:
+        """reason: why there is nothing to compare; "" if there is."""
+        self.ui.compareButton.enabled = not reason or self.busy
+        self.ui.compareButton.toolTip = reason or _(
+            "Segment some of your scans by the model before and by the one after."
+        )
+
     def say(self, text: str) -> None:
         Words.say(self.ui.comparisonLabel, text)
         self.ui.comparisonBar.setVisible(self.busy)

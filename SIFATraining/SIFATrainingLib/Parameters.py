@@ -63,6 +63,7 @@ class SIFATrainingParameterNode:
     scans: Scans = Scans.FOLDER
     scansFolder: str = ""
     excludedScans: str = "[]"
+    lookForHeart: bool = True
     source: Source = Source.PHANTOM
     sourceFolder: str = ""
     labelValues: str = "{}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ GROUPS = {  # curve -> the losses that it sums
     "Adversarial": ("generator", "decoder", "prediction", "prediction_ll", "auxiliary"),
 }
 SCORE = "Score without labels"
+LEAST_DIFFERENCE = 0.01  # of scores between 0 and 1: the second decimal is the last that anybody should trust
 MOST_POINTS = 1000  # of a curve; more are averaged in groups
 
 
@@ -125,6 +127,19 @@ class RunReader:
             if score.beats(found):
                 found = score
         return found
+
+    def doubt(self) -> float:
+        """A gain below which nothing is certain: what the best of so many scores exceeds their mean by, by chance alone.
+
+        Their scatter is told by the median step from one to the next, which a trend at the beginning hardly moves
+        (0.6745 standard deviations, of a difference of two); the largest of n normal numbers lies about sqrt(2 ln n)
+        standard deviations above their mean. At least LEAST_DIFFERENCE.
+        """
+        steps = np.abs(np.diff([score.value for score in self.scores]))
+        if len(steps) < 2:
+            return LEAST_DIFFERENCE
+        scatter = float(np.median(steps)) / (0.6745 * math.sqrt(2.0))
+        return max(LEAST_DIFFERENCE, scatter * math.sqrt(2.0 * math.log(len(self.scores))))
 
     def log(self, lines: int = 200) -> str:
         """The end of log.txt, and what its process printed besides: why it crashed, for instance."""

@@ -10,6 +10,7 @@ import qt
 import slicer
 from SIFASegmentationLib import Dialogs, Tables
 from SIFASegmentationLib import Words as Common
+from SIFASegmentationLib.PathEdit import PathEdit
 from slicer.i18n import tr as _
 
 from . import Words
@@ -45,14 +46,12 @@ class RunsPanel:
         ):
             button.connect("clicked(bool)", action)
         Words.say(ui.runsStatusLabel, "")
-        ui.runsFolderEdit.connect("currentPathChanged(QString)", self._onFolder)
+        self._folderEdit = PathEdit(ui.runsFolderEdit, self._onFolder, pause=False)
 
     def refresh(self) -> None:
         """List the folder anew; the selection stays."""
         selected = self._selected()
-        folder = str(self.logic.runsFolder)
-        if self.ui.runsFolderEdit.currentPath != folder:
-            self.ui.runsFolderEdit.currentPath = folder
+        self._folderEdit.show(str(self.logic.runsFolder))
         self.runs = self.logic.runs()
         table = self.ui.runsTable
         table.setRowCount(len(self.runs))
@@ -110,15 +109,25 @@ class RunsPanel:
         Words.say(self.ui.runsStatusLabel, text)
 
     def _onFolder(self, path: str) -> None:
-        """Another folder of runs; or one run, which is only looked at."""
+        """Another folder of runs, which may be a new one; or one run, which is only looked at."""
         folder = Path(path)
         if not path or folder == self.logic.runsFolder:
             return
         if (folder / "run.json").is_file():
             self.onOpen(folder)
-        elif folder.is_dir():
-            self.logic.runsFolder = folder
+            return
+        reason = _whyNoFolder(folder)
+        if reason:
+            kept = _("{reason} The runs stay in {folder}.").format(reason=reason, folder=self.logic.runsFolder)
+            Words.say(self.ui.runsStatusLabel, kept, isError=True)
+            return
+        self.logic.runsFolder = folder
+        self._folderEdit.remember()
         self.refresh()
+        said = _("Runs are kept in {folder} from now on.")
+        if not folder.is_dir():
+            said = _("Runs are kept in {folder} from now on; it is made with the first of them.")
+        Words.say(self.ui.runsStatusLabel, said.format(folder=folder))
 
     def onRefresh(self, _checked: bool = False) -> None:
         self.refresh()
@@ -192,3 +201,16 @@ class RunsPanel:
         path = self._path()
         Words.say(self.ui.runsStatusLabel, str(path))
         Dialogs.openFolder(path)
+
+
+def _whyNoFolder(folder: Path) -> str:
+    """What keeps a folder from being one of runs; "" if nothing does."""
+    if not folder.is_absolute():
+        return _("{folder} is no full path.").format(folder=folder)
+    if folder.exists() and not folder.is_dir():
+        return _("{folder} is no folder.").format(folder=folder)
+    if folder == folder.parent:
+        return _("{folder} is the root of the file system; choose a folder in it.").format(folder=folder)
+    if not folder.is_dir() and not folder.parent.is_dir():
+        return _("There is no folder {folder}.").format(folder=folder.parent)
+    return ""

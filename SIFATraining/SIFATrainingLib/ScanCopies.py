@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 SCANS = ".scans"  # below the folder of runs
+MARK = ".sifa-copies"  # a file in each folder of copies: it was made here, and may be removed again
 OWNED = "own-scans.txt"  # in a run folder: the name of the folder of copies that belongs to it
 DAY_SECONDS = 86_400.0
 
@@ -21,8 +22,10 @@ class ScanCopies:
         self._made: set[Path] = set()
 
     def folder(self, runs: Path) -> Path:
-        """A folder to be made, for copies, beside the runs."""
+        """A new folder for copies, beside the runs, marked as ours. OSError."""
         folder = runs / SCANS / uuid.uuid4().hex
+        folder.mkdir(parents=True, mode=0o700)
+        (folder / MARK).touch()
         self._made.add(folder)
         return folder
 
@@ -39,22 +42,37 @@ class ScanCopies:
             name = (run / OWNED).read_text(encoding="utf-8").strip()
         except OSError:
             return None
-        return run.parent / SCANS / name if name and name == Path(name).name else None
+        return run.parent / SCANS / name if _isHex(name) else None
 
     def sweep(self, runs: Path, keep: Path | None = None) -> None:
         """Remove copies that no run uses, but `keep`, and what is left of deleted runs.
 
-        Copies that another program made may be on their way into a run, so they must be a day old.
+        Copies that another program made may be on their way into a run, so they must be a day old. Nothing is removed
+        that is not marked as a folder of copies, or that is not named as a run that was being deleted.
         """
         used = {self.of(run) for run in _folders(runs)}
         yesterday = time.time() - DAY_SECONDS
         for folder in _folders(runs / SCANS):
-            old = folder in self._made or folder.stat().st_mtime < yesterday
-            if old and folder != keep and folder not in used:
+            if folder == keep or folder in used or not _isOurs(folder):
+                continue
+            if folder in self._made or folder.stat().st_mtime < yesterday:
                 shutil.rmtree(folder, ignore_errors=True)
         for folder in _folders(runs):
-            if folder.name.startswith(".") and folder.name.endswith(self.DELETED):
+            name = folder.name.removeprefix(".").removesuffix(self.DELETED)
+            if folder.name == f".{name}{self.DELETED}" and _isHex(name) and not folder.is_symlink():
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def _isOurs(folder: Path) -> bool:
+    return not folder.is_symlink() and _isHex(folder.name) and (folder / MARK).is_file()
+
+
+def _isHex(name: str) -> bool:
+    """Whether it is a name that this program gave."""
+    try:
+        return uuid.UUID(hex=name).hex == name
+    except ValueError:
+        return False
 
 
 def _folders(place: Path) -> list[Path]:

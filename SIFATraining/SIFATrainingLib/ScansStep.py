@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import slicer
+from SIFALib.support.errors import ModelError
 from SIFALib.support.progress import Progress
-from SIFASegmentationLib import Volumes
+from SIFASegmentationLib import Dialogs, Volumes
 from SIFASegmentationLib.FolderEdit import FolderEdit
 from SIFASegmentationLib.Runner import Runner
 from slicer.i18n import tr as _
@@ -41,7 +42,7 @@ class ScansStep:
         self._copies: dict[str, str] = {}  # node id -> name of its copy
         self.check = Check("target", self._onStep, self._onChecked)
         self.runner = Runner(self._onExportStep, self._onExported, self._onError)
-        self.table = ScansTable(ui.scansTable, self._onTicked)
+        self.table = ScansTable(ui.scansTable, self._onTicked, self._onOpened)
         ui.checkScansButton.connect("clicked(bool)", self.onCheck)
         self._edit = FolderEdit(ui.scansPathEdit, "scansFolder")
 
@@ -79,7 +80,7 @@ class ScansStep:
     def _choice(self) -> tuple[Any, ...]:
         assert self.parameters is not None
         scene = self.parameters.scans is Scans.SCENE
-        return (self.parameters.scans, "" if scene else self.parameters.scansFolder)
+        return (self.parameters.scans, "" if scene else self.parameters.scansFolder, self.parameters.lookForHeart)
 
     def _offerVolumes(self) -> None:
         known = {row.key: row for row in self.rows}
@@ -196,7 +197,11 @@ class ScansStep:
         if self.busy:
             self.stop()
         elif self.parameters.scans is Scans.SCENE:
-            folder = self.logic.copies.folder(self.logic.runsFolder)
+            try:
+                folder = self.logic.copies.folder(self.logic.runsFolder)
+            except OSError as error:
+                self._onError(error)
+                return
             ticked = {row.key for row in self.rows if row.ticked}
             nodes = [n for n in Volumes.inScene() if n.GetID() in ticked]
             self.place = str(folder)
@@ -209,9 +214,26 @@ class ScansStep:
 
     def _startCheck(self) -> None:
         try:
-            self.check.look(self.logic.dependencies.python, self.place)
+            self.check.look(
+                self.logic.dependencies.python, self.place, model=self._looker(), environment=self.logic.environment
+            )
         except OSError as error:
             self._onError(error)
+
+    def _looker(self) -> str:
+        """The model that looks for the heart as the training will: the start model; "" where none is to look."""
+        if self.parameters is None or not self.parameters.lookForHeart:
+            return ""
+        try:
+            return str(self.logic.package(self.parameters.startModel).card.key)
+        except ModelError:  # the third step says that it is gone
+            return ""
+
+    def _onOpened(self, row: Row) -> None:
+        """Show a scan's picture in full size."""
+        path = self.checked.picturePath(row.finding) if self.checked is not None and row.finding is not None else None
+        if path is not None:
+            Dialogs.showPicture(path, row.name)
 
     # What the background says
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import qt
 from SIFASegmentationLib import Tables
+from SIFASegmentationLib.Words import Ink, ink
 from slicer.i18n import tr as _
 
 from . import Words
 from .Checking import THUMBNAIL, Checked
-from .Words import State
 
 if TYPE_CHECKING:
     from SIFALib.datasets.scans import Scan
@@ -33,10 +33,11 @@ class Row:
 
 
 class ScansTable:
-    """Shows rows; `onTicked` is called after the person ticked or unticked one of them."""
+    """Shows rows; `onTicked` is called after the person ticked or unticked one, onOpened(row) after a double click."""
 
-    def __init__(self, table: qt.QTableWidget, onTicked: Callable[[], None]) -> None:
+    def __init__(self, table: qt.QTableWidget, onTicked: Callable[[], None], onOpened: Callable[[Row], None]) -> None:
         self.table, self.onTicked = table, onTicked
+        table.connect("cellDoubleClicked(int,int)", lambda number, _column: onOpened(self._rows[number]))
         self._rows: Sequence[Row] = ()
         self._shown: tuple[Any, ...] | None = None
         self._filling = False
@@ -70,7 +71,7 @@ class ScansTable:
         if picture is not None:
             first.setIcon(picture)
         if row.finding is not None and row.finding.problems:
-            items[-1].setForeground(qt.QBrush(qt.QColor(State.PROBLEM.value[1])))
+            items[-1].setForeground(qt.QBrush(qt.QColor(ink(Ink.BAD, self.table))))
 
     def _onItem(self, item: qt.QTableWidgetItem) -> None:
         if self._filling or item.column() != 0:
@@ -97,4 +98,4 @@ def _toolTip(row: Row) -> str:
     if row.finding is None:
         return _("Press Check to look at this volume.")
     said = [*row.finding.problems, *(f"{w}." for w in row.finding.warnings)]
-    return "\n".join([str(row.finding.image), *said])
+    return "\n".join([str(row.finding.image), *said, _("A double click shows where the heart is seen.")])

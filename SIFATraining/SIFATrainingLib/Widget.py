@@ -1,4 +1,4 @@
-"""The panel of SIFATraining: four steps, the run that is looked at, what came of it, and the list of runs."""
+"""The panel of SIFATraining: three steps, the run that is looked at, what came of it, and the list of runs, as tabs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from .RunView import RunView
 from .ScansStep import ScansStep
 from .SourceStep import SourceStep
 from .StartStep import StartStep
-
-PREPARATION = ("scansCollapsibleButton", "sourceCollapsibleButton", "howCollapsibleButton")
+from .Tabs import SCANS, TRAIN, Tabs
 
 
 class SIFATrainingWidget(PanelWidget):
@@ -49,6 +48,7 @@ class SIFATrainingWidget(PanelWidget):
     def useLogic(self, logic: SIFATrainingLogic) -> None:
         """Make the parts of the panel for that logic."""
         self.logic = logic
+        self.tabs = Tabs(self.ui)
         self.scansStep = ScansStep(self.ui, logic, self.update)
         self.sourceStep = SourceStep(self.ui, logic, self.update)
         self.howStep = HowStep(self.ui, logic, self.update)
@@ -110,6 +110,10 @@ class SIFATrainingWidget(PanelWidget):
             active = self.runsPanel.active()
             beside = active.run.configuration.name if active is not None and active.run is not None else ""
             self.startStep.show(self.reason(), configuration if node is not None else None, findings, timed, beside)
+            if len(self.scansStep.findings()) > 1:
+                self.tabs.hint("")
+            reasons = (self.scansStep.reason, self.sourceStep.reason or self.howStep.reason)
+            self.tabs.show(reasons, self.afterPanel.hasResult)
         finally:
             self._updating = False
 
@@ -131,12 +135,12 @@ class SIFATrainingWidget(PanelWidget):
     # Runs
 
     def openRun(self, path: Path | None) -> None:
-        """Look at that run; the steps that led to it fold away."""
+        """Look at that run."""
         self.afterPanel.show(None, "")
         self.runView.open(path)
         if path is not None:
-            for name in PREPARATION:
-                getattr(self.ui, name).collapsed = True
+            self.tabs.hint("")
+            self.tabs.select(TRAIN)
         self.runsPanel.refresh()
         self.update()
 
@@ -168,8 +172,7 @@ class SIFATrainingWidget(PanelWidget):
     def adaptTo(self, volumeNode: slicer.vtkMRMLVolumeNode) -> None:
         """Begin with scans like this one: the volumes of the scene, this one ticked."""
         self.initializeParameterNode()
-        for name in PREPARATION:
-            getattr(self.ui, name).collapsed = False
+        self.tabs.select(SCANS)
         self.scansStep.choose(volumeNode)
         self.update()
-        self.startStep.say(_("Add more scans of the same scanner: load them, or choose a folder."), isError=False)
+        self.tabs.hint(_("Add more scans of the same scanner: load them, or choose a folder."))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import qt
 from SIFALib.support import messages
-from SIFASegmentationLib.Words import BAD, say
+from SIFASegmentationLib.Words import Ink, ink, say
 from slicer.i18n import tr as _
 
 if TYPE_CHECKING:
@@ -23,15 +23,16 @@ __all__ = ["State", "forPanel", "ofFailure", "plain", "say", "show", "slug", "st
 class State(enum.Enum):
     """Of one step of the panel; the value is its sign and colour."""
 
-    EMPTY = ("○", "#7f8c8d")
-    CHECKING = ("…", "#2471a3")
-    FINE = ("✓", "#1e8449")
-    PROBLEM = ("✗", BAD)
+    EMPTY = ("○", Ink.QUIET)
+    CHECKING = ("…", Ink.BUSY)
+    FINE = ("✓", Ink.GOOD)
+    PROBLEM = ("✗", Ink.BAD)
 
 
 def show(label: qt.QLabel, state: State, text: str) -> None:
     """A step's state, in its colour."""
-    sign, color = state.value
+    sign, kind = state.value
+    color = ink(kind, label)
     label.text = f'<span style="color: {color}"><b>{sign}</b>&nbsp;&nbsp;{html.escape(text)}</span>'
     label.setVisible(bool(text))
 

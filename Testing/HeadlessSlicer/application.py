@@ -51,7 +51,7 @@ class ModuleManager(QtCore.QObject):
 
 
 class MainWindow(QtWidgets.QMainWindow):
-    """Remembers which module was selected last."""
+    """Shows one module at a time: who selects another leaves the one before."""
 
     def __init__(self):
         super().__init__()
@@ -62,18 +62,55 @@ class MainWindow(QtWidgets.QMainWindow):
         return self
 
     def selectModule(self, name: str) -> None:
+        for other in list(vars(slicer.modules).values()):
+            shown = getattr(other, "_representation", None)
+            if shown is not None and shown.isEntered and other is not getattr(slicer.modules, name.lower(), None):
+                shown._python.exit()
+                shown.isEntered = False
         self._selected = name
+        if hasattr(sys.modules.get(name), f"{name}Widget"):
+            _enter(name)
 
     selectedModule = QtCore.Property(str, lambda self: self._selected)
+
+
+class LayoutManager(QtCore.QObject):
+    """The views' arrangement, which the scene's layout node holds; remembers how often the 3D views were fitted."""
+
+    def __init__(self):
+        super().__init__()
+        self._fitted = 0
+
+    def _node(self):
+        return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+
+    def _write(self, layout: int) -> None:
+        node = self._node() or slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLayoutNode")
+        node.SetViewArrangement(layout)
+
+    layout = QtCore.Property(int, lambda self: self._node().GetViewArrangement() if self._node() else 0, _write)
+
+    def setLayout(self, layout: int) -> None:
+        self.layout = layout
+
+    def layoutLogic(self):
+        return types.SimpleNamespace(GetLayoutNode=self._node)
+
+    def sliceViewNames(self) -> list[str]:
+        return [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLSliceNode")]
+
+    def resetThreeDViews(self) -> None:
+        self._fitted += 1
 
 
 class Application(QtWidgets.QApplication):
     SIGNALS: ClassVar = {"startupCompleted()": "startupCompleted"}
     startupCompleted = QtCore.Signal()
     temporaryPath = qproperty(str, tempfile.gettempdir())
+    _testing = True  # nobody is there; `stage.person` is
 
     def testingEnabled(self) -> bool:
-        return True
+        return self._testing
 
     def moduleManager(self) -> ModuleManager:
         return self._manager
@@ -84,8 +121,8 @@ class Application(QtWidgets.QApplication):
     def mrmlScene(self):
         return slicer.mrmlScene
 
-    def layoutManager(self):
-        return None
+    def layoutManager(self) -> LayoutManager:
+        return self._layout_manager
 
 
 class _EditorModule:
@@ -113,6 +150,7 @@ def make_application(application_logic) -> Application:
     app._manager = ModuleManager()
     app._application_logic = application_logic
     app._window = MainWindow()
+    app._layout_manager = LayoutManager()
     slicer.app = app
     slicer.modules.segmenteditor = _EditorModule()
     return app
@@ -133,7 +171,12 @@ def load_module(file: Path) -> object:
 
 
 def open_module(name: str) -> object:
-    """Make (once) and enter a module's widget, as a user does who selects it; returns the Python widget."""
+    """Leave the module that is shown, make (once) and enter that one's widget; returns the Python widget."""
+    slicer.app._window.selectModule(name)
+    return getattr(slicer.modules, name.lower())._representation._python
+
+
+def _enter(name: str) -> None:
     module = getattr(slicer.modules, name.lower())
     if module._representation is None:
         parent = qSlicerScriptedLoadableModuleWidget()
@@ -146,7 +189,6 @@ def open_module(name: str) -> object:
     widget = module._representation._python
     module._representation.isEntered = True
     widget.enter()
-    return widget
 
 
 def leave_module(name: str) -> None:

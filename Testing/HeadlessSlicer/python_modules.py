@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
+import os
+import subprocess
 import sys
 import types
 from typing import ClassVar
 
 import slicer
+from packaging.requirements import Requirement
 
 
 def add_module(name: str, **members) -> types.ModuleType:
@@ -18,31 +22,63 @@ def add_module(name: str, **members) -> types.ModuleType:
 
 
 class Packaging:
-    """slicer.packaging: remembers what was asked for; installs nothing, as Slicer in testing mode."""
+    """slicer.packaging: remembers what was asked for; asks the person, fails and wants a restart as Slicer's does.
+
+    missing: names of packages that count as not installed. fails: pip cannot install them. loaded: they were imported
+    before, so Slicer has to be restarted. Nothing is ever installed.
+    """
 
     def __init__(self):
         self.asked: list[tuple[list[str], str | None]] = []
-        self.declined = False
+        self.missing: set[str] = set()
+        self.fails, self.loaded, self.restarted = False, False, False
 
     @staticmethod
-    def load_requirements(path) -> list[str]:
+    def load_requirements(path) -> list[Requirement]:
         with open(path, encoding="utf-8") as file:
             lines = [line.strip() for line in file]
-        return [line for line in lines if line and not line.startswith(("#", "-"))]
+        return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
 
-    @staticmethod
-    def pip_check(requirements) -> bool:
-        for requirement in [requirements] if isinstance(requirements, str) else requirements:
-            try:
-                importlib.metadata.version(requirement.split(">")[0].split("=")[0].strip())
-            except importlib.metadata.PackageNotFoundError:
-                return False
-        return True
+    def pip_check(self, requirement: Requirement | list[Requirement]) -> bool:
+        if isinstance(requirement, list):
+            return all(self.pip_check(each) for each in requirement)
+        if requirement.name in self.missing:
+            return False
+        try:
+            return requirement.specifier.contains(importlib.metadata.version(requirement.name), prereleases=True)
+        except importlib.metadata.PackageNotFoundError:
+            return False
 
-    def pip_ensure(self, requirements, *, requester: str | None = None, skip_in_testing: bool = True) -> None:
-        self.asked.append((list(requirements), requester))
-        if self.declined:
+    def pip_ensure(
+        self,
+        requirements: list[Requirement],
+        constraints: str | None = None,
+        skip_packages: list[str] | None = None,
+        prompt_install: bool = True,
+        prompt_restart: bool = True,
+        requester: str | None = None,
+        skip_in_testing: bool = True,
+        show_progress: bool = True,
+    ) -> list[str] | None:
+        self.asked.append(([str(each) for each in requirements], requester))
+        missing = [each for each in requirements if not self.pip_check(each)]
+        if not missing or (skip_in_testing and slicer.app.testingEnabled()):
+            return None
+        if prompt_install and not slicer.util.confirmOkCancelDisplay(
+            f"{len(missing)} Python packages need to be installed.", f"{requester} - Install Python Packages"
+        ):
             raise RuntimeError("User declined package installation")
+        return self.pip_install([str(each) for each in missing], constraints, prompt_restart)
+
+    def pip_install(
+        self, requirements: str | list[str], constraints: str | None = None, prompt_restart: bool = False, **_keywords
+    ) -> None:
+        wanted = requirements.split() if isinstance(requirements, str) else list(requirements)
+        if self.fails:
+            raise subprocess.CalledProcessError(1, ["/x/bin/PythonSlicer", "-m", "pip", "install", *wanted])
+        self.missing -= {Requirement(each).name for each in wanted if not each.startswith("-")}
+        if self.loaded and prompt_restart and slicer.util.confirmYesNoDisplay("Would you like to restart now?"):
+            self.restarted = True
 
 
 class PyTorchUtilsLogic:
@@ -66,7 +102,14 @@ class SampleDataSource:
 
 
 class SampleDataLogic:
-    """SampleData.SampleDataLogic: keeps the sources in slicer.modules.sampleDataSources by category."""
+    """SampleData.SampleDataLogic: keeps the sources in slicer.modules.sampleDataSources by category.
+
+    A script's `downloadSample` fetches the source's addresses and knows nothing of its `customDownloader`, which only
+    the panel's button calls. Here nothing can be fetched: `requested` says what was asked for.
+    """
+
+    requested: ClassVar[list[str]] = []
+    ATTEMPTS = 3
 
     @staticmethod
     def registerCustomSampleDataSource(
@@ -88,6 +131,28 @@ class SampleDataLogic:
         source = SampleDataSource(**fields, customDownloader=customDownloader, thumbnailFileName=thumbnailFileName)
         sources = slicer.modules.__dict__.setdefault("sampleDataSources", {})
         sources.setdefault(category, []).append(source)
+
+    def sourceForSampleName(self, name: str):
+        for sources in slicer.modules.sampleDataSources.values():
+            for source in sources:
+                if source.sampleName == name:
+                    return source
+        return None
+
+    def downloadSample(self, name: str) -> list:
+        return self.downloadFromSource(self.sourceForSampleName(name))
+
+    def downloadFromSource(self, source, maximumAttemptsCount: int = ATTEMPTS) -> list:
+        nodes = []
+        for address in source.uris:
+            for _ in range(maximumAttemptsCount):
+                self.requested.append(address)
+                path = address.removeprefix("file://")
+                if path != address and os.path.exists(path):
+                    nodes.append(slicer.util.loadVolume(path))
+                    break
+                logging.error("Download failed: %s", address)
+        return nodes
 
 
 class SegmentEditor:
@@ -114,6 +179,7 @@ def install() -> Packaging:
         "slicer.packaging",
         pip_ensure=packaging.pip_ensure,
         pip_check=packaging.pip_check,
+        pip_install=packaging.pip_install,
         load_requirements=packaging.load_requirements,
     )
     names = scripted_module.__all__
@@ -122,5 +188,9 @@ def install() -> Packaging:
     names = ["parameterNodeWrapper", "WithinRange", "Choice", "Default"]
     members = {name: getattr(parameter_node, name) for name in names}
     slicer.parameterNodeWrapper = add_module("slicer.parameterNodeWrapper", __all__=names, **members)
-    add_module("SampleData", SampleDataLogic=SampleDataLogic)
+    add_module(
+        "SampleData",
+        SampleDataLogic=SampleDataLogic,
+        downloadSample=lambda name: SampleDataLogic().downloadSample(name),
+    )
     return packaging

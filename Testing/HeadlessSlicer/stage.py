@@ -6,7 +6,8 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -29,19 +30,54 @@ def start() -> SimpleNamespace:
     from . import pythonqt, scene
 
     qt = pythonqt.install()
-    from . import application, python_modules, ui_loader, widgets_ctk, widgets_mrml
+    from . import application, dialogs, python_modules, ui_loader, widgets_ctk, widgets_mrml
 
     qt.QUiLoader = ui_loader.QUiLoader
     sys.modules["qt"] = qt
-    python_modules.add_module("ctk", **widgets_ctk.CLASSES)
+    asked = dialogs.Dialogs()
+    dialogs.install(asked)
+    python_modules.add_module("ctk", **widgets_ctk.CLASSES, ctkMessageBox=dialogs.message_box(asked))
     for name, cls in widgets_mrml.CLASSES.items():
         setattr(slicer, name, cls)
     slicer.qSlicerScriptedLoadableModule = application.qSlicerScriptedLoadableModule
     world = scene.make_scene()
     world.app = application.make_application(world.application_logic)
+    world.dialogs = asked
     world.packaging = python_modules.install()
     world.qt = qt
     return world
+
+
+@contextmanager
+def person(*answers: object) -> Iterator[object]:
+    """Somebody sits at the screen: windows ask, and are answered like this; more answers may be given meanwhile.
+
+    AssertionError for a window that was not answered, and for an answer that nothing has asked for.
+    """
+    world = start()
+    world.dialogs.forget()
+    world.dialogs.answer(*answers)
+    world.app._testing = False
+    try:
+        yield world.dialogs
+    finally:
+        world.app._testing = True
+    assert not world.dialogs.unexpected, f"nobody answers {world.dialogs.unexpected}"
+    assert not world.dialogs.unanswered, f"nothing asks for {world.dialogs.unanswered}"
+
+
+def type_text(edit, text: str, enter: bool = False) -> None:
+    """Type into an edit, letter by letter, over what stands there; the edit inside a path edit, too."""
+    from PySide6 import QtCore, QtGui, QtWidgets
+
+    line = edit if isinstance(edit, QtWidgets.QLineEdit) else edit.findChild(QtWidgets.QLineEdit)
+    line.selectAll()
+    kinds, none = QtCore.QEvent.Type, QtCore.Qt.KeyboardModifier.NoModifier
+    keys = [(QtCore.Qt.Key.Key_A, letter) for letter in text] or [(QtCore.Qt.Key.Key_Delete, "")]
+    keys += [(QtCore.Qt.Key.Key_Return, "\r")] if enter else []
+    for key, letter in keys:
+        for kind in (kinds.KeyPress, kinds.KeyRelease):
+            QtWidgets.QApplication.sendEvent(line, QtGui.QKeyEvent(kind, key, none, letter))
 
 
 def load_modules(root: Path = REPOSITORY, names: tuple[str, ...] = MODULES) -> None:

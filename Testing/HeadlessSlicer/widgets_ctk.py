@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from PySide6 import QtCore, QtGui, QtWidgets
@@ -36,77 +37,105 @@ def with_setters(cls: type) -> type:
 
 
 @with_setters
-class ctkCollapsibleButton(QtWidgets.QWidget):
-    """A titled section that can be folded away; draws its title, hides its children."""
+class ctkCollapsibleButton(QtWidgets.QAbstractButton):
+    """A titled section that can be folded away.
 
-    SIGNALS: ClassVar = {"contentsCollapsed(bool)": "contentsCollapsed", "clicked(bool)": "clicked"}
+    It hides its children when it folds, and shows only those again that nobody has hidden by hand meanwhile: each child
+    remembers in its property `visibilityToParent` what was asked of it, as CTK's children do.
+    """
+
+    SIGNALS: ClassVar = {"contentsCollapsed(bool)": "contentsCollapsed"}
     contentsCollapsed = Signal(bool)
-    clicked = Signal(bool)
-    text = qproperty(str, "")
     flat = qproperty(bool, False)
-    checkable = qproperty(bool, True)
     collapsedHeight = qproperty(int, 10)
     contentsFrameShape = qproperty(int, 0)
     contentsFrameShadow = qproperty(int, 0)
     indicatorAlignment = qproperty(int, 1)
-    BUTTON_HEIGHT = 24
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._collapsed = False
-        self.setContentsMargins(0, self.BUTTON_HEIGHT, 0, 0)
-        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Preferred, QtWidgets.QSizePolicy.Policy.Fixed)
+        self._collapsed, self._forcing, self._open_height = False, False, self.maximumHeight
+        self.setCheckable(True)
+        self.setChecked(True)  # checked and collapsed are always opposite
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, QtWidgets.QSizePolicy.Policy.Preferred)
+        self.setBackgroundRole(QtGui.QPalette.ColorRole.Window)
+        self.setContentsMargins(0, self._title_height(), 0, 0)
+        self.toggled.connect(lambda checked: self._collapse(not checked))
 
-    def _set_collapsed(self, value: bool) -> None:
+    collapsed = QtCore.Property(bool, lambda self: self._collapsed, lambda self, value: self.setChecked(not value))
+
+    def _title_height(self) -> int:
+        option = QtWidgets.QStyleOptionButton()
+        option.initFrom(self)
+        style, metric = QtWidgets.QApplication.style(), QtWidgets.QStyle.PixelMetric
+        side = style.pixelMetric(metric.PM_IndicatorHeight, option, self)
+        size = QtCore.QSize(side, max(side, self.fontMetrics().height()))
+        return style.sizeFromContents(QtWidgets.QStyle.ContentsType.CT_PushButton, option, size, self).height()
+
+    def _collapse(self, value: bool) -> None:
         if value == self._collapsed:
             return
         self._collapsed = value
-        self._show_children()
-        self.contentsCollapsed.emit(value)
-
-    def _show_children(self) -> None:
+        if value:
+            self._open_height = self.maximumHeight
+            self.setMaximumHeight(self.sizeHint().height())
+        else:
+            self.setMaximumHeight(self._open_height)
         for child in self.children():
             if isinstance(child, QtWidgets.QWidget):
-                child.setVisible(not self._collapsed and not child.property("hiddenByModule"))
-        self.setMaximumHeight(self.BUTTON_HEIGHT if self._collapsed else 16777215)
+                self._show_child(child)
         self.updateGeometry()
+        self.contentsCollapsed.emit(value)
 
-    collapsed = QtCore.Property(bool, lambda self: self._collapsed, _set_collapsed)
-    checked = QtCore.Property(
-        bool, lambda self: not self._collapsed, lambda self, value: self._set_collapsed(not value)
-    )
+    def _show_child(self, child) -> None:
+        wanted = child.property("visibilityToParent")
+        self._forcing = True
+        child.setVisible(not self._collapsed and wanted is not False)
+        if wanted is not False:  # it was not shown or hidden by hand
+            child.setAttribute(QtCore.Qt.WidgetAttribute.WA_WState_ExplicitShowHide, False)
+        self._forcing = False
 
-    def click(self) -> None:
-        self._set_collapsed(not self._collapsed)
-        self.clicked.emit(not self._collapsed)
+    def childEvent(self, event) -> None:
+        child = event.child()
+        if isinstance(child, QtWidgets.QWidget):
+            if event.added():
+                child.installEventFilter(self)
+            elif event.removed():
+                child.removeEventFilter(self)
+        super().childEvent(event)
 
-    def mousePressEvent(self, event) -> None:
-        if event.position().y() <= self.BUTTON_HEIGHT:
-            self.click()
+    def eventFilter(self, child, event) -> bool:
+        kinds = {QtCore.QEvent.Type.ShowToParent: True, QtCore.QEvent.Type.HideToParent: False}
+        if event.type() in kinds and not self._forcing:
+            child.setProperty("visibilityToParent", kinds[event.type()])
+            if self._collapsed and kinds[event.type()]:
+                self._show_child(child)  # it stays away until the section opens
+        return False
 
-    def showEvent(self, event) -> None:
-        if self._collapsed:
-            self._show_children()
-        super().showEvent(event)
+    def hitButton(self, position) -> bool:
+        return position.y() <= self._title_height()
+
+    def _hint(self, hint):
+        rest = self._title_height() + (self.collapsedHeight if self._collapsed else 0)
+        height = rest if self._collapsed else max(hint.height(), rest)
+        return QtCore.QSize(hint.width(), height)
 
     def sizeHint(self):
-        hint = super().sizeHint()
-        return QtCore.QSize(hint.width(), self.BUTTON_HEIGHT) if self._collapsed else hint
+        return self._hint(self.layout().totalSizeHint() if self.layout() else QtCore.QSize(120, 0))
 
     def minimumSizeHint(self):
-        hint = super().minimumSizeHint()
-        return QtCore.QSize(hint.width(), self.BUTTON_HEIGHT) if self._collapsed else hint
+        return self._hint(self.layout().totalMinimumSize() if self.layout() else QtCore.QSize(0, 0))
 
     def paintEvent(self, _event) -> None:
         painter = QtWidgets.QStylePainter(self)
         option = QtWidgets.QStyleOptionButton()
         option.initFrom(self)
-        option.rect = QtCore.QRect(0, 0, self.width, self.BUTTON_HEIGHT)
-        option.features = QtWidgets.QStyleOptionButton.ButtonFeature.Flat
-        painter.fillRect(option.rect, self.palette.color(QtGui.QPalette.ColorRole.Button).darker(106))
+        height = self._title_height()
+        option.rect = QtCore.QRect(0, 0, self.width, height)
+        painter.drawControl(QtWidgets.QStyle.ControlElement.CE_PushButtonBevel, option)
         arrow = QtWidgets.QStyleOption()
         arrow.initFrom(self)
-        arrow.rect = QtCore.QRect(7, 7, 10, 10)
+        arrow.rect = QtCore.QRect(7, (height - 10) // 2, 10, 10)
         style = QtWidgets.QStyle.PrimitiveElement
         primitive = style.PE_IndicatorArrowRight if self._collapsed else style.PE_IndicatorArrowDown
         painter.drawPrimitive(primitive, arrow)
@@ -124,21 +153,32 @@ class ctkComboBox(QtWidgets.QComboBox):
     scrollWheelEffect = qproperty(int, 1)
 
 
+def name_filters_pattern(filters) -> str:
+    """What CTK makes of name filters: `*.x` alone counts, and a filter without any such pattern takes every text."""
+    inside = [part for text in filters for part in re.findall(r"\(([^)]*)\)", text) or [text]]
+    suffixes = [found for part in inside for word in part.split() for found in re.findall(r"\*\.(\w+)", word)]
+    return "|".join(rf"(.*\.{suffix}?$)" for suffix in suffixes) or ".+"
+
+
 @with_setters
 class ctkPathLineEdit(QtWidgets.QWidget):
-    """A path that can be typed or browsed for."""
+    """A path that can be typed, browsed for, or taken from the history.
+
+    A text that its validator does not accept (an empty one, or one that no name filter fits) is not told to anybody;
+    one that it accepts is, at every letter typed.
+    """
 
     SIGNALS: ClassVar = {
         "currentPathChanged(QString)": "currentPathChanged",
         "validInputChanged(bool)": "validInputChanged",
     }
-    Dirs, Files, Drives, Readable, Writable, Executable = 1, 2, 4, 16, 32, 64
+    Dirs, Files, Drives, NoSymLinks, Readable, Writable, Executable = 1, 2, 4, 8, 16, 32, 64
+    AllEntries, NoDotAndDotDot = 7, 0x6000
+    MOST_REMEMBERED = 5
     currentPathChanged = Signal(str)
     validInputChanged = Signal(bool)
     label = qproperty(str, "")
-    filters = qproperty(int, 0)
-    nameFilters = qproperty("QStringList", [])
-    settingKey = qproperty(str, "")
+    filters = qproperty(int, AllEntries | NoDotAndDotDot | Readable | Executable)
     showBrowseButton = qproperty(bool, True)
     showHistoryButton = qproperty(bool, True)
     sizeAdjustPolicy = qproperty(int, 0)
@@ -146,19 +186,92 @@ class ctkPathLineEdit(QtWidgets.QWidget):
 
     def __init__(self, parent=None):
         super().__init__(parent)
+        self._name_filters, self._key, self._valid = [], "", False
         layout = QtWidgets.QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        self._edit = QtWidgets.QLineEdit(self)
+        layout.setSpacing(0)
+        self._combo = QtWidgets.QComboBox(self)
+        self._combo.setEditable(True)
+        self._combo.setInsertPolicy(QtWidgets.QComboBox.InsertPolicy.NoInsert)
+        self._combo.setSizePolicy(QtWidgets.QSizePolicy.Policy.Ignored, QtWidgets.QSizePolicy.Policy.Fixed)
+        self._edit = QtWidgets.QLineEdit(self._combo)
+        self._combo.setLineEdit(self._edit)
+        self._edit.setCompleter(None)
+        self._validator = QtGui.QRegularExpressionValidator(self)
+        self._edit.setValidator(self._validator)
         self._browse = QtWidgets.QToolButton(self)
         self._browse.setText("...")
-        layout.addWidget(self._edit)
+        self._browse.clicked.connect(self.browse)
+        layout.addWidget(self._combo)
         layout.addWidget(self._browse)
-        self._edit.textChanged.connect(self.currentPathChanged.emit)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Expanding, QtWidgets.QSizePolicy.Policy.Fixed)
+        self._set_name_filters([])
+        self._edit.textChanged.connect(self._told)
 
-    currentPath = QtCore.Property(str, lambda self: self._edit.text, lambda self, value: self._edit.setText(value))
+    def _set_name_filters(self, filters) -> None:
+        self._name_filters = list(filters)
+        self._validator.setRegularExpression(QtCore.QRegularExpression(name_filters_pattern(filters)))
+
+    nameFilters = QtCore.Property("QStringList", lambda self: self._name_filters, _set_name_filters)
+
+    def _set_key(self, key: str) -> None:
+        self._key = key
+        path = self.currentPath
+        blocked = self.blockSignals(True)
+        self._combo.clear()
+        self._combo.addItems(self._history()[: self.MOST_REMEMBERED])
+        if path:
+            self.setCurrentPath(path)
+            self.blockSignals(blocked)
+        else:
+            self.blockSignals(blocked)
+            self._combo.setCurrentIndex(0)
+
+    settingKey = QtCore.Property(str, lambda self: self._key, _set_key)
+
+    def _settings_key(self) -> str:
+        return f"ctkPathLineEdit/{self._key or self.objectName}"
+
+    def _history(self) -> list[str]:
+        found = QtCore.QSettings().value(self._settings_key(), [])
+        return [found] if isinstance(found, str) else list(found or [])
 
     def addCurrentPathToHistory(self) -> None:
-        pass
+        path = self.currentPath
+        if not path:
+            return
+        QtCore.QSettings().setValue(self._settings_key(), [path, *(p for p in self._history() if p != path)])
+        known = self._combo.findText(path)
+        if known >= 0:
+            self._combo.removeItem(known)
+        while self._combo.count >= self.MOST_REMEMBERED:
+            self._combo.removeItem(self._combo.count - 1)
+        self._combo.insertItem(0, path)
+        self._combo.setCurrentIndex(0)
+
+    def setCurrentPath(self, path: str) -> None:
+        self._edit.setText(path)
+
+    currentPath = QtCore.Property(str, lambda self: self._edit.text, setCurrentPath)
+
+    def comboBox(self):
+        return self._combo
+
+    def _told(self, text: str) -> None:
+        before, self._valid = self._valid, self._edit.hasAcceptableInput()
+        if self._valid:
+            self.currentPathChanged.emit(text)
+        if self._valid != before:
+            self.validInputChanged.emit(self._valid)
+
+    def browse(self, _checked: bool = False) -> None:
+        ask = QtWidgets.QFileDialog
+        if not self.filters & self.Files:
+            path = ask.getExistingDirectory(self, "Select a directory...", self.currentPath)
+        else:
+            path = ask.getOpenFileName(self, "Open a file", self.currentPath, ";;".join(self._name_filters))
+        if path:
+            self.setCurrentPath(path)
 
 
 CLASSES = {cls.__name__: cls for cls in (ctkCollapsibleButton, ctkComboBox, ctkPathLineEdit)}

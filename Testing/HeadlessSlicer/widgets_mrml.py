@@ -79,12 +79,13 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
     def __init__(self, parent=None):
         super().__init__(parent)
         self._scene, self._tags, self._ids, self._current = None, [], [], None
+        self._followed = {}  # node id -> node and tag of its observer
         layout = QtWidgets.QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         self._combo = QtWidgets.QComboBox(self)
         layout.addWidget(self._combo)
         self._refill.connect(lambda _value: self._update())
-        self._combo.activated.connect(lambda index: self._choose(self._combo.itemData(index)))
+        self._combo.activated.connect(self._activated)
         self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Expanding, QtWidgets.QSizePolicy.Policy.Fixed)
 
     def mrmlScene(self):
@@ -119,9 +120,52 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
             self._combo.addItem(self.noneDisplay, None)
         for node in nodes:
             self._combo.addItem(node.GetName(), node.GetID())
+            if node.GetID() not in self._followed:
+                self._followed[node.GetID()] = (node, node.AddObserver("ModifiedEvent", lambda n, _e: self._renamed(n)))
+        for node_id in [each for each in self._followed if each not in self._ids]:
+            node, tag = self._followed.pop(node_id)
+            node.RemoveObserver(tag)
+        for text, action in self._entries():
+            self._combo.addItem(text, action)
         if self._current not in self._ids:
             self._choose(None if self.noneEnabled or not nodes else self._ids[0])
         self._show()
+
+    def _renamed(self, node) -> None:
+        index = self._combo.findData(node.GetID())
+        if index >= 0 and self._combo.itemText(index) != node.GetName():
+            self._combo.setItemText(index, node.GetName())
+
+    def _entries(self) -> list[tuple[str, object]]:
+        """What the list offers below the nodes."""
+        kind = self._kind()
+        entries = [(f"Create new {kind}", self.addNode)] if self.addEnabled else []
+        entries += [(f"Rename current {kind}", self.renameCurrentNode)] if self.renameEnabled else []
+        entries += [(f"Delete current {kind}", self.removeCurrentNode)] if self.removeEnabled else []
+        return entries
+
+    def _kind(self) -> str:
+        kinds = self.nodeTypes
+        node = getattr(slicer, kinds[0])() if len(kinds) == 1 else None
+        return node.GetNodeTagName() if node is not None else "node"
+
+    def _activated(self, index: int) -> None:
+        data = self._combo.itemData(index)
+        if callable(data):
+            self._show()
+            data()
+        else:
+            self._choose(data)
+
+    def renameCurrentNode(self) -> None:
+        node = self.currentNode()
+        name = QtWidgets.QInputDialog.getText(self, "Rename", "New name:") if node is not None else ""
+        if name:
+            node.SetName(name)
+
+    def removeCurrentNode(self) -> None:
+        if self.currentNode() is not None:
+            self._scene.RemoveNode(self.currentNode())
 
     def _show(self) -> None:
         self._combo.setCurrentIndex(max(0, self._combo.findData(self._current)))
@@ -150,8 +194,9 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         return len(self._ids)
 
     def addNode(self, kind=None):
-        name = self._scene.GenerateUniqueName(self.baseName or "node")
-        node = self._scene.AddNewNodeByClass(kind or self.nodeTypes[0], name)
+        kind = kind or self.nodeTypes[0]
+        prefix = self.baseName or getattr(slicer, kind)().GetDefaultNodeNamePrefix()
+        node = self._scene.AddNewNodeByClass(kind, self._scene.GenerateUniqueName(prefix))
         if self.selectNodeUponCreation:
             self.setCurrentNode(node)
         self.nodeAdded.emit(node)
@@ -161,26 +206,45 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
 @with_setters
 class qMRMLSegmentationShow3DButton(QtWidgets.QPushButton):
-    """Makes the surfaces of a segmentation and shows them in 3D."""
+    """Makes the surfaces of a segmentation and shows them in 3D: at `toggled`, so also when a program presses it.
+
+    Follows its node: it is pressed while there are surfaces, and enabled while there is a segment.
+    """
 
     locked = qproperty(bool, False)
+    EVENTS = ("SegmentAdded", "SegmentRemoved", "ContainedRepresentationNamesModified", "SourceRepresentationModified")
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self._segmentation = None
+        self._segmentation, self._tags = None, []
         self.setText("Show 3D")
         self.setCheckable(True)
-        self.clicked.connect(self._apply)
+        self.toggled.connect(self._toggled)
+        self._follow()
 
     def segmentationNode(self):
         return self._segmentation
 
     def setSegmentationNode(self, node) -> None:
-        self._segmentation = node
-        self.setEnabled(node is not None)
-        self.setChecked(node is not None and node.GetSegmentation().ContainsRepresentation("Closed surface"))
+        for observed, tag in self._tags:
+            observed.RemoveObserver(tag)
+        self._segmentation, self._tags = node, []
+        if node is not None:
+            numbers = [getattr(slicer.vtkSegmentation, name) for name in self.EVENTS]
+            self._tags = [(node, node.AddObserver(number, lambda *_: self._follow())) for number in numbers]
+        self._follow()
 
-    def _apply(self, shown: bool) -> None:
+    def _follow(self) -> None:
+        node = self._segmentation
+        segmentation = node.GetSegmentation() if node is not None else None
+        self.setEnabled(segmentation is not None and segmentation.GetNumberOfSegments() > 0)
+        blocked = self.blockSignals(True)
+        self.setChecked(segmentation is not None and segmentation.ContainsRepresentation("Closed surface"))
+        self.blockSignals(blocked)
+
+    def _toggled(self, shown: bool) -> None:
+        if self._segmentation is None:
+            return
         if shown:
             self._segmentation.CreateClosedSurfaceRepresentation()
         else:

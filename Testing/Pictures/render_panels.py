@@ -153,7 +153,6 @@ def main() -> None:
     save(folder / "overview.png", beside(panel, shown))
     widget.ui.advancedCollapsibleButton.collapsed = False
     widget.ui.modelsCollapsibleButton.collapsed = False
-    save(folder / "panel-all.png", grab(widget))
     widget.ui.advancedCollapsibleButton.collapsed = widget.ui.modelsCollapsibleButton.collapsed = True
     beating(widget, folder)
     with tempfile.TemporaryDirectory() as work:

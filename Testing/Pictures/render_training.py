@@ -64,21 +64,15 @@ def curves_picture(chart, size: tuple[int, int] = (560, 300)) -> np.ndarray:
     return vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, 3)[::-1].copy()
 
 
-def fold(panel, *unfolded: str) -> None:
-    """All sections folded but those."""
-    for name in ("scans", "source", "how", "start", "run", "after", "runs"):
-        getattr(panel.ui, f"{name}CollapsibleButton").collapsed = name not in unfolded
-
-
 def render_states(folder: Path, work: Path) -> None:
     """What the panel says when something is missing or wrong: nothing is trained for these."""
     import training_panel as tests
     from SIFALib.imaging import geometry, pictures
     from SIFALib.runs import failures
+    from SIFATrainingLib import Tabs
 
     scans = tests.made_scans(work)
     panel = tests.new_panel(work)
-    fold(panel, "scans", "source", "how", "start")
     save(folder / "panel-empty.png", grab(panel))
     image = reading.read(scans / "target" / "target0.nii.gz")
     for number in range(8):
@@ -97,9 +91,9 @@ def render_states(folder: Path, work: Path) -> None:
     pictures.write_png(np.full((96, 480, 3), 90, np.uint8), remote.previews / "00000003.png")
     for run, name in ((judged, "worse"), (failed, "failed"), (remote, "remote")):
         panel.openRun(run.path)
-        fold(panel, "run", "after")
+        panel.tabs.select(Tabs.RESULT if name == "worse" else Tabs.TRAIN)
         save(folder / f"panel-{name}.png", grab(panel))
-    fold(panel, "runs")
+    panel.tabs.select(Tabs.RUNS)
     panel.ui.runsTable.selectRow(0)
     save(folder / "panel-runs.png", grab(panel))
     stage.close_module("SIFATraining")
@@ -109,12 +103,13 @@ def render_story(folder: Path, work: Path) -> None:
     """The README's tutorial, from six scans of another scanner to the new model."""
     from SIFALib.models.store import default_store
     from SIFASegmentationLib import LowFieldSamples
+    from SIFATrainingLib import Tabs
     from SIFATrainingLib.Parameters import Preset, Scans
     from training_panel import new_panel, start
 
     stage.clear_scene()
     panel = new_panel(work, bundled=default_store().bundled)
-    fold(panel, "scans", "source", "how", "start")
+    panel._parameterNode.lookForHeart = True
     LowFieldSamples.load()
     panel.ui.scansKindSelector.currentIndex = list(Scans).index(Scans.SCENE)
     panel.ui.checkScansButton.click()
@@ -125,14 +120,14 @@ def render_story(folder: Path, work: Path) -> None:
     panel.ui.measureButton.click()
     stage.wait_until(lambda: not panel.howStep.task.running, 600)
     panel.ui.runNameEdit.text = "Our low-field scanner"
+    panel.tabs.select(Tabs.SCANS)
     save(folder / "panel-ready.png", grab(panel))
+    panel.tabs.select(Tabs.HOW)
     panel.ui.advancedCollapsibleButton.collapsed = False
-    fold(panel, "how")
     save(folder / "panel-advanced.png", grab(panel))
     panel.ui.advancedCollapsibleButton.collapsed = True
     start(panel)
     panel.ui.curvesButton.click()
-    fold(panel, "run")
     stage.wait_until(lambda: panel.runView.state not in ("starting",), 600)
     save(folder / "panel-preparing.png", grab(panel))
     enough = panel.howStep.configuration.iterations // 2
@@ -144,7 +139,7 @@ def render_story(folder: Path, work: Path) -> None:
     stage.wait_until(lambda: not panel.afterPanel.comparison.busy, 3000)
     if panel.ui.useModelButton.enabled:
         panel.ui.useModelButton.click()
-    fold(panel, "run", "after")
+    panel.tabs.select(Tabs.RESULT)
     save(folder / "panel-after.png", grab(panel))
     stage.close_module("SIFATraining")
 

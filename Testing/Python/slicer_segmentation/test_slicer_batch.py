@@ -33,6 +33,7 @@ def folder(tmp_path):
 
 
 def choose(panel, folder, output) -> None:
+    panel.ui.batchCollapsibleButton.collapsed = False
     panel.ui.batchFolderEdit.currentPath = str(folder)
     panel.ui.batchOutputEdit.currentPath = str(output)
 
@@ -85,6 +86,7 @@ def test_stopped_it_goes_on_where_it_was(panel, folder, tmp_path):
 
 
 def test_volumes_of_the_scene_are_written_where_they_stand_in_the_world(panel, tmp_path):
+    panel.ui.batchCollapsibleButton.collapsed = False
     add_scan("Straight")
     turned = add_volume(
         np.random.default_rng(0).normal(0, 9, (48, 56, 64)).astype(np.int16), ijk_to_ras(), name="Turned"

@@ -8,6 +8,7 @@ from slicer_helpers import WORLD, stage
 # isort: split
 import locale
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -23,7 +24,8 @@ REQUIREMENTS = stage.REPOSITORY / "SIFASegmentation" / "Resources" / "requiremen
 @pytest.fixture
 def packaging(monkeypatch):
     monkeypatch.setattr(WORLD.packaging, "asked", [])
-    monkeypatch.setattr(WORLD.packaging, "declined", False)
+    for name, value in (("missing", set()), ("fails", False), ("loaded", False), ("restarted", False)):
+        monkeypatch.setattr(WORLD.packaging, name, value)
     return WORLD.packaging
 
 
@@ -53,11 +55,12 @@ def broken_python(folder: Path, text: str) -> str:
 def test_requirements_are_asked_for_by_name(packaging):
     Dependencies().ensure()
     (asked,) = packaging.asked
-    assert asked == (WORLD.packaging.load_requirements(REQUIREMENTS), "SIFA") and "safetensors>=0.4" in asked[0]
+    wanted = [str(each) for each in WORLD.packaging.load_requirements(REQUIREMENTS)]
+    assert asked == (wanted, "SIFA") and "safetensors>=0.4" in asked[0]
 
 
 def test_requirements_are_the_librarys_without_what_slicer_brings():
-    asked = WORLD.packaging.load_requirements(REQUIREMENTS)
+    asked = [str(each) for each in WORLD.packaging.load_requirements(REQUIREMENTS)]
     project = (stage.REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     listed = re.findall(r'"([^"]+)"', project.split("dependencies = [")[1].split("]")[0])
     brought = {"torch", "numpy", "SimpleITK", "scipy", "pydicom"}
@@ -66,11 +69,46 @@ def test_requirements_are_the_librarys_without_what_slicer_brings():
 
 
 def test_declining_packages_says_what_is_missing_and_what_to_do(packaging):
-    packaging.declined = True
-    with pytest.raises(
-        DependencyError, match=r"scikit-image>=0\.22, safetensors>=0\.4, .* were not installed.*Press Apply"
-    ):
+    packaging.missing = {"safetensors", "psutil"}
+    said = r"scikit-image, safetensors, psutil and filelock were not installed, since that was declined\. Press Apply"
+    with stage.person(False) as dialogs, pytest.raises(DependencyError, match=said):
         Dependencies().ensure()
+    assert dialogs.asked == ["2 Python packages need to be installed."]
+
+
+def test_packages_that_the_person_agrees_to_are_installed_and_a_restart_is_offered(packaging):
+    packaging.missing, packaging.loaded = {"psutil"}, True
+    with stage.person(True, False):
+        Dependencies().ensure()
+    assert not packaging.missing and not packaging.restarted
+
+
+def test_nobody_is_asked_and_nothing_is_installed_in_testing_mode(packaging):
+    packaging.missing = {"psutil"}
+    Dependencies().ensure()
+    assert packaging.missing == {"psutil"}
+
+
+def test_failed_installation_is_said_without_the_command_of_pip(packaging, caplog):
+    packaging.missing, packaging.fails = {"psutil"}, True
+    with stage.person(True), pytest.raises(DependencyError) as failed:
+        Dependencies().ensure()
+    said = str(failed.value)
+    assert "were not installed: pip ended with code 1" in said and "error log" in said and "Press Apply" in said
+    assert ".." not in said and "Command" not in said and "PythonSlicer" not in said
+    assert "PythonSlicer" in caplog.text
+
+
+def test_failed_installation_of_torch_is_said_without_the_command_of_pip(packaging, torch_extension, monkeypatch):
+    def fail(*_arguments, **_keywords):
+        raise subprocess.CalledProcessError(1, ["/x/bin/PythonSlicer", "-m", "pip", "install", "torch"])
+
+    monkeypatch.setattr(torch_extension, "installTorch", fail)
+    with pytest.raises(DependencyError) as failed:
+        Dependencies().ensure()
+    said = str(failed.value)
+    assert said.startswith("PyTorch could not be installed: pip ended with code 1") and "online" in said
+    assert ".." not in said and "PythonSlicer" not in said
 
 
 def test_torch_is_installed_by_the_extension_pytorch_after_asking(packaging, torch_extension):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from segmentation_panel import add_scan, cells, panel, run
+from segmentation_panel import add_scan, cells, panel, run, stage
 
 # the line above sets the stage on which the others can be imported
 # isort: split
@@ -36,7 +36,7 @@ def test_models_are_imported_verified_and_deleted(panel, tmp_path):
     assert not ui.importModelButton.enabled and not ui.verifyModelButton.enabled
     ui.importPathEdit.currentPath = str(source.folder / "model.json")
     ui.importModelButton.click()
-    assert ui.modelsStatusLabel.text == "Gift 1.0.0 was imported."
+    assert ui.modelsStatusLabel.text == "Gift 1.0.0 was imported. Choose it above to use it."
     assert cells(ui.modelsTable) == [["Tiny model 1.0.0", "CT/MR", "bundled"], ["Gift 1.0.0", "CT/MR", "imported"]]
     assert ui.modelSelector.count == 2
     ui.modelsTable.selectRow(1)
@@ -47,7 +47,11 @@ def test_models_are_imported_verified_and_deleted(panel, tmp_path):
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     ui.verifyModelButton.click()
     assert "model.safetensors" in ui.modelsStatusLabel.text
-    ui.deleteModelButton.click()
+    with stage.person(False) as dialogs:
+        ui.deleteModelButton.click()
+    assert weights.exists() and dialogs.asked[0].startswith("Delete the model in")
+    with stage.person(True):
+        ui.deleteModelButton.click()
     assert not weights.exists() and ui.modelSelector.count == 1
     ui.modelsTable.selectRow(0)
     assert not ui.deleteModelButton.enabled
@@ -72,8 +76,44 @@ def test_broken_folder_is_listed_with_its_reason_and_can_be_deleted(panel, tmp_p
     assert "no model.json" in table.item(2, 0).toolTip()
     table.selectRow(2)
     assert not panel.ui.verifyModelButton.enabled
-    panel.ui.deleteModelButton.click()
+    with stage.person(True):
+        panel.ui.deleteModelButton.click()
     assert "junk is no model" in panel.ui.modelsStatusLabel.text and (tmp_path / "user" / "junk").exists()
     table.selectRow(1)
-    panel.ui.deleteModelButton.click()
+    with stage.person(True):
+        panel.ui.deleteModelButton.click()
     assert not (tmp_path / "user" / "damaged").exists()
+
+
+def test_folder_of_models_is_opened_for_a_person(panel, tmp_path):
+    with stage.person() as dialogs:
+        panel.ui.openModelsFolderButton.click()
+    assert dialogs.opened == [str((tmp_path / "user").resolve())]
+
+
+def test_model_is_imported_by_its_card_as_it_is_typed(panel, tmp_path):
+    place = tmp_path / "elsewhere" / "gift"
+    store.write_package(place, tiny_models.state(), **tiny_models.card_fields(id="gift", name="Gift"))
+    ui = panel.ui
+    stage.type_text(ui.importPathEdit, str(place))
+    assert not ui.importModelButton.enabled, "a folder is no card"
+    stage.type_text(ui.importPathEdit, str(place / "model.json"))
+    assert ui.importModelButton.enabled
+    ui.importModelButton.click()
+    assert ui.modelsStatusLabel.text.startswith("Gift 1.0.0 was imported.") and not ui.importModelButton.enabled
+    with stage.person(str(tmp_path / "gift.zip")) as dialogs:
+        ui.importPathEdit.browse()
+    assert dialogs.asked == ["Open a file"] and ui.importModelButton.enabled
+    assert ui.importPathEdit.comboBox().itemText(0) == str(place / "model.json"), "remembered"
+
+
+def test_newer_version_that_is_imported_is_not_chosen_silently(panel, tmp_path):
+    panel.ui.inputSelector.setCurrentNode(add_scan())
+    place = tmp_path / "elsewhere" / "tiny"
+    store.write_package(place, tiny_models.state(seed=2), **tiny_models.card_fields(version="9.0.0"))
+    panel.ui.importPathEdit.currentPath = str(place / "model.json")
+    panel.ui.importModelButton.click()
+    assert panel.logic.package().card.version == "9.0.0"
+    assert "new scenes begin with it" in panel.ui.modelsStatusLabel.text
+    run(panel)
+    assert "tiny 1.0.0" in panel.ui.provenanceLabel.text

@@ -10,12 +10,16 @@ from slicer_helpers import WORLD, stage
 import logging
 import subprocess
 import sys
+import time
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
+import qt
 import slicer
 from SIFASegmentationLib import LowFieldSamples, PhantomSamples
+from SIFASegmentationLib.Logic import SIFASegmentationLogic
 
 ROOT = stage.REPOSITORY
 HEAVY = ("torch", "skimage", "scipy", "safetensors", "SimpleITK")
@@ -77,8 +81,7 @@ def test_sample_data_makes_a_phantom_here_without_any_connection(name, low, high
         raise AssertionError("a connection was opened")
 
     monkeypatch.setattr(socket, "socket", refuse)
-    monkeypatch.setattr(PhantomSamples, "SPACING_MM", 4.0)
-    monkeypatch.setattr(PhantomSamples.loadPhantom, "__defaults__", ("ct", PhantomSamples.SEED, 4.0, ""))
+    monkeypatch.setattr(PhantomSamples, "SPACING_MM", 8.0)
     (source,) = [s for s in slicer.modules.sampleDataSources["SIFA"] if s.sampleName == name]
     (node,) = source.customDownloader(source)
     array = slicer.util.arrayFromVolume(node)
@@ -88,8 +91,56 @@ def test_sample_data_makes_a_phantom_here_without_any_connection(name, low, high
     assert selection.GetActiveVolumeID() == node.GetID()
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """Phantoms that are made at once, after a moment in which Slicer may answer."""
+    from SIFALib import phantom
+    from SIFALib.imaging import Volume
+
+    def make(*_arguments, **_keywords):
+        time.sleep(0.1)
+        geometry = slicer_helpers.Geometry((4, 4, 4), (0.0,) * 3, (1.0,) * 3, (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0))
+        return types.SimpleNamespace(image=Volume(np.zeros((4, 4, 4), np.int16), geometry, "Phantom"))
+
+    monkeypatch.setattr(phantom, "make", make)
+
+
+def test_a_script_asks_for_sample_data_without_any_network(monkeypatch, quick):
+    import SampleData
+
+    monkeypatch.setattr(SampleData.SampleDataLogic, "requested", [])
+    assert SampleData.downloadSample("SIFA phantom CT") == []
+    assert all(
+        address.startswith("file:") and "loadSample" in address for address in SampleData.SampleDataLogic.requested
+    )
+    (node,) = SIFASegmentationLogic.loadSample("SIFA phantom MR")
+    assert node.GetName().startswith("SIFA phantom MR") and node.GetImageData() is not None
+    with pytest.raises(ValueError, match="There are: SIFA phantom CT, SIFA phantom MR, SIFA phantom beating, SIFA low"):
+        SIFASegmentationLogic.loadSample("a heart")
+
+
+def test_sample_data_that_is_cancelled_makes_nothing(monkeypatch, quick):
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    monkeypatch.setattr(qt.QProgressDialog, "wasCanceled", property(lambda _self: True))
+    (source,) = [s for s in slicer.modules.sampleDataSources["SIFA"] if s.sampleName == "SIFA phantom CT"]
+    with stage.person():
+        assert source.customDownloader(source) == []
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+
+
+def test_slicer_stays_alive_while_sample_data_is_made(quick):
+    ticks, timer = [], qt.QTimer()
+    timer.connect("timeout()", lambda: ticks.append(1))
+    timer.start(1)
+    (source,) = [s for s in slicer.modules.sampleDataSources["SIFA"] if s.sampleName == "SIFA phantom CT"]
+    with stage.person():
+        (node,) = source.customDownloader(source)
+    timer.stop()
+    assert ticks and node.GetImageData() is not None
+
+
 def test_sample_data_makes_scans_of_another_scanner(monkeypatch):
-    monkeypatch.setattr(LowFieldSamples.load, "__defaults__", (range(2001, 2003), 5.0))
+    monkeypatch.setattr(LowFieldSamples.steps, "__defaults__", (range(2001, 2003), 5.0))
     (source,) = [s for s in slicer.modules.sampleDataSources["SIFA"] if s.sampleName == LowFieldSamples.NAME]
     first, second = source.customDownloader(source)
     assert (first.GetName(), second.GetName()) == ("Low field 1", "Low field 2")
@@ -101,7 +152,7 @@ def test_sample_data_makes_scans_of_another_scanner(monkeypatch):
 
 def test_beating_phantom_is_a_sequence_whose_ventricle_beats(monkeypatch):
     defaults = (PhantomSamples.SEED, 8.0, (0, 300, 700))
-    monkeypatch.setattr(PhantomSamples.loadBeatingPhantom, "__defaults__", defaults)
+    monkeypatch.setattr(PhantomSamples.beatingSteps, "__defaults__", defaults)
     (source,) = [s for s in slicer.modules.sampleDataSources["SIFA"] if s.sampleName == PhantomSamples.BEATING]
     (node,) = source.customDownloader(source)
     browser = slicer.modules.sequences.logic().GetFirstBrowserNodeForProxyNode(node)

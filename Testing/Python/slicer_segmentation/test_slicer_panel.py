@@ -272,6 +272,7 @@ def test_a_model_of_seven_structures_offers_all_and_the_papers_four_by_one_click
     tiny_models.write(tmp_path / "user" / "whole-1.0.0", id="whole", architecture=architecture, labels=STRUCTURES)
     panel.enter()
     panel._parameterNode.model = "whole@1.0.0"
+    panel.ui.advancedCollapsibleButton.collapsed = False
     boxes = panel.ui.structuresFrame.findChildren(qt.QCheckBox)
     assert [box.text for box in boxes] == [s.name for s in STRUCTURES] and all(box.checked for box in boxes)
     assert not panel.ui.papersButton.isHidden()

@@ -278,7 +278,8 @@ def test_another_scanner_is_adapted_to_and_the_panel_judges_by_the_scores_of_the
         assert verdict.startswith("Something speaks against the new model")
     else:
         assert f"{kept['value']:.3f}, before {first['value']:.3f}" in verdict
-        assert verdict.startswith("Better") is (kept["value"] > first["value"])
+        gain = kept["value"] - first["value"]
+        assert verdict.startswith("Better") is (gain > 0 and gain >= panel.runView.reader.doubt())
         assert kept["value"] > first["value"] or all(veto in verdict for veto in first["vetoes"])
     (panel.ui.useModelButton if better else panel.ui.useAnywayButton).click()
     parameters = slicer.mrmlScene.GetSingletonNode("SIFASegmentation", "vtkMRMLScriptedModuleNode")

@@ -1,0 +1,30 @@
+"""Regions of interest: boxes that the person draws around the heart."""
+
+from __future__ import annotations
+
+import numpy as np
+import slicer
+
+LEAST_MM = 1.0  # a box that is thinner has not been drawn yet
+
+
+def fit(roiNode: slicer.vtkMRMLMarkupsROINode, volumeNode: slicer.vtkMRMLVolumeNode) -> None:
+    """Make it the upright box around a volume where it stands in the world; its handles make it smaller from there."""
+    bounds = [0.0] * 6
+    volumeNode.GetRASBounds(bounds)
+    low, high = np.array(bounds[::2]), np.array(bounds[1::2])
+    upright = slicer.vtkMRMLMarkupsROINode.ROITypeBox
+    roiNode.SetAndObserveTransformNodeID(None)
+    roiNode.SetROIType(upright)
+    roiNode.SetCenter(*((low + high) / 2))
+    roiNode.SetSize(*(high - low))
+    if roiNode.GetDisplayNode() is None and roiNode.GetScene() is not None:
+        roiNode.CreateDefaultDisplayNodes()
+
+
+def isEmpty(roiNode: slicer.vtkMRMLMarkupsROINode) -> bool:
+    """Whether nothing fits into it: it was made, and nobody has drawn it."""
+    bounds = [0.0] * 6
+    roiNode.GetRASBounds(bounds)
+    sides = np.array(bounds[1::2]) - np.array(bounds[::2])
+    return not bool(np.all(sides >= LEAST_MM))

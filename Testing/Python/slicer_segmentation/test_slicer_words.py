@@ -1,0 +1,45 @@
+"""Colours of texts: readable in Slicer's light and in its dark style."""
+
+from __future__ import annotations
+
+from slicer_helpers import stage
+
+# the line above sets the stage on which the others can be imported
+# isort: split
+import pytest
+import qt
+from SIFASegmentationLib import Words
+from SIFASegmentationLib.Words import Ink
+
+LIGHT, DARK = ("#efefef", "#ffffff"), ("#323232", "#191919", "#3c3c3c")  # window, tables; qSlicerStyle
+LEAST_CONTRAST = 4.5
+
+
+def luminance(color: str) -> float:
+    """As WCAG 2.1 defines it."""
+    parts = [int(color[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(a: str, b: str) -> float:
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("background", [*LIGHT, *DARK])
+@pytest.mark.parametrize("kind", list(Ink))
+def test_every_colour_can_be_read_on_every_background_of_slicer(kind, background):
+    label = qt.QLabel()
+    palette = qt.QPalette()
+    palette.setColor(qt.QPalette.Window, qt.QColor(background))
+    label.setPalette(palette)
+    assert contrast(Words.ink(kind, label), background) >= LEAST_CONTRAST
+
+
+def test_an_error_is_written_in_the_colour_of_its_background():
+    label = qt.QLabel()
+    Words.say(label, "No heart was found.", isError=True)
+    assert stage.start() and Words.ink(Ink.BAD, label) in label.styleSheet
+    Words.say(label, "Done.")
+    assert label.styleSheet == ""
