@@ -40,29 +40,41 @@ def _read_file(path: Path) -> Volume:
     name = path.name[: -len(suffix)] or path.name
     if suffix in nifti.SUFFIXES:
         return nifti.read_nifti(path, name)
-    header = headers.check_voxel_data(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO("MetaImageIO" if suffix in headers.META else "NrrdImageIO")  # no other looks into the file
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise VolumeError(_unreadable(path, str(error))) from error
+    header, reader = open_image(path)
     if header is not None and "list" in header.fields.get("kinds", ""):
         _check_list(path, reader)
     check_header(path, reader.GetDimension(), reader.GetSize(), reader.GetNumberOfComponents())
     axes = np.reshape(reader.GetDirection(), [reader.GetDimension()] * 2)[:3, :3]
     spacing = np.abs(reader.GetSpacing()[:3])  # ITK turns an axis of negative spacing round
     check_grid(path, spacing, reader.GetOrigin()[:3], axes)
+    image = voxels_of(path, reader)
+    while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
+        image = image[..., 0]
+    return Volume.of(image, name, str(path))
+
+
+def open_image(path: Path) -> tuple[headers.Header | None, sitk.ImageFileReader]:
+    """The header of an NRRD or MetaImage file, checked, and a reader that has read it, too. VolumeError, OSError."""
+    header = headers.check_voxel_data(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    is_meta = path.name.lower().endswith(headers.META)
+    reader.SetImageIO("MetaImageIO" if is_meta else "NrrdImageIO")  # no other looks into the file
     try:
-        image = reader.Execute()
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise VolumeError(_unreadable(path, str(error))) from error
+    return header, reader
+
+
+def voxels_of(path: Path, reader: sitk.ImageFileReader) -> sitk.Image:
+    """The image of `open_image`; VolumeError."""
+    try:
+        return reader.Execute()
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             raise VolumeError(TOO_LARGE.format(path, reader.GetSize())) from error
         raise VolumeError(f"{path} is damaged or cut off. Copy it again.") from error
-    while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
-        image = image[..., 0]
-    return Volume.of(image, name, str(path))
 
 
 def _check_list(path: Path, reader: sitk.ImageFileReader) -> None:
@@ -75,7 +87,8 @@ def _check_list(path: Path, reader: sitk.ImageFileReader) -> None:
         )
     if count > 1:
         raise VolumeError(
-            f"{path} is a sequence of {count} volumes; save the time point that you want as a file of its own."
+            f"{path} is a sequence of {count} volumes; save the time point that you want as a file of its own.",
+            advice="cine",
         )
 
 
