@@ -139,7 +139,7 @@ def _uneven(places: Sequence[Place], source: Path, notes: tuple[str, ...]) -> _L
             f"Place {', '.join(where)} of {int(numbers[-1]) + 1} is missing and was filled from its neighbours; look twice "
             "at the outlines there.",
         )
-    for n in np.flatnonzero(np.abs(off) > UNEVEN * step):
+    for n in map(int, np.flatnonzero(np.abs(off) > UNEVEN * step)):
         what = "overlaps" if (off[n] < 0) == (n > 0) else "leaves a gap to"
         notes = (
             *notes,

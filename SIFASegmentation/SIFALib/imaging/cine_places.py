@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -105,7 +106,7 @@ def _last_acquisition(frames: Sequence[Frame]) -> tuple[list[Frame], list[str]]:
 def _place(frames: list[Frame], by: str, notes: list[str]) -> Place | None:
     stated = [f.trigger_ms for f in frames]
     triggers = tuple(t for t in stated if t is not None)
-    known = len(triggers) == len(frames) and all(b > a for a, b in zip(triggers, triggers[1:], strict=False))
+    known = len(triggers) == len(frames) and all(b > a for a, b in itertools.pairwise(triggers))
     triggers = triggers if known and by == TRIGGER else ()
     if triggers and triggers[-1] - triggers[0] > SLOWEST_MS:
         return None  # many beats: perfusion, or a real-time scan

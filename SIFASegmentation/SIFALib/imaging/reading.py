@@ -70,7 +70,8 @@ def open_image(path: Path) -> tuple[headers.Header | None, sitk.ImageFileReader]
 def voxels_of(path: Path, reader: sitk.ImageFileReader) -> sitk.Image:
     """The image of `open_image`; VolumeError."""
     try:
-        return reader.Execute()
+        image: sitk.Image = reader.Execute()
+        return image
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             raise VolumeError(TOO_LARGE.format(path, reader.GetSize())) from error
