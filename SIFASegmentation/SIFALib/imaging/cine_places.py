@@ -89,17 +89,24 @@ def _times(frames: Sequence[Frame]) -> Iterator[tuple[str, Time]]:
         yield name, named[name]
 
 
+def _trigger_of(frame: Frame) -> int | None:
+    return None if frame.trigger_ms is None else round(frame.trigger_ms / SAME_TRIGGER_MS)
+
+
+def _phase_of(frame: Frame) -> int | None:
+    return frame.phase
+
+
 def _last_acquisition(frames: Sequence[Frame]) -> tuple[list[Frame], list[str]]:
-    """The frames without those of earlier acquisitions of the same place: a series may hold each trigger time twice."""
-    for key in (lambda f: None if f.trigger_ms is None else round(f.trigger_ms / SAME_TRIGGER_MS), lambda f: f.phase):
-        counts = Counter(key(f) for f in frames)
+    """The frames without those of earlier acquisitions of the same place: a series may hold each time twice."""
+    for key in (_trigger_of, _phase_of):
+        counts = Counter(map(key, frames))
         times = set(counts.values())
         if None in counts or len(times) != 1 or times == {1} or len(counts) < LEAST_PHASES:
             continue
-        repeats = times.pop()
         order = sorted(frames, key=lambda f: (f.acquired, f.instance or 0, f.number))
-        last: dict[Any, Frame] = {key(f): f for f in order}  # the later ones take the place of the earlier
-        return list(last.values()), [f"one place was taken {repeats} times in one series; the last time counts"]
+        last = {key(f): f for f in order}  # the later ones take the place of the earlier
+        return list(last.values()), [f"one place was taken {times.pop()} times in one series; the last time counts"]
     return list(frames), []
 
 

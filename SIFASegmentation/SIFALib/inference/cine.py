@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ..models.card import ModelCard
     from ..models.structures import Structure
     from ..networks.segmenter import Segmenter
+
+T = TypeVar("T")
 
 NEIGHBOURS = 0.0  # how much each of the two phases beside one counts in it: measured, it lowers no error
 LEAST_COHERENT = 12  # phases of a beat from which on neighbours are alike enough to count
@@ -163,7 +165,7 @@ def _maps(
     return maps, grid
 
 
-def _placed(steps: Steps, stage: str, fraction: float) -> Steps:
+def _placed(steps: Steps[T], stage: str, fraction: float) -> Steps[T]:
     """Steps of a part of the work, told as being there in the whole."""
     return mapped(steps, lambda step: Progress(stage, fraction))
 
