@@ -116,8 +116,8 @@ def _uneven(places: Sequence[Place], source: Path, notes: tuple[str, ...]) -> _L
     along = positions @ normal
     step = float(np.median(np.diff(along)))
     numbers = np.concatenate([[0], np.cumsum(np.maximum(np.rint(np.diff(along) / step), 1))]).astype(int)
-    step = float(np.polyfit(numbers, along, 1)[0])
-    first = float(np.mean(along - numbers * step))
+    step = float(np.median(np.diff(along) / np.diff(numbers)))
+    first = float(np.median(along - numbers * step))
     off = along - first - numbers * step
     missing = int(numbers[-1]) + 1 - len(places)
     worst = int(np.argmax(np.abs(off)))

@@ -21,7 +21,7 @@ from .reading import open_image, voxels_of
 NAMES = (".seq.nrrd", *SUFFIXES)
 _INDEX = re.compile(r"^axis \d+ index values$")
 MULTI_VOLUME = "MultiVolume.FrameLabels"
-SWAPPED = 0.6  # of the changes along the axis of time, below which those along the slices are too small for slices
+SWAPPED = 0.3  # of the changes along the axis of time, below which those along the slices are too small: cines have 10
 
 
 def read_file(path: Path) -> Cine:

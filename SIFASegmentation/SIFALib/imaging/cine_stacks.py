@@ -27,6 +27,9 @@ LEAST_PLACES = 3  # of a stack; fewer parallel slices are views
 LONG_AXIS = np.array([0.55, -0.58, -0.60]) / np.linalg.norm([0.55, -0.58, -0.60])
 SHORT_AXIS_DEGREES = 40.0  # from LONG_AXIS to the normal of what is taken for a short axis
 LONG_VIEW_DEGREES = 65.0  # from the short axes' normal to that of a view along the heart, at least
+WHOLE_BEAT = (
+    0.8  # of the time that all images of a place span: the last of several acquisitions spans as much by itself
+)
 VIEWS = ((30.0, "four-chamber view"), (90.0, "two-chamber view"), (150.0, "three-chamber view"))
 """Directions of the long views in the short axis, in degrees from the lateral wall by way of the anterior one: middle
 between the segments that each shows (Cerqueira et al., Circulation 105:539 (2002))."""
@@ -204,10 +207,16 @@ def _single_acquisition(place: Place, all_places: Sequence[Place]) -> Place:
         return place
     ordered = sorted(place.frames, key=lambda f: (f.acquired, f.instance or 0, f.number))
     last = cine_places.in_time(ordered[-usual:])
-    if last is None:
+    if last is None or _span_ms(last.frames) < WHOLE_BEAT * _span_ms(place.frames):  # one beat in finer steps
         return place
     note = f"one place was taken {times} times in one series; the last time counts"
     return Place(last.frames, last.parts, last.triggers_ms, last.beat_ms, last.by, last.along, (note,))
+
+
+def _span_ms(frames: Sequence[Frame]) -> float:
+    """From the first to the last trigger time; infinite if one is not stated."""
+    triggers = [f.trigger_ms for f in frames if f.trigger_ms is not None]
+    return max(triggers) - min(triggers) if len(triggers) == len(frames) else float("inf")
 
 
 def _stack(name: str, number: int, places: Sequence[Place], notes: tuple[str, ...] = ()) -> CineStack:
