@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..support import files
 from ..support.errors import OutputError, RequestError, SifaError, VolumeError
+from ..support.messages import reason
 from .console import OK, ProgressLine, complain, say, table
 from .shared import Segmenting, add_command, add_segmenting, quiet_itk, said_as, segmenting, writes_into
 
@@ -52,13 +55,18 @@ def add(commands: Any) -> None:
     parser = add_command(commands, "cine", run, helped, DESCRIPTION, of_store=True)
     parser.add_argument("study", metavar="STUDY", type=Path)
     parser.add_argument("output", metavar="OUT", type=Path, help="a folder, made if it is missing")
+    add_patient(parser)
+    add_segmenting(parser)
+    parser.add_argument("--quiet", action="store_true", help="no progress and no table")
+
+
+def add_patient(parser: argparse.ArgumentParser) -> None:
+    """Which stack of a study, and what of the patient DICOM may not say."""
     parser.add_argument("--stack", metavar="N", default="", help=STACK)
     for name, unit in (("height", "cm"), ("weight", "kg")):
         what = f"of the patient, in {unit}, for the body surface (default: as DICOM says)"
         parser.add_argument(f"--{name}", type=float, metavar=unit.upper(), help=what)
     parser.add_argument("--sex", choices=("F", "M"), help="for the normal ranges (default: as DICOM says)")
-    add_segmenting(parser)
-    parser.add_argument("--quiet", action="store_true", help="no progress and no table")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -82,25 +90,30 @@ def check(options: argparse.Namespace) -> Request:
     """What the command line asks for, with the cine read and the folder made; every SifaError but those of the work."""
     import skimage.measure  # noqa: F401  (needed only after the long work)
 
+    quiet_itk(options.debug)
+    return request_of(options.study, options.output, segmenting(options), options)
+
+
+def request_of(study: Path, folder: Path, by: Segmenting, options: argparse.Namespace) -> Request:
+    """A study read, and the folder of its results made. RequestError, VolumeError, OutputError."""
     from ..imaging.files import same
     from ..imaging.study import read_cine
 
-    quiet_itk(options.debug)
-    by = segmenting(options)
     with said_as(VolumeError, OSError):
-        cine = read_cine(options.study, options.stack)
+        cine = read_cine(study, options.stack)
     cine = _with_body(cine, options)
-    folder = options.output
-    if options.study.is_dir() and same(options.study, folder):
+    if study.is_dir() and same(study, folder):
         raise RequestError(f"{folder} is the study itself; choose another folder for the results.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             files.check_replaceable(folder / name)
-        files.write_text(folder / CSV, "")
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
+        why = reason(error)
         raise OutputError(
-            f"Nothing can be written into {folder} ({error.strerror or error}); choose another folder."
+            f"Nothing can be written into {folder} ({why}); choose another folder.", path=folder
         ) from error
     return Request(cine, folder, by)
 
@@ -127,15 +140,21 @@ def _with_body(cine: Cine, options: argparse.Namespace) -> Cine:
     return replace(cine, body=body)
 
 
-def write(result: CineResult, request: Request) -> tuple[dict[str, Any], list[str]]:
-    """Write everything; the report, and what could not be written and why. OSError."""
+def write(
+    result: CineResult, request: Request, more: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """Write everything, the report at the very end; that report, and what could not be written and why. OSError.
+
+    more: what the report shall say besides.
+    """
     import numpy as np
 
     from ..imaging import cine_writing, curves
     from ..inference import cine_page, cine_report
 
     cine, folder, told = request.cine, request.folder, []
-    made = cine_report.report(result, cine, request.by.package.card)
+    (folder / JSON).unlink(missing_ok=True)
+    made = {**cine_report.report(result, cine, request.by.package.card), **(more or {})}
     lines, moments, across = cine_page.curve_lines(result, cine)
     step = float(np.median(np.diff(cine.times_ms))) if len(cine.times_ms) > 1 else 0.0
     if cine.geometry.sheared_mm:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from ..support.errors import VolumeError
 from . import cine_assembly, cine_files, cine_stacks
 from .cine import Cine
 from .dicom_headers import Frame, Unreadable, read_frames
-from .files import check_name, files_below, is_dicom_image
+from .files import check_name, content, files_below, is_dicom_image
 
 SHOWN = 3  # names in one sentence
 
@@ -43,6 +44,16 @@ def read_cine(path: str | os.PathLike[str], stack: str = "") -> Cine:
 def is_study(path: Path) -> bool:
     """Whether a folder holds DICOM images, in itself or below."""
     return path.is_dir() and any(map(is_dicom_image, files_below(path)))
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of what the files of a study hold, wherever they lie. OSError, VolumeError."""
+    if not path.is_dir():
+        return content(path)
+    digest = hashlib.sha256()
+    for each in sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in files_below(path)):
+        digest.update(each.encode("ascii"))
+    return digest.hexdigest()
 
 
 def _look_through(folder: Path) -> tuple[list[Frame], list[Path]]:
