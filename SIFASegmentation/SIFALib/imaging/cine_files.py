@@ -10,7 +10,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..support.errors import VolumeError
-from . import nifti
+from . import headers, nifti
 from .checks import SUFFIXES, check_grid
 from .cine import Cine
 from .cine_places import LEAST_PHASES
@@ -44,6 +44,20 @@ def read_file(path: Path) -> Cine:
     within = _times(times)
     beat = within[-1] + float(np.median(np.diff(within))) if within else 0.0
     return Cine(array, geometry, within, round(60_000.0 / beat, 1) if beat else None, name, str(path), "", tuple(notes))
+
+
+def holds_cine(path: Path) -> bool:
+    """Whether the header of a file says that it holds as many volumes as a beat has. OSError, VolumeError."""
+    name = path.name.lower()
+    if name.endswith(nifti.SUFFIXES):
+        return nifti.count_of(path) >= LEAST_PHASES
+    header = headers.read_header(path)
+    if header is None:
+        return False
+    sizes = (header.fields.get("sizes") or header.fields.get("dimsize") or "").split()
+    if len(sizes) != 4 or not all(size.isdigit() for size in sizes):
+        return False
+    return int(sizes[0] if "list" in header.fields.get("kinds", "").split()[:1] else sizes[3]) >= LEAST_PHASES
 
 
 def _listed(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float]]:

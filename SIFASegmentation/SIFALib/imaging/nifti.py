@@ -109,6 +109,16 @@ def read_nifti_sequence(path: Path) -> tuple[np.ndarray, Geometry, float, tuple[
     return values, _as_itk(geometry), header.step_ms, (*notes, *more)
 
 
+def count_of(path: Path) -> int:
+    """How many volumes the header of a NIfTI file claims. VolumeError, OSError."""
+    with open(path, "rb") as file:
+        packed = file.read(2) == GZIP
+    try:
+        return _header(_first(path, packed), path, volume=False).count
+    except (EOFError, zlib.error):
+        return 0
+
+
 def check_nifti(path: Path) -> None:
     """Raise VolumeError if a NIfTI file is cut off or damaged, or its header cannot be. Values may be of any dimension.
 
