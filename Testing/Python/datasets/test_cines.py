@@ -34,7 +34,7 @@ def test_a_study_of_several_folders_and_a_file_are_three_scans_each(tmp_path):
     assert {s.image for s in scans[:3]} == {tmp_path / "P1"}
     for one, other in zip(scans[:3], scans[3:6], strict=True):
         np.testing.assert_array_equal(image_of(one).array, image_of(other).array)
-    known, volume, _ = examine(scans[2], "target", DataSettings(target=str(tmp_path)))
+    known, volume, _ = examine(scans[2], "target", DataSettings(source="phantom", target=str(tmp_path)))
     assert not known.problems
     assert (known.kind, volume.name, known.slices) == ("cine ES", "P1 ES", studies.PLACES)
     excluded = sources.find(str(tmp_path), False, ("P1 between",), cines=True).scans
