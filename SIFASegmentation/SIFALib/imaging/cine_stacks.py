@@ -36,7 +36,7 @@ between the segments that each shows (Cerqueira et al., Circulation 105:539 (200
 FLOW = {"P", "PHASE", "PHASE MAP", "VELOCITY", "PHASE CONTRAST", "PCA", "V"}
 FLOW_WORDS = re.compile(r"\b(flow|venc|velocity|pc[_ -]?(cine|mri?)|qflow)\b", re.IGNORECASE)
 STILL_WORDS = re.compile(
-    r"(\b|_)(lge|psir|mdi?e|delayed|late|t1|t2\*?|molli|shmolli|perf\w*|stress|tag\w*)(\b|_)", re.IGNORECASE
+    r"(\b|_)(lge|psir|mdi?e|delayed|late|t1|t2\*?|molli|shmolli|perf\w*|tag\w*)(\b|_)", re.IGNORECASE
 )
 SHORT_WORDS = re.compile(r"(\b|_)(sax|sa|short)(\b|_)", re.IGNORECASE)
 
@@ -161,12 +161,14 @@ def _parallel(frames: Sequence[Frame]) -> tuple[list[CineStack], list[Stack]]:
 
 
 def _packages(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """Series, of one contrast each; where each is one phase of the same places, all of them as one."""
+    """Series, of one contrast each; where each is one phase of the same places, all those of a name as one."""
     series = [part for each in by_series(frames).values() for part in _contrasts(each)]
     phases = [each for each in series if len(each) >= LEAST_PLACES and len(cine_places.split(each)) == len(each)]
-    alike: dict[int, list[list[Frame]]] = {}
+    alike: dict[tuple[object, ...], list[list[Frame]]] = {}
     for each in phases:
-        alike.setdefault(len(each), []).append(each)
+        context = each[0].context
+        named = re.sub(r"\d+", "", context.description)
+        alike.setdefault((len(each), named, context.technique, each[0].contrast), []).append(each)
     joined = [group for group in alike.values() if len(group) >= LEAST_PHASES]
     taken = [id(each) for group in joined for each in group]
     return [

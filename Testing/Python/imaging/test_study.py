@@ -76,6 +76,14 @@ def test_3_a_series_for_each_phase(tmp_path):
     )
 
 
+def test_3_stills_of_several_kinds_are_no_phases(tmp_path):
+    def kind(t: int, k: int) -> dict[str, object]:
+        return {"SeriesInstanceUID": SERIES[t], "SeriesNumber": t, "SeriesDescription": f"kind {'abcdefgh'[t]}"}
+
+    with pytest.raises(VolumeError, match="holds no stack of cine images"):
+        read_cine(write(tmp_path / "study", images(kind)))
+
+
 def test_4_enhanced_files_with_all_phases(tmp_path):
     order = [k for k in range(PLACES) for _ in range(PHASES)]
     times = [t + 1 for _ in range(PLACES) for t in range(PHASES)]

@@ -12,7 +12,7 @@ from SIFALib.inference import cine as inference
 from SIFALib.inference import cine_page, cine_report
 from SIFALib.inference.basal import open_slices, surrounded, without_open_slices
 from SIFALib.inference.normal_ranges import NORMAL
-from SIFALib.models.structures import PAPERS
+from SIFALib.models.structures import PAPERS, STRUCTURES
 from SIFALib.networks import loading
 from SIFALib.support.errors import NoHeartFound
 from SIFALib.support.progress import drain
@@ -49,6 +49,26 @@ def test_volumes_and_the_ends_of_the_beat_are_those_of_the_images(monkeypatch, p
     assert function.mass_g == pytest.approx(
         1.05 * np.count_nonzero(truth[counted.argmax()] == MYO) * cine.geometry.voxel_ml
     )
+
+
+def test_each_ventricle_has_ends_of_its_own(monkeypatch, tmp_path):
+    cine_hearts.use(monkeypatch)
+    cine = beating()
+    for phase, rows in enumerate((4, 4, 5, 3, 3, 2, 2, 4)):
+        cine.array[phase, :, 2 : 2 + rows, 20:23] = cine_hearts.RV_GREY
+    seven = tiny_models.write(
+        tmp_path / "seven", architecture=tiny_models.store.Architecture(width=2, classes=8), labels=STRUCTURES
+    )
+    result = segmented(cine, seven)
+    left, right = result.functions["LV"], result.functions["RV"]
+    assert (right.end_diastole, right.end_systole) == (2, 5)
+    assert right.ejection_fraction == pytest.approx(1 - 2 / 5)
+    assert right.mass_g is None
+    assert left.end_systole != right.end_systole
+    report = cine_report.report(result, cine, seven.card)
+    assert report["ventricles"]["RV"]["normal"]["edv_ml"]["source"] == NORMAL["RV", "edv_ml"].source
+    page = cine_page.page(result, cine, report)
+    assert "<th>RV</th>" in page
 
 
 def test_a_phase_without_a_heart_is_missing_and_told_and_all_without_are_an_error(monkeypatch, package):
