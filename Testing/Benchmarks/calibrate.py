@@ -7,6 +7,9 @@ The reference follows from slices of the kind that the model was trained on; the
 trained on, so that at most FALSE_ALARMS of them are beyond. The weights are not touched. For a model that was adapted
 to real scans, hand `reference_of` features of its own training slices, source and target. The curve follows from whole
 phantoms that no training uses, segmented as a user would, every other pair of them with much noise.
+
+With --into, the model's own folder stays as it is, and a package with the same weights, named as the options say, is made
+there: so a bundled model comes of what a run exported.
 """
 
 from __future__ import annotations
@@ -169,6 +172,12 @@ def write(package: store.ModelPackage, made: OutOfDistribution, sure: DiceCurve 
     return store.read_package(package.folder)
 
 
+def renamed(package: store.ModelPackage, folder: Path, fields: dict[str, str]) -> store.ModelPackage:
+    """A new package with the same weights and those fields of its card changed. ModelError where `folder` exists."""
+    card = {f.name: getattr(package.card, f.name) for f in dataclasses.fields(package.card) if f.name != "sha256"}
+    return store.write_package(folder, package.tensors(), **card | fields)
+
+
 def _rounded(values: np.ndarray) -> tuple[float, ...]:
     return tuple(float(f"{v:.4g}") for v in values)
 
@@ -179,9 +188,15 @@ def main() -> None:
     parser.add_argument("--anatomies", type=Path, required=True, help="tissue maps that the model was trained on")
     parser.add_argument("--unseen", type=Path, required=True, help="tissue maps that it was not trained on")
     parser.add_argument("--scans", type=int, default=12, help="whole phantoms that the curve is made of")
+    parser.add_argument("--into", type=Path, help="folder of a new package, which is calibrated instead")
+    for name in ("id", "name", "version", "trained-on"):
+        parser.add_argument(f"--{name}", help="of the new package")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     package = store.read_package(arguments.model)
+    if arguments.into:
+        names = {field: getattr(arguments, field) for field in ("id", "name", "version", "trained_on")}
+        package = renamed(package, arguments.into, {field: said for field, said in names.items() if said})
     segmenter = loading.load_segmenter(package)
     known, unseen = load_anatomies(arguments.anatomies), load_anatomies(arguments.unseen)
     made = calibrate(segmenter, package.card.preprocessing.crop, known, unseen)

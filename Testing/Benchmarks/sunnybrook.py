@@ -12,17 +12,23 @@ them.
 
 A stack holds only slices that somebody contoured; what is 0 in its labels is neither LV nor, at ED, its muscle, but may
 be anything else: right ventricle, atrium, aorta. Whoever trains on it therefore takes `structures` as all that is known.
+
+The contours lie half a pixel (0.7 mm) too far along columns and rows: over the ED stacks of all 29 patients the contrast
+between cavity and muscle, (mean - mean) / sqrt(variance + variance), is 1.586 as they lie and 1.706 when the labels are
+moved back by half a pixel, the largest within 1.5 pixels and a maximum in 19 patients of the 29. That is 12 % of a wall of
+6 mm. What is trained on is `aligned`; what judges stays as it was published.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import SimpleITK as sitk
+from SIFALib.imaging import writing
 from SIFALib.imaging.geometry import Volume
 from SIFALib.imaging.reading import read
 from SIFALib.models.structures import UNKNOWN
@@ -126,13 +132,34 @@ def _ringed(labels: np.ndarray, spacing: tuple[float, ...], wall_mm: float) -> n
     return np.where((labels == 0) & near, np.uint8(UNKNOWN), labels)
 
 
-def write_training(data: Path, folder: Path) -> int:
-    """Copy the stacks of TRAINING to folder/images and folder/labels; how many. OSError."""
-    stacks = names(TRAINING)
-    for kind, place in (("images", "unlabelled"), ("labels", "contours_of_unlabelled")):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-        for name in stacks:
-            shutil.copyfile(data / "scd" / place / f"{name}.nii.gz", folder / kind / f"{name}.nii.gz")
+def aligned(stack: Stack) -> Stack:
+    """The same on pixels of half the size, grey values interpolated, labels moved half a (former) pixel back to where the
+    contours belong. What comes in from beyond the last row and column is 0."""
+    geometry = stack.scan.geometry
+    fine = replace(
+        geometry,
+        size=(2 * geometry.size[0], 2 * geometry.size[1], geometry.size[2]),
+        spacing=(geometry.spacing[0] / 2, geometry.spacing[1] / 2, geometry.spacing[2]),
+        origin=tuple(geometry.point((-0.25, -0.25, 0.0))),
+    )
+    image = sitk.Resample(stack.scan.image(), fine.to_image(), sitk.Transform(), sitk.sitkLinear)
+    labels = np.zeros(fine.shape, np.uint8)
+    labels[:, :-1, :-1] = stack.labels.array.repeat(2, axis=1).repeat(2, axis=2)[:, 1:, 1:]
+    return replace(
+        stack, scan=replace(stack.scan, array=sitk.GetArrayFromImage(image), geometry=fine),
+        labels=Volume(labels, fine, stack.labels.name),
+    )  # fmt: skip
+
+
+def write_training(data: Path, folder: Path, all_patients: bool = False) -> int:
+    """Write the stacks of TRAINING, or of all 29, `aligned`, to folder/images and folder/labels; how many. OSError."""
+    stacks = [contoured_stack(data, name) for name in names(CONTOURED if all_patients else TRAINING)]
+    stacks += [open_stack(data, name) for name in names(OPEN)] if all_patients else []
+    for stack in stacks:
+        made = aligned(stack)
+        for kind, volume in (("images", made.scan), ("labels", made.labels)):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            writing.write(volume, folder / kind / f"{stack.name}.nii.gz")
     return len(stacks)
 
 
@@ -140,5 +167,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder of the real scans")
     parser.add_argument("folder", type=Path, help="folder to write to")
+    parser.add_argument("--all", action="store_true", help="of all patients with contours: nothing is left to judge by")
     options = parser.parse_args()
-    print(f"{write_training(options.data, options.folder)} stacks are in {options.folder}")
+    print(f"{write_training(options.data, options.folder, options.all)} stacks are in {options.folder}")

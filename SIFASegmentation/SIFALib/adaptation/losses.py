@@ -20,14 +20,16 @@ def one_hot(labels: Tensor, classes: int) -> Tensor:
     return (labels[:, None] == torch.arange(classes, device=labels.device)[:, None, None]).float()
 
 
-def cross_entropy(probability: Tensor, one_hot: Tensor) -> Tensor:
+def cross_entropy(probability: Tensor, one_hot: Tensor, balance: float = 1.0) -> Tensor:
     """Weighted cross entropy of probabilities [N, C, H, W] and truth [N, C, H, W] (0/1): a scalar.
 
-    Class i weighs 1 - (its share of the labelled pixels of the batch); the mean goes over all N * H * W pixels. A
-    pixel without a class in the truth (all zero) adds nothing.
+    Class i weighs 1 - (its share of the labelled pixels of the batch), to the power of `balance`: 1 as the authors do, 0
+    for equal weights. The mean goes over all N * H * W pixels. A pixel without a class in the truth (all zero) adds nothing.
     """
     pixels = distributed.sum_across(one_hot.sum((0, 2, 3)))
     weight = 1.0 - pixels / pixels.sum().clamp(min=1.0)
+    if balance != 1.0:
+        weight = weight**balance
     weighted = (weight[:, None, None] * one_hot * probability.clamp(MIN_PROBABILITY, 1.0).log()).sum(1)
     return torch.mean(-weighted)
 
@@ -43,22 +45,22 @@ def dice(probability: Tensor, one_hot: Tensor) -> Tensor:
     return 1.0 - torch.mean(overlap / (size + 1e-7))
 
 
-def segmentation(logits: Tensor, one_hot: Tensor, known: Tensor | None = None) -> Tensor:
+def segmentation(logits: Tensor, one_hot: Tensor, known: Tensor | None = None, balance: float = 1.0) -> Tensor:
     """L_seg of the papers: cross entropy + Dice, in float32 if the precision of the logits is less.
 
-    known: bool [N, C], which classes the truth of each slice speaks of; None: of all.
+    known: bool [N, C], which classes the truth of each slice speaks of; None: of all. balance: see `cross_entropy`.
     """
     probability = torch.softmax(_exact(logits), 1)
     if known is not None:
         probability = merged(probability, known)
-    return cross_entropy(probability, one_hot) + dice(probability, one_hot)
+    return cross_entropy(probability, one_hot, balance) + dice(probability, one_hot)
 
 
-def confident(logits: Tensor, one_hot: Tensor, sure: Tensor) -> Tensor:
+def confident(logits: Tensor, one_hot: Tensor, sure: Tensor, balance: float = 1.0) -> Tensor:
     """Cross entropy + Dice where `sure`, bool [N, H, W]; what is not sure pulls nowhere."""
     mask = sure[:, None].to(torch.float32)
     probability = torch.softmax(_exact(logits), 1)
-    return cross_entropy(probability, one_hot * mask) + dice(probability * mask, one_hot * mask)
+    return cross_entropy(probability, one_hot * mask, balance) + dice(probability * mask, one_hot * mask)
 
 
 def merged(probability: Tensor, known: Tensor) -> Tensor:

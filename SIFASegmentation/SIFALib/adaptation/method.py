@@ -44,6 +44,8 @@ class Method:
     self_training_weight: of a mean teacher's loss on target slices (0: none; see `self_training`), reached after
     self_training_warm_up iterations; teacher_confidence: of a pixel that it teaches.
     prediction_from_epoch: when the alignment of predictions sets in, over three epochs (AAAI 2019; 0: at once).
+    class_balance: how much rare classes weigh more in the cross entropy: 1 as the authors have it, 0 not at all. Much
+    weight draws thin structures too thick: where a border is not sure, the rarer class wins.
     image_pool: fakes that are kept for the discriminators (0: only the newest). average_decay: of the exponential
     moving average of the segmenter. clip: largest norm of the gradient of encoder and heads (0: none).
     """
@@ -76,6 +78,7 @@ class Method:
     self_training_warm_up: Annotated[int, Range(0, 1_000_000)] = 100
     teacher_confidence: Annotated[float, Range(0, 1, open_high=True)] = 0.6
     weight_decay: Weight = 1e-4
+    class_balance: Annotated[float, Range(0, 1)] = 1.0
     image_pool: Annotated[int, Range(0, 10_000)] = 50
     average_decay: Annotated[float, Range(0, 1, open_high=True)] = 0.999
     clip: Weight = 0.0

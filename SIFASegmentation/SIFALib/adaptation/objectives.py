@@ -41,10 +41,10 @@ def segmentation(state: State, logits: Logits, labels: Tensor, known: Tensor | N
     known: bool [N, classes], which classes the labels of each slice speak of; None: of all.
     """
     main, lower = logits
-    truth = losses.one_hot(labels, state.method.classes)
-    loss = losses.segmentation(main, truth, known)
+    truth, balance = losses.one_hot(labels, state.method.classes), state.method.class_balance
+    loss = losses.segmentation(main, truth, known, balance)
     if lower is not None:
-        loss = loss + state.method.lower_weight * losses.segmentation(lower, truth, known)
+        loss = loss + state.method.lower_weight * losses.segmentation(lower, truth, known, balance)
     return loss
 
 

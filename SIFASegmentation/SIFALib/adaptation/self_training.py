@@ -43,7 +43,8 @@ def objective(state: State, target: Tensor, part: int) -> Objective:
     labels, sure = taught(state, target)
     seen = changed(target, state.random(PURPOSE + part))
     logits = state.segmenter(state.wide(seen))
-    loss = losses.confident(logits, losses.one_hot(labels, state.method.classes), sure)
+    truth = losses.one_hot(labels, state.method.classes)
+    loss = losses.confident(logits, truth, sure, state.method.class_balance)
     return Objective(state.self_training_weight() * loss, {"self_training": loss})
 
 

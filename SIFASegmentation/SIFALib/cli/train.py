@@ -37,7 +37,7 @@ The presets tmi2020 and aaai2019 train as the papers did: slices of 256 pixels w
 authors' own files (.tfrecords, .npz) they scale grey values by the statistics of MR or CT, which the names of the files,
 or else of their folder, must tell by the word mr or ct (--source-normalisation and --target-normalisation say it too).
 The preset pretraining makes a model from nothing, as the bundled one is made: of random slices of phantoms, without
---target; the labelled scans of a --source make up a quarter of every batch, and what they do not label may be anything.
+--target; the labelled scans of a --source make up half of every batch, and what they do not label may be anything.
 --set phantom_slices.anatomies=60 or phantom_slices.randomisation.artefacts=0 vary it."""
 
 TEXTS = {

@@ -13,8 +13,8 @@ from ..models.structures import PAPERS, Structure
 from .joint_components import joint_components
 
 # Strays are not kept, so that a few of them are no reason to look twice.
-SIZEABLE_ML = 5.0  # a second component of at least this volume is no speck
-LARGEST_SHARE = 0.92  # of a structure's volume that what is kept of it must hold
+SIZEABLE_ML, SIZEABLE_SHARE = 5.0, 0.05  # a second component of at least this volume, and share of all, is no speck
+LARGEST_SHARE = 0.9  # of a structure's volume that what is kept of it must hold
 CUT_MM2 = 100.0  # of a structure's surface on the edge of the scan: so much is no graze, the scan cuts it off
 WHOLE_MM = 60.0  # a scan that is thinner than this in any direction cannot show a whole heart
 HEART = ("MYO", "LA", "LV")  # where one of these is cut off, its neighbours may lie beyond the edge
@@ -111,12 +111,15 @@ class _Extent:
 def _flags(structures: Sequence[Structure], extents: Sequence[_Extent], thin: bool) -> tuple[Flag, ...]:
     pairs = list(zip(structures, extents, strict=True))
     heart_cut = any(e.cut and e.volume_ml <= PLAUSIBLE_ML[s.id][1] for s, e in pairs if s.id in HEART)
+    partial = thin or heart_cut
     told: list[Flag | None] = []
     for structure, extent in pairs:
         if not len(extent.sizes):
-            told.append(_missing(structure, thin or heart_cut))
-        else:
-            told += [_in_fragments(structure, extent.sizes), _of_volume(structure, extent, thin)]
+            told.append(_missing(structure, partial))
+            continue
+        if not partial or extent.volume_ml >= PLAUSIBLE_ML.get(structure.id, (0.0, 0.0))[0]:
+            told.append(_in_fragments(structure, extent.sizes))
+        told.append(_of_volume(structure, extent, partial))
     return tuple(flag for flag in told if flag is not None)
 
 
@@ -130,7 +133,8 @@ def _missing(structure: Structure, partial: bool) -> Flag:
 def _in_fragments(structure: Structure, sizes: np.ndarray) -> Flag | None:
     total = float(sizes.sum())
     share = float(sizes[0]) / total
-    if (len(sizes) == 1 or sizes[1] < SIZEABLE_ML) and share >= LARGEST_SHARE:
+    second = float(sizes[1]) if len(sizes) > 1 else 0.0
+    if second < max(SIZEABLE_ML, SIZEABLE_SHARE * total) and share >= LARGEST_SHARE:
         return None
     sizeable = int((sizes >= min(SIZEABLE_ML, (1 - LARGEST_SHARE) * total)).sum())
     what = f"{max(sizeable, 2)} pieces" if sizeable > 1 else "many small pieces"
@@ -138,11 +142,11 @@ def _in_fragments(structure: Structure, sizes: np.ndarray) -> Flag | None:
     return Flag(structure.id, "fragments", f"{structure.name}: drawn in {what}, {part}; check the outline.")
 
 
-def _of_volume(structure: Structure, extent: _Extent, thin: bool) -> Flag | None:
-    """Too small or too large; of what is cut off, or shown by a thin scan, only too large can be told."""
+def _of_volume(structure: Structure, extent: _Extent, partial: bool) -> Flag | None:
+    """Too small or too large; of what is cut off, or where only a part of the heart is shown, only too large can be told."""
     low, high = PLAUSIBLE_ML.get(structure.id, (0.0, np.inf))
     ml = extent.volume_ml
-    if ml <= high and (extent.cut or (thin and ml < low)):
+    if ml <= high and (extent.cut or (partial and ml < low)):
         message = f"{structure.name}: the edge of the scan cuts it off; {ml:.0f} ml is the volume of what is shown."
         return Flag(structure.id, "cut", message)
     if low <= ml <= high:

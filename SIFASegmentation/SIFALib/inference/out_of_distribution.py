@@ -64,6 +64,10 @@ SCALE = (
     "The grey values are whole numbers from 0 to 255, as in a picture. If this is a CT, it has lost its Hounsfield "
     "units: load the original, and check every outline."
 )
+PICTURE = (
+    "The grey values are whole numbers from 0 to 255, as in a picture. For MR, as which the scan was read, that is enough; "
+    "if it is a CT, load the original with its Hounsfield units."
+)
 
 
 @dataclass(frozen=True)
@@ -87,20 +91,23 @@ def check(
     images: np.ndarray,
     labels: np.ndarray,
     known: Sequence[Flag] = (),
+    read_as: str = "",
 ) -> Finding:
     """Compare what was found with the reference of the model card.
 
     images: normalised slices float32 [slices, rows, columns] of the grid, -1..1. labels: uint8 of that shape, cleaned.
     known: what `flags` has said of them; structures that are cut off or missing are not compared with whole ones.
+    read_as: "ct" or "mr", as which the grey values were taken; MR has no scale that a picture could have lost.
     """
     values, reference = {s.id: s.value for s in card.labels}, card.out_of_distribution
-    flags, ratios = [], {}
+    flags, ratios, notes = [], {}, () if reference is not None else (NOT_CALIBRATED,)
     chosen = slices_of(labels > 0)
     apart = separation(images[chosen], labels[chosen], values)
     if apart is not None and apart < SEPARATION:
         flags.append(Flag("", "contrast", CONTRAST))
     if is_picture(volume.array):
-        flags.append(Flag("", "scale", SCALE))
+        notes += (PICTURE,) if read_as == "mr" else ()
+        flags += [Flag("", "scale", SCALE)] if read_as != "mr" else []
     if reference is not None:
         measured = features(segmenter, images[chosen], labels[chosen] > 0)
         if len(measured):
@@ -115,7 +122,7 @@ def check(
     told: dict[str, Any] = {"calibrated": reference is not None, "unlike": max(ratios.values(), default=None)}
     told |= {name: ratios.get(name) for name in ("network", "places")} | {"separation": apart}
     rounded = {k: round(v, 3) if isinstance(v, float) else v for k, v in told.items()}
-    return Finding(tuple(flags), () if reference is not None else (NOT_CALIBRATED,), rounded)
+    return Finding(tuple(flags), notes, rounded)
 
 
 def slices_of(found: np.ndarray, count: int = SLICES) -> np.ndarray:

@@ -48,7 +48,9 @@ def without_stray_components(
     kept, flags = without_strays(on_grid, card.labels, shown)
     to_background(probabilities, kept.array != labels)
     found = probabilities.argmax(axis=0)
-    unlike = out_of_distribution.check(segmenter, card, scan.volume, grid, scan.images(grid), found, flags)
+    unlike = out_of_distribution.check(
+        segmenter, card, scan.volume, grid, scan.images(grid), found, flags, scan.intensity.modality
+    )
     dice = uncertainty.expected_dice(probabilities, volumes)
     # The mean of three planes is less sure than it is right; a single plane's is not, and of a scan unlike those of
     # the curve nobody knows.

@@ -24,12 +24,13 @@ _PRETRAINING = Configuration(
     DataSettings("phantom", "phantom", size=128, classes=8),
     Method(
         variant="unet", width=16, classes=8, objective="source_only", segmentation_rate=1e-3, warm_up=100,
-        final_share=0.01, clip=5.0, average_decay=0.995,
+        final_share=0.01, clip=5.0, average_decay=0.995, class_balance=0.0,
     ),
-    name=PRETRAINING, iterations=16_000, seed=1, judge_every=500, preview_every=500, phantom_slices=PhantomSlices(),
+    name=PRETRAINING, iterations=9_000, batch=32, seed=1, judge_every=500, preview_every=500,
+    phantom_slices=PhantomSlices(anatomies=480),
 )  # fmt: skip
 """How the bundled model is made."""
-SCANS_IN_EIGHT = 2  # slices of a batch of 8 that come from labelled scans where there are any
+LABELLED_BATCH, SCANS_SHARE = 16, 0.5  # of the slices of a batch, that come from labelled scans where there are any
 ANY_TURN = Augmentation(
     rotation_deg=180, zoom=0.35, shear=0.08, shift=0.12, gain=0.15, offset=0.08, gamma=0.3, noise=0.04
 )
@@ -76,8 +77,11 @@ def _pretraining(source: str) -> Configuration:
     data = dataclasses.replace(
         _PRETRAINING.data, source=source, augmentation=ANY_TURN, coarse_share=0.1, partial_labels=True
     )
-    slices = dataclasses.replace(PhantomSlices(), scans_per_batch=SCANS_IN_EIGHT)
-    return dataclasses.replace(_PRETRAINING, data=data, phantom_slices=slices)
+    slices = PhantomSlices(anatomies=120, scans_per_batch=round(LABELLED_BATCH * SCANS_SHARE))
+    method = dataclasses.replace(_PRETRAINING.method, segmentation_rate=5e-4)
+    return dataclasses.replace(
+        _PRETRAINING, data=data, method=method, iterations=2_000, batch=LABELLED_BATCH, phantom_slices=slices
+    )
 
 
 def _statistics(place: str, domain: str) -> str:

@@ -19,6 +19,18 @@ def test_the_losses_are_those_of_the_paper():
     assert losses.dice(p, truth).item() == pytest.approx(1 - sum(parts).item() / 2)
 
 
+def test_without_balance_every_class_weighs_the_same():
+    truth = losses.one_hot(torch.tensor([[[0, 0, 0, 1]]]), 2)
+    p = torch.tensor([0.5, 0.8, 0.9, 0.25]).reshape(1, 1, 1, 4)
+    probability = torch.cat([p, 1 - p], 1)
+    plain = -torch.tensor([0.5, 0.8, 0.9, 0.75]).log()
+    assert losses.cross_entropy(probability, truth, 0.0).item() == pytest.approx(plain.mean().item())
+    balanced = plain * torch.tensor([0.25, 0.25, 0.25, 0.75])
+    assert losses.cross_entropy(probability, truth, 1.0).item() == pytest.approx(balanced.mean().item())
+    half = plain * torch.tensor([0.25, 0.25, 0.25, 0.75]).sqrt()
+    assert losses.cross_entropy(probability, truth, 0.5).item() == pytest.approx(half.mean().item())
+
+
 def test_hopeless_pixels_give_no_gradient():
     logits = torch.tensor([[[[0.0]], [[9.0]]]], requires_grad=True)
     truth = torch.tensor([[[[1.0]], [[0.0]]]])

@@ -139,8 +139,9 @@ def test_without_contrast_agent_or_in_noise_blood_cannot_be_told_from_muscle(seg
 def test_a_scan_that_was_saved_as_pictures_is_told(segmenter, card):
     grey = image_of(heart(), 99)
     volume = Volume(((grey + 1) * 127.5).astype(np.uint8), GEOMETRY, "pictures")
-    finding = out_of_distribution.check(segmenter, card, volume, GRID, grey, heart())
-    assert [f.kind for f in finding.flags] == ["scale"]
+    for read_as, kinds, notes in (("ct", ["scale"], ()), ("mr", [], (out_of_distribution.PICTURE,))):
+        finding = out_of_distribution.check(segmenter, card, volume, GRID, grey, heart(), read_as=read_as)
+        assert [f.kind for f in finding.flags] == kinds and finding.notes == notes
     assert not out_of_distribution.is_picture(scan(grey).array)
     assert not out_of_distribution.is_picture(np.random.default_rng(0).uniform(0, 255, (9, 9, 9)).astype(np.float32))
 

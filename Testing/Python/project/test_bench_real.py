@@ -301,6 +301,18 @@ def test_at_end_systole_the_wall_is_unknown_and_what_is_no_cavity_is_known(sunny
     assert ringed[2, 130, 90:121].tolist() == [0] * 20 + [255] * 10 + [3]
 
 
+def test_labels_that_are_trained_on_are_moved_back_by_half_a_pixel(sunnybrook, tmp_path):
+    _, truth = stack_pair()
+    write_stack(tmp_path / "scd" / "open", "SC-N-02_ED", truth.array)
+    stack = sunnybrook.open_stack(tmp_path, "SC-N-02_ED")
+    made = sunnybrook.aligned(stack)
+    before, after = stack.labels.geometry, made.labels.geometry
+    assert made.scan.geometry == after and np.allclose(after.corners(), before.corners())
+    half = np.array([*before.spacing[:2], 0.0]) / 2
+    there, here = (v.geometry.point(np.argwhere(v.array)[:, ::-1].mean(axis=0)) for v in (stack.labels, made.labels))
+    assert np.allclose(here, there - half)
+
+
 # Rows
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import SimpleITK as sitk
@@ -27,6 +28,7 @@ from .randomisation import KINDS, Randomisation
 
 __all__ = [
     "SLICES_VERSION",
+    "Anatomies",
     "Anatomy",
     "Randomisation",
     "anatomy_of",
@@ -73,11 +75,33 @@ def _insist_on_version(path: Path) -> None:
         )
 
 
-def load_anatomies(folder: Path, seeds: Sequence[int] = ()) -> list[Anatomy]:
+class Anatomies(Sequence[Anatomy]):
+    """Those in files, each read when it is first asked for and kept: a process that makes slices begins at once."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = paths
+        self._read: dict[int, Anatomy] = {}
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @overload
+    def __getitem__(self, index: int) -> Anatomy: ...
+    @overload
+    def __getitem__(self, index: slice) -> Anatomies: ...
+    def __getitem__(self, index: int | slice) -> Anatomy | Anatomies:
+        if isinstance(index, slice):
+            return Anatomies(self.paths[index])
+        if index not in self._read:
+            path = self.paths[index]
+            self._read[index] = anatomy_of(Volume.of(sitk.ReadImage(str(path)), path.stem))
+        return self._read[index]
+
+
+def load_anatomies(folder: Path, seeds: Sequence[int] = ()) -> Anatomies:
     """The tissue maps of `seeds` (none: all) in `folder`, in the order of their seeds."""
-    paths = [folder / f"{seed}.nrrd" for seed in sorted(seeds)] or folder.glob("[0-9]*.nrrd")
-    paths = sorted(paths, key=lambda p: int(p.stem))
-    return [anatomy_of(Volume.of(sitk.ReadImage(str(p)), p.stem)) for p in paths]
+    paths = [folder / f"{seed}.nrrd" for seed in seeds] or folder.glob("[0-9]*.nrrd")
+    return Anatomies(sorted(paths, key=lambda p: int(p.stem)))
 
 
 def random_slice(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import queue
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -36,7 +36,7 @@ class Row:
     world: int = 1
 
 
-def make(anatomies: list[Anatomy], row: Row, number: int) -> tuple[np.ndarray, np.ndarray]:
+def make(anatomies: Sequence[Anatomy], row: Row, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Batch `number` of the row: images float32 [share, 1, size, size] in -1..1, labels uint8 [share, size, size]."""
     share = row.batch // row.world
     first = number * row.batch + row.rank * share
