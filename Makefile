@@ -11,7 +11,7 @@ SOURCES := SIFASegmentation SIFATraining Testing examples
 
 NUMERICAL := networks/test_networks_parity networks/test_winograd networks/test_engine adaptation/test_method_updates adaptation/test_adaptation_works
 
-.PHONY: demo test coverage test-lesser-processor lint docs format setup pictures pictures-real train-default calibrated clean bench-inference bench-parity bench-real bench-phantom bench-training \
+.PHONY: demo test coverage test-lesser-processor lint docs format setup pictures pictures-real train-default calibrated clean bench-inference bench-cine bench-parity bench-real bench-phantom bench-training \
   bench-adaptation bench-gain bench-kill bench-heart bench-trust bench-uncertainty bench-realism bench-anatomy \
   bench-adapt-real bench-ablation bench-unchanged bench-fuzz bench-hostile gallery
 
@@ -79,6 +79,8 @@ bench-hostile: $(READY)
 # Real scans, set by set, with pictures. OPTIONS="--model runs/models/heart-1.0.0 --only scd" for others and for a part.
 bench-real: $(READY)
 	$(RUN) Testing/Benchmarks/bench_real.py --data $(DATA) --pictures Testing/Benchmarks/results/real/pictures $(OPTIONS)
+bench-cine: $(READY)
+	$(RUN) Testing/Benchmarks/bench_cine.py --data $(DATA) $(OPTIONS)
 bench-phantom: $(READY)
 	$(RUN) Testing/Benchmarks/bench_phantom.py
 # Is the heart found: 200 phantoms whole, tight, cut off, turned and without one, and every real scan?

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FUNCTION = "SIFA.HeartFunction"
 CURVE = "SIFA.VolumeCurve"
 SERIES = "SIFA.VolumeSeries"
+RIGHT_SERIES = "SIFA.VolumeSeriesRight"
 CHART = "SIFA.VolumeChart"
 VENTRICLE, MUSCLE, RIGHT_VENTRICLE = "LV", "MYO", "RV"
 
@@ -130,7 +131,7 @@ def write(segmentationNode: slicer.vtkMRMLSegmentationNode) -> Curve:
     if VENTRICLE in found.volumes:
         _chart(segmentationNode, found, table)
     else:
-        _remove(segmentationNode, CHART, SERIES)
+        _remove(segmentationNode, CHART, SERIES, RIGHT_SERIES)
     rows = quantities(found.functions()[0])
     if not rows:
         _remove(segmentationNode, FUNCTION)
@@ -179,18 +180,36 @@ def _texts(table: vtk.vtkTable) -> list[list[str]]:
 
 
 def _chart(segmentationNode: slicer.vtkMRMLSegmentationNode, found: Curve, table: slicer.vtkMRMLTableNode) -> None:
-    series = _node(segmentationNode, SERIES, "vtkMRMLPlotSeriesNode", _("{scan} left ventricle"))
+    """The chart of the left ventricle's volume, and of the right one's beside it where that is known."""
+    chart = _node(segmentationNode, CHART, "vtkMRMLPlotChartNode", _("{scan} left ventricle over time"))
+    _series(segmentationNode, found, table, chart, (SERIES, VENTRICLE, _("{scan} left ventricle")))
+    both = RIGHT_VENTRICLE in found.volumes
+    if both:
+        _series(segmentationNode, found, table, chart, (RIGHT_SERIES, RIGHT_VENTRICLE, _("{scan} right ventricle")))
+    else:
+        _remove(segmentationNode, RIGHT_SERIES)
+    chart.SetTitle(chart.GetName())
+    chart.SetXAxisTitle(found.timeName)
+    chart.SetYAxisTitle(_("Volume (ml)") if both else found.column(VENTRICLE))
+    chart.SetLegendVisibility(both)
+
+
+def _series(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    found: Curve,
+    table: slicer.vtkMRMLTableNode,
+    chart: slicer.vtkMRMLPlotChartNode,
+    what: tuple[str, str, str],
+) -> None:
+    """Let the chart show the volume of a structure; what: role of the series, the structure's id, name of the series."""
+    role, structureId, name = what
+    series = _node(segmentationNode, role, "vtkMRMLPlotSeriesNode", name)
     series.SetAndObserveTableNodeID(table.GetID())
     series.SetPlotType(series.PlotTypeScatter)
     series.SetXColumnName(found.timeName)
-    series.SetYColumnName(found.column(VENTRICLE))
-    series.SetColor(*found.colors[VENTRICLE])
+    series.SetYColumnName(found.column(structureId))
+    series.SetColor(*found.colors[structureId])
     series.SetLineWidth(2)
     series.SetMarkerStyle(series.MarkerStyleCircle)
-    chart = _node(segmentationNode, CHART, "vtkMRMLPlotChartNode", _("{scan} left ventricle over time"))
     if not chart.HasPlotSeriesNodeID(series.GetID()):
         chart.AddAndObservePlotSeriesNodeID(series.GetID())
-    chart.SetTitle(chart.GetName())
-    chart.SetXAxisTitle(found.timeName)
-    chart.SetYAxisTitle(found.column(VENTRICLE))
-    chart.SetLegendVisibility(False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..support.errors import BatchError, OutputError
 from ..support.progress import Progress, drain
+from . import cine_batch
 from .console import BAD_INPUT, OK, ProgressLine, say
 from .shared import Segmenting, add_command, add_segmenting, quiet_itk, said_as, segmenting
 
@@ -22,6 +23,8 @@ DESCRIPTION = """Segment the heart in every scan of a folder.
 
 FOLDER and the folders in it hold NIfTI, NRRD or MetaImage files, or DICOM series, each in a folder of its own.
 OUT gets NAME.seg.nrrd and NAME.sifa.json (the report) of each scan, and volumes.csv with a row for each.
+With --cine each folder in FOLDER is a study with a cine, and so is each file of several volumes: OUT gets a folder for each,
+as `sifa cine` writes it, and cine.csv with a row for each.
 What is done already is left as it is: stopped, the same command goes on. Nor is a result written over that is
 another scan's of the same name. A scan that cannot be segmented is told in its row, and the others are done.
 
@@ -35,6 +38,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("input", metavar="FOLDER", type=Path)
     parser.add_argument("output", metavar="OUT", type=Path, help="made if it is missing")
+    parser.add_argument("--cine", action="store_true", help="of cines: volumes and ejection fraction of each study")
     add_segmenting(parser)
     only = "segment nothing; write volumes.csv from the reports that lie in OUT by now, whoever works there"
     parser.add_argument("--table", action="store_true", help=only)
@@ -59,6 +63,8 @@ def run(options: argparse.Namespace) -> int:
     """OK if every scan is done; BAD_INPUT if one could not be segmented, whose row says why."""
     from ..inference.batch import run as batch
 
+    if options.cine:
+        return cine_batch.run(options)
     if options.table:
         return _merge(options)
     request = check(options)

@@ -25,9 +25,12 @@ if TYPE_CHECKING:
 DESCRIPTION = """Look at every scan before training on it, and say what is wrong.
 
 Nothing is left out in silence: if a single scan cannot be used (unreadable, label values without a class, image and
-label map on different grids, constant, not a number, 4D, twice, or in both domains), training refuses to start, and
+label map on different grids, constant, not a number, twice, or in both domains), training refuses to start, and
 so does this command (exit code 3). Mend the file, remove it, or leave it out knowingly with --exclude; the line to
 add is printed.
+
+Of a cine among scans without labels, a study in DICOM or a file of several volumes, three phases are taken: both ends of
+the beat and one between. They count as one heart when scans are kept for validation.
 
 Label maps are found by name: x.nii.gz beside x_label.nii.gz or x_seg.nii.gz, images/x and labels/x, imagesTr/x_0000
 and labelsTr/x, ct_train_1001_image and ct_train_1001_label, or one image and one label map in a folder of their own.
@@ -153,8 +156,9 @@ def _locator(options: argparse.Namespace) -> Locator | None:
 def _found(place: str, domain: str, settings: DataSettings) -> Found | DataError:
     from ..datasets import sources
 
+    labelled = settings.labelled(domain)
     try:
-        return sources.find(place, settings.labelled(domain), settings.excluded(domain))
+        return sources.find(place, labelled, settings.excluded(domain), cines=not labelled)
     except DataError as error:
         return error
 

@@ -1,4 +1,4 @@
-"""The command line: `sifa segment`, `sifa batch`, `sifa models`, `sifa train`, `sifa runs`, `sifa doctor`, and more.
+"""The command line: `sifa segment`, `sifa cine`, `sifa batch`, `sifa models`, `sifa train`, `sifa runs`, and more.
 
 Thin: it turns text into arguments, results into text, and every foreseeable failure into one sentence on
 stderr and an exit code. Data goes to stdout, progress and errors to stderr. Each command is a file: its options, its
@@ -21,12 +21,12 @@ from .. import __version__
 from ..support.errors import SifaError
 from ..support.files import FULL
 from ..support.messages import sentence
-from . import batch, check_data, doctor, evaluate, export, import_tf, models, phantom, runs, segment, train
+from . import batch, check_data, cine, doctor, evaluate, export, import_tf, models, phantom, runs, segment, train
 from .console import EXIT_CODES, INTERRUPTED, OTHER, OUTPUT, USAGE, complain, flushed, silence
 from .doors import check_places
 from .shared import Parser
 
-COMMANDS = (segment, batch, models, import_tf, check_data, train, runs, export, evaluate, phantom, doctor)
+COMMANDS = (segment, cine, batch, models, import_tf, check_data, train, runs, export, evaluate, phantom, doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ..imaging.files import files_below
 from ..support.errors import DataError
 from ..support.files import made_folder, write_text
 from .planes import OnDisk
@@ -113,6 +114,7 @@ class Hashes:
         """The hash of a file, or of a folder's files together. Raises DataError that names a file that is gone."""
         if path.is_dir():
             files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
+            files = files or files_below(path)  # of a study, or a series in several folders
             return hashlib.sha256("\n".join(self.of(f) for f in files).encode()).hexdigest()
         try:
             status = path.stat()

@@ -131,11 +131,12 @@ def assemble(
         _check_sides([part for _, part, _ in own])
         slices = joined([part for _, part, _ in own], settings.labelled(domain))
         manifest |= {f"{domain}:{name}": f"{key}/{name}" for key, part, _ in own for name in part.names}
-        alone = len(slices.names) == 1 and settings.validation_share > 0
+        identities = [i for *_, each in own for i in each]
+        alone = len(set(identities)) == 1 and settings.validation_share > 0
         if alone:
             only = slices.names[0]
             notes.append(f"The {domain} is one scan, {only}; it serves for training and for validation.")
-        judging = np.isin(slices.volume, _validation([i for *_, each in own for i in each], settings.validation_share))
+        judging = np.isin(slices.volume, _validation(identities, settings.validation_share))
         made[domain] = slices if alone else slices.only(~judging)
         made[f"{domain}_validation"] = slices if alone else slices.only(judging)
     chosen = ("size", "classes", "validation_share", "target_labels")
@@ -156,12 +157,13 @@ def _check_sides(parts: Sequence[Slices]) -> None:
 
 
 def _validation(identities: Sequence[str], share: float) -> list[int]:
-    """Which scans judge and do not train: so many, chosen by what they hold, whatever their names and order."""
-    if share == 0 or len(identities) < 2:
+    """Which scans judge and do not train: so many, chosen by what they hold, whatever their names and order. All phases of
+    a cine are of one identity, and on one side."""
+    hearts = sorted(set(identities), key=lambda identity: hashlib.sha256(identity.encode()).digest())
+    if share == 0 or len(hearts) < 2:
         return []
-    count = min(len(identities) - 1, max(1, round(share * len(identities))))
-    order = sorted(range(len(identities)), key=lambda n: hashlib.sha256(identities[n].encode()).digest())
-    return order[:count]
+    chosen = set(hearts[: min(len(hearts) - 1, max(1, round(share * len(hearts))))])
+    return [n for n, identity in enumerate(identities) if identity in chosen]
 
 
 def differences(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ def _entries(
             key = cache.key_of({**common, **phantoms.key(place, seed, settings)})
             yield _Entry(domain, key, (phantoms.name_of(place, seed),), (f"{place}:{seed}",), (), make)
         return
-    found = find(place, labelled, settings.excluded(domain))
+    found = find(place, labelled, settings.excluded(domain), cines=not labelled)
     notes += found.notes
     if labelled:
         common["label_values"] = dict(settings.label_values)
@@ -143,9 +143,13 @@ def _entries(
         def make_of(scans: tuple[Scan, ...] = scans) -> Made:
             return _made(scans, domain, settings, locator)
 
-        held = [[s.name, hashes.of(s.image), hashes.of(s.label) if s.label else ""] for s in scans]
+        held = [
+            [s.name, hashes.of(s.image), hashes.of(s.label) if s.label else "", *([s.moment] if s.moment else [])]
+            for s in scans
+        ]
         by_names = {"segments": 1} if any(s.label and is_segmentation(s.label) for s in scans) else {}
-        names, identities = tuple(s.name for s in scans), tuple(image for _, image, _ in held)
+        names = tuple(s.name for s in scans)
+        identities = tuple(s.heart or image for s, (_, image, *_) in zip(scans, held, strict=True))
         yield _Entry(domain, cache.key_of({**common, **by_names, "files": held}), names, identities, scans, make_of)
 
 

@@ -15,7 +15,9 @@ import numpy as np
 from ..imaging import checks, reading, seg_nrrd, slices
 from ..imaging.geometry import Geometry, Volume
 from ..imaging.intensity import WORDS, chosen_modality
+from ..imaging.moments import phase_of
 from ..imaging.segments import read_segments
+from ..imaging.study import read_cine
 from ..support.errors import VolumeError
 from . import label_values
 from .settings import DataSettings
@@ -56,7 +58,9 @@ class Verdict(str):
 class Scan:
     """One image and its label map, if it has one; from `domain` on, what `examine` found out about them.
 
-    image: a file, or the folder of a DICOM series. size: voxels (i, j, k). spacing_mm, field_of_view_mm: along i, j, k.
+    image: a file, or the folder of a DICOM series or, of a cine, of a study. moment: of a cine, which of its phases the
+    scan is (`imaging.moments`). heart: what several scans of one heart have in common, "" for none.
+    size: voxels (i, j, k). spacing_mm, field_of_view_mm: along i, j, k.
     slices: in the plane of that name. intensity: least, median, largest grey value. looks_like: "CT" for Hounsfield
     units, else "MR". label_values: as they stand in the file. missing: classes without a voxel. content: SHA-256 of the
     grey values. problems keep it from training, warnings do not; they are Verdicts, or their sentences from a record.
@@ -78,12 +82,14 @@ class Scan:
     content: str = ""
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    moment: str = ""
+    heart: str = ""
 
     @property
     def kind(self) -> str:
         """What the image is, in a word or two."""
         suffix = next((s for s in KINDS if self.image.name.lower().endswith(s)), "")
-        return KINDS.get(suffix, "DICOM series")
+        return f"cine {self.moment}" if self.moment else KINDS.get(suffix, "DICOM series")
 
     @property
     def key(self) -> str:
@@ -105,6 +111,14 @@ class Scan:
         return Scan(record["name"], Path(record["path"]), Path(label) if label else None, **facts)
 
 
+def image_of(scan: Scan) -> Volume:
+    """The scan's image; of a cine, that of its phase. FileNotFoundError, OSError, VolumeError."""
+    if not scan.moment:
+        return reading.read(scan.image)
+    cine = read_cine(scan.image)
+    return replace(cine.volume(phase_of(cine, scan.moment)), name=scan.name)
+
+
 def examine(scan: Scan, domain: str, settings: DataSettings) -> tuple[Scan, Volume | None, Volume | None]:
     """The scan with what it is; its image and, as classes, uint8, on the same grid, its labels.
 
@@ -113,7 +127,7 @@ def examine(scan: Scan, domain: str, settings: DataSettings) -> tuple[Scan, Volu
     look = _Look(replace(scan, domain=domain), settings)
     if scan.problems:
         return look.scan, None, None
-    image, labels = look.read(scan.image), None
+    image, labels = look.read(scan.image, lambda _: image_of(scan)), None
     if image is not None:
         try:
             look.at_image(image)

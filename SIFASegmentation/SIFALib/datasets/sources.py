@@ -3,7 +3,8 @@
 Known layouts: `x.nii.gz` beside `x_label.nii.gz` or `x_seg.nii.gz`; MM-WHS's `ct_train_1001_image` and
 `ct_train_1001_label`; `images/x` and `labels/x`; `imagesTr/x_0000` and `labelsTr/x`; a folder for each case; DICOM
 series, each in a folder of its own; a JSON list, {"images": [...], "labels": [...]} or
-[{"image": ..., "label": ...}, ...], with paths relative to the list; the authors' .tfrecords and .npz files.
+[{"image": ..., "label": ..., "heart": ...}, ...], with paths relative to the list, label and heart if there are any: scans
+of one heart are never on both sides of a split; the authors' .tfrecords and .npz files.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..support import schema
 from ..support.errors import DataError, RecordError
 from ..support.files import expanded, read_limited
 from ..support.messages import reason
+from .cine_parts import studies, with_moments
 from .dicom_parts import join
 from .scans import RECORDS, Scan, Verdict
 
@@ -53,8 +55,11 @@ def files_of(scans: Iterable[Scan]) -> list[Path]:
     return [file for scan in scans for file in (scan.image, scan.label) if file is not None]
 
 
-def find(place: str, labelled: bool, exclude: tuple[str, ...] = ()) -> Found:
-    """The scans of a folder, a JSON list or one file, without the excluded names. Raises DataError if there are none."""
+def find(place: str, labelled: bool, exclude: tuple[str, ...] = (), cines: bool = False) -> Found:
+    """The scans of a folder, a JSON list or one file, without the excluded names. Raises DataError if there are none.
+
+    cines: a cine is three scans, of both ends of its beat and one phase between; else it is one, which nobody can read.
+    """
     path = expanded(place)
     if not _exists(path):
         raise DataError(f"{place} does not exist; give a folder of images, a JSON list, or phantom.")
@@ -63,7 +68,9 @@ def find(place: str, labelled: bool, exclude: tuple[str, ...] = ()) -> Found:
     elif path.is_file():
         found = Found((Scan(_stem(path), path),))
     else:
-        found = _in_folder(path, labelled)
+        found = _in_folder(path, labelled, cines)
+    if cines:
+        found = replace(found, scans=tuple(with_moments(found.scans)))
     unknown = [name for name in exclude if name not in {s.name for s in found.scans}]
     scans = tuple(s for s in found.scans if s.name not in exclude)
     if not scans:
@@ -84,7 +91,7 @@ def _listed(path: Path) -> Iterator[Scan]:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({reason(error)}).") from error
     seen: dict[str, Path] = {}
-    for number, (image, label) in enumerate(_pairs(path, data)):
+    for number, (image, label, heart) in enumerate(_pairs(path, data)):
         for file in filter(None, (image, label)):
             if not _exists(file):
                 raise DataError(f"{file}, which {path} lists, does not exist; mend the list or bring the file back.")
@@ -94,7 +101,7 @@ def _listed(path: Path) -> Iterator[Scan]:
         while name in seen:  # case1/mr/image, case2/mr/image, case3/mr/image
             name = f"{name}#{number}"
         seen[name] = image
-        yield Scan(name, image, label)
+        yield Scan(name, image, label, heart=heart)
 
 
 def _exists(path: Path) -> bool:
@@ -105,8 +112,8 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _pairs(path: Path, data: object) -> list[tuple[Path, Path | None]]:
-    """(image, label map or None) for each entry of a list's JSON."""
+def _pairs(path: Path, data: object) -> list[tuple[Path, Path | None, str]]:
+    """(image, label map or None, heart or "") for each entry of a list's JSON."""
     wanted = '{"images": [...], "labels": [...]} or [{"image": ..., "label": ...}, ...]'
     refused = DataError(f"{path} is no list of scans; write {wanted}.")
     if isinstance(data, dict) and data.keys() <= {"images", "labels"} and "images" in data:
@@ -124,17 +131,18 @@ def _pairs(path: Path, data: object) -> list[tuple[Path, Path | None]]:
         raise refused
     pairs = []
     for entry in entries:
-        if not isinstance(entry, dict) or not entry.keys() <= {"image", "label"}:
+        if not isinstance(entry, dict) or not entry.keys() <= {"image", "label", "heart"}:
             raise refused
-        image, label = entry.get("image"), entry.get("label")
-        if not isinstance(image, str) or not (label is None or isinstance(label, str)):
+        image, label, heart = entry.get("image"), entry.get("label"), entry.get("heart", "")
+        if not isinstance(image, str) or not (label is None or isinstance(label, str)) or not isinstance(heart, str):
             raise refused
-        pairs.append((path.parent / image, path.parent / label if label else None))
+        pairs.append((path.parent / image, path.parent / label if label else None, heart))
     return pairs
 
 
-def _in_folder(folder: Path, labelled: bool) -> Found:
-    joined = join(sorted(_items(folder)))
+def _in_folder(folder: Path, labelled: bool, cines: bool) -> Found:
+    items = sorted(_items(folder))
+    joined = join(studies(items, folder) if cines else items)
     files, notes = list(joined.items), list(joined.notes)
     for suffixes in (RECORDS, (NPZ,)):
         special = [f for f in files if f.name.lower().endswith(suffixes)]

@@ -94,7 +94,8 @@ def check_header(path: Path, dimension: int, size: Sequence[int], components: in
     if any(n > 1 for n in size[3:]):
         raise VolumeError(
             f"{path} is a sequence of {int(np.prod(size[3:]))} volumes (size {tuple(size)}); "
-            "save the time point that you want as a file of its own."
+            "save the time point that you want as a file of its own.",
+            advice="cine",
         )
     if components > 1:
         raise VolumeError(f"{path} has {components} values a voxel (a colour or vector image); a grey image is needed.")

@@ -172,3 +172,13 @@ def _check_places(
             f"The slices in {name} do not lie on one grid: {frames[worst].file.name} lies {far:.2f} mm beside its place. "
             "Export the series again, or resample it to even slices."
         )
+
+
+def plane_of(frames: Sequence[Frame], name: object) -> np.ndarray:
+    """[2, 3]: unit vectors at right angles, along the rows and the columns of parallel slices. VolumeError."""
+    return _orthonormal(_planes(frames, name).mean(axis=0))
+
+
+def spacing_of(frames: Sequence[Frame], name: object) -> tuple[float, float]:
+    """mm between rows, between columns of slices of one size. VolumeError."""
+    return _pixel_spacing(frames, name)

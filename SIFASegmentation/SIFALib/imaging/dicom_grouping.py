@@ -73,7 +73,7 @@ def group_as_one(frames: Sequence[Frame]) -> list[Group]:
         return [Group(PLACELESS, (tuple(frames),))]
     if len({(f.uid or f.file, f.number) for f in frames}) < len(frames):
         return [Group(COPIES, (tuple(frames),))]
-    return [group for stack in _by_orientation(frames) for group in _by_place(stack)]
+    return [group for stack in by_orientation(frames) for group in _by_place(stack)]
 
 
 def normal_of(frame: Frame) -> np.ndarray:
@@ -83,7 +83,7 @@ def normal_of(frame: Frame) -> np.ndarray:
     return normal
 
 
-def _by_orientation(frames: Sequence[Frame]) -> list[list[Frame]]:
+def by_orientation(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Frames that lie parallel to each other and are of one size."""
     stacks: list[list[Frame]] = []
     for frame in frames:
@@ -111,7 +111,7 @@ def _by_place(frames: Sequence[Frame]) -> list[Group]:
     if len(counts) > 1:
         return [Group(UNEVEN, (tuple(frames),))]
     for name, time in TIMES.items():
-        if all(_tells_apart(place, time) for place in places):
+        if all(tells_apart(place, time) for place in places):
             columns = [sorted(place, key=cast("Callable[[Frame], Any]", time)) for place in places]
             return [Group(SEQUENCE, tuple(zip(*columns, strict=True)), name)]
     return [Group(SEVERAL, (tuple(frames),))]
@@ -131,6 +131,6 @@ def _places(frames: Sequence[Frame]) -> list[list[Frame]]:
     return places
 
 
-def _tells_apart(frames: Sequence[Frame], time: Time) -> bool:
+def tells_apart(frames: Sequence[Frame], time: Time) -> bool:
     times = [time(f) for f in frames]
     return None not in times and len(set(times)) == len(times)

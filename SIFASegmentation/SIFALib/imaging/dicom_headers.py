@@ -11,12 +11,13 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..support.errors import VolumeError
-from . import dicom_bytes
+from . import dicom_bytes, dicom_context
+from .dicom_context import Context, context_of
 from .files import dicom_class, is_image_class
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ TAGS = (
     *("ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "InstanceNumber"),
     *("TriggerTime", "TemporalPositionIdentifier", "AcquisitionTime", "EchoTime"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *dicom_context.TAGS,
 )  # fmt: skip
 
 
@@ -48,7 +50,7 @@ class Frame:
     pixel_spacing: mm between rows, between columns. thickness, between: mm, of the slice and to its neighbours.
     rescale: slope and intercept. trigger_ms: after the R wave; percent: of the cardiac cycle; phase: its number in a
     sequence; acquired: a time of the day, as text. instance: its number in the series. contrast: what tells images of
-    one place and time apart: kind of image, echo time.
+    one place and time apart: kind of image, echo time. context: of the series and the patient.
     """
 
     file: Path
@@ -75,6 +77,7 @@ class Frame:
     phase: int | None = None
     acquired: str = ""
     contrast: tuple[str, ...] = ()
+    context: Context = field(default=Context(), compare=False, repr=False)
 
     @property
     def scout(self) -> bool:
@@ -132,12 +135,14 @@ def _frames(file: Path, header: Dataset) -> Iterator[Frame]:
         return
     if rows * columns > MOST_PIXELS or not 1 <= count <= MOST_FRAMES:
         raise Unreadable(f"{file} claims to hold {columns} x {rows} x {count} pixels; its header is damaged.")
+    context = context_of(header)
     own = list(header.get("PerFrameFunctionalGroupsSequence") or [])
     shared = list(header.get("SharedFunctionalGroupsSequence") or [])[:1]
     if own and len(own) != count:
         raise Unreadable(f"{file} describes {len(own)} frames but claims to hold {count}; its header is damaged.")
     for number in range(count):
-        yield _frame(file, number, count, [*own[number : number + 1], *shared], header, (rows, columns))
+        groups = [*own[number : number + 1], *shared]
+        yield replace(_frame(file, number, count, groups, header, (rows, columns)), context=context)
 
 
 def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: Dataset, size: tuple[int, int]) -> Frame:

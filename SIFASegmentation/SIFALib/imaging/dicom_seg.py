@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from ..models.card import ModelCard
+    from .dicom_headers import Frame
 
 SUFFIX = ".dcm"
 SERIES_STEP = 100  # the segmentation's series number is the scan's and this, as Slicer has it
@@ -38,6 +39,9 @@ TYPE_2 = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex"),
     *("AccessionNumber", "StudyID", "StudyDate", "StudyTime"),
 )
+
+# What highdicom wants all sources to say alike; scanners give each breath-hold of a cine one of its own.
+OF_ONE_SERIES = ("SeriesInstanceUID", "FrameOfReferenceUID")
 
 
 class NothingFound(VolumeError):
@@ -51,7 +55,8 @@ class Reference:
     """What a DICOM SEG refers to: the headers of a series, and the model.
 
     order: for each slice in the files' own order, where it lies along the volume's axis k. Single slices are in the order
-    of k; the frames of a multi-frame file can have any.
+    of k; the frames of a multi-frame file can have any. series: UID of the series of each header, which all say the first
+    one's here: slices of a cine may be of a series each.
     """
 
     folder: Path
@@ -60,6 +65,7 @@ class Reference:
     geometry: Geometry
     structures: tuple[Structure, ...]
     card: ModelCard
+    series: tuple[str, ...] = ()
 
 
 def is_dicom(path: str | os.PathLike[str]) -> bool:
@@ -87,13 +93,23 @@ def prepare(
 
     Raises VolumeError if its slices do not lie where the volume's do, or if highdicom refuses its headers.
     """
-    folder = Path(folder)
-    stack = dicom_series.find_stack(folder)
+    return prepare_stack(dicom_series.find_stack(Path(folder)), Path(folder), geometry, structures, card)
+
+
+def prepare_stack(
+    stack: Sequence[Frame], folder: Path, geometry: Geometry, structures: Sequence[Structure], card: ModelCard
+) -> Reference:
+    """The same for slices in the order of k, wherever in `folder` and below it their files lie."""
     files = list(dict.fromkeys(frame.file for frame in stack))
     headers = tuple(_header(file) for file in files)
     order = sorted(range(len(stack)), key=lambda k: (files.index(stack[k].file), stack[k].number))
     _check_places(folder, headers, geometry, order)
-    reference = Reference(folder, headers, tuple(order), geometry, tuple(structures), card)
+    series = tuple(str(header.get("SeriesInstanceUID", "")) for header in headers)
+    for header in headers[1:]:
+        for keyword in OF_ONE_SERIES:
+            if header.get(keyword) != headers[0].get(keyword) and keyword in headers[0]:
+                setattr(header, keyword, headers[0][keyword].value)
+    reference = Reference(folder, headers, tuple(order), geometry, tuple(structures), card, series)
     trial = np.zeros(geometry.shape, np.uint8)
     trial.flat[: len(structures)] = [s.value for s in structures]
     try:
@@ -148,8 +164,26 @@ def _segmentation(labels: Volume, reference: Reference) -> Any:
             content_description=_text(f"Made by SIFA with the model {name}"),
             series_description=_text(f"SIFA {name}"),
         )
+    _refer_to_series(segmentation, reference)
     segmentation.SpecificCharacterSet = UTF_8  # whatever the scan's own texts were in
     return segmentation
+
+
+def _refer_to_series(segmentation: Any, reference: Reference) -> None:
+    """Let the segmentation say of which series each of its sources truly is."""
+    if len(set(reference.series)) < 2:
+        return
+    from pydicom.dataset import Dataset
+
+    of_instance = {str(h.SOPInstanceUID): uid for h, uid in zip(reference.headers, reference.series, strict=True)}
+    (together,) = segmentation.ReferencedSeriesSequence
+    items: dict[str, Dataset] = {}
+    for instance in together.ReferencedInstanceSequence:
+        uid = of_instance[str(instance.ReferencedSOPInstanceUID)]
+        item = items.setdefault(uid, Dataset())
+        item.SeriesInstanceUID = uid
+        item.ReferencedInstanceSequence = [*item.get("ReferencedInstanceSequence", []), instance]
+    segmentation.ReferencedSeriesSequence = list(items.values())
 
 
 def _in_order(slices: np.ndarray, order: Sequence[int]) -> np.ndarray:

@@ -79,15 +79,21 @@ def _one_series(folder: Path, files: Sequence[Path], series: dict[str, list[Fram
             raise VolumeError(
                 f"{folder} holds {len(candidates)} DICOM series, which are {_phases(together[0])}. Give one phase, in a "
                 "folder of its own.",
+                advice="cine",
                 kind=dicom_grouping.SEQUENCE,
                 phases=len(together[0].phases),
             )
         raise VolumeError(
             f"{folder} holds {len(candidates)} DICOM series; put the files of the one that you want into a folder of their "
             "own.",
+            advice="cine" if any(_is_sequence(each) for each in candidates) else "",
             series=len(candidates),
         )
     return candidates[0]
+
+
+def _is_sequence(series: Sequence[Frame]) -> bool:
+    return _is_placed(series) and any(group.kind == dicom_grouping.SEQUENCE for group in group_as_one(series))
 
 
 def _is_placed(series: Sequence[Frame]) -> bool:
@@ -156,7 +162,8 @@ def _one_stack(folder: Path, frames: Sequence[Frame]) -> tuple[Frame, ...]:
         "files that are there twice. Give one whole volume.",
     }
     if group.kind in what:
-        raise VolumeError(what[group.kind], kind=group.kind, phases=len(group.phases))
+        several = group.kind in (dicom_grouping.SEQUENCE, dicom_grouping.UNEVEN)
+        raise VolumeError(what[group.kind], advice="cine" if several else "", kind=group.kind, phases=len(group.phases))
     (stack,) = group.phases
     return stack[::-1] if _is_backwards(stack) else stack
 

@@ -119,6 +119,16 @@ def dicom_files_of(folder: Path) -> list[Path]:
     return below if any(map(is_dicom_image, below)) else own
 
 
+def files_below(folder: Path) -> list[Path]:
+    """All files of a folder and those below, as a study is exported. OSError; VolumeError if they are too many."""
+    found = _visible_files(folder)
+    for sub in _folders_below(folder):
+        found += _visible_files(sub)
+        if len(found) > MOST_FILES:
+            raise VolumeError(f"{folder} holds more than {MOST_FILES} files; give the folder of one study.")
+    return found
+
+
 def _visible_files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if not is_hidden(p.name) and p.is_file())
 

@@ -30,6 +30,7 @@ KINDS = {2: "u1", 4: "i2", 8: "i4", 256: "i1", 512: "u2", 768: "u4", 1024: "i8",
 COMPONENTS = {128: 3, 2304: 4, 32: 2, 1792: 2}  # numbers a voxel of colours (RGB, RGBA) and of complex numbers
 VECTORS = range(1003, 1012)  # intent codes of several values a voxel: matrices, vectors, points, quaternions
 FULL_HEADER = 540  # bytes of the longer header
+TIME_UNITS, TIME_MS = 0x38, {8: 1000.0, 16: 1.0, 24: 0.001}  # the bits of xyzt_units for seconds, ms, microseconds
 AT_ONCE = 1 << 20  # voxels that are multiplied with their factor at once
 
 
@@ -68,7 +69,8 @@ _LAYOUTS = {
 class NiftiHeader:
     """What a header says. size: voxels (i, j, k). start, end: bytes of the voxels in the unpacked file.
 
-    scaling: factor and summand of the grey values, None if they are stored as they are.
+    scaling: factor and summand of the grey values, None if they are stored as they are. count: volumes along the fourth
+    axis; step_ms: between them, 0 if not stated.
     """
 
     size: tuple[int, int, int]
@@ -77,6 +79,8 @@ class NiftiHeader:
     end: int
     scaling: tuple[float, float] | None
     forms: Forms
+    count: int = 1
+    step_ms: float = 0.0
 
 
 def read_nifti(path: Path, name: str = "") -> Volume:
@@ -93,6 +97,28 @@ def read_nifti(path: Path, name: str = "") -> Volume:
     )
 
 
+def read_nifti_sequence(path: Path) -> tuple[np.ndarray, Geometry, float, tuple[str, ...]]:
+    """The volumes [t, k, j, i] in a NIfTI file of four axes, their grid, ms between them (0 if not stated), and notes.
+
+    VolumeError, OSError; as `read_nifti`.
+    """
+    header, kept, notes = _looked_through(path, finite=True, keep=True, sequence=True)
+    geometry, more = grid_of(header.forms, header.size, path)
+    check_grid(path, geometry.spacing, geometry.origin, geometry.axes)
+    values = _scaled(kept.view(header.dtype), header, path).reshape(header.count, *geometry.shape)
+    return values, _as_itk(geometry), header.step_ms, (*notes, *more)
+
+
+def count_of(path: Path) -> int:
+    """How many volumes the header of a NIfTI file claims. VolumeError, OSError."""
+    with open(path, "rb") as file:
+        packed = file.read(2) == GZIP
+    try:
+        return _header(_first(path, packed), path, volume=False).count
+    except (EOFError, zlib.error):
+        return 0
+
+
 def check_nifti(path: Path) -> None:
     """Raise VolumeError if a NIfTI file is cut off or damaged, or its header cannot be. Values may be of any dimension.
 
@@ -107,13 +133,15 @@ def _as_itk(geometry: Geometry) -> Geometry:
     return Geometry(geometry.size, image.GetOrigin(), image.GetSpacing(), image.GetDirection(), geometry.forms)
 
 
-def _looked_through(path: Path, finite: bool, keep: bool) -> tuple[NiftiHeader, np.ndarray, tuple[str, ...]]:
-    """The header; the bytes of the voxels, if they are to be kept; what should be said."""
+def _looked_through(
+    path: Path, finite: bool, keep: bool, sequence: bool = False
+) -> tuple[NiftiHeader, np.ndarray, tuple[str, ...]]:
+    """The header; the bytes of the voxels, if they are to be kept; what should be said. sequence: of several volumes."""
     with open(path, "rb") as file:
         packed = file.read(2) == GZIP
     kept, bad, length = np.zeros(0, np.uint8), 0, path.stat().st_size
     try:
-        header = _header(_first(path, packed), path, volume=keep)
+        header = _header(_first(path, packed), path, volume=keep, sequence=sequence)
         if keep and not packed and length < header.end:
             raise EOFError
         if keep:
@@ -200,8 +228,9 @@ def _scaled(values: np.ndarray, header: NiftiHeader, path: Path) -> np.ndarray:
         raise VolumeError(TOO_LARGE.format(path, header.size)) from error
 
 
-def _header(first: bytes, path: Path, volume: bool) -> NiftiHeader:
-    """The header at the beginning of a file, every field in its bounds. VolumeError. volume: it must be one 3D image."""
+def _header(first: bytes, path: Path, volume: bool, sequence: bool = False) -> NiftiHeader:
+    """The header at the beginning of a file, every field in its bounds. VolumeError. volume: it must be one 3D image, or,
+    of a sequence, several."""
     order, layout = _layout(first, path)
 
     def field(kind: str, place: int) -> tuple[Any, ...]:
@@ -227,7 +256,7 @@ def _header(first: bytes, path: Path, volume: bool) -> NiftiHeader:
         components = COMPONENTS.get(kind, 1)
         if count >= 5 and dims[3] == 1 and field(*layout.intent)[0] in VECTORS:
             components, dims = components * dims[4], [*dims[:4], 1, *dims[5:]]
-        check_header(path, count, dims, components)
+        check_header(path, min(count, 3) if sequence else count, dims[:3] if sequence else dims, components)
     if kind not in KINDS:
         raise VolumeError(f"{path} holds values of a type (number {kind}) that no scan has; its header is damaged.")
     dtype = np.dtype(order + KINDS[kind])
@@ -242,7 +271,9 @@ def _header(first: bytes, path: Path, volume: bool) -> NiftiHeader:
         field(*layout.units)[0] & SPACE_UNITS,
     )  # fmt: skip
     scaling = _scaling(field(*layout.slope), path)
-    return NiftiHeader((i, j, k), dtype, start, start + math.prod(dims) * dtype.itemsize, scaling, forms)
+    end = start + math.prod(dims) * dtype.itemsize
+    step = field(*layout.sizes)[4] * TIME_MS.get(field(*layout.units)[0] & TIME_UNITS, 0.0)
+    return NiftiHeader((i, j, k), dtype, start, end, scaling, forms, math.prod(dims[3:]), step)
 
 
 def _layout(first: bytes, path: Path) -> tuple[str, _Layout]:

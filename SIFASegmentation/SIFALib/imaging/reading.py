@@ -67,15 +67,8 @@ def _suffix(path: Path) -> tuple[str, str]:
 def _image_of(path: Path, layers: bool = False) -> tuple[sitk.Image, str, dict[str, str]]:
     """The image in an NRRD or MetaImage file, its name, and the fields of its header. layers: several are allowed of a
     segmentation. VolumeError."""
-    suffix, name = _suffix(path)
-    header = headers.check_voxel_data(path)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.SetImageIO("MetaImageIO" if suffix in headers.META else "NrrdImageIO")  # no other looks into the file
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise VolumeError(_unreadable(path, str(error))) from error
+    _, name = _suffix(path)
+    header, reader = open_image(path)
     components, fields = reader.GetNumberOfComponents(), {k: reader.GetMetaData(k) for k in reader.GetMetaDataKeys()}
     if header is not None and "list" in header.fields.get("kinds", ""):
         if layers and "Segment0_ID" in fields:
@@ -86,15 +79,35 @@ def _image_of(path: Path, layers: bool = False) -> tuple[sitk.Image, str, dict[s
     axes = np.reshape(reader.GetDirection(), [reader.GetDimension()] * 2)[:3, :3]
     spacing = np.abs(reader.GetSpacing()[:3])  # ITK turns an axis of negative spacing round
     check_grid(path, spacing, reader.GetOrigin()[:3], axes)
+    image = voxels_of(path, reader)
+    while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
+        image = image[..., 0]
+    return image, name, fields
+
+
+def open_image(path: Path) -> tuple[headers.Header | None, sitk.ImageFileReader]:
+    """The header of an NRRD or MetaImage file, checked, and a reader that has read it, too. VolumeError, OSError."""
+    header = headers.check_voxel_data(path)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    is_meta = path.name.lower().endswith(headers.META)
+    reader.SetImageIO("MetaImageIO" if is_meta else "NrrdImageIO")  # no other looks into the file
     try:
-        image = reader.Execute()
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise VolumeError(_unreadable(path, str(error))) from error
+    return header, reader
+
+
+def voxels_of(path: Path, reader: sitk.ImageFileReader) -> sitk.Image:
+    """The image of `open_image`; VolumeError."""
+    try:
+        image: sitk.Image = reader.Execute()
+        return image
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or "allocate memory" in str(error):
             raise VolumeError(TOO_LARGE.format(path, reader.GetSize())) from error
         raise VolumeError(f"{path} is damaged or cut off. Copy it again.") from error
-    while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
-        image = image[..., 0]
-    return image, name, fields
 
 
 def _check_list(path: Path, reader: sitk.ImageFileReader) -> None:
@@ -107,7 +120,8 @@ def _check_list(path: Path, reader: sitk.ImageFileReader) -> None:
         )
     if count > 1:
         raise VolumeError(
-            f"{path} is a sequence of {count} volumes; save the time point that you want as a file of its own."
+            f"{path} is a sequence of {count} volumes; save the time point that you want as a file of its own.",
+            advice="cine",
         )
 
 

@@ -83,9 +83,9 @@ def segment_steps(volume: Volume, segmenter: Segmenter, card: ModelCard, options
         runner = Runner(segmenter, options, clock)
     yield clock.progress("Preparing")
     with clock.timed("locate"):
-        heart = yield from localise(scan, runner, _work_after_localisation(scan))
+        heart = yield from localise(scan, runner, work_after_localisation(scan))
     with clock.timed("network"):
-        found = yield from _fused_passes(scan, runner, heart)
+        found = yield from fused_passes(scan, runner, heart)
     with clock.timed("paste"):
         yield clock.progress("Cleaning up")
         trust = without_stray_components(scan, segmenter, found.probabilities, found.grid, len(found.views))
@@ -109,7 +109,7 @@ def locate(volume: Volume, segmenter: Segmenter, card: ModelCard, options: Optio
 
 
 @dataclass(frozen=True)
-class _Found:
+class Found:
     """What all passes say. probabilities: float32 [classes, slices, rows, columns] on `grid`, cleaned later in place.
 
     doubt: uncertainty float32 [slices, rows, columns], 0..1, if asked for. views: names of the planes.
@@ -121,13 +121,13 @@ class _Found:
     views: tuple[str, ...]
 
 
-def _work_after_localisation(scan: NetworkInput) -> float:
+def work_after_localisation(scan: NetworkInput) -> float:
     """A guess, in pixels."""
     passes = 1 if scan.options.views == "one" else 3
     return scan.unit * (GUESSED_SLICES * (1 + passes) + PASTE_COST * scan.volume.geometry.size[2])
 
 
-def _fused_passes(scan: NetworkInput, runner: Runner, heart: Localisation) -> Steps[_Found]:
+def fused_passes(scan: NetworkInput, runner: Runner, heart: Localisation) -> Steps[Found]:
     """Passes over the heart, on the grid of the scan's own plane: in every plane that serves, or with other pixel sizes
     where only one does. NoHeartFound."""
     options, own = scan.options, plane_of(scan, heart.patient, heart.quarters)
@@ -153,7 +153,7 @@ def _fused_passes(scan: NetworkInput, runner: Runner, heart: Localisation) -> St
         if doubt is not None:
             doubt[outside] = 0.0
     insist_on_volume(scan, probabilities, fusion.grid)
-    return _Found(fusion.grid, probabilities, doubt, tuple(plane.name for plane in views))
+    return Found(fusion.grid, probabilities, doubt, tuple(plane.name for plane in views))
 
 
 def _within(probabilities: np.ndarray, outside: np.ndarray | None) -> np.ndarray:
@@ -183,7 +183,7 @@ def _doubt(scan: NetworkInput, runner: Runner, heart: Localisation, fusion: Fusi
 
 
 def _report(
-    scan: NetworkInput, runner: Runner, heart: Localisation, found: _Found, trust: Trust, volumes: dict[str, float]
+    scan: NetworkInput, runner: Runner, heart: Localisation, found: Found, trust: Trust, volumes: dict[str, float]
 ) -> Report:
     """volumes: ml of the wanted structures, by id."""
     card, volume, grid = scan.card, scan.volume, found.grid

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets import PHANTOMS, sources
-from ..imaging import metrics, reading, writing
+from ..datasets.scans import Scan, image_of
+from ..imaging import metrics, writing
 from ..inference import segmentation
 from ..inference.segmentation import Options, Result
 from ..models import store
@@ -29,15 +30,15 @@ def steps(request: dict[str, Any], folder: Path) -> Steps[dict[str, Any]]:
     be called. ValueError, OSError.
     """
     run = RunFolder(Path(request["run"]))
-    paths = _some_scans(run, request["count"])
+    chosen = _some_scans(run, request["count"])
     before = store.read_package(request["model"])
     after = export.export(run, folder / "after", "after", force=True)
     packages = dict(zip(WHICH, (before, after), strict=True))
     networks = {which: loading.load_segmenter(package) for which, package in packages.items()}
-    scans, total = [], 2 * len(paths)
-    for number, path in enumerate(paths):
-        scan = reading.read(path)
-        compared: dict[str, Any] = {"path": str(path)}
+    scans, total = [], 2 * len(chosen)
+    for number, each in enumerate(chosen):
+        scan = image_of(each)
+        compared: dict[str, Any] = {"path": str(each.image)}
         results: dict[str, Result] = {}
         for place, which in enumerate(WHICH, start=2 * number):
             card, options = packages[which].card, Options(device=request.get("device", "auto"))
@@ -59,11 +60,11 @@ def steps(request: dict[str, Any], folder: Path) -> Steps[dict[str, Any]]:
     return {"scans": scans, "structures": labels, "models": names}
 
 
-def _some_scans(run: RunFolder, count: int) -> list[Path]:
+def _some_scans(run: RunFolder, count: int) -> list[Scan]:
     """Scans that the run adapts to, from the first to the last. DataError if they are gone or were phantoms."""
     data = run.read().configuration.data
     if data.target in PHANTOMS:
         raise DataError("This run adapted to phantoms; there are no scans to compare on.")
-    scans = sources.find(data.target, False, data.excluded("target")).scans
+    scans = sources.find(data.target, False, data.excluded("target"), cines=True).scans
     last, steps = len(scans) - 1, max(1, count - 1)
-    return [scans[n].image for n in sorted({round(n * last / steps) for n in range(count)})]
+    return [scans[n] for n in sorted({round(n * last / steps) for n in range(count)})]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets import sources
+from ..datasets.scans import image_of
 from ..datasets.settings import PHANTOMS
 from ..imaging import reading, writing
 from ..support.errors import RunError
@@ -69,16 +70,19 @@ def steps(request: dict[str, Any], folder: Path) -> Steps[dict[str, Any]]:
 def _copied(configuration: Configuration, domain: str, place: Path) -> Steps[None]:
     """The scans of a domain, without what their headers say besides the geometry, and a list of them."""
     data = configuration.data
-    scans = sources.find(data.place(domain), data.labelled(domain), data.excluded(domain)).scans
+    place_of, labelled = data.place(domain), data.labelled(domain)
+    scans = sources.find(place_of, labelled, data.excluded(domain), cines=not labelled).scans
     (place / domain).mkdir(exist_ok=True)
     entries = []
     for number, scan in enumerate(scans, start=1):
         yield Progress(f"Copying {scan.name}", (number - 1) / len(scans))
         entry = {"image": f"{domain}/{number:04d}.nrrd"}
-        writing.write(reading.read(scan.image), place / entry["image"])
+        writing.write(image_of(scan), place / entry["image"])
         if scan.label is not None:
             entry["label"] = f"{domain}/{number:04d}-labels.nrrd"
             writing.write(reading.read(scan.label), place / entry["label"])
+        if scan.moment or scan.heart:
+            entry["heart"] = scan.heart or scan.name.removesuffix(f" {scan.moment}")
         entries.append(entry)
     write_text(place / f"{domain}.json", json.dumps(entries, indent=1) + "\n")
 

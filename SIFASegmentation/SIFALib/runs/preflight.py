@@ -50,7 +50,9 @@ def model_named(name: str) -> store.ModelPackage:
 
 def _check_scans(data: DataSettings, domain: str) -> None:
     """Raise DataError, in the words of `datasets.prepare`, where images or the label maps beside them are missing."""
-    found = sources.find(data.place(domain), data.labelled(domain), data.excluded(domain)).scans
+    found = sources.find(
+        data.place(domain), data.labelled(domain), data.excluded(domain), cines=not data.labelled(domain)
+    ).scans
     if not data.labelled(domain):
         return
     bare = [s for s in found if s.label is None and s.kind not in released.KINDS]

@@ -18,6 +18,7 @@ ADVICE = {
     "start_model": "Use the start model itself, or --force.",
     "check_data": "`sifa check-data` lists them all.",
     "modality": "If that is wrong, give --modality {other}.",
+    "cine": "Or segment all phases of a cine with `sifa cine`.",
     "normalisation": "Say so with --{domain}-normalisation sifa_mr or sifa_ct.",
 }
 """What to do about an error, for who types commands; a panel says the same of its buttons (SIFATrainingLib/Words.py)."""

@@ -287,6 +287,25 @@ def test_applying_again_replaces_the_earlier_result(logic):
         assert node.GetNodeReference(role) is None, "old numbers of a new result would lie"
 
 
+def test_the_chart_shows_the_right_ventricle_beside_the_left_one_where_it_is_known(logic, monkeypatch):
+    node = logic.segmentSequence(add_beating().volume)
+    left = HeartFunctionNodes.curve(node)
+    both = {**left.volumes, "RV": left.volumes["LV"] * 1.1}
+    names, colors = left.names | {"RV": "Right ventricle"}, left.colors | {"RV": (0.6, 0.4, 0.7)}
+    with_right = HeartFunctionNodes.Curve(left.time, left.timeName, both, names, colors)
+    chart = node.GetNodeReference(HeartFunctionNodes.CHART)
+    for found, columns in (
+        (with_right, ["Left ventricle (ml)", "Right ventricle (ml)"]),
+        (left, ["Left ventricle (ml)"]),
+    ):
+        monkeypatch.setattr(HeartFunctionNodes, "curve", lambda _node, found=found: found)
+        HeartFunctionNodes.write(node)
+        shown = [chart.GetNthPlotSeriesNode(n) for n in range(chart.GetNumberOfPlotSeriesNodes())]
+        assert [series.GetYColumnName() for series in shown] == columns
+        assert chart.GetLegendVisibility() == (len(columns) == 2)
+        assert chart.GetYAxisTitle() == ("Volume (ml)" if len(columns) == 2 else columns[0])
+
+
 def test_applying_again_keeps_what_was_drawn_by_hand_or_not_asked_for_now(logic):
     scan = add_beating()
     node = logic.segmentSequence(scan.volume)

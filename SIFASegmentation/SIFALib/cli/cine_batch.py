@@ -1,0 +1,155 @@
+"""`sifa batch --cine`: a folder of studies in, a folder of results for each out, and a table with a row for each.
+
+A study that cannot be segmented is told in its row and holds up no other. Stopped, the same command goes on: a study whose
+report is there, of the same files, model and options, is left as it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..support import files
+from ..support.errors import BatchError, OutputError, SifaError
+from ..support.messages import sayable, sentence
+from . import cine
+from .console import BAD_INPUT, OK, ProgressLine, say
+from .shared import Segmenting, quiet_itk, segmenting, writes_into
+
+TABLE = "cine.csv"
+KEY = "batch"  # of a report: which study, model and options it is of
+DONE, KEPT, FAILED = "done", "finished before", "failed"
+FIRST, LAST = ("study", "state", "phases"), ("look twice", "message", "source", "seconds")
+COLUMNS = ("edv_ml", "esv_ml", "sv_ml", "ef_percent", "output_l_min", "mass_g")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of a study; report: as `sifa cine` writes it, if there is one."""
+
+    name: str
+    source: str
+    state: str
+    message: str = ""
+    seconds: float = 0.0
+    report: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run(options: argparse.Namespace) -> int:
+    """OK if every study is done; BAD_INPUT if one could not be segmented, whose row says why."""
+    quiet_itk(options.debug)
+    options.stack, options.height, options.weight, options.sex = "", None, None, None
+    studies = find(options.input)
+    by = segmenting(options)
+    _check_table(options.output / TABLE)
+    rows: list[Row] = []
+    for number, (name, path) in enumerate(studies, 1):
+        row = _row(name, path, f"{number} of {len(studies)}, {name}", by, options)
+        rows.append(row)
+        with writes_into(options.output):
+            files.write_text(options.output / TABLE, table(rows))
+        if not options.quiet:
+            say("  ".join(filter(None, (name, row.state, _told(row.report), row.message))))
+    failed = sum(row.state == FAILED for row in rows)
+    if not options.quiet:
+        say(f"{len(rows) - failed} of {len(rows)} studies are done; see {options.output / TABLE}.")
+    return BAD_INPUT if failed else OK
+
+
+def find(folder: Path) -> list[tuple[str, Path]]:
+    """Name and place of each study: folders with DICOM in a folder, and its files of several volumes. BatchError."""
+    from ..imaging.cine_files import NAMES
+    from ..imaging.files import is_hidden
+    from ..imaging.study import is_study
+    from ..inference.batch.cases import file_names
+
+    if not folder.is_dir():
+        raise BatchError(f"There is no folder {folder}; give the one that holds your studies.")
+    inside = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
+    found = [p for p in inside if (is_study(p) if p.is_dir() else p.name.lower().endswith(NAMES))]
+    if not found:
+        raise BatchError(
+            f"{folder} holds no studies: no folders with DICOM images in them, and no NIfTI or NRRD files. A single study "
+            "is for `sifa cine`."
+        )
+    stems = [next((p.name[: -len(n)] for n in NAMES if p.name.lower().endswith(n)), p.name) for p in found]
+    return list(zip(file_names(stems), found, strict=True))
+
+
+def _row(name: str, path: Path, told: str, by: Segmenting, options: argparse.Namespace) -> Row:
+    """A study from the beginning to its row. OutputError where nothing can be written."""
+    from ..imaging.study import fingerprint
+    from ..inference import cine as inference
+    from ..inference.batch.results import settings_of
+    from ..support.progress import Progress, drain
+
+    began, folder = time.monotonic(), options.output / name
+    try:
+        known = {"study": fingerprint(path), **settings_of(by.package.card, by.options)}
+        before = _report_of(folder)
+        if before.get(KEY) == json.loads(json.dumps(known)):
+            return Row(name, str(path), KEPT, report=before)
+        request = cine.request_of(path, folder, by, options)
+        with ProgressLine(options.quiet) as show:
+            steps = inference.segment_cine_steps(request.cine, by.segmenter, by.package.card, by.options)
+            result = drain(steps, lambda step: show(Progress(f"{told}: {step.stage}", step.fraction)))
+        with writes_into(folder):
+            report, _ = cine.write(result, request, {KEY: known})
+    except OutputError:
+        raise
+    except (SifaError, OSError, MemoryError) as error:  # their texts are sentences
+        return Row(name, str(path), FAILED, sentence(error), round(time.monotonic() - began, 1))
+    return Row(name, str(path), DONE, "", round(time.monotonic() - began, 1), report)
+
+
+def _report_of(folder: Path) -> dict[str, Any]:
+    """The report of an earlier call; empty if there is none that can be read."""
+    try:
+        report = json.loads((folder / cine.JSON).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def _check_table(path: Path) -> None:
+    """BatchError if there is a file of the table's name that is none."""
+    try:
+        first = path.read_text(encoding="utf-8").partition("\n")[0]
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError):
+        first = ""
+    if not first.startswith(",".join(FIRST)):
+        raise BatchError(f"{path} is no table of a batch and is not written over. Move it, or choose another folder.")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """CSV with a row for each study, and columns for every ventricle that was found in one."""
+    from ..inference.cine_report import NAMES, warnings_of
+
+    ventricles = list(dict.fromkeys(v for row in rows for v in row.report.get("ventricles", {})))
+    columns = [(v, key, f"{v} {NAMES[key][0].lower()} ({NAMES[key][1]})") for v in ventricles for key in COLUMNS]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*FIRST, *(name for *_, name in columns), *LAST])
+    for row in rows:
+        report = row.report
+        found = report.get("ventricles", {})
+        numbers = [f"{found[v][key]:.2f}" if key in found.get(v, {}) else "" for v, key, _ in columns]
+        phases = str(report["input"]["phases"]) if report else ""
+        twice = " ".join(warnings_of(report)) if report else ""
+        cells = (row.name, row.state, phases, *numbers, twice, row.message, row.source, f"{row.seconds:.1f}")
+        writer.writerow([sayable(cell) for cell in cells])
+    return text.getvalue()
+
+
+def _told(report: Mapping[str, Any]) -> str:
+    found = report.get("ventricles", {})
+    return ", ".join(f"{v} EF {each['ef_percent']:.0f} %, EDV {each['edv_ml']:.0f} ml" for v, each in found.items())

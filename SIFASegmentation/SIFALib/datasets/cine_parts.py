@@ -1,0 +1,80 @@
+"""Cines among what lies in a folder: each becomes three scans of one heart, and a study's folders become one study."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..imaging import cine_stacks
+from ..imaging.cine_files import holds_cine
+from ..imaging.dicom_headers import Frame, read_frames
+from ..imaging.files import files_below, is_dicom_image
+from ..imaging.moments import MOMENTS
+from ..support.errors import VolumeError
+from .scans import Scan
+
+
+def studies(items: Sequence[Path], folder: Path) -> list[Path]:
+    """The items, files and folders of DICOM files, with the folders of each study that holds a cine stack as one."""
+    of_study: dict[str, list[Path]] = {}
+    for item in items:
+        first = _first_frame(item) if item.is_dir() else None
+        if first is not None and (first.trigger_ms is not None or first.phase is not None or first.count > 1):
+            of_study.setdefault(f"{first.context.patient} {first.context.study}", []).append(item)
+    kept = list(items)
+    for parts in of_study.values():
+        top = Path(os.path.commonpath(parts))
+        below = [item for item in kept if item == top or top in item.parents]
+        if top == folder and len(below) > len(parts):
+            continue  # other scans lie beside it
+        if _holds_cine(top):
+            kept = [item for item in kept if item not in below] + [top]
+    return sorted(kept)
+
+
+def with_moments(scans: Sequence[Scan]) -> Iterator[Scan]:
+    """The scans, in place of each cine one of it for each of the MOMENTS."""
+    for scan in scans:
+        if scan.problems or not _is_cine(scan.image):
+            yield scan
+            continue
+        for moment in MOMENTS:
+            yield replace(scan, name=f"{scan.name} {moment}", moment=moment)
+
+
+def _is_cine(path: Path) -> bool:
+    try:
+        if not path.is_dir():
+            return holds_cine(path)
+        first = _first_frame(path)
+        timed = first is not None and (first.trigger_ms is not None or first.phase is not None or first.count > 1)
+        return timed and _holds_cine(path)
+    except (OSError, VolumeError):  # told by who reads it
+        return False
+
+
+def _first_frame(folder: Path) -> Frame | None:
+    """A slice of the first file that has any, in the folder or below."""
+    try:
+        for file in files_below(folder):
+            if is_dicom_image(file):
+                return next(iter(read_frames(file)), None)
+    except (OSError, VolumeError):
+        pass
+    return None
+
+
+def _holds_cine(folder: Path) -> bool:
+    """Whether the DICOM images in a folder and below hold a stack of cine images, of one patient."""
+    frames: list[Frame] = []
+    try:
+        for file in files_below(folder):
+            frames += read_frames(file)
+        if len({(f.context.patient, f.context.study) for f in frames}) > 1:
+            return False
+        cine_stacks.choose(cine_stacks.stacks_of(frames), "")
+    except (OSError, VolumeError):
+        return False
+    return True

@@ -1,0 +1,226 @@
+"""A stack of cine images as one array [t, k, j, i] on one grid: every voxel where the headers say, every phase in time.
+
+What the files do not hold evenly is brought to a grid and told: a place with another number of phases is resampled in
+time, one that lies beside the others is moved within its plane, one that is missing is filled from its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..support.errors import VolumeError
+from . import cine_places, dicom_pixels
+from .cine import Body, Cine
+from .cine_places import Place
+from .cine_stacks import CineStack
+from .dicom_grid import check_orientation, grid, plane_of, spacing_of
+from .dicom_headers import Frame
+from .geometry import Geometry
+from .slices import interpolate
+
+MOST_MISSING = 0.2  # of the places, that may be filled from their neighbours
+UNEVEN = 0.1  # of a step, that a place may lie off before it is told
+MOST_UNEVEN = 0.35  # of a step: a place that lies farther off fits no grid
+MOVED_MM = 0.1  # by which a place may lie beside the others before it is moved to where its header has it
+GAP_MM = 4.0  # between slices, that is told
+MOST_FEWER = 0.5  # of the usual phases: a place with fewer shows too little of the beat
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """geometry: of the whole. at: for each k the number of the place there, None where one is missing. shifts: for each
+    place mm along columns and rows that it lies beside the grid."""
+
+    geometry: Geometry
+    at: tuple[int | None, ...]
+    shifts: tuple[tuple[float, float], ...]
+    notes: tuple[str, ...]
+
+
+def assemble(stack: CineStack, source: Path) -> Cine:
+    """The cine of a stack; VolumeError if its places make no grid, or its images cannot be read."""
+    places, notes = _with_enough_phases(stack)
+    check_orientation([place.frames[0] for place in places], source)
+    layout = _layout(places, source)
+    count = stack.phases
+    reference = next(place for place in places if len(place.frames) == count)
+    arrays = [_phases(place, reference, source) for place in places]
+    dtype = np.result_type(*arrays)
+    array = np.zeros((count, *layout.geometry.shape), dtype)
+    for k, number in enumerate(layout.at):
+        if number is not None:
+            array[:, k] = _moved(arrays[number], layout.shifts[number], layout.geometry)
+    for k, number in enumerate(layout.at):
+        if number is None:
+            mean = (array[:, k - 1].astype(np.float64) + array[:, k + 1]) / 2
+            array[:, k] = np.rint(mean) if np.issubdtype(dtype, np.integer) else mean
+    usual = [place for place in places if len(place.frames) == count]
+    beats = [place.beat_ms for place in places if place.beat_ms]
+    first = places[0].frames[0]
+    context = first.context
+    return Cine(
+        array,
+        layout.geometry,
+        times_ms=_times_ms(usual),
+        heart_rate=round(60_000.0 / float(np.median(beats)), 1) if beats else None,
+        name=source.resolve().name,
+        source=str(source),
+        modality=first.modality.lower(),
+        notes=(*stack.notes, *notes, *layout.notes, *_of_order(places)),
+        body=Body(context.sex, context.height_m, context.weight_kg),
+        frames=tuple(
+            tuple(_original(places, layout, k, t, count) for k in range(len(layout.at))) for t in range(count)
+        ),
+    )
+
+
+def _with_enough_phases(stack: CineStack) -> tuple[list[Place], list[str]]:
+    """The places with as many phases as can be resampled to those of the others, and what should be said."""
+    count, notes = stack.phases, []
+    kept = [place for place in stack.places if len(place.frames) >= MOST_FEWER * count]
+    if len(kept) < len(stack.places):
+        dropped = len(stack.places) - len(kept)
+        notes.append(
+            f"{dropped} of {len(stack.places)} places have less than half of the {count} phases and are left out."
+        )
+    others = [f"{len(place.frames)}" for place in kept if len(place.frames) != count]
+    if others:
+        what = "1 place has" if len(others) == 1 else f"{len(others)} places have"
+        notes.append(
+            f"{what} {' or '.join(dict.fromkeys(others))} phases and not {count}; resampled in time to {count}."
+        )
+    return kept, notes
+
+
+def _layout(places: Sequence[Place], source: Path) -> _Layout:
+    """Where the places lie on an even grid. VolumeError if they fit none."""
+    frames = [place.frames[0] for place in places]
+    notes = _told_thickness(frames, np.array([place.along for place in places]))
+    try:
+        geometry = grid(frames, source)
+    except VolumeError:
+        return _uneven(places, source, notes)
+    return _Layout(geometry, tuple(range(len(places))), ((0.0, 0.0),) * len(places), notes)
+
+
+def _uneven(places: Sequence[Place], source: Path, notes: tuple[str, ...]) -> _Layout:
+    """The layout of places of which some are missing, or lie off the line of the others."""
+    frames = [place.frames[0] for place in places]
+    plane = plane_of(frames, source)
+    normal = np.cross(*plane)
+    positions = np.array([f.position for f in frames], float)
+    along = positions @ normal
+    step = float(np.median(np.diff(along)))
+    numbers = np.concatenate([[0], np.cumsum(np.maximum(np.rint(np.diff(along) / step), 1))]).astype(int)
+    step = float(np.median(np.diff(along) / np.diff(numbers)))
+    first = float(np.median(along - numbers * step))
+    off = along - first - numbers * step
+    missing = int(numbers[-1]) + 1 - len(places)
+    worst = int(np.argmax(np.abs(off)))
+    if abs(off[worst]) > MOST_UNEVEN * step:
+        raise VolumeError(
+            f"The places of the cine in {source} lie unevenly: {np.diff(along).min():.1f} to {np.diff(along).max():.1f} mm "
+            f"apart, and {frames[worst].file.name} lies {abs(off[worst]):.1f} mm off the others' steps of {step:.1f} mm. "
+            "Leave that place out, or take it again."
+        )
+    if missing > MOST_MISSING * len(places) or np.diff(numbers).max() > 2:
+        raise VolumeError(
+            f"The cine in {source} is incomplete: {missing} of {len(places) + missing} places are missing between the "
+            "others. Export the study again."
+        )
+    if missing:
+        where = [f"{n + 1}" for n in range(int(numbers[-1]) + 1) if n not in numbers]
+        notes = (
+            *notes,
+            f"Place {', '.join(where)} of {int(numbers[-1]) + 1} is missing and was filled from its neighbours; look twice "
+            "at the outlines there.",
+        )
+    for n in map(int, np.flatnonzero(np.abs(off) > UNEVEN * step)):
+        what = "overlaps" if (off[n] < 0) == (n > 0) else "leaves a gap to"
+        notes = (
+            *notes,
+            f"Place {numbers[n] + 1} lies {abs(off[n]):.1f} mm off the steps of the others, and {what} the place before it; "
+            "volumes count it at an even step.",
+        )
+    middle = np.median(positions - np.outer(along, normal), axis=0)
+    beside = (positions - np.outer(along, normal) - middle) @ plane.T
+    moved = [n for n, shift in enumerate(beside) if np.linalg.norm(shift) > MOVED_MM]
+    for n in moved:
+        notes = (
+            *notes,
+            f"Place {numbers[n] + 1} lies {np.linalg.norm(beside[n]):.1f} mm beside the others, and is shown where its "
+            "header says.",
+        )
+    between_rows, between_columns = spacing_of(frames, source)
+    x, y, z = (float(v) for v in middle + first * normal)
+    geometry = Geometry(
+        (frames[0].columns, frames[0].rows, int(numbers[-1]) + 1),
+        (x, y, z),
+        (between_columns, between_rows, step),
+        tuple(float(v) + 0.0 for v in np.column_stack([*plane, normal]).ravel()),
+    )
+    at = {int(number): n for n, number in enumerate(numbers)}
+    shifts = tuple((float(c), float(r)) if n in moved else (0.0, 0.0) for n, (c, r) in enumerate(beside))
+    return _Layout(geometry, tuple(at.get(k) for k in range(geometry.size[2])), shifts, notes)
+
+
+def _told_thickness(frames: Sequence[Frame], along: np.ndarray) -> tuple[str, ...]:
+    thickness = next((f.thickness for f in frames if f.thickness), None)
+    step = float(np.median(np.diff(along)))
+    if thickness is None or step - thickness < GAP_MM:
+        return ()
+    return (
+        f"The slices are {thickness:g} mm thick and {step:.1f} mm apart; volumes take each slice for all of the distance.",
+    )
+
+
+def _phases(place: Place, reference: Place, source: Path) -> np.ndarray:
+    """[t, j, i]: the images of a place, at the phases of the reference where there are not as many."""
+    array, _ = dicom_pixels.read(place.frames, source)
+    if array.shape[1:] != (place.frames[0].rows, place.frames[0].columns):
+        raise VolumeError(f"{place.frames[0].file} holds slices of another size than it states; it is damaged.")
+    if len(place.frames) == len(reference.frames):
+        return array
+    table = cine_places.weights(place, reference.parts)
+    mixed: np.ndarray = np.tensordot(table, array.astype(np.float64), 1)
+    return np.rint(mixed).astype(array.dtype) if np.issubdtype(array.dtype, np.integer) else mixed
+
+
+def _moved(images: np.ndarray, shift: tuple[float, float], geometry: Geometry) -> np.ndarray:
+    """Images [t, j, i] of a place that lies so many mm along columns and rows beside the grid, on the grid."""
+    if shift == (0.0, 0.0):
+        return images
+    moved = images.astype(np.float64)
+    for axis, mm, spacing in ((2, shift[0], geometry.spacing[0]), (1, shift[1], geometry.spacing[1])):
+        moved = interpolate(moved, np.arange(moved.shape[axis]) - mm / spacing, axis)
+    return np.rint(moved).astype(images.dtype) if np.issubdtype(images.dtype, np.integer) else moved
+
+
+def _times_ms(places: Sequence[Place]) -> tuple[float, ...]:
+    """Of each phase, the median of the places; () if one of them does not say."""
+    if not all(place.triggers_ms for place in places):
+        return ()
+    return tuple(round(float(t), 2) for t in np.median([place.triggers_ms for place in places], axis=0))
+
+
+def _of_order(places: Sequence[Place]) -> tuple[str, ...]:
+    """A sentence where not every place tells its phases by the time after the R wave."""
+    ways = sorted({place.by for place in places})
+    if ways == [cine_places.TRIGGER]:
+        return ()
+    told = (
+        f"The phases were put in order by their {' or '.join(ways)}, for not all images state the time after the R wave"
+    )
+    return (f"{told}; check that all places begin at the same phase.",)
+
+
+def _original(places: Sequence[Place], layout: _Layout, k: int, t: int, count: int) -> Frame | None:
+    """The image whose grey values stand at a place and phase as they are; None if they were made from several."""
+    number = layout.at[k]
+    if number is None or len(places[number].frames) != count or layout.shifts[number] != (0.0, 0.0):
+        return None
+    return places[number].frames[t]

@@ -1,0 +1,124 @@
+"""Cines that lie in one file: NIfTI with four axes, NRRD with a list of volumes (Slicer's .seq.nrrd, MultiVolumes)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+from ..support.errors import VolumeError
+from . import headers, nifti
+from .checks import SUFFIXES, check_grid
+from .cine import Cine
+from .cine_places import LEAST_PHASES
+from .dicom_context import FASTEST_MS, SLOWEST_MS
+from .geometry import Geometry
+from .reading import open_image, voxels_of
+
+NAMES = (".seq.nrrd", *SUFFIXES)
+_INDEX = re.compile(r"^axis \d+ index values$")
+MULTI_VOLUME = "MultiVolume.FrameLabels"
+SWAPPED = 0.3  # of the changes along the axis of time, below which those along the slices are too small: cines have 10
+
+
+def read_file(path: Path) -> Cine:
+    """The cine in a file. VolumeError, OSError."""
+    suffix = next((s for s in NAMES if path.name.lower().endswith(s)), "")
+    if not suffix:
+        raise VolumeError(
+            f"{path} is no cine: give the folder of a DICOM study, or a NIfTI, NRRD or MetaImage file of several volumes."
+        )
+    if path.stat().st_size == 0:
+        raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
+    name = path.name[: -len(suffix)] or path.name
+    if suffix in nifti.SUFFIXES:
+        array, geometry, step, notes = nifti.read_nifti_sequence(path)
+        times: Sequence[float] = [n * step for n in range(len(array))]
+    else:
+        array, geometry, times = _listed(path)
+        notes = ()
+    _check(path, array)
+    within = _times(times)
+    beat = within[-1] + float(np.median(np.diff(within))) if within else 0.0
+    return Cine(array, geometry, within, round(60_000.0 / beat, 1) if beat else None, name, str(path), "", tuple(notes))
+
+
+def holds_cine(path: Path) -> bool:
+    """Whether the header of a file says that it holds as many volumes as a beat has. OSError, VolumeError."""
+    name = path.name.lower()
+    if name.endswith(nifti.SUFFIXES):
+        return nifti.count_of(path) >= LEAST_PHASES
+    header = headers.read_header(path)
+    if header is None:
+        return False
+    sizes = (header.fields.get("sizes") or header.fields.get("dimsize") or "").split()
+    if len(sizes) != 4 or not all(size.isdigit() for size in sizes):
+        return False
+    return int(sizes[0] if "list" in header.fields.get("kinds", "").split()[:1] else sizes[3]) >= LEAST_PHASES
+
+
+def _listed(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float]]:
+    """Volumes [t, k, j, i] of an NRRD or MetaImage file, their grid, and the times that it names."""
+    _, reader = open_image(path)
+    dimension, count = reader.GetDimension(), reader.GetNumberOfComponents()
+    if reader.HasMetaDataKey("Segment0_ID"):
+        raise VolumeError(f"{path} is a segmentation and no cine; give the images that it was made of.")
+    if dimension not in (3, 4) or (dimension == 4 and count > 1):
+        raise VolumeError(
+            f"{path} has {dimension} dimensions of {count} values a voxel; a cine has four, of one value."
+        )
+    axes = np.reshape(reader.GetDirection(), [dimension] * 2)[:3, :3]
+    spacing, origin, size = reader.GetSpacing()[:3], reader.GetOrigin()[:3], reader.GetSize()[:3]
+    check_grid(path, np.abs(spacing), origin, axes)
+    array = sitk.GetArrayFromImage(voxels_of(path, reader))
+    if dimension == 3:
+        array = array[None] if count == 1 else np.ascontiguousarray(np.moveaxis(array, -1, 0))
+    i, j, k = size
+    x, y, z = origin
+    a, b, c = (abs(s) for s in spacing)
+    geometry = Geometry((i, j, k), (x, y, z), (a, b, c), tuple(float(v) for v in axes.ravel()))
+    return array, geometry, _stated_times(reader)
+
+
+def _stated_times(reader: sitk.ImageFileReader) -> Sequence[float]:
+    """Of the volumes, as Slicer writes them; none if they are not stated as numbers."""
+    for key in reader.GetMetaDataKeys():
+        if key == MULTI_VOLUME or _INDEX.match(key):
+            try:
+                return [float(text) for text in re.split(r"[,\s]+", reader.GetMetaData(key).strip()) if text]
+            except ValueError:
+                return ()
+    return ()
+
+
+def _times(stated: Sequence[float]) -> tuple[float, ...]:
+    """The times in ms, if they grow and can be those of one beat; in seconds, if they can then; else none."""
+    times = np.array(stated, float)
+    if len(times) < 2 or not np.isfinite(times).all() or np.diff(times).min() <= 0:
+        return ()
+    for factor in (1.0, 1000.0):
+        beat = factor * (times[-1] - times[0] + np.median(np.diff(times)))
+        if FASTEST_MS <= beat <= SLOWEST_MS:
+            return tuple(round(float(t), 2) for t in factor * (times - min(times[0], 0.0)))
+    return ()
+
+
+def _check(path: Path, array: np.ndarray) -> None:
+    """VolumeError unless these are the phases of a beat."""
+    count, slices = array.shape[:2]
+    if count < 2:
+        raise VolumeError(f"{path} holds a single volume and no cine; segment it as an ordinary scan.")
+    if slices < 2 or count < LEAST_PHASES:
+        return
+    values = array[:, :, ::4, ::4].astype(np.float32)
+    in_time, across = (float(np.abs(np.diff(values, axis=axis)).mean()) for axis in (0, 1))
+    round_trip = float(np.abs(values[:, 0] - values[:, -1]).mean())
+    if across < SWAPPED * in_time and round_trip < in_time:
+        raise VolumeError(
+            f"{path} seems to have its phases where slices should be, and slices for its phases (size "
+            f"{array.shape[::-1]}): what follows along the third axis comes round as a beat does. Write it with the axes "
+            "columns, rows, slices, phases."
+        )

@@ -1,0 +1,74 @@
+"""What a DICOM header says of the study around a slice: whose it is, which series, how fast the heart beat."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+TAGS = (
+    *("PatientID", "PatientName", "PatientSex", "PatientSize", "PatientWeight", "StudyInstanceUID", "SeriesNumber"),
+    *("SeriesDescription", "ScanningSequence", "NominalInterval", "HeartRate"),
+)
+HEIGHTS_M, WEIGHTS_KG = (0.3, 2.5), (1.0, 400.0)  # what a person can have; some headers say cm, or nothing by a 0
+SLOWEST_MS, FASTEST_MS = 2500.0, 200.0  # a beat: 24 to 300 a minute
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is not stated, or cannot be, is None or "".
+
+    patient, study: what tells one from others, for no other use. description, number: of the series. technique: of the
+    MR sequence (SE, IR, GR, EP). interval_ms: from an R wave to the next. height_m, weight_kg: of the patient.
+    """
+
+    patient: str = ""
+    study: str = ""
+    description: str = ""
+    number: int | None = None
+    technique: tuple[str, ...] = ()
+    interval_ms: float | None = None
+    sex: str = ""
+    height_m: float | None = None
+    weight_kg: float | None = None
+
+
+def context_of(header: Dataset) -> Context:
+    """The context in a header that was read with TAGS."""
+    number = _number(header, "SeriesNumber")
+    technique = header.get("ScanningSequence") or ()
+    height, weight = _number(header, "PatientSize"), _number(header, "PatientWeight")
+    if height is not None and height > HEIGHTS_M[1]:
+        height /= 100.0
+    sex = str(header.get("PatientSex") or "").strip().upper()[:1]
+    return Context(
+        patient=str(header.get("PatientID") or header.get("PatientName") or "").strip(),
+        study=str(header.get("StudyInstanceUID") or ""),
+        description=" ".join(str(header.get("SeriesDescription") or "").split()),
+        number=None if number is None else int(number),
+        technique=(technique,) if isinstance(technique, str) else tuple(map(str, technique)),
+        interval_ms=_interval(header),
+        sex=sex if sex in ("F", "M") else "",
+        height_m=height if height is not None and HEIGHTS_M[0] <= height <= HEIGHTS_M[1] else None,
+        weight_kg=weight if weight is not None and WEIGHTS_KG[0] <= weight <= WEIGHTS_KG[1] else None,
+    )
+
+
+def _interval(header: Dataset) -> float | None:
+    """ms of a beat, by the interval of R waves, else by the heart rate."""
+    interval, rate = _number(header, "NominalInterval"), _number(header, "HeartRate")
+    for ms in (interval, 60_000.0 / rate if rate else None):
+        if ms is not None and FASTEST_MS <= ms <= SLOWEST_MS:
+            return ms
+    return None
+
+
+def _number(header: Dataset, keyword: str) -> float | None:
+    try:
+        number = float(header.get(keyword))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None

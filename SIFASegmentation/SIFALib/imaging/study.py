@@ -1,0 +1,101 @@
+"""A study with a cine in it, read: files in any folders, or one file with four axes, to one `Cine`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..support.errors import VolumeError
+from . import cine_assembly, cine_files, cine_stacks
+from .cine import Cine
+from .dicom_headers import Frame, Unreadable, read_frames
+from .files import check_name, content, files_below, is_dicom_image
+
+SHOWN = 3  # names in one sentence
+
+
+def read_cine(path: str | os.PathLike[str], stack: str = "") -> Cine:
+    """The cine in a folder of DICOM files, however they lie in it and below it, or in a NIfTI or NRRD file of several
+    volumes. stack: number or name of one of several; "": the likeliest short axis.
+
+    Raises FileNotFoundError, OSError, or VolumeError that says what is wrong and in which file.
+    """
+    path = Path(path)
+    check_name(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; check the path.")
+    if not path.is_dir():
+        return cine_files.read_file(path)
+    frames, lost = _look_through(path)
+    _check_one_person(path, frames)
+    found = cine_stacks.stacks_of(frames)
+    try:
+        chosen, why = cine_stacks.choose(found, stack)
+    except VolumeError as error:
+        raise VolumeError(f"{path} cannot be read as a cine. {error}", code="no_cine") from error
+    cine = cine_assembly.assemble(chosen, path)
+    notes = (*found.notes, *cine.notes, *_told_lost(lost))
+    return replace(cine, notes=notes, chosen=why, others=cine_stacks.others(found, chosen))
+
+
+def is_study(path: Path) -> bool:
+    """Whether a folder holds DICOM images, in itself or below."""
+    return path.is_dir() and any(map(is_dicom_image, files_below(path)))
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of what the files of a study hold, wherever they lie. OSError, VolumeError."""
+    if not path.is_dir():
+        return content(path)
+    digest = hashlib.sha256()
+    for each in sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in files_below(path)):
+        digest.update(each.encode("ascii"))
+    return digest.hexdigest()
+
+
+def _look_through(folder: Path) -> tuple[list[Frame], list[Path]]:
+    """The slices in a folder, and the files that should hold some and cannot be read. VolumeError if there are none."""
+    frames: list[Frame] = []
+    lost: list[Path] = []
+    for file in files_below(folder):
+        try:
+            frames += read_frames(file)
+        except (Unreadable, OSError):
+            lost.append(file)
+    if not frames:
+        what = f": no image can be read from {_names(lost)}" if lost else ""
+        raise VolumeError(
+            f"{folder} holds no DICOM images{what}. Give the folder of a study, or a NIfTI or NRRD file of several volumes."
+        )
+    return frames, lost
+
+
+def _check_one_person(folder: Path, frames: Sequence[Frame]) -> None:
+    """VolumeError if the images are of several people, or of one at several visits."""
+    people: dict[str, Path] = {}
+    visits: dict[str, Path] = {}
+    for frame in frames:
+        people.setdefault(frame.context.patient, frame.file)
+        visits.setdefault(frame.context.study, frame.file)
+    for what, found in (("patients", people), ("studies", visits)):
+        named = [file for key, file in found.items() if key]
+        if len(named) > 1:
+            names = " and ".join(str(file.relative_to(folder)) for file in named[:2])
+            raise VolumeError(
+                f"{folder} holds images of {len(named)} {what} (as {names}). Put each into a folder of its own."
+            )
+
+
+def _told_lost(lost: Sequence[Path]) -> tuple[str, ...]:
+    if not lost:
+        return ()
+    what = "1 file cannot" if len(lost) == 1 else f"{len(lost)} files cannot"
+    return (f"{what} be read as an image ({_names(lost)}); copy it again. It counts as missing.",)
+
+
+def _names(files: Sequence[Path]) -> str:
+    names = sorted(file.name for file in files)
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -1,0 +1,62 @@
+"""Which slices at the base of the heart belong to the left ventricle: those whose cavity the muscle surrounds by half.
+
+That is the rule of the Society for Cardiovascular Magnetic Resonance for short axes (Schulz-Menger et al., J Cardiovasc
+Magn Reson 22:19 (2020), section on the left ventricle), applied at every phase: the base moves through the slices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..models.structures import Structure
+
+LEAST_SURROUNDED = 0.5  # of the cavity's edge in a slice
+
+
+def without_open_slices(
+    labels: np.ndarray, structures: Sequence[Structure], least: float = LEAST_SURROUNDED
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Labels [t, k, j, i] without the left ventricle in slices at either end that the muscle surrounds too little; and
+    what should be said. Unchanged where the structures lack the ventricle or its muscle."""
+    values = {s.id: s.value for s in structures}
+    if "LV" not in values or "MYO" not in values:
+        return labels, ()
+    result, dropped = labels.copy(), 0
+    for phase in result:
+        for k in open_slices(phase, values["LV"], values["MYO"], least):
+            phase[k][phase[k] == values["LV"]] = 0
+            dropped += 1
+    if not dropped:
+        return labels, ()
+    return result, (
+        f"In {dropped} slices of all phases at the ends of the left ventricle the muscle surrounds less than "
+        f"{100 * least:.0f} % of its cavity; they are not counted.",
+    )
+
+
+def open_slices(labels: np.ndarray, ventricle: int, muscle: int, least: float = LEAST_SURROUNDED) -> list[int]:
+    """The slices k of a stack [k, j, i], from either end of the ventricle inwards, that are surrounded too little."""
+    filled = [int(k) for k in np.flatnonzero((labels == ventricle).any(axis=(1, 2)))]
+    found: list[int] = []
+    for order in (filled, filled[::-1]):
+        for k in order:
+            if k in found or surrounded(labels[k], ventricle, muscle) >= least:
+                break
+            found.append(k)
+    return found
+
+
+def surrounded(labels: np.ndarray, ventricle: int, muscle: int) -> float:
+    """The part of the cavity's edge in a slice [j, i], 0..1, beyond which lies muscle."""
+    padded = np.pad(labels, 1)
+    cavity = padded == ventricle
+    edges = walls = 0
+    for axis in (0, 1):
+        for step in (1, -1):
+            beyond = np.roll(padded, step, axis)
+            edge = cavity & (beyond != ventricle)
+            edges += int(np.count_nonzero(edge))
+            walls += int(np.count_nonzero(edge & (beyond == muscle)))
+    return walls / edges if edges else 1.0

@@ -1,0 +1,132 @@
+"""What a segmented cine says of a heart, as data for JSON, for a table, for a page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from ..imaging.cine import Cine
+from .cine import CineResult
+from .heart_function import HeartFunction
+from .normal_ranges import NORMAL
+
+if TYPE_CHECKING:
+    from ..models.card import ModelCard
+
+NAMES = {
+    "edv_ml": ("End-diastolic volume", "ml"),
+    "esv_ml": ("End-systolic volume", "ml"),
+    "sv_ml": ("Stroke volume", "ml"),
+    "ef_percent": ("Ejection fraction", "%"),
+    "output_l_min": ("Cardiac output", "l/min"),
+    "mass_g": ("Mass of the myocardium", "g"),
+}
+"""Name and unit of each quantity, in the order of a report."""
+INDEXED = ("edv_ml", "esv_ml", "sv_ml", "output_l_min", "mass_g")  # by body surface, too
+SURFACE = "_m2"
+KIND = "sifa cine"  # of a report
+
+
+def quantities(function: HeartFunction, cine: Cine) -> dict[str, float]:
+    """What is known of a ventricle, by the keys of NAMES; with SURFACE behind them, per m2 of body surface."""
+    found = {
+        "edv_ml": function.edv_ml,
+        "esv_ml": function.esv_ml,
+        "sv_ml": function.stroke_volume_ml,
+        "ef_percent": 100.0 * function.ejection_fraction,
+    }
+    if cine.heart_rate:
+        found["output_l_min"] = function.stroke_volume_ml * cine.heart_rate / 1000.0
+    if function.mass_g is not None:
+        found["mass_g"] = function.mass_g
+    if surface := cine.body.surface_m2:
+        found |= {key + SURFACE: found[key] / surface for key in INDEXED if key in found}
+    return {key: round(value, 2) for key, value in found.items()}
+
+
+def report(result: CineResult, cine: Cine, card: ModelCard) -> dict[str, Any]:
+    """The whole as data for JSON; phases count from 0."""
+    ventricles = {}
+    for ventricle, function in result.functions.items():
+        found = quantities(function, cine)
+        ranges = {
+            key: {"low": low, "high": high, "source": normal.source, "outside": not low <= found[key] <= high}
+            for key in found
+            if (normal := NORMAL.get((ventricle, key))) is not None
+            for low, high in [normal.range_of(cine.body.sex)]
+        }
+        ventricles[ventricle] = {
+            "end_diastole": function.end_diastole,
+            "end_systole": function.end_systole,
+            **found,
+            "normal": ranges,
+            "remarks": list(function.remarks),
+        }
+    volumes = {s: [None if math.isnan(v) else round(v, 2) for v in ml] for s, ml in result.volumes_ml.items()}
+    flags = [
+        {"phase": phase, "structure": f.structure_id, "kind": f.kind, "warns": f.warns, "message": f.message}
+        for phase, f in result.flags
+    ]
+    surface = cine.body.surface_m2
+    return {
+        "kind": KIND,
+        "sifa_version": __version__,
+        "model": {"id": card.id, "version": card.version, "sha256": card.sha256},
+        "input": {
+            "name": cine.name,
+            "source": cine.source,
+            "size": list(cine.geometry.size),
+            "spacing_mm": list(cine.geometry.spacing),
+            "phases": cine.phases,
+            "times_ms": list(cine.times_ms),
+            "heart_rate": cine.heart_rate,
+            "chosen": cine.chosen,
+            "others": [asdict(other) for other in cine.others],
+            "body": {**asdict(cine.body), "surface_m2": None if surface is None else round(surface, 3)},
+        },
+        "ventricles": ventricles,
+        "volumes_ml": volumes,
+        "missing_phases": list(result.missing),
+        "flags": flags,
+        "notes": [*cine.notes, *result.notes],
+        "device": result.device,
+        "precision": result.precision,
+        "seconds": dict(result.seconds),
+    }
+
+
+def table(result: CineResult, cine: Cine) -> str:
+    """CSV: a row for each phase, from 1, with its time and the volumes in ml; empty where something is not known."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["phase", "time (ms)", *(f"{s.id} (ml)" for s in result.structures), "what"])
+    names = phase_names(result.functions)
+    for phase in range(cine.phases):
+        time = f"{cine.times_ms[phase]:g}" if cine.times_ms else ""
+        volumes = (result.volumes_ml[s.id][phase] for s in result.structures)
+        numbers = ["" if math.isnan(ml) else f"{ml:.2f}" for ml in volumes]
+        writer.writerow([phase + 1, time, *numbers, names.get(phase, "")])
+    return text.getvalue()
+
+
+def phase_names(functions: Mapping[str, HeartFunction]) -> dict[int, str]:
+    """What phases are, by their number: "LV end-diastole"."""
+    found: dict[int, list[str]] = {}
+    for ventricle, function in functions.items():
+        found.setdefault(function.end_diastole, []).append(f"{ventricle} end-diastole")
+        found.setdefault(function.end_systole, []).append(f"{ventricle} end-systole")
+    return {phase: ", ".join(names) for phase, names in found.items()}
+
+
+def warnings_of(report: Mapping[str, Any]) -> list[str]:
+    """Sentences of a report that ask to look twice, each once."""
+    told = [f["message"] for f in report["flags"] if f["warns"]]
+    told += [remark for ventricle in report["ventricles"].values() for remark in ventricle["remarks"]]
+    if report["missing_phases"]:
+        told.append(f"At {len(report['missing_phases'])} of {report['input']['phases']} phases no heart was found.")
+    return list(dict.fromkeys(told))

@@ -1,0 +1,52 @@
+"""`sifa batch --cine`: a row a study, whatever becomes of it; stopped, it goes on."""
+
+from __future__ import annotations
+
+import csv
+
+import cine_hearts
+import cine_studies as studies
+import SimpleITK as sitk
+import tiny_models
+from SIFALib.cli import main
+
+
+def test_each_study_is_a_row_and_what_is_done_stays(monkeypatch, tmp_path, capsys):
+    seen = cine_hearts.use(monkeypatch)
+    model = str(tiny_models.write(tmp_path / "tiny").folder)
+    place = tmp_path / "studies"
+    studies.write(place / "P1" / "Se1", studies.images())
+    studies.write(place / "P2", [studies.image(t, 0) for t in range(studies.PHASES)])  # a single place
+    image = sitk.JoinSeries([studies.geometry().to_image(phase) for phase in studies.array()])
+    sitk.WriteImage(image, str(place / "P3.nii.gz"))
+    (place / "notes").mkdir()
+    out = tmp_path / "out"
+
+    def call() -> list[dict[str, str]]:
+        assert main(["batch", "--cine", str(place), str(out), "--model", model, "--quiet"]) == 3
+        return list(csv.DictReader((out / "cine.csv").open()))
+
+    rows = call()
+    assert [(row["study"], row["state"]) for row in rows] == [("P1", "done"), ("P2", "failed"), ("P3", "done")]
+    assert "holds no stack of cine images" in rows[1]["message"]
+    assert rows[0]["LV ejection fraction (%)"] == rows[2]["LV ejection fraction (%)"] != ""
+    assert (out / "P3" / "report.html").is_file()
+    assert not (out / "P2").exists()
+    count = len(seen)
+    (out / "P3" / "report.json").unlink()  # as if it had been stopped there
+    again = call()
+    assert [row["state"] for row in again] == ["finished before", "failed", "done"]
+    assert len(seen) == count + studies.PHASES
+    assert again[0]["LV end-diastolic volume (ml)"] == rows[0]["LV end-diastolic volume (ml)"]
+
+
+def test_what_is_no_table_of_a_batch_is_kept(monkeypatch, tmp_path, capsys):
+    cine_hearts.use(monkeypatch)
+    model = str(tiny_models.write(tmp_path / "tiny").folder)
+    studies.write(tmp_path / "studies" / "P1", studies.images())
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "cine.csv").write_text("mine\n")
+    assert main(["batch", "--cine", str(tmp_path / "studies"), str(tmp_path / "out"), "--model", model]) == 3
+    assert "is no table of a batch" in capsys.readouterr().err
+    assert main(["batch", "--cine", str(tmp_path / "tiny"), str(tmp_path / "o"), "--model", model]) == 3
+    assert "holds no studies" in capsys.readouterr().err

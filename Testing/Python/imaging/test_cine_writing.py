@@ -1,0 +1,45 @@
+"""Outlines of all phases as files that other programs and our own reader see in the same place, at the same time."""
+
+from __future__ import annotations
+
+import cine_studies as studies
+import nibabel
+import nrrd
+import numpy as np
+from SIFALib.imaging import curves
+from SIFALib.imaging.cine_writing import write_nifti, write_seq_nrrd
+from SIFALib.imaging.study import read_cine
+
+
+def test_a_sequence_is_read_back_with_its_times_and_is_one_to_other_programs(tmp_path):
+    labels, times = (studies.array() % 8).astype(np.uint8), [12.5 + 100.0 * t for t in range(studies.PHASES)]
+    write_seq_nrrd(labels, studies.geometry(), times, tmp_path / "labels.seq.nrrd")
+    cine = read_cine(tmp_path / "labels.seq.nrrd")
+    np.testing.assert_array_equal(cine.array, labels)
+    np.testing.assert_allclose(cine.geometry.corners(), studies.geometry().corners(), atol=1e-9)
+    assert cine.times_ms == tuple(times)
+    assert cine.name == "labels"
+    array, header = nrrd.read(str(tmp_path / "labels.seq.nrrd"))
+    np.testing.assert_array_equal(array.transpose(0, 3, 2, 1), labels)
+    assert header["kinds"] == ["list", "domain", "domain", "domain"]
+    assert header["axis 0 index type"] == "numeric"
+
+
+def test_nifti_has_its_time_step_in_seconds(tmp_path):
+    labels = (studies.array() % 8).astype(np.uint8)
+    write_nifti(labels, studies.geometry(), 100.0, tmp_path / "labels.nii.gz")
+    read = nibabel.load(tmp_path / "labels.nii.gz")
+    np.testing.assert_array_equal(np.asarray(read.dataobj).transpose(3, 2, 1, 0), labels)
+    assert read.header["pixdim"][4] == np.float32(0.1)
+    assert read.header.get_xyzt_units() == ("mm", "sec")
+
+
+def test_curves_are_drawn_where_something_is_known_and_leave_the_rest_out(tmp_path):
+    lines = [curves.Curve("LV", [100.0, 60.0, float("nan"), 90.0], (200, 0, 0), ((0, "ED"), (1, "ES")))]
+    image = curves.draw(lines, [0.0, 100.0, 200.0, 300.0], "ms")
+    red = (image[..., 0] > 150) & (image[..., 1:].max(axis=2) < 60)
+    columns = np.flatnonzero(red[150:].any(axis=0))
+    gap = np.diff(columns).max()
+    assert gap > 200  # the moment that is not known
+    curves.write(lines, [0.0, 100.0, 200.0, 300.0], "ms", tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes()[:4] == b"\x89PNG"

@@ -1,0 +1,140 @@
+"""All phases of a cine as one heart: which are the ends of the beat, which slices count, what is told of a missing phase."""
+
+from __future__ import annotations
+
+import cine_hearts
+import cine_studies as studies
+import numpy as np
+import pytest
+import tiny_models
+from SIFALib.imaging.cine import Body, Cine
+from SIFALib.inference import cine as inference
+from SIFALib.inference import cine_page, cine_report
+from SIFALib.inference.basal import open_slices, surrounded, without_open_slices
+from SIFALib.inference.normal_ranges import NORMAL
+from SIFALib.models.structures import PAPERS, STRUCTURES
+from SIFALib.networks import loading
+from SIFALib.support.errors import NoHeartFound
+from SIFALib.support.progress import drain
+
+MYO, LV = 1, 3
+CARD_FIELDS = {"preprocessing": tiny_models.store.Preprocessing(crop=64)}
+
+
+def beating(phases: int = studies.PHASES, **said: object) -> Cine:
+    times = tuple(800.0 / phases * t for t in range(phases))
+    return Cine(studies.array(phases), studies.geometry(), times, 75.0, "study", modality="mr", **said)
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    return tiny_models.write(tmp_path_factory.mktemp("model") / "tiny")
+
+
+def segmented(cine: Cine, package, **more) -> inference.CineResult:
+    return drain(inference.segment_cine_steps(cine, loading.load_segmenter(package), package.card, **more))
+
+
+def test_volumes_and_the_ends_of_the_beat_are_those_of_the_images(monkeypatch, package):
+    cine_hearts.use(monkeypatch)
+    cine = beating()
+    result = segmented(cine, package)
+    truth = cine_hearts.labels_of(cine.array)
+    np.testing.assert_array_equal(result.labels == LV, truth == LV)
+    counted = (truth == LV).sum(axis=(1, 2, 3)) * cine.geometry.voxel_ml
+    np.testing.assert_allclose(result.volumes_ml["LV"], counted)
+    function = result.functions["LV"]
+    assert (function.end_diastole, function.end_systole) == (int(counted.argmax()), int(counted.argmin()))
+    assert function.edv_ml == pytest.approx(counted.max())
+    assert function.mass_g == pytest.approx(
+        1.05 * np.count_nonzero(truth[counted.argmax()] == MYO) * cine.geometry.voxel_ml
+    )
+
+
+def test_each_ventricle_has_ends_of_its_own(monkeypatch, tmp_path):
+    cine_hearts.use(monkeypatch)
+    cine = beating()
+    for phase, rows in enumerate((4, 4, 5, 3, 3, 2, 2, 4)):
+        cine.array[phase, :, 2 : 2 + rows, 20:23] = cine_hearts.RV_GREY
+    seven = tiny_models.write(
+        tmp_path / "seven", architecture=tiny_models.store.Architecture(width=2, classes=8), labels=STRUCTURES
+    )
+    result = segmented(cine, seven)
+    left, right = result.functions["LV"], result.functions["RV"]
+    assert (right.end_diastole, right.end_systole) == (2, 5)
+    assert right.ejection_fraction == pytest.approx(1 - 2 / 5)
+    assert right.mass_g is None
+    assert left.end_systole != right.end_systole
+    report = cine_report.report(result, cine, seven.card)
+    assert report["ventricles"]["RV"]["normal"]["edv_ml"]["source"] == NORMAL["RV", "edv_ml"].source
+    page = cine_page.page(result, cine, report)
+    assert "<th>RV</th>" in page
+
+
+def test_a_phase_without_a_heart_is_missing_and_told_and_all_without_are_an_error(monkeypatch, package):
+    cine_hearts.use(monkeypatch, blind=("phase 3",))
+    result = segmented(beating(), package)
+    assert result.missing == (2,)
+    assert np.isnan(result.volumes_ml["LV"][2])
+    report = cine_report.report(result, beating(), package.card)
+    assert report["volumes_ml"]["LV"][2] is None
+    assert any("At 1 of 8 phases no heart was found" in told for told in cine_report.warnings_of(report))
+    cine_hearts.use(monkeypatch, blind=tuple(f"phase {t + 1}" for t in range(studies.PHASES)))
+    with pytest.raises(NoHeartFound):
+        segmented(beating(), package)
+
+
+def test_phases_beside_each_other_count_as_much_as_was_asked():
+    rng = np.random.default_rng(0)
+    maps = [rng.random((2, 1, 3, 3)).astype(np.float16) for _ in range(4)]
+    mixed = inference.agreed([maps[0], None, maps[2], maps[3]], 0.25)
+    assert mixed[1] is None
+    np.testing.assert_allclose(mixed[3], 0.5 * maps[3] + 0.25 * maps[2] + 0.25 * maps[0], atol=2e-3)
+    np.testing.assert_allclose(mixed[2], 0.75 * maps[2] + 0.25 * maps[3], atol=2e-3)
+
+
+def test_slices_whose_cavity_the_muscle_surrounds_too_little_do_not_count():
+    disc = np.hypot(*(np.indices((24, 24)) - 12)) < 6
+    ring = (np.hypot(*(np.indices((24, 24)) - 12)) < 9) & ~disc
+    closed = np.where(disc, LV, np.where(ring, MYO, 0))
+    third = np.where(ring & (np.indices((24, 24))[0] > 15), 0, closed)  # open on one side, by a third
+    bare = np.where(disc, LV, 0)
+    assert surrounded(closed, LV, MYO) == 1.0
+    assert surrounded(third, LV, MYO) > 0.5
+    assert surrounded(bare, LV, MYO) == 0.0
+    stack = np.array([closed, bare, third, closed, bare, bare]).astype(np.uint8)
+    assert open_slices(stack, LV, MYO) == [5, 4]  # what lies between closed slices stays
+    kept, notes = without_open_slices(stack[None], PAPERS)
+    assert [bool((each == LV).any()) for each in kept[0]] == [True, True, True, True, False, False]
+    assert "2 slices" in notes[0]
+
+
+def test_what_is_indexed_to_the_body_and_held_against_normal_values(monkeypatch, package):
+    cine_hearts.use(monkeypatch)
+    cine = beating(body=Body("F", 1.8, 80.0))
+    found = cine_report.report(segmented(cine, package), cine, package.card)["ventricles"]["LV"]
+    assert found["edv_ml_m2"] == pytest.approx(found["edv_ml"] / 2.0, abs=0.01)
+    assert found["output_l_min"] == pytest.approx(found["sv_ml"] * 75 / 1000, abs=0.01)
+    assert found["normal"]["edv_ml"] == {
+        "low": 86.0, "high": 178.0, "source": NORMAL["LV", "edv_ml"].source, "outside": True,
+    }  # fmt: skip
+    assert NORMAL["LV", "edv_ml"].range_of("") == (86.0, 214.0)
+
+
+def test_the_page_says_what_the_report_says_and_escapes_names(monkeypatch, package):
+    cine_hearts.use(monkeypatch)
+    cine = beating()
+    cine = Cine(cine.array, cine.geometry, cine.times_ms, 75.0, "<b>study</b>", modality="mr", notes=("A & B.",))
+    result = segmented(cine, package)
+    report = cine_report.report(result, cine, package.card)
+    page = cine_page.page(result, cine, report)
+    assert "<b>study</b>" not in page
+    assert "&lt;b&gt;study&lt;/b&gt;" in page
+    assert "A &amp; B." in page
+    assert f"{report['ventricles']['LV']['edv_ml']:.1f}" in page
+    assert page.count("data:image/png;base64,") == 3
+    assert "Height and weight are not known" in page
+    table = cine_report.table(result, cine).splitlines()
+    assert table[0].startswith("phase,time (ms),MYO (ml),LA (ml),LV (ml)")
+    assert len(table) == 1 + studies.PHASES
+    assert any("LV end-systole" in line for line in table)
