@@ -100,7 +100,8 @@ def check(
     read_as: "ct" or "mr", as which the grey values were taken; MR has no scale that a picture could have lost.
     """
     values, reference = {s.id: s.value for s in card.labels}, card.out_of_distribution
-    flags, ratios, notes = [], {}, () if reference is not None else (NOT_CALIBRATED,)
+    flags, ratios = [], {}
+    notes: tuple[str, ...] = () if reference is not None else (NOT_CALIBRATED,)
     chosen = slices_of(labels > 0)
     apart = separation(images[chosen], labels[chosen], values)
     if apart is not None and apart < SEPARATION:
