@@ -21,6 +21,7 @@ from SIFALib.imaging import pictures
 from SIFALib.models import store
 from SIFALib.runs import Best, RunFolder, best, failures, launch, status
 from SIFALib.support import processes
+from SIFATrainingLib import Tabs
 from training_panel import (
     TINY,
     cells,
@@ -128,6 +129,7 @@ def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
     name, before, after, agreement = table[1]
     assert name == "Left ventricular myocardium" and float(before) > 0 == float(after) == float(agreement)
     assert float(table[3][1]) == 0 < float(table[3][2])  # left ventricle
+    panel.tabs.select(Tabs.RESULT)
     panel.parent.setFixedWidth(PANEL_WIDTH)
     panel.parent.show()
     WORLD.app.processEvents()
