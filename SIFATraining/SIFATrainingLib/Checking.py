@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +22,15 @@ THUMBNAIL = 36  # pixels
 
 @dataclass(frozen=True)
 class Checked:
-    """findings: one for each scan. problems: of all together, or why nothing could be looked at. warnings: to be said."""
+    """findings: one for each scan. problems: of all together, or why nothing could be looked at. warnings: to be said.
+    unseen: why the model that was to look for the heart did not; "" if it did, or none was asked to.
+    """
 
     findings: tuple[Scan, ...]
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     pictures: Path | None = None
+    unseen: str = ""
     _icons: dict[str, qt.QIcon | None] = field(default_factory=dict)
 
     def picture(self, finding: Scan) -> qt.QIcon | None:
@@ -58,6 +62,8 @@ class Check(Child):
     def __init__(self, domain: str, onStep: Callable[[int], None], onChecked: Callable[[Checked], None]) -> None:
         super().__init__(lambda folder: onStep(_count(folder)), self._end)
         self.domain, self._onChecked = domain, onChecked
+        self._unseen = ""
+        self._withoutModel: Callable[[], None] | None = None
 
     def look(
         self,
@@ -69,7 +75,24 @@ class Check(Child):
         environment: dict[str, str] | None = None,
     ) -> None:
         """Start looking at the scans in a place. classes: of the model, if labels are read. model: `id@version` of the one
-        that looks for the heart, whose box the pictures then show; "": none does. OSError."""
+        that looks for the heart, whose box the pictures then show; "": none does. Scans that cannot be looked at with it,
+        as where torch is broken, are looked at without. OSError."""
+        looks = bool(model) and importlib.util.find_spec("torch") is not None
+        self._unseen = ""
+        self._withoutModel = (
+            (lambda: self._begin(python, place, labelValues, classes, "", environment)) if looks else None
+        )
+        self._begin(python, place, labelValues, classes, model if looks else "", environment)
+
+    def _begin(
+        self,
+        python: str,
+        place: str,
+        labelValues: dict[str, int] | None,
+        classes: int,
+        model: str,
+        environment: dict[str, str] | None,
+    ) -> None:
         self.forget()
 
         def arguments(folder: Path) -> list[str]:
@@ -78,7 +101,7 @@ class Check(Child):
                 found += ["--thumbnails", str(folder / PICTURES)]
             if labelValues:
                 found += ["--label-values", ",".join(f"{k}={v}" for k, v in labelValues.items())]
-            if model and importlib.util.find_spec("torch") is not None:
+            if model:
                 found += ["--model", model]
             if classes:
                 found += ["--classes", str(classes)]
@@ -89,13 +112,19 @@ class Check(Child):
     def _end(self, folder: Path, code: int) -> None:
         from SIFALib.datasets.scans import Scan
 
-        report = read(folder / REPORT)
-        if not report:
-            self._onChecked(Checked((), (lastWords(folder, code),)))
+        report, again = read(folder / REPORT), self._withoutModel
+        if report:
+            findings = tuple(Scan.of_record(f) for f in report["scans"])
+            problems, warnings = tuple(report["problems"]), tuple(report["warnings"])
+            self._onChecked(Checked(findings, problems, warnings, self.keep() / PICTURES, self._unseen))
             return
-        findings = tuple(Scan.of_record(f) for f in report["scans"])
-        kept = self.keep()
-        self._onChecked(Checked(findings, tuple(report["problems"]), tuple(report["warnings"]), kept / PICTURES))
+        self._withoutModel, why = None, lastWords(folder, code)
+        if again is not None:
+            self._unseen = why
+            with suppress(OSError):
+                again()
+                return
+        self._onChecked(Checked((), (why,)))
 
 
 def _count(folder: Path) -> int:

@@ -126,6 +126,8 @@ class ScansStep:
         text = text.format(count=len(used), kinds=kinds)
         if len(used) < LEAST_MANY:
             text += " " + _("More would be better: 20 or so show how your scanner's images vary.")
+        if self.checked is not None and self.checked.unseen:
+            text += " " + _("The start model did not look for the heart in them. {why}").format(why=self.checked.unseen)
         return text
 
     # Whether it can be trained on

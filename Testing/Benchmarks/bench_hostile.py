@@ -106,7 +106,7 @@ def things(folder: Path) -> dict[str, str]:
             "täst %s%n $(x).nrrd",
         ),
         *(
-            os.fsdecode(b"caf\xe9.nrrd"),
+            os.fsdecode(b"k\xe4se.nrrd"),
             "a\nb.nrrd",
             "\x1b[2J.nrrd",
             "\u202egnp.nrrd",

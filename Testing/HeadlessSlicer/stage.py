@@ -118,11 +118,12 @@ def clear_scene() -> None:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    """Run the event loop until the condition holds; TimeoutError if it never does."""
+    """Run the event loop until the condition holds, the less often the longer it lasts; TimeoutError if it never does."""
     app = start().app
-    end = time.monotonic() + seconds
+    begun = time.monotonic()
     while not condition():
-        if time.monotonic() > end:
+        waited = time.monotonic() - begun
+        if waited > seconds:
             raise TimeoutError(f"{condition} did not become true within {seconds} s")
         app.processEvents()
-        time.sleep(0.005)
+        time.sleep(min(0.05, 0.002 + waited / 100))

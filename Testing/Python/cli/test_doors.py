@@ -56,7 +56,7 @@ def said(capsys, words: list[str]) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("n" * 300 + ".nrrd", "longer than a file's may be"), (os.fsdecode(b"caf\xe9.nrrd"), "no text; rename it")],
+    [("n" * 300 + ".nrrd", "longer than a file's may be"), (os.fsdecode(b"k\xe4se.nrrd"), "no text; rename it")],
     ids=["too long", "no text"],
 )
 def test_a_name_that_cannot_be_is_a_sentence_at_every_door_before_the_work(tmp_path, monkeypatch, capsys, name, reason):

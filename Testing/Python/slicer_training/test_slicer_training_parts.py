@@ -211,4 +211,5 @@ def test_before_torch_is_there_scans_can_be_looked_at_and_start_tells_what_is_mi
     assert done.returncode == 0, done.stderr
     looked, started = done.stdout.splitlines()[-2:]
     assert "2 scans (MR) can be adapted to" in looked
+    assert "did not look for the heart in them" in looked and "no torch here" in looked
     assert "no torch here" in started and "press Start here again" in started

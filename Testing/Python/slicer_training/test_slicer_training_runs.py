@@ -21,7 +21,19 @@ from SIFALib.imaging import pictures
 from SIFALib.models import store
 from SIFALib.runs import Best, RunFolder, best, failures, launch, status
 from SIFALib.support import processes
-from training_panel import TINY, cells, choose, judged_run, made_scans, new_panel, opened, said, wait_for
+from SIFATrainingLib import Tabs
+from training_panel import (
+    TINY,
+    cells,
+    choose,
+    judged_run,
+    made_scans,
+    new_panel,
+    no_new_process,
+    opened,
+    said,
+    wait_for,
+)
 
 PANEL_WIDTH = 400  # pixels, as narrow as Slicer's module panel usually is
 
@@ -117,6 +129,7 @@ def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
     name, before, after, agreement = table[1]
     assert name == "Left ventricular myocardium" and float(before) > 0 == float(after) == float(agreement)
     assert float(table[3][1]) == 0 < float(table[3][2])  # left ventricle
+    panel.tabs.select(Tabs.RESULT)
     panel.parent.setFixedWidth(PANEL_WIDTH)
     panel.parent.show()
     WORLD.app.processEvents()
@@ -129,14 +142,16 @@ def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
             assert node.GetSegmentation().GetSegment("LV").GetTag("DICOM.SegmentAlgorithmName", made_by)
             assert made_by == ("SIFA tiny@1.0.0" if node is compared.before else "SIFA run Site")
     count = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode")
-    compare(panel)
+    with no_new_process():
+        compare(panel)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == count  # filled anew
 
 
 def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right(panel, tmp_path):
     layout = slicer.mrmlScene.AddNode(slicer.vtkMRMLLayoutNode())
     shown_with_models(panel, tmp_path, 3, 3)
-    compare(panel)
+    with no_new_process():
+        compare(panel)
     first, second = panel.afterPanel.comparison.scans
 
     def seen() -> list[tuple[str, ...]]:
@@ -157,7 +172,8 @@ def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right
 
 def test_a_scan_on_which_one_model_finds_nothing_is_told(panel, tmp_path):
     shown_with_models(panel, tmp_path, 0, 3)
-    compare(panel)
+    with no_new_process():
+        compare(panel)
     assert [(c.before, c.after is None) for c in panel.afterPanel.comparison.scans] == [(None, False)] * 2
     assert "before: No heart was found" in panel.ui.comparisonLabel.text
     assert comparison_rows(panel)[3][1] == "-" == comparison_rows(panel)[3][3]
