@@ -176,7 +176,7 @@ def check_whole(run: Path) -> None:
     folder = runs.RunFolder(run)
     folder.read()
     status.read(folder.status)
-    for path in folder.checkpoints.glob("*.pt"):
+    for path in folder.checkpoints.glob("[0-9]*.pt"):
         checkpoints.load(path)
     if best.read(folder.best) is not None:
         best.read_weights(folder.best)

@@ -201,7 +201,7 @@ def test_the_command_says_what_became_of_each_scan_and_fails_if_one_did(place, t
 
 def test_the_command_refuses_what_cannot_be_before_it_begins(place, tmp_path, capsys):
     assert main(["batch", str(tmp_path / "nowhere"), str(tmp_path / "out")]) == 3
-    assert main(["batch", str(place), str(tmp_path / "out"), "--structures", "RV"]) == 2
+    assert main(["batch", str(place), str(tmp_path / "out"), "--structures", "kidney"]) == 2
     assert main(["batch", str(place), str(tmp_path / "out"), "--device", "quantum"]) == 2
     assert not (tmp_path / "out").exists()
 
