@@ -233,9 +233,9 @@ def test_18_localizers_flow_late_enhancement_and_stills_are_named_and_left_out(t
     ]
     cine = read_cine(write(tmp_path / "study", [*others, *images()]))
     expect(cine)
-    whats = [other.what for other in cine.others]
+    kinds = [other.what for other in cine.others]
     for word in ("a localizer", "a measurement of flow", "late enhancement", "without a beat"):
-        assert any(word in what for what in whats), whats
+        assert any(word in what for what in kinds), kinds
 
 
 def test_19_of_several_stacks_the_one_that_lies_as_short_axes_do_or_that_is_wanted(tmp_path):
