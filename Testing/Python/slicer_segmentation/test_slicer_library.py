@@ -79,11 +79,11 @@ def test_where_a_volume_stands_counts_not_how_it_got_there(logic):
     """The same patient, once as it is and once stored oblique and brought back by a transform: same result."""
     volume = add_phantom()
     roi = add_heart_roi(volume)
-    plain = exported_labels(logic.segment(volume, roi=roi), volume)
+    plain = exported_labels(logic.segment(volume, roi=roi, views="one"), volume)
     turn = rotation(20, -35, 50)
     set_grid(volume, np.linalg.inv(turn) @ grid_of(volume))
     volume.SetAndObserveTransformNodeID(add_linear_transform(turn).GetID())
-    placed = exported_labels(logic.segment(volume, roi=roi), volume)
+    placed = exported_labels(logic.segment(volume, roi=roi, views="one"), volume)
     assert plain.any()
     assert (plain != placed).mean() < 1e-4
 
@@ -127,7 +127,7 @@ def oblique_grid(geometry: Geometry) -> sitk.Image:
 def test_every_setting_of_the_panel_is_one_that_the_library_knows(logic):
     volume = add_phantom()
     roi = add_heart_roi(volume)
-    node = logic.segment(volume, roi=roi, device="cpu", precision="float32", structures=["LV", "AA"])
+    node = logic.segment(volume, roi=roi, device="cpu", precision="float32", structures=["LV", "AA"], views="one")
     report = logic.report(node)
     assert report["device"] == "cpu" and report["precision"] == "float32"
     assert list(report["volumes_ml"]) == ["LV", "AA"]
@@ -136,7 +136,7 @@ def test_every_setting_of_the_panel_is_one_that_the_library_knows(logic):
 
 def test_volumes_of_the_table_are_those_of_the_librarys_report(logic):
     volume = add_phantom()
-    node = logic.segment(volume, roi=add_heart_roi(volume))
+    node = logic.segment(volume, roi=add_heart_roi(volume), views="one")
     report = logic.report(node)
     for row in logic.results(node):
         assert row.volumeMl == pytest.approx(report["volumes_ml"][row.structureId], rel=1e-9, abs=1e-9)
@@ -158,7 +158,7 @@ def test_unusable_volumes_are_refused_in_the_librarys_words(logic):
 def test_network_is_loaded_once_for_several_volumes(logic):
     volume = add_phantom()
     roi = add_heart_roi(volume)
-    logic.segment(volume, roi=roi, structures=["LV"])
+    logic.segment(volume, roi=roi, structures=["LV"], views="one")
     network = logic.backend._loaded[1]
-    logic.segment(volume, roi=roi, structures=["AA"])
+    logic.segment(volume, roi=roi, structures=["AA"], views="one")
     assert logic.backend._loaded[1] is network
