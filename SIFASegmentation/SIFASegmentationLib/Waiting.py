@@ -6,13 +6,17 @@ from typing import TypeVar
 
 import qt
 import slicer
-from SIFALib.support.progress import Steps, drain
+from SIFALib.support.progress import Progress, Steps, drain
 from slicer.i18n import tr as _
 
 Result = TypeVar("Result")
 
 PARTS = 1000  # of the bar
 QUICK_MS = 500  # what takes less shows no window
+
+
+class _Cancelled(Exception):
+    """Raised between two steps, by the person."""
 
 
 def waitFor(steps: Steps[Result]) -> Result | None:
@@ -22,18 +26,18 @@ def waitFor(steps: Steps[Result]) -> Result | None:
     window = qt.QProgressDialog("", _("Cancel"), 0, PARTS, slicer.util.mainWindow())
     window.windowTitle, window.minimumDuration, window.autoReset = "SIFA", QUICK_MS, False
     window.setWindowModality(qt.Qt.WindowModal)
+
+    def show(step: Progress) -> None:
+        window.labelText = step.stage
+        window.value = round(PARTS * step.fraction)
+        slicer.app.processEvents()
+        if window.wasCanceled:
+            raise _Cancelled
+
     try:
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                result: Result = end.value
-                return result
-            window.labelText = step.stage
-            window.value = round(PARTS * step.fraction)
-            slicer.app.processEvents()
-            if window.wasCanceled:
-                return None
+        return drain(steps, show)
+    except _Cancelled:
+        return None
     finally:
         steps.close()
         window.close()
