@@ -55,6 +55,7 @@ def step(state: State, batch: Batch, precision: torch.dtype = torch.float32, acc
     update = _update(method)
     for network in state.networks().values():
         network.train()
+    state.segmenter.train(method.segmenter_learns_at(state.iteration))
     devices = [state.device] if state.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(int(state.random(0).integers(2**62)))

@@ -33,7 +33,7 @@ class Method:
     """How one iteration of SIFA works.
 
     width: channels of the encoder's first layer (16 in the papers); generator, decoder and discriminators scale
-    alike. objective: a key of OBJECTIVES. schedule: "faithful" recomputes the forward passes before each of the
+    alike, or have their own translation_width (0: the same). objective: a key of OBJECTIVES. schedule: "faithful" recomputes the forward passes before each of the
     seven updates, as the authors do; "shared" computes them once. authors_quirks: what their code does and their
     papers do not say (the table in the README); each place asks for its own: `pool_size`, `shares_step_counter`,
     `decays_kernels_alone`, `plain_convolutions`.
@@ -41,6 +41,9 @@ class Method:
     segmentation_rate falls by segmentation_decay every second epoch (AAAI 2019); it rises linearly over the first warm_up
     iterations, and falls by a half cosine to its final_share (1: not at all); adversarial_decay: let
     adversarial_rate fall linearly over the second half. epochs: into how many the iterations are divided.
+    source_weight: of the supervised loss on source images as they are, beside that on their translations (0: none, as
+    in the papers). segmenter_from: in so many iterations only generator, decoder and discriminators learn; a segmenter
+    that can do something already should not learn from pictures that nobody can draw yet.
     self_training_weight: of a mean teacher's loss on target slices (0: none; see `self_training`), reached after
     self_training_warm_up iterations; teacher_confidence: of a pixel that it teaches.
     prediction_from_epoch: when the alignment of predictions sets in, over three epochs (AAAI 2019; 0: at once).
@@ -54,6 +57,7 @@ class Method:
 
     variant: Annotated[str, Choice(*VARIANTS)] = "tmi2020"
     width: Annotated[int, Range(2, MAX_WIDTH, even=True)] = 8
+    translation_width: Annotated[int, Range(0, MAX_WIDTH, even=True)] = 0
     classes: Annotated[int, Range(2, 32)] = 5
     objective: Annotated[str, Choice(*OBJECTIVES)] = "full"
     schedule: Annotated[str, Choice(*SCHEDULES)] = "shared"
@@ -74,6 +78,8 @@ class Method:
     prediction_weight: Weight = 0.1
     lower_prediction_weight: Weight = 0.01
     auxiliary_weight: Weight = 0.1
+    source_weight: Weight = 0.0
+    segmenter_from: Annotated[int, Range(0, 1_000_000)] = 0
     self_training_weight: Weight = 0.0
     self_training_warm_up: Annotated[int, Range(0, 1_000_000)] = 100
     teacher_confidence: Annotated[float, Range(0, 1, open_high=True)] = 0.6
@@ -90,6 +96,10 @@ class Method:
         taught = self.objective != "self_training" or self.self_training_weight > 0
         rule = "must be more than 0 for the objective self_training"
         require(taught, "self_training_weight", self.self_training_weight, rule)
+        shared = self.translates and self.schedule == "shared"
+        for name in ("source_weight", "segmenter_from"):
+            value, rule = getattr(self, name), "must be 0 unless images are translated, by the schedule shared"
+            require(shared or not value, name, value, rule)
 
     @property
     def translates(self) -> bool:
@@ -113,6 +123,11 @@ class Method:
     def deep_supervision(self) -> bool:
         """Whether there is a second head on the lower-level features (TMI 2020)."""
         return len(VARIANTS[self.variant].heads) > 1
+
+    @property
+    def width_of_translators(self) -> int:
+        """Of generator, decoder and discriminators."""
+        return self.translation_width or self.width
 
     @property
     def pool_size(self) -> int:
@@ -160,6 +175,10 @@ class Method:
     def self_training_weight_at(self, iteration: int) -> float:
         """Weight of the mean teacher's loss: it rises linearly while the teacher is hardly more than its pupil."""
         return self.self_training_weight * min(1.0, (iteration + 1) / max(1, self.self_training_warm_up))
+
+    def segmenter_learns_at(self, iteration: int) -> bool:
+        """Whether the segmenter may move already."""
+        return iteration >= self.segmenter_from
 
     def epoch(self, iteration: int, iterations: int) -> int:
         """The epoch, from 0, of an iteration of so many in all."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor, nn
 
-from . import losses, objectives, self_training
+from . import losses, objectives, self_training, supervised
 from .gradients import Gradients, Losses, Outcome, backward, border
 from .objectives import Logits, Objective
 from .state import check_finite
@@ -38,7 +38,8 @@ def update(state: State, batches: list[Batch]) -> Losses:
         total = total.plus(outcome)
     total = total.divided(len(batches))
     for group in state.groups():
-        state.apply(group, total.gradients)
+        if group != "segmenter" or state.method.segmenter_learns_at(state.iteration):
+            state.apply(group, total.gradients)
     return total.losses
 
 
@@ -48,6 +49,10 @@ def outcome_of(state: State, batch: Batch, part: int = 0) -> Outcome:
         target = target_side(state, batch.target)
         source = source_side(state, batch)
         total = target.outcome.plus(source.outcome).plus(discriminators(state, batch, target, source, part))
+    if not state.method.segmenter_learns_at(state.iteration):
+        return total
+    if state.method.source_weight:
+        total = total.plus(supervised.on_source(state, batch))
     return total.plus(self_training.outcome(state, batch, part)) if state.method.self_trains else total
 
 

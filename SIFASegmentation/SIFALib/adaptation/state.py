@@ -181,16 +181,17 @@ def start(
 def _translators(method: Method) -> dict[str, nn.Module]:
     """Generator, decoder and discriminators that the objective needs."""
     networks: dict[str, nn.Module] = {}
+    width = method.width_of_translators
     if method.translates:
-        networks["generator"] = Generator(VARIANTS[method.variant].in_channels, method.width)
+        networks["generator"] = Generator(VARIANTS[method.variant].in_channels, width)
         seen = placed(method.variant, method.width)[VARIANTS[method.variant].translated].channels
-        networks["decoder"] = Decoder(method.width, method.decoder_keep_rate, seen)
-        networks["discriminator_source"] = Discriminator(1, 2 if method.auxiliary else 1, method.width)
-        networks["discriminator_target"] = Discriminator(1, 1, method.width)
+        networks["decoder"] = Decoder(width, method.decoder_keep_rate, seen)
+        networks["discriminator_source"] = Discriminator(1, 2 if method.auxiliary else 1, width)
+        networks["discriminator_target"] = Discriminator(1, 1, width)
     if method.aligns_predictions:
-        networks["discriminator_prediction"] = Discriminator(method.classes, 1, method.width)
+        networks["discriminator_prediction"] = Discriminator(method.classes, 1, width)
         if method.deep_supervision:
-            networks["discriminator_prediction_ll"] = Discriminator(method.classes, 1, method.width)
+            networks["discriminator_prediction_ll"] = Discriminator(method.classes, 1, width)
     return networks
 
 

@@ -32,3 +32,11 @@ def _outcome(state: State, batch: Batch) -> Outcome:
     terms = {"segmentation": objectives.segmentation(state, logits, labels, known)}
     gradients, _ = backward(terms["segmentation"], state.segmenter)
     return Outcome(gradients, terms)
+
+
+def on_source(state: State, batch: Batch) -> Outcome:
+    """Gradients of the supervised loss on source images as they are, times `source_weight`, and the loss."""
+    with state.autocast():
+        logits = state.segmenter.forward_both(state.wide(batch.source))
+    loss = objectives.segmentation(state, logits, batch.source_labels, batch.source_known)
+    return Outcome(backward(state.method.source_weight * loss, state.segmenter)[0], {"segmentation_source": loss})
