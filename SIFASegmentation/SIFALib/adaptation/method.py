@@ -33,10 +33,10 @@ class Method:
     """How one iteration of SIFA works.
 
     width: channels of the encoder's first layer (16 in the papers); generator, decoder and discriminators scale
-    alike, or have their own translation_width (0: the same). objective: a key of OBJECTIVES. schedule: "faithful" recomputes the forward passes before each of the
-    seven updates, as the authors do; "shared" computes them once. authors_quirks: what their code does and their
-    papers do not say (the table in the README); each place asks for its own: `pool_size`, `shares_step_counter`,
-    `decays_kernels_alone`, `plain_convolutions`.
+    alike, or have their own translation_width (0: the same). objective: a key of OBJECTIVES. schedule: "faithful"
+    recomputes the forward passes before each of the seven updates, as the authors do; "shared" computes them once.
+    authors_quirks: what their code does and their papers do not say (the table in the README); each place asks for its
+    own: `pool_size`, `shares_step_counter`, `decays_kernels_alone`, `plain_convolutions`.
     keep_rate: of the dropout in encoder and heads; decoder_keep_rate: in the decoder, in training and after it.
     segmentation_rate falls by segmentation_decay every second epoch (AAAI 2019); it rises linearly over the first warm_up
     iterations, and falls by a half cosine to its final_share (1: not at all); adversarial_decay: let

@@ -1,4 +1,4 @@
-"""What an adaptation that begins with a good model adds to the papers: narrower translators, their head start, the source."""
+"""What an adaptation that begins with a good model adds to the papers: narrower translators, a head start, the source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def test_translators_may_be_narrower_than_the_segmenter():
     wide, narrow = (adaptation.start(Method(width=8, translation_width=width), 0, 10) for width in (0, 4))
     same = adaptation.start(Method(width=8, translation_width=8), 0, 10)
-    for name, network in wide.networks().items():
+    for name in wide.networks():
         sizes = [sum(p.numel() for p in state.networks()[name].parameters()) for state in (wide, same, narrow)]
         assert sizes[0] == sizes[1]
         assert sizes[2] == sizes[0] if name == "segmenter" else sizes[2] < 0.5 * sizes[0], name
