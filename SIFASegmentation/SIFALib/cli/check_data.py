@@ -187,12 +187,13 @@ def _looked_at(scan: Scan, image: Volume, locator: Locator) -> tuple[Scan, Volum
     """What the model sees in a scan without labels: said as a warning where it is odd; and the box around it, as labels."""
     import numpy as np
 
+    from ..datasets.preparation import NO_HEART
     from ..datasets.scans import Verdict
     from ..imaging import Volume
 
     heart = locator(image)
     if heart is None:
-        note = Verdict("the model finds no heart in it; slices from all over it would be used", "no_heart")
+        note = Verdict("the model finds no heart in it; a training that starts from this model leaves it out", NO_HEART)
         return replace(scan, warnings=(*scan.warnings, note)), None
     if heart.note:
         scan = replace(scan, warnings=(*scan.warnings, Verdict(heart.note, "turned")))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +29,8 @@ from .sources import find
 log = logging.getLogger(__name__)
 
 VERSION = 2  # of the slices; raised when the code cuts or scales them differently, so that kept ones are made anew
-LOCATING = 2  # of the way in which the heart is found in scans without labels; raised when that finds another place
+NO_HEART = "no_heart"  # code of the warning to a scan that is left out
+LOCATING = 3  # of the way in which the heart is found in scans without labels; raised when that finds another place
 Made = tuple[list[Scan], list[Slices]]  # scans as they were found to be, and their slices if nothing is wrong
 
 
@@ -47,7 +49,8 @@ class _Entry:
 def prepare(settings: DataSettings, cache_folder: Path | str, locator: Locator | None = None) -> Steps[Domains]:
     """Cut all scans into slices, as far as the cache does not hold them, and return them as Domains.
 
-    locator: finds the heart in scans without labels; without it, slices from all over the scan are kept.
+    locator: finds the heart in scans without labels, and those are left out in which it finds none: slices of liver and
+    lung taught to be a heart do harm. Without a locator, slices from all over the scan are kept.
     Raises DataError, which names the files, for data that cannot be trained on or a cache that cannot be written.
     """
     parts, notes = yield from _parts(settings, Path(cache_folder), locator, ("source", "target"))
@@ -102,7 +105,18 @@ def _parts(
     refused = checks.refusal(checked, problems)
     if refused:
         raise DataError(refused)
+    for domain in of_domains:
+        if not parts[domain]:
+            raise DataError(_nowhere(settings.place(domain), sum(scan.domain == domain for scan in scans)))
     return parts, [*notes, *warnings, *checks.warnings_of(checked)]
+
+
+def _nowhere(place: str, scans: int) -> str:
+    where = f"none of the {scans} scans" if scans > 1 else "no scan"
+    return (
+        f"The start model finds a heart in {where} of {place}, so that there is nothing to learn from. Look at what it sees "
+        f"with: sifa check-data --target {shlex.quote(place)} --model MODEL --thumbnails FOLDER"
+    )
 
 
 def prepared(settings: DataSettings, cache_folder: Path | str, locator: Locator | None = None) -> Domains:
@@ -173,24 +187,26 @@ def _made(scans: tuple[Scan, ...], domain: str, settings: DataSettings, locator:
     if labels is None and locator is not None:
         heart = locator(image)
         if heart is None:
-            note = "the start model finds no heart in it; slices from all over it are used"
-            scan = replace(scan, warnings=(*scan.warnings, Verdict(note, "no_heart")))
+            note = "the start model finds no heart in it; it is left out"
+            scan = replace(scan, warnings=(*scan.warnings, Verdict(note, NO_HEART)))
         elif heart.note:
             scan = replace(scan, warnings=(*scan.warnings, Verdict(heart.note, "turned")))
     return [scan], [cut(image, labels, settings, domain, heart)]
 
 
 def _slices(entry: _Entry, folder: Path) -> tuple[Slices | None, list[Scan]]:
-    """The slices of an entry, from the cache or cut now, and what its scans are; no slices if any is bad."""
+    """The slices of an entry, from the cache or cut now, and what its scans are; no slices if any is bad or left out."""
     kept = cache.read(folder, entry.key)
     if kept is None:
         scans, made = entry.make()
         if any(scan.problems for scan in scans):
             return None, scans
+        left_out = any(isinstance(w, Verdict) and w.code == NO_HEART for scan in scans for w in scan.warnings)
         facts = {"names": entry.names, "identities": entry.identities, "scans": [scan.record() for scan in scans]}
+        facts |= {"left_out": True} if left_out else {}
         kept = cache.write(folder, entry.key, joined(made).arrays(), facts)
     arrays, info = kept
     records = info["scans"] if "scans" in info else info["findings"]  # as version 0.3 called them
     files = zip(records, entry.scans, strict=True) if entry.scans else ()
     known = [replace(Scan.of_record(r), domain=entry.domain, image=s.image, label=s.label) for r, s in files]
-    return Slices.of(arrays, info["names"]), known
+    return None if info.get("left_out") else Slices.of(arrays, info["names"]), known
