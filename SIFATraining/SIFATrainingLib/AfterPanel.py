@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from SIFASegmentationLib import Dialogs
 from SIFASegmentationLib import Words as Common
@@ -14,6 +14,9 @@ from .Comparison import Comparison
 from .Logic import SIFATrainingLogic
 from .RunReader import RunReader
 from .Words import State
+
+if TYPE_CHECKING:
+    from SIFALib.adaptation.verdict import Verdict
 
 
 class AfterPanel:
@@ -72,13 +75,15 @@ class AfterPanel:
         assert best is not None
         if start is not None and best.iteration == 0:
             return State.PROBLEM, _(
-                "Nothing better was found than the model that it started from, which scored {value:.3f}: that one stays. "
-                "More scans, or a longer training, may help."
-            ).format(value=start.value)
+                "Nothing better was found than the model that it started from: that one stays. More scans, or a longer "
+                "training, may help."
+            )
         if best.vetoes:
             return State.PROBLEM, _("Something speaks against the new model, whatever its score: {why}").format(
                 why=" ".join(best.vetoes)
             )
+        if best.verdict is not None:
+            return self._certainty(best.verdict)
         if start is None:
             return State.EMPTY, _("Score without labels: {after:.3f}.").format(after=best.value)
         if start.value >= best.value:  # it was chosen for what speaks against the start
@@ -95,6 +100,24 @@ class AfterPanel:
         return State.FINE, _("Better on your scans: score without labels {after:.3f}, before {before:.3f}.").format(
             after=best.value, before=start.value
         )
+
+    def _certainty(self, found: Verdict) -> tuple[State, str]:
+        """ "Better" only where the probability says so."""
+        if not found.scans:
+            return State.EMPTY, _(
+                "Too few scans to tell whether the new model is better. Compare both before you use it."
+            )
+        figures = _(
+            "probability of being better {probability:.0%}, expected Dice {difference:+.3f} ± {error:.3f}, {scans} scans, "
+            "without labels"
+        ).format(probability=found.probability, difference=found.difference, error=found.error, scans=found.scans)
+        if found.better:
+            return State.FINE, _("Most likely better on your scans ({figures}).").format(figures=figures)
+        if found.worse:
+            return State.PROBLEM, _("Most likely worse on your scans ({figures}).").format(figures=figures)
+        return State.EMPTY, _(
+            "No difference on your scans that can be told ({figures}). Compare both models before you use the new one."
+        ).format(figures=figures)
 
     def _modelId(self) -> str:
         run = self.reader.seen.run if self.reader is not None and self.reader.seen is not None else None

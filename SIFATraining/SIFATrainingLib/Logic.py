@@ -20,7 +20,7 @@ from SIFASegmentationLib.Dependencies import Dependencies
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from . import Presets, Words
+from . import Words
 from .Parameters import SIFATrainingParameterNode, Source
 from .ScanCopies import ScanCopies
 
@@ -111,15 +111,9 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         card = package.card
         own = parameters.source is Source.FOLDER
         source = parameters.sourceFolder if own else parameters.source.value
-        base = presets.configuration("compact", source or "?", target)
-        base = dataclasses.replace(base, data=dataclasses.replace(base.data, preprocessing=card.preprocessing))
-        values: dict[str, Any] = dict(Presets.VALUES[parameters.preset])
-        values |= {
+        base = presets.within(parameters.preset.value, presets.adaptation(source or "?", target, card))
+        values: dict[str, Any] = {
             "name": name[:100],
-            "method.variant": card.architecture.variant,
-            "method.width": card.architecture.width,
-            "method.classes": card.architecture.classes,
-            "data.classes": card.architecture.classes,
             "data.label_values": json.loads(parameters.labelValues) if own else {},
             "data.exclude": [f"target:{key}" for key in exclude],
             "device": parameters.device.value,

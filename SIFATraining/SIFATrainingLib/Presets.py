@@ -11,21 +11,22 @@ from .Parameters import Preset
 
 if TYPE_CHECKING:
     from SIFALib.runs import Configuration
+    from SIFALib.runs.presets import Budget
 
-_KEYS = ("iterations", "judge_every", "preview_every", "save_every", "data.phantoms")
-_ROWS = {
-    Preset.QUICK: (60, 20, 10, 20, 4),
-    Preset.STANDARD: (2000, 200, 50, 50, 16),
-    Preset.THOROUGH: (8000, 400, 100, 100, 32),
-}
-VALUES: dict[Preset, dict[str, int]] = {preset: dict(zip(_KEYS, row, strict=True)) for preset, row in _ROWS.items()}
 SCORING = 2.0  # iterations' worth of time that a score takes
+
+
+def budget(preset: Preset) -> Budget:
+    """What the library means by it."""
+    from SIFALib.runs.presets import BUDGETS
+
+    return BUDGETS[preset.value]
 
 
 def of(preset: Preset, timed: dict[str, Any]) -> float:
     """Seconds that a preset takes; `timed` is the answer of the library's task "time"."""
-    values = VALUES[preset]
-    return _seconds(values["iterations"], values["judge_every"], values["data.phantoms"], timed)
+    own = budget(preset)
+    return _seconds(own.iterations, own.judge_every, own.phantoms, timed)
 
 
 def seconds(configuration: Configuration, timed: dict[str, Any]) -> float:

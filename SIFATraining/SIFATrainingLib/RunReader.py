@@ -167,6 +167,14 @@ def _grouped(losses: dict[str, Any]) -> tuple[float, ...]:
 
 
 def _best(event: dict[str, Any]) -> Best:
+    from SIFALib.adaptation.verdict import Verdict
     from SIFALib.runs import Best
 
-    return Best(int(event["iteration"]), float(event["value"]), dict(event["parts"]), tuple(event["vetoes"]))
+    verdict = event.get("verdict")
+    return Best(
+        int(event["iteration"]),
+        float(event["value"]),
+        dict(event["parts"]),
+        tuple(event["vetoes"]),
+        Verdict(**verdict) if verdict else None,
+    )

@@ -157,7 +157,12 @@ class RunView:
         assert self.reader is not None
         start, best = self.reader.start(), self.reader.best()
         text = ""
-        if best is not None and best.iteration:
+        if best is not None and best.verdict is not None:
+            if best.iteration:
+                text = _("Best so far, at iteration {n}: better than the start with probability {chance:.0%}").format(
+                    n=best.iteration, chance=best.verdict.probability
+                )
+        elif best is not None and best.iteration:
             text = _("Score without labels: {value:.3f} at iteration {iteration}").format(
                 value=best.value, iteration=best.iteration
             )

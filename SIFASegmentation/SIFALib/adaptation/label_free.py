@@ -23,6 +23,7 @@ from ..imaging import metrics
 from ..networks.arrays import to_numpy, to_tensor
 from ..networks.segmenter import Segmenter
 from . import plausibility
+from .plausibility import Veto
 from .state import State, averaged_segmenter, translate
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Score:
 
     value: float
     parts: dict[str, float]
-    vetoes: tuple[str, ...] = ()
+    vetoes: tuple[Veto, ...] = ()
 
 
 @torch.inference_mode()
@@ -87,7 +88,7 @@ def score(state: State, domains: Domains, settings: DataSettings, slices: int = 
     found = _labels(_logits(state, teacher, seen))
     parts = dict(_per_class(found, truth, state.method.classes))
     parts["supervised"] = float(np.mean(list(parts.values()))) if parts else 0.0
-    vetoes: list[str] = []
+    vetoes: list[Veto] = []
     if state.method.translates:
         fidelity, wrong = plausibility.of_translations(to_numpy(images[:, 0]), to_numpy(seen[:, 0]))
         parts |= fidelity

@@ -31,6 +31,17 @@ INVERTED = -0.2  # correlation of grey values before and after translation: belo
 BLURRED = 0.2  # correlation of edges before and after translation: below, it shows something else
 
 
+class Veto(str):
+    """A sentence on what cannot be right. key: what it is about, whatever the figures: the same of two segmenters."""
+
+    key: str
+
+    def __new__(cls, key: str, sentence: str) -> Veto:
+        veto = super().__new__(cls, sentence)
+        veto.key = key
+        return veto
+
+
 @dataclass(frozen=True)
 class Expected:
     """What the source's labels show. Of each class 1, 2, ...: mean area (share of a slice's pixels); least and largest
@@ -73,41 +84,45 @@ def expected(parts: Sequence[Slices], size: int, classes: int) -> Expected:
     )
 
 
-def of_predictions(labels: np.ndarray, known: Expected) -> list[str]:
+def of_predictions(labels: np.ndarray, known: Expected) -> list[Veto]:
     """What speaks against labels [N, H, W] that were predicted on the target."""
     area = _areas(labels, known.classes)
     there = known.area > 0
     vanished = there & (area < VANISHED * known.area)
-    vetoes = [f"{_name(int(n), known)} has vanished from the target." for n in np.flatnonzero(vanished)]
+    vetoes = [
+        Veto(f"vanished {n}", f"{_name(int(n), known)} has vanished from the target.") for n in np.flatnonzero(vanished)
+    ]
     if area.sum() > AREA_FACTOR * known.largest > 0:
-        vetoes.append(
+        filled = (
             f"The structures fill {100 * area.sum():.0f} % of the target's slices, of the source's at most "
             f"{100 * known.largest:.0f} %."
         )
+        vetoes.append(Veto("fill", filled))
     share = area / max(area.sum(), 1e-12)
     place, _ = _places(labels, known.classes)
     whole = _largest_components(labels, known.classes)
     for n in np.flatnonzero(there & ~vanished):
         low, high = known.shares[0, n], known.shares[1, n]
         if not low / SHARE_FACTOR <= share[n] <= high * SHARE_FACTOR:
-            vetoes.append(
+            made = (
                 f"{_name(int(n), known)} makes up {100 * share[n]:.0f} % of all structures on the target, on the source "
                 f"{100 * low:.0f} to {100 * high:.0f} %."
             )
+            vetoes.append(Veto(f"share {n}", made))
         off = np.abs(place[n] - known.place[n])
         if (off > np.maximum(PLACE_DEVIATIONS * known.spread[n], PLACE_PIXELS)).any():
-            vetoes.append(
-                f"{_name(int(n), known)} lies elsewhere among the structures than on the source, by {off.max():.0f} pixels."
-            )
+            where = f"lies elsewhere among the structures than on the source, by {off.max():.0f} pixels"
+            vetoes.append(Veto(f"place {n}", f"{_name(int(n), known)} {where}."))
         if whole[n] < known.whole[n] - FRAGMENTS:
-            vetoes.append(
+            pieces = (
                 f"{_name(int(n), known)} is in pieces on the target: the largest holds {100 * whole[n]:.0f} % of it, on the "
                 f"source {100 * known.whole[n]:.0f} %."
             )
+            vetoes.append(Veto(f"pieces {n}", pieces))
     return vetoes
 
 
-def of_translations(images: np.ndarray, translated: np.ndarray) -> tuple[dict[str, float], list[str]]:
+def of_translations(images: np.ndarray, translated: np.ndarray) -> tuple[dict[str, float], list[Veto]]:
     """(correlations, what speaks against them) of images [N, H, W] and their translations.
 
     Body is brighter than air and lung in CT and in MR, so grey values of both correlate; and edges stay where they are
@@ -120,13 +135,13 @@ def of_translations(images: np.ndarray, translated: np.ndarray) -> tuple[dict[st
     measured = {"intensity_correlation": float(np.median(grey)), "edge_correlation": float(np.median(edges))}
     vetoes = []
     if measured["intensity_correlation"] < INVERTED:
-        vetoes.append(
-            f"Translation turns dark into bright (grey values correlate by {measured['intensity_correlation']:.2f})."
-        )
+        dark = f"Translation turns dark into bright (grey values correlate by {measured['intensity_correlation']:.2f})."
+        vetoes.append(Veto("inverted", dark))
     if measured["edge_correlation"] < BLURRED:
-        vetoes.append(
+        edges_lost = (
             f"Translation does not keep what images show (edges correlate by {measured['edge_correlation']:.2f})."
         )
+        vetoes.append(Veto("blurred", edges_lost))
     return measured, vetoes
 
 

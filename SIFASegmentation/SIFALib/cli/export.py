@@ -44,6 +44,11 @@ class Request:
     model_id: str
     version: str
 
+    @property
+    def folder(self) -> Path:
+        """Where it will be."""
+        return self.store.user / f"{self.model_id}-{self.version}"
+
 
 def run(options: argparse.Namespace) -> int:
     from ..runs import RunFolder, export
@@ -52,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     with writes_into(request.store.user):
         package = export.export(
             RunFolder(options.run_folder),
-            request.store.user / f"{request.model_id}-{request.version}",
+            request.folder,
             request.model_id,
             version=request.version,
             name=options.title or "",
@@ -68,11 +73,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> Request:
-    """ModelError for a name that is taken: nothing is overwritten, and no bundled model gets a double. RequestError."""
+    """ModelError for a name that is taken, RequestError."""
     if options.checkpoint is not None and options.checkpoint < 0:
         raise RequestError(f"There is no iteration {options.checkpoint}; give 0 or more.")
-    store = store_of(options.models_folder)
-    model_id, _, picked = options.name.partition("@")
+    return free_name(store_of(options.models_folder), options.name)
+
+
+def free_name(store: ModelStore, name: str) -> Request:
+    """Of a model that is still to be made. ModelError for a name that is taken: nothing is overwritten, and no bundled
+    model gets a double."""
+    model_id, _, picked = name.partition("@")
     version = picked or "1.0.0"
     for package in store.packages():
         if package.card.id != model_id:

@@ -21,12 +21,12 @@ from .. import __version__
 from ..support.errors import SifaError
 from ..support.files import FULL
 from ..support.messages import sentence
-from . import batch, check_data, cine, doctor, evaluate, export, import_tf, models, phantom, runs, segment, train
+from . import adapt, batch, check_data, cine, doctor, evaluate, export, import_tf, models, phantom, runs, segment, train
 from .console import EXIT_CODES, INTERRUPTED, OTHER, OUTPUT, USAGE, complain, flushed, silence
 from .doors import check_places
 from .shared import Parser
 
-COMMANDS = (segment, cine, batch, models, import_tf, check_data, train, runs, export, evaluate, phantom, doctor)
+COMMANDS = (segment, cine, batch, models, import_tf, check_data, adapt, train, runs, export, evaluate, phantom, doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from .console import OK, facts, say, table
 from .shared import add_command, said_as, writes_into
 
 if TYPE_CHECKING:
+    from ..runs import RunFolder
     from ..runs.status import Status
 
 ASKING = {
@@ -69,10 +71,20 @@ def show_run(options: argparse.Namespace) -> int:
         share = "" if status.loader_share is None else f"{status.loader_share:.1%} of the time"
         message = advised(status.message, status.advice, status.fields)
         rows += [("Message", message), ("Iteration", iteration), ("Seconds each", each), ("Left", left),
-                 ("Waits for data", share), ("Best score", best),
+                 ("Waits for data", share), ("Best score", best), ("Verdict", _verdict(seen.folder)),
                  ("Process", f"{status.pid} on {status.host}"), ("Heartbeat", status.heartbeat)]  # fmt: skip
     say(facts([(name, text) for name, text in rows if text], width=16))
     return OK
+
+
+def _verdict(folder: RunFolder) -> str:
+    """In words; "" as long as nothing was judged, or where there is no model to compare with."""
+    from ..runs import best, export
+
+    with suppress(RunError):  # damaged or still to come: the other lines say how the run is
+        known = best.read(folder.best)
+        return export.verdict(folder) if known and known.verdict else ""
+    return ""
 
 
 def _columns(status: Status | None) -> tuple[str, str, str, str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import logging
-import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,9 +17,9 @@ from ..runs.help_texts import HELP_TEXTS
 from ..support.errors import RequestError, RunError
 from ..support.files import expanded, read_limited
 from ..support.messages import sentence
-from ..support.progress import Progress
-from .console import OK, OTHER, ProgressLine, complain, say
+from .console import OK, OTHER, complain, say
 from .shared import add_command, check_device, said_as, writes_into
+from .watch import Watch
 
 if TYPE_CHECKING:
     from ..runs import Configuration, RunFolder
@@ -37,6 +36,7 @@ The presets tmi2020 and aaai2019 train as the papers did: slices of 256 pixels w
 20,000 iterations (tmi2020) or 20 epochs of the larger domain (aaai2019; counted when the data are prepared). Of the
 authors' own files (.tfrecords, .npz) they scale grey values by the statistics of MR or CT, which the names of the files,
 or else of their folder, must tell by the word mr or ct (--source-normalisation and --target-normalisation say it too).
+The preset adaptation is what `sifa adapt` does: a start model learns on from phantoms, and by itself from the target.
 The preset pretraining makes a model from nothing, as the bundled one is made: of random slices of phantoms, without
 --target; the labelled scans of a --source make up half of every batch, and what they do not label may be anything.
 --set phantom_slices.anatomies=60 or phantom_slices.randomisation.artefacts=0 vary it."""
@@ -64,7 +64,9 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--resume", metavar="RUN", type=Path, help="the same as RUN, which must exist")
     parser.add_argument(
-        "--preset", choices=(*PRESETS, "pretraining"), help="where a new run's settings come from (default: compact)"
+        "--preset",
+        choices=(*PRESETS, "adaptation", "pretraining"),
+        help="where a new run's settings come from (default: compact)",
     )
     parser.add_argument("--configuration", metavar="FILE", type=Path, help="a run.json to take settings from")
     settings = [parser.add_argument(_option(key), dest=key, metavar=metavar) for key, metavar in TEXTS.items()]
@@ -110,9 +112,9 @@ def run(options: argparse.Namespace) -> int:
     if options.create_only:
         say(str(folder.path))
         return OK
-    from ..runs import control, loop
+    from ..runs import control, export, loop
 
-    with _Watch(folder, options.quiet), writes_into(folder.path):
+    with Watch(folder, options.quiet), writes_into(folder.path):
         end = loop.run(folder.path)
     seen = control.look(folder.path).status
     if end.outcome == loop.FAILED:
@@ -120,6 +122,9 @@ def run(options: argparse.Namespace) -> int:
         return end.error.exit_code if end.error else OTHER
     if seen is not None and not options.quiet:
         go_on = "" if end.outcome == loop.FINISHED else f" Go on with: sifa train {folder.path}"
+        if end.outcome == loop.FINISHED and folder.read().configuration.start_model:
+            with suppress(RunError):  # a run that was never judged
+                say(export.verdict(folder))
         say(f"{end.outcome.capitalize()} after iteration {seen.iteration} of {seen.iterations}.{go_on}")
     return OK
 
@@ -267,41 +272,3 @@ def _settings_in(path: Path) -> Configuration:
     if len(text) > configuration.MAX_BYTES or b"\0" in text:
         raise RunError(f"{path} is no configuration; give a run.json, or a text like it.")
     return configuration.read_settings(text, str(path))
-
-
-class _Watch:
-    """Shows the status of the run while the block lasts, and what the library warns of."""
-
-    def __init__(self, folder: RunFolder, quiet: bool) -> None:
-        self.folder, self.line, self.ended = folder, ProgressLine(quiet), threading.Event()
-        self.thread = threading.Thread(target=self._show, daemon=True)
-        self.warnings = logging.StreamHandler()
-        self.warnings.setFormatter(logging.Formatter("sifa: %(message)s"))
-        self.warnings.addFilter(self._is_warning)
-
-    def __enter__(self) -> None:
-        logging.getLogger("SIFALib").addHandler(self.warnings)
-        self.thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        self.thread.join()
-        self.line.end()
-        logging.getLogger("SIFALib").removeHandler(self.warnings)
-
-    def _is_warning(self, record: logging.LogRecord) -> bool:
-        """Errors are said when the run has ended."""
-        if record.levelno != logging.WARNING:
-            return False
-        self.line.end()
-        return True
-
-    def _show(self) -> None:
-        from ..runs import control
-        from ..runs.status import ACTIVE
-
-        while not self.ended.wait(1.0):
-            status = control.look(self.folder.path).status
-            if status is not None and status.state in ACTIVE:
-                stage = status.message or f"Iteration {status.iteration} of {status.iterations}"
-                self.line(Progress(stage, status.iteration / max(1, status.iterations), status.seconds_left))

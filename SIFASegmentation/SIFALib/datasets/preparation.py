@@ -202,7 +202,11 @@ def _slices(entry: _Entry, folder: Path) -> tuple[Slices | None, list[Scan]]:
         if any(scan.problems for scan in scans):
             return None, scans
         left_out = any(isinstance(w, Verdict) and w.code == NO_HEART for scan in scans for w in scan.warnings)
-        facts = {"names": entry.names, "identities": entry.identities, "scans": [scan.record() for scan in scans]}
+        facts: dict[str, Any] = {
+            "names": entry.names,
+            "identities": entry.identities,
+            "scans": [scan.record() for scan in scans],
+        }
         facts |= {"left_out": True} if left_out else {}
         kept = cache.write(folder, entry.key, joined(made).arrays(), facts)
     arrays, info = kept

@@ -10,69 +10,75 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..adaptation.verdict import Signs, Verdict, compared
 from ..support import schema
 from ..support.errors import RecordError, RunError
 from ..support.files import written
 from . import events
+
+if TYPE_CHECKING:
+    from ..adaptation.label_free import Score
 
 FILE = "segmenter.safetensors"
 WORST = -1.0  # the lowest score
 _KEY = "sifa"  # of our entry in the metadata
 _START_KEY = "sifa_start"  # of how the start model was judged; version 0.3 wrote it into the events alone
 _CRC_KEY = "sifa_crc32"  # of the checksum; files of older runs have none
-STEADY = 0.02
-"""By which the agreement of the target's segmentation with itself (`augmented`) may fall below the start model's. The score
-of a run rises also because its generator learns: 80 iterations on real CT raised it by 0.05 while the agreement fell by
-0.05 and true Dice by 0.01. In eight adaptations of phantoms (40 checkpoints, `make bench-adaptation`) the agreement rose
-wherever true Dice rose; where it fell, Dice fell by 0.12 to 0.38."""
 
 
 @dataclass(frozen=True)
 class Best:
-    """When it was and how good: `value` and `parts` as `label_free.Score` has them; `vetoes`: what speaks against it."""
+    """When it was and how good: `value`, higher is better, and `parts` as `label_free.Score` has them; `vetoes`: what
+    speaks against it.
+
+    Of a run that began with a model: verdict: how it compares to that one, on the target, and `value` is the difference.
+    signs: what that was told from. borne: what the start bears, by key, and nobody else is blamed for.
+    """
 
     iteration: int
     value: float
     parts: dict[str, float] = field(default_factory=dict)
     vetoes: tuple[str, ...] = ()
+    verdict: Verdict | None = None
+    signs: Signs = ()
+    borne: tuple[str, ...] = ()
 
     @staticmethod
     def of(known: Mapping[str, Any] | None) -> Best | None:
-        """What `asdict` made of one, or None of None."""
-        return None if known is None else Best(**{**known, "vetoes": tuple(known["vetoes"])})
+        """What `asdict` made of one, or None of None. RecordError."""
+        return None if known is None else schema.load(Best, json.dumps(known), "The checkpoint")
 
     def beats(self, other: Best | None) -> bool:
         """Whether this one is to be kept instead of `other`: the fewer vetoes first, then the higher value."""
         return other is None or (not self.vetoes, self.value) > (not other.vetoes, other.value)
 
 
-def judged(
-    iteration: int, value: float, parts: Mapping[str, float], vetoes: Sequence[str], start: Best | None = None
-) -> Best:
+def judged(iteration: int, score: Score, signs: Signs = (), start: Best | None = None) -> Best:
     """A score as `Best`; what is no finite number is left out, and a score that is none counts as a veto.
 
-    start: how the model was judged that the run began with. To agree with itself less than that on the target (by more
-    than STEADY) counts as a veto as well.
+    signs: of the averaged segmenter, where the run began with a model, on the scans on which that one was judged; start:
+    how it was, None for the start itself. A veto that the start bears as well counts for neither.
     """
-    known = {name: float(part) for name, part in parts.items() if math.isfinite(part)}
-    vetoes = tuple(vetoes)
-    before, now = (each.get("augmented", 0.0) for each in (start.parts if start else {}, known))
-    if before - now > STEADY:
-        vetoes += (
-            "On the target it agrees with itself less than the model that it began with, when images are moved and "
-            f"recoloured: {now:.3f}, before {before:.3f}.",
+    known = {name: float(part) for name, part in score.parts.items() if math.isfinite(part)}
+    if signs and start is None:
+        return Best(
+            iteration, 0.0, known, (), Verdict(0.5, 0.0, 0.0, len(signs)), signs, tuple(v.key for v in score.vetoes)
         )
-    if not math.isfinite(value):
+    vetoes = tuple(v for v in score.vetoes if start is None or v.key not in start.borne)
+    if signs and start is not None and start.signs:
+        found = compared(start.signs, signs)
+        return Best(iteration, found.difference, known, vetoes, found, signs)
+    if not math.isfinite(score.value):
         return Best(iteration, WORST, known, (*vetoes, "The score is not a finite number."))
-    return Best(iteration, float(value), known, vetoes)
+    return Best(iteration, float(score.value), known, vetoes)
 
 
 def judged_at(log: Path, iteration: int) -> Best | None:
@@ -83,7 +89,7 @@ def judged_at(log: Path, iteration: int) -> Best | None:
     found = None
     for event in events.read(log):
         if event["kind"] == "score" and event["iteration"] == iteration:
-            fields = {k: event.get(k) for k in ("iteration", "value", "parts", "vetoes")}
+            fields = {k: event[k] for k in ("iteration", "value", "parts", "vetoes", "verdict") if k in event}
             try:
                 found = schema.decode(Best, fields)
             except RecordError:

@@ -20,7 +20,7 @@ from ..models.citations import CITATIONS
 from ..models.structures import structures_of
 from ..networks import state_arrays
 from ..support.errors import ModelError, RunError
-from . import best
+from . import best, judgement
 from .best import Best
 from .configuration import VALIDATION_SLICES, Configuration, RunFile
 from .preflight import model_named
@@ -70,7 +70,7 @@ def export(
         target,
         chosen.state,
         id=model_id,
-        name=name or f"{model_id}, adapted by SIFA",
+        name=name or _title(model_id, run, chosen),
         version=version,
         architecture=Architecture.of(c.method.variant, c.method.width, c.method.classes),
         modality=modality or _modality(c),
@@ -83,12 +83,33 @@ def export(
     )  # fmt: skip
 
 
-def _best(folder: RunFolder) -> Chosen:
+def verdict(folder: RunFolder) -> str:
+    """What is to be said of the run's best segmenter, in sentences. RunError if it has none."""
+    return judgement.said(_best_known(folder), _start_model(folder.read()))
+
+
+def _title(model_id: str, run: RunFile, chosen: Chosen) -> str:
+    """What people call it; nothing is called adapted that is not, or better that was not found to be."""
+    if chosen.iteration == 0 and run.configuration.start_model:
+        return f"{model_id}, the same as {_start_model(run)}"
+    if run.configuration.method.objective in ("source_only", "target_supervised"):
+        return f"{model_id}, trained by SIFA"
+    found = chosen.judged.verdict if chosen.judged else None
+    doubted = found is not None and not found.better
+    return f"{model_id}, adapted by SIFA{', not found to be better' if doubted else ''}"
+
+
+def _best_known(folder: RunFolder) -> Best:
     known = best.read(folder.best)
     if known is None:
         raise RunError(
             f"{folder.path} has no best segmenter yet; let it go on until it is judged, or name a checkpoint."
         )
+    return known
+
+
+def _best(folder: RunFolder) -> Chosen:
+    known = _best_known(folder)
     start = best.read_start(folder.best) or best.judged_at(folder.events, 0)
     return Chosen(known.iteration, best.read_weights(folder.best), known, start)
 
@@ -112,6 +133,10 @@ def _refuse_worse(folder: RunFolder, chosen: Chosen) -> None:
     what = f"The segmenter of {folder.path} after iteration {chosen.iteration}"
     if judged is None:
         raise RunError(f"{what} was never judged.", advice="unjudged")
+    if judged.verdict is not None and start is not None:
+        if judged.iteration == 0 or judged.vetoes or not judged.verdict.better:
+            raise RunError(f"{what}: {judgement.said(judged, 'the model that it began with')}", advice="start_model")
+        return
     against = f", {'and' if start else 'but'} something speaks against it: {' '.join(judged.vetoes)}"
     if start is not None and chosen.iteration == 0:
         raise RunError(
@@ -157,6 +182,8 @@ def _provenance(folder: RunFolder, run: RunFile, chosen: Chosen) -> str:
         "target_supervised": f"Trained on {target}.",
     }
     text = sentences.get(m.objective, f"Adapted without target labels, from {source} to {target}.")
+    if chosen.iteration == 0 and c.start_model:
+        text = f"Nothing was changed: the weights are those of {_start_model(run)}, of a run with {target}."
     quirks = ", with the quirks of the authors' code" if m.authors_quirks else ""
     text += (
         f" Method: {OBJECTIVES[m.objective]}; {m.variant}, width {m.width}, {m.schedule} schedule{quirks}. "
@@ -164,7 +191,9 @@ def _provenance(folder: RunFolder, run: RunFile, chosen: Chosen) -> str:
         f"seed {c.seed}."
     )
     text += f" Began with the model {_start_model(run)}." if c.start_model else " Began with random weights."
-    if chosen.judged is not None:
+    if chosen.judged is not None and chosen.judged.verdict is not None:
+        text += f" {judgement.said(chosen.judged, 'the model that it began with')}"
+    elif chosen.judged is not None:
         parts = {k: v for k, v in chosen.judged.parts.items() if not k.startswith("supervised_")}
         listed = ", ".join(f"{k.replace('_', ' ')} {v:.3f}" for k, v in parts.items())
         text += f" Score without target labels: {chosen.judged.value:.3f} ({listed})"

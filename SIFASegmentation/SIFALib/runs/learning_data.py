@@ -10,7 +10,8 @@ from typing import Protocol
 from torch import Tensor
 
 from .. import datasets
-from ..adaptation import State, label_free
+from ..adaptation import State, averaged_segmenter, label_free, signs
+from ..adaptation.verdict import Signs
 from ..datasets import Batch, DataSettings, Domains
 from ..support.progress import Steps
 from . import pretraining, previews
@@ -35,6 +36,9 @@ class LearningData(Protocol):
 
     def score(self, state: State) -> label_free.Score:
         """How good the averaged segmenter is on slices that are not trained on."""
+
+    def signs(self, state: State) -> Signs:
+        """What tells how good the averaged segmenter is on the target's scans; () where there are none."""
 
     def shown(self) -> Shown:
         """What pictures show: always the same slices."""
@@ -79,6 +83,9 @@ class Scans:
 
     def score(self, state: State) -> label_free.Score:
         return label_free.score(state, self.domains, self.settings)
+
+    def signs(self, state: State) -> Signs:
+        return signs.of_scans(averaged_segmenter(state), signs.judging(self.domains), self.settings.size)
 
     def shown(self) -> Shown:
         images: list[tuple[Tensor, Tensor | None]] = []

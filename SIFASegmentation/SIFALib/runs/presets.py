@@ -1,4 +1,4 @@
-"""Named starting points of a configuration: our default, and the papers' settings. No torch here.
+"""Named starting points of a configuration: how a site adapts, how models are made, the papers' settings. No torch here.
 
 The authors train on batches of 8 slices of 256 x 256 pixels: 20,000 iterations (TMI 2020), or 20 epochs of
 floor(slices of the larger domain / 8) iterations (AAAI 2019). Their released slices were turned, zoomed and sheared
@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..adaptation.method import PRESETS, Method
 from ..datasets.settings import NO_AUGMENTATION, PHANTOMS, Augmentation, DataSettings
 from ..support.errors import RunError
 from .configuration import Configuration, PhantomSlices
 
-PRETRAINING = "pretraining"
-NAMES = (*PRESETS, PRETRAINING)
+if TYPE_CHECKING:
+    from ..models.card import ModelCard
+
+PRETRAINING, ADAPTATION = "pretraining", "adaptation"
+NAMES = (ADAPTATION, *PRESETS, PRETRAINING)
 PAPERS = {"tmi2020": 20_000, "aaai2019": 0}
 """Preset -> iterations; 0: the epochs of the method."""
 _PRETRAINING = Configuration(
@@ -35,6 +40,30 @@ ANY_TURN = Augmentation(
     rotation_deg=180, zoom=0.35, shear=0.08, shift=0.12, gain=0.15, offset=0.08, gamma=0.3, noise=0.04
 )
 """Of those: stacks of slices come turned in every way, in pixels of 0.7 to 1.4 mm, from any scanner."""
+_ADAPTATION = Method(
+    variant="unet", width=16, classes=8, objective="self_training", self_training_weight=1.0, class_balance=0.0,
+    segmentation_rate=2e-4, warm_up=50, final_share=0.1, clip=5.0, average_decay=0.995,
+)  # fmt: skip
+"""How a model that can do something already is adapted: measured on real scans by `make bench-adapt-real`."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long an adaptation takes. phantoms: of the source. Then iterations between scores, previews, checkpoints."""
+
+    iterations: int
+    phantoms: int
+    judge_every: int
+    preview_every: int
+    save_every: int
+
+
+BUDGETS = {
+    "quick": Budget(150, 24, 50, 25, 25),
+    "standard": Budget(1000, 48, 100, 50, 50),
+    "thorough": Budget(6000, 96, 500, 200, 100),
+}
+"""On two cores: about ten minutes, an hour, a night. All do the same in an iteration."""
 _MODALITY = re.compile(r"(?<![a-z])(ct|mr)(?![a-z])")
 
 
@@ -49,10 +78,17 @@ def configuration(
 
     The normalisations (None: those of the preset) are keys of NORMALISATIONS. RunError for an unknown preset, and for
     files of the authors' whose names do not tell the modality; DataError for a paper's preset and a place without images.
+    The preset "adaptation" is of the budget "standard"; `within` makes it another.
     The preset "pretraining" makes its own data, to which it adds the labelled scans of `source`, if one is named.
     """
     if preset == PRETRAINING:
         return _pretraining(source)
+    if preset == ADAPTATION:
+        data = DataSettings(
+            source=source, target=target, classes=_ADAPTATION.classes,
+            source_normalisation=source_normalisation or "card", target_normalisation=target_normalisation or "card",
+        )  # fmt: skip
+        return within("standard", Configuration(data, _ADAPTATION, name=ADAPTATION))
     if preset not in PRESETS:
         raise RunError(f"There is no preset '{preset}'; choose {', '.join(NAMES)}.")
     data = DataSettings(source=source, target=target, classes=PRESETS[preset].classes)
@@ -69,6 +105,27 @@ def configuration(
     if preset not in PAPERS:
         return made
     return dataclasses.replace(made, iterations=PAPERS[preset], batch=8, save_every=300)
+
+
+def within(budget: str, configuration: Configuration) -> Configuration:
+    """As long as that key of BUDGETS says."""
+    own = BUDGETS[budget]
+    return dataclasses.replace(
+        configuration,
+        data=dataclasses.replace(configuration.data, phantoms=own.phantoms),
+        iterations=own.iterations,
+        judge_every=own.judge_every,
+        preview_every=own.preview_every,
+        save_every=own.save_every,
+    )
+
+
+def adaptation(source: str, target: str, card: ModelCard) -> Configuration:
+    """Of a model with that card, with the budget "standard"."""
+    network = card.architecture
+    method = dataclasses.replace(_ADAPTATION, variant=network.variant, width=network.width, classes=network.classes)
+    data = DataSettings(source=source, target=target, preprocessing=card.preprocessing, classes=network.classes)
+    return within("standard", Configuration(data, method, name=ADAPTATION))
 
 
 def _pretraining(source: str) -> Configuration:

@@ -25,6 +25,7 @@ from torch import Tensor
 from .. import datasets, phantom
 from ..adaptation import State, averaged_segmenter
 from ..adaptation.label_free import Score
+from ..adaptation.verdict import Signs
 from ..datasets import Batch, Slices
 from ..networks.arrays import to_tensor
 from ..phantom.conditions import draw_person
@@ -172,6 +173,9 @@ class RandomSlices:
             here, there = predicted == label, labels == label
             dice[f"supervised_{label}"] = 2.0 * int((here & there).sum()) / max(1, int(here.sum() + there.sum()))
         return Score(float(np.mean(list(dice.values()))), dice)
+
+    def signs(self, state: State) -> Signs:
+        return ()
 
     def shown(self) -> Shown:
         images, labels = self._judged

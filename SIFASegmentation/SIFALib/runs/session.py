@@ -125,8 +125,8 @@ class Session:
     def judge(self, state: adaptation.State, data: LearningData) -> None:
         """Score the averaged segmenter, without target labels, and keep it if it is the best so far."""
         if self.first:
-            score = data.score(state)
-            judged = best_file.judged(state.iteration, score.value, score.parts, score.vetoes, self.start)
+            signs = data.signs(state) if self.configuration.start_model else ()
+            judged = best_file.judged(state.iteration, data.score(state), signs, self.start)
             self.judged = judged
             if state.iteration == 0:
                 self.start = judged
@@ -137,7 +137,8 @@ class Session:
                 best_file.write(self.folder.best, judged, weights, self.start)
                 self.report(best_iteration=state.iteration, best_score=judged.value)
             self.event("score", state.iteration, value=judged.value, parts=judged.parts,
-                       vetoes=judged.vetoes, best=better)  # fmt: skip
+                       vetoes=judged.vetoes, verdict=judged.verdict and dataclasses.asdict(judged.verdict),
+                       best=better)  # fmt: skip
             if self.board:
                 self.board.add("score", {"value": judged.value, **judged.parts}, state.iteration)
             log.info("Score %.4f after iteration %d%s", judged.value, state.iteration, ", the best" * better)

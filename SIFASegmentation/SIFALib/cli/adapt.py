@@ -1,0 +1,168 @@
+"""`sifa adapt`: scans of a site in, a model of its own out, or a sentence why not."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..support.errors import RequestError, RunError
+from ..support.files import expanded
+from . import export as exporting
+from .console import OK, OTHER, complain, say
+from .shared import add_command, check_device, find_model, said_as, store_of, writes_into
+from .watch import Watch
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..models.store import ModelPackage
+    from ..runs import Configuration, RunFolder
+
+DESCRIPTION = """Adapt a model to a site's own scans, without labels: look, train, judge, and make a model of it.
+
+One command for what check-data, train and export do one after the other. The scans are a folder, a JSON list or one
+file; cines are taken apart into phases, and scans in which the model finds no heart are left out and named. Whether
+the result is better is judged without labels, on the scans, against the model that it began with; only if it most
+likely is, it becomes the model NAME. Otherwise a sentence says why not, and everything stays as it was.
+
+It may be stopped at any time (Ctrl-C, `sifa runs stop`, even by pulling the plug); the same command goes on with it.
+Nothing leaves this computer. Ten scans are a good number; fewer than five cannot tell much."""
+BUDGET = (
+    "how long: quick takes about ten minutes on two cores, standard an hour, thorough a night (default: %(default)s)"
+)
+
+
+def add(commands: Any) -> None:
+    helped = "adapt a model to your own scans, in one command"
+    parser = add_command(commands, "adapt", run, helped, DESCRIPTION, of_store=True)
+    parser.add_argument("target", metavar="SCANS", help="your scans: a folder, a JSON list, or a file")
+    parser.add_argument("name", metavar="NAME", help="id of the new model, or id@version (default: version 1.0.0)")
+    parser.add_argument("--start-model", metavar="ID", help="what is adapted: id or folder (default: the bundled one)")
+    parser.add_argument("--budget", choices=("quick", "standard", "thorough"), default="standard", help=BUDGET)
+    parser.add_argument(
+        "--source", metavar="PLACE", default="phantom", help="labelled images to learn from besides (default: phantoms)"
+    )
+    parser.add_argument(
+        "--exclude", metavar="SCAN", action="append", default=[], help="leave a scan out, like target:NAME"
+    )
+    parser.add_argument(
+        "--run", metavar="FOLDER", type=Path, dest="run_folder", help="of the training (default: runs/NAME)"
+    )
+    parser.add_argument("--iterations", type=int, metavar="N", help="instead of the budget's")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0 or mps (default: %(default)s)")
+    parser.add_argument("--precision", default="auto", help="auto, float32 or bfloat16 (default: %(default)s)")
+    parser.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="of the CPU (default: as many as there are)"
+    )
+    parser.add_argument("--title", metavar="TEXT", help="what people call the new model")
+    parser.add_argument("--licence", metavar="TEXT", help="who may use it (default: that none is given)")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be adapted where, and what is to come of it. begun: the run is there already."""
+
+    path: Path
+    configuration: Configuration
+    begun: bool
+    model: exporting.Request
+
+
+def run(options: argparse.Namespace) -> int:
+    from ..runs import RunFolder, create, loop
+
+    request = check(options)
+    with writes_into(request.path), said_as(RequestError, RunError):
+        folder = RunFolder(request.path) if request.begun else create(request.path, request.configuration)
+    with Watch(folder, options.quiet), writes_into(folder.path):
+        end = loop.run(folder.path)
+    if end.error is not None:
+        raise end.error
+    if end.outcome != loop.FINISHED:
+        complain(f"stopped; the same command goes on with it. What it has so far is in {folder.path}.")
+        return OTHER
+    return _made_a_model(folder, request, options)
+
+
+def _made_a_model(folder: RunFolder, request: Request, options: argparse.Namespace) -> int:
+    """Say how it was judged; the model, if it is better. RunError if not."""
+    from ..runs import export
+
+    said = export.verdict(folder)
+    say(said)
+    with writes_into(request.model.store.user):
+        package = export.export(
+            folder,
+            request.model.folder,
+            request.model.model_id,
+            version=request.model.version,
+            name=options.title or "",
+            licence=options.licence or export.LICENCE,
+        )
+    say(f"{package.card.key} is now in {package.folder}. Try it: sifa segment SCAN --model {package.card.id}")
+    return OK
+
+
+def check(options: argparse.Namespace) -> Request:
+    """What the command line asks for; every SifaError that can be known before anything is made."""
+    from ..runs import RunFolder, preflight
+
+    store = store_of(options.models_folder)
+    model = exporting.free_name(store, options.name)
+    path = options.run_folder or Path("runs") / model.model_id
+    wanted = configuration(options, find_model(store, options.start_model), path)
+    begun = RunFolder(path).run_file.exists()
+    if begun:
+        wanted = _same(RunFolder(path), wanted)
+    preflight.check(wanted)
+    check_device(wanted.device, wanted.precision)
+    return Request(path, wanted, begun, model)
+
+
+def configuration(options: argparse.Namespace, start: ModelPackage, path: Path) -> Configuration:
+    """Of the adaptation that the options mean. RequestError."""
+    from ..datasets import PHANTOMS
+    from ..runs import presets
+
+    source, target = (
+        place if place in PHANTOMS else str(expanded(place).resolve()) for place in (options.source, options.target)
+    )
+    with said_as(RequestError, RunError):
+        base = presets.within(options.budget, presets.adaptation(source, target, start.card))
+    bundled = store_of(options.models_folder).is_bundled(start)
+    more = {"iterations": options.iterations} if options.iterations is not None else {}
+    data = dataclasses.replace(base.data, exclude=tuple(options.exclude))
+    with said_as(RequestError, RunError):
+        return dataclasses.replace(
+            base,
+            data=data,
+            name=path.resolve().name[:100],
+            device=options.device,
+            precision=options.precision,
+            threads=options.threads,
+            start_model=start.card.key if bundled else str(start.folder.resolve()),
+            cache=str((path.parent / "cache").resolve()),
+            **more,
+        )
+
+
+def _same(folder: RunFolder, wanted: Configuration) -> Configuration:
+    """The run's own configuration, if it is an adaptation to the same scans from the same model. RequestError."""
+    own = folder.read().configuration
+    for what, one, other in (
+        ("scans", own.data.target, wanted.data.target),
+        ("start model", own.start_model, wanted.start_model),
+        ("source", own.data.source, wanted.data.source),
+        ("exclusions", own.data.exclude, wanted.data.exclude),
+    ):
+        if one != other:
+            raise RequestError(
+                f"{folder.path} is an adaptation with other {what} ({one or 'none'}); name another folder with --run."
+            )
+    if own.iterations != wanted.iterations:
+        complain(f"{folder.path} goes on as it was begun, for {own.iterations} iterations.")
+    return own
