@@ -17,8 +17,9 @@ dropout as in the paper, or none. "supervised bound" learns from target slices w
 cut around them, ED and ES; whatever is not contoured may be anywhere in the background.
 
 All rows: batch 8 of each domain, 128 px, segmentation rate 2e-4 after a warm-up of 50 iterations, falling by a cosine to a
-tenth, adversarial rate 2e-4, gradients of the segmenter clipped at 5, moving average 0.995; self-training with weight 1
-after 100 iterations. "By the truth" chooses by what it is judged by: no method may, it says what a choice could gain.
+tenth, adversarial rate 2e-4, gradients of the segmenter clipped at 5, moving average 0.995, classes of equal weight;
+self-training with weight 1 after 100 iterations; with "target statistics" the target alone moves those of normalisation.
+"Tuned": translators of width 8 that learn alone for 100 iterations, and the source teaches as it is, too. "By the truth" chooses by what it is judged by: no method may, it says what a choice could gain.
 
 Stopped, the same command goes on: finished runs are kept in --folder (one for each kind of settings). `--pack FOLDER`
 copies what is needed of the data, 15 MB. Figures of every checkpoint, the table and pictures of translations go to --out.
