@@ -18,17 +18,17 @@ import numpy as np
 import torch
 from adapt_real_data import SIZE, Bench
 from SIFALib import adaptation, datasets
-from SIFALib.adaptation import label_free
+from SIFALib.adaptation import label_free, signs
 from SIFALib.adaptation.method import Method
 from SIFALib.datasets import Batch
 from SIFALib.imaging import pictures
 from SIFALib.models.structures import structures_of
 from SIFALib.networks import devices
 from SIFALib.networks.arrays import to_numpy
-from SIFALib.runs import best, previews
+from SIFALib.runs import previews
 from SIFALib.support import files, malloc
 
-FINISHED, UNFINISHED = "run.json", "unfinished.json"
+FINISHED, UNFINISHED, SIGNS = "run.json", "unfinished.json", "signs.json"
 COMMON: dict[str, object] = {
     "segmentation_rate": 2e-4,
     "warm_up": 50,
@@ -127,7 +127,7 @@ def _trained(bench: Bench, cell: Cell, end: float) -> dict[str, Any] | None:
     method = cell.method(bench)
     state = adaptation.start(method, cell.seed, bench.iterations, _start_weights(bench.start), device)
     judged: list[float] = []
-    checkpoints = [_checkpoint(bench, cell, state, {}, None, judged)]
+    checkpoints = [_checkpoint(bench, cell, state, {}, True, judged)]
     steps: list[float] = []
     losses: list[dict[str, float]] = []
     begun = time.perf_counter()
@@ -138,7 +138,7 @@ def _trained(bench: Bench, cell: Cell, end: float) -> dict[str, Any] | None:
         losses.append(_step(cell.way, state, batch, precision))
         steps.append(time.perf_counter() - before)
         if state.iteration % bench.every == 0 or state.iteration == bench.iterations:
-            checkpoints.append(_checkpoint(bench, cell, state, _means(losses), checkpoints[0], judged))
+            checkpoints.append(_checkpoint(bench, cell, state, _means(losses), False, judged))
             losses.clear()
             known = {
                 "name": cell.name,
@@ -163,6 +163,25 @@ def _trained(bench: Bench, cell: Cell, end: float) -> dict[str, Any] | None:
         "judging_s": statistics.median(judged),
         "checkpoints": checkpoints,
     }
+
+
+def look(bench: Bench, cell: Cell) -> str:
+    """What the verdict goes by, of the start and of every checkpoint that was kept: {iteration: signs}, to SIGNS."""
+    path = cell.path(bench)
+    kept = {int(file.stem): file for file in sorted(path.glob("[0-9]*.safetensors"))}
+    known = json.loads((path / SIGNS).read_text()) if (path / SIGNS).exists() else {}
+    scans = signs.judging(adapt_real_data.domains(bench))
+    segmenter = adapt_real_data.segmenter(bench.start)
+    own = {name: value.clone() for name, value in segmenter.state_dict().items()}
+    try:
+        for iteration, file in ({0: None} | kept).items():
+            if str(iteration) not in known:
+                segmenter.load_state_dict(own if file is None else _kept(file, own))
+                known[str(iteration)] = signs.of_scans(segmenter.eval(), scans, SIZE)
+                files.write_text(path / SIGNS, json.dumps(known) + "\n")
+    finally:
+        segmenter.load_state_dict(own)
+    return f"{cell.name}: {len(known)} looked at"
 
 
 @lru_cache(maxsize=1)
@@ -191,27 +210,20 @@ def _means(losses: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _checkpoint(
-    bench: Bench,
-    cell: Cell,
-    state: adaptation.State,
-    losses: dict[str, float],
-    start: dict[str, Any] | None,
-    seconds: list[float],
+    bench: Bench, cell: Cell, state: adaptation.State, losses: dict[str, float], first: bool, seconds: list[float]
 ) -> dict[str, Any]:
     """The averaged segmenter on disk, judged with and without labels; how long that took is added to `seconds`."""
     begun = time.perf_counter()
     segmenter = adaptation.averaged_segmenter(state)
     settings = adapt_real_data.settings_of(bench, bench.targets, bench.phantoms)
     score = label_free.score(state, adapt_real_data.domains(bench), settings)
-    before = None if start is None else best.Best(0, start["score"], start["parts"])
-    found = best.judged(state.iteration, score.value, score.parts, score.vetoes, before)
-    if start is not None:
+    if not first:
         _keep(segmenter, cell.path(bench) / f"{state.iteration:06d}.safetensors")
     made = {
         "iteration": state.iteration,
-        "score": found.value,
-        "parts": found.parts,
-        "vetoes": list(found.vetoes),
+        "score": score.value,
+        "parts": score.parts,
+        "vetoes": [veto.key for veto in score.vetoes],
         "losses": losses,
         "patients": adapt_real_data.measure(segmenter, bench),
     }
@@ -225,6 +237,12 @@ def _keep(segmenter: torch.nn.Module, path: Path) -> None:
 
     arrays = {name: value.half().cpu().contiguous() for name, value in segmenter.state_dict().items()}
     files.write_bytes(path, save(arrays))
+
+
+def _kept(path: Path, like: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    from safetensors.torch import load
+
+    return {name: value.to(like[name].dtype) for name, value in load(path.read_bytes()).items()}
 
 
 @torch.inference_mode()

@@ -1,20 +1,28 @@
 """The table of bench_adapt_real: what its runs say together. Pure: dictionaries in, lines out.
 
-A run: {"way", "seed", "milliseconds" (of an iteration, median), "checkpoints"}; its checkpoints, the first is the start:
-{"iteration", "score", "vetoes", "patients": {patient: {pixel size: {structure: {"dice", "assd_mm", "missing"}}}}}.
+A run: {"way", "seed", "milliseconds" (of an iteration, median), "checkpoints"}. Its checkpoints, the first is the start:
+{"iteration", "score", "vetoes" (keys), "verdict" ([probability, difference] or None),
+"patients": {patient: {pixel size: {structure: {"dice", "assd_mm", "missing"}}}}}.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from SIFALib.adaptation.verdict import CERTAIN, LEAST
 
 STRUCTURES = ("MYO", "LV")
 START, CONTROL, BOUND = "start", "source only", "supervised bound"
-CHOICES = {"last": "the last", "score": "by the score without labels", "oracle": "by the truth (oracle)"}
+CHOICES = {
+    "last": "the last",
+    "verdict": "by the verdict without labels; the start, where nothing is better",
+    "score": "by the score without labels that runs without a start model have",
+    "oracle": "by the truth (oracle)",
+}
+WORSE, BETTER = -0.005, 0.02  # of true Dice against the start: must not, and should be offered
 RESAMPLED = 4000  # times that patients are drawn for an interval
 
 Run = dict[str, Any]
@@ -51,9 +59,17 @@ def chosen(run: Run, choice: str) -> Checkpoint:
     checkpoints: list[Checkpoint] = run["checkpoints"]
     if choice == "oracle":
         return max(checkpoints, key=mean_dice)
+    if choice == "verdict" and all(c.get("verdict") is not None for c in checkpoints):
+        return max([checkpoints[0], *filter(sound(run), checkpoints[1:])], key=lambda c: c["verdict"][1])
     if choice == "score" and all(c["score"] is not None for c in checkpoints):
         return max([c for c in checkpoints if not c["vetoes"]] or checkpoints, key=lambda c: c["score"])
     return checkpoints[-1]
+
+
+def sound(run: Run) -> Callable[[Checkpoint], bool]:
+    """Whether nothing speaks against a checkpoint that the start does not bear."""
+    borne = set(run["checkpoints"][0]["vetoes"])
+    return lambda checkpoint: not set(checkpoint["vetoes"]) - borne
 
 
 def mean_dice(checkpoint: Checkpoint, structure: str = "", pixel: str = "") -> float:
@@ -109,11 +125,15 @@ def gap_closed(runs: Sequence[Run], way: str, choice: str) -> float:
     return (here - below) / (above - below) if above != below else math.nan
 
 
-def rank_correlation(run: Run) -> float | None:
-    """Spearman's rho of the score without labels and true Dice over a run's checkpoints; None with fewer than three."""
+def rank_correlation(run: Run, by: str = "score") -> float | None:
+    """Spearman's rho of the score without labels (or of the verdict's difference) and true Dice over a run's checkpoints;
+    None with fewer than three."""
     from scipy.stats import spearmanr
 
-    pairs = [(c["score"], mean_dice(c)) for c in run["checkpoints"] if c["score"] is not None]
+    if by == "verdict":
+        pairs = [(c["verdict"][1], mean_dice(c)) for c in run["checkpoints"] if c.get("verdict") is not None]
+    else:
+        pairs = [(c["score"], mean_dice(c)) for c in run["checkpoints"] if c["score"] is not None]
     if len(pairs) < 3 or any(len(set(column)) < 2 for column in zip(*pairs, strict=True)):
         return None
     return float(spearmanr(*zip(*pairs, strict=True)).statistic)
@@ -122,14 +142,14 @@ def rank_correlation(run: Run) -> float | None:
 def _last(runs: Sequence[Run], ways: Sequence[str]) -> Iterator[str]:
     sizes = list(next(iter(runs[0]["checkpoints"][0]["patients"].values())))
     heads = "  ".join(f"{f'MYO, LV {size} mm':>15}" for size in sizes)
-    yield f"\nAfter the last iteration, mean over patients and seeds\n{'':30} runs | {heads} | ASSD, mm   | missing | ms"
+    yield f"\nAfter the last iteration, mean over patients and seeds\n{'':36} runs | {heads} | ASSD, mm   | missing | ms"
     for way in ways:
         own = [run for run in runs if run["way"] == way]
         last = [run["checkpoints"][-1] for run in own]
         dice = "  ".join(
             " ".join(f"{np.mean([mean_dice(c, s, size) for c in last]):7.3f}" for s in STRUCTURES) for size in sizes
         )
-        cells = [f"{way:30} {len(own):4d}", dice]
+        cells = [f"{way:36} {len(own):4d}", dice]
         found = {
             s: [x[s] for c in last for sizes in c["patients"].values() for x in sizes.values()] for s in STRUCTURES
         }
@@ -145,11 +165,11 @@ def _last(runs: Sequence[Run], ways: Sequence[str]) -> Iterator[str]:
 def _chosen(runs: Sequence[Run], ways: Sequence[str], choice: str) -> Iterator[str]:
     yield (
         f"\nCheckpoint: {CHOICES[choice]}; mean of both pixel sizes; less the control, chosen alike, with 95 % "
-        f"intervals over patients\n{'':30} iteration |   MYO    LV | MYO - control           | LV - control            | gap"
+        f"intervals over patients\n{'':36} iteration |   MYO    LV | MYO - control           | LV - control            | gap"
     )
     for way in ways:
         picks = [chosen(run, choice) for run in runs if run["way"] == way]
-        cells = [f"{way:30} {np.mean([c['iteration'] for c in picks]):9.0f}"]
+        cells = [f"{way:36} {np.mean([c['iteration'] for c in picks]):9.0f}"]
         cells.append(" ".join(f"{np.mean([mean_dice(c, s) for c in picks]):5.3f}" for s in STRUCTURES))
         for structure in STRUCTURES:
             values = differences(runs, way, choice, structure)
@@ -161,16 +181,48 @@ def _chosen(runs: Sequence[Run], ways: Sequence[str], choice: str) -> Iterator[s
 
 
 def _ranks(runs: Sequence[Run], ways: Sequence[str]) -> Iterator[str]:
-    yield "\nRank correlation (Spearman) of the score without labels with true Dice over the checkpoints of a run; vetoes"
-    every = []
+    yield (
+        "\nRank correlation (Spearman) with true Dice over the checkpoints of a run, the start among them: of the verdict's "
+        f"difference and of the score\n{'':36} verdict                  | score                    | vetoed"
+    )
+    every: dict[str, list[float]] = {"verdict": [], "score": []}
     for way in ways:
         own = [run for run in runs if run["way"] == way and len(run["checkpoints"]) > 1]
-        values = [value for run in own if (value := rank_correlation(run)) is not None]
-        every += values
-        judged = [c for run in own for c in run["checkpoints"][1:]]
-        if own:
-            mean = f"{np.mean(values):+.2f} ({min(values):+.2f} to {max(values):+.2f})" if values else "-"
-            vetoed = sum(bool(c["vetoes"]) for c in judged)
-            yield f"{way:30} {mean:24} {vetoed} of {len(judged)} checkpoints vetoed"
-    if every:
-        yield f"mean over all {len(every)} runs: {np.mean(every):+.2f}"
+        if not own:
+            continue
+        cells = []
+        for by, values in every.items():
+            found = [value for run in own if (value := rank_correlation(run, by)) is not None]
+            values += found
+            cells.append(f"{np.mean(found):+.2f} ({min(found):+.2f} to {max(found):+.2f})" if found else "-")
+        judged = [(run, c) for run in own for c in run["checkpoints"][1:]]
+        vetoed = sum(not sound(run)(c) for run, c in judged)
+        yield f"{way:36} {cells[0]:24} | {cells[1]:24} | {vetoed} of {len(judged)}"
+    for by, values in every.items():
+        if values:
+            yield f"mean over all {len(values)} runs, {by}: {np.mean(values):+.2f}"
+    yield from _offers(runs)
+
+
+def _offers(runs: Sequence[Run]) -> Iterator[str]:
+    """How the verdict's offers stand to the truth, over all checkpoints of all runs."""
+    judged = [
+        (mean_dice(c) - mean_dice(run["checkpoints"][0]), offered(run, c))
+        for run in runs
+        for c in run["checkpoints"][1:]
+        if c.get("verdict") is not None
+    ]
+    if judged:
+        true_of_offers = [true for true, is_offered in judged if is_offered]
+        better = [is_offered for true, is_offered in judged if true >= BETTER]
+        worse = sum(true < WORSE for true in true_of_offers)
+        yield (
+            f"Offered: {len(true_of_offers)} of {len(judged)} checkpoints, {worse} of them worse than the start by more "
+            f"than {-WORSE}; of {len(better)} better by {BETTER} or more, {sum(better)} are offered."
+        )
+
+
+def offered(run: Run, checkpoint: Checkpoint) -> bool:
+    """Whether a site would be told that it is better."""
+    probability, difference = checkpoint["verdict"]
+    return probability >= CERTAIN and difference >= LEAST and sound(run)(checkpoint)

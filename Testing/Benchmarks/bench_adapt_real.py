@@ -16,10 +16,12 @@ aligned from a quarter of the iterations on) on the start's own network, since a
 dropout as in the paper, or none. "supervised bound" learns from target slices with their contours instead of the source,
 cut around them, ED and ES; whatever is not contoured may be anywhere in the background.
 
-All rows: batch 8 of each domain, 128 px, segmentation rate 2e-4 after a warm-up of 50 iterations, falling by a cosine to a
-tenth, adversarial rate 2e-4, gradients of the segmenter clipped at 5, moving average 0.995, classes of equal weight;
-self-training with weight 1 after 100 iterations; with "target statistics" the target alone moves those of normalisation.
-"Tuned": translators of width 8 that learn alone for 100 iterations, and the source teaches as it is, too. "By the truth" chooses by what it is judged by: no method may, it says what a choice could gain.
+All rows: batch 8 of each domain, 128 px, segmentation rate 2e-4 after a warm-up of 50 iterations, falling by a cosine
+to a tenth, adversarial rate 2e-4, gradients of the segmenter clipped at 5, moving average 0.995, classes of equal
+weight; self-training with weight 1 after 100 iterations; with "target statistics" the target alone moves those of
+normalisation. "Tuned": translators of width 8 that learn alone for 100 iterations, and the source teaches as it is,
+too. The verdict is what a site would be told of a checkpoint, from its unlabelled scans alone. "By the truth" chooses
+by what it is judged by: no method may, it says what a choice could gain.
 
 Stopped, the same command goes on: finished runs are kept in --folder (one for each kind of settings). `--pack FOLDER`
 copies what is needed of the data, 15 MB. Figures of every checkpoint, the table and pictures of translations go to --out.
@@ -52,7 +54,8 @@ import adapt_real_table  # noqa: E402
 import sunnybrook  # noqa: E402
 import torch  # noqa: E402
 from adapt_real_data import AT_ONCE, Bench  # noqa: E402
-from adapt_real_runs import FINISHED, UNFINISHED, WAYS, Cell  # noqa: E402
+from adapt_real_runs import FINISHED, SIGNS, UNFINISHED, WAYS, Cell  # noqa: E402
+from SIFALib.adaptation.verdict import compared  # noqa: E402
 from SIFALib.support import files  # noqa: E402
 
 Job = tuple[Callable[..., object], tuple[Any, ...]]
@@ -134,15 +137,18 @@ def _check(bench: Bench) -> None:
 
 def run(bench: Bench, cells: Sequence[Cell], jobs: int, no_more: float, end: float) -> None:
     """Prepare what the cells need, then train them, `jobs` processes side by side."""
-    cells = [cell for cell in cells if not (cell.path(bench) / FINISHED).exists()]
+    cells = [cell for cell in cells if not all((cell.path(bench) / name).exists() for name in (FINISHED, SIGNS))]
     if not cells:
         return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_begin, initargs=(bench, jobs)) as pool:
         prepare(pool, bench, cells)
-        training = [(adapt_real_runs.bring, (bench, cell, no_more, end)) for cell in cells]
-        for said in _done(pool, training):
-            print(said, flush=True)
+        for work in (
+            [(adapt_real_runs.bring, (bench, cell, no_more, end)) for cell in cells],
+            [(adapt_real_runs.look, (bench, cell)) for cell in cells],
+        ):
+            for said in _done(pool, work):
+                print(said, flush=True)
 
 
 def prepare(pool: ProcessPoolExecutor, bench: Bench, cells: Sequence[Cell]) -> None:
@@ -196,7 +202,7 @@ def _done(pool: ProcessPoolExecutor, jobs: Iterable[Job]) -> Iterable[str]:
 def report(bench: Bench, cells: Sequence[Cell], out: Path, until: int | None) -> None:
     """Print the table of the finished runs and write it, their figures and pictures to `out`."""
     finished = [cell for cell in cells if (cell.path(bench) / FINISHED).exists()]
-    runs = [json.loads((cell.path(bench) / FINISHED).read_text()) for cell in finished]
+    runs = [_judged(cell.path(bench)) for cell in finished]
     halves = [cell.path(bench) / UNFINISHED for cell in cells if cell not in finished]
     broken_off = [json.loads(path.read_text()) for path in halves if path.exists()]
     shown = runs if until is None else adapt_real_table.until([*runs, *broken_off], until)
@@ -224,6 +230,17 @@ def report(bench: Bench, cells: Sequence[Cell], out: Path, until: int | None) ->
     for cell in finished:
         if (cell.path(bench) / "translations.png").exists():
             shutil.copyfile(cell.path(bench) / "translations.png", out / f"{cell.name}.png")
+
+
+def _judged(path: Path) -> dict[str, Any]:
+    """A finished run with the verdict on each checkpoint that was looked at: [probability, difference]."""
+    run: dict[str, Any] = json.loads((path / FINISHED).read_text())
+    known = json.loads((path / SIGNS).read_text()) if (path / SIGNS).exists() else {}
+    for checkpoint in run["checkpoints"]:
+        own = known.get(str(checkpoint["iteration"]))
+        found = None if own is None else compared(known["0"], own)
+        checkpoint["verdict"] = None if found is None else [found.probability, found.difference]
+    return run
 
 
 def _of_crops(crops: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ import adaptation_table  # noqa: E402
 from adaptation_measure import measure  # noqa: E402
 from adaptation_table import mean_dice  # noqa: E402
 from SIFALib import adaptation  # noqa: E402
-from SIFALib.adaptation import label_free  # noqa: E402
+from SIFALib.adaptation import label_free, signs  # noqa: E402
 from SIFALib.adaptation.method import Method  # noqa: E402
 from SIFALib.datasets import Augmentation, DataSettings, Domains, prepare  # noqa: E402
 from SIFALib.models import store  # noqa: E402
@@ -305,13 +305,13 @@ def judge(path: Path) -> None:
     )
     test = _domains(tested, c.cache)
     state = adaptation.start(c.method, c.seed, c.iterations, _start_weights(c.start_model))
-    judged = [_judged(state, seen, labelled, test, c)]
-    start = best.Best(0, judged[0]["score"], judged[0]["parts"])
+    start, first = _judged(state, seen, labelled, test, c)
+    judged = [first]
     for file in sorted(RunFolder(path).checkpoints.glob("*.pt")):
         if int(file.stem) % c.judge_every:
             continue  # of a training that was stopped in between: chance decides that it is there
         state.load_state_dict(checkpoints.load(file)["state"])
-        judged.append(_judged(state, seen, labelled, test, c, start))
+        judged.append(_judged(state, seen, labelled, test, c, start)[1])
     last = adaptation.averaged_segmenter(state)
     sound = [j for j in judged if not j["vetoes"]] or judged
     direction, way, _ = _parts(c.name)
@@ -338,12 +338,13 @@ def _judged(
     test: Domains,
     c: Configuration,
     start: best.Best | None = None,
-) -> dict:
-    """One checkpoint: its score from what training sees, and its Dice where labels are known."""
+) -> tuple[best.Best, dict]:
+    """One checkpoint: as training judges it, and a row with its Dice where labels are known."""
     score = label_free.score(state, seen, c.data)
-    found = best.judged(state.iteration, score.value, score.parts, score.vetoes, start)
+    looked = signs.of_scans(adaptation.averaged_segmenter(state), signs.judging(seen), c.data.size)
+    found = best.judged(state.iteration, score, looked, start)
     segmenter = adaptation.averaged_segmenter(state)
-    return {
+    return found, {
         "iteration": state.iteration,
         "score": found.value,
         "parts": found.parts,

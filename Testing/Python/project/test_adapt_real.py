@@ -19,15 +19,17 @@ from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.models.card import Preprocessing
 
 
-def checkpoint(iteration: int, dice: dict[str, float], score: float = 0.0, vetoed: bool = False) -> dict:
+def checkpoint(
+    iteration: int, dice: dict[str, float], score: float = 0.0, vetoed: bool = False, verdict: list[float] | None = None
+) -> dict:
     """dice: of each patient, for both structures and both sizes."""
     found = {"assd_mm": 1.0, "missing": 0.0}
     patients = {
         patient: {size: {s: {"dice": value, **found} for s in table.STRUCTURES} for size in ("1", "1.2")}
         for patient, value in dice.items()
     }
-    vetoes = ["something is wrong"] if vetoed else []
-    return {"iteration": iteration, "score": score, "vetoes": vetoes, "patients": patients}
+    vetoes = ["borne", "something is wrong"] if vetoed else ["borne"]
+    return {"iteration": iteration, "score": score, "vetoes": vetoes, "verdict": verdict, "patients": patients}
 
 
 def run(way: str, seed: int, *checkpoints: dict) -> dict:
@@ -44,11 +46,32 @@ def test_a_choice_without_labels_prefers_what_nothing_speaks_against():
     own = run(
         "x",
         0,
-        checkpoint(0, {"a": 0.5}, 0.1),
-        checkpoint(1, {"a": 0.9}, 0.3, vetoed=True),
-        checkpoint(2, {"a": 0.4}, 0.2),
+        checkpoint(0, {"a": 0.5}, 0.1, verdict=[0.5, 0.0]),
+        checkpoint(1, {"a": 0.9}, 0.3, vetoed=True, verdict=[0.99, 0.3]),
+        checkpoint(2, {"a": 0.4}, 0.2, verdict=[0.2, -0.1]),
+        checkpoint(3, {"a": 0.6}, 0.0, verdict=[0.95, 0.1]),
     )
-    assert [table.chosen(own, choice)["iteration"] for choice in table.CHOICES] == [2, 2, 1]
+    chosen = {choice: table.chosen(own, choice)["iteration"] for choice in table.CHOICES}
+    assert chosen == {"last": 3, "verdict": 3, "score": 1, "oracle": 1}
+    own["checkpoints"].pop()
+    assert table.chosen(own, "verdict")["iteration"] == 0, "nothing is better than the start"
+
+
+def test_offers_are_held_against_the_truth():
+    own = run(
+        "x",
+        0,
+        checkpoint(0, {"a": 0.5}, verdict=[0.5, 0.0]),
+        checkpoint(1, {"a": 0.6}, verdict=[0.95, 0.01]),  # better, offered
+        checkpoint(2, {"a": 0.6}, verdict=[0.8, 0.01]),  # better, not certain
+        checkpoint(3, {"a": 0.6}, verdict=[0.95, 0.01], vetoed=True),
+        checkpoint(4, {"a": 0.4}, verdict=[0.95, 0.01]),  # worse, offered
+        checkpoint(5, {"a": 0.4}, verdict=[0.05, -0.01]),
+    )
+    said = "\n".join(table.lines([own], ["x"]))
+    assert "Offered: 2 of 5 checkpoints, 1 of them worse than the start by more than 0.005" in said
+    assert "of 3 better by 0.02 or more, 1 are offered." in said
+    assert table.rank_correlation(own, "verdict") is not None and table.rank_correlation(own) is None
 
 
 def test_differences_are_those_of_the_same_patient_and_seed():
@@ -78,8 +101,8 @@ def test_the_start_is_a_row_of_its_own_and_every_row_is_told():
     runs = [simple(way.name, seed, 0.5, 0.6, 0.7) for way in adapt_real_runs.WAYS for seed in (0, 1)]
     said = "\n".join(table.lines(runs, [way.name for way in adapt_real_runs.WAYS]))
     assert said.count(f"\n{table.START} ") == 1 + len(table.CHOICES)
-    assert all(said.count(f"\n{way.name:30} ") == 2 + len(table.CHOICES) for way in adapt_real_runs.WAYS)
-    assert "mean over all 18 runs: +1.00" in said
+    assert all(said.count(f"\n{way.name:36} ") == 2 + len(table.CHOICES) for way in adapt_real_runs.WAYS)
+    assert "mean over all 22 runs, score: +1.00" in said
 
 
 def test_broken_off_runs_are_shown_as_far_as_all_came():
