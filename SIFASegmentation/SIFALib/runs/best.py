@@ -72,7 +72,7 @@ def judged(iteration: int, score: Score, signs: Signs = (), start: Best | None =
         return Best(
             iteration, 0.0, known, (), Verdict(0.5, 0.0, 0.0, len(signs)), signs, tuple(v.key for v in score.vetoes)
         )
-    vetoes = tuple(v for v in score.vetoes if start is None or v.key not in start.borne)
+    vetoes = tuple(str(v) for v in score.vetoes if start is None or v.key not in start.borne)
     if signs and start is not None and start.signs:
         found = compared(start.signs, signs)
         return Best(iteration, found.difference, known, vetoes, found, signs)

@@ -15,6 +15,8 @@ import tiny_runs
 import torch
 from safetensors.numpy import save_file
 from SIFALib import runs
+from SIFALib.adaptation.label_free import Score
+from SIFALib.adaptation.plausibility import Veto
 from SIFALib.runs import best, checkpoints, configuration, control, events, status
 from SIFALib.runs.best import Best
 from SIFALib.support import files, lock, processes, schema
@@ -263,16 +265,38 @@ def test_without_vetoes_comes_before_a_higher_score():
     assert not vetoed.beats(sound) and not sound.beats(sound)
 
 
-def test_agreeing_with_itself_less_than_the_start_model_speaks_against_one():
-    start = best.judged(0, 0.4, {"augmented": 0.9}, ())
-    assert best.judged(5, 0.5, {"augmented": 0.9 - best.STEADY / 2}, (), start).beats(start)
-    restless = best.judged(5, 0.5, {"augmented": 0.85}, ("More.",), start)
-    assert restless.vetoes[0] == "More." and restless.vetoes[1].endswith("recoloured: 0.850, before 0.900.")
-    assert start.beats(restless) and not best.judged(5, 0.5, {"augmented": 0.85}, ()).vetoes
+def test_a_run_that_began_with_a_model_is_judged_by_how_it_compares_to_it():
+    """Not by the score, and not for what that model bears as well."""
+    agreeing = [(0.80 + 0.01 * n, 0.30) for n in range(6)]
+    lost, torn = Veto("vanished 1", "Left atrium has vanished."), Veto("pieces 0", "Myocardium is in pieces.")
+    start = best.judged(0, Score(0.9, {}, (lost,)), tuple(agreeing))
+    assert (start.value, start.vetoes, start.borne) == (0.0, (), ("vanished 1",))
+    gains = (0.02, 0.03, 0.025, 0.02, 0.03, 0.035)
+    found = best.judged(
+        5, Score(0.1, {}, (lost,)), tuple((a + g, d - g) for (a, d), g in zip(agreeing, gains, strict=True)), start
+    )
+    assert found.vetoes == () and found.verdict.better and found.beats(start) and found.value > 0.01
+    spoiled = best.judged(5, Score(0.99, {}, (lost, torn)), found.signs, start)
+    assert spoiled.vetoes == ("Myocardium is in pieces.",) and start.beats(spoiled)
+    worse = best.judged(
+        5, Score(0.99, {}), tuple((a - g, d + g) for (a, d), g in zip(agreeing, gains, strict=True)), start
+    )
+    assert worse.verdict.worse and not worse.verdict.better and start.beats(worse)
+    same = best.judged(5, Score(0.99, {}), start.signs, start)
+    assert not same.verdict.better and not same.verdict.worse and not same.beats(start)
+
+
+def test_a_verdict_outlives_the_checkpoint_and_the_file(tmp_path):
+    start = best.judged(0, Score(0.9, {}, (Veto("fill", "Too much."),)), ((0.5, 0.1), (0.6, 0.2), (0.7, 0.3)))
+    found = best.judged(5, Score(0.5, {}), ((0.6, 0.1), (0.8, 0.2), (0.9, 0.3)), start)
+    for each in (start, found):
+        assert Best.of(dataclasses.asdict(each)) == each
+        best.write(tmp_path, each, {"a": np.ones(3)}, start)
+        assert best.read(tmp_path) == each and best.read_start(tmp_path) == start
 
 
 def test_a_score_that_is_no_number_is_never_the_best(tmp_path: Path):
-    strange = best.judged(7, float("nan"), {"supervised": 0.9, "edges": float("nan")}, ())
+    strange = best.judged(7, Score(float("nan"), {"supervised": 0.9, "edges": float("nan")}))
     assert strange.parts == {"supervised": 0.9} and strange.vetoes and Best(1, -0.5).beats(strange)
     best.write(tmp_path, strange, {"w": np.ones(2)})
     assert best.read(tmp_path) == strange
