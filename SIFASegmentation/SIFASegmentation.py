@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import slicer
-from SIFASegmentationLib import LowFieldSamples, PhantomSamples
+from SIFASegmentationLib import LowFieldSamples, PhantomSamples, RealSamples
 from SIFASegmentationLib.Logic import SIFASegmentationLogic
 from SIFASegmentationLib.Parameters import SIFASegmentationParameterNode
 from SIFASegmentationLib.Widget import SIFASegmentationWidget
@@ -42,7 +42,7 @@ class SIFASegmentation(ScriptedLoadableModule):
             '<a href="https://arxiv.org/abs/1901.08211">AAAI 2019</a> and '
             '<a href="https://arxiv.org/abs/2002.02255">IEEE TMI 2020</a>. Please cite both.'
         )
-        for samples in (PhantomSamples, LowFieldSamples):
+        for samples in (PhantomSamples, LowFieldSamples, RealSamples):
             slicer.app.connect("startupCompleted()", samples.register)
 
 

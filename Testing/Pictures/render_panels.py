@@ -131,10 +131,11 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else SCREENSHOTS
     icons = Path(sys.argv[1]) if len(sys.argv) > 1 else ICONS
     stage.load_modules()
-    from SIFASegmentationLib import LowFieldSamples, PhantomSamples
+    from SIFASegmentationLib import LowFieldSamples, PhantomSamples, RealSamples
 
     (scan,) = LowFieldSamples.load(LowFieldSamples.SEEDS[:1])
     thumbnail(scan, icons / "SIFALowField.png")
+    thumbnail(RealSamples.load()[1], icons / "SIFAShortAxis.png")
     for modality in ("mr", "ct"):
         stage.clear_scene()
         volume = PhantomSamples.loadPhantom(modality)

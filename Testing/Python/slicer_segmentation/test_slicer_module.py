@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import qt
 import slicer
-from SIFASegmentationLib import LowFieldSamples, PhantomSamples
+from SIFASegmentationLib import LowFieldSamples, PhantomSamples, RealSamples
 from SIFASegmentationLib.Logic import SIFASegmentationLogic
 
 ROOT = stage.REPOSITORY
@@ -67,7 +67,7 @@ def test_module_says_what_it_is(name):
 def test_sample_data_offers_phantoms_with_thumbnails():
     sources = {s.sampleName: s for s in slicer.modules.sampleDataSources["SIFA"]}
     names = {"SIFA phantom CT", "SIFA phantom MR", "SIFA phantom beating", "SIFA low-field phantoms"}
-    assert sources.keys() == names
+    assert sources.keys() == names | {RealSamples.NAME}
     for source in sources.values():
         assert Path(source.thumbnailFileName).read_bytes().startswith(b"\x89PNG")
         assert callable(source.customDownloader)
@@ -148,6 +148,16 @@ def test_sample_data_makes_scans_of_another_scanner(monkeypatch):
     arrays = [slicer.util.arrayFromVolume(node) for node in (first, second)]
     assert all(a.min() >= 0 and 400 < np.percentile(a, 90) < 2000 and a.dtype == np.int16 for a in arrays)
     assert arrays[0].shape != arrays[1].shape or not np.array_equal(*arrays)
+
+
+def test_sample_data_has_real_hearts_that_came_along():
+    (source,) = [s for s in slicer.modules.sampleDataSources["SIFA"] if s.sampleName == RealSamples.NAME]
+    nodes = source.customDownloader(source)
+    assert [node.GetName() for node in nodes] == [f"Short axis {n}" for n in range(1, 7)]
+    assert WORLD.application_logic.GetSelectionNode().GetActiveVolumeID() == nodes[0].GetID()
+    for node in nodes:
+        assert node.GetSpacing() == pytest.approx((1.4, 1.4, 8.0)) and 8 <= node.GetImageData().GetDimensions()[2] <= 10
+    assert sum(path.stat().st_size for path in RealSamples.FOLDER.iterdir()) < 2e6
 
 
 def test_beating_phantom_is_a_sequence_whose_ventricle_beats(monkeypatch):
