@@ -19,8 +19,8 @@ FEWEST = 3  # scans of which a spread can be told
 LEAST = 0.002  # of a difference in expected Dice that is one
 
 Signs = tuple[tuple[float, ...], ...]
-"""[scans][agreement, doubt] of a segmenter, both 0 to 1 (see `signs`)."""
-WEIGHTS = (0.5, -0.5)
+"""[scans][agreement, steadiness, edges] of a segmenter (see `signs`)."""
+WEIGHTS = (0.2, 0.3, 0.15)
 """What a difference of a sign says of a difference of Dice."""
 
 

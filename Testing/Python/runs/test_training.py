@@ -17,10 +17,10 @@ import tiny_models
 import tiny_runs
 import torch
 from SIFALib import adaptation, runs
-from SIFALib.adaptation import label_free
+from SIFALib.adaptation import label_free, plausibility, signs
 from SIFALib.models import store
 from SIFALib.networks import devices, loading
-from SIFALib.runs import best, checkpoints, configuration, control, events, export
+from SIFALib.runs import best, checkpoints, configuration, control, events, export, learning_data
 from SIFALib.runs.loop import train
 from SIFALib.support.errors import RunError
 from SIFALib.support.messages import advised
@@ -316,31 +316,43 @@ def test_a_start_model_is_judged_before_it_is_changed(scans: Path, tmp_path: Pat
     assert "begin@1.0.0" in failed(misfit, "model")
 
 
-def test_the_best_is_no_less_steady_than_the_start_model_also_when_resumed(scans: Path, tmp_path: Path, monkeypatch):
-    agreements = {0: 0.9, 1: 0.8, 2: 0.91, 3: 0.8}
+def test_the_best_is_what_compares_best_to_the_start_model_also_when_resumed(scans: Path, tmp_path: Path, monkeypatch):
+    gains = {0: 0.0, 1: -0.05, 2: 0.0, 3: 0.05}
+    iteration = 0
 
-    def score(state, domains, settings) -> label_free.Score:
-        return label_free.Score(0.4 + 0.1 * (state.iteration % 2), {"augmented": agreements[state.iteration]})
+    def score(state, domains, settings) -> label_free.Score:  # its value is no matter
+        return label_free.Score(0.9 - 0.1 * state.iteration, {}, (plausibility.Veto("fill", "Too much."),))
+
+    def averaged(state):
+        nonlocal iteration
+        iteration = state.iteration
+        return state.segmenter
+
+    def of_scans(segmenter, scans, size) -> tuple[tuple[float, ...], ...]:
+        return tuple((0.8 + 0.01 * n + gains[iteration] * (1 + 0.1 * n), 0.7, 1.0) for n in range(6))
 
     monkeypatch.setattr(label_free, "score", score)
+    monkeypatch.setattr(learning_data, "averaged_segmenter", averaged)
+    monkeypatch.setattr(signs, "of_scans", of_scans)
     package = tiny_models.write(tmp_path / "begin")
     run = new(scans, tmp_path / "run", iterations=2, judge_every=1, save_every=1, start_model=str(package.folder))
     assert train(run) == "finished"
     folder = runs.RunFolder(run)
-    assert best.read(folder.best).iteration == 0  # the second is as good, the first is restless
-    vetoes = {e["iteration"]: e["vetoes"] for e in events.read(folder.events) if e["kind"] == "score"}
+    assert best.read(folder.best).iteration == 0  # the second is as good, the first is worse
+    assert "Nothing better than tiny@1.0.0 was found" in export.verdict(folder)
+    with pytest.raises(RunError, match="Nothing better than the model that it began with was found"):
+        export.export(folder, tmp_path / "model", "site")
+    forced = export.export(folder, tmp_path / "forced", "site", force=True).card
+    assert forced.name == "site, the same as tiny@1.0.0" and "Nothing was changed" in forced.trained_on
+    with pytest.raises(RunError, match=r"Most likely worse .* probability 0% of being better, expected Dice -0\."):
+        export.export(folder, tmp_path / "model", "site", checkpoint=1)
     folder.events.unlink()  # the guards are no matter of a log
     change(run, iterations=3)
     assert train(run) == "finished"
-    assert best.read(folder.best).iteration == 0
-    vetoes |= {e["iteration"]: e["vetoes"] for e in events.read(folder.events) if e["kind"] == "score"}
-    assert {n: bool(v) for n, v in vetoes.items()} == {0: False, 1: True, 2: False, 3: True}
-    with pytest.raises(RunError, match=r"nothing better than its starting point, which scored 0\.400"):
-        export.export(folder, tmp_path / "model", "site")
-    with pytest.raises(
-        RunError, match=r"scores 0\.500, its starting point scored 0\.400, and something speaks against"
-    ):
-        export.export(folder, tmp_path / "model", "site", checkpoint=3)
+    found = best.read(folder.best)
+    assert found.iteration == 3 and found.vetoes == ()  # the start bears what speaks against it
+    assert "Most likely better on these scans than tiny@1.0.0: probability" in export.verdict(folder)
+    assert "Most likely better" in export.export(folder, tmp_path / "model", "site").card.trained_on
 
 
 def test_tensorboard_is_not_needed(scans: Path, tmp_path: Path, monkeypatch):
