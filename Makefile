@@ -18,9 +18,10 @@ NUMERICAL := networks/test_networks_parity networks/test_winograd networks/test_
 demo: $(READY)
 	$(RUN) Testing/demo.py demo
 
-test: lint
+# mypy takes one core and a minute, in which the other one need not wait.
+test: $(READY)
+	$(MAKE) --jobs=2 lint test-lesser-processor
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal
-	$(MAKE) test-lesser-processor
 
 # The same suite, and which lines of the library it runs; a fifth slower.
 coverage: $(READY)
