@@ -14,7 +14,7 @@ from .Logic import SIFASegmentationLogic
 
 def volumeGoesThroughUnchanged() -> None:
     """A phantom put into the scene and read back is the same, voxel for voxel."""
-    node = PhantomSamples.loadPhantom("ct", spacingMm=4.0)
+    node = PhantomSamples.loadPhantom("ct", spacingMm=8.0)
     placement = SceneConversion.Placement.of(node)
     volume = drain(SceneConversion.volumeSteps(node, placement))
     assert np.array_equal(volume.array, slicer.util.arrayFromVolume(node))
