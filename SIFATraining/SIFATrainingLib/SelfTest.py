@@ -15,6 +15,6 @@ def runAll(test: Any) -> None:
     widget.enter()
     test.assertFalse(widget.ui.startButton.enabled)
     test.assertTrue(widget.ui.startButton.toolTip)
-    widget.adaptTo(PhantomSamples.loadPhantom("ct", spacingMm=4.0))
+    widget.adaptTo(PhantomSamples.loadPhantom("ct", spacingMm=8.0))
     test.assertEqual(widget.ui.scansTable.rowCount, 1)
     test.assertIn("Check", widget.ui.startButton.toolTip)

@@ -20,7 +20,7 @@ from SIFALib.adaptation.method import Method
 from SIFALib.datasets.batching import Batch
 from torch import Tensor
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.rounding]
 
 SIZE = 32
 SOURCE = (-0.8, -0.3, 0.1, 0.5, 0.9)  # grey values of background and four structures

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
+import method_worker
 import pytest
 import tiny_method
 import torch
@@ -25,15 +25,19 @@ MOVEMENT = 1e-5  # largest |difference| / |way since the start| of a group of we
 STATISTICS = 1e-7  # largest |difference| / |averages| of batch normalisation after three iterations
 
 
-def trained(world: int, folder: Path, settings: dict) -> list[dict]:
-    """What each of so many processes wrote."""
-    commands = [
-        [sys.executable, str(WORKER), str(rank), str(world), str(folder), json.dumps(settings)] for rank in range(world)
-    ]
+CASES = [("tmi2020", "shared"), ("aaai2019", "faithful")]
+
+
+def trained_by_two(folder: Path, settings: list[dict]) -> list[list[dict]]:
+    """What each of two processes wrote, for each of the settings."""
+    given = json.dumps(settings)
     processes = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
-        for command in commands
-    ]
+        subprocess.Popen(
+            [sys.executable, str(WORKER), str(rank), "2", str(folder), given],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8",
+        )
+        for rank in (0, 1)
+    ]  # fmt: skip
     try:
         for process in processes:
             output, _ = process.communicate(timeout=280)
@@ -41,22 +45,19 @@ def trained(world: int, folder: Path, settings: dict) -> list[dict]:
     finally:
         for process in processes:
             process.kill()
-    return [torch.load(folder / f"{world}-{rank}.pt", weights_only=True) for rank in range(world)]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory):
-    @cache
-    def of(variant: str, schedule: str) -> tuple[dict, list[dict]]:
-        folder = tmp_path_factory.mktemp("together")
-        settings = {**tiny_method.NO_CHANCE, "variant": variant, "schedule": schedule}
-        (alone,) = trained(1, folder, settings)
-        return alone, trained(2, folder, settings)
-
-    return of
-
-
-CASES = [("tmi2020", "shared"), ("aaai2019", "faithful")]
+    """Of each case: what one process alone computes, and what each of two does."""
+    every = [{**tiny_method.NO_CHANCE, "variant": variant, "schedule": schedule} for variant, schedule in CASES]
+    together = zip(*trained_by_two(tmp_path_factory.mktemp("together"), every), strict=True)
+    found = {
+        case: (method_worker.result(0, 1, settings), both)
+        for case, settings, both in zip(CASES, every, together, strict=True)
+    }
+    return lambda *case: found[case]
 
 
 @pytest.mark.parametrize(("variant", "schedule"), CASES)

@@ -96,6 +96,7 @@ def test_the_upper_bound_without_labels_of_the_target_says_what_is_missing():
         adaptation.step(state, replace(tiny_method.batch(), target_labels=None))
 
 
+@pytest.mark.rounding
 @pytest.mark.parametrize("objective", ["full", "prediction", "image"])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_gradients_of_the_shared_schedule_are_those_of_the_faithful_one(variant, objective):
@@ -133,6 +134,7 @@ def test_the_faithful_schedule_moves_the_batch_statistics_as_often_as_the_author
     assert counts["faithful"] == (({9}, {9}) if variant == "aaai2019" else ({11}, {9}))
 
 
+@pytest.mark.rounding
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize(
     ("variant", "classes", "width", "size"), [("tmi2020", 2, 4, (32, 48)), ("aaai2019", 8, 2, (40, 32))]
@@ -191,6 +193,7 @@ def test_a_loss_that_is_no_number_stops_with_a_sentence_before_any_update(settin
     assert all(torch.equal(state.segmenter.state_dict()[name], before[name]) for name in kernels)
 
 
+@pytest.mark.rounding
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_bfloat16_computes_nearly_the_same_and_keeps_the_weights_in_float32(variant, schedule):
@@ -217,6 +220,7 @@ def test_a_batch_that_cannot_be_divided_is_refused():
             adaptation.step(state, tiny_method.batch(count=3), accumulate=accumulate)
 
 
+@pytest.mark.rounding
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_parts_of_equal_statistics_give_the_gradients_of_the_whole_batch(schedule):
     half = tiny_method.batch(count=2, dtype=torch.float64)
@@ -228,6 +232,7 @@ def test_parts_of_equal_statistics_give_the_gradients_of_the_whole_batch(schedul
         assert tiny_method.difference(in_parts[group], gradient) < 1e-6, group  # Dice adds 1e-7 to sizes
 
 
+@pytest.mark.rounding
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_parts_of_a_batch_differ_from_it_in_what_is_defined_over_the_batch_alone(schedule):
     """Batch normalisation, class weights and Dice are those of a part. Without them nothing differs.
@@ -246,6 +251,7 @@ def test_parts_of_a_batch_differ_from_it_in_what_is_defined_over_the_batch_alone
             assert torch.cosine_similarity(in_parts[group], gradient, dim=0) > 0.8, group
 
 
+@pytest.mark.rounding
 def test_both_schedules_report_the_same_losses_by_the_same_names():
     settings = {**NO_CHANCE, "segmentation_rate": 1e-9, "adversarial_rate": 1e-9}
     found = [

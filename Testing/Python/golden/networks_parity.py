@@ -50,16 +50,18 @@ TOLERANCES = {
     "d_P_ll": 3e-5,
     "d_P_ll layers": 3e-5,
 }
+OF_THE_GRAPH = "prediction train"
+"""The same numbers as the graph's logits in training, with which `method_parity` compares them as well."""
 
 
-def computed(variant: str) -> Iterator[tuple[str, Parts]]:
-    """Every item that `TOLERANCES` names and this variant has, with its parts."""
+def computed(variant: str, of_the_graph: bool = True) -> Iterator[tuple[str, Parts]]:
+    """Every item that `TOLERANCES` names and this variant has, with its parts; `OF_THE_GRAPH` if it is asked for."""
     with torch.inference_mode():
         segmenter = recipe.segmenter(variant, keep_rate=1.0)
         others = {name: recipe.network(variant, name) for name in recipe.networks_beside_the_segmenter(variant)}
         yield "inputs", _inputs()
         yield "recipe", _checksums(segmenter, others)
-        yield from _segmenter(segmenter)
+        yield from _segmenter(segmenter, of_the_graph)
         yield from _translators(variant, others["generator"], others["decoder"])
         yield from _discriminators(others)
 
@@ -84,7 +86,7 @@ def _inputs() -> Parts:
     return parts
 
 
-def _segmenter(segmenter: Segmenter) -> Iterator[tuple[str, Parts]]:
+def _segmenter(segmenter: Segmenter, of_the_graph: bool) -> Iterator[tuple[str, Parts]]:
     in_training = deepcopy(segmenter).train()
     masked = _with_masks(deepcopy(segmenter)).train()
 
@@ -103,7 +105,8 @@ def _segmenter(segmenter: Segmenter) -> Iterator[tuple[str, Parts]]:
     yield "e_B train layers", layers
     state = variables(in_training, segmenter_names(in_training.architecture))
     yield "e_B train moving", {name: v for name, v in state.items() if "/moving_" in name}
-    yield "prediction train", sub4(_predict(in_training, recipe.images("B0", 2)))
+    if of_the_graph:
+        yield OF_THE_GRAPH, sub4(_predict(in_training, recipe.images("B0", 2)))
 
     latents, layers = _encode(masked, recipe.images("img_B", 2))
     yield "e_B mask", sub4(latents)

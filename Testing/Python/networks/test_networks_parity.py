@@ -17,10 +17,13 @@ def of_networks(variant: str) -> References:
     return {k: v for k, v in references.subset(variant).items() if k[0] in networks_parity.TOLERANCES}
 
 
-@pytest.mark.parametrize("variant", references.FOLDERS)
+@pytest.mark.parametrize("variant", [pytest.param("tmi2020", marks=pytest.mark.rounding), "aaai2019"])
 def test_every_network_equals_the_authors_layer_by_layer(variant: str) -> None:
-    kept = of_networks(variant)
-    rows = list(references.compare(variant, networks_parity.computed(variant), kept, networks_parity.TOLERANCES))
+    """Both papers' networks are the same layers with the same weights but for the first one's input channels, so that one
+    of them is enough to see how another processor rounds."""
+    kept = {k: v for k, v in of_networks(variant).items() if k[0] != networks_parity.OF_THE_GRAPH}
+    computed = networks_parity.computed(variant, of_the_graph=False)
+    rows = list(references.compare(variant, computed, kept, networks_parity.TOLERANCES))
     assert {row.item for row in rows} == {item for item, _ in kept}
     assert sum(row.parts for row in rows) == len(kept)
     assert not [row for row in rows if not row.passed]

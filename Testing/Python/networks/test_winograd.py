@@ -11,6 +11,8 @@ from SIFALib.networks import winograd
 from SIFALib.networks.layers import ConvNorm
 from torch import Tensor
 
+pytestmark = pytest.mark.rounding
+
 
 def random(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
     return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))

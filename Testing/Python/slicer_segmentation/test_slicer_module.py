@@ -178,8 +178,8 @@ def test_beating_phantom_is_a_sequence_whose_ventricle_beats(monkeypatch):
 def test_phantom_in_the_scene_stands_where_the_library_made_it():
     from SIFALib import phantom
 
-    node = PhantomSamples.loadPhantom("ct", seed=3, spacingMm=4.0)
-    made = phantom.make(3, "ct", 4.0).image
+    node = PhantomSamples.loadPhantom("ct", seed=3, spacingMm=8.0)
+    made = phantom.make(3, "ct", 8.0).image
     assert np.array_equal(slicer.util.arrayFromVolume(node), made.array)
     points = slicer_helpers.grid_points(made.geometry)
     assert np.allclose(slicer_helpers.world_points(node), points, atol=1e-6)
