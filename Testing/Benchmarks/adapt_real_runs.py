@@ -43,8 +43,7 @@ COMMON: dict[str, object] = {
 AAAI = {"lower_weight": 0.0, "lower_prediction_weight": 0.0, "prediction_from_epoch": 5}
 """AAAI 2019's objective on the start's own network: one head, predictions aligned from a quarter of the iterations on."""
 SELF = {"self_training_weight": 1.0}
-STATISTICS = {**SELF, "target_statistics": True}
-TUNED = {**STATISTICS, "translation_width": 8, "source_weight": 1.0, "segmenter_from": 100}
+TUNED = {**SELF, "translation_width": 8, "source_weight": 1.0, "segmenter_from": 100}
 """SIFA for a segmenter that can do something already: narrower translators with a head start, the source as it is beside."""
 
 
@@ -66,7 +65,7 @@ WAYS = (
     Way("AAAI 2019 without dropout", {**AAAI, "keep_rate": 1.0}),
     Way("TMI 2020", {}),
     Way("self-training alone", {"objective": "self_training", **SELF}),
-    Way("self-training, target statistics", {"objective": "self_training", **STATISTICS}),
+    Way("self-training, unbalanced", {"objective": "self_training", **SELF, "self_training_balance": 0.0}),
     Way("TMI 2020 with self-training", SELF),
     Way("TMI 2020 tuned, with self-training", TUNED),
     Way(adapt_real_table.BOUND, {"objective": "source_only"}, "contours"),

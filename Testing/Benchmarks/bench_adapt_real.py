@@ -18,8 +18,8 @@ cut around them, ED and ES; whatever is not contoured may be anywhere in the bac
 
 All rows: batch 8 of each domain, 128 px, segmentation rate 2e-4 after a warm-up of 50 iterations, falling by a cosine
 to a tenth, adversarial rate 2e-4, gradients of the segmenter clipped at 5, moving average 0.995, classes of equal
-weight; self-training with weight 1 after 100 iterations; with "target statistics" the target alone moves those of
-normalisation. "Tuned": translators of width 8 that learn alone for 100 iterations, and the source teaches as it is,
+weight; self-training with weight 1 after 100 iterations; "unbalanced" where rare classes weigh no more in what the
+teacher teaches. "Tuned": translators of width 8 that learn alone for 100 iterations, and the source teaches as it is,
 too. The verdict is what a site would be told of a checkpoint, from its unlabelled scans alone. "By the truth" chooses
 by what it is judged by: no method may, it says what a choice could gain.
 

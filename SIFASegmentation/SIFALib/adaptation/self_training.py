@@ -44,7 +44,7 @@ def objective(state: State, target: Tensor, part: int) -> Objective:
     seen = changed(target, state.random(PURPOSE + part))
     logits = state.segmenter(state.wide(seen))
     truth = losses.one_hot(labels, state.method.classes)
-    loss = losses.confident(logits, truth, sure, state.method.class_balance)
+    loss = losses.confident(logits, truth, sure, state.method.self_training_balance)
     return Objective(state.self_training_weight() * loss, {"self_training": loss})
 
 

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from torch import nn
-
 from ..datasets.batching import Batch
 from . import objectives, self_training
 from .gradients import Losses, Outcome, backward
@@ -32,7 +27,7 @@ def _outcome(state: State, batch: Batch) -> Outcome:
     known = batch.source_known if on_source else None
     if labels is None:
         raise ValueError("Supervised training on the target needs labels of the target; none were given.")
-    with state.autocast(), _statistics_kept(state):
+    with state.autocast():
         logits = state.segmenter.forward_both(state.wide(images))
     terms = {"segmentation": objectives.segmentation(state, logits, labels, known)}
     gradients, _ = backward(terms["segmentation"], state.segmenter)
@@ -41,25 +36,7 @@ def _outcome(state: State, batch: Batch) -> Outcome:
 
 def on_source(state: State, batch: Batch) -> Outcome:
     """Gradients of the supervised loss on source images as they are, times `source_weight`, and the loss."""
-    with state.autocast(), _statistics_kept(state):
+    with state.autocast():
         logits = state.segmenter.forward_both(state.wide(batch.source))
     loss = objectives.segmentation(state, logits, batch.source_labels, batch.source_known)
     return Outcome(backward(state.method.source_weight * loss, state.segmenter)[0], {"segmentation_source": loss})
-
-
-@contextmanager
-def _statistics_kept(state: State) -> Iterator[None]:
-    """If the method wants those of the target: let a pass of the source leave the running statistics as they are."""
-    norms = (
-        [m for m in state.segmenter.modules() if isinstance(m, nn.BatchNorm2d)]
-        if state.method.target_statistics
-        else []
-    )
-    momenta = [norm.momentum for norm in norms]
-    try:
-        for norm in norms:
-            norm.momentum = 0.0
-        yield
-    finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum

@@ -41,7 +41,7 @@ ANY_TURN = Augmentation(
 )
 """Of those: stacks of slices come turned in every way, in pixels of 0.7 to 1.4 mm, from any scanner."""
 _ADAPTATION = Method(
-    variant="unet", width=16, classes=8, objective="self_training", self_training_weight=1.0, target_statistics=True,
+    variant="unet", width=16, classes=8, objective="self_training", self_training_weight=1.0,
     class_balance=0.0, segmentation_rate=2e-4, warm_up=50, final_share=0.1, clip=5.0, average_decay=0.995,
 )  # fmt: skip
 """How a model that can do something already is adapted: measured on real scans by `make bench-adapt-real`."""

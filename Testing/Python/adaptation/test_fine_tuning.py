@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import tiny_method
 import torch
 from SIFALib import adaptation
-from SIFALib.adaptation import supervised
 from SIFALib.adaptation.method import Method
-from SIFALib.datasets import Batch
 from SIFALib.support.errors import RecordError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -58,26 +54,3 @@ def test_both_belong_to_the_shared_schedule_with_translation(setting):
     for where in ({"schedule": "faithful"}, {"objective": "source_only"}):
         with pytest.raises(RecordError, match=f"{setting}.*must be 0 unless images are translated"):
             Method(**where, **{setting: 1})
-
-
-@pytest.mark.parametrize("objective", ["self_training", "full"])
-def test_running_statistics_can_follow_the_target_alone(objective):
-    """Another source, the same statistics; weights are another matter, and another target moves them."""
-    given = tiny_method.batch()
-    settings = {**tiny_method.NO_CHANCE, "objective": objective, "self_training_weight": 1.0, "target_statistics": True}
-    settings |= {"source_weight": 1.0} if objective == "full" else {}
-
-    def statistics(batch: Batch, changes: dict[str, object]) -> list[torch.Tensor]:
-        state = tiny_method.start(**settings | changes)
-        if objective == "full":
-            supervised.on_source(state, batch)
-        else:
-            adaptation.step(state, batch)
-        return [value for name, value in state.segmenter.state_dict().items() if "running" in name]
-
-    others = [replace(given, source=given.source.flip(3) * 0.5), replace(given, target=given.target.flip(3) * 0.5)]
-    first, of_source, of_target = (statistics(batch, {}) for batch in (given, *others))
-    assert all(map(torch.equal, first, of_source))
-    assert objective == "full" or not all(map(torch.equal, first, of_target))
-    free = [statistics(batch, {"target_statistics": False}) for batch in (given, others[0])]
-    assert not all(map(torch.equal, *free))
