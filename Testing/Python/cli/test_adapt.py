@@ -1,0 +1,133 @@
+"""`sifa adapt`: scans in, a model out if it is better, a sentence if not, and nothing done twice."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_models
+import tiny_runs
+from SIFALib import runs
+from SIFALib.adaptation import signs
+from SIFALib.cli import main
+from SIFALib.models import store
+from SIFALib.runs import Configuration, control, presets
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scans, a start model that sees myocardium everywhere, and the slices of both."""
+    folder = tmp_path_factory.mktemp("adapt")
+    tiny_runs.make_scans(folder)
+    tiny_models.write_constant(folder / "begin", 1)
+    return folder
+
+
+@pytest.fixture
+def adapt(folder: Path, tmp_path: Path, monkeypatch):
+    """Calls the command with as little work as can be; the cache beside the runs is shared by all tests."""
+    made = presets.adaptation
+    small = {"size": 32, "coarse_share": 0.0}
+
+    def smaller(*arguments: Any) -> Configuration:
+        whole = made(*arguments)
+        return dataclasses.replace(whole, batch=2, workers=0, data=dataclasses.replace(whole.data, **small))
+
+    monkeypatch.setattr(presets, "adaptation", smaller)
+    (tmp_path / "cache").symlink_to(folder / "cache", target_is_directory=True)
+    (folder / "cache").mkdir(exist_ok=True)
+
+    def call(name: str, *more: str | Path, target: str | Path = folder / "target") -> int:
+        places = ("--models-folder", tmp_path / "models", "--run", tmp_path / "run", "--source", folder / "source")
+        given = ("--start-model", folder / "begin", "--iterations", "2", "--threads", "1", "--quiet", "--device", "cpu")
+        return main(["adapt", str(target), name, *map(str, (*places, *given, *more))])
+
+    return call
+
+
+def gain(monkeypatch, value: float) -> None:
+    """Let every checkpoint after the start be so much better, in each of five scans."""
+    looks: list[int] = []
+
+    def of_scans(*_: object) -> tuple[tuple[float, ...], ...]:
+        looks.append(1)
+        return tuple((0.5 + value * (len(looks) > 1) * (1 + 0.1 * n), 0.5, 1.0) for n in range(5))
+
+    monkeypatch.setattr(signs, "of_scans", of_scans)
+
+
+def test_what_is_better_becomes_a_model_of_that_name(adapt, tmp_path, capsys, monkeypatch):
+    gain(monkeypatch, 0.1)
+    assert adapt("ours", "--title", "Our scanner") == 0
+    said = capsys.readouterr()
+    assert "Most likely better on these scans than begin@1.0.0" in said.out or "Most likely better" in said.out
+    package = store.read_package(tmp_path / "models" / "ours-1.0.0")
+    assert package.card.name == "Our scanner" and "Most likely better" in package.card.trained_on
+    assert str(tmp_path) not in package.card.trained_on, "a card names no folder"
+    run = control.look(tmp_path / "run")
+    assert run.state == "finished" and run.run.configuration.method.self_trains
+    assert adapt("ours") == 4 and "ours@1.0.0 is there already" in capsys.readouterr().err
+    assert adapt("ours@1.1.0") == 0, "the run is there: only the model is made"
+    assert {p.name for p in (tmp_path / "models").iterdir()} >= {"ours-1.0.0", "ours-1.1.0"}
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [(-0.1, "Nothing better than the model that it began with was found"), (0.0, "Nothing better than")],
+)
+def test_what_is_not_better_becomes_no_model_and_says_so(adapt, tmp_path, capsys, monkeypatch, value, sentence):
+    gain(monkeypatch, value)
+    assert adapt("ours") != 0
+    assert sentence in capsys.readouterr().err and not (tmp_path / "models" / "ours-1.0.0").exists()
+
+
+def test_two_scans_cannot_tell_and_are_not_believed(adapt, tmp_path, capsys):
+    assert adapt("ours") != 0
+    assert "Nothing better than" in capsys.readouterr().err and not (tmp_path / "models" / "ours-1.0.0").exists()
+
+
+def test_a_stopped_adaptation_goes_on_and_another_one_is_told_apart(adapt, folder, tmp_path, capsys, monkeypatch):
+    gain(monkeypatch, 0.1)
+
+    def stopped(path: Path) -> object:
+        from SIFALib.runs.loop import STOPPED, End
+
+        return End(STOPPED)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("SIFALib.runs.loop.run", stopped)
+        assert adapt("ours") == 1
+    assert "the same command goes on with it" in capsys.readouterr().err
+    other = folder / "source"
+    assert adapt("ours", target=other) == 2 and "is an adaptation with other scans" in capsys.readouterr().err
+    assert adapt("ours", "--exclude", "target:target0") == 2 and "other exclusions" in capsys.readouterr().err
+    assert adapt("ours", "--iterations", "3") == 0
+    assert "goes on as it was begun, for 2 iterations" in capsys.readouterr().err
+    assert runs.RunFolder(tmp_path / "run").read().configuration.iterations == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "said"),
+    [
+        ({"target": "/nowhere/at/all"}, 3, "/nowhere/at/all"),
+        ({"name": "heart"}, 4, "heart is the name of a bundled model"),
+        ({"more": ("--device", "cuda:9")}, 2, "cuda:9"),
+        ({"more": ("--start-model", "no-such-model")}, 4, "no-such-model"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_made(adapt, tmp_path, capsys, given, code, said):
+    target = {"target": given["target"]} if "target" in given else {}
+    assert adapt(given.get("name", "ours"), *given.get("more", ()), **target) == code
+    assert said in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_the_preset_learns_from_the_source_and_by_itself_with_the_start_models_network(folder):
+    card = store.read_package(folder / "begin").card
+    made = presets.adaptation("phantom", "somewhere", card)
+    assert (made.method.variant, made.method.width, made.method.classes) == ("tmi2020", 2, 5)
+    assert made.data.preprocessing == card.preprocessing and made.method.objective == "self_training"
+    lengths = [presets.within(name, made).iterations for name in presets.BUDGETS]
+    assert lengths == sorted(lengths) and presets.within("standard", made) == made
+    assert presets.within("quick", made).data.phantoms < made.data.phantoms
