@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import qt
 import slicer
+from SIFALib.adaptation.verdict import Verdict
 from SIFALib.runs import Best
 from SIFATrainingLib import Tabs
 from SIFATrainingLib.Checking import Check
@@ -112,6 +113,34 @@ def test_better_is_said_only_where_the_scores_are_certain_of_it(panel, tmp_path,
     assert said(panel.ui.verdictLabel).startswith(verdict)
     assert panel.ui.compareButton.enabled is compared
     assert compared or "nothing to compare" in panel.ui.compareButton.toolTip
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said_of_it", "offered"),
+    [
+        (
+            Verdict(0.97, 0.031, 0.012, 12),
+            "Most likely better on your scans (probability of being better 97%, expected",
+            True,
+        ),
+        (
+            Verdict(0.62, 0.002, 0.01, 12),
+            "No difference on your scans that can be told (probability of being better 62%",
+            True,
+        ),
+        (Verdict(0.95, 0.0005, 0.0001, 12), "No difference on your scans that can be told", True),
+        (Verdict(0.5, 0.0, 0.0, 0), "Too few scans to tell", True),
+    ],
+)
+def test_a_verdict_is_told_in_words_and_figures(panel, tmp_path, verdict, said_of_it, offered):
+    start = Verdict(0.5, 0.0, 0.0, verdict.scans)
+    run = judged_run(tmp_path / "runs" / "a", tmp_path, {0: 0.0, 3: 0.01}, verdicts={0: start, 3: verdict})
+    panel.openRun(run.path)
+    assert said(panel.ui.verdictLabel).startswith(said_of_it) and panel.ui.useModelButton.enabled is offered
+    chance = f"{verdict.probability:.0%}"
+    assert (
+        panel.ui.runScoreLabel.text == f"Best so far, at iteration 3: better than the start with probability {chance}"
+    )
 
 
 def test_doubt_is_what_the_best_of_so_many_scores_gains_by_chance(tmp_path):
