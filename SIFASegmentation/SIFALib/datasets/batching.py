@@ -80,6 +80,8 @@ def drawn(
         rng = np.random.default_rng([*key, place])
         coarse = rng.random() < settings.coarse_share
         choice = kinds[coarse] if len(kinds[coarse]) else kinds[not coarse]
+        if settings.balanced:
+            choice = _of_one_scan(slices.volume, choice, rng)
         index = int(choice[rng.integers(len(choice))])
         scans[n] = slices.volume[index]
         classes = None if slices.labels is None else slices.labels[index]
@@ -88,6 +90,13 @@ def drawn(
         if labels is not None and classes is not None:
             labels[n] = classes
     return images, labels, scans
+
+
+def _of_one_scan(volume: np.ndarray, choice: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Those of the chosen slices that belong to one of their scans, any of them as likely."""
+    there = np.unique(volume[choice])
+    mine: np.ndarray = choice[volume[choice] == there[rng.integers(len(there))]]
+    return mine
 
 
 def view(slices: Slices, which: np.ndarray | list[int] | slice, size: int) -> tuple[Tensor, Tensor | None]:

@@ -85,6 +85,8 @@ class DataSettings:
     "source:NAME" or "target:NAME".
     partial_labels: a structure of which a scan of the source has no voxel is not labelled there, and may be anywhere in its
     background; otherwise it counts as background.
+    balanced: draw a scan first and then one of its slices, so that none counts more for having more of them; otherwise all
+    slices alike, as the papers do.
     size: side of a training slice, pixels. coarse_share: of slices as the coarse pass sees the whole scan.
     validation_share: of the scans, kept from training. phantoms: how many of each domain; phantom_seed: of the
     first; phantom_spacing_mm: their voxel size. The _normalisation pair: keys of NORMALISATIONS.
@@ -104,6 +106,7 @@ class DataSettings:
     phantom_spacing_mm: Annotated[float, Range(0.5, 10, unit="mm")] = 1.5
     target_labels: bool = False
     partial_labels: bool = False
+    balanced: bool = False
     exclude: tuple[str, ...] = ()
     source_normalisation: Normalisation = "card"
     target_normalisation: Normalisation = "card"

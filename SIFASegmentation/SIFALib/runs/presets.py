@@ -85,7 +85,7 @@ def configuration(
         return _pretraining(source)
     if preset == ADAPTATION:
         data = DataSettings(
-            source=source, target=target, classes=_ADAPTATION.classes,
+            source=source, target=target, classes=_ADAPTATION.classes, balanced=True,
             source_normalisation=source_normalisation or "card", target_normalisation=target_normalisation or "card",
         )  # fmt: skip
         return within("standard", Configuration(data, _ADAPTATION, name=ADAPTATION))
@@ -124,7 +124,9 @@ def adaptation(source: str, target: str, card: ModelCard) -> Configuration:
     """Of a model with that card, with the budget "standard"."""
     network = card.architecture
     method = dataclasses.replace(_ADAPTATION, variant=network.variant, width=network.width, classes=network.classes)
-    data = DataSettings(source=source, target=target, preprocessing=card.preprocessing, classes=network.classes)
+    data = DataSettings(
+        source=source, target=target, preprocessing=card.preprocessing, classes=network.classes, balanced=True
+    )
     return within("standard", Configuration(data, method, name=ADAPTATION))
 
 

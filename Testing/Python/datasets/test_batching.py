@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import training_data
-from SIFALib.datasets import NO_AUGMENTATION, Augmentation, Batch, Order, batch, batches, prepared, view
+from SIFALib.datasets import NO_AUGMENTATION, Augmentation, Batch, Order, batch, batches, drawn, prepared, view
 from SIFALib.datasets.augmentation import augment, centre
+from SIFALib.datasets.domains import joined
 from SIFALib.datasets.planes import Stack
 from SIFALib.networks.arrays import to_numpy
 from SIFALib.support.errors import DataError
@@ -49,6 +50,16 @@ def test_a_batch_has_the_shapes_and_the_range_that_the_method_takes(domains, fol
     assert source.dtype == target.dtype == np.float32 and labels.dtype == np.uint8
     assert made.target_labels is None
     assert max(np.abs(source).max(), np.abs(target).max()) <= 1.0 and labels.max() <= 4
+
+
+def test_balanced_scans_are_drawn_alike_however_many_slices_they_have(domains, folder):
+    few, many = (domains.source.only(domains.source.volume == n) for n in (0, 1))
+    uneven = joined([few.only(np.arange(len(few)) < 1 + np.argmin(few.coarse)), many])
+    shares = {}
+    for balanced in (False, True):
+        chosen = replace(settings(folder, coarse_share=0.0), balanced=balanced)
+        shares[balanced] = drawn(uneven, chosen, [1, 2, 3], range(200))[2].mean()
+    assert 0.4 < shares[True] < 0.6 < shares[False]
 
 
 def test_batches_depend_on_seed_and_iteration_alone(domains, folder):
