@@ -7,7 +7,7 @@ import io
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .. import __version__
 from ..imaging.cine import Cine
@@ -15,8 +15,19 @@ from .cine import CineResult
 from .heart_function import HeartFunction
 from .normal_ranges import NORMAL
 
-if TYPE_CHECKING:
-    from ..models.card import ModelCard
+
+class Model(Protocol):
+    """What a report says of the model: its card, or as much of it as is remembered."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
+
 
 NAMES = {
     "edv_ml": ("End-diastolic volume", "ml"),
@@ -49,7 +60,7 @@ def quantities(function: HeartFunction, cine: Cine) -> dict[str, float]:
     return {key: round(value, 2) for key, value in found.items()}
 
 
-def report(result: CineResult, cine: Cine, card: ModelCard) -> dict[str, Any]:
+def report(result: CineResult, cine: Cine, card: Model) -> dict[str, Any]:
     """The whole as data for JSON; phases count from 0."""
     ventricles = {}
     for ventricle, function in result.functions.items():
