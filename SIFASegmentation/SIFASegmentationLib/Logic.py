@@ -11,7 +11,7 @@ from SIFALib.support.progress import Progress, Steps, drain, mapped, within
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from . import HeartFunctionNodes, Results, Samples, SceneConversion, SequenceLogic, Sequences
+from . import CineLogic, CineNodes, HeartFunctionNodes, Results, Samples, SceneConversion, SequenceLogic, Sequences
 from .Backend import Backend, Choices, LibraryBackend, load
 from .Background import Background
 from .Dependencies import Dependencies
@@ -102,6 +102,8 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
     ) -> Steps[Any]:
         """Segment every time point of the 4D scan that the volume node shows, in short steps; see `SequenceLogic`.
 
+        A cine that was assembled (`CineLogic`) is segmented as one heart, as `sifa cine` does.
+
         Raises RequestError if the volume shows no sequence or a map is asked for, and what `segmentSteps` raises.
         """
         chosen, scan = Choices(**choices), Sequences.browsed(volumeNode)
@@ -113,6 +115,9 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         package = self.package(chosen.model)
         yield from self.dependencies.trySteps()
         yield from self.loadSteps()
+        if CineNodes.said(volumeNode) is not None:
+            node = yield from CineLogic.segmentSteps(self, scan, outputSegmentation, chosen)
+            return node
         node = yield from SequenceLogic.segmentSteps(
             scan,
             outputSegmentation,

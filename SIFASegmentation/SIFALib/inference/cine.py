@@ -197,7 +197,7 @@ def measured(labels: np.ndarray, cine: Cine, structures: tuple[Structure, ...], 
     labels: uint8 [t, k, j, i] on the cine's grid.
     """
     volumes = _volumes(labels, cine, structures)
-    functions, notes = _functions(volumes)
+    functions, notes = functions_of(volumes)
     return CineResult(
         labels, cine.geometry, structures, volumes, functions, origin.missing, origin.flags, (*origin.notes, *notes),
         origin.seconds, origin.device, origin.precision,
@@ -209,7 +209,7 @@ def _volumes(labels: np.ndarray, cine: Cine, wanted: tuple[Structure, ...]) -> d
     return {s.id: tuple(v[s.id] if v[s.id] > 0 else float("nan") for v in each) for s in wanted}
 
 
-def _functions(volumes: Mapping[str, tuple[float, ...]]) -> tuple[dict[str, HeartFunction], list[str]]:
+def functions_of(volumes: Mapping[str, tuple[float, ...]]) -> tuple[dict[str, HeartFunction], list[str]]:
     """Of each ventricle that the model draws; and sentences on why there is none of one."""
     found, notes = {}, []
     for ventricle, name, muscle in VENTRICLES:

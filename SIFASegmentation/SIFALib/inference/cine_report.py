@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
 
 from .. import __version__
 from ..imaging.cine import Cine
 from .cine import CineResult
-from .heart_function import HeartFunction
+from .heart_function import HeartFunction, named
 from .normal_ranges import NORMAL
 
 
@@ -60,8 +60,8 @@ def quantities(function: HeartFunction, cine: Cine) -> dict[str, float]:
     return {key: round(value, 2) for key, value in found.items()}
 
 
-def report(result: CineResult, cine: Cine, card: Model) -> dict[str, Any]:
-    """The whole as data for JSON; phases count from 0."""
+def report(result: CineResult, cine: Cine, card: Model, edited: Sequence[int] = ()) -> dict[str, Any]:
+    """The whole as data for JSON; phases count from 0. edited: those whose outlines were corrected by hand."""
     ventricles = {}
     for ventricle, function in result.functions.items():
         found = quantities(function, cine)
@@ -104,11 +104,19 @@ def report(result: CineResult, cine: Cine, card: Model) -> dict[str, Any]:
         "volumes_ml": volumes,
         "missing_phases": list(result.missing),
         "flags": flags,
-        "notes": [*cine.notes, *result.notes],
+        "edited_phases": list(edited),
+        "notes": [*cine.notes, *result.notes, *_told_edited(edited)],
         "device": result.device,
         "precision": result.precision,
         "seconds": dict(result.seconds),
     }
+
+
+def _told_edited(phases: Sequence[int]) -> list[str]:
+    if not phases:
+        return []
+    where = named(phases).replace("time point", "phase")
+    return [f"Outlines were corrected by hand at {where}; what asks to look twice is said of those of the model."]
 
 
 def table(result: CineResult, cine: Cine) -> str:
