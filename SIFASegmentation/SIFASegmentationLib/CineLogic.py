@@ -58,8 +58,7 @@ def readSteps(
         work = logic.background.steps(lambda: study.read_cine_steps(folder, stack), first)
     else:
         parts = CineNodes.parts(near)
-        name, files = str(near.GetName()) if near is not None else _("Scene"), CineNodes.files(parts)
-        images = CineNodes.images(parts)
+        name, files, images = CineNodes.studyName(near), CineNodes.files(parts), CineNodes.images(parts)
         if files:
             work = logic.background.steps(lambda: study.read_files_steps(files, Path(name), stack), first)
         else:

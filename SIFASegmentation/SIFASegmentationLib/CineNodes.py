@@ -55,8 +55,8 @@ class Part:
 
 def parts(near: slicer.vtkMRMLVolumeNode | None) -> list[Part]:
     """The images that may make a cine with `near`: those of its study, or, if it is of none, all that are of none."""
-    study = _study(near)
-    return [part for part in (*_inSequences(), *_alone()) if _study(part.standing) == study]
+    own = study(near)
+    return [part for part in (*_inSequences(), *_alone()) if study(part.standing) == own]
 
 
 def images(found: Iterable[Part]) -> list[CineImage]:
@@ -156,14 +156,21 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def _study(node: slicer.vtkMRMLVolumeNode | None) -> int:
+def study(node: slicer.vtkMRMLVolumeNode | None) -> int:
     """The item of the subject hierarchy that is the study of a node; the invalid one if it is of none."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     if hierarchy is None or node is None:
         return 0
     item = hierarchy.GetItemByDataNode(node)
-    level = slicer.vtkMRMLSubjectHierarchyConstants.GetSubjectHierarchyLevelStudy()
+    level = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelStudy()
     return int(hierarchy.GetItemAncestorAtLevel(item, level)) if item else 0
+
+
+def studyName(near: slicer.vtkMRMLVolumeNode | None) -> str:
+    """What a person calls the images beside a node: by its study, else by its own name."""
+    hierarchy, item = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene), study(near)
+    named = hierarchy.GetItemName(item) if item else ""
+    return str(named or (near.GetName() if near is not None else _("Scene")))
 
 
 # One sequence

@@ -31,6 +31,7 @@ class CinePanel:
         self.found = ""  # what the scene's images make, in a sentence; "" for no cine
         self._looked: tuple[Any, ...] = ()
         self._stacks: list[str] = []
+        self._stacksOf: tuple[Any, ...] = ()  # the study that has them
         self.runner = Runner(self._onStep, self._onDone, self._onError)
         self._edit = FolderEdit(ui.cineFolderEdit, "cineFolder")
         ui.cineButton.connect("clicked(bool)", self.onButton)
@@ -54,6 +55,7 @@ class CinePanel:
         changed = parameters is None or self.parameters is None
         self.parameters = parameters
         self._edit.show(parameters)
+        self._forgetStacks()
         if parameters is None:
             self._looked, self.found = (), ""
         elif not self.running:
@@ -72,7 +74,7 @@ class CinePanel:
         if self.found and self.found != before:
             self.parameters.cineSource = CineSource.SCENE
             self.ui.cineCollapsibleButton.collapsed = False
-        if self.found != before:
+        if self.found or self.ui.cineLabel.text == before:  # what else stands there stays
             self._say(self.found)
 
     def isPart(self) -> bool:
@@ -123,6 +125,18 @@ class CinePanel:
         several = bool(self._stacks)
         self.ui.cineStackLabel.setVisible(several)
         self.ui.cineStackSelector.setVisible(several)
+
+    def _forgetStacks(self) -> None:
+        """Those of another study than the one that is chosen now."""
+        parameters = self.parameters
+        study: tuple[Any, ...] = ()
+        if parameters is not None and parameters.cineSource is CineSource.FOLDER:
+            study = (parameters.cineFolder,)
+        elif parameters is not None:
+            study = (None, CineNodes.study(parameters.inputVolume))
+        if study != self._stacksOf:
+            self._stacksOf, self._stacks = study, []
+            self.ui.cineStackSelector.clear()
 
     def _offerStacks(self, names: list[str]) -> None:
         """Stacks that can be chosen instead, those of an earlier reading included."""

@@ -89,7 +89,8 @@ class CineSource(enum.Enum):
 class SIFASegmentationParameterNode:
     """model: `id@version`, or empty for the default one. excludedStructures: ids, divided by spaces.
 
-    batchFolder, batchOutput, cineFolder: paths, or empty. allTimePoints: counts only where the input volume shows a sequence.
+    batchFolder, batchOutput, cineFolder: paths, or empty. allTimePoints: counts only where the input volume shows a
+    sequence.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode

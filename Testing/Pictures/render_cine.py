@@ -1,0 +1,107 @@
+"""Makes the picture of a cine in the panel, of a real study, loaded as Slicer's plug-in for image sequences does.
+
+    python Testing/Pictures/render_cine.py --data ../shared/data/cine_dicom/series_per_slice [--out FOLDER]
+
+The study is a folder with a folder for each series. Says, too, for how long the panel did not answer at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "Testing"), str(ROOT / "Testing" / "Pictures"), str(ROOT / "SIFASegmentation")]
+from HeadlessSlicer import stage  # noqa: E402
+
+WORLD = stage.start()
+import slicer  # noqa: E402
+from HeadlessSlicer import views  # noqa: E402
+from render_panels import SCREENSHOTS, above, beside, grab, save  # noqa: E402
+from SIFALib.imaging.geometry import Geometry, Volume  # noqa: E402
+
+DATA = ROOT.parent / "shared" / "data" / "cine_dicom" / "series_per_slice"
+
+
+class Answers:
+    """The longest time between two turns of the event loop, in s, and what the panel said then."""
+
+    def __init__(self, text) -> None:
+        self.worst, self.said, self._text, self._last = 0.0, "", text, time.monotonic()
+
+    def turn(self) -> None:
+        now = time.monotonic()
+        if now - self._last > self.worst:
+            self.worst, self.said = now - self._last, self._text()
+        self._last = now
+
+
+def load(folder: Path, item: int) -> slicer.vtkMRMLScalarVolumeNode:
+    """A series as a sequence of slices by their numbers; `item`: its study in the subject hierarchy."""
+    from SIFASegmentationLib import Sequences
+
+    slices, times = [], []
+    for number, file in enumerate(sorted(p for p in folder.rglob("*") if p.is_file()), 1):
+        image = sitk.ReadImage(str(file))
+        slices.append((str(number), Volume(sitk.GetArrayFromImage(image), Geometry.of(image))))
+        times.append(image.GetMetaData("0018|1060") if image.HasMetaDataKey("0018|1060") else "")
+    node = Sequences.add(f"{int(folder.name[2:])}: MR cine", ("instance number", ""), slices)
+    sequence = Sequences.browsed(node).sequence
+    for number, trigger in enumerate(times):
+        sequence.GetNthDataNode(number).SetAttribute("DICOM.triggerTime", trigger or None)
+    slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene).CreateItem(item, node)
+    return node
+
+
+def watched(condition, answers: Answers) -> None:
+    stage.wait_until(lambda: answers.turn() or not condition(), 1800)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--out", type=Path, default=SCREENSHOTS)
+    arguments = parser.parse_args()
+    stage.load_modules()
+    widget = stage.open_module("SIFASegmentation")
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Cardiac MR")
+    series = [load(folder, study) for folder in sorted(arguments.data.iterdir()) if folder.is_dir()]
+    began = time.monotonic()
+    widget.ui.inputSelector.setCurrentNode(series[0])
+    print(f"recognised in {time.monotonic() - began:.2f} s: {widget.ui.cineLabel.text}")
+    save(arguments.out / "panel-cine-found.png", grab(widget))
+    answers = Answers(lambda: widget.ui.cineLabel.text)
+    widget.ui.cineButton.click()
+    watched(lambda: widget.cinePanel.running, answers)
+    print(f"assembled; the panel answered within {answers.worst:.2f} s ({answers.said})")
+    answers = Answers(lambda: widget.ui.progressLabel.text)
+    began = time.monotonic()
+    widget.ui.applyButton.click()
+    watched(lambda: widget.runner.running, answers)
+    print(f"segmented in {time.monotonic() - began:.0f} s; answered within {answers.worst:.2f} s ({answers.said})")
+    node = widget.ui.outputSelector.currentNode()
+    answers, report = Answers(lambda: widget.ui.resultsStatusLabel.text), widget.resultsPanel.cineReport
+    report.write(arguments.out / "report")
+    watched(lambda: report.runner.running, answers)
+    print(f"{widget.ui.resultsStatusLabel.text} Answered within {answers.worst:.2f} s ({answers.said})")
+    widget.ui.resultsStatusLabel.text = ""
+    from SIFASegmentationLib import Sequences
+
+    function, pictures = widget.logic.heartFunction(node), []
+    browser = Sequences.browsed(node).browser
+    for phase in (function.end_diastole, function.end_systole):
+        browser.SetSelectedItemNumber(phase)
+        view = views.SliceView("Axial", (330, 330))
+        view.show(widget.ui.inputSelector.currentNode(), np.asarray(node.GetSegmentCenterRAS("LV")), 160.0)
+        pictures.append(view.picture())
+    save(arguments.out / "panel-cine.png", beside(grab(widget), above(*pictures, gap=4)))
+
+
+if __name__ == "__main__":
+    main()
