@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import html
+import logging
 import os
 from collections.abc import Callable
 from typing import Any
 
 import slicer
-from SIFALib.support.progress import Progress
+from SIFALib.support.progress import Progress, Steps
 from slicer.i18n import tr as _
 
 from . import CineLogic, CineNodes, Failures, PhantomSamples, Words
@@ -20,19 +21,26 @@ from .Runner import Runner
 
 
 class CinePanel:
-    """otherReason: what else keeps a study from being read ("": nothing). onRunning: called when reading begins or ends."""
+    """otherReason: what else keeps a study from being read ("": nothing). onRunning: called when reading begins or ends;
+    onLooked: when it is known whether the images of the scene make a cine."""
 
     def __init__(
-        self, ui: Any, logic: SIFASegmentationLogic, otherReason: Callable[[], str], onRunning: Callable[[bool], None]
+        self,
+        ui: Any,
+        logic: SIFASegmentationLogic,
+        otherReason: Callable[[], str],
+        onRunning: Callable[[bool], None],
+        onLooked: Callable[[], None],
     ) -> None:
         self.ui, self.logic = ui, logic
-        self._otherReason, self._onRunning = otherReason, onRunning
+        self._otherReason, self._onRunning, self._onLooked = otherReason, onRunning, onLooked
         self.parameters: SIFASegmentationParameterNode | None = None
         self.found = ""  # what the scene's images make, in a sentence; "" for no cine
         self._looked: tuple[Any, ...] = ()
         self._stacks: list[str] = []
         self._stacksOf: tuple[Any, ...] = ()  # the study that has them
         self.runner = Runner(self._onStep, self._onDone, self._onError)
+        self._looker = Runner(lambda step: None, self._onFound, self._onNotFound)
         self._edit = FolderEdit(ui.cineFolderEdit, "cineFolder")
         ui.cineButton.connect("clicked(bool)", self.onButton)
         self._say("")
@@ -42,8 +50,13 @@ class CinePanel:
     def running(self) -> bool:
         return self.runner.running
 
+    @property
+    def looking(self) -> bool:
+        return self._looker.running
+
     def stop(self) -> None:
         """End the reading; the scene stays as it was."""
+        self._looker.cancel()
         if self.running:
             self.runner.cancel()
             self._end(_("Stopped; nothing was changed."))
@@ -58,6 +71,7 @@ class CinePanel:
         self._forgetStacks()
         if parameters is None:
             self._looked, self.found = (), ""
+            self._say("")
         elif not self.running:
             self._look(changed)
         self._show()
@@ -69,13 +83,29 @@ class CinePanel:
         seen = (near, slicer.mrmlScene.GetNumberOfNodes())
         if seen == self._looked and not again:
             return
-        self._looked, before = seen, self.found
-        self.found = "" if CineNodes.said(near) is not None else sentence(near)
-        if self.found and self.found != before:
+        self._looked = seen
+        if CineNodes.said(near) is not None or near is None:
+            self._looker.cancel()
+            self._onFound("")
+        else:
+            self._looker.start(lookSteps(self.logic, near))
+
+    def _onFound(self, found: str) -> None:
+        before, self.found = self.found, found
+        if self.parameters is None:
+            return
+        if found and found != before:
             self.parameters.cineSource = CineSource.SCENE
             self.ui.cineCollapsibleButton.collapsed = False
-        if self.found or self.ui.cineLabel.text == before:  # what else stands there stays
-            self._say(self.found)
+        if CineNodes.said(self.parameters.inputVolume) is None:
+            self._say(found)
+        self._show()
+        self._onLooked()
+
+    def _onNotFound(self, error: Exception) -> None:
+        """Images that are none of a heart may be of any kind; what is wrong with a cine is told where it is assembled."""
+        logging.info("SIFA: no cine was recognised", exc_info=error)
+        self._onFound("")
 
     def isPart(self) -> bool:
         """Whether the input volume is a single place of a cine, of which volumes would tell nothing."""
@@ -193,6 +223,18 @@ class CinePanel:
         self._say(text, isError)
         self._onRunning(False)
         self._show()
+
+
+def lookSteps(logic: SIFASegmentationLogic, near: slicer.vtkMRMLScalarVolumeNode) -> Steps[str]:
+    """`sentence`, once the library is imported, which may take a moment the first time."""
+    first = Progress(_("Looking at the images"), 0.0)
+    yield first
+    yield from logic.background.call(_load, first)
+    return sentence(near)
+
+
+def _load() -> None:
+    import SIFALib.imaging.cine_images  # noqa: F401
 
 
 def sentence(near: slicer.vtkMRMLScalarVolumeNode | None) -> str:

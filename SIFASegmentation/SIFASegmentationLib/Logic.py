@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import slicer
@@ -72,6 +73,21 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         """As `segment`, at every time point of the 4D scan that the volume node shows; `heartFunction` tells the rest."""
         self.dependencies.ensure()
         return drain(self.segmentSequenceSteps(volumeNode, **choices), onStep)
+
+    def assembleCine(
+        self, folder: str = "", near: slicer.vtkMRMLVolumeNode | None = None, stack: str = ""
+    ) -> slicer.vtkMRMLScalarVolumeNode:
+        """Put a cine together, for `segmentSequence`; returns the volume node that shows it; blocks.
+
+        folder: of a study; "" for the images of the scene that belong to the study of `near`. stack: name of one of
+        several stacks. Raises VolumeError, OSError.
+        """
+        self.dependencies.ensure()
+        return drain(CineLogic.readSteps(self, folder, near, stack))
+
+    def writeReport(self, segmentationNode: slicer.vtkMRMLSegmentationNode, folder: str) -> Path:
+        """Write the report of a cine's outlines as they are now into a folder; returns its page; blocks."""
+        return drain(CineLogic.reportSteps(self, segmentationNode, Path(folder)))
 
     def segmentSteps(
         self,

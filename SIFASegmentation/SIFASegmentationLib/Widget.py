@@ -50,7 +50,7 @@ class SIFASegmentationWidget(PanelWidget):
         self.resultsPanel = ResultsPanel(self.ui, self.logic)
         self.modelsPanel = ModelsPanel(self.ui, self.logic, self._keepModel, self.refreshModels)
         self.batchPanel = BatchPanel(self.ui, self.logic, self._choices, self._whyNoBatch, self._showBatchRunning)
-        self.cinePanel = CinePanel(self.ui, self.logic, self._whyNoCine, self._showCineRunning)
+        self.cinePanel = CinePanel(self.ui, self.logic, self._whyNoCine, self._showCineRunning, self._checkCanApply)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.ui.papersButton.connect("clicked(bool)", self.onPapers)
         self.ui.fitRoiButton.connect("clicked(bool)", self.onFitRoi)
