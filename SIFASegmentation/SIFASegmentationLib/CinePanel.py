@@ -211,7 +211,7 @@ class CinePanel:
         self._say(Words.step(step))
 
     def _onDone(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
-        self._end(_("Assembled; press Apply to segment every phase."))
+        self._end(_("Assembled; Apply segments every phase."))
         self.logic.getParameterNode().inputVolume = node
         PhantomSamples.showVolume(node)
         self._show()

@@ -8,6 +8,9 @@ The study is a folder with a folder for each series. Says, too, for how long the
 from __future__ import annotations
 
 import argparse
+import base64
+import io
+import re
 import sys
 import time
 from pathlib import Path
@@ -21,10 +24,11 @@ from HeadlessSlicer import stage  # noqa: E402
 
 WORLD = stage.start()
 import slicer  # noqa: E402
-from HeadlessSlicer import views  # noqa: E402
+from PIL import Image  # noqa: E402
 from render_panels import SCREENSHOTS, above, beside, grab, save  # noqa: E402
 from SIFALib.imaging.geometry import Geometry, Volume  # noqa: E402
 
+WIDTH = 560  # pixels of the report's pictures
 DATA = ROOT.parent / "shared" / "data" / "cine_dicom" / "series_per_slice"
 
 
@@ -52,6 +56,7 @@ def load(folder: Path, item: int) -> slicer.vtkMRMLScalarVolumeNode:
         times.append(image.GetMetaData("0018|1060") if image.HasMetaDataKey("0018|1060") else "")
     node = Sequences.add(f"{int(folder.name[2:])}: MR cine", ("instance number", ""), slices)
     sequence = Sequences.browsed(node).sequence
+    sequence.SetName(node.GetName())
     for number, trigger in enumerate(times):
         sequence.GetNthDataNode(number).SetAttribute("DICOM.triggerTime", trigger or None)
     slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene).CreateItem(item, node)
@@ -86,22 +91,19 @@ def main() -> None:
     widget.ui.applyButton.click()
     watched(lambda: widget.runner.running, answers)
     print(f"segmented in {time.monotonic() - began:.0f} s; answered within {answers.worst:.2f} s ({answers.said})")
-    node = widget.ui.outputSelector.currentNode()
     answers, report = Answers(lambda: widget.ui.resultsStatusLabel.text), widget.resultsPanel.cineReport
     report.write(arguments.out / "report")
     watched(lambda: report.runner.running, answers)
     print(f"{widget.ui.resultsStatusLabel.text} Answered within {answers.worst:.2f} s ({answers.said})")
     widget.ui.resultsStatusLabel.text = ""
-    from SIFASegmentationLib import Sequences
+    save(arguments.out / "panel-cine.png", beside(grab(widget), above(*of_page(arguments.out / "report"))))
 
-    function, pictures = widget.logic.heartFunction(node), []
-    browser = Sequences.browsed(node).browser
-    for phase in (function.end_diastole, function.end_systole):
-        browser.SetSelectedItemNumber(phase)
-        view = views.SliceView("Axial", (330, 330))
-        view.show(widget.ui.inputSelector.currentNode(), np.asarray(node.GetSegmentCenterRAS("LV")), 160.0)
-        pictures.append(view.picture())
-    save(arguments.out / "panel-cine.png", beside(grab(widget), above(*pictures, gap=4)))
+
+def of_page(folder: Path) -> list[np.ndarray]:
+    """The pictures of a report: curves, outlines at end-diastole and at end-systole, one as wide as the other."""
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    found = [Image.open(io.BytesIO(base64.b64decode(data))) for data in re.findall(r'base64,([^"]+)"', page)]
+    return [np.asarray(each.resize((WIDTH, round(each.height * WIDTH / each.width))).convert("RGB")) for each in found]
 
 
 if __name__ == "__main__":

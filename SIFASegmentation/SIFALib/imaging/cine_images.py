@@ -66,11 +66,11 @@ def _slices(image: CineImage, uid: str) -> list[Frame]:
         context = Context(description=named[2], number=int(named[1]))
     geometry, modality = image.volume.geometry, image.volume.modality.upper()
     columns, rows, count = geometry.size
-    i, j, k = geometry.spacing
+    i, j, _ = geometry.spacing  # what a single slice says along its normal is no thickness that could be told
     frame = Frame(
         file=Path(image.volume.name), number=0, count=count, uid=uid, series=image.series,
         modality=modality if modality in MODALITIES else MODALITIES[0], sop_class="", rows=rows, columns=columns,
-        orientation=tuple(float(v) for v in geometry.axes[:, :2].T.ravel()), pixel_spacing=(j, i), thickness=k,
+        orientation=tuple(float(v) for v in geometry.axes[:, :2].T.ravel()), pixel_spacing=(j, i),
         instance=image.number, trigger_ms=image.trigger_ms, phase=image.phase,
         context=context,
     )  # fmt: skip

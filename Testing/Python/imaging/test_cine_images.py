@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cine_studies as studies
 import numpy as np
@@ -17,7 +18,9 @@ GRID = studies.geometry()
 
 def slices(place: int, series: str, times: Sequence[int] = range(PHASES), phases: int = PHASES) -> list[CineImage]:
     """The images of one place, each a volume of one slice, in a series."""
-    grid = GRID.part((0, 0, place), (*GRID.size[:2], 1))
+    grid = replace(
+        GRID.part((0, 0, place), (*GRID.size[:2], 1)), spacing=(*GRID.spacing[:2], 1.0)
+    )  # as readers have it
     arrays = [studies.heart(t, place, phases)[None] for t in times]
     return [CineImage(Volume(a, grid), series, n, trigger_ms=STEP_MS * n) for n, a in enumerate(arrays)]
 

@@ -28,7 +28,7 @@ import pytest
 import slicer
 from cine_studies import PHASES, PLACES, STEP_MS
 from SIFALib.support.progress import drain
-from SIFASegmentationLib import CineLogic, CineNodes, CinePanel, HeartFunctionNodes, Results, Sequences
+from SIFASegmentationLib import CineLogic, CineNodes, CinePanel, HeartFunctionNodes, Sequences
 
 __all__ = ["panel"]  # the fixture
 
@@ -81,7 +81,7 @@ def test_a_cine_is_recognised_however_it_was_loaded_and_put_together_to_the_last
     cine = drain(CineNodes.cineSteps(scan))
     np.testing.assert_array_equal(cine.array, studies.array())
     np.testing.assert_allclose(cine.geometry.corners(), studies.geometry().corners(), atol=1e-3)
-    assert panel.ui.cineLabel.text == "Assembled; press Apply to segment every phase." and panel.ui.applyButton.enabled
+    assert panel.ui.cineLabel.text == "Assembled; Apply segments every phase." and panel.ui.applyButton.enabled
     assert "lies as short axes do" in panel.ui.cineNotesLabel.text
     assert panel.ui.allTimePointsCheckBox.text == f"All {PHASES} time points"
     assert all(node.GetScene() is slicer.mrmlScene for node in shown), "what was loaded stays"
