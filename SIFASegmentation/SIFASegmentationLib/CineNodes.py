@@ -31,6 +31,7 @@ CINE = "SIFA.Cine"  # attribute of a sequence of images or of outlines: JSON, wh
 UIDS, TRIGGER = "DICOM.instanceUIDs", "DICOM.triggerTime"  # attributes that Slicer's plug-ins write
 MOST_SLICES = 60  # of a volume that can be a phase of a cine; looking at larger ones would only take time
 INSTANCES = "instance number"  # name of the index of a sequence whose order is none of time
+NO_TIME = re.compile(r"echo|flip|inversion|repetition|b.?value", re.IGNORECASE)  # in the name of an index: no beat
 MILLISECONDS = {"ms": 1.0, "s": 1000.0}
 STEM = re.compile(r"[\W\d_]+")  # what names of the phases of one series differ in
 
@@ -95,6 +96,8 @@ def _inSequences() -> list[Part]:
     for sequence in slicer.util.getNodesByClass("vtkMRMLSequenceNode"):
         items = [sequence.GetNthDataNode(number) for number in range(sequence.GetNumberOfDataNodes())]
         if sequence.GetAttribute(CINE) is not None or not items or not all(map(_canBePhase, items)):
+            continue
+        if NO_TIME.search(sequence.GetIndexName() or ""):
             continue
         browser = logic.GetFirstBrowserNodeForSequenceNode(sequence)
         shown = browser.GetProxyNode(sequence) if browser is not None else None

@@ -12,6 +12,7 @@ import base64
 import io
 import re
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -81,7 +82,6 @@ def main() -> None:
     widget.ui.inputSelector.setCurrentNode(series[0])
     watched(lambda: widget.cinePanel.looking, answers)
     print(f"{widget.ui.cineLabel.text} The panel answered within {answers.worst:.2f} s")
-    save(arguments.out / "panel-cine-found.png", grab(widget))
     answers = Answers(lambda: widget.ui.cineLabel.text)
     widget.ui.cineButton.click()
     watched(lambda: widget.cinePanel.running, answers)
@@ -92,11 +92,12 @@ def main() -> None:
     watched(lambda: widget.runner.running, answers)
     print(f"segmented in {time.monotonic() - began:.0f} s; answered within {answers.worst:.2f} s ({answers.said})")
     answers, report = Answers(lambda: widget.ui.resultsStatusLabel.text), widget.resultsPanel.cineReport
-    report.write(arguments.out / "report")
-    watched(lambda: report.runner.running, answers)
-    print(f"{widget.ui.resultsStatusLabel.text} Answered within {answers.worst:.2f} s ({answers.said})")
-    widget.ui.resultsStatusLabel.text = ""
-    save(arguments.out / "panel-cine.png", beside(grab(widget), above(*of_page(arguments.out / "report"))))
+    with tempfile.TemporaryDirectory() as folder:
+        report.write(Path(folder))
+        watched(lambda: report.runner.running, answers)
+        print(f"reported; answered within {answers.worst:.2f} s ({answers.said})")
+        widget.ui.resultsStatusLabel.text = ""
+        save(arguments.out / "panel-cine.png", beside(grab(widget), above(*of_page(Path(folder)))))
 
 
 def of_page(folder: Path) -> list[np.ndarray]:

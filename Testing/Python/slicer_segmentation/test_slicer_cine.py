@@ -114,6 +114,10 @@ def test_the_images_of_another_study_and_what_is_no_cine_are_left_alone(panel):
     near = slicer.util.getNode("3: MR cine sax")
     assert {part.series for part in CineNodes.parts(near)} == {f"{k}: MR cine sax" for k in (3, 4, 5)}
     assert CinePanel.sentence(near) == f"The images of this study make a cine of 3 places and {PHASES} phases."
+    for sequence in slicer.util.getNodesByClass("vtkMRMLSequenceNode"):
+        sequence.SetIndexName("EchoTime")
+        sequence.SetIndexUnit("ms")
+    assert CinePanel.sentence(near) == "", "echoes are no phases of a beat"
     choose(panel, add_scan("Alone"))
     assert panel.ui.cineLabel.text == "" and not panel.ui.cineButton.enabled
     assert "no cine beside the input volume" in panel.ui.cineButton.toolTip and panel.ui.applyButton.enabled
