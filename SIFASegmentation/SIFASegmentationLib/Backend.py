@@ -14,6 +14,8 @@ from . import SceneConversion
 
 if TYPE_CHECKING:
     from SIFALib.imaging import Volume
+    from SIFALib.imaging.cine import Cine
+    from SIFALib.inference.cine import CineResult
     from SIFALib.inference.segmentation import Options, Result
     from SIFALib.models import ModelPackage, ModelStore
     from SIFALib.models.structures import Structure
@@ -57,6 +59,7 @@ class Choices:
 def load() -> None:
     """Import what takes long to import."""
     import SIFALib.inference.batch.run
+    import SIFALib.inference.cine
     import SIFALib.inference.segmentation  # noqa: F401
 
 
@@ -68,6 +71,8 @@ class Backend(Protocol):
     def options(self, **choices: Any) -> Options: ...
 
     def steps(self, volume: Volume, package: ModelPackage, options: Options) -> Steps[Result]: ...
+
+    def cineSteps(self, cine: Cine, package: ModelPackage, options: Options) -> Steps[CineResult]: ...
 
 
 class LibraryBackend:
@@ -89,10 +94,21 @@ class LibraryBackend:
     def steps(self, volume: Volume, package: ModelPackage, options: Options) -> Steps[Result]:
         from SIFALib.inference import segmentation
 
+        segmenter, options = self._ready(package, options)
+        result = yield from segmentation.segment_steps(volume, segmenter, package.card, options)
+        return result
+
+    def cineSteps(self, cine: Cine, package: ModelPackage, options: Options) -> Steps[CineResult]:
+        from SIFALib.inference import cine as inference
+
+        segmenter, options = self._ready(package, options)
+        result = yield from inference.segment_cine_steps(cine, segmenter, package.card, options)
+        return result
+
+    def _ready(self, package: ModelPackage, options: Options) -> tuple[Segmenter, Options]:
         if self._loaded is None or self._loaded[0] != package.card.sha256:
             self._loaded = (package.card.sha256, networks.load_segmenter(package))
         if networks.choose_device(options.device).type == "cpu":
             # More slices at once are no faster there, and single ones let the panel answer within a moment.
             options = dataclasses.replace(options, batch_size=1)
-        result = yield from segmentation.segment_steps(volume, self._loaded[1], package.card, options)
-        return result
+        return self._loaded[1], options

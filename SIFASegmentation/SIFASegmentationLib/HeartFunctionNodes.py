@@ -12,7 +12,7 @@ import vtk
 from SIFALib.support.errors import RequestError
 from slicer.i18n import tr as _
 
-from . import Results, SceneConversion, Sequences
+from . import CineNodes, Results, SceneConversion, Sequences
 
 if TYPE_CHECKING:
     from SIFALib.inference.heart_function import HeartFunction
@@ -24,18 +24,21 @@ SERIES = "SIFA.VolumeSeries"
 RIGHT_SERIES = "SIFA.VolumeSeriesRight"
 CHART = "SIFA.VolumeChart"
 VENTRICLE, MUSCLE, RIGHT_VENTRICLE = "LV", "MYO", "RV"
+Functions = Sequence[tuple[str, "HeartFunction"]]
+"""Of each ventricle that has one the structure's id and its function."""
 
 
 @dataclass(frozen=True)
 class Curve:
     """Volumes at every time point. time: numbers, and their name with unit; volumes: ml by structure id, NaN where it
-    was not found; names, colors (RGB 0..1): by structure id."""
+    was not found; names, colors (RGB 0..1): by structure id; heartRate: beats a minute, None if not known."""
 
     time: np.ndarray
     timeName: str
     volumes: dict[str, np.ndarray]
     names: dict[str, str]
     colors: dict[str, tuple[float, ...]]
+    heartRate: float | None = None
 
     def function(self) -> HeartFunction:
         """ValueError says why there is none."""
@@ -89,7 +92,12 @@ def curve(segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> Curve:
         {structureId: np.where(ml > 0, ml, np.nan) for structureId, ml in volumes.items()},
         {structureId: row.name for structureId, row in known.items()},
         {structureId: tuple(c / 255 for c in row.color) for structureId, row in known.items()},
+        (CineNodes.said(_scanOf(result.node)) or {}).get("heart_rate"),
     )
+
+
+def _scanOf(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLVolumeNode | None:
+    return segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
 
 
 def _times(sequence: slicer.vtkMRMLSequenceNode) -> tuple[np.ndarray, str]:
@@ -103,22 +111,26 @@ def _times(sequence: slicer.vtkMRMLSequenceNode) -> tuple[np.ndarray, str]:
     return numbers, f"{name} ({unit})" if unit else name
 
 
-def quantities(functions: Sequence[tuple[str, HeartFunction]]) -> list[tuple[str, float, str]]:
+def quantities(functions: Functions, heartRate: float | None = None) -> list[tuple[str, float, str]]:
     """What is told of the heart's function: name, value, unit; the left ventricle is not named, the right one is."""
     rows = []
     for structureId, function in functions:
         right = structureId == RIGHT_VENTRICLE
-        rows += [(_("RV: {quantity}").format(quantity=n) if right else n, v, u) for n, v, u in _quantities(function)]
+        told = ofOne(function, heartRate)
+        rows += [(_("RV: {quantity}").format(quantity=n) if right else n, v, u) for n, v, u in told]
     return rows
 
 
-def _quantities(function: HeartFunction) -> list[tuple[str, float, str]]:
+def ofOne(function: HeartFunction, heartRate: float | None = None) -> list[tuple[str, float, str]]:
+    """The same of one ventricle, by names alone."""
     rows = [
         (_("End-diastolic volume"), function.edv_ml, "ml"),
         (_("End-systolic volume"), function.esv_ml, "ml"),
         (_("Stroke volume"), function.stroke_volume_ml, "ml"),
         (_("Ejection fraction"), 100 * function.ejection_fraction, "%"),
     ]
+    if heartRate:
+        rows.append((_("Cardiac output"), function.stroke_volume_ml * heartRate / 1000.0, "l/min"))
     return rows if function.mass_g is None else [*rows, (_("Myocardial mass"), function.mass_g, "g")]
 
 
@@ -132,7 +144,7 @@ def write(segmentationNode: slicer.vtkMRMLSegmentationNode) -> Curve:
         _chart(segmentationNode, found, table)
     else:
         _remove(segmentationNode, CHART, SERIES, RIGHT_SERIES)
-    rows = quantities(found.functions()[0])
+    rows = quantities(found.functions()[0], found.heartRate)
     if not rows:
         _remove(segmentationNode, FUNCTION)
     else:
@@ -151,7 +163,7 @@ def _node(segmentationNode: slicer.vtkMRMLSegmentationNode, role: str, kind: str
     """The node that the segmentation refers to by this role, made if there is none yet."""
     node = segmentationNode.GetNodeReference(role)
     if node is None:
-        scan = segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
+        scan = _scanOf(segmentationNode)
         whole = Sequences.browsed(scan)
         name = name.format(scan=whole.name if whole else (scan or segmentationNode).GetName())
         node = slicer.mrmlScene.AddNewNodeByClass(kind, slicer.mrmlScene.GenerateUniqueName(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import slicer
@@ -11,7 +12,7 @@ from SIFALib.support.progress import Progress, Steps, drain, mapped, within
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from . import HeartFunctionNodes, Results, Samples, SceneConversion, SequenceLogic, Sequences
+from . import CineLogic, CineNodes, HeartFunctionNodes, Results, Samples, SceneConversion, SequenceLogic, Sequences
 from .Backend import Backend, Choices, LibraryBackend, load
 from .Background import Background
 from .Dependencies import Dependencies
@@ -73,6 +74,21 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         self.dependencies.ensure()
         return drain(self.segmentSequenceSteps(volumeNode, **choices), onStep)
 
+    def assembleCine(
+        self, folder: str = "", near: slicer.vtkMRMLVolumeNode | None = None, stack: str = ""
+    ) -> slicer.vtkMRMLScalarVolumeNode:
+        """Put a cine together, for `segmentSequence`; returns the volume node that shows it; blocks.
+
+        folder: of a study; "" for the images of the scene that belong to the study of `near`. stack: name of one of
+        several stacks. Raises VolumeError, OSError.
+        """
+        self.dependencies.ensure()
+        return drain(CineLogic.readSteps(self, folder, near, stack))
+
+    def writeReport(self, segmentationNode: slicer.vtkMRMLSegmentationNode, folder: str) -> Path:
+        """Write the report of a cine's outlines as they are now into a folder; returns its page; blocks."""
+        return drain(CineLogic.reportSteps(self, segmentationNode, Path(folder)))
+
     def segmentSteps(
         self,
         volumeNode: slicer.vtkMRMLVolumeNode,
@@ -102,6 +118,8 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
     ) -> Steps[Any]:
         """Segment every time point of the 4D scan that the volume node shows, in short steps; see `SequenceLogic`.
 
+        A cine that was assembled (`CineLogic`) is segmented as one heart, as `sifa cine` does.
+
         Raises RequestError if the volume shows no sequence or a map is asked for, and what `segmentSteps` raises.
         """
         chosen, scan = Choices(**choices), Sequences.browsed(volumeNode)
@@ -113,6 +131,9 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         package = self.package(chosen.model)
         yield from self.dependencies.trySteps()
         yield from self.loadSteps()
+        if CineNodes.said(volumeNode) is not None:
+            node = yield from CineLogic.segmentSteps(self, scan, outputSegmentation, chosen)
+            return node
         node = yield from SequenceLogic.segmentSteps(
             scan,
             outputSegmentation,

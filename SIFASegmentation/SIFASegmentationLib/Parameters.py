@@ -75,11 +75,22 @@ class BatchSource(enum.Enum):
         return {"folder": _("A folder"), "scene": _("Volumes of this scene")}[self.value]
 
 
+class CineSource(enum.Enum):
+    """Where the study of a cine comes from."""
+
+    SCENE = "scene"
+    FOLDER = "folder"
+
+    def label(self) -> str:
+        return {"scene": _("This scene"), "folder": _("A folder")}[self.value]
+
+
 @parameterNodeWrapper
 class SIFASegmentationParameterNode:
     """model: `id@version`, or empty for the default one. excludedStructures: ids, divided by spaces.
 
-    batchFolder, batchOutput: paths, or empty. allTimePoints: counts only where the input volume shows a sequence.
+    batchFolder, batchOutput, cineFolder: paths, or empty. allTimePoints: counts only where the input volume shows a
+    sequence.
     """
 
     inputVolume: vtkMRMLScalarVolumeNode
@@ -97,3 +108,5 @@ class SIFASegmentationParameterNode:
     batchSource: BatchSource = BatchSource.FOLDER
     batchFolder: str = ""
     batchOutput: str = ""
+    cineSource: CineSource = CineSource.SCENE
+    cineFolder: str = ""

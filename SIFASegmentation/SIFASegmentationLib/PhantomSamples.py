@@ -7,14 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import slicer
 from SIFALib.support.progress import Progress, Steps, drain
 from slicer.i18n import tr as _
 
-from . import Waiting
+from . import SceneConversion, Sequences, Waiting
 from .Background import Background
-from .SceneConversion import RAS_TO_LPS
 
 if TYPE_CHECKING:
     from SIFALib.imaging import Volume
@@ -95,22 +93,9 @@ def beatingSteps(
     """The same in steps."""
     timesMs = timesMs or BEATING_TIMES_MS
     images = yield from _made([(seed, "ct", spacingMm or BEATING_SPACING_MM, systole(time)) for time in timesMs])
-    scene = slicer.mrmlScene
-    name = scene.GenerateUniqueName(BEATING)
-    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", _("{scan} sequence").format(scan=name))
-    sequence.SetIndexName("time")
-    sequence.SetIndexUnit("ms")
-    for time, image in zip(timesMs, images, strict=True):
-        item = addVolume(image, name)
-        sequence.SetDataNodeAtValue(item, str(time))
-        scene.RemoveNode(item)
-    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", _("{scan} browser").format(scan=name))
-    browser.AddSynchronizedSequenceNodeID(sequence.GetID())
-    browser.SelectFirstItem()
-    node = browser.GetProxyNode(sequence)
-    node.SetName(name)
+    name = slicer.mrmlScene.GenerateUniqueName(BEATING)
+    node = Sequences.add(name, ("time", "ms"), zip(map(str, timesMs), images, strict=True))
     _show(node, "ct")
-    slicer.modules.sequences.showSequenceBrowser(browser)
     return node
 
 
@@ -156,8 +141,4 @@ def showVolume(node: slicer.vtkMRMLVolumeNode) -> None:
 
 def addVolume(volume: Volume, name: str) -> slicer.vtkMRMLScalarVolumeNode:
     """A library volume as a node of the scene."""
-    geometry = volume.geometry
-    matrix = np.eye(4)
-    matrix[:3, :3] = geometry.axes * np.asarray(geometry.spacing)
-    matrix[:3, 3] = geometry.origin
-    return slicer.util.addVolumeFromArray(volume.array, ijkToRAS=RAS_TO_LPS @ matrix, name=name)
+    return slicer.util.addVolumeFromArray(volume.array, ijkToRAS=SceneConversion.ijkToRas(volume.geometry), name=name)

@@ -13,6 +13,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from . import Results, Sequences, Tables, Words
+from .CineReport import CineReport
+from .Logic import SIFASegmentationLogic
 from .ResultsActions import ResultsActions
 from .SequencePanel import SequencePanel
 
@@ -34,11 +36,12 @@ def sureToolTip(calibrated: bool) -> str:
 class ResultsPanel:
     """Shows what is known of one segmentation node; hidden for one that SIFA did not make."""
 
-    def __init__(self, ui: Any) -> None:
+    def __init__(self, ui: Any, logic: SIFASegmentationLogic) -> None:
         self.ui = ui
         self.node: slicer.vtkMRMLSegmentationNode | None = None
         self.actions = ResultsActions(ui)
         self.sequencePanel = SequencePanel(ui, self._showNode)
+        self.cineReport = CineReport(ui, logic)
         Tables.prepare(ui.resultsTable, [_("Structure"), _("Volume (ml)"), _("Sure")])
         ui.editButton.connect("clicked(bool)", self.onEdit)
         ui.adaptButton.connect("clicked(bool)", self.onAdapt)
@@ -49,10 +52,16 @@ class ResultsPanel:
         """Fill the section from a node; None, or a node that SIFA did not make, empties and hides it."""
         self._showNode(segmentationNode)
         self.sequencePanel.show(self.node)
+        self.cineReport.show(self.node)
 
     def leave(self) -> None:
         """Nobody looks any more."""
         self.sequencePanel.leave()
+
+    def close(self) -> None:
+        """The scene is being closed, or the panel."""
+        self.show(None)
+        self.sequencePanel.close()
 
     def _showNode(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
         report = Results.report(segmentationNode)
@@ -85,7 +94,7 @@ class ResultsPanel:
     def _flags(self, report: dict[str, Any], rows: Sequence[Results.Row]) -> str:
         flags = report.get("flags", [])
         lines = [("⚠", flag["message"]) for flag in flags if flag.get("warns", True)]
-        if not lines:
+        if not lines and report.get("checked", True):
             lines = [("✓", _("No structure is missing, in fragments, or of an implausible volume."))]
             unlike = report.get("out_of_distribution") or report.get("familiarity") or {}  # in scenes of version 0.3
             if unlike.get("unlike") is not None:

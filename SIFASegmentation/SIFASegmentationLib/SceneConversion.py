@@ -77,8 +77,8 @@ class Placement:
         index: np.ndarray = (inside - self.toNode[:3, 3]) @ np.linalg.inv(self.toNode[:3, :3]).T
         return index
 
-    def geometry(self) -> Geometry | None:
-        """The world geometry if it is a right-angled grid, else None."""
+    def geometry(self, sheared: bool = False) -> Geometry | None:
+        """The world geometry if it is a right-angled grid, or a linear one at all if it may be sheared; else None."""
         if self.linear is None:
             return None
         matrix = RAS_TO_LPS @ self.linear @ self.toNode
@@ -86,7 +86,7 @@ class Placement:
         if spacing.min() <= 0:
             raise VolumeError("The volume's transform flattens it to nothing; correct the transform.")
         axes = matrix[:3, :3] / spacing
-        if np.abs(axes.T @ axes - np.eye(3)).max() > SKEW_TOLERANCE:
+        if not sheared and np.abs(axes.T @ axes - np.eye(3)).max() > SKEW_TOLERANCE:
             return None
         return _geometry(self.size, matrix[:3, 3], spacing, axes)
 
@@ -279,6 +279,15 @@ def voxelCount(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str)
         return 0
     array = slicer.util.arrayFromSegmentInternalBinaryLabelmap(segmentationNode, segmentId)
     return 0 if array is None else int(np.count_nonzero(array == segment.GetLabelValue()))
+
+
+def ijkToRas(geometry: Geometry) -> np.ndarray:
+    """4x4: voxel indices -> RAS mm, as a node keeps the place of its voxels."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = geometry.axes * np.asarray(geometry.spacing)
+    matrix[:3, 3] = geometry.origin
+    ras: np.ndarray = RAS_TO_LPS @ matrix
+    return ras
 
 
 def placeBeside(node: slicer.vtkMRMLNode, volumeNode: slicer.vtkMRMLNode) -> None:

@@ -66,10 +66,9 @@ def segmentSteps(
     """
     sequence = slicer.vtkMRMLSequenceNode()
     sequence.CopySequenceIndex(scan.sequence)
-    values = [scan.sequence.GetNthIndexValue(number) for number in range(scan.count)]
     images, begun = scan.items, time.monotonic()
     failures: list[Exception] = []
-    for number, (image, value) in enumerate(zip(images, values, strict=True)):
+    for number, image in enumerate(images):
         try:
             if image.GetImageData() is None:
                 raise VolumeError(_("This time point holds no image; load the scan again."))
@@ -77,11 +76,24 @@ def segmentSteps(
         except (NoHeartFound, VolumeError) as error:  # this time point's own trouble
             failures.append(error)
             found = empty.found(image, str(error))
-        item = slicer.vtkMRMLSegmentationNode()
-        Results.fill(item, image, found)
-        sequence.SetDataNodeAtValue(item, value)
+        addFound(sequence, scan, number, found)
     if len(failures) == len(images):
         raise failures[-1]
+    node = yield from showSteps(scan, outputSegmentation, sequence)
+    return node
+
+
+def addFound(sequence: slicer.vtkMRMLSequenceNode, scan: Browsed, number: int, found: Found) -> None:
+    """Put what was found at a time point of a scan into a sequence of segmentations."""
+    item = slicer.vtkMRMLSegmentationNode()
+    Results.fill(item, scan.items[number], found)
+    sequence.SetDataNodeAtValue(item, scan.sequence.GetNthIndexValue(number))
+
+
+def showSteps(
+    scan: Browsed, outputSegmentation: slicer.vtkMRMLSegmentationNode | None, sequence: slicer.vtkMRMLSequenceNode
+) -> Steps[slicer.vtkMRMLSegmentationNode]:
+    """Put a sequence of segmentations into the scene, as `segmentSteps` says. NodeGone."""
     yield Progress(_("Putting the result into the scene"), 1.0)
     if not scan.isThere():
         raise NodeGone(_("The scan was removed from the scene, so the segmentation was stopped."))

@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 from slicer.util import VTKObservationMixin
 
 from . import HeartFunctionNodes, Results, SequenceLogic, Sequences, Tables
+from .EditFollower import EditFollower
 from .Parameters import SIFASegmentationParameterNode
 
 LAST = -1.0  # priority of an observer that wants to see what the others made of it
@@ -43,13 +44,14 @@ class SequencePanel(VTKObservationMixin):
         self.ui, self._showItem = ui, showItem
         self._result: Sequences.Browsed | None = None
         self._shown, self._surfaces = -1, False
-        Tables.prepare(ui.functionTable, [_("Heart function"), _("Value")])
+        self._follower = EditFollower(self._onEdited)
         ui.showCurveButton.connect("clicked(bool)", self.onShowCurve)
         ui.show3DButton.connect("clicked(bool)", self.onShow3D)
 
     def show(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
         """Fill it from a node, and follow its browser; a node that shows no sequence of ours empties and hides it."""
         self.leave()
+        self._follower.follow(segmentationNode)
         self._result = Sequences.result(segmentationNode)
         for part in (self.ui.timePointLabel, self.ui.functionFrame):
             part.setVisible(self._result is not None)
@@ -64,13 +66,23 @@ class SequencePanel(VTKObservationMixin):
         self.addObserver(self._result.browser, vtk.vtkCommand.ModifiedEvent, self.onBrowser, priority=LAST)
 
     def leave(self) -> None:
-        """Stop following the browser."""
+        """Stop following the browser. Tables and chart go on to follow the outlines, which others may show or edit."""
         self.removeObservers()
         self._result = None
 
+    def close(self) -> None:
+        """Follow nothing any more."""
+        self.leave()
+        self._follower.follow(None)
+
+    def _onEdited(self, curve: HeartFunctionNodes.Curve) -> None:
+        """Outlines were corrected: the figures are those of the new ones at once."""
+        if self._result is not None and self._result.node.GetScene() is not None:
+            self._fill(curve, self._result)
+            self._showItem(self._result.node)
+
     def _fill(self, curve: HeartFunctionNodes.Curve, result: Sequences.Browsed) -> None:
         functions, failures = curve.functions()
-        rows = HeartFunctionNodes.quantities(functions)
         notes: list[tuple[str, str]] = []
         for structureId, function in functions:
             phases = (_index(result, function.end_diastole), _index(result, function.end_systole))
@@ -78,12 +90,7 @@ class SequencePanel(VTKObservationMixin):
             notes.append(("ℹ", text if structureId == HeartFunctionNodes.VENTRICLE else f"{structureId}: {text}"))
             notes += [("⚠", remark) for remark in function.remarks]
         notes += [("⚠", failure) for failure in failures]
-        table = self.ui.functionTable
-        table.setVisible(bool(rows))
-        table.setRowCount(len(rows))
-        for index, (name, value, unit) in enumerate(rows):
-            Tables.fillRow(table, index, (name, f"{value:.1f} {unit}"), numbersFrom=1)
-        Tables.fitHeight(table, len(rows))
+        _fillTable(self.ui.functionTable, functions, curve.heartRate)
         notes += [("⚠", failure) for failure in _failures(result)]
         lines = [f"{sign}&nbsp;&nbsp;{html.escape(text)}" for sign, text in notes]
         self.ui.functionLabel.text = "<br>".join(lines)
@@ -116,6 +123,20 @@ class SequencePanel(VTKObservationMixin):
     def onShowCurve(self, _checked: bool = False) -> None:
         """Show the chart in Slicer's plot view."""
         slicer.modules.plots.logic().ShowChartInLayout(self._chart())
+
+
+def _fillTable(table: Any, functions: HeartFunctionNodes.Functions, heartRate: float | None) -> None:
+    """A row for each quantity; the ventricles beside each other where there are two."""
+    told = [HeartFunctionNodes.ofOne(function, heartRate) for _structureId, function in functions]
+    names = list(dict.fromkeys(name for rows in told for name, _value, _unit in rows))
+    heads = [structureId for structureId, _function in functions] if len(functions) > 1 else [_("Value")]
+    Tables.prepare(table, [_("Heart function"), *heads])
+    table.setVisible(bool(names))
+    table.setRowCount(len(names))
+    cells = [{name: f"{value:.1f} {unit}" for name, value, unit in rows} for rows in told]
+    for index, name in enumerate(names):
+        Tables.fillRow(table, index, (name, *(column.get(name, "") for column in cells)), numbersFrom=1)
+    Tables.fitHeight(table, len(names))
 
 
 def _failures(result: Sequences.Browsed) -> list[str]:

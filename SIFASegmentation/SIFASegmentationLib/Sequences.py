@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
+import vtk
+from slicer.i18n import tr as _
 
-from . import Results
+from . import Results, SceneConversion
+
+if TYPE_CHECKING:
+    from SIFALib.imaging.geometry import Volume
 
 
 @dataclass(frozen=True)
@@ -71,3 +77,30 @@ def result(node: slicer.vtkMRMLNode | None) -> Browsed | None:
     """The same if it is a segmentation of all time points by SIFA, else None."""
     shown = browsed(node)
     return shown if shown is not None and shown.isResult() else None
+
+
+def add(name: str, index: tuple[str, str], images: Iterable[tuple[str, Volume]]) -> slicer.vtkMRMLScalarVolumeNode:
+    """Put images into the scene as a sequence with a browser; returns the volume node that shows the first.
+
+    index: its name and unit; images: value of the index, and the volume.
+    """
+    scene = slicer.mrmlScene
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", _("{scan} sequence").format(scan=name))
+    sequence.SetIndexName(index[0])
+    sequence.SetIndexUnit(index[1])
+    for value, volume in images:
+        item = slicer.vtkMRMLScalarVolumeNode()
+        item.SetName(name)
+        matrix = vtk.vtkMatrix4x4()
+        slicer.util.updateVTKMatrixFromArray(matrix, SceneConversion.ijkToRas(volume.geometry))
+        item.SetIJKToRASMatrix(matrix)
+        slicer.util.updateVolumeFromArray(item, volume.array)
+        sequence.SetDataNodeAtValue(item, value)
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", _("{scan} browser").format(scan=name))
+    browser.AddSynchronizedSequenceNodeID(sequence.GetID())
+    browser.SelectFirstItem()
+    node = browser.GetProxyNode(sequence)
+    node.SetName(name)
+    node.CreateDefaultDisplayNodes()
+    slicer.modules.sequences.showSequenceBrowser(browser)
+    return node

@@ -14,6 +14,7 @@ from slicer.i18n import tr as _
 from . import Failures, Regions, Surfaces, Volumes, Words
 from .Backend import Choices
 from .BatchPanel import BatchPanel
+from .CinePanel import CinePanel
 from .Dependencies import DependencyError
 from .Logic import SIFASegmentationLogic
 from .ModelChoice import ModelChoice
@@ -46,9 +47,10 @@ class SIFASegmentationWidget(PanelWidget):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         self.logic = SIFASegmentationLogic()
         self.runner = Runner(self.onStep, self.onDone, self.onError)
-        self.resultsPanel = ResultsPanel(self.ui)
+        self.resultsPanel = ResultsPanel(self.ui, self.logic)
         self.modelsPanel = ModelsPanel(self.ui, self.logic, self._keepModel, self.refreshModels)
         self.batchPanel = BatchPanel(self.ui, self.logic, self._choices, self._whyNoBatch, self._showBatchRunning)
+        self.cinePanel = CinePanel(self.ui, self.logic, self._whyNoCine, self._showCineRunning, self._checkCanApply)
         self.ui.applyButton.connect("clicked(bool)", self.onApplyButton)
         self.ui.papersButton.connect("clicked(bool)", self.onPapers)
         self.ui.fitRoiButton.connect("clicked(bool)", self.onFitRoi)
@@ -61,7 +63,8 @@ class SIFASegmentationWidget(PanelWidget):
     def cleanup(self) -> None:
         self.runner.cancel()
         self.batchPanel.stop()
-        self.resultsPanel.leave()
+        self.cinePanel.stop()
+        self.resultsPanel.close()
         super().cleanup()
 
     def enter(self) -> None:
@@ -77,9 +80,10 @@ class SIFASegmentationWidget(PanelWidget):
     def onSceneStartClose(self, caller: Any, event: Any) -> None:
         self.runner.cancel()
         self.batchPanel.stop()
+        self.cinePanel.stop()
         self._showRunning(False)
         self._showStatus("")
-        self.resultsPanel.show(None)
+        self.resultsPanel.close()
         super().onSceneStartClose(caller, event)
 
     def onSceneEndImport(self, caller: Any, event: Any) -> None:
@@ -119,6 +123,7 @@ class SIFASegmentationWidget(PanelWidget):
                 if self.resultsPanel.node is not None:
                     Surfaces.smooth(self.resultsPanel.node, self._parameterNode.smoothing.value)
             self._followRoi()
+            self.cinePanel.show(self._parameterNode)
             self._checkCanApply()
             self.batchPanel.show(self._parameterNode)
         finally:
@@ -150,6 +155,8 @@ class SIFASegmentationWidget(PanelWidget):
             return _("The scene is being closed.")
         if self.batchPanel.running:
             return _("A batch is running; wait for its end, or cancel it under Batch.")
+        if self.cinePanel.running:
+            return _("A study is being read; wait for its end, or cancel it under Cine MR.")
         if node.inputVolume is None:
             return _("Select an input volume.")
         if node.inputVolume.GetImageData() is None:
@@ -158,10 +165,19 @@ class SIFASegmentationWidget(PanelWidget):
             return _("The region of interest {name} has no size yet; press Fit under Advanced, or draw it.").format(
                 name=node.roi.GetName()
             )
+        if self.cinePanel.isPart():
+            return _("This is a single place of a cine; press Assemble under Cine MR, and all of it is segmented.")
         return self._whyNoModel()
 
     def _whyNoBatch(self) -> str:
+        if self.cinePanel.running:
+            return _("A study is being read.")
         return _("A segmentation is running.") if self.runner.running else self._whyNoModel()
+
+    def _whyNoCine(self) -> str:
+        if self.batchPanel.running:
+            return _("A batch is running.")
+        return _("A segmentation is running.") if self.runner.running else ""
 
     def _whyNoModel(self) -> str:
         """What keeps the chosen model from drawing anything; "" if nothing does."""
@@ -299,10 +315,16 @@ class SIFASegmentationWidget(PanelWidget):
     def _showRunning(self, running: bool) -> None:
         self.ui.progressFrame.setVisible(running)
         self.ui.batchCollapsibleButton.enabled = not running
+        self.ui.cineCollapsibleButton.enabled = not running
         self._showBusy(running)
 
     def _showBatchRunning(self, running: bool) -> None:
         self.ui.resultsCollapsibleButton.enabled = not running
+        self.ui.cineCollapsibleButton.enabled = not running
+        self._showBusy(running)
+
+    def _showCineRunning(self, running: bool) -> None:
+        self.ui.batchCollapsibleButton.enabled = not running
         self._showBusy(running)
 
     def _showBusy(self, busy: bool) -> None:

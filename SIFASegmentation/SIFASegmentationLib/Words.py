@@ -98,15 +98,14 @@ def provenance(report: dict[str, Any]) -> str:
     """One line: by which model, how and in what time a result was made; empty if it was not."""
     if not report.get("seconds"):  # a time point that failed names its model, too
         return ""
-    model, seconds = report.get("model", {}), sum(report["seconds"].values())
-    return _("{model} {version} · {plane} slices · {device}, {precision} · {seconds:.0f} s").format(
-        model=model.get("id", "?"),
-        version=model.get("version", "?"),
-        plane=report.get("plane", "?"),
-        device=str(report.get("device", "?")).upper(),
-        precision=report.get("precision", "?"),
-        seconds=seconds,
-    )
+    model, plane = report.get("model", {}), report.get("plane")  # a cine is looked at in its own slices alone
+    facts = [
+        f"{model.get('id', '?')} {model.get('version', '?')}",
+        _("{plane} slices").format(plane=plane) if plane else "",
+        f"{str(report.get('device', '?')).upper()}, {report.get('precision', '?')}",
+        _("{seconds:.0f} s").format(seconds=sum(report["seconds"].values())),
+    ]
+    return " · ".join(filter(None, facts))
 
 
 def batchState(state: str) -> str:

@@ -81,6 +81,16 @@ class Packaging:
             self.restarted = True
 
 
+class DicomDatabase:
+    """slicer.dicomDatabase: knows the files that a test has put into `files`, by the UID of their instance."""
+
+    def __init__(self):
+        self.files: dict[str, str] = {}
+
+    def fileForInstance(self, sopInstanceUID: str) -> str:
+        return self.files.get(sopInstanceUID, "")
+
+
 class PyTorchUtilsLogic:
     """The extension PyTorch; `installs` decides whether an installation ends well."""
 
@@ -188,6 +198,7 @@ def install() -> Packaging:
     names = ["parameterNodeWrapper", "WithinRange", "Choice", "Default"]
     members = {name: getattr(parameter_node, name) for name in names}
     slicer.parameterNodeWrapper = add_module("slicer.parameterNodeWrapper", __all__=names, **members)
+    slicer.dicomDatabase = DicomDatabase()
     add_module(
         "SampleData",
         SampleDataLogic=SampleDataLogic,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +37,7 @@ STACK = "which stack of the study, by the number or name that a first call lists
 FILES = (
     "volumes.csv", "report.json", "report.html", "curves.png", "labels.nii.gz", "labels.seq.nrrd", "ED.dcm", "ES.dcm",
 )  # fmt: skip
-CSV, JSON, PAGE, CURVES, NIFTI, SEQUENCE, ED, ES = FILES
+_, JSON, PAGE, _, NIFTI, SEQUENCE, ED, ES = FILES
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,13 +148,13 @@ def write(
     """
     import numpy as np
 
-    from ..imaging import cine_writing, curves
-    from ..inference import cine_page, cine_report
+    from ..imaging import cine_writing
+    from ..inference import cine_outputs, cine_page, cine_report
 
     cine, folder, told = request.cine, request.folder, []
     (folder / JSON).unlink(missing_ok=True)
     made = {**cine_report.report(result, cine, request.by.package.card), **(more or {})}
-    lines, moments, across = cine_page.curve_lines(result, cine)
+    _, moments, _ = cine_page.curve_lines(result, cine)
     step = float(np.median(np.diff(cine.times_ms))) if len(cine.times_ms) > 1 else 0.0
     if cine.geometry.sheared_mm:
         told.append(f"{NIFTI} was not written: its axes would not be at right angles, which NIfTI cannot hold.")
@@ -166,10 +165,7 @@ def write(
     cine_writing.write_seq_nrrd(result.labels, result.geometry, moments, folder / SEQUENCE, unit)
     told += _write_dicom(result, request)
     made["notes"] += told
-    curves.write(lines, moments, across, folder / CURVES)
-    files.write_text(folder / CSV, cine_report.table(result, cine))
-    files.write_text(folder / PAGE, cine_page.page(result, cine, made))
-    files.write_text(folder / JSON, json.dumps(made, indent=2, allow_nan=False) + "\n")
+    cine_outputs.write(result, cine, made, folder)
     return made, told
 
 

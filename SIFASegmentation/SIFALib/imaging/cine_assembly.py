@@ -6,7 +6,7 @@ time, one that lies beside the others is moved within its plane, one that is mis
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,13 @@ MOST_UNEVEN = 0.35  # of a step: a place that lies farther off fits no grid
 MOVED_MM = 0.1  # by which a place may lie beside the others before it is moved to where its header has it
 GAP_MM = 4.0  # between slices, that is told
 MOST_FEWER = 0.5  # of the usual phases: a place with fewer shows too little of the beat
+Reader = Callable[[Sequence[Frame], Path], np.ndarray]
+"""The grey values [n, j, i] of slices, and what sentences call where they come from."""
+
+
+def of_files(frames: Sequence[Frame], source: Path) -> np.ndarray:
+    """Those of the files that the slices were read from."""
+    return dicom_pixels.read(frames, source)[0]
 
 
 @dataclass(frozen=True)
@@ -41,14 +48,14 @@ class _Layout:
     notes: tuple[str, ...]
 
 
-def assemble(stack: CineStack, source: Path) -> Cine:
-    """The cine of a stack; VolumeError if its places make no grid, or its images cannot be read."""
+def assemble(stack: CineStack, source: Path, read: Reader = of_files) -> Cine:
+    """The cine of a stack, its grey values by `read`; VolumeError if its places make no grid, or images cannot be read."""
     places, notes = _with_enough_phases(stack)
     check_orientation([place.frames[0] for place in places], source)
     layout = _layout(places, source)
     count = stack.phases
     reference = next(place for place in places if len(place.frames) == count)
-    arrays = [_phases(place, reference, source) for place in places]
+    arrays = [_phases(place, reference, source, read) for place in places]
     dtype = np.result_type(*arrays)
     array = np.zeros((count, *layout.geometry.shape), dtype)
     for k, number in enumerate(layout.at):
@@ -178,9 +185,9 @@ def _told_thickness(frames: Sequence[Frame], along: np.ndarray) -> tuple[str, ..
     )
 
 
-def _phases(place: Place, reference: Place, source: Path) -> np.ndarray:
+def _phases(place: Place, reference: Place, source: Path, read: Reader) -> np.ndarray:
     """[t, j, i]: the images of a place, at the phases of the reference where there are not as many."""
-    array, _ = dicom_pixels.read(place.frames, source)
+    array = read(place.frames, source)
     if array.shape[1:] != (place.frames[0].rows, place.frames[0].columns):
         raise VolumeError(f"{place.frames[0].file} holds slices of another size than it states; it is damaged.")
     if len(place.frames) == len(reference.frames):

@@ -9,12 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..support.errors import VolumeError
+from ..support.progress import Progress, Steps, drain
 from . import cine_assembly, cine_files, cine_stacks
 from .cine import Cine
 from .dicom_headers import Frame, Unreadable, read_frames
 from .files import check_name, content, files_below, is_dicom_image
 
 SHOWN = 3  # names in one sentence
+READING = "Reading the study"
+HEADERS = 0.6  # of the time of reading, that goes into headers
 
 
 def read_cine(path: str | os.PathLike[str], stack: str = "") -> Cine:
@@ -23,22 +26,42 @@ def read_cine(path: str | os.PathLike[str], stack: str = "") -> Cine:
 
     Raises FileNotFoundError, OSError, or VolumeError that says what is wrong and in which file.
     """
+    return drain(read_cine_steps(path, stack))
+
+
+def read_cine_steps(path: str | os.PathLike[str], stack: str = "") -> Steps[Cine]:
+    """The same, telling how far it is."""
     path = Path(path)
     check_name(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; check the path.")
+    yield Progress(READING, 0.0)
     if not path.is_dir():
         return cine_files.read_file(path)
-    frames, lost = _look_through(path)
-    _check_one_person(path, frames)
+    cine = yield from read_files_steps(files_below(path), path, stack)
+    return cine
+
+
+def read_files_steps(files: Sequence[Path], source: Path, stack: str = "") -> Steps[Cine]:
+    """The cine in DICOM files, wherever they lie; source: what sentences call them. Raises as `read_cine`."""
+    frames, lost = yield from _look_through(files, source)
+    _check_one_person(source, frames)
+    yield Progress(READING, HEADERS)
+    cine = cine_of(frames, source, stack)
+    return replace(cine, notes=(*cine.notes, *_told_lost(lost)))
+
+
+def cine_of(
+    frames: Sequence[Frame], source: Path, stack: str = "", read: cine_assembly.Reader = cine_assembly.of_files
+) -> Cine:
+    """The cine in the slices of a study; read: gives their grey values. VolumeError."""
     found = cine_stacks.stacks_of(frames)
     try:
         chosen, why = cine_stacks.choose(found, stack)
     except VolumeError as error:
-        raise VolumeError(f"{path} cannot be read as a cine. {error}", code="no_cine") from error
-    cine = cine_assembly.assemble(chosen, path)
-    notes = (*found.notes, *cine.notes, *_told_lost(lost))
-    return replace(cine, notes=notes, chosen=why, others=cine_stacks.others(found, chosen))
+        raise VolumeError(f"{source} cannot be read as a cine. {error}", code="no_cine") from error
+    cine = cine_assembly.assemble(chosen, source, read)
+    return replace(cine, notes=(*found.notes, *cine.notes), chosen=why, others=cine_stacks.others(found, chosen))
 
 
 def is_study(path: Path) -> bool:
@@ -56,24 +79,25 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _look_through(folder: Path) -> tuple[list[Frame], list[Path]]:
-    """The slices in a folder, and the files that should hold some and cannot be read. VolumeError if there are none."""
+def _look_through(files: Sequence[Path], source: Path) -> Steps[tuple[list[Frame], list[Path]]]:
+    """The slices in files, and the files that should hold some and cannot be read. VolumeError if there are none."""
     frames: list[Frame] = []
     lost: list[Path] = []
-    for file in files_below(folder):
+    for number, file in enumerate(files):
         try:
             frames += read_frames(file)
         except (Unreadable, OSError):
             lost.append(file)
+        yield Progress(READING, HEADERS * (number + 1) / len(files))
     if not frames:
         what = f": no image can be read from {_names(lost)}" if lost else ""
         raise VolumeError(
-            f"{folder} holds no DICOM images{what}. Give the folder of a study, or a NIfTI or NRRD file of several volumes."
+            f"{source} holds no DICOM images{what}. Give the folder of a study, or a NIfTI or NRRD file of several volumes."
         )
     return frames, lost
 
 
-def _check_one_person(folder: Path, frames: Sequence[Frame]) -> None:
+def _check_one_person(source: Path, frames: Sequence[Frame]) -> None:
     """VolumeError if the images are of several people, or of one at several visits."""
     people: dict[str, Path] = {}
     visits: dict[str, Path] = {}
@@ -83,9 +107,10 @@ def _check_one_person(folder: Path, frames: Sequence[Frame]) -> None:
     for what, found in (("patients", people), ("studies", visits)):
         named = [file for key, file in found.items() if key]
         if len(named) > 1:
-            names = " and ".join(str(file.relative_to(folder)) for file in named[:2])
+            inside = (file.relative_to(source) if file.is_relative_to(source) else file for file in named[:2])
+            names = " and ".join(map(str, inside))
             raise VolumeError(
-                f"{folder} holds images of {len(named)} {what} (as {names}). Put each into a folder of its own."
+                f"{source} holds images of {len(named)} {what} (as {names}). Put each into a folder of its own."
             )
 
 

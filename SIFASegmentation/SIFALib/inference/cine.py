@@ -11,7 +11,7 @@ errors come and go from phase to phase. So the probabilities of the neighbours i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -95,17 +95,16 @@ def segment_cine_steps(
         labels[phase] = pasted.array
         maps[phase] = cleaned.astype(np.float16)
     labels, open_slices = without_open_slices(labels, wanted)
-    volumes = _volumes(labels, cine, wanted)
-    functions, notes = _functions(volumes)
-    flags = _flags(cine, card, options, segmenter, maps, grid, functions)
     missing = tuple(phase for phase, probabilities in enumerate(maps) if probabilities is None)
-    yield Progress("Done", 1.0, 0.0)
-    return CineResult(
-        labels, cine.geometry, wanted, volumes, functions, missing, flags,
-        (*filter(None, [heart.note]), *runner.notes, *open_slices, *notes),
+    origin = Origin(
+        missing, (), (*filter(None, [heart.note]), *runner.notes, *open_slices),
         {stage: round(seconds, 3) for stage, seconds in clock.seconds.items()},
         str(runner.device), str(runner.precision).removeprefix("torch."),
     )  # fmt: skip
+    result = measured(labels, cine, wanted, origin)
+    result = replace(result, flags=_flags(cine, card, options, segmenter, maps, grid, result.functions))
+    yield Progress("Done", 1.0, 0.0)
+    return result
 
 
 def agreed(maps: list[np.ndarray | None], neighbours: float) -> list[np.ndarray | None]:
@@ -180,12 +179,37 @@ def _without_strays(probabilities: np.ndarray, grid: SliceGrid, scan: NetworkInp
     return full
 
 
+@dataclass(frozen=True)
+class Origin:
+    """How outlines came about, as a `CineResult` says it; notes: without those of the heart's function."""
+
+    missing: tuple[int, ...] = ()
+    flags: tuple[tuple[int, Flag], ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    device: str = ""
+    precision: str = ""
+
+
+def measured(labels: np.ndarray, cine: Cine, structures: tuple[Structure, ...], origin: Origin) -> CineResult:
+    """What outlines of all phases say of the heart as they are, by whomever they were drawn or corrected.
+
+    labels: uint8 [t, k, j, i] on the cine's grid.
+    """
+    volumes = _volumes(labels, cine, structures)
+    functions, notes = functions_of(volumes)
+    return CineResult(
+        labels, cine.geometry, structures, volumes, functions, origin.missing, origin.flags, (*origin.notes, *notes),
+        origin.seconds, origin.device, origin.precision,
+    )  # fmt: skip
+
+
 def _volumes(labels: np.ndarray, cine: Cine, wanted: tuple[Structure, ...]) -> dict[str, tuple[float, ...]]:
     each = [volumes_ml(Volume(phase, cine.geometry), wanted) for phase in labels]
     return {s.id: tuple(v[s.id] if v[s.id] > 0 else float("nan") for v in each) for s in wanted}
 
 
-def _functions(volumes: Mapping[str, tuple[float, ...]]) -> tuple[dict[str, HeartFunction], list[str]]:
+def functions_of(volumes: Mapping[str, tuple[float, ...]]) -> tuple[dict[str, HeartFunction], list[str]]:
     """Of each ventricle that the model draws; and sentences on why there is none of one."""
     found, notes = {}, []
     for ventricle, name, muscle in VENTRICLES:

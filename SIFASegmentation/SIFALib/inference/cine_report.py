@@ -5,18 +5,29 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from .. import __version__
 from ..imaging.cine import Cine
 from .cine import CineResult
-from .heart_function import HeartFunction
+from .heart_function import HeartFunction, named
 from .normal_ranges import NORMAL
 
-if TYPE_CHECKING:
-    from ..models.card import ModelCard
+
+class Model(Protocol):
+    """What a report says of the model: its card, or as much of it as is remembered."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
+
 
 NAMES = {
     "edv_ml": ("End-diastolic volume", "ml"),
@@ -49,8 +60,8 @@ def quantities(function: HeartFunction, cine: Cine) -> dict[str, float]:
     return {key: round(value, 2) for key, value in found.items()}
 
 
-def report(result: CineResult, cine: Cine, card: ModelCard) -> dict[str, Any]:
-    """The whole as data for JSON; phases count from 0."""
+def report(result: CineResult, cine: Cine, card: Model, edited: Sequence[int] = ()) -> dict[str, Any]:
+    """The whole as data for JSON; phases count from 0. edited: those whose outlines were corrected by hand."""
     ventricles = {}
     for ventricle, function in result.functions.items():
         found = quantities(function, cine)
@@ -93,11 +104,19 @@ def report(result: CineResult, cine: Cine, card: ModelCard) -> dict[str, Any]:
         "volumes_ml": volumes,
         "missing_phases": list(result.missing),
         "flags": flags,
-        "notes": [*cine.notes, *result.notes],
+        "edited_phases": list(edited),
+        "notes": [*cine.notes, *result.notes, *_told_edited(edited)],
         "device": result.device,
         "precision": result.precision,
         "seconds": dict(result.seconds),
     }
+
+
+def _told_edited(phases: Sequence[int]) -> list[str]:
+    if not phases:
+        return []
+    where = named(phases).replace("time point", "phase")
+    return [f"Outlines were corrected by hand at {where}; what asks to look twice is said of those of the model."]
 
 
 def table(result: CineResult, cine: Cine) -> str:
