@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import tiny_runs
 from SIFALib import runs
+from SIFALib.cli.main import main
 from SIFALib.runs import checkpoints, configuration, control, events
 from SIFALib.runs.loop import train
 
@@ -33,6 +34,13 @@ def output_of(process: subprocess.Popen) -> tuple[int, str, str]:
 def sifa(*arguments: str | Path) -> tuple[int, str, str]:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return output_of(tiny_runs.start("-m", "SIFALib", *map(str, arguments), **pipes))
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    """The same in this process, which has torch: where nothing is trained."""
+    capsys.readouterr()
+    code = main([str(argument) for argument in arguments])
+    return code, *capsys.readouterr()
 
 
 def test_killed_at_any_moment_a_run_resumes_to_the_same_end():
@@ -82,24 +90,24 @@ def is_worker(pid: int) -> bool:
     return b"SIFALib.runs" in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def test_a_training_is_started_watched_and_stopped_from_the_command_line(scans: Path, tmp_path: Path):
+def test_a_training_is_started_watched_and_stopped_from_the_command_line(scans: Path, tmp_path: Path, capsys):
     run = tmp_path / "runs" / "mine"
     template = tmp_path / "settings.json"
     tiny = tiny_runs.configuration(scans, method=tiny_runs.supervised(), judge_every=0, preview_every=0)
     template.write_text(runs.configuration.new_run_file(tiny).to_json())
-    made = sifa("train", run, "--configuration", template, "--iterations", "10000", "--create-only")
+    made = told(capsys, "train", run, "--configuration", template, "--iterations", "10000", "--create-only")
     assert made[0] == 0 and made[1].strip() == str(run)
     assert runs.RunFolder(run).read().configuration.name == "mine"
     training = tiny_runs.start("-m", "SIFALib", "train", str(run), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     tiny_runs.wait_until(lambda: tiny_runs.losses_of(run), training)
-    code, out, error = sifa("train", run)
+    code, out, error = told(capsys, "train", run)
     assert code == 1 and "in use" in error
-    assert "mine  running" in sifa("runs", "list", run.parent)[1]
+    assert "mine  running" in told(capsys, "runs", "list", run.parent)[1]
     assert sifa("runs", "stop", run)[0] == 0
     code, out, error = output_of(training)
     assert code == 0 and "Stopped after iteration" in out and f"sifa train {run}" in out, error
     assert "SIFALib" not in error and "Iterations from 0" in (run / "log.txt").read_text()
-    code, out, _ = sifa("runs", "status", run, "--json")
+    code, out, _ = told(capsys, "runs", "status", run, "--json")
     assert json.loads(out)["state"] == "stopped"
     at = json.loads(out)["iteration"]
     (run / "checkpoints" / f"{at + 1:08d}.pt").write_bytes(b"damaged")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -129,14 +130,13 @@ def test_a_parcel_does_not_overwrite_anything(scans: Path, tmp_path: Path):
         done("pack", tmp_path / "task", configuration=text, place=str(tmp_path / "full"))
 
 
-def test_an_errand_that_fails_answers_with_a_sentence(scans: Path, tmp_path: Path):
+def test_an_errand_that_fails_answers_with_a_sentence(scans: Path, tmp_path: Path, monkeypatch):
     configuration = tiny_runs.configuration(scans, device="abacus")
     folder = tmp_path / "task"
     folder.mkdir()
     (folder / tasks.REQUEST).write_text(json.dumps({"configuration": new_run_file(configuration).to_json()}))
-    process = tiny_runs.start("-m", "SIFALib.runs.tasks", "time", str(folder), stderr=-1)
-    process.communicate()
-    assert process.returncode == 1
+    monkeypatch.setattr(sys, "argv", ["tasks", "time", str(folder)])
+    assert tasks.main() == 1
     assert "There is no device 'abacus'" in json.loads((folder / tasks.ANSWER).read_text())["error"]
 
 

@@ -15,48 +15,17 @@ import pytest
 import qt
 import slicer
 import tiny_models
-import tiny_runs
 from SIFALib.imaging import geometry, reading, writing
 from SIFALib.models import STRUCTURES, Architecture
 from SIFALib.runs import control
 from SIFASegmentationLib.Dependencies import DependencyError
-from training_panel import (
-    SIX_ITERATIONS,
-    cells,
-    checked,
-    choose,
-    made_scans,
-    no_new_process,
-    opened,
-    said,
-    start,
-    wait_for,
-)
+from training_panel import SIX_ITERATIONS, cells, checked, choose, made_scans, no_new_process, opened, said
 
 
 @pytest.fixture
 def panel(tmp_path):
     with opened(tmp_path) as made:
         yield made
-
-
-def test_a_run_goes_from_start_to_the_end_in_the_background(panel, tmp_path):
-    ui = panel.ui
-    assert not ui.startButton.enabled and ui.startButton.toolTip == "Choose the folder that holds your scans."
-    choose(panel, made_scans(tmp_path))
-    assert ui.startButton.enabled, ui.startButton.toolTip
-    assert [row[0] for row in cells(ui.scansTable)] == ["target0", "target1"]
-    assert cells(ui.scansTable)[0][1:] == ["MR", "4 × 4 × 8\n160 × 160 × 80", "fine"]
-    assert "2 labelled images" in said(ui.sourceStateLabel) and "free" in said(ui.needsLabel)
-    ui.runNameEdit.text = "Our 0.55 T"
-    run = start(panel)
-    assert run.parent == tmp_path / "runs" and run.name.endswith("our-0-55-t")
-    assert panel.runView.state in ("starting", "preparing")
-    wait_for(panel, "finished", "failed", "lost")
-    assert panel.runView.state == "finished", said(ui.runStateLabel) + panel.runView.reader.log()
-    assert ui.runBar.value == ui.runBar.maximum == 6
-    assert set(tiny_runs.losses_of(run)) == set(range(1, 7))
-    assert panel.logic.dependencies.asked == 1
 
 
 def tick(panel, row: int, on: bool) -> None:
