@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from SIFALib.adaptation.verdict import FEWEST, Verdict
 from SIFASegmentationLib import Dialogs
 from SIFASegmentationLib import Words as Common
 from slicer.i18n import tr as _
@@ -14,9 +15,6 @@ from .Comparison import Comparison
 from .Logic import SIFATrainingLogic
 from .RunReader import RunReader
 from .Words import State
-
-if TYPE_CHECKING:
-    from SIFALib.adaptation.verdict import Verdict
 
 
 class AfterPanel:
@@ -53,7 +51,9 @@ class AfterPanel:
             return
         self.ui.modelNameEdit.placeholderText = self._modelId()
         sign, text = self.verdict()
-        good = sign is not State.PROBLEM
+        best = self.reader.best() if self.reader is not None else None
+        judged = best is not None and best.verdict is not None
+        good = sign is State.FINE or (sign is not State.PROBLEM and not judged)
         Words.show(self.ui.verdictLabel, sign, text)
         self.comparison.allow(self._other())
         self.ui.useModelButton.enabled = good
@@ -73,6 +73,8 @@ class AfterPanel:
         assert self.reader is not None
         start, best = self.reader.start(), self.reader.best()
         assert best is not None
+        if best.verdict is not None and 0 < best.verdict.scans < FEWEST:
+            return self._certainty(best.verdict)
         if start is not None and best.iteration == 0:
             return State.PROBLEM, _(
                 "Nothing better was found than the model that it started from: that one stays. More scans, or a longer "
@@ -103,12 +105,12 @@ class AfterPanel:
 
     def _certainty(self, found: Verdict) -> tuple[State, str]:
         """ "Better" only where the probability says so."""
-        if not found.scans:
+        if found.scans < FEWEST:
             return State.EMPTY, _(
                 "Too few scans to tell whether the new model is better. Compare both before you use it."
             )
         figures = _(
-            "probability of being better {probability:.0%}, expected Dice {difference:+.3f} ± {error:.3f}, {scans} scans, "
+            "probability of being better {probability:.0%}, expected Dice {difference:+.3f} ± {error:.3f}, {scans} hearts, "
             "without labels"
         ).format(probability=found.probability, difference=found.difference, error=found.error, scans=found.scans)
         if found.better:

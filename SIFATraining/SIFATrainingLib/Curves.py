@@ -13,6 +13,7 @@ from .RunReader import GROUPS, SCORE
 ROLE = "SIFA.Curves"  # attribute of our nodes: the name of the run
 COLORS = {  # RGB 0..1; told apart with any colour vision (Okabe and Ito, 2008)
     "Segmentation": (0.0, 0.45, 0.70),
+    "Self-training": (0.34, 0.71, 0.91),
     "Cycle": (0.90, 0.62, 0.0),
     "Adversarial": (0.80, 0.47, 0.65),
     SCORE: (0.0, 0.62, 0.45),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from SIFALib.runs import Configuration
     from SIFALib.runs.presets import Budget
 
-SCORING = 2.0  # iterations' worth of time that a score takes
+SCORING = 8.0  # iterations' worth of time that a judgement takes
 
 
 def budget(preset: Preset) -> Budget:
@@ -36,5 +36,5 @@ def seconds(configuration: Configuration, timed: dict[str, Any]) -> float:
 
 
 def _seconds(iterations: int, judgeEvery: int, phantoms: int, timed: dict[str, Any]) -> float:
-    scores = iterations / judgeEvery if judgeEvery else 0
+    scores = 1 + iterations / judgeEvery if judgeEvery else 0  # the start is judged, too
     return float(timed["seconds"] * (iterations + SCORING * scores) + timed["phantom"] * phantoms)

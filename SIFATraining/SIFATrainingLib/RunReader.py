@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 GROUPS = {  # curve -> the losses that it sums
     "Segmentation": ("segmentation",),
+    "Self-training": ("self_training",),
     "Cycle": ("cycle_source", "cycle_target"),
     "Adversarial": ("generator", "decoder", "prediction", "prediction_ll", "auxiliary"),
 }

@@ -121,6 +121,7 @@ def _trained(bench: Bench, cell: Cell, end: float) -> dict[str, Any] | None:
     """The run, or None if it was broken off."""
     path = cell.path(bench)
     path.mkdir(parents=True, exist_ok=True)
+    (path / SIGNS).unlink(missing_ok=True)  # of other weights
     device = devices.choose_device(bench.device)
     precision = devices.choose_precision(bench.precision, device)
     method = cell.method(bench)
@@ -167,16 +168,20 @@ def _trained(bench: Bench, cell: Cell, end: float) -> dict[str, Any] | None:
 def look(bench: Bench, cell: Cell) -> str:
     """What the verdict goes by, of the start and of every checkpoint that was kept: {iteration: signs}, to SIGNS."""
     path = cell.path(bench)
+    if not (path / FINISHED).exists():
+        return f"{cell.name}: not finished"
     kept = {int(file.stem): file for file in sorted(path.glob("[0-9]*.safetensors"))}
     known = json.loads((path / SIGNS).read_text()) if (path / SIGNS).exists() else {}
-    scans = signs.judging(adapt_real_data.domains(bench))
+    domains = adapt_real_data.domains(bench)
+    patients = {name: name.rsplit("_", 1)[0] for name in domains.hearts}
+    hearts = signs.judging(dataclasses.replace(domains, hearts=patients))
     segmenter = adapt_real_data.segmenter(bench.start)
     own = {name: value.clone() for name, value in segmenter.state_dict().items()}
     try:
         for iteration, file in ({0: None} | kept).items():
             if str(iteration) not in known:
                 segmenter.load_state_dict(own if file is None else _kept(file, own))
-                known[str(iteration)] = signs.of_scans(segmenter.eval(), scans, SIZE)
+                known[str(iteration)] = signs.of_hearts(segmenter.eval(), hearts, SIZE)
                 files.write_text(path / SIGNS, json.dumps(known) + "\n")
     finally:
         segmenter.load_state_dict(own)

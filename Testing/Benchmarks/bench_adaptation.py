@@ -341,7 +341,7 @@ def _judged(
 ) -> tuple[best.Best, dict]:
     """One checkpoint: as training judges it, and a row with its Dice where labels are known."""
     score = label_free.score(state, seen, c.data)
-    looked = signs.of_scans(adaptation.averaged_segmenter(state), signs.judging(seen), c.data.size)
+    looked = signs.of_hearts(adaptation.averaged_segmenter(state), signs.judging(seen), c.data.size)
     found = best.judged(state.iteration, score, looked, start)
     segmenter = adaptation.averaged_segmenter(state)
     return found, {

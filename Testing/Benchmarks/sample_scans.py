@@ -1,6 +1,6 @@
 """The six real scans that come with the extension, made from Sunnybrook's (CC0): small, without what their headers say.
 
-    python Testing/Benchmarks/sample_scans.py ../shared/data SIFATraining/Resources/SampleScans
+    python Testing/Benchmarks/sample_scans.py ../shared/data SIFASegmentation/Resources/SampleScans
 
 End-diastole of six patients whose contours judge nothing: 128 x 128 pixels of 1.4 mm around the middle of each stack,
 8 bit from the 0.5 % to the 99.5 % quantile, slices, places and directions as they are.

@@ -27,7 +27,7 @@ from .verdict import Signs
 if TYPE_CHECKING:
     from ..datasets.domains import Domains, Slices
 
-SCANS, SLICES = 12, 8  # that are looked at, at most, and of each scan
+HEARTS, PHASES, SLICES = 12, 2, 6  # that are looked at, at most: of each heart, and of each of its scans
 BATCH = 8  # slices at once
 NEAR_PIXELS = 4  # around what is found, where grey values are compared
 SMOOTH_PIXELS = 0.7  # standard deviation, before steepness is measured
@@ -35,21 +35,24 @@ NOTHING = (0.0, 0.0, 0.0)  # of who finds nothing in a scan
 IN_PLANE = np.ones((1, 3, 3), bool)
 
 
-def judging(domains: Domains) -> list[Slices]:
-    """Of each judging scan some slices: first those kept from training, then, while they are few, the others."""
-    scans: list[Slices] = []
+def judging(domains: Domains) -> list[list[Slices]]:
+    """The scans of each judging heart: first of those kept from training, then, while they are few, of the others."""
+    hearts: dict[str, list[Slices]] = {}
     for part in (domains.target_validation, domains.target):
-        for number in range(len(part.names)):
+        for number, name in enumerate(part.names):
+            phases = hearts.setdefault(domains.hearts.get(name, name), [])
             own = part.only((part.volume == number) & ~np.asarray(part.coarse))
-            if len(own) and own.names[0] not in {scan.names[0] for scan in scans}:
-                scans.append(own)
-    return scans[:SCANS]
+            if len(own) and len(phases) < PHASES and name not in {scan.names[0] for scan in phases}:
+                phases.append(own)
+    return [phases for phases in hearts.values() if phases][:HEARTS]
 
 
 @torch.inference_mode()
-def of_scans(segmenter: Segmenter, scans: Sequence[Slices], size: int) -> Signs:
-    """Of a segmenter in evaluation mode. Uses no random numbers and changes nothing."""
-    return tuple(_of_scan(segmenter, scan, size) for scan in scans)
+def of_hearts(segmenter: Segmenter, hearts: Sequence[Sequence[Slices]], size: int) -> Signs:
+    """Of a segmenter in evaluation mode; the means of each heart's scans, which are no independent witnesses. Uses no random
+    numbers and changes nothing."""
+    found = (np.mean([_of_scan(segmenter, scan, size) for scan in scans], axis=0) for scans in hearts)
+    return tuple(tuple(float(value) for value in signs) for signs in found)
 
 
 def _of_scan(segmenter: Segmenter, scan: Slices, size: int) -> tuple[float, ...]:

@@ -10,24 +10,24 @@ and weights are measured by `make bench-adapt-real`; docs/explanation/adaptation
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 CERTAIN = 0.9  # probability from which on a model counts as better, or, below 1 - CERTAIN, as worse
-FEWEST = 3  # scans of which a spread can be told
+FEWEST = 3  # hearts of which a spread can be told
 LEAST = 0.002  # of a difference in expected Dice that is one
 
 Signs = tuple[tuple[float, ...], ...]
-"""[scans][agreement, steadiness, edges] of a segmenter (see `signs`)."""
+"""[hearts][agreement, steadiness, edges] of a segmenter (see `signs`)."""
 WEIGHTS = (0.2, 0.3, 0.15)
 """What a difference of a sign says of a difference of Dice."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """probability: that the candidate is better, 0..1. difference: of expected Dice, mean of the scans; error: its standard
-    error. scans: how many spoke."""
+    """probability: that the candidate is better, 0..1. difference: of expected Dice, mean of the hearts; error: its standard
+    error. scans: how many hearts spoke, each with one scan or some phases."""
 
     probability: float
     difference: float
@@ -45,7 +45,7 @@ class Verdict:
 
 
 UNKNOWN = Verdict(0.5, 0.0, 0.0, 0)
-"""Of too few scans. What is neither better nor worse cannot be told either."""
+"""Of too few hearts. What is neither better nor worse cannot be told either."""
 
 
 def compared(start: Signs, candidate: Signs) -> Verdict:
@@ -54,7 +54,7 @@ def compared(start: Signs, candidate: Signs) -> Verdict:
 
     before, after = np.array(start, float), np.array(candidate, float)
     if before.shape != after.shape or len(before) < FEWEST:
-        return UNKNOWN
+        return replace(UNKNOWN, scans=len(after))
     expected = (after - before) @ np.array(WEIGHTS)
     n = len(expected)
     mean, error = float(expected.mean()), float(expected.std(ddof=1) / math.sqrt(n))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..support.errors import RequestError, RunError
+from ..support.errors import DataError, RequestError, RunError
 from ..support.files import expanded
 from . import export as exporting
 from .console import OK, OTHER, complain, say
@@ -78,6 +78,9 @@ def run(options: argparse.Namespace) -> int:
     request = check(options)
     with writes_into(request.path), said_as(RequestError, RunError):
         folder = RunFolder(request.path) if request.begun else create(request.path, request.configuration)
+        if request.begun:
+            with folder.held():
+                folder.change(request.configuration)
     with Watch(folder, options.quiet), writes_into(folder.path):
         end = loop.run(folder.path)
     if end.error is not None:
@@ -119,8 +122,26 @@ def check(options: argparse.Namespace) -> Request:
     if begun:
         wanted = _same(RunFolder(path), wanted)
     preflight.check(wanted)
+    _check_count(wanted)
     check_device(wanted.device, wanted.precision)
     return Request(path, wanted, begun, model)
+
+
+def _check_count(wanted: Configuration) -> None:
+    """DataError for scans of which nothing could be told in the end."""
+    from ..adaptation.verdict import FEWEST
+    from ..datasets import PHANTOMS, sources
+
+    data = wanted.data
+    if data.target in PHANTOMS:
+        return
+    scans = sources.find(data.target, False, data.excluded("target"), cines=True).scans
+    hearts = {scan.heart or scan.name for scan in scans}
+    if len(hearts) < FEWEST:
+        raise DataError(
+            f"{data.target} holds {len(hearts)} heart{'s' if len(hearts) > 1 else ''}; at least {FEWEST} are needed to tell "
+            "whether a model became better."
+        )
 
 
 def configuration(options: argparse.Namespace, start: ModelPackage, path: Path) -> Configuration:
@@ -163,6 +184,8 @@ def _same(folder: RunFolder, wanted: Configuration) -> Configuration:
             raise RequestError(
                 f"{folder.path} is an adaptation with other {what} ({one or 'none'}); name another folder with --run."
             )
+    if own.method != wanted.method:
+        raise RequestError(f"{folder.path} is a training by another method; name another folder with --run.")
     if own.iterations != wanted.iterations:
         complain(f"{folder.path} goes on as it was begun, for {own.iterations} iterations.")
-    return own
+    return dataclasses.replace(own, device=wanted.device, precision=wanted.precision, threads=wanted.threads)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """Make a model of a run's best segmenter, for `sifa segment --model NAME` and for 3D Slicer.
 
-Refused, with the numbers, is one that the score without labels calls worse than the run's start model, or against
-which something speaks. A model that is there already is never overwritten."""
+Refused, with the figures, is what is not most likely better on the run's scans than the model that it began with, and what
+something speaks against. A model that is there already is never overwritten."""
 MODALITIES = {"ct": "CT", "mr": "MR", "both": "CT/MR", None: ""}
 
 
@@ -33,7 +33,7 @@ def add(commands: Any) -> None:
         "--modality", choices=("ct", "mr", "both"), help="what it is for (default: what the data tell, else both)"
     )
     parser.add_argument("--licence", metavar="TEXT", help="who may use it (default: that none is given)")
-    parser.add_argument("--force", action="store_true", help="whatever the score says")
+    parser.add_argument("--force", action="store_true", help="whatever the verdict says; the card says that, too")
 
 
 @dataclass(frozen=True)

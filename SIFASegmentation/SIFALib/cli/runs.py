@@ -79,11 +79,10 @@ def show_run(options: argparse.Namespace) -> int:
 
 def _verdict(folder: RunFolder) -> str:
     """In words; "" as long as nothing was judged, or where there is no model to compare with."""
-    from ..runs import best, export
+    from ..runs import export
 
-    with suppress(RunError):  # damaged or still to come: the other lines say how the run is
-        known = best.read(folder.best)
-        return export.verdict(folder) if known and known.verdict else ""
+    with suppress(RunError):  # damaged: the other lines say how the run is
+        return export.verdict_if_any(folder)
     return ""
 
 

@@ -6,7 +6,6 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -122,9 +121,8 @@ def run(options: argparse.Namespace) -> int:
         return end.error.exit_code if end.error else OTHER
     if seen is not None and not options.quiet:
         go_on = "" if end.outcome == loop.FINISHED else f" Go on with: sifa train {folder.path}"
-        if end.outcome == loop.FINISHED and folder.read().configuration.start_model:
-            with suppress(RunError):  # a run that was never judged
-                say(export.verdict(folder))
+        if end.outcome == loop.FINISHED and (said := export.verdict_if_any(folder)):
+            say(said)
         say(f"{end.outcome.capitalize()} after iteration {seen.iteration} of {seen.iterations}.{go_on}")
     return OK
 
@@ -211,17 +209,22 @@ def _new_configuration(options: argparse.Namespace, values: dict[str, Any]) -> C
             values.get("data.source_normalisation"),
             values.get("data.target_normalisation"),
         )
-    return _changed(preset, _network_of_start_model(values) | values)
+    if options.preset == presets.ADAPTATION and not values.get("start_model"):
+        raise RequestError("The preset adaptation adapts a model; name it with --start-model.")
+    return _changed(preset, _of_start_model(values, options.preset == presets.ADAPTATION) | values)
 
 
-def _network_of_start_model(values: dict[str, Any]) -> dict[str, Any]:
-    """Variant, width and classes of the start model, if one is named: what nobody said otherwise. ModelError."""
+def _of_start_model(values: dict[str, Any], grid: bool) -> dict[str, Any]:
+    """Variant, width and classes of the start model, if one is named, and its preprocessing (`grid`): what nobody said
+    otherwise. ModelError."""
     from ..runs import preflight
 
     if not values.get("start_model"):
         return {}
-    network = preflight.model_named(values["start_model"]).card.architecture
+    card = preflight.model_named(values["start_model"]).card
+    network = card.architecture
     found = {f"method.{name}": getattr(network, name) for name in ("variant", "width", "classes")}
+    found |= {"data.preprocessing": dataclasses.asdict(card.preprocessing)} if grid else {}
     return found | {"data.classes": values.get("method.classes", network.classes)}
 
 

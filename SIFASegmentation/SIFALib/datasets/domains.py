@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -109,7 +109,10 @@ def joined(parts: Sequence[Slices], labelled: bool = True) -> Slices:
 
 @dataclass(frozen=True, eq=False)
 class Domains:
-    """All that is trained and judged on. manifest: "source:NAME" -> hash of that scan's slices. notes: warnings."""
+    """All that is trained and judged on. manifest: "source:NAME" -> hash of that scan's slices. notes: warnings.
+
+    hearts: of each of the target's scans, by name, what is the same for all phases of one heart.
+    """
 
     source: Slices
     source_validation: Slices
@@ -118,6 +121,7 @@ class Domains:
     fingerprint: str
     manifest: dict[str, str]
     notes: tuple[str, ...] = ()
+    hearts: Mapping[str, str] = field(default_factory=dict)
 
 
 def assemble(
@@ -144,7 +148,9 @@ def assemble(
     if settings.partial_labels:
         what["settings"]["partial_labels"] = True
     fingerprint = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
-    return Domains(**made, fingerprint=fingerprint, manifest=manifest, notes=tuple(notes))
+    named = ((part.names, identities) for _, part, identities in parts.get("target", ()))
+    hearts = {name: heart for names, identities in named for name, heart in zip(names, identities, strict=True)}
+    return Domains(**made, fingerprint=fingerprint, manifest=manifest, notes=tuple(notes), hearts=hearts)
 
 
 def _check_sides(parts: Sequence[Slices]) -> None:

@@ -57,8 +57,13 @@ class Best:
         return None if known is None else schema.load(Best, json.dumps(known), "The checkpoint")
 
     def beats(self, other: Best | None) -> bool:
-        """Whether this one is to be kept instead of `other`: the fewer vetoes first, then the higher value."""
-        return other is None or (not self.vetoes, self.value) > (not other.vetoes, other.value)
+        """Whether this one is to be kept instead of `other`: what nothing speaks against comes first, then what is certainly
+        better than the start, then the higher value."""
+        return other is None or self._order > other._order
+
+    @property
+    def _order(self) -> tuple[bool, bool, float]:
+        return (not self.vetoes, self.verdict is not None and self.verdict.better, self.value)
 
 
 def judged(iteration: int, score: Score, signs: Signs = (), start: Best | None = None) -> Best:
@@ -68,7 +73,7 @@ def judged(iteration: int, score: Score, signs: Signs = (), start: Best | None =
     how it was, None for the start itself. A veto that the start bears as well counts for neither.
     """
     known = {name: float(part) for name, part in score.parts.items() if math.isfinite(part)}
-    if signs and start is None:
+    if signs and iteration == 0:
         return Best(
             iteration, 0.0, known, (), Verdict(0.5, 0.0, 0.0, len(signs)), signs, tuple(v.key for v in score.vetoes)
         )

@@ -88,6 +88,12 @@ def verdict(folder: RunFolder) -> str:
     return judgement.said(_best_known(folder), _start_model(folder.read()))
 
 
+def verdict_if_any(folder: RunFolder) -> str:
+    """The same; "" as long as nothing was judged, or where there was no model to compare with. RunError if damaged."""
+    known = best.read(folder.best)
+    return verdict(folder) if known is not None and known.verdict is not None else ""
+
+
 def _title(model_id: str, run: RunFile, chosen: Chosen) -> str:
     """What people call it; nothing is called adapted that is not, or better that was not found to be."""
     if chosen.iteration == 0 and run.configuration.start_model:
@@ -190,7 +196,7 @@ def _provenance(folder: RunFolder, run: RunFile, chosen: Chosen) -> str:
         f"{chosen.iteration} of {c.iterations} iterations of {c.batch} slices of {c.data.size} x {c.data.size} pixels, "
         f"seed {c.seed}."
     )
-    text += f" Began with the model {_start_model(run)}." if c.start_model else " Began with random weights."
+    text += f" Began with {_start_model(run)}." if c.start_model else " Began with random weights."
     if chosen.judged is not None and chosen.judged.verdict is not None:
         text += f" {judgement.said(chosen.judged, 'the model that it began with')}"
     elif chosen.judged is not None:
@@ -228,12 +234,12 @@ def _described(place: str, count: int, labels: str) -> str:
 
 
 def _start_model(run: RunFile) -> str:
-    """id@version of the start model; never its folder."""
+    """The start model as it is called in a sentence, by its id@version; never its folder."""
     name = run.configuration.start_model
     try:
-        return run.began_with or model_named(name).card.key
+        return f"the model {run.began_with or model_named(name).card.key}"
     except ModelError:
-        return "that was named when the run was started"  # a name that is found nowhere may be a folder's
+        return "the model that was named when the run was started"  # a name that is found nowhere may be a folder's
 
 
 def _quality(c: Configuration, chosen: Chosen) -> tuple[Quality, ...]:

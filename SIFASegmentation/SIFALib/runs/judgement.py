@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..adaptation.verdict import Verdict
+from ..adaptation.verdict import FEWEST, Verdict
 from .best import Best
 
 
@@ -11,6 +11,8 @@ def said(best: Best, start_model: str) -> str:
     found = best.verdict
     if found is None:
         return f"It was not compared with {start_model}."
+    if found.scans < FEWEST:
+        return f"Whether it is better than {start_model} cannot be told of so few hearts; take at least {FEWEST}."
     if best.iteration == 0:
         return f"Nothing better than {start_model} was found; that one stays."
     figures = figures_of(found)
@@ -25,9 +27,7 @@ def said(best: Best, start_model: str) -> str:
 
 def figures_of(found: Verdict) -> str:
     """Without a full stop."""
-    if not found.scans:
-        return "too few scans to tell"
     return (
         f"probability {found.probability:.0%} of being better, expected Dice {found.difference:+.3f} "
-        f"(standard error {found.error:.3f}, {found.scans} scans, no labels used)"
+        f"(standard error {found.error:.3f}, {found.scans} hearts, no labels used)"
     )

@@ -85,7 +85,7 @@ class Scans:
         return label_free.score(state, self.domains, self.settings)
 
     def signs(self, state: State) -> Signs:
-        return signs.of_scans(averaged_segmenter(state), signs.judging(self.domains), self.settings.size)
+        return signs.of_hearts(averaged_segmenter(state), signs.judging(self.domains), self.settings.size)
 
     def shown(self) -> Shown:
         images: list[tuple[Tensor, Tensor | None]] = []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import SimpleITK as sitk
 import tiny_models
 import tiny_runs
 from SIFALib import runs
@@ -21,6 +23,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Scans, a start model that sees myocardium everywhere, and the slices of both."""
     folder = tmp_path_factory.mktemp("adapt")
     tiny_runs.make_scans(folder)
+    image = sitk.ReadImage(str(folder / "target" / "target0.nii.gz"))
+    sitk.WriteImage(sitk.Flip(image, [False, False, True]) * 0.9, str(folder / "target" / "target2.nii.gz"))
     tiny_models.write_constant(folder / "begin", 1)
     return folder
 
@@ -51,18 +55,18 @@ def gain(monkeypatch, value: float) -> None:
     """Let every checkpoint after the start be so much better, in each of five scans."""
     looks: list[int] = []
 
-    def of_scans(*_: object) -> tuple[tuple[float, ...], ...]:
+    def of_hearts(*_: object) -> tuple[tuple[float, ...], ...]:
         looks.append(1)
         return tuple((0.5 + value * (len(looks) > 1) * (1 + 0.1 * n), 0.5, 1.0) for n in range(5))
 
-    monkeypatch.setattr(signs, "of_scans", of_scans)
+    monkeypatch.setattr(signs, "of_hearts", of_hearts)
 
 
 def test_what_is_better_becomes_a_model_of_that_name(adapt, tmp_path, capsys, monkeypatch):
     gain(monkeypatch, 0.1)
     assert adapt("ours", "--title", "Our scanner") == 0
     said = capsys.readouterr()
-    assert "Most likely better on these scans than begin@1.0.0" in said.out or "Most likely better" in said.out
+    assert "Most likely better on these scans than the model tiny@1.0.0: probability" in said.out
     package = store.read_package(tmp_path / "models" / "ours-1.0.0")
     assert package.card.name == "Our scanner" and "Most likely better" in package.card.trained_on
     assert str(tmp_path) not in package.card.trained_on, "a card names no folder"
@@ -83,9 +87,22 @@ def test_what_is_not_better_becomes_no_model_and_says_so(adapt, tmp_path, capsys
     assert sentence in capsys.readouterr().err and not (tmp_path / "models" / "ours-1.0.0").exists()
 
 
-def test_two_scans_cannot_tell_and_are_not_believed(adapt, tmp_path, capsys):
-    assert adapt("ours") != 0
-    assert "Nothing better than" in capsys.readouterr().err and not (tmp_path / "models" / "ours-1.0.0").exists()
+def test_two_scans_cannot_tell_and_are_refused_before_anything_is_trained(adapt, folder, tmp_path, capsys):
+    two = tmp_path / "two"
+    two.mkdir()
+    for name in ("target0.nii.gz", "target1.nii.gz"):
+        shutil.copy(folder / "target" / name, two / name)
+    assert adapt("ours", target=two) == 3
+    assert (
+        "holds 2 hearts; at least 3 are needed to tell" in capsys.readouterr().err and not (tmp_path / "run").exists()
+    )
+
+
+def test_a_run_that_is_no_adaptation_is_not_taken_for_one(adapt, folder, tmp_path, capsys, monkeypatch):
+    gain(monkeypatch, 0.1)
+    places = ("--source", folder / "source", "--target", folder / "target", "--start-model", folder / "begin")
+    assert main(["train", str(tmp_path / "run"), *map(str, places), "--create-only"]) == 0
+    assert adapt("ours") == 2 and "is a training by another method" in capsys.readouterr().err
 
 
 def test_a_stopped_adaptation_goes_on_and_another_one_is_told_apart(adapt, folder, tmp_path, capsys, monkeypatch):

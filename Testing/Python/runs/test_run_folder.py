@@ -267,19 +267,22 @@ def test_without_vetoes_comes_before_a_higher_score():
 
 def test_a_run_that_began_with_a_model_is_judged_by_how_it_compares_to_it():
     """Not by the score, and not for what that model bears as well."""
-    agreeing = [(0.80 + 0.01 * n, 0.30) for n in range(6)]
+    agreeing = [(0.80 + 0.01 * n, 0.70, 1.0) for n in range(6)]
     lost, torn = Veto("vanished 1", "Left atrium has vanished."), Veto("pieces 0", "Myocardium is in pieces.")
     start = best.judged(0, Score(0.9, {}, (lost,)), tuple(agreeing))
     assert (start.value, start.vetoes, start.borne) == (0.0, (), ("vanished 1",))
     gains = (0.02, 0.03, 0.025, 0.02, 0.03, 0.035)
     found = best.judged(
-        5, Score(0.1, {}, (lost,)), tuple((a + g, d - g) for (a, d), g in zip(agreeing, gains, strict=True)), start
+        5,
+        Score(0.1, {}, (lost,)),
+        tuple((a + g, s + g, e) for (a, s, e), g in zip(agreeing, gains, strict=True)),
+        start,
     )
     assert found.vetoes == () and found.verdict.better and found.beats(start) and found.value > 0.01
     spoiled = best.judged(5, Score(0.99, {}, (lost, torn)), found.signs, start)
     assert spoiled.vetoes == ("Myocardium is in pieces.",) and start.beats(spoiled)
     worse = best.judged(
-        5, Score(0.99, {}), tuple((a - g, d + g) for (a, d), g in zip(agreeing, gains, strict=True)), start
+        5, Score(0.99, {}), tuple((a - g, s - g, e) for (a, s, e), g in zip(agreeing, gains, strict=True)), start
     )
     assert worse.verdict.worse and not worse.verdict.better and start.beats(worse)
     same = best.judged(5, Score(0.99, {}), start.signs, start)
@@ -287,8 +290,10 @@ def test_a_run_that_began_with_a_model_is_judged_by_how_it_compares_to_it():
 
 
 def test_a_verdict_outlives_the_checkpoint_and_the_file(tmp_path):
-    start = best.judged(0, Score(0.9, {}, (Veto("fill", "Too much."),)), ((0.5, 0.1), (0.6, 0.2), (0.7, 0.3)))
-    found = best.judged(5, Score(0.5, {}), ((0.6, 0.1), (0.8, 0.2), (0.9, 0.3)), start)
+    start = best.judged(
+        0, Score(0.9, {}, (Veto("fill", "Too much."),)), ((0.5, 0.1, 1.0), (0.6, 0.2, 1.1), (0.7, 0.3, 1.2))
+    )
+    found = best.judged(5, Score(0.5, {}), ((0.6, 0.1, 1.0), (0.8, 0.2, 1.1), (0.9, 0.3, 1.3)), start)
     for each in (start, found):
         assert Best.of(dataclasses.asdict(each)) == each
         best.write(tmp_path, each, {"a": np.ones(3)}, start)

@@ -328,22 +328,22 @@ def test_the_best_is_what_compares_best_to_the_start_model_also_when_resumed(sca
         iteration = state.iteration
         return state.segmenter
 
-    def of_scans(segmenter, scans, size) -> tuple[tuple[float, ...], ...]:
+    def of_hearts(segmenter, hearts, size) -> tuple[tuple[float, ...], ...]:
         return tuple((0.8 + 0.01 * n + gains[iteration] * (1 + 0.1 * n), 0.7, 1.0) for n in range(6))
 
     monkeypatch.setattr(label_free, "score", score)
     monkeypatch.setattr(learning_data, "averaged_segmenter", averaged)
-    monkeypatch.setattr(signs, "of_scans", of_scans)
+    monkeypatch.setattr(signs, "of_hearts", of_hearts)
     package = tiny_models.write(tmp_path / "begin")
     run = new(scans, tmp_path / "run", iterations=2, judge_every=1, save_every=1, start_model=str(package.folder))
     assert train(run) == "finished"
     folder = runs.RunFolder(run)
     assert best.read(folder.best).iteration == 0  # the second is as good, the first is worse
-    assert "Nothing better than tiny@1.0.0 was found" in export.verdict(folder)
+    assert "Nothing better than the model tiny@1.0.0 was found" in export.verdict(folder)
     with pytest.raises(RunError, match="Nothing better than the model that it began with was found"):
         export.export(folder, tmp_path / "model", "site")
     forced = export.export(folder, tmp_path / "forced", "site", force=True).card
-    assert forced.name == "site, the same as tiny@1.0.0" and "Nothing was changed" in forced.trained_on
+    assert forced.name == "site, the same as the model tiny@1.0.0" and "Nothing was changed" in forced.trained_on
     with pytest.raises(RunError, match=r"Most likely worse .* probability 0% of being better, expected Dice -0\."):
         export.export(folder, tmp_path / "model", "site", checkpoint=1)
     folder.events.unlink()  # the guards are no matter of a log
@@ -351,7 +351,7 @@ def test_the_best_is_what_compares_best_to_the_start_model_also_when_resumed(sca
     assert train(run) == "finished"
     found = best.read(folder.best)
     assert found.iteration == 3 and found.vetoes == ()  # the start bears what speaks against it
-    assert "Most likely better on these scans than tiny@1.0.0: probability" in export.verdict(folder)
+    assert "Most likely better on these scans than the model tiny@1.0.0: probability" in export.verdict(folder)
     assert "Most likely better" in export.export(folder, tmp_path / "model", "site").card.trained_on
 
 

@@ -126,10 +126,10 @@ def test_better_is_said_only_where_the_scores_are_certain_of_it(panel, tmp_path,
         (
             Verdict(0.62, 0.002, 0.01, 12),
             "No difference on your scans that can be told (probability of being better 62%",
-            True,
+            False,
         ),
-        (Verdict(0.95, 0.0005, 0.0001, 12), "No difference on your scans that can be told", True),
-        (Verdict(0.5, 0.0, 0.0, 0), "Too few scans to tell", True),
+        (Verdict(0.95, 0.0005, 0.0001, 12), "No difference on your scans that can be told", False),
+        (Verdict(0.5, 0.0, 0.0, 0), "Too few scans to tell", False),
     ],
 )
 def test_a_verdict_is_told_in_words_and_figures(panel, tmp_path, verdict, said_of_it, offered):
@@ -137,6 +137,9 @@ def test_a_verdict_is_told_in_words_and_figures(panel, tmp_path, verdict, said_o
     run = judged_run(tmp_path / "runs" / "a", tmp_path, {0: 0.0, 3: 0.01}, verdicts={0: start, 3: verdict})
     panel.openRun(run.path)
     assert said(panel.ui.verdictLabel).startswith(said_of_it) and panel.ui.useModelButton.enabled is offered
+    assert panel.ui.useAnywayButton.isHidden() is offered, (
+        "what is not offered can be used all the same, by who is asked"
+    )
     chance = f"{verdict.probability:.0%}"
     assert (
         panel.ui.runScoreLabel.text == f"Best so far, at iteration 3: better than the start with probability {chance}"
