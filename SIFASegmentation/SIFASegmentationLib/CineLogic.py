@@ -185,6 +185,10 @@ def reportSteps(
     structures, origin = _remembered(known)
     labels = yield from within(CineOutlines.labelSteps(result, scan, structures), READ, DRAWN)
     drawn = [zlib.crc32(each.data) for each in labels]
+    if len(drawn) != len(known["outlines"]):
+        raise RequestError(
+            _("Time points were added to this cine or removed since it was outlined; press Apply again.")
+        )
     edited = tuple(n for n, (now, then) in enumerate(zip(drawn, known["outlines"], strict=True)) if now != then)
 
     def write() -> Path:

@@ -32,8 +32,14 @@ class CineReport:
         self.ui.cineReportButton.enabled = not self.runner.running
 
     def onReport(self, _checked: bool = False) -> None:
+        from SIFALib.inference import cine_outputs
+
         folder = Dialogs.chosenFolder()
-        if folder:
+        if not folder:
+            return
+        there = [name for name in cine_outputs.FILES if (Path(folder) / name).exists()]
+        question = _("There is {name} in {folder} already, of this heart or another. Replace the report there?")
+        if not there or Dialogs.confirmed(question.format(name=there[0], folder=folder)):
             self.write(Path(folder))
 
     def write(self, folder: Path) -> None:

@@ -59,11 +59,12 @@ class Budget:
 
 
 BUDGETS = {
-    "quick": Budget(150, 24, 50, 25, 25),
-    "standard": Budget(1000, 48, 100, 50, 50),
-    "thorough": Budget(6000, 96, 500, 200, 100),
+    "quick": Budget(100, 24, 25, 25, 25),
+    "standard": Budget(300, 48, 50, 50, 25),
+    "thorough": Budget(1000, 96, 100, 100, 50),
 }
-"""On two cores: about ten minutes, an hour, a night. All do the same in an iteration."""
+"""On two cores about ten minutes, half an hour, two hours. All do the same in an iteration. No longer: on real scans what is to
+be gained is gained within 150 iterations, and more of them did harm (docs/explanation/adaptation.md)."""
 _MODALITY = re.compile(r"(?<![a-z])(ct|mr)(?![a-z])")
 
 

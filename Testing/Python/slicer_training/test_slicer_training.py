@@ -238,7 +238,7 @@ def test_presets_and_start_model_make_the_configuration(panel):
     for index in range(3):
         panel.ui.presetSelector.currentIndex = index
         found.append(panel.howStep.configuration)
-    assert [c.iterations for c in found] == [150, 1000, 6000]
+    assert [c.iterations for c in found] == [100, 300, 1000]
     assert {(c.method.width, c.start_model, c.data.preprocessing.crop) for c in found} == {(2, "tiny@1.0.0", 32)}
     panel.ui.deviceSelector.currentIndex = 1
     assert panel.howStep.configuration.device == "cpu"

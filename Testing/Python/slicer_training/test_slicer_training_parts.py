@@ -111,7 +111,7 @@ def test_any_name_becomes_one_that_files_and_models_can_have(name):
 def test_a_longer_preset_takes_longer_and_phantoms_count():
     timed = {"seconds": 2.0, "phantom": 0.0}
     times = [Presets.of(preset, timed) for preset in Preset]
-    assert times == sorted(times) and times[0] == 2.0 * (150 + Presets.SCORING * 4)
+    assert times == sorted(times) and times[0] == 2.0 * (100 + Presets.SCORING * 5)
     assert Presets.of(Preset.QUICK, {"seconds": 2.0, "phantom": 5.0}) == times[0] + 5.0 * 24
 
 
