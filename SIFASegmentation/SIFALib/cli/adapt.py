@@ -30,7 +30,7 @@ likely is, it becomes the model NAME. Otherwise a sentence says why not, and eve
 
 It may be stopped at any time (Ctrl-C, `sifa runs stop`, even by pulling the plug); the same command goes on with it.
 Nothing leaves this computer. Ten scans are a good number; fewer than five cannot tell much."""
-BUDGET = "how long: quick takes about ten minutes on two cores, standard half an hour, thorough two hours (default: %(default)s)"
+BUDGET = "how long, on two cores: quick ten minutes, standard half an hour, thorough two hours (default: %(default)s)"
 
 
 def add(commands: Any) -> None:

@@ -63,8 +63,8 @@ BUDGETS = {
     "standard": Budget(300, 48, 50, 50, 25),
     "thorough": Budget(1000, 96, 100, 100, 50),
 }
-"""On two cores about ten minutes, half an hour, two hours. All do the same in an iteration. No longer: on real scans what is to
-be gained is gained within 150 iterations, and more of them did harm (docs/explanation/adaptation.md)."""
+"""On two cores about ten minutes, half an hour, two hours. All do the same in an iteration. No longer: on real scans what is
+to be gained is gained within 150 iterations, and more of them did harm (docs/explanation/adaptation.md)."""
 _MODALITY = re.compile(r"(?<![a-z])(ct|mr)(?![a-z])")
 
 

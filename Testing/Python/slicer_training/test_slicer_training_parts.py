@@ -58,7 +58,8 @@ def test_only_whole_lines_are_read_each_once_and_junk_is_passed_over(tmp_path):
     assert iterations(reader, lines(1, 4)[:-10]) == [1, 2]
     for _ in range(3):
         assert iterations(reader, lines(1, 4)) == [1, 2, 3]
-    assert reader.losses[0][1] == (1.0, 0.75, 0.1) and list(GROUPS) == ["Segmentation", "Cycle", "Adversarial"]
+    assert reader.losses[0][1] == (1.0, 0.0, 0.75, 0.1)
+    assert list(GROUPS) == ["Segmentation", "Self-training", "Cycle", "Adversarial"]
     junk = b"\xff\xfe\n[]\n{}\n" + lines(1, 2).encode() + b'{"kind": "score"}\n'
     assert iterations(reader, junk) == [1] and reader.best() is None
 
