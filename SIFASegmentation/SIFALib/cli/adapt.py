@@ -90,11 +90,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _made_a_model(folder: RunFolder, request: Request, options: argparse.Namespace) -> int:
-    """Say how it was judged; the model, if it is better. RunError if not."""
+    """The model, if it is better, and how it was judged. RunError, which says so, if not."""
     from ..runs import export
 
-    said = export.verdict(folder)
-    say(said)
     with writes_into(request.model.store.user):
         package = export.export(
             folder,
@@ -104,6 +102,7 @@ def _made_a_model(folder: RunFolder, request: Request, options: argparse.Namespa
             name=options.title or "",
             licence=options.licence or export.LICENCE,
         )
+    say(export.verdict(folder))
     say(f"{package.card.key} is now in {package.folder}. Try it: sifa segment SCAN --model {package.card.id}")
     return OK
 

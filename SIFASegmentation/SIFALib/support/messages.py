@@ -15,7 +15,7 @@ ADVICE = {
     "prepared": "The slices that were prepared serve again with --cache {cache}.",
     "force": "Use --force to make a model of it all the same.",
     "unjudged": "Export the best one (without --checkpoint), or use --force to take it unjudged.",
-    "start_model": "Use the start model itself, or --force.",
+    "start_model": "Use the start model itself, or `sifa export --force`.",
     "check_data": "`sifa check-data` lists them all.",
     "modality": "If that is wrong, give --modality {other}.",
     "cine": "Or segment all phases of a cine with `sifa cine`.",
