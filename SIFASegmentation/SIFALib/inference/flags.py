@@ -14,6 +14,9 @@ from .joint_components import joint_components
 
 # Strays are not kept, so that a few of them are no reason to look twice.
 SIZEABLE_ML, SIZEABLE_SHARE = 5.0, 0.05  # a second component of at least this volume, and share of all, is no speck
+VENTRICLES = ("MYO", "LV", "RV")  # what a short-axis stack is made to show
+STACK_MM = 5.0  # slices so thick, or so far apart, are a stack
+STACK_SHARE = 0.8  # the same as the next in a stack: 15 of 80 good results on real ones had less than 0.9
 LARGEST_SHARE = 0.9  # of a structure's volume that what is kept of it must hold
 CUT_MM2 = 100.0  # of a structure's surface on the edge of the scan: so much is no graze, the scan cuts it off
 WHOLE_MM = 60.0  # a scan that is thinner than this in any direction cannot show a whole heart
@@ -95,7 +98,7 @@ def without_strays(
         mask, voxel_ml = kept == structure.value, labels.geometry.voxel_ml
         cut = _contact_mm2(mask, labels.geometry, inside) >= CUT_MM2
         extents.append(_Extent(counts * voxel_ml, float(np.count_nonzero(mask) * voxel_ml), cut))
-    return Volume(kept, labels.geometry, labels.name), _flags(structures, extents, thin)
+    return Volume(kept, labels.geometry, labels.name), _flags(structures, extents, thin, max(labels.geometry.spacing) >= STACK_MM)
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class _Extent:
     cut: bool
 
 
-def _flags(structures: Sequence[Structure], extents: Sequence[_Extent], thin: bool) -> tuple[Flag, ...]:
+def _flags(structures: Sequence[Structure], extents: Sequence[_Extent], thin: bool, stack: bool) -> tuple[Flag, ...]:
     pairs = list(zip(structures, extents, strict=True))
     heart_cut = any(e.cut and e.volume_ml <= PLAUSIBLE_ML[s.id][1] for s, e in pairs if s.id in HEART)
     partial = thin or heart_cut
@@ -117,7 +120,9 @@ def _flags(structures: Sequence[Structure], extents: Sequence[_Extent], thin: bo
         if not len(extent.sizes):
             told.append(_missing(structure, partial))
             continue
-        if not partial or extent.volume_ml >= PLAUSIBLE_ML.get(structure.id, (0.0, 0.0))[0]:
+        if stack:
+            told.append(_in_fragments_of_a_stack(structure, extent.sizes))
+        elif not partial or extent.volume_ml >= PLAUSIBLE_ML.get(structure.id, (0.0, 0.0))[0]:
             told.append(_in_fragments(structure, extent.sizes))
         told.append(_of_volume(structure, extent, partial))
     return tuple(flag for flag in told if flag is not None)
@@ -130,12 +135,24 @@ def _missing(structure: Structure, partial: bool) -> Flag:
     return Flag(structure.id, "empty", f"{structure.name}: nothing was found; check that the scan covers it.")
 
 
+def _in_fragments_of_a_stack(structure: Structure, sizes: np.ndarray) -> Flag | None:
+    """A stack of thick slices grazes all but the ventricles, which then come in pieces; strays of these elsewhere in its
+    slices are left out, and speak against the rest only where they are many."""
+    many = float(sizes[0]) < STACK_SHARE * float(sizes.sum())
+    return _told_of(structure, sizes) if many and structure.id in VENTRICLES else None
+
+
 def _in_fragments(structure: Structure, sizes: np.ndarray) -> Flag | None:
     total = float(sizes.sum())
-    share = float(sizes[0]) / total
     second = float(sizes[1]) if len(sizes) > 1 else 0.0
-    if second < max(SIZEABLE_ML, SIZEABLE_SHARE * total) and share >= LARGEST_SHARE:
+    if second < max(SIZEABLE_ML, SIZEABLE_SHARE * total) and sizes[0] >= LARGEST_SHARE * total:
         return None
+    return _told_of(structure, sizes)
+
+
+def _told_of(structure: Structure, sizes: np.ndarray) -> Flag:
+    total = float(sizes.sum())
+    share = float(sizes[0]) / total
     sizeable = int((sizes >= min(SIZEABLE_ML, (1 - LARGEST_SHARE) * total)).sum())
     what = f"{max(sizeable, 2)} pieces" if sizeable > 1 else "many small pieces"
     part = f"the largest holds {100 * share:.0f} % of it"

@@ -113,6 +113,16 @@ def test_components_agree_with_an_independent_count(mask):
     assert len(np.unique(numbered[kept])) == (1 if sizes else 0)  # one component, and all of it
 
 
+@pytest.mark.parametrize(("voxels", "warned"), [(100, False), (500, True)])
+def test_a_stack_of_thick_slices_grazes_what_it_is_not_made_for_and_bears_some_strays_of_the_rest(voxels, warned):
+    """A tenth of the ventricle elsewhere, which is left out, is no reason to look; a third is. Of an artery neither."""
+    volume = labels((4.0, 4.0, 8.0), **SOUND)
+    for value in (3, 4):
+        volume.array[1:6, 20 * (value - 3) : 20 * (value - 3) + voxels // 50, 30:40] = value
+    kinds = [(f.structure_id, f.kind) for f in flags(volume) if f.warns]
+    assert kinds == ([("LV", "fragments")] if warned else [])
+
+
 def test_only_the_largest_components_are_kept_and_their_volume_is_judged():
     volume = labels(**(SOUND | {"LA": (0, 0, 0)}))
     volume.array[1:10, 20:40, 20:40] = 3  # 230 ml, more than the other piece
