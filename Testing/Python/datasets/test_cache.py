@@ -101,18 +101,17 @@ def test_other_label_values_or_another_locator_make_slices_anew(tmp_path):
     assert (~found.target.coarse).sum() < (~everywhere.target.coarse).sum()
 
 
-def test_scans_without_a_heart_are_left_out_and_named_also_when_they_come_from_the_cache(tmp_path, caplog):
+def test_scans_without_a_heart_are_left_out_and_named_also_when_they_come_from_the_cache(tmp_path):
     box = np.array([[10.0, 10.0, 2.0], [30.0, 30.0, 9.0]])
     everywhere = training_data.domains(tmp_path)
     wanted = {*everywhere.target.names, *everywhere.target_validation.names}
     lost = min(wanted)
     some = Locator("some", lambda volume: None if volume.name == lost else Place(box))
     for _ in ("cut", "kept"):
-        caplog.clear()
         found = prepared(settings(tmp_path), tmp_path / "cache", some)
         assert {*found.target.names, *found.target_validation.names} == wanted - {lost}
         assert f"target:{lost}" not in found.manifest
-        assert f"target:{lost}: the start model finds no heart in it; it is left out." in caplog.text
+        assert f"target:{lost}: the start model finds no heart in it; it is left out." in found.notes
     with pytest.raises(DataError, match=r"finds a heart in none of the \d+ scans of .*target.*check-data --target"):
         prepared(settings(tmp_path), tmp_path / "cache", Locator("none", lambda volume: None))
 

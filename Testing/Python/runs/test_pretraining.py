@@ -206,7 +206,7 @@ def test_it_can_begin_with_a_models_weights_and_needs_them_no_more_once_it_goes_
     run.change(dataclasses.replace(begun, iterations=4))
     assert train(run.path) == "finished"
     said = export.export(run, tmp_path / "second", "second", checkpoint=4, force=True).card.trained_on
-    assert "its first weights were those of tiny@1.0.0" in said
+    assert "its first weights were those of the model tiny@1.0.0" in said
     new = runs.create(tmp_path / "new", dataclasses.replace(begun, name="new"))
     assert train(new.path) == "failed" and control.look(new.path).status.reason == "model"
     (tmp_path / "away").rename(package.folder)
