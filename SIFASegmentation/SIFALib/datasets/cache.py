@@ -88,6 +88,11 @@ def read(cache: Path, key: str) -> Entry | None:
         raise DataError(f"The cached slices in {folder} cannot be read ({error.strerror or error}).") from error
 
 
+def drop(cache: Path, key: str) -> None:
+    """Remove an entry, as far as the system lets it go."""
+    shutil.rmtree(cache / key, ignore_errors=True)
+
+
 def _sum(path: Path) -> list[int]:
     """Size and CRC-32 of a file."""
     crc = 0

@@ -30,13 +30,14 @@ log = logging.getLogger(__name__)
 
 VERSION = 2  # of the slices; raised when the code cuts or scales them differently, so that kept ones are made anew
 NO_HEART = "no_heart"  # code of the warning to a scan that is left out
-LOCATING = 3  # of the way in which the heart is found in scans without labels; raised when that finds another place
+LOCATING = 2  # of the way in which the heart is found in scans without labels; raised when that finds another place
 Made = tuple[list[Scan], list[Slices]]  # scans as they were found to be, and their slices if nothing is wrong
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """What is kept as one entry of the cache. identities: of what each scan was made, for the choice of validation."""
+    """What is kept as one entry of the cache. identities: of what each scan was made, for the choice of validation.
+    located: a heart was looked for; entries that do not say whether one was found (until 1.0.0 of `heart`) are made anew."""
 
     domain: str
     key: str
@@ -44,6 +45,7 @@ class _Entry:
     identities: tuple[str, ...]
     scans: tuple[Scan, ...]  # none of phantoms
     make: Callable[[], Made]
+    located: bool = False
 
 
 def prepare(settings: DataSettings, cache_folder: Path | str, locator: Locator | None = None) -> Steps[Domains]:
@@ -164,7 +166,8 @@ def _entries(
         by_names = {"segments": 1} if any(s.label and is_segmentation(s.label) for s in scans) else {}
         names = tuple(s.name for s in scans)
         identities = tuple(s.heart or image for s, (_, image, *_) in zip(scans, held, strict=True))
-        yield _Entry(domain, cache.key_of({**common, **by_names, "files": held}), names, identities, scans, make_of)
+        key = cache.key_of({**common, **by_names, "files": held})
+        yield _Entry(domain, key, names, identities, scans, make_of, located=bool(common["locator"]))
 
 
 def _grouped(scans: Sequence[Scan]) -> Iterator[tuple[Scan, ...]]:
@@ -197,6 +200,9 @@ def _made(scans: tuple[Scan, ...], domain: str, settings: DataSettings, locator:
 def _slices(entry: _Entry, folder: Path) -> tuple[Slices | None, list[Scan]]:
     """The slices of an entry, from the cache or cut now, and what its scans are; no slices if any is bad or left out."""
     kept = cache.read(folder, entry.key)
+    if kept is not None and entry.located and "left_out" not in kept[1]:
+        cache.drop(folder, entry.key)
+        kept = None
     if kept is None:
         scans, made = entry.make()
         if any(scan.problems for scan in scans):
@@ -207,7 +213,7 @@ def _slices(entry: _Entry, folder: Path) -> tuple[Slices | None, list[Scan]]:
             "identities": entry.identities,
             "scans": [scan.record() for scan in scans],
         }
-        facts |= {"left_out": True} if left_out else {}
+        facts |= {"left_out": left_out} if entry.located else {}
         kept = cache.write(folder, entry.key, joined(made).arrays(), facts)
     arrays, info = kept
     records = info["scans"] if "scans" in info else info["findings"]  # as version 0.3 called them

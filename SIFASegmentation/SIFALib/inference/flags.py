@@ -98,7 +98,9 @@ def without_strays(
         mask, voxel_ml = kept == structure.value, labels.geometry.voxel_ml
         cut = _contact_mm2(mask, labels.geometry, inside) >= CUT_MM2
         extents.append(_Extent(counts * voxel_ml, float(np.count_nonzero(mask) * voxel_ml), cut))
-    return Volume(kept, labels.geometry, labels.name), _flags(structures, extents, thin, max(labels.geometry.spacing) >= STACK_MM)
+    return Volume(kept, labels.geometry, labels.name), _flags(
+        structures, extents, thin, max(labels.geometry.spacing) >= STACK_MM
+    )
 
 
 @dataclass(frozen=True)
