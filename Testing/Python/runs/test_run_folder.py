@@ -289,6 +289,12 @@ def test_a_run_that_began_with_a_model_is_judged_by_how_it_compares_to_it():
     assert not same.verdict.better and not same.verdict.worse and not same.beats(start)
 
 
+def test_without_a_judged_start_there_is_a_score_and_its_vetoes_and_no_verdict():
+    """As of a run that was judged only later on: nothing is taken for the start but the start."""
+    late = best.judged(50, Score(0.4, {}, (Veto("fill", "Too much."),)), ((0.8, 0.7, 1.0),) * 4)
+    assert (late.value, late.vetoes, late.verdict, late.signs) == (0.4, ("Too much.",), None, ())
+
+
 def test_a_verdict_outlives_the_checkpoint_and_the_file(tmp_path):
     start = best.judged(
         0, Score(0.9, {}, (Veto("fill", "Too much."),)), ((0.5, 0.1, 1.0), (0.6, 0.2, 1.1), (0.7, 0.3, 1.2))
