@@ -4,7 +4,8 @@ agreement: Dice of what it draws with what it draws in the same slices moved and
 learned by chance does not survive that. steadiness: Dice of neighbouring slices with each other; hearts do not jump.
 edges: how steep grey values are along the outline of all structures, as a share of how steep they are around it; an
 outline that wanders into the muscle or out of it leaves the edges of the image. The first two rise also for a segmenter
-that draws its own mistakes ever more surely, the third does not: it looks at the image. `verdict` compares two segmenters.
+that draws its own mistakes ever more surely; the third looks at the image, but falls also where an outline is meant to leave
+its edges, as contours that count papillary muscles as blood do. `verdict` compares two segmenters.
 """
 
 from __future__ import annotations
