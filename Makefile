@@ -99,6 +99,7 @@ bench-anatomy: $(READY)
 # Do real slices look like just another random one?
 bench-realism: $(READY)
 	$(RUN) Testing/Benchmarks/bench_realism.py --data $(DATA)
+	$(RUN) Testing/Benchmarks/bench_trabeculae.py --data $(DATA)
 # What each ingredient of the bundled model brings: hours; stop it and go on whenever you like.
 bench-ablation: $(READY)
 	$(RUN) Testing/Benchmarks/bench_ablation.py --data $(DATA)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from SIFALib.phantom.slices import appearance, artefacts
+from scipy.ndimage import distance_transform_edt
+from SIFALib.phantom.slices import appearance, artefacts, meshwork
 from SIFALib.phantom.slices.contrast import GROUPS, LEAST_STEP, random_contrast
-from SIFALib.phantom.slices.randomisation import KINDS
+from SIFALib.phantom.slices.planes import Cut
+from SIFALib.phantom.slices.randomisation import KINDS, Randomisation
 from SIFALib.phantom.tissues import CT_HU, MR_SIGNAL, Tissue
 
 
@@ -103,3 +105,46 @@ def test_noise_has_unit_variance_and_several_grains():
         assert noise.std() == pytest.approx(1, abs=0.2)
         lags.append(float((noise[:, 1:] * noise[:, :-1]).mean()))
     assert min(lags) < 0.1 and max(lags) > 0.4
+
+
+def _ventricle(kind: str) -> Cut:
+    """A round cavity of 24 pixels' radius in a wall of 9."""
+    y, x = np.mgrid[:96, :96] - 47.5
+    tissues = np.full((96, 96), Tissue.LUNG, np.uint8)
+    tissues[np.hypot(x, y) < 33] = Tissue.MYOCARDIUM
+    tissues[np.hypot(x, y) < 24] = Tissue.LV_BLOOD
+    return Cut(np.stack([tissues] * 3), np.ones((96, 96), bool), 1.0, "short", kind)
+
+
+def _muscle_next_to_the_wall(kind: str, texture: float) -> float:
+    """How much of the blood within three pixels of the wall looks more like muscle, median of 16 plain slices."""
+    plain = Randomisation(contrast=0, artefacts=0, resolution=0, noise=0, window=0, texture=texture)
+    shares = []
+    for seed in range(16):
+        cut = _ventricle(kind)
+        image = appearance.random_appearance(np.random.default_rng(seed), cut, plain)
+        deep = distance_transform_edt(cut.labels == 3)
+        blood, muscle = np.median(image[deep > 15]), np.median(image[cut.labels == 1])
+        shares.append(np.mean(((blood - image) / (blood - muscle))[(deep > 0) & (deep <= 3)] > 0.5))
+    return float(np.median(shares))
+
+
+def test_in_mr_trabeculae_line_the_left_ventricle_and_still_count_as_blood():
+    """Half of the layer beside the wall, as in real contoured slices; none of it where texture is off, and in CT little."""
+    assert 0.4 < _muscle_next_to_the_wall("mr", 1.0) <= 1
+    assert _muscle_next_to_the_wall("mr", 0.0) == 0
+    assert _muscle_next_to_the_wall("ct", 1.0) < 0.15
+
+
+def test_the_meshwork_leaves_alone_all_that_is_no_ventricle():
+    tissues = _ventricle("mr").tissues[1]
+    image = np.where(tissues == Tissue.LV_BLOOD, np.float32(1), np.float32(0.2))
+    drawn = image.copy()
+    meshwork.add(np.random.default_rng(4), drawn, tissues, 0.2)
+    assert np.array_equal(drawn[tissues != Tissue.LV_BLOOD], image[tissues != Tissue.LV_BLOOD])
+    inside = drawn[tissues == Tissue.LV_BLOOD]
+    assert 0.2 - 1e-6 <= inside.min() < 0.5 and inside.max() > 0.95
+    alone = np.full_like(tissues, Tissue.LV_BLOOD)
+    untouched = np.ones_like(image)
+    meshwork.add(np.random.default_rng(4), untouched, alone, 0.2)
+    assert (untouched == 1).all()

@@ -38,7 +38,7 @@ __all__ = [
     "random_slice",
 ]
 
-SLICES_VERSION = 3  # raised when a slice of the same numbers looks different, though the phantoms do not
+SLICES_VERSION = 4  # raised when a slice of the same numbers looks different, though the phantoms do not
 VERSION_KEY = "SIFAPhantom"  # under which a file of tissues says the phantom's version
 MOST_TRIES = 100  # to find a slice that shows enough: ordinary ones are found in one or two
 

@@ -1,7 +1,7 @@
 """Grey values for a random slice: tissues get their brightness and texture, a scanner images them, a window cuts them.
 
-In order: paint (partial volume, texture, mixing, trabeculae, vessels in the lung, patches) - CT or MR artefacts -
-resolution - noise - window. Amounts and shares: `Randomisation`.
+In order: paint (partial volume, texture, mixing, vessels in the lung, trabeculae, meshwork, patches, scars) - CT or MR
+artefacts - resolution - noise - window. Amounts and shares: `Randomisation`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 from ...models.card import Preprocessing
 from ..tissues import Tissue
 from . import artefacts as effects
+from . import meshwork
 from .contrast import GROUPS, Contrast, group_of, random_contrast
 from .planes import Cut, smooth
 from .randomisation import Randomisation
@@ -38,7 +39,7 @@ def random_appearance(rng: np.random.Generator, cut: Cut, randomisation: Randomi
     kind = cut.kind
     contrast = random_contrast(rng, kind, randomisation.amount("contrast"), cut.plane)
     size = cut.tissues.shape[-1]
-    image = _paint(rng, contrast, cut.tissues, randomisation.amount("texture"))
+    image = _paint(rng, contrast, cut.tissues, randomisation.amount("texture"), kind == "mr")
     if kind == "ct":
         image = _ct_artefacts(rng, image, cut, randomisation.amount("artefacts"))
     else:
@@ -55,8 +56,11 @@ def random_appearance(rng: np.random.Generator, cut: Cut, randomisation: Randomi
     return np.where(cut.inside, np.clip(image, -1, 1), np.float32(-1)).astype(np.float32)
 
 
-def _paint(rng: np.random.Generator, contrast: Contrast, tissues: np.ndarray, amount: float) -> np.ndarray:
-    """Mean grey values through the slice's thickness, and all that varies within a tissue."""
+def _paint(
+    rng: np.random.Generator, contrast: Contrast, tissues: np.ndarray, amount: float, meshed: bool
+) -> np.ndarray:
+    """Mean grey values through the slice's thickness, and all that varies within a tissue. meshed: whether the left
+    ventricle may have a meshwork."""
     size, middle, mean = tissues.shape[-1], tissues[1], contrast.mean
     edge = np.float32(rng.uniform(0.12, 0.36))
     image = edge * (mean[tissues[0]] + mean[tissues[2]]) + (1 - 2 * edge) * mean[middle]
@@ -69,6 +73,8 @@ def _paint(rng: np.random.Generator, contrast: Contrast, tissues: np.ndarray, am
         image += (middle == Tissue.LUNG) * vessels * (mean[Tissue.LUNG_VESSEL] - mean[Tissue.LUNG])
     if rng.random() < 0.4 * amount:
         _trabeculae(rng, image, middle, fine, mean)
+    if meshed and rng.random() < meshwork.SHARE * amount:
+        meshwork.add(rng, image, middle, float(mean[Tissue.MYOCARDIUM]))
     if rng.random() < 0.25 * amount:
         _patch(rng, image, middle, mean)
     if contrast.name == "late enhancement" and rng.random() < SCAR_SHARE * amount:
