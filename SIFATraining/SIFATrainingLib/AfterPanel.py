@@ -73,7 +73,7 @@ class AfterPanel:
         assert self.reader is not None
         start, best = self.reader.start(), self.reader.best()
         assert best is not None
-        if best.verdict is not None and 0 < best.verdict.scans < FEWEST:
+        if best.verdict is not None and 0 < best.verdict.hearts < FEWEST:
             return self._certainty(best.verdict)
         if start is not None and best.iteration == 0:
             return State.PROBLEM, _(
@@ -105,14 +105,14 @@ class AfterPanel:
 
     def _certainty(self, found: Verdict) -> tuple[State, str]:
         """ "Better" only where the probability says so."""
-        if found.scans < FEWEST:
+        if found.hearts < FEWEST:
             return State.EMPTY, _(
                 "Too few scans to tell whether the new model is better. Compare both before you use it."
             )
         figures = _(
-            "probability of being better {probability:.0%}, expected Dice {difference:+.3f} ± {error:.3f}, {scans} hearts, "
+            "probability of being better {probability:.0%}, expected Dice {difference:+.3f} ± {error:.3f}, {hearts} hearts, "
             "without labels"
-        ).format(probability=found.probability, difference=found.difference, error=found.error, scans=found.scans)
+        ).format(probability=found.probability, difference=found.difference, error=found.error, hearts=found.hearts)
         if found.better:
             return State.FINE, _("Most likely better on your scans ({figures}).").format(figures=figures)
         if found.worse:

@@ -27,12 +27,12 @@ WEIGHTS = (0.2, 0.3, 0.15)
 @dataclass(frozen=True)
 class Verdict:
     """probability: that the candidate is better, 0..1. difference: of expected Dice, mean of the hearts; error: its standard
-    error. scans: how many hearts spoke, each with one scan or some phases."""
+    error. hearts: how many spoke, each with one scan or some phases."""
 
     probability: float
     difference: float
     error: float
-    scans: int
+    hearts: int
 
     @property
     def better(self) -> bool:
@@ -54,7 +54,7 @@ def compared(start: Signs, candidate: Signs) -> Verdict:
 
     before, after = np.array(start, float), np.array(candidate, float)
     if before.shape != after.shape or len(before) < FEWEST:
-        return replace(UNKNOWN, scans=len(after))
+        return replace(UNKNOWN, hearts=len(after))
     expected = (after - before) @ np.array(WEIGHTS)
     n = len(expected)
     mean, error = float(expected.mean()), float(expected.std(ddof=1) / math.sqrt(n))

@@ -11,7 +11,7 @@ def said(best: Best, start_model: str) -> str:
     found = best.verdict
     if found is None:
         return f"It was not compared with {start_model}."
-    if found.scans < FEWEST:
+    if found.hearts < FEWEST:
         return f"Whether it is better than {start_model} cannot be told of so few hearts; take at least {FEWEST}."
     if best.iteration == 0:
         return f"Nothing better than {start_model} was found; that one stays."
@@ -29,5 +29,5 @@ def figures_of(found: Verdict) -> str:
     """Without a full stop."""
     return (
         f"probability {found.probability:.0%} of being better, expected Dice {found.difference:+.3f} "
-        f"(standard error {found.error:.3f}, {found.scans} hearts, no labels used)"
+        f"(standard error {found.error:.3f}, {found.hearts} hearts, no labels used)"
     )

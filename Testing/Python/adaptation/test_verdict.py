@@ -87,7 +87,7 @@ def test_the_verdict_is_students_t_of_the_expected_differences():
     gains = (0.01, 0.02, 0.03, 0.06)
     found = compared(start, tuple((a + gain, s, e) for (a, s, e), gain in zip(start, gains, strict=True)))
     expected = WEIGHTS[0] * np.array(gains)
-    assert found.difference == pytest.approx(expected.mean()) and found.scans == 4
+    assert found.difference == pytest.approx(expected.mean()) and found.hearts == 4
     assert found.error == pytest.approx(expected.std(ddof=1) / math.sqrt(4))
     assert found.probability == pytest.approx(0.9655, abs=1e-3)  # t = 2.777 with three degrees of freedom
     turned = compared(tuple((a + gain, s, e) for (a, s, e), gain in zip(start, gains, strict=True)), start)

@@ -133,7 +133,7 @@ def test_better_is_said_only_where_the_scores_are_certain_of_it(panel, tmp_path,
     ],
 )
 def test_a_verdict_is_told_in_words_and_figures(panel, tmp_path, verdict, said_of_it, offered):
-    start = Verdict(0.5, 0.0, 0.0, verdict.scans)
+    start = Verdict(0.5, 0.0, 0.0, verdict.hearts)
     run = judged_run(tmp_path / "runs" / "a", tmp_path, {0: 0.0, 3: 0.01}, verdicts={0: start, 3: verdict})
     panel.openRun(run.path)
     assert said(panel.ui.verdictLabel).startswith(said_of_it) and panel.ui.useModelButton.enabled is offered
