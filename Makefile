@@ -142,12 +142,13 @@ train-default: $(READY)
 	test -e $(RUNS)/exports/contours-1.0.0 || $(RUN) -m SIFALib export $(RUNS)/contours contours --checkpoint 2000 --force \
 	  --title "Heart, from phantoms and contours" --licence Apache-2.0 --models-folder $(RUNS)/exports
 	$(MAKE) calibrated MODEL=phantoms NAME=heart-phantom
-	$(MAKE) calibrated MODEL=contours NAME=heart
+	$(MAKE) calibrated MODEL=contours NAME=heart SOURCE=phantom+contours
+SOURCE = phantom
 calibrated: $(READY)
 	test -e "$(RUNS)/unseen" || $(RUN) -c "from pathlib import Path; from SIFALib.phantom.slices.anatomies import make_anatomies; \
 	  make_anatomies(Path('$(RUNS)/unseen'), range(1_000_000, 1_000_006), 2.0)"
 	$(RUN) Testing/Benchmarks/calibrate.py $(RUNS)/exports/$(MODEL)-1.0.0 --anatomies "$(RUNS)/cache/tissues 2 mm" \
-	  --unseen $(RUNS)/unseen --into $(RUNS)/models/$(NAME)-1.0.0 --id $(NAME)
+	  --unseen $(RUNS)/unseen --into $(RUNS)/models/$(NAME)-1.0.0 --id $(NAME) --built-in-source $(SOURCE)
 
 clean:
 	rm -rf $(VENV) build demo *.egg-info

@@ -110,8 +110,9 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         package = self.package(parameters.startModel)
         card = package.card
         own = parameters.source is Source.FOLDER
-        source = parameters.sourceFolder if own else parameters.source.value
-        base = presets.within(parameters.preset.value, presets.adaptation(source or "?", target, card))
+        built_in = "" if parameters.source is Source.OF_MODEL else parameters.source.value
+        source = parameters.sourceFolder or "?" if own else built_in
+        base = presets.within(parameters.preset.value, presets.adaptation(source, target, card))
         values: dict[str, Any] = {
             "name": name[:100],
             "data.label_values": json.loads(parameters.labelValues) if own else {},

@@ -25,8 +25,9 @@ class Scans(enum.Enum):
 
 
 class Source(enum.Enum):
-    """What is learned from; the value is the library's word for it, or "folder"."""
+    """What is learned from; the value is the library's word for it, or "model" or "folder"."""
 
+    OF_MODEL = "model"
     PHANTOM = "phantom"
     PHANTOM_CT = "phantom:ct"
     PHANTOM_MR = "phantom:mr"
@@ -34,6 +35,7 @@ class Source(enum.Enum):
 
     def label(self) -> str:
         return {
+            "model": _("What the model has learned from (built in)"),
             "phantom": _("The built-in phantom, in any contrast"),
             "phantom:ct": _("The built-in phantom, as a CT"),
             "phantom:mr": _("The built-in phantom, as an MR"),
@@ -64,7 +66,7 @@ class SIFATrainingParameterNode:
     scansFolder: str = ""
     excludedScans: str = "[]"
     lookForHeart: bool = True
-    source: Source = Source.PHANTOM
+    source: Source = Source.OF_MODEL
     sourceFolder: str = ""
     labelValues: str = "{}"
     startModel: str = ""

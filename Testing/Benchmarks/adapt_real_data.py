@@ -23,6 +23,7 @@ import torch
 from SIFALib import datasets
 from SIFALib.datasets import Batch, DataSettings, Domains
 from SIFALib.datasets.cutting import Locator, Place, border_size, sample_labels
+from SIFALib.datasets.settings import CONTOURED
 from SIFALib.imaging import metrics, slices
 from SIFALib.imaging.geometry import Volume
 from SIFALib.imaging.intensity import intensity_rule
@@ -46,7 +47,8 @@ SLICES_AT_ONCE = 64  # that are judged
 
 @dataclass(frozen=True)
 class Bench:
-    """What all runs have in common. scans: how many target scans (ED and ES count apart); phantoms: of the source."""
+    """What all runs have in common. scans: how many target scans (ED and ES count apart); phantoms: of the source, which
+    is one of the built-in ones."""
 
     start: Path
     data: Path
@@ -58,6 +60,7 @@ class Bench:
     scans: int
     device: str
     precision: str
+    source: str = "phantom"
 
     @property
     def cache(self) -> Path:
@@ -95,7 +98,7 @@ def settings_of(bench: Bench, targets: Sequence[str], phantoms: int, first: int 
     _write(path, {"images": [str(_scan(bench, name)) for name in targets]})
     card = package(bench.start).card
     return DataSettings(
-        "phantom", str(path), preprocessing=card.preprocessing, size=SIZE, classes=card.architecture.classes,
+        bench.source, str(path), preprocessing=card.preprocessing, size=SIZE, classes=card.architecture.classes,
         phantoms=phantoms, phantom_seed=first,
     )  # fmt: skip
 
@@ -171,7 +174,11 @@ def batch_file(bench: Bench, kind: str, seed: int, field: str) -> Path:
     return bench.folder / "batches" / f"{kind}-{seed}-{field}.npy"
 
 
-FIELDS = {"both": ("source", "source_labels", "target"), "contours": ("source", "source_labels", "source_known")}
+def fields(bench: Bench, kind: str) -> tuple[str, ...]:
+    """Of a `Batch`, that are kept."""
+    of_target = ("target",) if kind == "both" else ()
+    known = ("source_known",) if kind == "contours" or bench.source == CONTOURED else ()
+    return ("source", "source_labels", *of_target, *known)
 
 
 def lay_out(bench: Bench, kind: str, seed: int) -> None:
@@ -184,7 +191,7 @@ def lay_out(bench: Bench, kind: str, seed: int) -> None:
         "source_labels": ((*planes, SIZE, SIZE), np.uint8),
         "source_known": ((*planes, classes), np.bool_),
     }
-    for field in FIELDS[kind]:
+    for field in fields(bench, kind):
         path = batch_file(bench, kind, seed, field)
         path.parent.mkdir(parents=True, exist_ok=True)
         np.lib.format.open_memmap(path, "w+", shapes[field][1], shapes[field][0])
@@ -192,7 +199,7 @@ def lay_out(bench: Bench, kind: str, seed: int) -> None:
 
 def make_batches(bench: Bench, kind: str, seed: int, first: int) -> None:
     """Batches first .. first + AT_ONCE - 1 of a repetition into their files."""
-    arrays = {f: np.load(batch_file(bench, kind, seed, f), mmap_mode="r+") for f in FIELDS[kind]}
+    arrays = {f: np.load(batch_file(bench, kind, seed, f), mmap_mode="r+") for f in fields(bench, kind)}
     for iteration in range(first, min(first + AT_ONCE, bench.iterations)):
         made = _batch(bench, kind, seed, iteration)
         for field, array in arrays.items():
@@ -211,7 +218,7 @@ def _batch(bench: Bench, kind: str, seed: int, iteration: int) -> Batch:
 
 
 def batches(bench: Bench, kind: str, seed: int, device: torch.device) -> Iterator[Batch]:
-    arrays = {f: np.load(batch_file(bench, kind, seed, f), mmap_mode="r") for f in FIELDS[kind]}
+    arrays = {f: np.load(batch_file(bench, kind, seed, f), mmap_mode="r") for f in fields(bench, kind)}
     for iteration in range(bench.iterations):
         tensors = {f: to_tensor(np.array(array[iteration])).to(device) for f, array in arrays.items()}
         yield Batch(**{"target": tensors["source"], **tensors})

@@ -1,7 +1,7 @@
 """Does adapting to a real site help? Phantoms as the source, unlabelled Sunnybrook scans as the target, against a control.
 
     python Testing/Benchmarks/bench_adapt_real.py --start MODEL-FOLDER [--data ../shared/data] [--seeds 3] [--jobs 2]
-        [--iterations 600] [--every 100] [--only ROW ...] [--minutes M] [--folder FOLDER] [--out FOLDER] [--table]
+        [--source phantom+contours] [--iterations 600] [--every 100] [--only ROW ...] [--minutes M] [--folder FOLDER] [--out FOLDER] [--table]
 
 All rows begin with the same model and have as many updates on the same slices. Source: random slices of phantoms, as the
 start was trained on (the seeds 0, 1, ... are among its own). Target: the 19 unlabelled patients, ED and ES, cut around the
@@ -22,6 +22,9 @@ weight; self-training with weight 1 after 100 iterations; "unbalanced" where rar
 teacher teaches. "Tuned": translators of width 8 that learn alone for 100 iterations, and the source teaches as it is,
 too. The verdict is what a site would be told of a checkpoint, from its unlabelled scans alone. "By the truth" chooses
 by what it is judged by: no method may, it says what a choice could gain.
+
+Does a model that knows real contours forget them? For that the start is one that has learned from others than the 11 (`make
+train-default` makes it), and its rows are compared for both built-in sources, each in a folder of its own.
 
 Stopped, the same command goes on: finished runs are kept in --folder (one for each kind of settings). `--pack FOLDER`
 copies what is needed of the data, 15 MB. Figures of every checkpoint, the table and pictures of translations go to --out.
@@ -56,6 +59,7 @@ import torch  # noqa: E402
 from adapt_real_data import AT_ONCE, Bench  # noqa: E402
 from adapt_real_runs import FINISHED, SIGNS, UNFINISHED, WAYS, Cell  # noqa: E402
 from SIFALib.adaptation.verdict import compared  # noqa: E402
+from SIFALib.models.card import BUILT_IN_SOURCES  # noqa: E402
 from SIFALib.support import files  # noqa: E402
 
 Job = tuple[Callable[..., object], tuple[Any, ...]]
@@ -72,7 +76,7 @@ def main() -> None:
         sys.exit("Name the model to begin with: --start FOLDER.")
     bench = Bench(
         options.start, options.data, options.folder, options.iterations, options.every, options.batch, options.phantoms,
-        options.scans, options.device, options.precision,
+        options.scans, options.device, options.precision, options.source,
     )  # fmt: skip
     _check(bench)
     every = [
@@ -94,6 +98,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--iterations", type=int, default=600)
     parser.add_argument("--every", type=int, default=100, help="iterations between checkpoints")
     parser.add_argument("--batch", type=int, default=8, help="slices of each domain")
+    parser.add_argument("--source", choices=BUILT_IN_SOURCES, default="phantom", help="what the control goes on with")
     parser.add_argument("--phantoms", type=int, default=48, help="of the source, a fifth of them for the score")
     parser.add_argument("--scans", type=int, default=38, help="of the target, in the order of their names")
     parser.add_argument("--seeds", type=int, default=3)
@@ -128,6 +133,8 @@ def _check(bench: Bench) -> None:
         sys.exit(f"{bench.data / 'scd' / 'unlabelled'} holds no scans; give the folder of the real scans with --data.")
     weights = hashlib.sha256((bench.start / "model.safetensors").read_bytes()).hexdigest()
     own = {k: v for k, v in dataclasses.asdict(bench).items() if k not in FREE} | {"weights": weights}
+    if bench.source == "phantom":  # as long as there was no other
+        del own["source"]
     path = bench.folder / "settings.json"
     if path.exists() and json.loads(path.read_text()) != own:
         sys.exit(f"{bench.folder} was begun with other settings ({path.read_text()}); name another --folder.")

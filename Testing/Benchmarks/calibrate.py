@@ -189,13 +189,15 @@ def main() -> None:
     parser.add_argument("--unseen", type=Path, required=True, help="tissue maps that it was not trained on")
     parser.add_argument("--scans", type=int, default=12, help="whole phantoms that the curve is made of")
     parser.add_argument("--into", type=Path, help="folder of a new package, which is calibrated instead")
-    for name in ("id", "name", "version", "trained-on"):
+    for name in ("id", "name", "version", "trained-on", "built-in-source"):
         parser.add_argument(f"--{name}", help="of the new package")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     package = store.read_package(arguments.model)
     if arguments.into:
-        names = {field: getattr(arguments, field) for field in ("id", "name", "version", "trained_on")}
+        names = {
+            field: getattr(arguments, field) for field in ("id", "name", "version", "trained_on", "built_in_source")
+        }
         package = renamed(package, arguments.into, {field: said for field, said in names.items() if said})
     segmenter = loading.load_segmenter(package)
     known, unseen = load_anatomies(arguments.anatomies), load_anatomies(arguments.unseen)

@@ -41,7 +41,11 @@ def add(commands: Any) -> None:
     parser.add_argument("--start-model", metavar="ID", help="what is adapted: id or folder (default: the bundled one)")
     parser.add_argument("--budget", choices=("quick", "standard", "thorough"), default="standard", help=BUDGET)
     parser.add_argument(
-        "--source", metavar="PLACE", default="phantom", help="labelled images to learn from besides (default: phantoms)"
+        "--source",
+        metavar="PLACE",
+        default="",
+        help="labelled images to learn from besides (default: what the model "
+        "has learned from, of what comes with SIFA: phantom, or phantom+contours)",
     )
     parser.add_argument(
         "--exclude", metavar="SCAN", action="append", default=[], help="leave a scan out, like target:NAME"
@@ -147,7 +151,8 @@ def configuration(options: argparse.Namespace, start: ModelPackage, path: Path) 
     from ..runs import presets
 
     source, target = (
-        place if place in PHANTOMS else str(expanded(place).resolve()) for place in (options.source, options.target)
+        place if not place or place in PHANTOMS else str(expanded(place).resolve())
+        for place in (options.source, options.target)
     )
     with said_as(RequestError, RunError):
         base = presets.within(options.budget, presets.adaptation(source, target, start.card))

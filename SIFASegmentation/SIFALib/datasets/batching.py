@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .domains import Domains, Slices
 
-_SOURCE, _TARGET = 1, 2  # part of the seed
+_SOURCE, _TARGET, _CONTOURS = 1, 2, 4  # part of the seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +57,36 @@ def batch(
     if world < 1 or size < 1 or size % world:
         raise ValueError(f"A batch of {size} slices cannot be shared by {world} processes; name a multiple.")
     mine = range(size * rank // world, size * (rank + 1) // world)
-    source, source_labels, scans = drawn(domains.source, settings, [seed, iteration, _SOURCE], mine)
+    source, source_labels, known = _of_source(domains, settings, [seed, iteration, _SOURCE], mine)
     target, target_labels, _ = drawn(domains.target, settings, [seed, iteration, _TARGET], mine)
-    if source_labels is None:
-        raise DataError("The source has no labels; label maps are needed to learn from.")
     labels = None if target_labels is None else to_tensor(target_labels)
-    known = to_tensor(domains.source.known[scans, : settings.classes]) if settings.partial_labels else None
-    return Batch(to_tensor(source), to_tensor(source_labels), to_tensor(target), labels, known)
+    of_known = None if known is None else to_tensor(known)
+    return Batch(to_tensor(source), to_tensor(source_labels), to_tensor(target), labels, of_known)
+
+
+def _of_source(
+    domains: Domains, settings: DataSettings, key: list[int], places: range
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Images and labels for these places of the batch, as `drawn` gives them, and which classes are known, [N, classes], or
+    None. Every second slice is one with contours, where there are any."""
+    if domains.contours is None:
+        images, labels, scans = drawn(domains.source, settings, key, places)
+        if labels is None:
+            raise DataError("The source has no labels; label maps are needed to learn from.")
+        return images, labels, domains.source.known[scans, : settings.classes] if settings.partial_labels else None
+    first = places.start % 2  # where in `places` the first without contours is
+    plain, plain_labels, _ = drawn(domains.source, settings, key, places[first::2])
+    outlined, outlines, scans = drawn(domains.contours, settings, [*key, _CONTOURS], places[1 - first :: 2])
+    assert plain_labels is not None and outlines is not None
+    images = np.empty((len(places), *plain.shape[1:]), plain.dtype)
+    labels, known = (
+        np.empty((len(places), *plain_labels.shape[1:]), np.uint8),
+        np.ones((len(places), settings.classes), bool),
+    )
+    images[first::2], labels[first::2] = plain, plain_labels
+    images[1 - first :: 2], labels[1 - first :: 2] = outlined, outlines
+    known[1 - first :: 2] = domains.contours.known[scans, : settings.classes]
+    return images, labels, known
 
 
 def drawn(

@@ -111,7 +111,8 @@ def joined(parts: Sequence[Slices], labelled: bool = True) -> Slices:
 class Domains:
     """All that is trained and judged on. manifest: "source:NAME" -> hash of that scan's slices. notes: warnings.
 
-    hearts: of each of the target's scans, by name, what is the same for all phases of one heart.
+    hearts: of each of the target's scans, by name, what is the same for all phases of one heart. contours: real slices of
+    which a part is labelled; half of the source's in a batch come from them. None: only `source` is learned from.
     """
 
     source: Slices
@@ -122,17 +123,23 @@ class Domains:
     manifest: dict[str, str]
     notes: tuple[str, ...] = ()
     hearts: Mapping[str, str] = field(default_factory=dict)
+    contours: Slices | None = None
 
 
 def assemble(
     parts: Mapping[str, Sequence[tuple[str, Slices, Sequence[str]]]], settings: DataSettings, notes: Sequence[str]
 ) -> Domains:
     """Of "source" and "target", (key in the cache, slices, what their scans hold), with some scans for validation."""
+    contours = joined([part for _, part, _ in parts["contours"]]) if "contours" in parts else None
     made: dict[str, Slices] = {}
-    manifest: dict[str, str] = {}
+    manifest = {
+        f"contours:{name}": f"{key}/{name}" for key, part, _ in parts.get("contours", ()) for name in part.names
+    }
     notes = list(notes)
     for domain, own in parts.items():
         _check_sides([part for _, part, _ in own])
+        if domain == "contours":  # nothing judges by them
+            continue
         slices = joined([part for _, part, _ in own], settings.labelled(domain))
         manifest |= {f"{domain}:{name}": f"{key}/{name}" for key, part, _ in own for name in part.names}
         identities = [i for *_, each in own for i in each]
@@ -150,7 +157,9 @@ def assemble(
     fingerprint = hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
     named = ((part.names, identities) for _, part, identities in parts.get("target", ()))
     hearts = {name: heart for names, identities in named for name, heart in zip(names, identities, strict=True)}
-    return Domains(**made, fingerprint=fingerprint, manifest=manifest, notes=tuple(notes), hearts=hearts)
+    return Domains(
+        **made, fingerprint=fingerprint, manifest=manifest, notes=tuple(notes), hearts=hearts, contours=contours
+    )
 
 
 def _check_sides(parts: Sequence[Slices]) -> None:

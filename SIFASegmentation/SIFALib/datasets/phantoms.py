@@ -11,10 +11,15 @@ from ..phantom.slices.anatomies import SLICES_VERSION, anatomy_of, random_slice
 from ..phantom.tissues import known_to
 from .cutting import border_size, cut
 from .domains import Slices, of_one_scan
-from .settings import TARGET_PHANTOMS, DataSettings
+from .settings import CONTOURED, TARGET_PHANTOMS, DataSettings
 
 RANDOM_SLICES = 192  # of each anatomy
 RANDOM_SPACING_MM = 2.0  # voxel size of their tissue maps, as for the bundled model
+
+
+def kind_of(place: str) -> str:
+    """Which phantoms a key of settings.PHANTOMS means."""
+    return "phantom" if place == CONTOURED else place
 
 
 def seeds(settings: DataSettings, domain: str) -> list[int]:
@@ -36,7 +41,7 @@ def name_of(kind: str, seed: int) -> str:
 
 
 def slices_of(kind: str, seed: int, settings: DataSettings, domain: str) -> Slices:
-    """The slices of one phantom, with labels; `kind` is a key of settings.PHANTOMS."""
+    """The slices of one phantom, with labels; `kind` as `kind_of` gives it."""
     if kind == "phantom":
         return _random(seed, border_size(settings.size), settings.classes)
     made = phantom.make(seed, "mr" if kind == "phantom:mr" else "ct", settings.phantom_spacing_mm)

@@ -55,7 +55,7 @@ def prepare(settings: DataSettings, cache_folder: Path | str, locator: Locator |
     lung taught to be a heart do harm. Without a locator, slices from all over the scan are kept.
     Raises DataError, which names the files, for data that cannot be trained on or a cache that cannot be written.
     """
-    parts, notes = yield from _parts(settings, Path(cache_folder), locator, ("source", "target"))
+    parts, notes = yield from _parts(settings, Path(cache_folder), locator, settings.domains)
     domains = assemble(parts, settings, notes)
     for note in domains.notes:
         log.warning(note)
@@ -130,6 +130,10 @@ def _entries(
     settings: DataSettings, domain: str, hashes: cache.Hashes, locator: Locator | None, notes: list[str]
 ) -> Iterator[_Entry]:
     """What a domain consists of, each with the key of its slices; what should be said goes to `notes`."""
+    if domain == "contours":
+        for entry in _entries(settings.of_contours(), "source", hashes, None, notes):
+            yield replace(entry, domain=domain)
+        return
     place, labelled = settings.place(domain), settings.labelled(domain)
     common: dict[str, Any] = {
         "version": VERSION,
@@ -139,13 +143,14 @@ def _entries(
         "classes": settings.classes,
     }
     if place in PHANTOMS:
+        kind = phantoms.kind_of(place)
         for seed in phantoms.seeds(settings, domain):
 
             def make(seed: int = seed) -> Made:
-                return [], [phantoms.slices_of(place, seed, settings, domain)]
+                return [], [phantoms.slices_of(kind, seed, settings, domain)]
 
-            key = cache.key_of({**common, **phantoms.key(place, seed, settings)})
-            yield _Entry(domain, key, (phantoms.name_of(place, seed),), (f"{place}:{seed}",), (), make)
+            key = cache.key_of({**common, **phantoms.key(kind, seed, settings)})
+            yield _Entry(domain, key, (phantoms.name_of(kind, seed),), (f"{kind}:{seed}",), (), make)
         return
     found = find(place, labelled, settings.excluded(domain), cines=not labelled)
     notes += found.notes

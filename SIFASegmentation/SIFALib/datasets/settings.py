@@ -6,7 +6,8 @@ A place (`source`, `target`) is a folder, a JSON list, one image file, or one of
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated
 
 from ..models.card import NORMALISATIONS, Preprocessing
@@ -18,7 +19,11 @@ PHANTOMS = {
     "phantom": "slices of digital thoraxes in any plane and contrast, as the bundled model was trained on",
     "phantom:mr": "MR-like scans of digital thoraxes",
     "phantom:ct": "CT-like scans of digital thoraxes",
+    "phantom+contours": "slices of phantom, and as many of 17 real hearts whose left ventricle experts outlined",
 }
+CONTOURED = "phantom+contours"
+"""As a source alone. Of the contours see Resources/ContouredScans/README.md."""
+CONTOURS = Path(__file__).parents[2] / "Resources" / "ContouredScans"
 WHOLE = re.compile(r"-?[0-9]{1,18}")  # a value of a label map, as text
 MMWHS = {  # Zhuang and Shen, Medical Image Analysis 31, 2016: MM-WHS's values to the structures'
     "205": 1,  # myocardium of the left ventricle
@@ -120,6 +125,7 @@ class DataSettings:
         for value, label in self.label_values.items():
             whole = bool(WHOLE.fullmatch(value)) and 0 <= label <= UNKNOWN
             require(whole, f"label_values.{value}", label, "must be a whole number's class, 0 to 255")
+        require(self.target != CONTOURED, "target", self.target, "must be scans to adapt to, or phantom")
         near, rule = 0 <= self.phantom_seed <= MOST_SEED, f"must be 0 to {MOST_SEED}; the phantoms beyond judge models"
         require(near, "phantom_seed", self.phantom_seed, rule)
         check_limits(self)
@@ -127,6 +133,15 @@ class DataSettings:
     def place(self, domain: str) -> str:
         """What `source` or `target` says."""
         return self.source if domain == "source" else self.target
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Of what slices are made; the built-in contours go with the source."""
+        return ("source", "contours", "target") if self.source == CONTOURED else ("source", "target")
+
+    def of_contours(self) -> DataSettings:
+        """With the built-in contours as the source."""
+        return replace(self, source=str(CONTOURS), partial_labels=True, label_values={}, exclude=())
 
     def labelled(self, domain: str) -> bool:
         """Whether that domain's labels are read."""

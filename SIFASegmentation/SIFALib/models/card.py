@@ -25,6 +25,7 @@ REFERENCES = 1  # version of the block `out_of_distribution`: changes when the n
 PLACES = 11  # numbers that out_of_distribution.places gives
 CHANNELS = 32  # of the network's probe that out_of_distribution.features looks at, at most
 MODALITIES = ("CT", "MR", "CT/MR")
+BUILT_IN_SOURCES = ("phantom", "phantom+contours")  # what comes with SIFA and was learned from, see datasets.settings
 PLANES = {
     "axial": ((0, 1), (1, 1), (2, 1)),
     "sagittal": ((1, 1), (2, -1), (0, 1)),
@@ -191,7 +192,8 @@ class ModelCard:
     sha256: of the file model.safetensors, 64 hexadecimal digits.
     modality: what the model was made for. created: ISO 8601. labels: in the order of the network's classes.
     out_of_distribution, dice_curve: None where nobody has measured what its training looked like, and how sure it is
-    of what.
+    of what. built_in_source: what an adaptation of it learns from beside the target if nobody names a source, so that it
+    does not forget what it knows.
     """
 
     RENAMED: ClassVar[dict[str, str]] = {"familiarity": "out_of_distribution"}
@@ -212,6 +214,7 @@ class ModelCard:
     quality: tuple[Quality, ...] = ()
     out_of_distribution: OutOfDistribution | None = None
     dice_curve: DiceCurve | None = None
+    built_in_source: Annotated[str, Choice(*BUILT_IN_SOURCES)] = "phantom"
     format: int = FORMAT
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..adaptation.method import OBJECTIVES
+from ..datasets.settings import CONTOURED
 from ..models import store
 from ..models.architectures import Architecture
 from ..models.card import Preprocessing, Quality
@@ -31,6 +32,7 @@ DOMAINS = {
     "phantom": "digital phantoms of any contrast",
     "phantom:mr": "MR-like digital phantoms",
     "phantom:ct": "CT-like digital phantoms",
+    "phantom+contours": "digital phantoms of any contrast, beside contoured slices of 17 real hearts (Sunnybrook, CC0),",
 }
 
 
@@ -80,6 +82,7 @@ def export(
         citation=f"{CITATIONS[c.method.variant]}; SIFA for 3D Slicer",
         labels=structures_of(c.method.classes),
         quality=_quality(c, chosen),
+        built_in_source=_built_in_source(c),
     )  # fmt: skip
 
 
@@ -240,6 +243,16 @@ def _start_model(run: RunFile) -> str:
         return f"the model {run.began_with or model_named(name).card.key}"
     except ModelError:
         return "the model that was named when the run was started"  # a name that is found nowhere may be a folder's
+
+
+def _built_in_source(c: Configuration) -> str:
+    """Contours once learned from are learned from again."""
+    if c.data.source == CONTOURED:
+        return CONTOURED
+    try:
+        return model_named(c.start_model).card.built_in_source if c.start_model else "phantom"
+    except ModelError:
+        return "phantom"  # the start model is gone
 
 
 def _quality(c: Configuration, chosen: Chosen) -> tuple[Quality, ...]:

@@ -122,17 +122,22 @@ def within(budget: str, configuration: Configuration) -> Configuration:
 
 
 def adaptation(source: str, target: str, card: ModelCard) -> Configuration:
-    """Of a model with that card, with the budget "standard"."""
+    """Of a model with that card, with the budget "standard". source "": what the card says."""
     network = card.architecture
     method = dataclasses.replace(_ADAPTATION, variant=network.variant, width=network.width, classes=network.classes)
     data = DataSettings(
-        source=source, target=target, preprocessing=card.preprocessing, classes=network.classes, balanced=True
-    )
+        source=source or card.built_in_source, target=target, preprocessing=card.preprocessing,
+        classes=network.classes, balanced=True,
+    )  # fmt: skip
     return within("standard", Configuration(data, method, name=ADAPTATION))
 
 
 def _pretraining(source: str) -> Configuration:
-    if not source or source in PHANTOMS:
+    if source in PHANTOMS and source != "phantom":
+        raise RunError(
+            f"The preset {PRETRAINING} makes its own phantoms and takes no {source}; name a folder, or nothing."
+        )
+    if not source or source == "phantom":
         return _PRETRAINING
     data = dataclasses.replace(
         _PRETRAINING.data, source=source, augmentation=ANY_TURN, coarse_share=0.1, partial_labels=True

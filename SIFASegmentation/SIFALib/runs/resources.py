@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..datasets import phantoms
 from ..datasets.cutting import border_size
-from ..datasets.phantoms import RANDOM_SLICES
 from ..datasets.scans import Scan
 from ..datasets.settings import PHANTOMS
 from .configuration import Configuration
@@ -103,7 +103,8 @@ def _disk(c: Configuration, scans: Iterable[Scan], checkpoint: int) -> float:
         kept += maps * _TISSUE_MAP / c.phantom_slices.spacing_mm**3
     for place in (c.data.source, c.data.target):
         if place in PHANTOMS and c.phantom_slices is None:
-            kept += c.data.phantoms * (RANDOM_SLICES if place == "phantom" else _PHANTOM_SLICES) * pixels * 5
+            random = phantoms.kind_of(place) == "phantom"
+            kept += c.data.phantoms * (phantoms.RANDOM_SLICES if random else _PHANTOM_SLICES) * pixels * 5
     return (c.keep_checkpoints + 1) * checkpoint + kept + _SPARE_DISK
 
 

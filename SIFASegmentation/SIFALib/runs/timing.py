@@ -86,7 +86,7 @@ def _phantom_seconds(configuration: Configuration) -> float:
     if data.source not in PHANTOMS:
         return 0.0
     start = time.perf_counter()
-    phantoms.slices_of(data.source, data.phantom_seed, data, "source")
+    phantoms.slices_of(phantoms.kind_of(data.source), data.phantom_seed, data, "source")
     return time.perf_counter() - start
 
 
