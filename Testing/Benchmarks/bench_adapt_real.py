@@ -1,7 +1,8 @@
 """Does adapting to a real site help? Phantoms as the source, unlabelled Sunnybrook scans as the target, against a control.
 
     python Testing/Benchmarks/bench_adapt_real.py --start MODEL-FOLDER [--data ../shared/data] [--seeds 3] [--jobs 2]
-        [--source phantom+contours] [--iterations 600] [--every 100] [--only ROW ...] [--minutes M] [--folder FOLDER] [--out FOLDER] [--table]
+        [--source phantom+contours] [--iterations 600] [--every 100] [--only ROW ...] [--minutes M] [--folder FOLDER]
+        [--out FOLDER] [--table]
 
 All rows begin with the same model and have as many updates on the same slices. Source: random slices of phantoms, as the
 start was trained on (the seeds 0, 1, ... are among its own). Target: the 19 unlabelled patients, ED and ES, cut around the
