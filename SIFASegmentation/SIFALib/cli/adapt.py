@@ -12,7 +12,7 @@ from ..support.errors import DataError, RequestError, RunError
 from ..support.files import expanded
 from . import export as exporting
 from .console import OK, OTHER, complain, say
-from .shared import add_command, check_device, find_model, said_as, store_of, writes_into
+from .shared import add_command, check_device, find_model, said_as, store_of, tell_needs, writes_into
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ def check(options: argparse.Namespace) -> Request:
     preflight.check(wanted)
     _check_count(wanted)
     check_device(wanted.device, wanted.precision)
+    if not begun:
+        tell_needs(wanted, path)
     return Request(path, wanted, begun, model)
 
 
