@@ -112,7 +112,7 @@ def check(options: argparse.Namespace) -> Request:
     from ..runs import RunFolder, preflight
 
     store = store_of(options.models_folder)
-    model = exporting.free_name(store, options.name)
+    model = exporting.free_name(store, options)
     path = options.run_folder or Path("runs") / model.model_id
     wanted = configuration(options, find_model(store, options.start_model), path)
     begun = RunFolder(path).run_file.exists()

@@ -14,9 +14,7 @@ import numpy as np
 from ..models.structures import STRUCTURES, UNKNOWN
 
 MUSCLE, BLOOD = (next(s.value for s in STRUCTURES if s.id == name) for name in ("MYO", "LV"))
-AROUND = (
-    0.6  # of an outline, from which on its other side is a wall; of left ventricles 0.7 in CT to 0.95 in short axis
-)
+AROUND = 0.6  # of an outline, from which on what lies beside it is a wall
 MOST_VALUES = 3  # more structures tell who they are by having a value each, and have more neighbours
 
 
@@ -53,7 +51,7 @@ def _share(labels: np.ndarray, outer: int, inner: int, across: int) -> float:
             continue
         for step in (1, -1):
             beside = np.roll(labels, step, axis)
-            edge = inside & (beside != inner)
+            edge = inside & (beside != inner) & (beside != UNKNOWN)
             border += int(np.count_nonzero(edge))
             wall_ += int(np.count_nonzero(edge & (beside == outer)))
     return wall_ / border if border else 0.0

@@ -264,8 +264,8 @@ class _Look:
         return Volume(label_values.mapped(labels.array, classes), image.geometry, labels.name)
 
     def _walled_wrongly(self, labels: Volume, of: str) -> bool:
-        """Whether something else than the myocardium lies around something else than the left ventricle: told as a problem,
-        or, where somebody said what the values are, as a warning."""
+        """Whether something else than the myocardium lies around something else than the left ventricle: told as a problem.
+        Who says what the values are is believed."""
         settings, path = self.settings, self.scan.label
         if settings.label_values or not has_structures(settings.classes):
             return False
@@ -277,7 +277,7 @@ class _Look:
         self.refuse(
             f"{path}: read {by}, its values would put the {names[0]} around the {names[1]}, as only the muscle of the left "
             "ventricle lies around its blood. Say which class each value is with --label-values: acdc, mms, or like "
-            f"1=3,2=1,3=5.",
+            "1=3,2=1,3=5.",
             "wall",
             file=path,
         )
