@@ -47,8 +47,14 @@ DOORS = {
     "models import X -F": {MODEL, OUTPUT}, "models list --models-folder X": {MODEL}, "models delete X -F": {MODEL},
     "models export tiny X -F": {OUTPUT, MODEL}, "train --configuration X": {INPUT},
     "train r --start-model X": {INPUT, MODEL},
-    "runs list X": {INPUT}, "runs status X": {INPUT}, "runs stop X": {INPUT, OUTPUT}, "export X --id a --output b": {INPUT},
-    "import-tf X": {INPUT, MODEL},
+    "runs list X": {INPUT}, "runs status X": {INPUT}, "runs stop X": {INPUT, OUTPUT}, "export X a -F": {INPUT},
+    "export nowhere X -F": {INPUT, MODEL}, "import-tf X": {INPUT, MODEL},
+    "cine X out -M": {INPUT}, "cine beats/a.nii.gz X -M": {OUTPUT}, "cine beats/a.nii.gz out --stack X -M": {INPUT},
+    "batch X out --cine -M": {INPUT}, "batch beats X --cine -M": {OUTPUT},
+    "adapt X a --start-model tiny -F": {INPUT}, "adapt scans X --start-model tiny -F": {INPUT, MODEL},
+    "adapt scans a --start-model X -F": {INPUT, MODEL}, "adapt scans a --run X --start-model tiny -F": {INPUT, OUTPUT},
+    "adapt scans a --source X --start-model tiny -F": {INPUT},
+    "adapt scans a --exclude target:X --start-model tiny -F": {INPUT}, "check-data --source X --label-values acdc": {INPUT},
 }  # fmt: skip
 """Command lines with a place X; the codes that may refuse it. -M: a tiny model; -F: its folder."""
 
@@ -139,6 +145,9 @@ def prepare(folder: Path) -> None:
     (folder / "scans").mkdir()
     for path in (folder / "i.nrrd", folder / "scans" / "a.nrrd"):
         sitk.WriteImage(sitk.GetImageFromArray(scan), str(path))
+    (folder / "beats").mkdir()
+    beat = [sitk.GetImageFromArray(scan[:6] + phase) for phase in range(6)]
+    sitk.WriteImage(sitk.JoinSeries(beat), str(folder / "beats" / "a.nii.gz"))
     (folder / "mine").mkdir()
     (folder / "mine" / "thesis.nrrd").write_text("years of work")
     (folder / "store").mkdir()
@@ -146,7 +155,7 @@ def prepare(folder: Path) -> None:
 
 
 def run_line(line: str, thing: str, folder: Path, allowed: set[int]) -> Outcome:
-    words = [thing if word == "X" else word for word in line.split()]
+    words = [thing if word == "X" else word.replace(":X", f":{thing}") for word in line.split()]
     for short, options in (
         ("-M", ["--model", "tiny", "--models-folder", "store"]),
         ("-F", ["--models-folder", "store"]),
@@ -222,6 +231,7 @@ def witness(folder: Path) -> dict[str, str]:
     kept = [
         folder / "i.nrrd",
         *(folder / "scans").rglob("*"),
+        *(folder / "beats").rglob("*"),
         *(folder / "mine").rglob("*"),
         *(folder / "store").rglob("*"),
     ]

@@ -12,7 +12,7 @@ from ..support.errors import DataError, RequestError, RunError
 from ..support.files import expanded
 from . import export as exporting
 from .console import OK, OTHER, complain, say
-from .shared import add_command, check_device, find_model, said_as, store_of, writes_into
+from .shared import add_command, check_device, find_model, said_as, store_of, tell_needs, writes_into
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def check(options: argparse.Namespace) -> Request:
     from ..runs import RunFolder, preflight
 
     store = store_of(options.models_folder)
-    model = exporting.free_name(store, options.name)
+    model = exporting.free_name(store, options)
     path = options.run_folder or Path("runs") / model.model_id
     wanted = configuration(options, find_model(store, options.start_model), path)
     begun = RunFolder(path).run_file.exists()
@@ -125,6 +125,8 @@ def check(options: argparse.Namespace) -> Request:
     preflight.check(wanted)
     _check_count(wanted)
     check_device(wanted.device, wanted.precision)
+    if not begun:
+        tell_needs(wanted, path)
     return Request(path, wanted, begun, model)
 
 

@@ -32,8 +32,9 @@ add is printed.
 Of a cine among scans without labels, a study in DICOM or a file of several volumes, three phases are taken: both ends of
 the beat and one between. They count as one heart when scans are kept for validation.
 
-Label maps are found by name: x.nii.gz beside x_label.nii.gz or x_seg.nii.gz, images/x and labels/x, imagesTr/x_0000
-and labelsTr/x, ct_train_1001_image and ct_train_1001_label, or one image and one label map in a folder of their own.
+Label maps are found by name: x.nii.gz beside x_label.nii.gz or x_seg.nii.gz, images/x and labels/x, or one image and one
+label map in a folder of their own; and as ACDC, M&Ms, MM-WHS, nnU-Net and TotalSegmentator lay them out, whose values are
+read as they have them.
 A list says so itself: [{"image": "a.nii.gz", "label": "b.nii.gz"}, ...], paths relative to the list."""
 EXCLUDE = "leave a scan out, like source:NAME or target:NAME; may be given several times"
 HEADS = ("Scan", "What", "Voxels", "Spacing (mm)", "Field of view (mm)", "Plane", "Grey values", "Labels", "Verdict")

@@ -10,20 +10,24 @@ import argparse
 import csv
 import io
 import json
+import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..support import files
-from ..support.errors import BatchError, OutputError, SifaError
+from ..support import files, schema
+from ..support.errors import BatchError, OutputError, RecordError, SifaError, VolumeError
 from ..support.messages import sayable, sentence
 from . import cine
 from .console import BAD_INPUT, OK, ProgressLine, say
-from .shared import Segmenting, quiet_itk, segmenting, writes_into
+from .shared import Segmenting, quiet_itk, said_as, segmenting, writes_into
+
+log = logging.getLogger(__name__)
 
 TABLE = "cine.csv"
+LONGEST = 16 * 1024**2  # bytes of a table or a report of an earlier call
 KEY = "batch"  # of a report: which study, model and options it is of
 DONE, KEPT, FAILED = "done", "finished before", "failed"
 FIRST, LAST = ("study", "state", "phases"), ("look twice", "message", "source", "seconds")
@@ -72,8 +76,9 @@ def find(folder: Path) -> list[tuple[str, Path]]:
 
     if not folder.is_dir():
         raise BatchError(f"There is no folder {folder}; give the one that holds your studies.")
-    inside = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
-    found = [p for p in inside if (is_study(p) if p.is_dir() else p.name.lower().endswith(NAMES))]
+    with said_as(BatchError, OSError):
+        inside = sorted(path for path in folder.iterdir() if not is_hidden(path.name))
+    found = [p for p in inside if (_may_be_study(p, is_study) if p.is_dir() else p.name.lower().endswith(NAMES))]
     if not found:
         raise BatchError(
             f"{folder} holds no studies: no folders with DICOM images in them, and no NIfTI or NRRD files. A single study "
@@ -81,6 +86,20 @@ def find(folder: Path) -> list[tuple[str, Path]]:
         )
     stems = [next((p.name[: -len(n)] for n in NAMES if p.name.lower().endswith(n)), p.name) for p in found]
     return list(zip(file_names(stems), found, strict=True))
+
+
+def _may_be_study(folder: Path, is_study: Callable[[Path], bool]) -> bool:
+    """Whether a folder holds DICOM images; also if that cannot be told, which its row says."""
+    try:
+        return is_study(folder)
+    except (SifaError, OSError):
+        return True
+
+
+def _check_ordinary(path: Path) -> None:
+    """VolumeError for a pipe or a device, which may never end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise VolumeError(f"{path} is a pipe or a device and no file; give the folder of a study or a file.")
 
 
 def _row(name: str, path: Path, told: str, by: Segmenting, options: argparse.Namespace) -> Row:
@@ -92,6 +111,7 @@ def _row(name: str, path: Path, told: str, by: Segmenting, options: argparse.Nam
 
     began, folder = time.monotonic(), options.output / name
     try:
+        _check_ordinary(path)
         known = {"study": fingerprint(path), **settings_of(by.package.card, by.options)}
         before = _report_of(folder)
         if before.get(KEY) == json.loads(json.dumps(known)):
@@ -106,14 +126,18 @@ def _row(name: str, path: Path, told: str, by: Segmenting, options: argparse.Nam
         raise
     except (SifaError, OSError, MemoryError) as error:  # their texts are sentences
         return Row(name, str(path), FAILED, sentence(error), round(time.monotonic() - began, 1))
+    except Exception as error:  # a mistake of ours; the other studies are still to be segmented
+        log.warning("%s failed", path, exc_info=error)
+        what = f"Something went wrong with {path}: {sentence(error)}"
+        return Row(name, str(path), FAILED, what, round(time.monotonic() - began, 1))
     return Row(name, str(path), DONE, "", round(time.monotonic() - began, 1), report)
 
 
 def _report_of(folder: Path) -> dict[str, Any]:
     """The report of an earlier call; empty if there is none that can be read."""
     try:
-        report = json.loads((folder / cine.JSON).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        report = schema.parse(files.read_limited(folder / cine.JSON, LONGEST), str(folder / cine.JSON))
+    except (OSError, RecordError):
         return {}
     return report if isinstance(report, dict) else {}
 
@@ -121,8 +145,8 @@ def _report_of(folder: Path) -> dict[str, Any]:
 def _check_table(path: Path) -> None:
     """BatchError if there is a file of the table's name that is none."""
     try:
-        first = path.read_text(encoding="utf-8").partition("\n")[0]
-    except FileNotFoundError:
+        first = files.read_limited(path, LONGEST).decode("utf-8").partition("\n")[0]
+    except (FileNotFoundError, NotADirectoryError):  # what is not a folder is told by who writes there
         return
     except (OSError, ValueError):
         first = ""

@@ -13,7 +13,7 @@ from ..support.files import check_place, expanded
 from ..support.messages import sentence
 
 _KINDS: dict[str, type[SifaError]] = {
-    **dict.fromkeys(("input", "images", "source", "target", "data.source", "data.target"), DataError),
+    **dict.fromkeys(("input", "study", "images", "source", "target", "data.source", "data.target"), DataError),
     **dict.fromkeys(("folder", "checkpoint"), DataError),
     **dict.fromkeys(("model", "models", "models_folder", "start_model"), ModelError),
     **dict.fromkeys(("run_folder", "resume", "configuration"), RunError),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..support.errors import ModelError, RequestError
+from ..support.errors import ModelError, RecordError, RequestError
 from .console import OK, complain, say
-from .shared import add_command, store_of, writes_into
+from .shared import add_command, said_as, store_of, writes_into
 
 if TYPE_CHECKING:
     from ..models.store import ModelStore
@@ -76,14 +76,18 @@ def check(options: argparse.Namespace) -> Request:
     """ModelError for a name that is taken, RequestError."""
     if options.checkpoint is not None and options.checkpoint < 0:
         raise RequestError(f"There is no iteration {options.checkpoint}; give 0 or more.")
-    return free_name(store_of(options.models_folder), options.name)
+    return free_name(store_of(options.models_folder), options)
 
 
-def free_name(store: ModelStore, name: str) -> Request:
-    """Of a model that is still to be made. ModelError for a name that is taken: nothing is overwritten, and no bundled
-    model gets a double."""
-    model_id, _, picked = name.partition("@")
+def free_name(store: ModelStore, options: argparse.Namespace) -> Request:
+    """Of a model that is still to be made, by its name, title and licence. ModelError for what none can be called, or
+    a name that is taken: nothing is overwritten, and no bundled model gets a double."""
+    from ..models.card import check_names
+
+    model_id, _, picked = options.name.partition("@")
     version = picked or "1.0.0"
+    with said_as(ModelError, RecordError):
+        check_names(model_id, version, options.title or model_id, options.licence or "none")
     for package in store.packages():
         if package.card.id != model_id:
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from ..support.errors import OutputError, SifaError
 from ..support.files import FULL
 from ..support.messages import reason, sentence
-from .console import EXIT_CODES
+from .console import EXIT_CODES, complain
 
 if TYPE_CHECKING:
     from ..inference import Options
     from ..models.store import ModelPackage, ModelStore
     from ..models.structures import Structure
     from ..networks import Segmenter
+    from ..runs import Configuration
 
 MODEL = "model: id, id@version, or a folder (default: the bundled one)"
 STRUCTURES = (
@@ -34,10 +35,11 @@ VIEWS = (
     "one, the scan's own, is faster and rougher (default: %(default)s)"
 )
 LABEL_VALUES = (
-    "which class each value in the label maps is, like 500=3,420=2, or mmwhs for the values of MM-WHS; 0 is "
-    "background, 255 not known; not needed where the values are the classes (1 myocardium, 2 left atrium, 3 left "
-    "ventricle, 4 ascending aorta, 5 right ventricle, 6 right atrium, 7 pulmonary artery); to a model "
-    "without the last three they are background"
+    "which class each value in the label maps is, like 500=3,420=2, or mmwhs, acdc, mms or totalsegmentator (its "
+    "heartchambers_highres in one file) for the values of these; 0 is background, 255 not known; not needed where files "
+    "are named as in these data sets, or described in nnU-Net's dataset.json, nor where the values are the classes "
+    "(1 myocardium, 2 left atrium, 3 left ventricle, 4 ascending aorta, 5 right ventricle, 6 right atrium, 7 pulmonary "
+    "artery); to a model without the last three they are background"
 )
 
 
@@ -103,6 +105,18 @@ def check_device(device: str, precision: str) -> None:
         advice = "Install it, for example by `pip install torch`; `sifa doctor` tells more."
         raise SifaError(f"PyTorch cannot be used ({error}). {advice}") from error
     networks.choose_precision(precision, networks.choose_device(device))
+
+
+def tell_needs(configuration: Configuration, folder: Path) -> None:
+    """Complain of too little memory or disk for a run that is to be begun there; it is begun all the same."""
+    from .. import networks
+    from ..runs import resources
+
+    with suppress(OSError):  # where nothing can be written is told by who writes there
+        device = networks.choose_device(configuration.device)
+        problem = resources.of(configuration, folder, (), {"device": str(device)}).problem(folder)
+        if problem:
+            complain(f"look out: {problem}")
 
 
 def store_of(folder: str | None) -> ModelStore:

@@ -17,7 +17,7 @@ from ..support.errors import RequestError, RunError
 from ..support.files import expanded, read_limited
 from ..support.messages import sentence
 from .console import OK, OTHER, complain, say
-from .shared import add_command, check_device, said_as, writes_into
+from .shared import add_command, check_device, said_as, tell_needs, writes_into
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ NUMBERS = (
 )  # fmt: skip
 FLAGS = ("compile", "tensorboard", "data.target_labels", "data.partial_labels")
 KEYS = (*TEXTS, *NUMBERS, *FLAGS)
-LABEL_VALUES = "values in label maps: mmwhs, or like 500=3,600=0 (default: 0, 1, 2 ...)"
+LABEL_VALUES = "values in label maps: mmwhs, acdc, mms, or like 500=3,600=0 (default: 0, 1, 2 ...)"
 SETTINGS = "any other setting of run.json, like method.cycle_weight=5; may be repeated"
 
 
@@ -144,6 +144,8 @@ def check(options: argparse.Namespace) -> Request:
         new = dataclasses.replace(new, name=path.resolve().name[:100])
     preflight.check(new)  # else a corrected command would find a folder in its way
     _check_device(new, options)
+    if not options.create_only:
+        tell_needs(new, path)
     return Request(path, new, None)
 
 

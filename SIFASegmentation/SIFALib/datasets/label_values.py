@@ -9,6 +9,7 @@ import numpy as np
 
 from ..models.structures import PAPERS, UNKNOWN, Structure, beyond, structures_of
 from ..support.errors import RequestError
+from .layouts import VALUES
 from .settings import MMWHS, WHOLE
 
 LARGEST = 2**53  # whole number up to which float64 holds all
@@ -16,17 +17,19 @@ MOST_NAMED = 12  # values that a message names
 
 
 def parse(text: str) -> dict[str, int]:
-    """`mmwhs`, or `500=3,420=2`, or both, from a command line; RequestError says how to write it."""
+    """`mmwhs` or another of `layouts.VALUES`, or `500=3,420=2`, or both, from a command line; RequestError says how to
+    write it."""
     mapping: dict[str, int] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         value, equals, label = part.partition("=")
-        if part == "mmwhs":
-            mapping.update(MMWHS)
+        if part.lower() in VALUES:
+            mapping.update(VALUES[part.lower()])
         elif equals and WHOLE.fullmatch(value.strip()) and re.fullmatch("[0-9]{1,3}", label.strip()):
             mapping[str(int(value))] = int(label)
         else:
             raise RequestError(
-                f"{part!r} maps no label value; write value=class, like 500=3,420=2, or mmwhs for MM-WHS's values."
+                f"{part!r} maps no label value; write value=class, like 500=3,420=2, or, for the values of a data set, "
+                f"{', '.join(VALUES)}."
             )
     return mapping
 

@@ -22,7 +22,8 @@ from ..support.progress import Progress, Steps, drain
 from . import cache, checks, phantoms, released
 from .cutting import Locator, cut
 from .domains import Domains, Slices, assemble, joined
-from .scans import Scan, Verdict, examine
+from .layouts import meaning_of
+from .scans import Scan, Verdict, examine, has_structures
 from .settings import PHANTOMS, DataSettings
 from .sources import find
 
@@ -164,15 +165,28 @@ def _entries(
         def make_of(scans: tuple[Scan, ...] = scans) -> Made:
             return _made(scans, domain, settings, locator)
 
-        held = [
-            [s.name, hashes.of(s.image), hashes.of(s.label) if s.label else "", *([s.moment] if s.moment else [])]
-            for s in scans
-        ]
-        by_names = {"segments": 1} if any(s.label and is_segmentation(s.label) for s in scans) else {}
+        held = [[s.name, hashes.of(s.image), hashes.of(s.label) if s.label else "", *_part(s)] for s in scans]
+        by_names = _meanings(scans, settings)
         names = tuple(s.name for s in scans)
         identities = tuple(s.heart or image for s, (_, image, *_) in zip(scans, held, strict=True))
         key = cache.key_of({**common, **by_names, "files": held})
         yield _Entry(domain, key, names, identities, scans, make_of, located=bool(common["locator"]))
+
+
+def _part(scan: Scan) -> list[str | int]:
+    """Which part of its files a scan is, where it is not all."""
+    return [part for part in (scan.moment or None, scan.phase) if part is not None]
+
+
+def _meanings(scans: Sequence[Scan], settings: DataSettings) -> dict[str, Any]:
+    """What else than the settings decides what the values of label maps mean, for the key of the slices. DataError."""
+    labels = [s.label for s in scans if s.label is not None]
+    told: dict[str, Any] = {"segments": 1} if any(map(is_segmentation, labels)) else {}
+    if settings.label_values or not has_structures(settings.classes):
+        return told
+    meanings = [meaning.labels for label in labels if (meaning := meaning_of(label)) is not None]
+    others = [sorted(each.items()) for each in meanings if any(value != label for value, label in each.items())]
+    return told | ({"meanings": others} if others else {})
 
 
 def _grouped(scans: Sequence[Scan]) -> Iterator[tuple[Scan, ...]]:

@@ -5,24 +5,27 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ..imaging import checks, reading, seg_nrrd, slices
-from ..imaging.geometry import Geometry, Volume
+from ..imaging import checks, reading, slices
+from ..imaging.geometry import Volume
 from ..imaging.intensity import WORDS, chosen_modality
 from ..imaging.moments import phase_of
-from ..imaging.segments import read_segments
+from ..imaging.seg_nrrd import is_segmentation
 from ..imaging.study import read_cine
-from ..support.errors import VolumeError
-from . import label_values
+from ..models.structures import PAPERS, STRUCTURES, structure_name, structures_of
+from ..support.errors import DataError, VolumeError
+from . import label_files, label_rings, label_values
+from .grids import mismatch
 from .settings import DataSettings
 
 log = logging.getLogger(__name__)
+Read = TypeVar("Read")
 
 RECORDS = (".tfrecords", ".tfrecord")
 KINDS = {
@@ -36,7 +39,6 @@ KINDS = {
     ".mhd": "MetaImage",
 }
 FEW_SLICES = 3  # native slices; fewer are named
-SAME_PLACE = 0.1  # of the smallest spacing: how far corners of image and label map may lie apart
 
 
 class Verdict(str):
@@ -59,7 +61,8 @@ class Scan:
     """One image and its label map, if it has one; from `domain` on, what `examine` found out about them.
 
     image: a file, or the folder of a DICOM series or, of a cine, of a study. moment: of a cine, which of its phases the
-    scan is (`imaging.moments`). heart: what several scans of one heart have in common, "" for none.
+    scan is (`imaging.moments`). phase: of a cine with a label map of several volumes, which of them, from 0. label: a file,
+    or a folder of masks. heart: what several scans of one heart have in common, "" for none.
     size: voxels (i, j, k). spacing_mm, field_of_view_mm: along i, j, k.
     slices: in the plane of that name. intensity: least, median, largest grey value. looks_like: "CT" for Hounsfield
     units, else "MR". label_values: as they stand in the file. missing: classes without a voxel. content: SHA-256 of the
@@ -84,11 +87,14 @@ class Scan:
     warnings: tuple[str, ...] = ()
     moment: str = ""
     heart: str = ""
+    phase: int | None = None
 
     @property
     def kind(self) -> str:
         """What the image is, in a word or two."""
         suffix = next((s for s in KINDS if self.image.name.lower().endswith(s)), "")
+        if self.phase is not None:
+            return f"cine phase {self.phase + 1}"
         return f"cine {self.moment}" if self.moment else KINDS.get(suffix, "DICOM series")
 
     @property
@@ -113,6 +119,8 @@ class Scan:
 
 def image_of(scan: Scan) -> Volume:
     """The scan's image; of a cine, that of its phase. FileNotFoundError, OSError, VolumeError."""
+    if scan.phase is not None:
+        return replace(label_files.phase_of(scan.image, scan.phase), name=scan.name)
     if not scan.moment:
         return reading.read(scan.image)
     cine = read_cine(scan.image)
@@ -166,10 +174,10 @@ class _Look:
     def warn(self, warning: str, code: str) -> None:
         self.note(warnings=(*self.scan.warnings, Verdict(warning, code)))
 
-    def read(self, path: Path, by: Callable[[Path], Volume] = reading.read) -> Volume | None:
+    def read(self, path: Path, by: Callable[[Path], Read]) -> Read | None:
         try:
             return by(path)
-        except VolumeError as error:
+        except (VolumeError, DataError) as error:
             self.refuse(str(error), error.code, file=path)
         except FileNotFoundError:
             self.refuse(f"{path} is gone; bring it back or leave it out.", "gone", file=path)
@@ -179,15 +187,6 @@ class _Look:
             log.warning("%s cannot be read", path, exc_info=error)
             self.refuse(unforeseen(path, error))
         return None
-
-    def _segments(self, path: Path) -> Volume:
-        """The structures that the segments of a segmentation are called; a label map where they have no names."""
-        found = read_segments(path)
-        if found is None:
-            return reading.read(path)
-        if found.overlap:
-            self.warn(f"segments overlap in {found.overlap} voxels, which count as the later one's", "overlap")
-        return found.labels
 
     def at_image(self, image: Volume) -> None:
         """Facts about the image; what `imaging.check` refuses."""
@@ -229,10 +228,14 @@ class _Look:
                 file=scan.image,
             )
             return None
-        segments = seg_nrrd.is_segmentation(path) and not settings.label_values  # else the values are what they say
-        labels = self.read(path, self._segments if segments else reading.read)
-        if labels is None:
+        read = self.read(path, lambda _: labels_of(scan, settings))
+        if read is None:
             return None
+        labels = read.volume
+        if read.overlap:
+            self.warn(f"segments overlap in {read.overlap} voxels, which count as the later one's", "overlap")
+        if read.of and path.is_file() and not is_segmentation(path):
+            self.warn(f"its label values are read as {read.of} has them; --label-values says otherwise", "meaning")
         difference = mismatch(image.geometry, labels.geometry)
         if difference:
             ours, theirs = difference
@@ -249,7 +252,7 @@ class _Look:
             fault = label_values.advice(values, settings.label_values, settings.classes)
             self.refuse(f"{path}: {fault}", "label_values", file=path, fault=fault)
             return None
-        if difference:
+        if difference or self._walled_wrongly(labels, read.of):
             return None
         missing = tuple(c for c in range(1, settings.classes) if c not in classes.values())
         self.note(missing=missing)
@@ -260,6 +263,39 @@ class _Look:
             self.warn(f"nothing is labelled as class {names}; what there is of it counts as background", "missing")
         return Volume(label_values.mapped(labels.array, classes), image.geometry, labels.name)
 
+    def _walled_wrongly(self, labels: Volume, of: str) -> bool:
+        """Whether something else than the myocardium lies around something else than the left ventricle: told as a problem.
+        Who says what the values are is believed."""
+        settings, path = self.settings, self.scan.label
+        if settings.label_values or not has_structures(settings.classes):
+            return False
+        found = label_rings.wall(labels.array, labels.geometry.spacing)
+        if found is None:
+            return False
+        names = [structure_name(value) for value in found]
+        by = f"as {of} has them" if of else "as classes"
+        self.refuse(
+            f"{path}: read {by}, its values would put the {names[0]} around the {names[1]}, as only the muscle of the left "
+            "ventricle lies around its blood. Say which class each value is with --label-values: acdc, mms, or like "
+            "1=3,2=1,3=5.",
+            "wall",
+            file=path,
+        )
+        return True
+
+
+def has_structures(classes: int) -> bool:
+    """Whether a network of so many classes draws the structures whose names are known (`models.structures`)."""
+    return structures_of(classes) in (PAPERS, STRUCTURES)
+
+
+def labels_of(scan: Scan, settings: DataSettings) -> label_files.Labels:
+    """The scan's labels, which it must have: with values of `models.structures` where that can be known, unless the
+    settings say what the values of the files are. VolumeError, DataError, FileNotFoundError, OSError."""
+    assert scan.label is not None
+    given = bool(settings.label_values)
+    return label_files.read_labels(scan.label, scan.phase, given, has_structures(settings.classes))
+
 
 def content_hash(array: np.ndarray) -> str:
     """SHA-256 of the grey values, whatever their type and the file's format."""
@@ -267,25 +303,3 @@ def content_hash(array: np.ndarray) -> str:
     for plane in array:
         digest.update(np.ascontiguousarray(plane, np.float32).data)
     return digest.hexdigest()
-
-
-def mismatch(image: Geometry, labels: Geometry) -> tuple[str, str] | None:
-    """What tells the grids of an image and its label map apart, (image's, labels'); None if they are the same."""
-    if image.size != labels.size:
-        return f"{_times(image.size)} voxels", f"{_times(labels.size)} voxels"
-    apart = np.abs(image.corners() - labels.corners()).max()
-    if apart <= SAME_PLACE * min(image.spacing):
-        return None
-    for what, name, form in (("spacing", "spacing", "mm"), ("origin", "origin", "mm (LPS)")):
-        ours, theirs = getattr(image, what), getattr(labels, what)
-        if not np.allclose(ours, theirs, rtol=1e-3, atol=SAME_PLACE * min(image.spacing)):
-            return f"{name} {_numbers(ours)} {form}", f"{name} {_numbers(theirs)} {form}"
-    return f"direction {_numbers(image.direction)}", f"direction {_numbers(labels.direction)}"
-
-
-def _times(size: Sequence[int]) -> str:
-    return " x ".join(map(str, size))
-
-
-def _numbers(values: Sequence[float]) -> str:
-    return "(" + ", ".join(f"{v:.4g}" for v in values) + ")"

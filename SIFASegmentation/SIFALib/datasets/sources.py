@@ -1,17 +1,16 @@
 """Which scans a place holds: images found, and label maps paired with them by name.
 
-Known layouts: `x.nii.gz` beside `x_label.nii.gz` or `x_seg.nii.gz`; MM-WHS's `ct_train_1001_image` and
-`ct_train_1001_label`; `images/x` and `labels/x`; `imagesTr/x_0000` and `labelsTr/x`; a folder for each case; DICOM
-series, each in a folder of its own; a JSON list, {"images": [...], "labels": [...]} or
-[{"image": ..., "label": ..., "heart": ...}, ...], with paths relative to the list, label and heart if there are any: scans
-of one heart are never on both sides of a split; the authors' .tfrecords and .npz files.
+Known layouts: `x.nii.gz` beside `x_label.nii.gz` or `x_seg.nii.gz`; `images/x` and `labels/x`; a folder for each case;
+those of ACDC, M&Ms, MM-WHS, nnU-Net and TotalSegmentator (`layouts`); DICOM series, each in a folder of its own; a JSON
+list, {"images": [...], "labels": [...]} or [{"image": ..., "label": ..., "heart": ...}, ...], with paths relative to the
+list, label and heart if there are any: scans of one heart are never on both sides of a split; the authors' .tfrecords
+and .npz files.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,20 +20,14 @@ from ..support import schema
 from ..support.errors import DataError, RecordError
 from ..support.files import expanded, read_limited
 from ..support.messages import reason
+from . import layouts
 from .cine_parts import studies, with_moments
 from .dicom_parts import join
+from .label_forms import with_labelled_phases, with_masks, without_cines
+from .pairing import KNOWN, NPZ, folders_of, is_label, key_of, paired, stem_of
 from .scans import RECORDS, Scan, Verdict
 
-NPZ = ".npz"
 LONGEST_LIST = 64 * 1024**2  # bytes of JSON
-KNOWN = (*SUFFIXES, *RECORDS, NPZ)
-IMAGE_FOLDERS = {"image", "images", "imagestr", "imagests", "img", "imgs", "dicom", "scan", "scans"}
-LABEL_FOLDERS = {
-    "label", "labels", "labelstr", "labelsts", "mask", "masks", "seg", "segs", "segmentation", "segmentations",
-    "gt", "annotations",
-}  # fmt: skip
-_LABEL = re.compile(r"(?:^|[_\-. ])(?:labels?|labelmap|seg|segmentation|masks?|gt|manual)$", re.IGNORECASE)
-_IMAGE = re.compile(r"(?:^|[_\-. ])(?:image|img|scan|ct|mr|0000)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -63,10 +56,12 @@ def find(place: str, labelled: bool, exclude: tuple[str, ...] = (), cines: bool 
     path = expanded(place)
     if not _exists(path):
         raise DataError(f"{place} does not exist; give a folder of images, a JSON list, or phantom.")
+    if path.name == layouts.DESCRIPTION and (path.parent / "imagesTr").is_dir():
+        path = path.parent
     if path.is_file() and path.suffix.lower() == ".json":
         found = Found(tuple(_listed(path)))
     elif path.is_file():
-        found = Found((Scan(_stem(path), path),))
+        found = Found((Scan(stem_of(path), path),))
     else:
         found = _in_folder(path, labelled, cines)
     if cines:
@@ -95,7 +90,7 @@ def _listed(path: Path) -> Iterator[Scan]:
         for file in filter(None, (image, label)):
             if not _exists(file):
                 raise DataError(f"{file}, which {path} lists, does not exist; mend the list or bring the file back.")
-        name = _stem(image)
+        name = stem_of(image)
         if name in seen:
             name = f"{image.parent.name}/{name}" if image != seen[name] else f"{name}#{number}"
         while name in seen:  # case1/mr/image, case2/mr/image, case3/mr/image
@@ -149,18 +144,33 @@ def _in_folder(folder: Path, labelled: bool, cines: bool) -> Found:
         if special and len(special) == len(files):
             return Found(tuple(Scan(_relative(f, folder), f) for f in special))
     files = [f for f in files if not f.name.lower().endswith((*RECORDS, NPZ))]
-    labels = [f for f in files if _is_label(f, folder)]
-    images = sorted(set(files) - set(labels))
+    labels = [f for f in files if is_label(f, folder)]
+    images, further = layouts.without_further_channels(sorted(set(files) - set(labels)))
+    notes += further
     if labelled:  # a test set without labels beside a training set, as nnU-Net lays them out
-        training = [f for f in images if "imagests" not in _folders(f, folder)]
+        training = [f for f in images if "imagests" not in folders_of(f, folder)]
         images = training or images
+    if cines:
+        phases = set(layouts.phases_of_cines(images))
+        images = [f for f in images if f not in phases]
+        notes += _passed_over(sorted(phases), "a single phase of a cine beside it")
     faults = {f: (Verdict(fault, "parts", file=f),) for f, fault in joined.faults.items()}
-    scans = [Scan(_key(f, folder) or _stem(f), f, problems=faults.get(f, ())) for f in images]
+    scans = [Scan(key_of(f, folder) or stem_of(f), f, problems=faults.get(f, ())) for f in images]
     scans = _with_unique_names(scans, folder)
     if labelled:
-        scans, unpaired = _paired(scans, labels, folder)
-        notes += unpaired
+        scans, unpaired = paired(scans, with_masks(labels, images), folder)
+        scans, cines_of = without_cines(scans)
+        notes += unpaired + _passed_over(cines_of, "a cine beside those of its phases that have label maps")
+        scans = list(with_labelled_phases(scans))
     return Found(tuple(sorted(scans, key=lambda s: s.name)), tuple(notes))
+
+
+def _passed_over(files: Sequence[Path], what: str) -> list[str]:
+    """A note on files that are left out for the same reason; none on none."""
+    if not files:
+        return []
+    more = f" and {len(files) - 1} more like it are" if len(files) > 1 else " is"
+    return [f"{files[0]}{more} passed over: {what}."]
 
 
 def _items(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
@@ -202,72 +212,6 @@ def _items(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
                 yield from _items(path, above)
 
 
-def _is_label(file: Path, folder: Path) -> bool:
-    return bool(_folders(file, folder) & LABEL_FOLDERS) or bool(_LABEL.search(_stem(file)))
-
-
-def _folders(file: Path, folder: Path) -> set[str]:
-    """Names of the folders between the place and a file, in small letters."""
-    return {part.lower() for part in file.relative_to(folder).parts[:-1]}
-
-
-def _key(file: Path, folder: Path) -> str:
-    """What image and label map of one scan have in common: the path without the words that tell them apart."""
-    parts = [p for p in file.relative_to(folder).parts[:-1] if p.lower() not in IMAGE_FOLDERS | LABEL_FOLDERS]
-    stem = file.name if file.is_dir() else _stem(file)
-    if file.is_dir() and (file == folder or stem.lower() in IMAGE_FOLDERS):
-        stem = folder.name if file == folder else ""
-    stem = _LABEL.sub("", stem)
-    stem = stem if _folders(file, folder) & LABEL_FOLDERS else re.sub(r"_0000$", "", stem)
-    if not _IMAGE.sub("", stem):  # a folder for each case: p1/image
-        stem = ""
-    return "/".join(filter(None, (*parts, stem))) or folder.name
-
-
-def _paired(scans: list[Scan], labels: list[Path], folder: Path) -> tuple[list[Scan], list[str]]:
-    """The scans with their label maps, and notes on label maps that belong to none."""
-    for key in (_exact, _short, _case):  # the surest way first
-        taken = {s.label for s in scans}
-        free = [label for label in labels if label not in taken]
-        waiting = [s for s in scans if s.label is None]
-        if key is _case:  # one image and one label map in a folder, whatever they are called
-            waiting = [s for s in waiting if sum(_case(o.image, folder) == _case(s.image, folder) for o in scans) == 1]
-        by_key: dict[str, list[Path]] = {}
-        for label in free:
-            by_key.setdefault(key(label, folder), []).append(label)
-        given: dict[Path, Scan] = {}
-        for scan in waiting:
-            matches = by_key.get(key(scan.image, folder), [])
-            if len(matches) > 1 and key is not _case:
-                names = ", ".join(str(m) for m in matches[:3])
-                raise DataError(f"{scan.image} has several label maps ({names}); leave one, or write a list.")
-            if len(matches) != 1:
-                continue
-            other = given.setdefault(matches[0], scan)
-            if other is not scan:
-                raise DataError(f"{matches[0]} may be the label map of {other.image} or of {scan.image}; write a list.")
-        scans = [replace(s, label=next((label for label, scan in given.items() if scan is s), s.label)) for s in scans]
-    used = {s.label for s in scans}
-    return scans, [f"{label} is the label map of no image." for label in labels if label not in used]
-
-
-def _exact(file: Path, folder: Path) -> str:
-    return _key(file, folder).lower()
-
-
-def _short(file: Path, folder: Path) -> str:
-    """The key without the words that name an image, in small letters; never empty."""
-    key = _key(file, folder)
-    head, slash, stem = key.rpartition("/")
-    return f"{head}{slash}{_IMAGE.sub('', stem)}".strip("/").lower() or key.lower()
-
-
-def _case(file: Path, folder: Path) -> str:
-    """The folder that a file lies in; for a file in the place itself, the file."""
-    parts = [p for p in file.relative_to(folder).parts[:-1] if p.lower() not in IMAGE_FOLDERS | LABEL_FOLDERS]
-    return "/".join(parts).lower() if parts else str(file)
-
-
 def _with_unique_names(scans: list[Scan], folder: Path) -> list[Scan]:
     """Scans whose names differ: where two do not, the path of the file is the name."""
     names = [s.name for s in scans]
@@ -276,9 +220,3 @@ def _with_unique_names(scans: list[Scan], folder: Path) -> list[Scan]:
 
 def _relative(file: Path, folder: Path) -> str:
     return file.relative_to(folder).as_posix()
-
-
-def _stem(file: Path) -> str:
-    """The name without the suffixes of images and, of Slicer's segmentations, without `.seg`."""
-    suffix = next((s for s in KNOWN if file.name.lower().endswith(s)), "")
-    return file.name[: len(file.name) - len(suffix)] or file.name

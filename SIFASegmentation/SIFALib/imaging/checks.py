@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..support.errors import VolumeError
+from ..support.memory import suffices
 from .geometry import Geometry, Volume
 
 MIN_SIZE = (16, 16, 1)  # voxels, the two larger sides and the smallest: below this no heart can be told
@@ -19,6 +20,7 @@ LARGEST = 1e30  # of the grey values: float32, in which slices are computed, end
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 MOST_VOXELS = 4e9  # of a scan
 OTHER_KIND = "{} cannot be read as an image: it is of another kind than its name says, or damaged."
+COPIES = 2  # of its voxels that an image has while it is read: the reader's and numpy's
 TOO_LARGE = "{} claims to hold {} voxels, for which memory does not suffice; close other programs, or mend its header."
 NOT_NUMBERS = "{} holds {} voxels that are not numbers (NaN or infinite); replace them first."
 
@@ -47,6 +49,12 @@ def _check_lengths(name: str, geometry: Geometry) -> None:
             f"{name} is {_mm(geometry.extent_mm)} mm large, which no scan of a heart is. Mend its voxel spacing "
             f"of {_mm(geometry.spacing)} mm."
         )
+
+
+def check_room(name: object, size: Sequence[int], need: float) -> None:
+    """Raise VolumeError if there is no memory for so many bytes of an image's voxels, before they are read."""
+    if not suffices(need):
+        raise VolumeError(TOO_LARGE.format(name, tuple(size)))
 
 
 def _mm(values: Sequence[float] | np.ndarray) -> str:

@@ -31,19 +31,29 @@ def read_file(path: Path) -> Cine:
         raise VolumeError(
             f"{path} is no cine: give the folder of a DICOM study, or a NIfTI, NRRD or MetaImage file of several volumes."
         )
-    if path.stat().st_size == 0:
-        raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
     name = path.name[: -len(suffix)] or path.name
-    if suffix in nifti.SUFFIXES:
-        array, geometry, step, notes = nifti.read_nifti_sequence(path)
-        times: Sequence[float] = [n * step for n in range(len(array))]
-    else:
-        array, geometry, times = _listed(path)
-        notes = ()
+    array, geometry, times, notes = _volumes(path)
     _check(path, array)
     within = _times(times)
     beat = within[-1] + float(np.median(np.diff(within))) if within else 0.0
     return Cine(array, geometry, within, round(60_000.0 / beat, 1) if beat else None, name, str(path), "", tuple(notes))
+
+
+def read_volumes(path: Path) -> tuple[np.ndarray, Geometry]:
+    """The volumes [t, k, j, i] of a file, whatever they show, and their grid. VolumeError, OSError."""
+    array, geometry, *_ = _volumes(path)
+    return array, geometry
+
+
+def _volumes(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float], tuple[str, ...]]:
+    """The volumes of a file, their grid, the times that it states, and notes. VolumeError, OSError."""
+    if path.stat().st_size == 0:
+        raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
+    if path.name.lower().endswith(nifti.SUFFIXES):
+        array, geometry, step, notes = nifti.read_nifti_sequence(path)
+        return array, geometry, [n * step for n in range(len(array))], notes
+    array, geometry, times = _listed(path)
+    return array, geometry, times, ()
 
 
 def holds_cine(path: Path) -> bool:

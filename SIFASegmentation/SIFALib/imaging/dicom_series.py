@@ -6,12 +6,14 @@ files -> slices (`dicom_headers`) -> the one series among them -> stack or seque
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..support.errors import VolumeError
 from . import dicom_grouping, dicom_pixels
+from .checks import COPIES, check_room
 from .dicom_grid import agree, check_orientation, grid
 from .dicom_grouping import Group, by_series, group_as_one
 from .dicom_headers import Frame, Unreadable, read_frames
@@ -21,6 +23,7 @@ from .geometry import Volume
 SUFFIXES = (".dcm", ".ima")
 SHOWN = 3  # names in one sentence
 FEW = 4  # slices: a series of fewer beside one of more is an overview, or a picture of a report
+LEAST_BYTES = 2  # of a grey value of a CT or MR
 HEART = ("CT", "MR")  # modalities that the models know
 
 
@@ -28,6 +31,7 @@ def read_series(folder: Path) -> Volume:
     """The volume of the one DICOM series in a folder; VolumeError, OSError."""
     stack = find_stack(folder)
     geometry = grid(stack, folder)
+    check_room(folder, geometry.size, COPIES * LEAST_BYTES * math.prod(geometry.size))
     array, delivered = dicom_pixels.read(stack, folder)
     if array.shape != geometry.shape:
         raise VolumeError(

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..support.errors import VolumeError
-from .checks import MOST_VOXELS, NOT_NUMBERS, OTHER_KIND, TOO_LARGE, check_grid, check_header
+from .checks import MOST_VOXELS, NOT_NUMBERS, OTHER_KIND, TOO_LARGE, check_grid, check_header, check_room
 from .forms import Forms
 from .geometry import Geometry, Volume
 from .headers import CHUNK, GZIP, MORE_BYTES, unpack
@@ -165,14 +165,25 @@ def _looked_through(
     return header, kept, (note,) if more >= plane else ()
 
 
-def _first(path: Path, packed: bool) -> bytes:
-    """The unpacked bytes that the header is among."""
+def extensions_of(path: Path, most: int) -> bytes:
+    """What stands between the header and the voxels of a NIfTI file, at most so many bytes. VolumeError, OSError."""
+    with open(path, "rb") as file:
+        packed = file.read(2) == GZIP
+    try:
+        header = _header(_first(path, packed), path, volume=False)
+        return _first(path, packed, min(header.start, most))[FULL_HEADER if header.start > FULL_HEADER else 0 :]
+    except (EOFError, zlib.error):  # told by who reads the voxels
+        return b""
+
+
+def _first(path: Path, packed: bool, count: int = FULL_HEADER) -> bytes:
+    """The first unpacked bytes; those that the header is among."""
     first = b""
-    for chunk in _chunks(path, packed, FULL_HEADER):
+    for chunk in _chunks(path, packed, count):
         first += chunk
-        if len(first) >= FULL_HEADER:
+        if len(first) >= count:
             break
-    return first[:FULL_HEADER]
+    return first[:count]
 
 
 def _chunks(path: Path, packed: bool, size: int) -> Iterator[bytes]:
@@ -181,8 +192,14 @@ def _chunks(path: Path, packed: bool, size: int) -> Iterator[bytes]:
 
 
 def _room(header: NiftiHeader, path: Path) -> np.ndarray:
+    stored = header.end - header.start
+    values = stored // header.dtype.itemsize
+    more = stored if not header.dtype.isnative else 0
+    if header.scaling is not None:
+        more = values * (8 if header.dtype.itemsize == 8 else 4)
+    check_room(path, header.size, stored + more)
     try:
-        return np.empty(header.end - header.start, np.uint8)
+        return np.empty(stored, np.uint8)
     except MemoryError as error:
         raise VolumeError(TOO_LARGE.format(path, header.size)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -10,9 +11,16 @@ import SimpleITK as sitk
 
 from ..support.errors import VolumeError
 from . import dicom_series, headers, nifti
-from .checks import OTHER_KIND, SUFFIXES, TOO_LARGE, check_grid, check_header, reason_of
+from .checks import COPIES, OTHER_KIND, SUFFIXES, TOO_LARGE, check_grid, check_header, check_room, reason_of
 from .files import DICOM, check_name, is_dicom_image
 from .geometry import Volume
+
+_BYTES = {
+    sitk.sitkInt8: 1, sitk.sitkUInt8: 1, sitk.sitkInt16: 2, sitk.sitkUInt16: 2, sitk.sitkInt32: 4, sitk.sitkUInt32: 4,
+    sitk.sitkFloat32: 4, sitk.sitkVectorInt8: 1, sitk.sitkVectorUInt8: 1, sitk.sitkVectorInt16: 2,
+    sitk.sitkVectorUInt16: 2, sitk.sitkVectorInt32: 4, sitk.sitkVectorUInt32: 4, sitk.sitkVectorFloat32: 4,
+}  # fmt: skip
+"""Of a voxel; the types that are left have eight."""
 
 
 def read(path: str | os.PathLike[str]) -> Volume:
@@ -101,6 +109,8 @@ def open_image(path: Path) -> tuple[headers.Header | None, sitk.ImageFileReader]
 
 def voxels_of(path: Path, reader: sitk.ImageFileReader) -> sitk.Image:
     """The image of `open_image`; VolumeError."""
+    voxels = math.prod(reader.GetSize()) * reader.GetNumberOfComponents()
+    check_room(path, reader.GetSize(), COPIES * voxels * _BYTES.get(reader.GetPixelID(), 8))
     try:
         image: sitk.Image = reader.Execute()
         return image

@@ -22,11 +22,11 @@ _SAYS_NOTHING = {"heart", "cardiac", "blood", "pool", "bloodpool", "cavity", "ch
 _WORDS = {
     frozenset(words.split()): structure
     for words, structure in (
-        *((words, "MYO") for words in ("myocardium", "left ventricle myocardium", "lv myocardium")),
+        *((words, "MYO") for words in ("myocardium", "left ventricle myocardium", "lv myocardium", "mlv")),
         *((words, "LA") for words in ("la", "left atrium")),
-        *((words, "LV") for words in ("lv", "left ventricle")),
+        *((words, "LV") for words in ("lv", "lvc", "left ventricle")),
         *((words, "AA") for words in ("aa", "ascending aorta")),
-        *((words, "RV") for words in ("rv", "right ventricle")),
+        *((words, "RV") for words in ("rv", "rvc", "right ventricle")),
         *((words, "RA") for words in ("ra", "right atrium")),
         *((words, "PA") for words in ("pa", "pulmonary artery", "main pulmonary artery")),
     )

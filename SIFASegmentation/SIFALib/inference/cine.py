@@ -10,6 +10,7 @@ errors come and go from phase to phase. So the probabilities of the neighbours i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -21,6 +22,7 @@ from ..imaging.cine import Cine
 from ..imaging.geometry import Geometry, Volume
 from ..imaging.slices import SliceGrid
 from ..support.errors import NoHeartFound
+from ..support.memory import insist
 from ..support.progress import Progress, Steps, mapped
 from .basal import without_open_slices
 from .flags import Flag, volumes_ml, without_strays
@@ -30,7 +32,7 @@ from .options import Options
 from .passes import NetworkInput
 from .pasting import paste
 from .runner import Clock, Runner
-from .segmentation import fused_passes, work_after_localisation
+from .segmentation import first_grid, fused_passes, work_after_localisation
 from .trust import to_background, without_stray_components
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NEIGHBOURS = 0.0  # how much each of the two phases beside one counts in it: measured, it lowers no error
+MAP_BYTES = 2  # float16, in which the probabilities of all phases are kept until they agree
 LEAST_COHERENT = 12  # phases of a beat from which on neighbours are alike enough to count
 VENTRICLES = (("LV", LEFT, "MYO"), ("RV", RIGHT, ""))
 """Id of each ventricle, what sentences call it, and of the muscle whose mass is told with it."""
@@ -145,6 +148,9 @@ def _maps(
 ) -> Steps[tuple[list[np.ndarray | None], SliceGrid]]:
     """Probabilities float16 of every phase, None where no heart is seen, and their grid. NoHeartFound if there is none."""
     maps: list[np.ndarray | None] = []
+    first = first_grid(NetworkInput.of(cine.volume(0), card, options), heart)
+    kept = cine.phases * MAP_BYTES * card.architecture.classes * math.prod(first.count)
+    insist(kept, f"Segmenting {cine.name}, a cine of {cine.phases} phases,", "crop its images around the heart")
     grid: SliceGrid | None = None
     reason: NoHeartFound | None = None
     for phase in range(cine.phases):

@@ -21,6 +21,7 @@ from ..imaging.checks import check
 from ..imaging.geometry import Volume
 from ..imaging.slices import SliceGrid
 from ..support.errors import NoHeartFound
+from ..support.memory import insist
 from ..support.progress import Progress, Steps, drain
 from . import uncertainty
 from .coarse import plane_of
@@ -44,6 +45,10 @@ __all__ = ["Options", "Progress", "Report", "Result", "locate", "segment", "segm
 CROSSING_STRIDE = 2.0  # slices across the scan's own plane lie so many times further apart: measured, it costs nothing
 STACK_ZOOMS = (0.85, 1.18)  # of two more passes over a stack of slices, which has no other planes
 SECOND_ZOOM, SECOND_SHIFT, SECOND_GAIN = 0.91, 4.0, 0.92  # shift: half of what the network reduces a slice by
+LABELS_BYTES = 2  # of a voxel of the scan: labels, and a copy that is written
+MAP_BYTES = 6  # of one and a map: float16, and float32 when it is written
+GRID_BYTES = 8  # of an element of the passes' grid and a class: their sum, float32, and one copy
+CROP = "crop the scan around the heart, or give a smaller region of interest"
 GUESSED_SLICES = 40  # of a pass, as long as nobody knows where the heart is
 
 
@@ -78,6 +83,7 @@ def segment_steps(volume: Volume, segmenter: Segmenter, card: ModelCard, options
     """
     check(volume)
     wanted, clock = options.wanted(card.labels), Clock()
+    insist(needed(volume, options, len(wanted)), f"Segmenting {volume.name}", CROP)
     with clock.timed("prepare"):
         scan = NetworkInput.of(volume, card, options)
         runner = Runner(segmenter, options, clock)
@@ -106,6 +112,17 @@ def locate(volume: Volume, segmenter: Segmenter, card: ModelCard, options: Optio
         return drain(localise(scan, Runner(segmenter, options, Clock())))
     except NoHeartFound:
         return None
+
+
+def needed(volume: Volume, options: Options, structures: int) -> float:
+    """Bytes that results take on the grid of a scan that is in memory already: labels, and maps if they are kept."""
+    maps = (structures if options.keep_probabilities else 0) + (1 if options.uncertainty else 0)
+    return float(math.prod(volume.geometry.size)) * (LABELS_BYTES + MAP_BYTES * maps)
+
+
+def first_grid(scan: NetworkInput, heart: Localisation) -> SliceGrid:
+    """The grid of the first pass, on which all are averaged."""
+    return Pass(plane_of(scan, heart.patient, heart.quarters)).grid(scan, heart.box)
 
 
 @dataclass(frozen=True)
@@ -139,9 +156,11 @@ def fused_passes(scan: NetworkInput, runner: Runner, heart: Localisation) -> Ste
     grids = [each.grid(scan, heart.box) for each in passes]
     again = grids[0].count[2] if options.uncertainty and len(passes) == 1 else 0
     pasting = PASTE_COST * scan.volume.geometry.size[2] * (2 if options.uncertainty else 1)
+    classes = scan.card.architecture.classes
+    insist(GRID_BYTES * classes * math.prod(grids[0].count), f"Segmenting {scan.volume.name}", CROP)
     runner.clock.plan(sum(math.prod(grid.count) for grid in grids) + scan.unit * (again + pasting))
     outside = None if options.roi is None else ~grids[0].inside(heart.box)
-    fusion = Fusion(scan.card.architecture.classes, grids[0])
+    fusion = Fusion(classes, grids[0])
     for n, (each, grid) in enumerate(zip(passes, grids, strict=True)):
         yield from runner.run("Segmenting", fusion, grid, each.images(scan, grid))
         if n == 0:  # later passes, averaged with it, would blur the answer

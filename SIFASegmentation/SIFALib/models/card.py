@@ -219,16 +219,13 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         require(self.format == FORMAT, "format", self.format, f"must be {FORMAT}")
-        rule = "must be 1 to 64 small letters, digits and hyphens, like sifa-phantom"
-        require(bool(re.fullmatch(_ID, self.id)), "id", self.id, rule)
-        require(bool(_VERSION.fullmatch(self.version)), "version", self.version, "must be like 1.0.0 or 1.0.0-beta.1")
+        check_names(self.id, self.version, self.name, self.licence)
         digits = re.fullmatch("[0-9a-f]{64}", self.sha256)
         require(bool(digits), "sha256", self.sha256, "must be 64 hexadecimal digits")
         check_limits(self)
         self.preprocessing.check_cost()
-        for field in ("name", "trained_on", "licence", "citation", "sifa_version"):
+        for field in ("trained_on", "citation", "sifa_version"):
             require(bool(getattr(self, field).strip()), field, "", "must say something")
-        require(_is_short_line(self.name), "name", self.name, "must be one line of at most 100 characters")
         require(_is_date(self.created), "created", self.created, "must be a date like 2026-11-23T14:00:00+00:00")
         _check_labels(self.labels, self.architecture.classes)
         multiple = VARIANTS[self.architecture.variant].reduction
@@ -312,6 +309,16 @@ def _check_labels(labels: tuple[Structure, ...], classes: int) -> None:
             texts = [code.scheme, code.value, code.meaning]
             plain = all(t and not set(t) & set("^~|\n") for t in texts)
             require(plain, "labels.type", texts, "must be three texts without ^, ~ and |")
+
+
+def check_names(model_id: str, version: str, name: str, licence: str) -> None:
+    """RecordError for what no model can be called, or be licensed under: also before there is a model."""
+    rule = "must be 1 to 64 small letters, digits and hyphens, like sifa-phantom"
+    require(bool(re.fullmatch(_ID, model_id)), "id", model_id, rule)
+    require(bool(_VERSION.fullmatch(version)), "version", version, "must be like 1.0.0 or 1.0.0-beta.1")
+    for field, text in (("name", name), ("licence", licence)):
+        require(bool(text.strip()), field, "", "must say something")
+    require(_is_short_line(name), "name", name, "must be one line of at most 100 characters")
 
 
 def _is_short_line(text: str) -> bool:

@@ -94,6 +94,11 @@ def structures_of(classes: int) -> tuple[Structure, ...]:
     )
 
 
+def structure_name(value: int) -> str:
+    """What the label value of a structure is called within a sentence; "structure N" for one that is none of the seven."""
+    return next((s.name.lower() for s in STRUCTURES if s.value == value), f"structure {value}")
+
+
 def beyond(classes: int) -> tuple[Structure, ...]:
     """Structures that a network of so many classes was not taught, though it is known what they are: to it they are
     background. Of fewer classes than all seven those that the papers do not have."""

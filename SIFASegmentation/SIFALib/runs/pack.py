@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets import sources
-from ..datasets.scans import image_of
+from ..datasets.scans import image_of, labels_of
 from ..datasets.settings import PHANTOMS
-from ..imaging import reading, writing
+from ..imaging import writing
 from ..support.errors import RunError
 from ..support.files import write_text
 from ..support.progress import Progress, Steps
@@ -80,7 +80,7 @@ def _copied(configuration: Configuration, domain: str, place: Path) -> Steps[Non
         writing.write(image_of(scan), place / entry["image"])
         if scan.label is not None:
             entry["label"] = f"{domain}/{number:04d}-labels.nrrd"
-            writing.write(reading.read(scan.label), place / entry["label"])
+            writing.write(labels_of(scan, data).volume, place / entry["label"])
         if scan.moment or scan.heart:
             entry["heart"] = scan.heart or scan.name.removesuffix(f" {scan.moment}")
         entries.append(entry)

@@ -16,6 +16,7 @@ from ..datasets import phantoms
 from ..datasets.cutting import border_size
 from ..datasets.scans import Scan
 from ..datasets.settings import PHANTOMS
+from ..support.memory import free_memory, size
 from .configuration import Configuration
 
 GIB = 1024**3
@@ -55,13 +56,6 @@ class Needs:
             there = f" ({size(free)} free)" if free else ""
             parts.append(f"{size(need)} of {what}{there}")
         return f"Needs about {parts[0]} and {parts[1]}."
-
-
-def size(count: float) -> str:
-    """Bytes for people: "1.2 GB"."""
-    if count >= 1e9:
-        return f"{count / 1e9:.1f} GB"
-    return f"{max(1.0, count / 1e6):.0f} MB"
 
 
 def of(
@@ -106,12 +100,3 @@ def _disk(c: Configuration, scans: Iterable[Scan], checkpoint: int) -> float:
             random = phantoms.kind_of(place) == "phantom"
             kept += c.data.phantoms * (phantoms.RANDOM_SLICES if random else _PHANTOM_SLICES) * pixels * 5
     return (c.keep_checkpoints + 1) * checkpoint + kept + _SPARE_DISK
-
-
-def free_memory() -> int:
-    """Bytes that a new process can have without others being pushed out; 0 where nobody tells."""
-    try:
-        import psutil
-    except ImportError:  # a Slicer that has not installed it yet
-        return 0
-    return int(psutil.virtual_memory().available)

@@ -111,6 +111,12 @@ class OutputError(SifaError, ValueError):
     code, exit_code = "output", 6
 
 
+class MemoryShort(SifaError, MemoryError):
+    """The memory that is free will not suffice for what was asked for. fields: need, free, in bytes."""
+
+    code, exit_code = OUT_OF_MEMORY, 1
+
+
 class OutOfMemory(SifaError, RuntimeError):
     """A batch did not fit into the memory of a device. batch: its slices; 0: the weights did not."""
 

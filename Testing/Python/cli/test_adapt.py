@@ -148,3 +148,19 @@ def test_the_preset_learns_from_the_source_and_by_itself_with_the_start_models_n
     lengths = [presets.within(name, made).iterations for name in presets.BUDGETS]
     assert lengths == sorted(lengths) and presets.within("standard", made) == made
     assert presets.within("quick", made).data.phantoms < made.data.phantoms
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("Our Hospital",), "id is 'Our Hospital'; it must be 1 to 64 small letters"),
+        (("ours@1",), "version is '1'; it must be like 1.0.0"),
+        (("ours", "--title", "x" * 101), "must be one line of at most 100 characters"),
+        (("ours", "--licence", " "), "licence is ''; it must say something"),
+    ],
+)
+def test_what_no_model_can_be_called_is_refused_before_anything_is_trained(
+    adapt, tmp_path, capsys, arguments, sentence
+):
+    assert adapt(*arguments) == 4
+    assert sentence in capsys.readouterr().err and not (tmp_path / "run").exists()

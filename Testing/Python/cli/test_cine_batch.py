@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
+import os
+from pathlib import Path
 
 import cine_hearts
 import cine_studies as studies
@@ -50,3 +53,32 @@ def test_what_is_no_table_of_a_batch_is_kept(monkeypatch, tmp_path, capsys):
     assert "is no table of a batch" in capsys.readouterr().err
     assert main(["batch", "--cine", str(tmp_path / "tiny"), str(tmp_path / "o"), "--model", model]) == 3
     assert "holds no studies" in capsys.readouterr().err
+
+
+def test_what_never_ends_or_is_locked_is_a_row_and_never_the_end(monkeypatch, tmp_path, capsys):
+    cine_hearts.use(monkeypatch)
+    model = str(tiny_models.write(tmp_path / "tiny").folder)
+    place, out = tmp_path / "studies", tmp_path / "out"
+    image = sitk.JoinSeries([studies.geometry().to_image(phase) for phase in studies.array()])
+    place.mkdir()
+    sitk.WriteImage(image, str(place / "P1.nii.gz"))
+    os.mkfifo(place / "P2.nii.gz")
+    (place / "lost+found").mkdir()
+    (out / "P1").mkdir(parents=True)
+    (out / "P1" / "report.json").write_text("[" * 100_000)
+    below = Path.iterdir
+
+    def locked(folder):
+        if folder.name == "lost+found":
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return below(folder)
+
+    monkeypatch.setattr(Path, "iterdir", locked)
+    assert main(["batch", "--cine", str(place), str(out), "--model", model, "--quiet"]) == 3
+    rows = {row["study"]: row for row in csv.DictReader((out / "cine.csv").open())}
+    assert {name: row["state"] for name, row in rows.items()} == {"P1": "done", "P2": "failed", "lost+found": "failed"}
+    assert "is a pipe or a device" in rows["P2"]["message"] and "Permission denied" in rows["lost+found"]["message"]
+    (out / "cine.csv").unlink()
+    os.mkfifo(out / "cine.csv")
+    assert main(["batch", "--cine", str(place), str(out), "--model", model, "--quiet"]) == 3
+    assert "is no table of a batch" in capsys.readouterr().err

@@ -1,0 +1,94 @@
+"""Which label map belongs to which image, by what the files and their folders are called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from ..imaging.checks import SUFFIXES
+from ..support.errors import DataError
+from .scans import RECORDS, Scan
+
+NPZ = ".npz"
+KNOWN = (*SUFFIXES, *RECORDS, NPZ)
+IMAGE_FOLDERS = {"image", "images", "imagestr", "imagests", "img", "imgs", "dicom", "scan", "scans"}
+LABEL_FOLDERS = {
+    "label", "labels", "labelstr", "labelsts", "mask", "masks", "seg", "segs", "segmentation", "segmentations",
+    "gt", "annotations",
+}  # fmt: skip
+_LABEL = re.compile(r"(?:^|[_\-. ])(?:labels?|labelmap|seg|segmentation|masks?|gt|manual)$", re.IGNORECASE)
+_IMAGE = re.compile(r"(?:^|[_\-. ])(?:image|img|scan|ct|mr|0000)$", re.IGNORECASE)
+
+
+def is_label(file: Path, folder: Path) -> bool:
+    """Whether a file below a folder is a label map by its name or those of the folders that it lies in."""
+    return bool(folders_of(file, folder) & LABEL_FOLDERS) or bool(_LABEL.search(stem_of(file)))
+
+
+def folders_of(file: Path, folder: Path) -> set[str]:
+    """Names of the folders between the place and a file, in small letters."""
+    return {part.lower() for part in file.relative_to(folder).parts[:-1]}
+
+
+def key_of(file: Path, folder: Path) -> str:
+    """What image and label map of one scan have in common: the path without the words that tell them apart."""
+    parts = [p for p in file.relative_to(folder).parts[:-1] if p.lower() not in IMAGE_FOLDERS | LABEL_FOLDERS]
+    stem = file.name if file.is_dir() else stem_of(file)
+    if file.is_dir() and (file == folder or stem.lower() in IMAGE_FOLDERS | LABEL_FOLDERS):
+        stem = folder.name if file == folder else ""
+    stem = _LABEL.sub("", stem)
+    stem = stem if folders_of(file, folder) & LABEL_FOLDERS else re.sub(r"_0000$", "", stem)
+    if not _IMAGE.sub("", stem):  # a folder for each case: p1/image
+        stem = ""
+    return "/".join(filter(None, (*parts, stem))) or folder.name
+
+
+def paired(scans: list[Scan], labels: list[Path], folder: Path) -> tuple[list[Scan], list[str]]:
+    """The scans with their label maps, and notes on label maps that belong to none."""
+    for key in (_exact, _short, _case):  # the surest way first
+        taken = {s.label for s in scans}
+        free = [label for label in labels if label not in taken]
+        waiting = [s for s in scans if s.label is None]
+        if key is _case:  # one image and one label map in a folder, whatever they are called
+            waiting = [s for s in waiting if sum(_case(o.image, folder) == _case(s.image, folder) for o in scans) == 1]
+        by_key: dict[str, list[Path]] = {}
+        for label in free:
+            by_key.setdefault(key(label, folder), []).append(label)
+        given: dict[Path, Scan] = {}
+        for scan in waiting:
+            matches = by_key.get(key(scan.image, folder), [])
+            if len(matches) > 1 and key is not _case:
+                names = ", ".join(str(m) for m in matches[:3])
+                raise DataError(f"{scan.image} has several label maps ({names}); leave one, or write a list.")
+            if len(matches) != 1:
+                continue
+            other = given.setdefault(matches[0], scan)
+            if other is not scan:
+                raise DataError(f"{matches[0]} may be the label map of {other.image} or of {scan.image}; write a list.")
+        scans = [replace(s, label=next((label for label, scan in given.items() if scan is s), s.label)) for s in scans]
+    used = {s.label for s in scans}
+    return scans, [f"{label} is the label map of no image." for label in labels if label not in used]
+
+
+def _exact(file: Path, folder: Path) -> str:
+    return key_of(file, folder).lower()
+
+
+def _short(file: Path, folder: Path) -> str:
+    """The key without the words that name an image, in small letters; never empty."""
+    key = key_of(file, folder)
+    head, slash, stem = key.rpartition("/")
+    return f"{head}{slash}{_IMAGE.sub('', stem)}".strip("/").lower() or key.lower()
+
+
+def _case(file: Path, folder: Path) -> str:
+    """The folder that a file lies in; for a file in the place itself, the file."""
+    parts = [p for p in file.relative_to(folder).parts[:-1] if p.lower() not in IMAGE_FOLDERS | LABEL_FOLDERS]
+    return "/".join(parts).lower() if parts else str(file)
+
+
+def stem_of(file: Path) -> str:
+    """The name without the suffixes of images and, of Slicer's segmentations, without `.seg`."""
+    suffix = next((s for s in KNOWN if file.name.lower().endswith(s)), "")
+    return file.name[: len(file.name) - len(suffix)] or file.name
