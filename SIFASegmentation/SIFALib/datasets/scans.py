@@ -59,7 +59,8 @@ class Scan:
     """One image and its label map, if it has one; from `domain` on, what `examine` found out about them.
 
     image: a file, or the folder of a DICOM series or, of a cine, of a study. moment: of a cine, which of its phases the
-    scan is (`imaging.moments`). heart: what several scans of one heart have in common, "" for none.
+    scan is (`imaging.moments`). heart: what several scans of one heart have in common, "" for none. heart_mm: where it
+    is, as somebody looked for it or said it (`places.BoxMm`).
     size: voxels (i, j, k). spacing_mm, field_of_view_mm: along i, j, k.
     slices: in the plane of that name. intensity: least, median, largest grey value. looks_like: "CT" for Hounsfield
     units, else "MR". label_values: as they stand in the file. missing: classes without a voxel. content: SHA-256 of the
@@ -84,6 +85,7 @@ class Scan:
     warnings: tuple[str, ...] = ()
     moment: str = ""
     heart: str = ""
+    heart_mm: tuple[float, ...] = ()
 
     @property
     def kind(self) -> str:

@@ -1,0 +1,89 @@
+"""Places of hearts (`places`) put onto scans: boxes in the world to boxes of voxels, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ..imaging import slices
+from ..imaging.geometry import Geometry, Volume
+from ..support.errors import DataError, RequestError
+from . import released
+from .cutting import Locator, Place
+from .places import TARGET, BoxMm, HeartBox, Places
+from .scans import Scan, Verdict
+from .settings import DataSettings
+
+
+def of_scans(scans: Sequence[Scan], left_out: Sequence[str] = ()) -> Places:
+    """The places of hearts as they were found; scans of the target without one are left out, and those that were."""
+    own = [s for s in scans if s.key.startswith(TARGET) and not s.problems]
+    hearts = {s.key: HeartBox(_box(s.heart_mm), s.content) for s in own if s.heart_mm}
+    return Places(hearts, tuple(dict.fromkeys((*left_out, *(s.key for s in own if not s.heart_mm)))))
+
+
+def check_names(settings: DataSettings, scans: Sequence[Scan]) -> None:
+    """DataError for a heart of a scan that the target does not hold, or that consists of slices that are cut already.
+
+    scans: of the target, without those that are excluded.
+    """
+    kinds = {f"{TARGET}{scan.name}": scan.kind for scan in scans}
+    for key in settings.places:
+        if key in settings.exclude:
+            continue
+        name = key.removeprefix(TARGET)
+        if key not in kinds:
+            raise DataError(
+                f"The place of a heart is said of {name}, but {settings.target} holds no such scan; mend its name, or take "
+                "it out of the places."
+            )
+        if kinds[key] in released.KINDS:
+            raise DataError(f"{name} consists of slices that are cut already; take it out of the places of hearts.")
+
+
+def applied(scan: Scan, image: Volume, said: HeartBox, locator: Locator | None) -> tuple[Scan, Place | None]:
+    """The scan, and where it is cut: in that box, turned as the model sees it best; with a problem, and no place, where
+    the box does not belong to the image."""
+    fault, code = "", ""
+    if said.content and said.content != scan.content:
+        fault, code = "is not the image any more that its heart's box was drawn on", "box_of_other"
+    else:
+        try:
+            box = index_box(image.geometry, said.box)
+        except RequestError:
+            fault, code = "has its heart's box outside of the image", "box_outside"
+    if fault:
+        problem = f"{scan.image} {fault}; correct the box, or take it out of the places of hearts."
+        return replace(scan, problems=(*scan.problems, Verdict(problem, code, file=scan.image))), None
+    place = Place(box)
+    if locator is not None and locator.turned is not None:
+        place = replace(place, quarters=locator.turned(image, said.box))
+    return scan, place
+
+
+def index_box(geometry: Geometry, box: BoxMm) -> np.ndarray:
+    """[2, 3] voxel indices (low, high; i, j, k) of a box in the world, cut to the image. RequestError outside of it."""
+    return slices.box_of_roi(geometry, box)
+
+
+def world_box(geometry: Geometry, box: np.ndarray) -> BoxMm:
+    """The upright box in the world around one of voxel indices [2, 3]; `index_box` gives the latter back where the image
+    stands upright."""
+    ends = [(box[0, axis], box[1, axis]) for axis in range(3)]
+    corners = geometry.point(np.array([(i, j, k) for i in ends[0] for j in ends[1] for k in ends[2]]))
+    return _box(np.stack([corners.min(axis=0), corners.max(axis=0)]).T.ravel().tolist())
+
+
+def _box(values: Sequence[float]) -> BoxMm:
+    a, b, c, d, e, f = (float(value) for value in values)
+    return (a, b, c, d, e, f)
+
+
+def shown(image: Volume, box: np.ndarray) -> Volume:
+    """A box of voxel indices as labels, for a picture."""
+    labels = np.zeros(image.geometry.shape, np.uint8)
+    low, high = np.ceil(box[0]).astype(int), np.floor(box[1]).astype(int) + 1
+    labels[low[2] : high[2], low[1] : high[1], low[0] : high[0]] = 1
+    return Volume(labels, image.geometry, "box")
