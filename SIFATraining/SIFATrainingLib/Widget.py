@@ -104,7 +104,8 @@ class SIFATrainingWidget(PanelWidget):
             node = self._parameterNode
             self.scansStep.show(node)
             self.sourceStep.show(node)
-            self.howStep.show(node, self.scansStep.place, self.scansStep.excludedNames())
+            scans = self.scansStep
+            self.howStep.show(node, scans.place, scans.excludedNames(), scans.hearts(scans.findings()))
             findings = [*self.scansStep.findings(), *self.sourceStep.findings()]
             timed, configuration = self.howStep.timed, self.howStep.configuration
             active = self.runsPanel.active()

@@ -48,7 +48,6 @@ WRITING = (
     "write where the hearts of the target were found, and that scans without one are left out; correct it, and give it "
     "to train or adapt with --places"
 )
-THUMBNAIL = 240  # pixels
 
 
 def add(commands: Any) -> None:
@@ -100,6 +99,7 @@ def run(options: argparse.Namespace) -> int:
                 problems.append(str(found))
             else:
                 notes += found.notes
+                problems += placing.strangers(request.settings, found.scans) if domain == "target" else []
                 scans += drain(_examined(found.scans, domain, request), show)
     scans = checks.cross_check(scans)
     of_all, warnings = checks.of_domains(scans, request.settings)
@@ -170,21 +170,18 @@ def _locator(options: argparse.Namespace) -> Locator | None:
 
 
 def _found(place: str, domain: str, settings: DataSettings) -> Found | DataError:
-    from ..datasets import placing, sources
+    from ..datasets import sources
 
     labelled = settings.labelled(domain)
     try:
-        found = sources.find(place, labelled, settings.excluded(domain), cines=not labelled)
-        if domain == "target":
-            placing.check_names(settings, found.scans)
-        return found
+        return sources.find(place, labelled, settings.excluded(domain), cines=not labelled)
     except DataError as error:
         return error
 
 
 def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[list[Scan]]:
     """What is found about the scans of a domain; their thumbnails are written on the way, while they are in memory."""
-    from ..datasets import released
+    from ..datasets import placing, released
     from ..datasets.scans import examine
 
     examined: list[Scan] = []
@@ -198,7 +195,8 @@ def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[l
             known, labels = _looked_at(known, image, request)
         examined.append(known)
         if image is not None and request.thumbnails is not None:
-            _draw(image, labels, request.thumbnails / f"{domain}-{scan.name.replace('/', '-')}.png")
+            with said_as(OutputError, OSError):
+                placing.picture(image, labels, request.thumbnails / f"{domain}-{scan.name.replace('/', '-')}.png")
     return released.of_one_size(examined)
 
 
@@ -230,17 +228,6 @@ def _placed(scan: Scan, image: Volume, box: np.ndarray | None) -> tuple[Scan, Vo
     if box is None:
         return scan, None
     return replace(scan, heart_mm=placing.world_box(image.geometry, box)), placing.shown(image, box)
-
-
-def _draw(image: Volume, labels: Volume | None, path: Path) -> None:
-    import numpy as np
-
-    from ..imaging import Volume
-    from ..imaging.pictures import overlay
-
-    grid = image.geometry
-    with said_as(OutputError, OSError):
-        overlay(image, labels or Volume(np.zeros(grid.shape, np.uint8), grid), path, size=THUMBNAIL)
 
 
 def _row(scan: Scan) -> tuple[str, ...]:
