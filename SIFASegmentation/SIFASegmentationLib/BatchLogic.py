@@ -14,7 +14,7 @@ from SIFALib.support.errors import BatchError, VolumeError
 from SIFALib.support.progress import Progress, Steps, mapped
 from slicer.i18n import tr as _
 
-from . import SceneConversion, Volumes
+from . import SceneConversion, Stages, Volumes
 from .Backend import Choices
 from .Logic import SIFASegmentationLogic
 from .Parameters import BatchSource
@@ -89,7 +89,7 @@ def batchSteps(
         if isinstance(event, Progress):  # nothing has begun yet
             return event
         onRow(event.number, event.row)
-        stage = _("{name}: {stage}").format(name=event.row.name, stage=_(event.stage))
+        stage = _("{name}: {stage}").format(name=event.row.name, stage=Stages.translated(event.stage))
         return Progress(stage, event.fraction, event.seconds_left)
 
     events: Generator[Event | Progress, None, list[Row]] = run.run(cases, place, segment, package.card, options)

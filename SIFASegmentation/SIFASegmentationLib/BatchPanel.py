@@ -12,6 +12,7 @@ from SIFALib.support.progress import Progress
 from slicer.i18n import tr as _
 
 from . import BatchLogic, Dialogs, Failures, Tables, Volumes, Words
+from .ActionLog import LOG
 from .Backend import Choices
 from .Dependencies import DependencyError
 from .FolderEdit import FolderEdit
@@ -134,6 +135,7 @@ class BatchPanel:
         except DependencyError as error:
             self._say(str(error), isError=True)
             return
+        LOG.begin("Batch")
         parameters = self.parameters
         assert parameters is not None  # else the button is not enabled
         self.rows = {}

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 
 class BoxEditor:
-    """One scan at a time. onBox(row, box) is called with the box that is to be used, () for the one that was found."""
+    """One scan at a time. onBox(row, box) is called with the box that is to be used, () for the one that was found; onEnd
+    whenever nothing is edited any more."""
 
-    def __init__(self, ui: Any, onBox: Callable[[Row, Box], None]) -> None:
-        self.ui, self.onBox = ui, onBox
+    def __init__(self, ui: Any, onBox: Callable[[Row, Box], None], onEnd: Callable[[], None]) -> None:
+        self.ui, self.onBox, self.onEnd = ui, onBox, onEnd
         self.row: Row | None = None
         self.roi: slicer.vtkMRMLMarkupsROINode | None = None
         self._volume: slicer.vtkMRMLVolumeNode | None = None  # that was read for this, and goes with it
@@ -131,6 +132,7 @@ class BoxEditor:
             for node in nodes:
                 slicer.mrmlScene.RemoveNode(node)
         self._show(False)
+        self.onEnd()
 
     def _onError(self, error: Exception) -> None:
         opened = self.roi is not None

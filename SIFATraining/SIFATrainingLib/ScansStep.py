@@ -47,7 +47,7 @@ class ScansStep:
         self.check = Check("target", self._onStep, self._onChecked)
         self.runner = Runner(self._onExportStep, self._onExported, self._onError)
         self.table = ScansTable(ui.scansTable, self._onTicked, self._onOpened, self._offerBox)
-        self.editor = BoxEditor(ui, self._onBox)
+        self.editor = BoxEditor(ui, self._onBox, self._offerBox)
         ui.correctBoxButton.connect("clicked(bool)", self.onCorrectBox)
         ui.checkScansButton.connect("clicked(bool)", self.onCheck)
         self._edit = FolderEdit(ui.scansPathEdit, "scansFolder")

@@ -1,4 +1,4 @@
-"""Stand-ins for Python modules of Slicer: i18n, packaging, SampleData, PyTorchUtils, SegmentEditor."""
+"""Stand-ins for Python modules of Slicer: i18n, packaging, SampleData, PyTorchUtils."""
 
 from __future__ import annotations
 
@@ -163,19 +163,6 @@ class SampleDataLogic:
                     break
                 logging.error("Download failed: %s", address)
         return nodes
-
-
-class SegmentEditor:
-    """The part of qMRMLSegmentEditorWidget that other modules set."""
-
-    def __init__(self):
-        self.segmentation, self.volume = None, None
-
-    def setSegmentationNode(self, node) -> None:
-        self.segmentation = node
-
-    def setSourceVolumeNode(self, node) -> None:
-        self.volume = node
 
 
 def install() -> Packaging:
