@@ -19,6 +19,7 @@ from .FolderEdit import FolderEdit
 from .Logic import SIFASegmentationLogic
 from .Parameters import BatchSource, SIFASegmentationParameterNode
 from .Runner import Runner
+from .StudiesTable import StudiesTable
 
 if TYPE_CHECKING:
     from SIFALib.inference.batch.run import Row
@@ -48,6 +49,7 @@ class BatchPanel:
         self.runner = Runner(self._onStep, self._onDone, self._onError)
         edits = {"batchFolder": ui.batchFolderEdit, "batchOutput": ui.batchOutputEdit}
         self._edits = [FolderEdit(edit, name) for name, edit in edits.items()]
+        self.studies = StudiesTable(ui, self._show)
         Tables.prepare(ui.batchTable, [_("Scan"), _("State")])
         ui.batchButton.connect("clicked(bool)", self.onButton)
         ui.batchOpenFolderButton.connect("clicked(bool)", self.onOpenFolder)
@@ -77,6 +79,7 @@ class BatchPanel:
         folder = parameters.batchSource is BatchSource.FOLDER
         self.ui.batchFolderLabel.setVisible(folder)
         self.ui.batchFolderEdit.setVisible(folder)
+        self.studies.show(parameters.batchSource is BatchSource.DICOM)
         self._show()
 
     def _show(self) -> None:
@@ -98,6 +101,11 @@ class BatchPanel:
                 return _("Choose the folder that holds your scans.")
             if not os.path.isdir(parameters.batchFolder):
                 return _("There is no folder {path}.").format(path=parameters.batchFolder)
+        elif parameters.batchSource is BatchSource.DICOM:
+            if not self.studies.studies:
+                return _("Slicer's DICOM database holds no study in CT or MR; import some in the module DICOM.")
+            if not self.studies.chosen:
+                return _("Tick the studies that are to be segmented.")
         elif not Volumes.inScene():
             return _("The scene holds no volume.")
         if not parameters.batchOutput:
@@ -148,6 +156,7 @@ class BatchPanel:
                 parameters.batchOutput,
                 self._choices(),
                 self._onRow,
+                self.studies.chosen,
             )
         )
         self._say(_("Starting"))
@@ -174,6 +183,8 @@ class BatchPanel:
         failed = sum(row.state == "failed" for row in rows)
         text = _("{count} of {all} scans are done; volumes.csv in the folder lists them.")
         text = text.format(count=len(rows) - failed, all=len(rows))
+        if self.parameters is not None and self.parameters.batchSource is BatchSource.DICOM:
+            text += " " + _("The results stand under their studies in the scene.")
         if failed:
             text += " " + _("The tooltip of a row says why it failed.")
         self._end(text)
