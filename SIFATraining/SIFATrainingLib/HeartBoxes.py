@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from .Parameters import Scans, SIFATrainingParameterNode
+
+if TYPE_CHECKING:
+    from SIFALib.datasets import HeartBox
+    from SIFALib.datasets.scans import Scan
 
 Box = tuple[float, ...]  # xmin, xmax, ymin, ymax, zmin, zmax in the world, LPS mm; () for none
 
@@ -36,6 +41,22 @@ def keep(parameters: SIFATrainingParameterNode, boxes: Mapping[str, Corrected]) 
     """In the scene, with the folder that they belong to."""
     found = {key: asdict(corrected) for key, corrected in boxes.items()}
     parameters.correctedHearts = json.dumps({"place": _place(parameters), "boxes": found} if found else {})
+
+
+def hearts(
+    parameters: SIFATrainingParameterNode, names: Mapping[str, str] | None, findings: Sequence[Scan] | None
+) -> dict[str, HeartBox]:
+    """The boxes as the library takes them, of these scans or of all. names: key of a row -> what the library calls it; None:
+    the same."""
+    from SIFALib.datasets import HeartBox, placing
+
+    known = None if findings is None else {finding.name for finding in findings}
+    found = {}
+    for key, corrected in kept(parameters).items():
+        name = key if names is None else names.get(key, "")
+        if name and (known is None or name in known):
+            found[f"target:{name}"] = HeartBox(placing.box_mm(corrected.box), corrected.content)
+    return found
 
 
 def _box(values: list[float]) -> Box:

@@ -198,17 +198,10 @@ class ScansStep:
 
     def hearts(self, findings: Sequence[Scan] | None = None) -> dict[str, HeartBox]:
         """Where the person says that hearts are, as the library calls the scans: these, or all (None)."""
-        from SIFALib.datasets import HeartBox, placing
-
         if self.parameters is None:
             return {}
-        scene = self.parameters.scans is Scans.SCENE
-        found = {}
-        for key, corrected in HeartBoxes.kept(self.parameters).items():
-            name = self._copies.get(key, "") if scene else key
-            if name and (findings is None or name in {f.name for f in findings}):
-                found[f"target:{name}"] = HeartBox(placing.box_mm(corrected.box), corrected.content)
-        return found
+        names = self._copies if self.parameters.scans is Scans.SCENE else None
+        return HeartBoxes.hearts(self.parameters, names, findings)
 
     # What the person does
 

@@ -127,7 +127,7 @@ def test_a_volume_of_the_scene_is_shown_itself_and_closing_the_scene_ends_it(pan
     roi = edit(panel, 0)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 1
     box = bounds(roi)
-    draw(roi, (*box[:4], box[4], box[5] - 6.0))
+    draw(roi, (*box[:4], box[4], box[5] + 6.0))
     use(panel, panel.ui.useBoxButton)
     assert node.GetScene() is not None and len(panel.howStep.configuration.data.places) == 1
     edit(panel, 0)
