@@ -123,7 +123,11 @@ def place(
     _setGeometry(node, toNode, labels.geometry.size)
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     if hierarchy is not None:
-        hierarchy.SetItemParent(hierarchy.GetItemByDataNode(node), _studyItem(hierarchy, study))
+        item, above = hierarchy.GetItemByDataNode(node), _studyItem(hierarchy, study)
+        if item == hierarchy.GetInvalidItemID():
+            hierarchy.CreateItem(above, node)
+        else:
+            hierarchy.SetItemParent(item, above)
     return node
 
 

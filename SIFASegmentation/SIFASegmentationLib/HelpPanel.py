@@ -68,6 +68,8 @@ class HelpPanel:
         inside.addWidget(self.packagesLabel)
         inside.addLayout(buttons)
         inside.addWidget(self.statusLabel)
+        while layout.count():  # of a panel that got another logic
+            layout.takeAt(0).widget().deleteLater()
         layout.addWidget(self.section)
         self.section.connect("contentsCollapsed(bool)", lambda _collapsed: self.refresh())
         self._say("")

@@ -58,6 +58,7 @@ def database(tmp_path):
 
 
 def chosen(panel, tmp_path):
+    panel.ui.batchCollapsibleButton.collapsed = False
     panel.ui.batchOutputEdit.currentPath = str(tmp_path / "out")
     panel._parameterNode.batchSource = BatchSource.DICOM
     return panel.ui
