@@ -63,6 +63,7 @@ class BatchPanel:
 
     def stop(self) -> None:
         """End a batch; what is finished stays, and the next one goes on from there."""
+        self.studies.stop()
         if self.running:
             self.runner.cancel()
             self._end(_("Stopped; what is finished stays. The same batch goes on from there."))
@@ -102,6 +103,8 @@ class BatchPanel:
             if not os.path.isdir(parameters.batchFolder):
                 return _("There is no folder {path}.").format(path=parameters.batchFolder)
         elif parameters.batchSource is BatchSource.DICOM:
+            if self.studies.runner.running:
+                return _("Slicer's DICOM database is being looked through.")
             if not self.studies.studies:
                 return _("Slicer's DICOM database holds no study in CT or MR; import some in the module DICOM.")
             if not self.studies.chosen:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import slicer
 import vtk
 from SIFALib.support.errors import BatchError
+from SIFALib.support.progress import Progress, Steps
 from slicer.i18n import tr as _
 
 from . import SceneConversion
@@ -53,15 +54,19 @@ class Study:
         return f"{d[:4]}-{d[4:6]}-{d[6:]}" if len(d) == 8 and d.isdigit() else d
 
 
-def studies() -> list[Study]:
-    """All studies of the database with a series in CT or MR, by patient and date; none without a database."""
+def studySteps() -> Steps[list[Study]]:
+    """All studies of the database with a series in CT or MR, by patient and date; none without a database. Takes a step a
+    study, as the database may have to look into files."""
     database = getattr(slicer, "dicomDatabase", None)
     if database is None or not database.isOpen:
         return []
-    found = [_study(database, uid) for p in database.patients() for uid in database.studiesForPatient(p)]
-    return sorted(
-        (study for study in found if study is not None), key=lambda s: (s.patient, s.patientId, s.date, s.uid)
-    )
+    found, patients = [], list(database.patients())
+    for number, patient in enumerate(patients):
+        for uid in database.studiesForPatient(patient):
+            yield Progress(_("Looking through the DICOM database"), number / len(patients))
+            study = _study(database, uid)
+            found += [study] if study is not None else []
+    return sorted(found, key=lambda s: (s.patient, s.patientId, s.date, s.uid))
 
 
 def _study(database: Any, uid: str) -> Study | None:

@@ -8,9 +8,9 @@ from typing import Any
 import qt
 from slicer.i18n import tr as _
 
-from SIFASegmentationLib.DicomStudies import Study
-
-from . import DicomStudies, Tables
+from . import DicomStudies, Failures, Tables
+from .DicomStudies import Study
+from .Runner import Runner
 
 ROWS = 6  # before it scrolls
 
@@ -22,6 +22,7 @@ class StudiesTable:
         self.ui, self.table, self.onTicked = ui, ui.studiesTable, onTicked
         self.studies: list[Study] = []
         self._filling, self._looked = False, False
+        self.runner = Runner(lambda _step: None, self._onFound, self._onError)
         self._ticked: set[str] = set()
         Tables.prepare(self.table, [_("Patient"), _("Study"), _("Series")])
         self.table.connect("itemChanged(QTableWidgetItem*)", self._onItem)
@@ -38,6 +39,12 @@ class StudiesTable:
     def chosen(self) -> list[Study]:
         return [study for study in self.studies if study.uid in self._ticked]
 
+    def stop(self) -> None:
+        """Look again when it is shown next."""
+        if self.runner.running:
+            self.runner.cancel()
+            self._looked = False
+
     def onLook(self, _checked: bool = False) -> None:
         """What was imported meanwhile is there; what is ticked stays ticked."""
         self._look()
@@ -50,9 +57,19 @@ class StudiesTable:
         self.onTicked()
 
     def _look(self) -> None:
-        self._looked, self.studies = True, DicomStudies.studies()
-        self._ticked &= {study.uid for study in self.studies}
+        self._looked = True
+        self.runner.start(DicomStudies.studySteps())
+
+    def _onFound(self, studies: list[Study]) -> None:
+        self.studies = studies
+        self._ticked &= {study.uid for study in studies}
         self._fill()
+        self.onTicked()
+
+    def _onError(self, error: Exception) -> None:
+        """The database cannot be read: there is nothing to tick, and the log says why."""
+        Failures.sentence(error)
+        self._onFound([])
 
     def _fill(self) -> None:
         self._filling = True

@@ -15,6 +15,7 @@ import slicer
 from pydicom.uid import generate_uid
 from SIFALib.imaging import seg_nrrd
 from SIFALib.imaging.geometry import Geometry
+from SIFALib.support.progress import drain
 from SIFASegmentationLib import DicomStudies
 from SIFASegmentationLib.Parameters import BatchSource
 
@@ -61,7 +62,15 @@ def chosen(panel, tmp_path):
     panel.ui.batchCollapsibleButton.collapsed = False
     panel.ui.batchOutputEdit.currentPath = str(tmp_path / "out")
     panel._parameterNode.batchSource = BatchSource.DICOM
+    look(panel)
     return panel.ui
+
+
+def look(panel) -> None:
+    """Press *Look again*, and wait until the database has been looked through."""
+    panel.ui.studiesButton.click()
+    assert "is being looked through" in panel.ui.batchButton.toolTip
+    stage.wait_until(lambda: not panel.batchPanel.studies.runner.running)
 
 
 def tick(panel, row: int) -> None:
@@ -91,7 +100,6 @@ def test_without_a_study_the_reason_is_said(panel, tmp_path):
 
 def test_ticked_studies_are_segmented_and_stand_under_their_patients(panel, database, tmp_path):
     ui = chosen(panel, tmp_path)
-    ui.studiesButton.click()
     assert cells(ui.studiesTable) == [
         ["Anna A", "2026-01-02 · Heart", "1"], ["Anna A", "2026-01-02 · Later", "1"], ["Bert B", "2026-01-02 · Chest", "1"],
     ]  # fmt: skip
@@ -125,12 +133,11 @@ def test_ticked_studies_are_segmented_and_stand_under_their_patients(panel, data
 
 def test_all_or_none_and_what_was_imported_meanwhile(panel, database, tmp_path):
     ui = chosen(panel, tmp_path)
-    ui.studiesButton.click()
     ui.allStudiesButton.click()
     assert len(panel.batchPanel.studies.chosen) == 3
     send(tmp_path / "store", "Cleo^C", "New", "Thin")
     database.insert(tmp_path / "store")
-    ui.studiesButton.click()
+    look(panel)
     assert ui.studiesTable.rowCount == 4 and len(panel.batchPanel.studies.chosen) == 3
     ui.allStudiesButton.click()
     assert len(panel.batchPanel.studies.chosen) == 4
@@ -140,10 +147,9 @@ def test_all_or_none_and_what_was_imported_meanwhile(panel, database, tmp_path):
 
 def test_a_file_that_is_gone_is_told_in_its_row_alone(panel, database, tmp_path):
     ui = chosen(panel, tmp_path)
-    ui.studiesButton.click()
     ui.allStudiesButton.click()
     next((tmp_path / "store").glob("Chest Plain 004.dcm")).unlink()
     run(panel)
     states = {row[0]: row[1] for row in cells(ui.batchTable)}
     assert sum("done" in state for state in states.values()) == 2 and sum("failed" in s for s in states.values()) == 1
-    assert len(DicomStudies.studies()) == 3
+    assert len(drain(DicomStudies.studySteps())) == 3
