@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import slicer
-from SIFASegmentationLib import LowFieldSamples, PhantomSamples, RealSamples
+from SIFASegmentationLib import HeartEffect, LowFieldSamples, PhantomSamples, RealSamples
 from SIFASegmentationLib.Logic import SIFASegmentationLogic
 from SIFASegmentationLib.Parameters import SIFASegmentationParameterNode
 from SIFASegmentationLib.Widget import SIFASegmentationWidget
@@ -29,7 +29,7 @@ class SIFASegmentation(ScriptedLoadableModule):
         super().__init__(parent)
         parent.title = _("SIFA Segmentation")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
-        parent.dependencies = []
+        parent.dependencies = ["Segmentations"]  # whose editor gets an effect
         parent.contributors = ["SIFA for 3D Slicer contributors"]
         parent.helpText = _(
             "Segments left ventricle, left ventricular myocardium, left atrium and ascending aorta in CT and "
@@ -44,6 +44,7 @@ class SIFASegmentation(ScriptedLoadableModule):
         )
         for samples in (PhantomSamples, LowFieldSamples, RealSamples):
             slicer.app.connect("startupCompleted()", samples.register)
+        slicer.app.connect("startupCompleted()", HeartEffect.register)
 
 
 class SIFASegmentationTest(ScriptedLoadableModuleTest):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator
+import logging
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import slicer
-from SIFALib.support.errors import BatchError, VolumeError
+from SIFALib.support.errors import BatchError, SifaError, VolumeError
 from SIFALib.support.progress import Progress, Steps, mapped
 from slicer.i18n import tr as _
 
-from . import SceneConversion, Volumes
+from . import DicomStudies, SceneConversion, Stages, Volumes
 from .Backend import Choices
+from .DicomStudies import Series, Study
 from .Logic import SIFASegmentationLogic
 from .Parameters import BatchSource
 
@@ -63,9 +66,11 @@ def batchSteps(
     output: str,
     choices: Choices,
     onRow: Callable[[int, Row], None],
+    studies: Sequence[Study] = (),
 ) -> Steps[list[Row]]:
-    """Segment the scans of a folder, or the volumes of the scene, into the folder `output`; the scene stays as it is.
+    """Segment the scans of a folder, the volumes of the scene, or studies of the DICOM database into the folder `output`.
 
+    The scene stays as it is, but for the results of `studies`, which are put under their study, one after the other.
     onRow(number, row) is told whenever a scan's row may have changed; the return value is all rows.
     Raises BatchError, DependencyError, ModelError.
     """
@@ -78,23 +83,67 @@ def batchSteps(
     scene = source is BatchSource.SCENE
     looking = Progress(_("Looking for scans"), 0.0)
     found = logic.background.call(lambda: run.find_cases(folder), looking)
-    cases = sceneCases() if scene else (yield from found)
+    chosen = DicomStudies.cases(studies) if source is BatchSource.DICOM else []
+    cases = [case for case, *_rest in chosen] or (sceneCases() if scene else (yield from found))
     place = run.prepare_folder(Path(output))
 
     def segment(volume: Volume) -> Steps[Result]:
         steps = logic.backend.steps(volume, package, options)
         return logic.background.steps(lambda: steps, Progress(_("Segmenting"), 0.0)) if scene else steps
 
+    done: deque[int] = deque()  # cases whose results are in the folder and not in the scene yet
+
     def told(event: Event | Progress) -> Progress:
         if isinstance(event, Progress):  # nothing has begun yet
             return event
         onRow(event.number, event.row)
-        stage = _("{name}: {stage}").format(name=event.row.name, stage=_(event.stage))
+        if chosen and event.row.state in (run.DONE, run.KEPT):
+            done.append(event.number)
+        stage = _("{name}: {stage}").format(name=event.row.name, stage=Stages.translated(event.stage))
         return Progress(stage, event.fraction, event.seconds_left)
 
     events: Generator[Event | Progress, None, list[Row]] = run.run(cases, place, segment, package.card, options)
     if not scene:  # the scene's volumes belong to the main thread
         work = events
         events = logic.background.steps(lambda: work, looking)
-    rows = yield from mapped(events, told)
+
+    def placeSteps(step: Progress) -> Steps[None]:
+        while done:
+            yield from _placeSteps(logic, chosen[done.popleft()], place, package.card.key, step)
+
+    rows = yield from _between(mapped(events, told), placeSteps)
     return rows
+
+
+def _between(work: Steps[list[Row]], more: Callable[[Progress], Steps[None]]) -> Steps[list[Row]]:
+    """The work, and after each of its steps what is to be done more."""
+    step = Progress(_("Starting"), 0.0)
+    try:
+        while True:
+            try:
+                step = next(work)
+            except StopIteration as end:
+                rows: list[Row] = end.value
+                break
+            yield step
+            yield from more(step)
+    finally:
+        work.close()
+    yield from more(step)
+    return rows
+
+
+def _placeSteps(
+    logic: SIFASegmentationLogic, chosen: tuple[Case, Study, Series], folder: Path, model: str, step: Progress
+) -> Steps[None]:
+    """Put a result that is in the folder into the scene, as it stands there: a person may have corrected it."""
+    from SIFALib.imaging import seg_nrrd
+
+    case, study, series = chosen
+    path = folder / f"{case.name}{seg_nrrd.SUFFIX}"
+    try:
+        labels, structures = yield from logic.background.call(lambda: seg_nrrd.read_seg_nrrd(path), step)
+    except (SifaError, OSError) as error:  # the folder has the rest, and the other scans are still to be done
+        logging.warning("SIFA: the result of a series cannot be shown: %s", error)
+        return
+    DicomStudies.place(study, series, labels, structures, model)

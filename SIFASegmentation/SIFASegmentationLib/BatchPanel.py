@@ -12,12 +12,14 @@ from SIFALib.support.progress import Progress
 from slicer.i18n import tr as _
 
 from . import BatchLogic, Dialogs, Failures, Tables, Volumes, Words
+from .ActionLog import LOG
 from .Backend import Choices
 from .Dependencies import DependencyError
 from .FolderEdit import FolderEdit
 from .Logic import SIFASegmentationLogic
 from .Parameters import BatchSource, SIFASegmentationParameterNode
 from .Runner import Runner
+from .StudiesTable import StudiesTable
 
 if TYPE_CHECKING:
     from SIFALib.inference.batch.run import Row
@@ -47,6 +49,7 @@ class BatchPanel:
         self.runner = Runner(self._onStep, self._onDone, self._onError)
         edits = {"batchFolder": ui.batchFolderEdit, "batchOutput": ui.batchOutputEdit}
         self._edits = [FolderEdit(edit, name) for name, edit in edits.items()]
+        self.studies = StudiesTable(ui, self._show)
         Tables.prepare(ui.batchTable, [_("Scan"), _("State")])
         ui.batchButton.connect("clicked(bool)", self.onButton)
         ui.batchOpenFolderButton.connect("clicked(bool)", self.onOpenFolder)
@@ -60,6 +63,7 @@ class BatchPanel:
 
     def stop(self) -> None:
         """End a batch; what is finished stays, and the next one goes on from there."""
+        self.studies.stop()
         if self.running:
             self.runner.cancel()
             self._end(_("Stopped; what is finished stays. The same batch goes on from there."))
@@ -76,6 +80,7 @@ class BatchPanel:
         folder = parameters.batchSource is BatchSource.FOLDER
         self.ui.batchFolderLabel.setVisible(folder)
         self.ui.batchFolderEdit.setVisible(folder)
+        self.studies.show(parameters.batchSource is BatchSource.DICOM)
         self._show()
 
     def _show(self) -> None:
@@ -97,6 +102,13 @@ class BatchPanel:
                 return _("Choose the folder that holds your scans.")
             if not os.path.isdir(parameters.batchFolder):
                 return _("There is no folder {path}.").format(path=parameters.batchFolder)
+        elif parameters.batchSource is BatchSource.DICOM:
+            if self.studies.runner.running:
+                return _("Slicer's DICOM database is being looked through.")
+            if not self.studies.studies:
+                return _("Slicer's DICOM database holds no study in CT or MR; import some in the module DICOM.")
+            if not self.studies.chosen:
+                return _("Tick the studies that are to be segmented.")
         elif not Volumes.inScene():
             return _("The scene holds no volume.")
         if not parameters.batchOutput:
@@ -134,6 +146,7 @@ class BatchPanel:
         except DependencyError as error:
             self._say(str(error), isError=True)
             return
+        LOG.begin("Batch")
         parameters = self.parameters
         assert parameters is not None  # else the button is not enabled
         self.rows = {}
@@ -146,6 +159,7 @@ class BatchPanel:
                 parameters.batchOutput,
                 self._choices(),
                 self._onRow,
+                self.studies.chosen,
             )
         )
         self._say(_("Starting"))
@@ -172,6 +186,8 @@ class BatchPanel:
         failed = sum(row.state == "failed" for row in rows)
         text = _("{count} of {all} scans are done; volumes.csv in the folder lists them.")
         text = text.format(count=len(rows) - failed, all=len(rows))
+        if self.parameters is not None and self.parameters.batchSource is BatchSource.DICOM:
+            text += " " + _("The results stand under their studies in the scene.")
         if failed:
             text += " " + _("The tooltip of a row says why it failed.")
         self._end(text)

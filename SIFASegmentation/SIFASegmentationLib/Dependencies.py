@@ -67,6 +67,31 @@ class Dependencies:
             text = _("The Python packages {names} were not installed: {why} Press {button} to try again.")
             raise DependencyError(text.format(button=self.button, names=listed, why=_whyNot(error))) from error
 
+    def reinstall(self) -> None:
+        """Install the packages besides PyTorch anew, whatever is there; nothing in testing mode. Raises DependencyError."""
+        import slicer.packaging
+
+        if slicer.app.testingEnabled():
+            return
+
+        needed = [str(each) for each in slicer.packaging.load_requirements(str(self.requirements))]
+        options = [
+            "--force-reinstall",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+        ]  # what they need is here, and Slicer's own
+        self._tried = False
+        try:
+            slicer.packaging.pip_install([*options, *needed], requester=REQUESTER)
+            slicer.packaging.pip_install(needed, requester=REQUESTER)  # what these need, if that is missing
+        except Exception as error:
+            raise DependencyError(_("The packages were not installed: {why}").format(why=_whyNot(error))) from error
+
+    def again(self) -> None:
+        """Let `trySteps` try once more, even if all was well before."""
+        self._tried = False
+
     def torchIsThere(self) -> bool:
         """Whether torch can be found; not imported, as a broken one would stay until Slicer restarts."""
         try:

@@ -12,7 +12,17 @@ from SIFALib.support.progress import Progress, Steps, drain, mapped, within
 from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
-from . import CineLogic, CineNodes, HeartFunctionNodes, Results, Samples, SceneConversion, SequenceLogic, Sequences
+from . import (
+    CineLogic,
+    CineNodes,
+    HeartFunctionNodes,
+    Results,
+    Samples,
+    SceneConversion,
+    SequenceLogic,
+    Sequences,
+    Stages,
+)
 from .Backend import Backend, Choices, LibraryBackend, load
 from .Background import Background
 from .Dependencies import Dependencies
@@ -156,7 +166,7 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
 
         def watched(step: Progress) -> Progress:
             _raiseIfGone(volumeNode)
-            return Progress(_(step.stage), share + (1 - 2 * share) * step.fraction, step.seconds_left)
+            return Progress(Stages.translated(step.stage), share + (1 - 2 * share) * step.fraction, step.seconds_left)
 
         options = self.backend.options(**choices.options())
         work = self.background.steps(lambda: self.backend.steps(volume, package, options), loading(0.0))

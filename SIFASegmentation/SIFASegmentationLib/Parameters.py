@@ -70,9 +70,14 @@ class BatchSource(enum.Enum):
 
     FOLDER = "folder"
     SCENE = "scene"
+    DICOM = "dicom"
 
     def label(self) -> str:
-        return {"folder": _("A folder"), "scene": _("Volumes of this scene")}[self.value]
+        return {
+            "folder": _("A folder"),
+            "scene": _("Volumes of this scene"),
+            "dicom": _("Studies of the DICOM database"),
+        }[self.value]
 
 
 class CineSource(enum.Enum):

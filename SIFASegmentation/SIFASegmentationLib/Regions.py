@@ -22,6 +22,16 @@ def fit(roiNode: slicer.vtkMRMLMarkupsROINode, volumeNode: slicer.vtkMRMLVolumeN
         roiNode.CreateDefaultDisplayNodes()
 
 
+def place(roiNode: slicer.vtkMRMLMarkupsROINode, box: tuple[float, ...]) -> None:
+    """Put it where a box is: (xmin, xmax, ymin, ymax, zmin, zmax), LPS mm in the world, as of `roiBox`."""
+    low, high = np.array(box[::2]), np.array(box[1::2])
+    centre = (low + high) / 2 * (-1, -1, 1)
+    roiNode.SetAndObserveTransformNodeID(None)
+    roiNode.SetROIType(slicer.vtkMRMLMarkupsROINode.ROITypeBox)
+    roiNode.SetCenter(*centre)
+    roiNode.SetSize(*(high - low))
+
+
 def isEmpty(roiNode: slicer.vtkMRMLMarkupsROINode) -> bool:
     """Whether nothing fits into it: it was made, and nobody has drawn it."""
     bounds = [0.0] * 6

@@ -55,16 +55,21 @@ class Placement:
         matrix = vtk.vtkMatrix4x4()
         imageNode.GetIJKToRASMatrix(matrix)
         toNode = slicer.util.arrayFromVTKMatrix(matrix)
-        toWorld = vtk.vtkGeneralTransform()
-        parent = volumeNode.GetParentTransformNode()
-        linear: np.ndarray | None = np.eye(4)
-        if parent is not None:
-            parent.GetTransformToWorld(toWorld)
-            linear = None
-            if parent.IsTransformToWorldLinear():
-                parent.GetMatrixTransformToWorld(matrix)
-                linear = slicer.util.arrayFromVTKMatrix(matrix)
-        return Placement(imageNode.GetImageData().GetDimensions(), toNode, toWorld, linear)
+        return Placement(imageNode.GetImageData().GetDimensions(), toNode, *Placement.transformOf(volumeNode))
+
+    @staticmethod
+    def transformOf(node: slicer.vtkMRMLTransformableNode) -> tuple[vtk.vtkGeneralTransform, np.ndarray | None]:
+        """`toWorld` and `linear` of what stands under the node's transforms."""
+        toWorld, linear = vtk.vtkGeneralTransform(), np.eye(4)
+        parent = node.GetParentTransformNode()
+        if parent is None:
+            return toWorld, linear
+        parent.GetTransformToWorld(toWorld)
+        if not parent.IsTransformToWorldLinear():
+            return toWorld, None
+        matrix = vtk.vtkMatrix4x4()
+        parent.GetMatrixTransformToWorld(matrix)
+        return toWorld, slicer.util.arrayFromVTKMatrix(matrix)
 
     def worldPoints(self, indices: np.ndarray) -> np.ndarray:
         """[N, 3] voxel indices (i, j, k) -> LPS mm in the world."""
@@ -84,7 +89,7 @@ class Placement:
         matrix = RAS_TO_LPS @ self.linear @ self.toNode
         spacing = np.linalg.norm(matrix[:3, :3], axis=0)
         if spacing.min() <= 0:
-            raise VolumeError("The volume's transform flattens it to nothing; correct the transform.")
+            raise VolumeError(_("The volume's transform flattens it to nothing; correct the transform."))
         axes = matrix[:3, :3] / spacing
         if not sheared and np.abs(axes.T @ axes - np.eye(3)).max() > SKEW_TOLERANCE:
             return None
@@ -112,7 +117,7 @@ class Placement:
         low, high = along.min(axis=0), along.max(axis=0)
         size = np.ceil((high - low) / spacing).astype(int) + 1
         if not np.isfinite(along).all() or size.prod() > LARGEST_COPY:
-            raise VolumeError("The volume's transform stretches it too far to be segmented; correct the transform.")
+            raise VolumeError(_("The volume's transform stretches it too far to be segmented; correct the transform."))
         return _geometry(tuple(int(n) for n in size), axes @ low, spacing, axes)
 
 
@@ -143,7 +148,8 @@ def volumeSteps(volumeNode: slicer.vtkMRMLVolumeNode, placement: Placement) -> S
     name = volumeNode.GetName()
     array = slicer.util.arrayFromVolume(volumeNode)
     if array.ndim != 3:
-        raise VolumeError(f"{name} has {array.shape[-1]} values a voxel (a colour image); a grey image is needed.")
+        text = _("{name} has {count} values a voxel (a colour image); a grey image is needed.")
+        raise VolumeError(text.format(name=name, count=array.shape[-1]))
     geometry = placement.geometry()
     if geometry is not None:
         return Volume(array, geometry, name)
@@ -198,14 +204,32 @@ def fillSegmentation(
 ) -> None:
     """Put `labels` (uint8 [k, j, i] in the volume's own grid) into the node, one segment a structure.
 
-    model: id@version of the one that made them, for the segments' tags. Segment ids are the structures' ids;
-    segments of other ids stay. The segments share one layer. The node gets the volume as reference geometry and
-    stands under the volume's parent transform.
+    model: id@version of the one that made them, for the segments' tags. The node gets the volume as reference geometry
+    and stands under the volume's parent transform.
+    """
+    matrix = vtk.vtkMatrix4x4()
+    volumeNode.GetIJKToRASMatrix(matrix)
+    wasModifying = segmentationNode.StartModify()
+    putSegments(segmentationNode, slicer.util.arrayFromVTKMatrix(matrix), labels, structures, model)
+    segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+    segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    segmentationNode.EndModify(wasModifying)
+
+
+def putSegments(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    toNode: np.ndarray,
+    labels: np.ndarray,
+    structures: tuple[Structure, ...],
+    model: str = "",
+) -> None:
+    """Put `labels` (uint8 [k, j, i], whose voxel indices `toNode`, 4x4, takes to the node's RAS) into the node, one
+    segment a structure. Segment ids are the structures' ids; segments of other ids stay. The new ones share one layer.
     """
     from SIFALib.imaging.components import bounding_box
 
     matrix = vtk.vtkMatrix4x4()
-    volumeNode.GetIJKToRASMatrix(matrix)
+    slicer.util.updateVTKMatrixFromArray(matrix, toNode)
     image = slicer.vtkOrientedImageData()
     # What lies around the structures takes memory and says nothing.
     box = bounding_box(labels) if labels.any() else (slice(0, 1),) * 3
@@ -234,8 +258,6 @@ def fillSegmentation(
         segment.SetLabelValue(structure.value)
         segment.AddRepresentation(representation, image)
         segmentation.AddSegment(segment, structure.id)
-    segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
-    segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
     segmentationNode.EndModify(wasModifying)
     if segmentationNode.GetDisplayNode() is None and segmentationNode.GetScene() is not None:
         segmentationNode.CreateDefaultDisplayNodes()

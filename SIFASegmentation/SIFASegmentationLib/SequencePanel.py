@@ -85,8 +85,8 @@ class SequencePanel(VTKObservationMixin):
         functions, failures = curve.functions()
         notes: list[tuple[str, str]] = []
         for structureId, function in functions:
-            phases = (_index(result, function.end_diastole), _index(result, function.end_systole))
-            text = _("End-diastole at {}, end-systole at {}.").format(*phases)
+            diastole, systole = (_index(result, at) for at in (function.end_diastole, function.end_systole))
+            text = _("End-diastole at {diastole}, end-systole at {systole}.").format(diastole=diastole, systole=systole)
             notes.append(("ℹ", text if structureId == HeartFunctionNodes.VENTRICLE else f"{structureId}: {text}"))
             notes += [("⚠", remark) for remark in function.remarks]
         notes += [("⚠", failure) for failure in failures]

@@ -11,11 +11,13 @@ import vtk
 from SIFALib.support.progress import Progress
 from slicer.i18n import tr as _
 
-from . import Failures, Regions, Surfaces, Volumes, Words
+from . import Failures, Regions, Results, Surfaces, Volumes, Words
+from .ActionLog import LOG
 from .Backend import Choices
 from .BatchPanel import BatchPanel
 from .CinePanel import CinePanel
 from .Dependencies import DependencyError
+from .HelpPanel import HelpPanel, Told
 from .Logic import SIFASegmentationLogic
 from .ModelChoice import ModelChoice
 from .ModelsPanel import ModelsPanel
@@ -56,6 +58,9 @@ class SIFASegmentationWidget(PanelWidget):
         self.ui.fitRoiButton.connect("clicked(bool)", self.onFitRoi)
         self.ui.roiSelector.connect("nodeAddedByUser(vtkMRMLNode*)", self.onRoiAdded)
         self.modelChoice = ModelChoice(self.ui.modelSelector, self.ui.modelInfoLabel, self.onModelSelected)
+        self.helpPanel = HelpPanel(
+            self.ui.helpFrame.layout(), "SIFA Segmentation", lambda: self.logic.dependencies, self._told
+        )
         self._showStatus("")
         self.refreshModels()
         self.initializeParameterNode()
@@ -64,6 +69,7 @@ class SIFASegmentationWidget(PanelWidget):
         self.runner.cancel()
         self.batchPanel.stop()
         self.cinePanel.stop()
+        self.helpPanel.stop()
         self.resultsPanel.close()
         super().cleanup()
 
@@ -105,6 +111,18 @@ class SIFASegmentationWidget(PanelWidget):
         super()._observe(parameterNode)
         if parameterNode is not None:
             self._input = parameterNode.inputVolume
+
+    def _told(self) -> Told:
+        """What a report says of this panel."""
+        node = self._parameterNode
+        report = Results.report(node.outputSegmentation) if node is not None else None
+        card = self._card() if node is not None else None
+        facts = {
+            "Model": card.key if card is not None else "none",
+            "Device": node.device.value if node is not None else "?",
+            "Last result": Words.provenance(report) if report else "none",
+        }
+        return Told(facts, [row.name for row in self.batchPanel.rows.values()])
 
     # What can be applied, and what is shown of it
 
@@ -277,6 +295,7 @@ class SIFASegmentationWidget(PanelWidget):
             self._showStatus(str(error), isError=True)
             return
         self._showStatus("")
+        LOG.begin("Apply")
         everything = offerTimePoints(self.ui, node)
         choices = replace(self._choices(), roi=node.roi, uncertainty=node.uncertainty and not everything)
         work = self.logic.segmentSequenceSteps if everything else self.logic.segmentSteps

@@ -14,9 +14,10 @@ import qt
 from .Child import Child, lastWords, read
 
 if TYPE_CHECKING:
+    from SIFALib.datasets.places import Places
     from SIFALib.datasets.scans import Scan
 
-REPORT, PICTURES = "report.json", "pictures"
+REPORT, PICTURES, PLACES = "report.json", "pictures", "places.json"
 THUMBNAIL = 36  # pixels
 
 
@@ -38,6 +39,10 @@ class Checked:
         if finding.key not in self._icons:
             self._icons[finding.key] = self._icon(finding)
         return self._icons[finding.key]
+
+    def redrawn(self, finding: Scan) -> None:
+        """Its picture is another one now."""
+        self._icons.pop(finding.key, None)
 
     def picturePath(self, finding: Scan) -> Path | None:
         """The picture of all planes, above without and below with the box around the heart; None if there is none."""
@@ -63,6 +68,7 @@ class Check(Child):
         super().__init__(lambda folder: onStep(_count(folder)), self._end)
         self.domain, self._onChecked = domain, onChecked
         self._unseen = ""
+        self._places: Places | None = None
         self._withoutModel: Callable[[], None] | None = None
 
     def look(
@@ -73,12 +79,13 @@ class Check(Child):
         classes: int = 0,
         model: str = "",
         environment: dict[str, str] | None = None,
+        places: Places | None = None,
     ) -> None:
         """Start looking at the scans in a place. classes: of the model, if labels are read. model: `id@version` of the one
         that looks for the heart, whose box the pictures then show; "": none does. Scans that cannot be looked at with it,
-        as where torch is broken, are looked at without. OSError."""
+        as where torch is broken, are looked at without. places: where hearts are, whatever the model sees. OSError."""
         looks = bool(model) and importlib.util.find_spec("torch") is not None
-        self._unseen = ""
+        self._unseen, self._places = "", places
         self._withoutModel = (
             (lambda: self._begin(python, place, labelValues, classes, "", environment)) if looks else None
         )
@@ -101,6 +108,11 @@ class Check(Child):
                 found += ["--thumbnails", str(folder / PICTURES)]
             if labelValues:
                 found += ["--label-values", ",".join(f"{k}={v}" for k, v in labelValues.items())]
+            if self._places is not None:
+                from SIFALib.datasets import places
+
+                places.write(folder / PLACES, self._places)
+                found += ["--places", str(folder / PLACES)]
             if model:
                 found += ["--model", model]
             if classes:

@@ -47,11 +47,11 @@ class Curves:
     def _add(self, curve: str) -> None:
         table = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", f"SIFA {curve}")
         table.SetHideFromEditors(True)
-        series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", _(curve))
+        series = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotSeriesNode", _titles()[curve])
         series.SetAndObserveTableNodeID(table.GetID())
         series.SetPlotType(series.PlotTypeScatter)
         series.SetXColumnName(_("Iteration"))
-        series.SetYColumnName(_(curve))
+        series.SetYColumnName(_titles()[curve])
         series.SetColor(*COLORS[curve])
         series.SetLineWidth(2)
         dots = series.MarkerStyleCircle if curve == SCORE else series.MarkerStyleNone
@@ -70,7 +70,7 @@ class Curves:
         self._drawn = state
         for curve, table in self._tables.items():
             x, y = curves.get(curve, (np.zeros(0), np.zeros(0)))
-            slicer.util.updateTableFromArray(table, [x, y], [_("Iteration"), _(curve)])
+            slicer.util.updateTableFromArray(table, [x, y], [_("Iteration"), _titles()[curve]])
         self.chart.Modified()
 
     def close(self) -> None:
@@ -83,3 +83,14 @@ class Curves:
                 scene.RemoveNode(table)
             scene.RemoveNode(self.chart)
         self.chart, self._tables, self._drawn = None, {}, ()
+
+
+def _titles() -> dict[str, str]:
+    """What the person reads of each curve."""
+    return {
+        "Segmentation": _("Segmentation"),
+        "Self-training": _("Self-training"),
+        "Cycle": _("Cycle"),
+        "Adversarial": _("Adversarial"),
+        SCORE: _("Score without labels"),
+    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from SIFASegmentationLib import Words as Common
@@ -18,6 +18,7 @@ from .Parameters import Preset, SIFATrainingParameterNode
 from .Words import State
 
 if TYPE_CHECKING:
+    from SIFALib.datasets import HeartBox
     from SIFALib.runs import Configuration
 
 TIMED_BY = (  # what the time of an iteration depends on
@@ -50,14 +51,20 @@ class HowStep:
         """Fill the list of start models anew."""
         self.models.fill(self.logic.store().packages())
 
-    def show(self, parameters: SIFATrainingParameterNode | None, target: str, exclude: list[str]) -> None:
-        """Bring the step up to date; target: the place of the scans that are used."""
+    def show(
+        self,
+        parameters: SIFATrainingParameterNode | None,
+        target: str,
+        exclude: list[str],
+        hearts: Mapping[str, HeartBox],
+    ) -> None:
+        """Bring the step up to date; target: the place of the scans that are used; hearts: boxes that were corrected."""
         self.parameters = parameters
         if parameters is None:
             return
         self.models.show(parameters.startModel)
         try:
-            self.configuration = self.logic.configuration(parameters, target or "phantom", exclude)
+            self.configuration = self.logic.configuration(parameters, target or "phantom", exclude, hearts=hearts)
             self.reason = ""
         except ValueError as error:  # RunError, ModelError, RecordError
             self.configuration, self.reason = None, Words.forPanel(error)

@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from .Parameters import SIFATrainingParameterNode, Source
 from .ScanCopies import ScanCopies
 
 if TYPE_CHECKING:
+    from SIFALib.datasets import HeartBox
     from SIFALib.models import ModelPackage, ModelStore
     from SIFALib.runs import Configuration, RunFolder
     from SIFALib.runs.control import Seen
@@ -102,9 +103,18 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         return self.store().get(key) if key else self.store().default()
 
     def configuration(
-        self, parameters: SIFATrainingParameterNode, target: str, exclude: Sequence[str] = (), name: str = "run"
+        self,
+        parameters: SIFATrainingParameterNode,
+        target: str,
+        exclude: Sequence[str] = (),
+        name: str = "run",
+        hearts: Mapping[str, HeartBox] | None = None,
     ) -> Configuration:
-        """What the panel's choices mean. RunError, ModelError or RecordError for what cannot be."""
+        """What the panel's choices mean. hearts: boxes that the person corrected, by "target:NAME".
+
+        RunError, ModelError or RecordError for what cannot be.
+        """
+        from SIFALib.datasets import places
         from SIFALib.runs import configuration, presets
 
         package = self.package(parameters.startModel)
@@ -117,6 +127,7 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
             "name": name[:100],
             "data.label_values": json.loads(parameters.labelValues) if own else {},
             "data.exclude": [f"target:{key}" for key in exclude],
+            "data.places": places.records(hearts or {}),
             "device": parameters.device.value,
             "start_model": card.key,
         }

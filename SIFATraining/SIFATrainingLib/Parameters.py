@@ -56,15 +56,17 @@ class Preset(enum.Enum):
 
 @parameterNodeWrapper
 class SIFATrainingParameterNode:
-    """scansFolder, sourceFolder: paths, or empty. excludedScans, labelValues, advanced: JSON.
+    """scansFolder, sourceFolder: paths, or empty. excludedScans, correctedHearts, labelValues, advanced: JSON.
 
-    excludedScans: keys of rows that are not ticked. labelValues: value in the label maps -> class. advanced: dotted key
+    excludedScans: keys of rows that are not ticked. correctedHearts: as in HeartBoxes.
+    labelValues: value in the label maps -> class. advanced: dotted key
     of the configuration -> value, what the person changed. startModel: `id@version`, or empty for the default one.
     """
 
     scans: Scans = Scans.FOLDER
     scansFolder: str = ""
     excludedScans: str = "[]"
+    correctedHearts: str = "{}"
     lookForHeart: bool = True
     source: Source = Source.OF_MODEL
     sourceFolder: str = ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,8 @@ from SIFASegmentationLib.FolderEdit import FolderEdit
 from SIFASegmentationLib.Runner import Runner
 from slicer.i18n import tr as _
 
-from . import SceneExport, Words
+from . import HeartBoxes, SceneExport, Words
+from .BoxEditor import BoxEditor
 from .Checking import Check, Checked
 from .Logic import SIFATrainingLogic
 from .Parameters import Scans, SIFATrainingParameterNode
@@ -24,6 +26,8 @@ from .ScansTable import Row, ScansTable
 from .Words import State
 
 if TYPE_CHECKING:
+    from SIFALib.datasets import HeartBox
+    from SIFALib.datasets.places import Places
     from SIFALib.datasets.scans import Scan
 
 LEAST_MANY = 5  # fewer scans are named as few
@@ -42,7 +46,9 @@ class ScansStep:
         self._copies: dict[str, str] = {}  # node id -> name of its copy
         self.check = Check("target", self._onStep, self._onChecked)
         self.runner = Runner(self._onExportStep, self._onExported, self._onError)
-        self.table = ScansTable(ui.scansTable, self._onTicked, self._onOpened)
+        self.table = ScansTable(ui.scansTable, self._onTicked, self._onOpened, self._offerBox)
+        self.editor = BoxEditor(ui, self._onBox, self._offerBox)
+        ui.correctBoxButton.connect("clicked(bool)", self.onCorrectBox)
         ui.checkScansButton.connect("clicked(bool)", self.onCheck)
         self._edit = FolderEdit(ui.scansPathEdit, "scansFolder")
 
@@ -51,6 +57,7 @@ class ScansStep:
         return self.check.running or self.runner.running
 
     def stop(self) -> None:
+        self.editor.cancel()
         self.runner.cancel()
         self.check.cancel()
         self.check.forget()
@@ -88,12 +95,20 @@ class ScansStep:
         self.rows = [known.get(n.GetID()) or Row(n.GetID(), n.GetName()) for n in Volumes.inScene()]
         for row in self.rows:
             row.ticked = row.key not in excluded
+        self._putBoxes()
+
+    def _putBoxes(self) -> None:
+        """Give the rows what the person corrected."""
+        boxes = HeartBoxes.kept(self.parameters) if self.parameters is not None else {}
+        for row in self.rows:
+            row.corrected = boxes.get(row.key)
 
     def _excluded(self) -> list[str]:
         found: list[str] = json.loads(self.parameters.excludedScans) if self.parameters is not None else []
         return found
 
     def _say(self) -> None:
+        self._offerBox()
         self.ui.scansBar.setVisible(self.busy)
         self.ui.checkScansButton.text = _("Cancel") if self.busy else _("Check")
         self.ui.checkScansButton.enabled = self.busy or self._canCheck()
@@ -124,6 +139,9 @@ class ScansStep:
             else _("One scan ({kinds}) can be adapted to.")
         )
         text = text.format(count=len(used), kinds=kinds)
+        corrected = sum(row.corrected is not None for row in used)
+        if corrected:
+            text += " " + _("Boxes that you corrected: {count}.").format(count=corrected)
         if len(used) < LEAST_MANY:
             text += " " + _("More would be better: 20 or so show how your scanner's images vary.")
         if self.checked is not None and self.checked.unseen:
@@ -178,6 +196,13 @@ class ScansStep:
         used = {finding.name for finding in self.findings()}
         return [f.name for f in self.checked.findings if f.name not in used] if self.checked else []
 
+    def hearts(self, findings: Sequence[Scan] | None = None) -> dict[str, HeartBox]:
+        """Where the person says that hearts are, as the library calls the scans: these, or all (None)."""
+        if self.parameters is None:
+            return {}
+        names = self._copies if self.parameters.scans is Scans.SCENE else None
+        return HeartBoxes.hearts(self.parameters, names, findings)
+
     # What the person does
 
     def choose(self, node: slicer.vtkMRMLVolumeNode) -> None:
@@ -191,6 +216,47 @@ class ScansStep:
         if self.parameters is None:
             return
         self.parameters.excludedScans = json.dumps([r.key for r in self.rows if not r.ticked])
+        self._say()
+        self.onChanged()
+
+    def _offerBox(self) -> None:
+        """A scan that could be read can be looked at in the views."""
+        row, button = self.table.current, self.ui.correctBoxButton
+        readable = row is not None and row.finding is not None and bool(row.finding.content)
+        button.setVisible(bool(self.rows))
+        button.enabled = readable and not self.busy and not self.editor.editing
+        button.toolTip = (
+            _("Show the scan in the views, with the box around its heart: the training cuts where you put it.")
+            if readable
+            else _("Choose a scan of the table that was looked at.")
+        )
+
+    def onCorrectBox(self, _checked: bool = False) -> None:
+        row = self.table.current
+        if row is None or row.finding is None or self.parameters is None:
+            return
+        node = slicer.mrmlScene.GetNodeByID(row.key) if self.parameters.scans is Scans.SCENE else None
+        picture = self.checked.picturePath(row.finding) if self.checked is not None else None
+        self.editor.edit(row, node, picture)
+        self._offerBox()
+
+    def _onBox(self, row: Row, box: HeartBoxes.Box) -> None:
+        """Keep it; a scan with a problem is looked at again, since that may have been the old box."""
+        if self.parameters is None or row.finding is None:
+            return
+        boxes = {r.key: r.corrected for r in self.rows if r.corrected is not None}
+        boxes.pop(row.key, None)
+        if box:
+            boxes[row.key] = HeartBoxes.Corrected(box, row.finding.content, row.foundBox)
+        elif row.corrected is not None:
+            row.finding = replace(row.finding, heart_mm=row.corrected.found)
+        if self.checked is not None:
+            self.checked.redrawn(row.finding)
+        HeartBoxes.keep(self.parameters, boxes)  # which brings the panel up to date
+        self._putBoxes()
+        self.table.show(self.rows, self.checked)
+        if row.finding.problems:
+            self.onCheck()
         self._say()
         self.onChanged()
 
@@ -217,10 +283,21 @@ class ScansStep:
     def _startCheck(self) -> None:
         try:
             self.check.look(
-                self.logic.dependencies.python, self.place, model=self._looker(), environment=self.logic.environment
+                self.logic.dependencies.python,
+                self.place,
+                model=self._looker(),
+                environment=self.logic.environment,
+                places=self._places(),
             )
         except OSError as error:
             self._onError(error)
+
+    def _places(self) -> Places | None:
+        """Of all hearts, for the check; None if nobody corrected any."""
+        from SIFALib.datasets.places import Places
+
+        hearts = self.hearts()
+        return Places(hearts) if hearts else None
 
     def _looker(self) -> str:
         """The model that looks for the heart as the training will: the start model; "" where none is to look."""
@@ -266,6 +343,7 @@ class ScansStep:
                 row.finding = found.get(self._copies.get(row.key, ""))
         else:
             self.rows = [Row(f.name, f.name, f, f.name not in excluded) for f in checked.findings]
+        self._putBoxes()
         self.table.show(self.rows, self.checked)
         self._say()
         self.onChanged()

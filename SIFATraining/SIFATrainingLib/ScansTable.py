@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 
 from . import Words
 from .Checking import THUMBNAIL, Checked
+from .HeartBoxes import Box, Corrected
 
 if TYPE_CHECKING:
     from SIFALib.datasets.scans import Scan
@@ -24,20 +25,42 @@ HEADER = 26  # pixels
 
 @dataclass
 class Row:
-    """One scan. key: of its node in the scene, or its name; finding: None as long as nobody looked at it."""
+    """One scan. key: of its node in the scene, or its name; finding: None as long as nobody looked at it. corrected: where
+    its heart is, if the person said so."""
 
     key: str
     name: str
     finding: Scan | None = None
     ticked: bool = True
+    corrected: Corrected | None = None
+
+    @property
+    def box(self) -> Box:
+        """Around the heart, as the person corrected it; () if not."""
+        return self.corrected.box if self.corrected is not None else ()
+
+    @property
+    def foundBox(self) -> Box:
+        """Where the start model sees the heart; () if nowhere, or nobody looked."""
+        if self.corrected is not None:
+            return self.corrected.found
+        return self.finding.heart_mm if self.finding is not None else ()
 
 
 class ScansTable:
-    """Shows rows; `onTicked` is called after the person ticked or unticked one, onOpened(row) after a double click."""
+    """Shows rows; `onTicked` is called after the person ticked or unticked one, onOpened(row) after a double click, onChosen
+    after another row was chosen."""
 
-    def __init__(self, table: qt.QTableWidget, onTicked: Callable[[], None], onOpened: Callable[[Row], None]) -> None:
+    def __init__(
+        self,
+        table: qt.QTableWidget,
+        onTicked: Callable[[], None],
+        onOpened: Callable[[Row], None],
+        onChosen: Callable[[], None],
+    ) -> None:
         self.table, self.onTicked = table, onTicked
         table.connect("cellDoubleClicked(int,int)", lambda number, _column: onOpened(self._rows[number]))
+        table.connect("itemSelectionChanged()", onChosen)
         self._rows: Sequence[Row] = ()
         self._shown: tuple[Any, ...] | None = None
         self._filling = False
@@ -49,6 +72,12 @@ class ScansTable:
         table.horizontalHeaderItem(2).setToolTip(_("Spacing of the voxels, and field of view"))
         table.setIconSize(qt.QSize(THUMBNAIL, THUMBNAIL))
         table.connect("itemChanged(QTableWidgetItem*)", self._onItem)
+
+    @property
+    def current(self) -> Row | None:
+        """The row that is chosen."""
+        number = self.table.currentRow()
+        return self._rows[number] if 0 <= number < len(self._rows) else None
 
     def show(self, rows: Sequence[Row], checked: Checked | None) -> None:
         """Fill the table anew, if it shows anything else: not while one of its own boxes is being ticked."""
@@ -82,7 +111,7 @@ class ScansTable:
 
 
 def _state(rows: Sequence[Row]) -> tuple[Any, ...]:
-    return tuple((row.key, row.name, row.ticked, row.finding) for row in rows)
+    return tuple((row.key, row.name, row.ticked, row.finding, row.corrected) for row in rows)
 
 
 def _texts(row: Row) -> tuple[str, str, str]:
@@ -90,7 +119,8 @@ def _texts(row: Row) -> tuple[str, str, str]:
     f = row.finding
     if f is None:
         return ("", "", _("not looked at"))
-    verdict = _("problem") if f.problems else _("look at it") if f.warnings else _("fine")
+    verdict = _("look at it") if f.warnings else _("fine")
+    verdict = _("problem") if f.problems else _("corrected") if row.corrected is not None else verdict
     return (f.looks_like, "\n".join(map(Words.times, (f.spacing_mm, f.field_of_view_mm))), verdict)
 
 
@@ -98,4 +128,6 @@ def _toolTip(row: Row) -> str:
     if row.finding is None:
         return _("Press Check to look at this volume.")
     said = [*row.finding.problems, *(f"{w}." for w in row.finding.warnings)]
+    if row.corrected is not None:
+        said = [_("You have corrected the box; the training cuts there. Without that:"), *said] if said else []
     return "\n".join([str(row.finding.image), *said, _("A double click shows where the heart is seen.")])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import slicer
 from SIFALib.support.progress import Progress, Steps
 from SIFASegmentationLib import Dialogs
+from SIFASegmentationLib.ActionLog import LOG
 from SIFASegmentationLib.Dependencies import DependencyError
 from SIFASegmentationLib.Runner import Runner
 from slicer.i18n import tr as _
@@ -115,6 +116,7 @@ class StartStep:
         except DependencyError as error:
             self.say(Words.forPanel(error))
             return
+        LOG.begin("Start")
         self.ui.startButton.enabled = False
         self.runner.start(self._steps())
 

@@ -8,6 +8,7 @@ from typing import Any
 import ctk
 import qt
 import slicer
+from SIFASegmentationLib.HelpPanel import HelpPanel, Told
 from SIFASegmentationLib.PanelWidget import PanelWidget
 from slicer.i18n import tr as _
 
@@ -20,6 +21,8 @@ from .ScansStep import ScansStep
 from .SourceStep import SourceStep
 from .StartStep import StartStep
 from .Tabs import SCANS, TRAIN, Tabs
+
+LINES = 40  # of a run's log that a report holds
 
 
 class SIFATrainingWidget(PanelWidget):
@@ -56,13 +59,33 @@ class SIFATrainingWidget(PanelWidget):
         self.afterPanel = AfterPanel(self.ui, logic, self._onUsed)
         self.runView = RunView(self.ui, logic, self._onRunState)
         self.runsPanel = RunsPanel(self.ui, logic, self.openRun, self._onDeleted)
+        self.helpPanel = HelpPanel(self.ui.helpFrame.layout(), "SIFA Training", lambda: logic.dependencies, self._told)
         self.howStep.refreshModels()
         self.runsPanel.refresh()
+
+    def _told(self) -> Told:
+        """What a report says of this panel, and of the run that is looked at."""
+        configuration, reader = self.howStep.configuration, self.runView.reader
+        names = [row.name for row in self.scansStep.rows]
+        facts = {"Start model": configuration.start_model if configuration is not None else "?"}
+        if self.runView.path is None or reader is None:
+            return Told(facts, names)
+        seen = reader.seen
+        facts["Run"] = self.runView.state
+        if seen is not None and seen.status is not None:
+            facts["Iteration"] = f"{seen.status.iteration} of {seen.status.iterations}"
+            facts["Reason"] = seen.status.reason or "none"
+        if seen is not None and seen.run is not None:
+            facts["Versions of the run"] = ", ".join(f"{k} {v}" for k, v in seen.run.versions.items())
+            names.append(seen.run.configuration.name)
+            names += [key.partition(":")[2] for key in seen.folder.data()]
+        return Told(facts, names, reader.log().splitlines()[-LINES:])
 
     def cleanup(self) -> None:
         """The panel is thrown away; a training goes on."""
         for part in (self.scansStep, self.sourceStep, self.howStep, self.startStep, self.afterPanel):
             part.stop()
+        self.helpPanel.stop()
         self.runView.close()
         self._nodesTimer.stop()
         self.logic.copies.sweep(self.logic.runsFolder)
@@ -104,7 +127,8 @@ class SIFATrainingWidget(PanelWidget):
             node = self._parameterNode
             self.scansStep.show(node)
             self.sourceStep.show(node)
-            self.howStep.show(node, self.scansStep.place, self.scansStep.excludedNames())
+            scans = self.scansStep
+            self.howStep.show(node, scans.place, scans.excludedNames(), scans.hearts(scans.findings()))
             findings = [*self.scansStep.findings(), *self.sourceStep.findings()]
             timed, configuration = self.howStep.timed, self.howStep.configuration
             active = self.runsPanel.active()

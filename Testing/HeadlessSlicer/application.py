@@ -12,7 +12,7 @@ from typing import ClassVar
 import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from . import python_modules
+from . import segment_editor
 from .widgets_ctk import qproperty
 from .widgets_mrml import qSlicerScriptedLoadableModuleWidget
 
@@ -106,6 +106,7 @@ class LayoutManager(QtCore.QObject):
 class Application(QtWidgets.QApplication):
     SIGNALS: ClassVar = {"startupCompleted()": "startupCompleted"}
     startupCompleted = QtCore.Signal()
+    revision = qproperty(str, "35000")
     temporaryPath = qproperty(str, tempfile.gettempdir())
     _testing = True  # nobody is there; `stage.person` is
 
@@ -131,7 +132,7 @@ class _EditorModule:
     name = "SegmentEditor"
 
     def __init__(self):
-        python = types.SimpleNamespace(editor=python_modules.SegmentEditor())
+        python = types.SimpleNamespace(editor=segment_editor.SegmentEditor())
         self._widget = qSlicerScriptedLoadableModuleWidget()
         self._widget._python = python
 
@@ -146,6 +147,7 @@ def make_application(application_logic) -> Application:
         QtCore.QSettings.setPath(kind, QtCore.QSettings.Scope.UserScope, settings)
     app = Application(["Slicer"])
     app.setApplicationName("Slicer")
+    app.setApplicationVersion("5.13.0-2026-11-01")
     app.setStyle("Fusion")
     app._manager = ModuleManager()
     app._application_logic = application_logic

@@ -1,4 +1,4 @@
-"""Stand-ins for Python modules of Slicer: i18n, packaging, SampleData, PyTorchUtils, SegmentEditor."""
+"""Stand-ins for Python modules of Slicer: i18n, packaging, SampleData, PyTorchUtils."""
 
 from __future__ import annotations
 
@@ -82,10 +82,49 @@ class Packaging:
 
 
 class DicomDatabase:
-    """slicer.dicomDatabase: knows the files that a test has put into `files`, by the UID of their instance."""
+    """slicer.dicomDatabase: knows the files that a test has put into `files`, by the UID of their instance.
+
+    `insert` takes the files of a folder, as an import does: patients by name and id, studies, series; the keys of patients
+    are numbers as texts, as ctkDICOMDatabase's are.
+    """
 
     def __init__(self):
         self.files: dict[str, str] = {}
+        self.isOpen = True
+        self._headers: dict[str, object] = {}
+
+    def insert(self, folder) -> None:
+        import pydicom
+
+        for path in sorted(folder.rglob("*.dcm")):
+            self._headers[str(path)] = pydicom.dcmread(path, stop_before_pixels=True)
+
+    def forget(self) -> None:
+        self.files.clear()
+        self._headers.clear()
+
+    def _people(self) -> list[tuple[str, str]]:
+        return list(dict.fromkeys((str(h.PatientName), str(h.PatientID)) for h in self._headers.values()))
+
+    def patients(self) -> list[str]:
+        return [str(number + 1) for number in range(len(self._people()))]
+
+    def studiesForPatient(self, patient: str) -> list[str]:
+        person = self._people()[int(patient) - 1]
+        own = (h for h in self._headers.values() if (str(h.PatientName), str(h.PatientID)) == person)
+        return list(dict.fromkeys(str(h.StudyInstanceUID) for h in own))
+
+    def seriesForStudy(self, study: str) -> list[str]:
+        own = (h for h in self._headers.values() if str(h.StudyInstanceUID) == study)
+        return list(dict.fromkeys(str(h.SeriesInstanceUID) for h in own))
+
+    def filesForSeries(self, series: str) -> list[str]:
+        return [path for path, h in self._headers.items() if str(h.SeriesInstanceUID) == series]
+
+    def fileValue(self, fileName: str, tag: str) -> str:
+        group, element = (int(part, 16) for part in tag.split(","))
+        found = self._headers[fileName].get((group, element))
+        return "" if found is None else str(found.value)
 
     def fileForInstance(self, sopInstanceUID: str) -> str:
         return self.files.get(sopInstanceUID, "")
@@ -163,19 +202,6 @@ class SampleDataLogic:
                     break
                 logging.error("Download failed: %s", address)
         return nodes
-
-
-class SegmentEditor:
-    """The part of qMRMLSegmentEditorWidget that other modules set."""
-
-    def __init__(self):
-        self.segmentation, self.volume = None, None
-
-    def setSegmentationNode(self, node) -> None:
-        self.segmentation = node
-
-    def setSourceVolumeNode(self, node) -> None:
-        self.volume = node
 
 
 def install() -> Packaging:

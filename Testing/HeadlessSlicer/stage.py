@@ -30,7 +30,7 @@ def start() -> SimpleNamespace:
     from . import pythonqt, scene
 
     qt = pythonqt.install()
-    from . import application, dialogs, python_modules, ui_loader, widgets_ctk, widgets_mrml
+    from . import application, dialogs, python_modules, segment_editor, ui_loader, widgets_ctk, widgets_mrml
 
     qt.QUiLoader = ui_loader.QUiLoader
     sys.modules["qt"] = qt
@@ -39,6 +39,14 @@ def start() -> SimpleNamespace:
     python_modules.add_module("ctk", **widgets_ctk.CLASSES, ctkMessageBox=dialogs.message_box(asked))
     for name, cls in widgets_mrml.CLASSES.items():
         setattr(slicer, name, cls)
+    factory, effect = (
+        segment_editor.qSlicerSegmentEditorEffectFactory,
+        segment_editor.qSlicerSegmentEditorScriptedEffect,
+    )
+    slicer.qSlicerSegmentEditorEffectFactory = factory
+    python_modules.add_module("qSlicerSegmentationsEditorEffectsPythonQt", qSlicerSegmentEditorScriptedEffect=effect)
+    base = segment_editor.AbstractScriptedSegmentEditorEffect
+    python_modules.add_module("SegmentEditorEffects", AbstractScriptedSegmentEditorEffect=base)
     slicer.qSlicerScriptedLoadableModule = application.qSlicerScriptedLoadableModule
     world = scene.make_scene()
     world.app = application.make_application(world.application_logic)

@@ -12,7 +12,7 @@ from ..support.errors import DataError, RequestError, RunError
 from ..support.files import expanded
 from . import export as exporting
 from .console import OK, OTHER, complain, say
-from .shared import add_command, check_device, find_model, said_as, store_of, tell_needs, writes_into
+from .shared import PLACES, add_command, check_device, find_model, said_as, store_of, tell_needs, writes_into
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--exclude", metavar="SCAN", action="append", default=[], help="leave a scan out, like target:NAME"
     )
+    parser.add_argument("--places", metavar="FILE", type=Path, help=PLACES)
     parser.add_argument(
         "--run", metavar="FOLDER", type=Path, dest="run_folder", help="of the training (default: runs/NAME)"
     )
@@ -149,9 +150,11 @@ def _check_count(wanted: Configuration) -> None:
 
 def configuration(options: argparse.Namespace, start: ModelPackage, path: Path) -> Configuration:
     """Of the adaptation that the options mean. RequestError."""
-    from ..datasets import PHANTOMS
+    from ..datasets import PHANTOMS, places
     from ..runs import presets
 
+    said = places.read(options.places) if options.places else places.Places()
+    exclude = tuple(dict.fromkeys((*options.exclude, *said.left_out)))
     source, target = (
         place if not place or place in PHANTOMS else str(expanded(place).resolve())
         for place in (options.source, options.target)
@@ -160,8 +163,8 @@ def configuration(options: argparse.Namespace, start: ModelPackage, path: Path) 
         base = presets.within(options.budget, presets.adaptation(source, target, start.card))
     bundled = store_of(options.models_folder).is_bundled(start)
     more = {"iterations": options.iterations} if options.iterations is not None else {}
-    data = dataclasses.replace(base.data, exclude=tuple(options.exclude))
     with said_as(RequestError, RunError):
+        data = dataclasses.replace(base.data, exclude=exclude, places=said.hearts)
         return dataclasses.replace(
             base,
             data=data,
@@ -175,6 +178,11 @@ def configuration(options: argparse.Namespace, start: ModelPackage, path: Path) 
         )
 
 
+def _named(value: object) -> str:
+    """What a run was begun with, in a sentence."""
+    return ", ".join(value) or "none" if isinstance(value, (dict, tuple)) else str(value or "none")
+
+
 def _same(folder: RunFolder, wanted: Configuration) -> Configuration:
     """The run's own configuration, if it is an adaptation to the same scans from the same model. RequestError."""
     own = folder.read().configuration
@@ -183,10 +191,11 @@ def _same(folder: RunFolder, wanted: Configuration) -> Configuration:
         ("start model", own.start_model, wanted.start_model),
         ("source", own.data.source, wanted.data.source),
         ("exclusions", own.data.exclude, wanted.data.exclude),
+        ("places of hearts", own.data.places, wanted.data.places),
     ):
         if one != other:
             raise RequestError(
-                f"{folder.path} is an adaptation with other {what} ({one or 'none'}); name another folder with --run."
+                f"{folder.path} is an adaptation with other {what} ({_named(one)}); name another folder with --run."
             )
     if own.method != wanted.method:
         raise RequestError(f"{folder.path} is a training by another method; name another folder with --run.")

@@ -12,9 +12,11 @@ from ..support import files
 from ..support.errors import DataError, OutputError, RequestError
 from ..support.progress import Progress, drain
 from .console import BAD_INPUT, OK, ProgressLine, say, table
-from .shared import LABEL_VALUES, add_command, find_model, quiet_itk, said_as, store_of
+from .shared import LABEL_VALUES, PLACES, add_command, find_model, quiet_itk, said_as, store_of
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..datasets import DataSettings
     from ..datasets.cutting import Locator
     from ..datasets.scans import Scan
@@ -43,7 +45,10 @@ LOOKING = (
     "also look for the heart in scans without labels, as a training that starts from this model will; "
     "--thumbnails then show the box around what it sees"
 )
-THUMBNAIL = 240  # pixels
+WRITING = (
+    "write where the hearts of the target were found, and that scans without one are left out; correct it, and give it "
+    "to train or adapt with --places"
+)
 
 
 def add(commands: Any) -> None:
@@ -59,6 +64,8 @@ def add(commands: Any) -> None:
         "--size", type=int, default=128, metavar="PIXELS", help="of training slices (default: %(default)s)"
     )
     parser.add_argument("--model", metavar="ID", help=LOOKING)
+    parser.add_argument("--places", metavar="FILE", type=Path, help=PLACES)
+    parser.add_argument("--write-places", metavar="FILE", type=Path, help=WRITING)
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write what was found as JSON")
     parser.add_argument("--thumbnails", metavar="FOLDER", type=Path, help="also write a PNG of each usable scan")
 
@@ -77,7 +84,7 @@ class Request:
 
 def run(options: argparse.Namespace) -> int:
     """Print a row for each file, then what is wrong; BAD_INPUT if training on these would be refused."""
-    from ..datasets import PHANTOMS, checks
+    from ..datasets import PHANTOMS, checks, places, placing
 
     request = check(options)
     notes = [
@@ -93,6 +100,7 @@ def run(options: argparse.Namespace) -> int:
                 problems.append(str(found))
             else:
                 notes += found.notes
+                problems += placing.strangers(request.settings, found.scans) if domain == "target" else []
                 scans += drain(_examined(found.scans, domain, request), show)
     scans = checks.cross_check(scans)
     of_all, warnings = checks.of_domains(scans, request.settings)
@@ -101,6 +109,9 @@ def run(options: argparse.Namespace) -> int:
     if scans:
         say(table(HEADS, [_row(scan) for scan in scans]))
     _say_what_is_wrong(scans, problems, [*notes, *warnings], refused)
+    if options.write_places:
+        with said_as(OutputError, OSError):
+            places.write(options.write_places, placing.of_scans(scans, request.settings.exclude))
     if options.json:
         report = {
             "usable": not refused,
@@ -115,11 +126,14 @@ def run(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> Request:
     """What the command line asks for, with the folder of the thumbnails made. RequestError, OutputError."""
-    from ..datasets import PHANTOMS, DataSettings, label_values
+    from ..datasets import PHANTOMS, DataSettings, label_values, places
     from ..imaging.outputs import Output, check_outputs
 
     if not options.source and not options.target:
         raise RequestError("Name what to check with --source, --target or both.")
+    said = places.read(options.places) if options.places else places.Places()
+    if options.write_places and not (options.model or options.places):
+        raise RequestError("--write-places needs --model, which looks for the hearts, or --places.")
     settings = DataSettings(
         source=options.source or "phantom",
         target=options.target or "phantom",
@@ -127,13 +141,15 @@ def check(options: argparse.Namespace) -> Request:
         target_labels=options.target_labels,
         classes=options.classes,
         size=options.size,
-        exclude=tuple(options.exclude),
+        exclude=tuple(dict.fromkeys((*options.exclude, *said.left_out))),
+        places=said.hearts,
     )
-    places = {d: place for d in DOMAINS if (place := getattr(options, d)) and place not in PHANTOMS}
-    found = {domain: _found(place, domain, settings) for domain, place in places.items()}
-    lists = [path for place in places.values() if (path := files.expanded(place)).is_file()]
+    where = {d: place for d in DOMAINS if (place := getattr(options, d)) and place not in PHANTOMS}
+    found = {domain: _found(place, domain, settings) for domain, place in where.items()}
+    lists = [path for place in where.values() if (path := files.expanded(place)).is_file()]
     scans = [file for f in found.values() if not isinstance(f, DataError) for file in f.files]
-    check_outputs([Output("--json", options.json, text=True)], [*lists, *scans])
+    written = [Output("--json", options.json, text=True), Output("--write-places", options.write_places, text=True)]
+    check_outputs(written, [*lists, *scans, *filter(None, [options.places])])
     if options.thumbnails is not None:
         try:
             options.thumbnails.mkdir(parents=True, exist_ok=True)
@@ -166,7 +182,7 @@ def _found(place: str, domain: str, settings: DataSettings) -> Found | DataError
 
 def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[list[Scan]]:
     """What is found about the scans of a domain; their thumbnails are written on the way, while they are in memory."""
-    from ..datasets import released
+    from ..datasets import placing, released
     from ..datasets.scans import examine
 
     examined: list[Scan] = []
@@ -176,43 +192,43 @@ def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[l
             examined += released.examine_all([scan], domain, request.settings)[0]
             continue
         known, image, labels = examine(scan, domain, request.settings)
-        if image is not None and labels is None and request.locator is not None:
-            known, labels = _looked_at(known, image, request.locator)
+        if image is not None and labels is None:
+            known, labels = _looked_at(known, image, request)
         examined.append(known)
         if image is not None and request.thumbnails is not None:
-            _draw(image, labels, request.thumbnails / f"{domain}-{scan.name.replace('/', '-')}.png")
+            with said_as(OutputError, OSError):
+                placing.picture(image, labels, request.thumbnails / f"{domain}-{scan.name.replace('/', '-')}.png")
     return released.of_one_size(examined)
 
 
-def _looked_at(scan: Scan, image: Volume, locator: Locator) -> tuple[Scan, Volume | None]:
-    """What the model sees in a scan without labels: said as a warning where it is odd; and the box around it, as labels."""
-    import numpy as np
-
+def _looked_at(scan: Scan, image: Volume, request: Request) -> tuple[Scan, Volume | None]:
+    """Where the heart of a scan without labels is, as somebody says, or as the model sees it, which is said as a warning
+    where it is odd; and the box around it, as labels."""
+    from ..datasets import placing
     from ..datasets.preparation import NO_HEART
     from ..datasets.scans import Verdict
-    from ..imaging import Volume
 
-    heart = locator(image)
+    if scan.key in request.settings.places:
+        scan, place = placing.applied(scan, image, request.settings.places[scan.key], None)
+        return _placed(scan, image, place.box if place else None)
+    if request.locator is None:
+        return scan, None
+    heart = request.locator(image)
     if heart is None:
         note = Verdict("the model finds no heart in it; a training that starts from this model leaves it out", NO_HEART)
         return replace(scan, warnings=(*scan.warnings, note)), None
     if heart.note:
         scan = replace(scan, warnings=(*scan.warnings, Verdict(heart.note, "turned")))
-    box = np.zeros(image.geometry.shape, np.uint8)
-    low, high = np.ceil(heart.box[0]).astype(int), np.floor(heart.box[1]).astype(int) + 1
-    box[low[2] : high[2], low[1] : high[1], low[0] : high[0]] = 1
-    return scan, Volume(box, image.geometry, "box")
+    return _placed(scan, image, heart.box)
 
 
-def _draw(image: Volume, labels: Volume | None, path: Path) -> None:
-    import numpy as np
+def _placed(scan: Scan, image: Volume, box: np.ndarray | None) -> tuple[Scan, Volume | None]:
+    """The scan with its heart's box, of voxel indices [2, 3], and that as labels."""
+    from ..datasets import placing
 
-    from ..imaging import Volume
-    from ..imaging.pictures import overlay
-
-    grid = image.geometry
-    with said_as(OutputError, OSError):
-        overlay(image, labels or Volume(np.zeros(grid.shape, np.uint8), grid), path, size=THUMBNAIL)
+    if box is None:
+        return scan, None
+    return replace(scan, heart_mm=placing.world_box(image.geometry, box)), placing.shown(image, box)
 
 
 def _row(scan: Scan) -> tuple[str, ...]:

@@ -34,6 +34,10 @@ VIEWS = (
     "planes to look in: auto and three average three planes across each other, except in a stack of thick slices; "
     "one, the scan's own, is faster and rougher (default: %(default)s)"
 )
+PLACES = (
+    "a file that says where the hearts are, or that scans are left out, as check-data --write-places or the panel writes "
+    "it; its boxes replace what the start model finds"
+)
 LABEL_VALUES = (
     "which class each value in the label maps is, like 500=3,420=2, or mmwhs, acdc, mms or totalsegmentator (its "
     "heartchambers_highres in one file) for the values of these; 0 is background, 255 not known; not needed where files "

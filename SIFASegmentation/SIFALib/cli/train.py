@@ -17,7 +17,7 @@ from ..support.errors import RequestError, RunError
 from ..support.files import expanded, read_limited
 from ..support.messages import sentence
 from .console import OK, OTHER, complain, say
-from .shared import add_command, check_device, said_as, tell_needs, writes_into
+from .shared import PLACES, add_command, check_device, said_as, tell_needs, writes_into
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def add(commands: Any) -> None:
     parser.before_help = lambda: _explain(settings)
     parser.add_argument("--label-values", metavar="MAP", help=LABEL_VALUES)
     parser.add_argument("--exclude", metavar="SCAN", action="append", help="leave a scan out; may be repeated")
+    parser.add_argument("--places", metavar="FILE", type=Path, help=PLACES)
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="settings", help=SETTINGS)
     parser.add_argument("--create-only", action="store_true", help="make the run folder and do not train")
     parser.add_argument("--quiet", action="store_true", help="no progress")
@@ -239,7 +240,7 @@ def _changed(before: Configuration, values: dict[str, Any]) -> Configuration:
 
 def _values(options: argparse.Namespace) -> dict[str, Any]:
     """What the options say, by dotted key. RequestError."""
-    from ..datasets import PHANTOMS, label_values
+    from ..datasets import PHANTOMS, label_values, places
 
     values = {key: vars(options)[key] for key in KEYS if vars(options)[key] is not None}
     for key in ("data.source", "data.target", "cache"):  # so that the run may be resumed from anywhere
@@ -251,6 +252,10 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
         values["data.label_values"] = label_values.parse(options.label_values)
     if options.exclude:
         values["data.exclude"] = options.exclude
+    if options.places:
+        said = places.read(options.places)
+        values["data.places"] = places.records(said.hearts)
+        values["data.exclude"] = [*dict.fromkeys((*(options.exclude or ()), *said.left_out))]
     for setting in options.settings:
         key, equals, text = setting.partition("=")
         if not equals:

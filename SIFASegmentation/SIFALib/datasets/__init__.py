@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..support.errors import DataError
 from ..support.lazy import face
+from .places import HeartBox
 from .settings import MMWHS, NO_AUGMENTATION, PHANTOMS, Augmentation, DataSettings
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .preparation import prepare, prepare_source, prepared
 
 __all__ = [
-    "MMWHS", "NO_AUGMENTATION", "PHANTOMS", "Augmentation", "Batch", "DataError", "DataSettings", "Domains",
+    "MMWHS", "NO_AUGMENTATION", "PHANTOMS", "Augmentation", "Batch", "DataError", "DataSettings", "Domains", "HeartBox",
     "Locator", "Order", "Place", "Slices", "batch", "batches", "border_size", "differences", "drawn", "prepare",
     "prepare_source", "prepared", "view",
 ]  # fmt: skip

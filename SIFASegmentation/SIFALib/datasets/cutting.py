@@ -18,6 +18,7 @@ from ..imaging.geometry import Volume
 from ..imaging.intensity import Intensity, intensity_rule
 from ..imaging.slices import SliceGrid
 from .domains import Slices, of_one_scan
+from .places import BoxMm
 from .settings import DataSettings
 
 BORDER = 1.25  # side of a kept slice over that of a slice that is trained on
@@ -37,10 +38,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Locator:
-    """Where the heart is: `find` says it of a scan, or None. `key` names the model; another one, another cache."""
+    """Where the heart is: `find` says it of a scan, or None. `key` names the model; another one, another cache.
+
+    turned: of a heart that is known to lie in a box, in LPS mm, `Place.quarters`; None: they are none.
+    """
 
     key: str
     find: Callable[[Volume], Place | None]
+    turned: Callable[[Volume, BoxMm], int] | None = None
 
     def __call__(self, volume: Volume) -> Place | None:
         return self.find(volume)

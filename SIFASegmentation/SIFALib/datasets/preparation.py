@@ -19,7 +19,7 @@ from ..imaging.seg_nrrd import is_segmentation
 from ..support import files
 from ..support.errors import DataError
 from ..support.progress import Progress, Steps, drain
-from . import cache, checks, phantoms, released
+from . import cache, checks, phantoms, placing, released
 from .cutting import Locator, cut
 from .domains import Domains, Slices, assemble, joined
 from .layouts import meaning_of
@@ -155,6 +155,8 @@ def _entries(
         return
     found = find(place, labelled, settings.excluded(domain), cines=not labelled)
     notes += found.notes
+    if domain == "target":
+        placing.check_names(settings, found.scans)
     if labelled:
         common["label_values"] = dict(settings.label_values)
         if settings.partial_labels:
@@ -166,10 +168,11 @@ def _entries(
             return _made(scans, domain, settings, locator)
 
         held = [[s.name, hashes.of(s.image), hashes.of(s.label) if s.label else "", *_part(s)] for s in scans]
+        said = {"hearts": boxes} if (boxes := _boxes(scans, domain, settings)) else {}
         by_names = _meanings(scans, settings)
         names = tuple(s.name for s in scans)
         identities = tuple(s.heart or image for s, (_, image, *_) in zip(scans, held, strict=True))
-        key = cache.key_of({**common, **by_names, "files": held})
+        key = cache.key_of({**common, **by_names, **said, "files": held})
         yield _Entry(domain, key, names, identities, scans, make_of, located=bool(common["locator"]))
 
 
@@ -189,6 +192,12 @@ def _meanings(scans: Sequence[Scan], settings: DataSettings) -> dict[str, Any]:
     return told | ({"meanings": others} if others else {})
 
 
+def _boxes(scans: Sequence[Scan], domain: str, settings: DataSettings) -> list[Any]:
+    """What somebody said of where the hearts in these scans are, for the key of their slices."""
+    keys = (f"{domain}:{scan.name}" for scan in scans)
+    return [[key, dataclasses.asdict(settings.places[key])] for key in keys if key in settings.places]
+
+
 def _grouped(scans: Sequence[Scan]) -> Iterator[tuple[Scan, ...]]:
     """Records of single slices by the hundred, everything else one by one."""
     single = [s for s in scans if s.kind == "TFRecord"]
@@ -206,7 +215,11 @@ def _made(scans: tuple[Scan, ...], domain: str, settings: DataSettings, locator:
     if image is None:
         return [scan], []
     heart = None
-    if labels is None and locator is not None:
+    if scan.key in settings.places:
+        scan, heart = placing.applied(scan, image, settings.places[scan.key], locator)
+        if heart is None:
+            return [scan], []
+    elif labels is None and locator is not None:
         heart = locator(image)
         if heart is None:
             note = "the start model finds no heart in it; it is left out"

@@ -62,7 +62,8 @@ class Scan:
 
     image: a file, or the folder of a DICOM series or, of a cine, of a study. moment: of a cine, which of its phases the
     scan is (`imaging.moments`). phase: of a cine with a label map of several volumes, which of them, from 0. label: a file,
-    or a folder of masks. heart: what several scans of one heart have in common, "" for none.
+    or a folder of masks. heart: what several scans of one heart have in common, "" for none. heart_mm: where it is, as
+    somebody looked for it or said it (`places.BoxMm`).
     size: voxels (i, j, k). spacing_mm, field_of_view_mm: along i, j, k.
     slices: in the plane of that name. intensity: least, median, largest grey value. looks_like: "CT" for Hounsfield
     units, else "MR". label_values: as they stand in the file. missing: classes without a voxel. content: SHA-256 of the
@@ -88,6 +89,7 @@ class Scan:
     moment: str = ""
     heart: str = ""
     phase: int | None = None
+    heart_mm: tuple[float, ...] = ()
 
     @property
     def kind(self) -> str:

@@ -14,6 +14,7 @@ from ..models.card import NORMALISATIONS, Preprocessing
 from ..models.structures import UNKNOWN
 from ..support.limits import Choice, Range, check_limits
 from ..support.schema import require
+from .places import HeartBox, check_keys
 
 PHANTOMS = {
     "phantom": "slices of digital thoraxes in any plane and contrast, as the bundled model was trained on",
@@ -88,6 +89,7 @@ class DataSettings:
     a model of so many classes does not have (5 to 7, to one of the papers' four) is background; any other class of
     `classes` or above is none. exclude: names of scans to leave out, of one domain as
     "source:NAME" or "target:NAME".
+    places: "target:NAME" -> the box around that scan's heart, in place of what the start model finds.
     partial_labels: a structure of which a scan of the source has no voxel is not labelled there, and may be anywhere in its
     background; otherwise it counts as background.
     balanced: draw a scan first and then one of its slices, so that none counts more for having more of them; otherwise all
@@ -113,6 +115,7 @@ class DataSettings:
     partial_labels: bool = False
     balanced: bool = False
     exclude: tuple[str, ...] = ()
+    places: dict[str, HeartBox] = field(default_factory=dict)
     source_normalisation: Normalisation = "card"
     target_normalisation: Normalisation = "card"
 
@@ -122,6 +125,9 @@ class DataSettings:
         for name in self.exclude:
             sided = name.startswith(("source:", "target:"))
             require(sided, "exclude", name, "must be like source:NAME or target:NAME")
+        check_keys(self.places, "places")
+        unlabelled = not self.target_labels or not self.places
+        require(unlabelled, "target_labels", True, "must be false with places of hearts: hearts are where labels are")
         for value, label in self.label_values.items():
             whole = bool(WHOLE.fullmatch(value)) and 0 <= label <= UNKNOWN
             require(whole, f"label_values.{value}", label, "must be a whole number's class, 0 to 255")

@@ -29,7 +29,25 @@ HEART = ("CT", "MR")  # modalities that the models know
 
 def read_series(folder: Path) -> Volume:
     """The volume of the one DICOM series in a folder; VolumeError, OSError."""
-    stack = find_stack(folder)
+    return _volume(find_stack(folder), folder, folder.resolve().name)
+
+
+def read_files(files: Sequence[Path], name: str) -> Volume:
+    """The volume of a series whose files are known, wherever they lie and whatever lies beside them; VolumeError, OSError.
+
+    name: of the series, for messages and results.
+    """
+    place = files[0].parent if files else Path(name)
+    frames, lost = _look_through(files)
+    if lost:
+        raise VolumeError(
+            f"The series {name} is incomplete: no slice can be read from {_names(lost)}. Import it again."
+        )
+    return _volume(_one_stack(place, _one_series(place, files, by_series(frames), lost)), place, name)
+
+
+def _volume(stack: Sequence[Frame], folder: Path, name: str) -> Volume:
+    """The volume of slices in the order of k; folder: where they lie, for messages."""
     geometry = grid(stack, folder)
     check_room(folder, geometry.size, COPIES * LEAST_BYTES * math.prod(geometry.size))
     array, delivered = dicom_pixels.read(stack, folder)
@@ -40,7 +58,7 @@ def read_series(folder: Path) -> Volume:
         )
     if delivered is not None and agree(geometry, delivered):
         geometry = delivered
-    return Volume(array, geometry, folder.resolve().name, str(folder), _modality(stack))
+    return Volume(array, geometry, name, str(folder), _modality(stack))
 
 
 def find_stack(folder: Path) -> tuple[Frame, ...]:

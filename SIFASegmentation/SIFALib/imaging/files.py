@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..support.errors import VolumeError
@@ -162,8 +162,13 @@ def members(path: Path, passed_over: tuple[str, ...] = ()) -> list[Path]:
 
 def content(path: Path, passed_over: tuple[str, ...] = ()) -> str:
     """SHA-256 of what the scan's files are called and hold. OSError."""
+    return content_of(members(path, passed_over))
+
+
+def content_of(files: Sequence[Path]) -> str:
+    """The same of files, in this order. OSError."""
     digest = hashlib.sha256()
-    for member in members(path, passed_over):
+    for member in files:
         digest.update(f"{member.name}\0{member.stat().st_size}\n".encode("utf-8", "surrogateescape"))
         with open(member, "rb") as file:
             while chunk := file.read(CHUNK):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets import sources
+from ..datasets.places import records
 from ..datasets.scans import image_of, labels_of
 from ..datasets.settings import PHANTOMS
 from ..imaging import writing
@@ -52,7 +53,10 @@ def steps(request: dict[str, Any], folder: Path) -> Steps[dict[str, Any]]:
         origin = configuration.data.place(domain)
         if origin in PHANTOMS:
             continue
-        yield from _copied(configuration, domain, place)
+        renamed = yield from _copied(configuration, domain, place)
+        if domain == "target":
+            hearts = configuration.data.places
+            values["data.places"] = records({new: hearts[old] for old, new in renamed.items() if old in hearts})
         values[f"data.{domain}"] = f"{domain}.json"
         options += f" --{domain} {domain}.json"
     if configuration.start_model:
@@ -67,13 +71,14 @@ def steps(request: dict[str, Any], folder: Path) -> Steps[dict[str, Any]]:
     return {"folder": str(place), "command": f"{create} && {command}"}
 
 
-def _copied(configuration: Configuration, domain: str, place: Path) -> Steps[None]:
-    """The scans of a domain, without what their headers say besides the geometry, and a list of them."""
+def _copied(configuration: Configuration, domain: str, place: Path) -> Steps[dict[str, str]]:
+    """The scans of a domain, without what their headers say besides the geometry, and a list of them; how each is called
+    there, as "target:NAME"."""
     data = configuration.data
     place_of, labelled = data.place(domain), data.labelled(domain)
     scans = sources.find(place_of, labelled, data.excluded(domain), cines=not labelled).scans
     (place / domain).mkdir(exist_ok=True)
-    entries = []
+    entries, renamed = [], {}
     for number, scan in enumerate(scans, start=1):
         yield Progress(f"Copying {scan.name}", (number - 1) / len(scans))
         entry = {"image": f"{domain}/{number:04d}.nrrd"}
@@ -84,7 +89,9 @@ def _copied(configuration: Configuration, domain: str, place: Path) -> Steps[Non
         if scan.moment or scan.heart:
             entry["heart"] = scan.heart or scan.name.removesuffix(f" {scan.moment}")
         entries.append(entry)
+        renamed[f"{domain}:{scan.name}"] = f"{domain}:{number:04d}"
     write_text(place / f"{domain}.json", json.dumps(entries, indent=1) + "\n")
+    return renamed
 
 
 def _copy_model(name: str, place: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ..datasets import checks, released, sources
+from ..datasets import checks, placing, released, sources
 from ..datasets.scans import examine
 from ..datasets.settings import PHANTOMS, DataSettings
 from ..models import store
@@ -53,6 +53,8 @@ def _check_scans(data: DataSettings, domain: str) -> None:
     found = sources.find(
         data.place(domain), data.labelled(domain), data.excluded(domain), cines=not data.labelled(domain)
     ).scans
+    if domain == "target":
+        placing.check_names(data, found)
     if not data.labelled(domain):
         return
     bare = [s for s in found if s.label is None and s.kind not in released.KINDS]

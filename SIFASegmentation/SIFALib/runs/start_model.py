@@ -7,6 +7,7 @@ from functools import cached_property
 from torch import Tensor
 
 from ..datasets.cutting import Locator, Place
+from ..datasets.places import BoxMm
 from ..imaging.geometry import Volume
 from ..inference import segmentation
 from ..models.card import ModelCard
@@ -60,4 +61,8 @@ def locator_of(card: ModelCard, segmenter: Segmenter) -> Locator:
         found = segmentation.locate(volume, segmenter, card)
         return None if found is None else Place(found.box, found.quarters, found.note)
 
-    return Locator(card.sha256, find)
+    def turned(volume: Volume, box: BoxMm) -> int:
+        found = segmentation.locate(volume, segmenter, card, segmentation.Options(roi=box))
+        return 0 if found is None else found.quarters
+
+    return Locator(card.sha256, find, turned)

@@ -1,0 +1,147 @@
+"""Where people say that the hearts are: exactly there the slices are cut, and what cannot be is a sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from SIFALib.cli import check_data
+from SIFALib.cli.console import BAD_INPUT, OK, USAGE
+from SIFALib.cli.main import main
+from SIFALib.datasets import HeartBox, Locator, Place, places, placing, prepared
+from SIFALib.imaging import geometry, reading
+from SIFALib.runs import RunFolder, pack
+from SIFALib.support.errors import DataError, RecordError
+from training_data import SHAPE, settings, source, target, toy
+
+FOUND = np.array([[4.0, 4.0, 1.0], [20.0, 20.0, 6.0]])
+BOX = (40.0, 70.0, 30.0, 60.0, 8.0, 40.0)  # voxels 20..35, 15..30, 2..10
+NAME = "target:t100"
+
+
+@pytest.fixture
+def data(tmp_path):
+    source(tmp_path / "source")
+    target(tmp_path / "target")
+    return tmp_path
+
+
+def finder(quarters: int = 0) -> Locator:
+    return Locator("a model", lambda volume: Place(FOUND), lambda volume, box: quarters)
+
+
+def content(data) -> str:
+    from SIFALib.datasets.scans import content_hash
+
+    return content_hash(reading.read(data / "target" / "t100.nrrd").array)
+
+
+def of(slices, name: str) -> np.ndarray:
+    return np.asarray(slices.images)[(slices.volume == slices.names.index(name)) & ~slices.coarse]
+
+
+def test_slices_are_cut_where_the_box_is_and_nowhere_else(data):
+    whole = settings(data, validation_share=0.0)
+    found = prepared(whole, data / "cache", finder())
+    said = dataclasses.replace(whole, places={NAME: HeartBox(BOX, content(data))})
+    corrected = prepared(said, data / "cache", finder())
+    one, other = of(found.target, "t100"), of(corrected.target, "t100")
+    assert len(one) == 6 and len(other) == 9  # as many slices as the boxes are high
+    assert np.array_equal(of(found.target, "t101"), of(corrected.target, "t101"))
+    assert found.fingerprint != corrected.fingerprint
+    by_hand = Locator("another", lambda volume: Place(np.array([[20.0, 15.0, 2.0], [35.0, 30.0, 10.0]])))
+    assert np.array_equal(other, of(prepared(whole, data / "other", by_hand).target, "t100"))
+    turned = prepared(said, data / "turned", finder(1))
+    assert np.array_equal(of(turned.target, "t100"), np.rot90(other, -1, (1, 2)))
+    assert len(of(prepared(said, data / "without").target, "t100")) == 9  # a box needs no model
+
+
+def test_a_run_without_places_has_the_slices_that_it_had(data):
+    first = prepared(settings(data), data / "cache", finder())
+    kept = {p: p.stat().st_mtime_ns for p in (data / "cache").rglob("*.npy")}
+    again = prepared(settings(data, places={NAME: HeartBox(BOX)}, exclude=(NAME,)), data / "cache", finder())
+    assert first.manifest["target:t101"] == again.manifest["target:t101"]
+    assert kept.items() <= {p: p.stat().st_mtime_ns for p in (data / "cache").rglob("*.npy")}.items()
+
+
+@pytest.mark.parametrize(
+    ("heart", "name", "said"),
+    [
+        (HeartBox((500.0, 550.0, 0.0, 50.0, 0.0, 50.0)), NAME, r"t100\.nrrd has its heart's box outside of the image"),
+        (HeartBox(BOX, "of another"), NAME, r"t100\.nrrd is not the image any more that its heart's box was drawn on"),
+        (HeartBox(BOX), "target:t7", r"The place of a heart is said of t7, but .*target holds no such scan"),
+    ],
+)
+def test_a_box_that_does_not_belong_is_told_before_anything_is_trained(data, heart, name, said, capsys):
+    with pytest.raises(DataError, match=said):
+        prepared(settings(data, places={name: heart}), data / "cache", finder())
+    places.write(data / "places.json", places.Places({name: heart}))
+    command = ["check-data", "--target", str(data / "target"), "--places", str(data / "places.json")]
+    assert main(command) == BAD_INPUT
+    assert "box" in capsys.readouterr().out or name != NAME
+
+
+def test_what_a_check_writes_is_what_a_training_takes(data, capsys, monkeypatch):
+    seen = iter([Place(FOUND), None])
+    monkeypatch.setattr(check_data, "_locator", lambda options: Locator("a model", lambda volume: next(seen)))
+    file = data / "places.json"
+    command = ["check-data", "--target", str(data / "target"), "--write-places", str(file)]
+    assert main(command) == USAGE and "--write-places needs --model" in capsys.readouterr().err
+    assert main([*command, "--model", "x", "--json", str(data / "r.json")]) == OK
+    written = places.read(file)
+    assert written.hearts[NAME].box == (8.0, 40.0, 8.0, 40.0, 4.0, 24.0) and written.left_out == ("target:t101",)
+    assert written.hearts[NAME].content == content(data)
+    report = json.loads((data / "r.json").read_text())["scans"]
+    assert [scan["heart_mm"] for scan in report] == [[8.0, 40.0, 8.0, 40.0, 4.0, 24.0], []]
+    run = ["--source", str(data / "source"), "--target", str(data / "target"), "--create-only", "--places", str(file)]
+    assert main(["train", str(data / "run"), *run]) == OK
+    made = RunFolder(data / "run").read().configuration.data
+    assert made.places == written.hearts and made.exclude == ("target:t101",)
+
+
+def test_a_run_for_another_computer_takes_its_boxes_along_under_the_new_names(data):
+    places.write(data / "p.json", places.Places({"target:t101": HeartBox(BOX)}, (NAME,)))
+    run = ["--source", "phantom", "--target", str(data / "target"), "--create-only", "--places", str(data / "p.json")]
+    assert main(["train", str(data / "run"), *run]) == OK
+    text = (data / "run" / "run.json").read_text()
+    list(pack.steps({"configuration": text, "place": str(data / "packed")}, data))
+    packed = json.loads((data / "packed" / "configuration.json").read_text())["configuration"]["data"]
+    assert packed["places"] == {"target:0001": {"box": list(BOX), "content": ""}} and packed["exclude"] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is not valid JSON"),
+        ('{"hearts": {"t100": {"box": [0, 50, 0, 50, 0, 50]}}}', "must be like target:NAME"),
+        ('{"hearts": {"source:s1": {"box": [0, 50, 0, 50, 0, 50]}}}', "must be like target:NAME"),
+        ('{"hearts": {"target:t100": {"box": [50, 0, 0, 50, 0, 50]}}}', "5 to 1000 mm a side"),
+        ('{"hearts": {"target:t100": {"box": [0, 50, 0, 50]}}}', "a list of 6 is needed"),
+        ('{"hearts": {"target:t100": {"box": [9e9, 9000000050, 0, 50, 0, 50]}}}', "of the origin"),
+        ('{"format": 9}', "update SIFA"),
+        ('{"hart": {}}', "no key that this SIFA knows"),
+        ("[" * 100_000, "damaged"),
+        (" " * (places.MAX_BYTES + 1), "is larger than any file of places"),
+    ],
+)
+def test_a_file_that_is_none_is_told_with_its_name(tmp_path, text, said):
+    (tmp_path / "p.json").write_text(text)
+    with pytest.raises(DataError, match=said) as error:
+        places.read(tmp_path / "p.json")
+    assert "p.json" in str(error.value)
+
+
+def test_places_and_labels_of_the_target_exclude_each_other(data):
+    with pytest.raises(RecordError, match="hearts are where labels are"):
+        settings(data, places={NAME: HeartBox(BOX)}, target_labels=True)
+
+
+def test_a_box_goes_to_the_world_and_back():
+    grid = geometry.Geometry(SHAPE[::-1], (5.0, -20.0, 7.0), (2.0, 3.0, 4.0), (-1.0, 0, 0, 0, 0, 1.0, 0, -1.0, 0))
+    box = placing.world_box(grid, FOUND)
+    assert box == (-35.0, -3.0, -16.0, 4.0, -53.0, -5.0)
+    assert placing.index_box(grid, box) == pytest.approx(FOUND)
+    volume = geometry.Volume(toy(1)[0], grid)
+    assert placing.shown(volume, FOUND).array.sum() == 17 * 17 * 6
