@@ -1,0 +1,184 @@
+"""What an outlined view along the heart says: area and length of the left atrium, length of the left ventricle.
+
+    labels [j, i] -> the ventricle -> the atrium that touches it, without its veins -> where they touch is the mitral
+    valve -> lengths from its middle
+
+The volume of the atrium from two views at right angles is that of an ellipsoid, 8 / (3 pi) A1 A2 / L, L the shorter of
+its two lengths: the area-length formula of Lang et al., J Am Soc Echocardiogr 28:1 (2015), section on the left atrium.
+Veins and the appendage do not count, and the two lengths should differ by less than 5 mm (same place).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..imaging.components import components, largest_component
+
+SOURCE = "area-length, 8/(3π) A₁A₂/L: Lang et al., J Am Soc Echocardiogr 28:1 (2015)"
+ALIKE_MM = 5.0  # by which the two lengths of the atrium may differ: Lang et al. (2015)
+VEIN_MM = 14.0  # across; what is narrower is a vein or a gap between two structures, and is cut off the atrium
+TOUCH_MM = 3.0  # between an atrium's pixel and the ventricle, where the valve's leaflets may lie
+VALVE_MM = (15.0, 60.0)  # from one end of the mitral valve to the other, in any view: 35 in most adults
+PIECES = 0.15  # of the atrium, that other components of its kind may make up
+EDGE_MM = 3.0  # from the edge of the image: what comes nearer may go on beyond it
+LEAST_CM2 = 3.0  # of an atrium; the smallest of a healthy adult's at end-diastole have twice that
+LEAST_VENTRICLE_CM2 = 4.0
+AGREED = 0.85  # Dice of each pass with all of them together, at least
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Of a view at a phase. None where there is none to be told; why: on the atrium, () if it is known.
+
+    atrium, ventricle: bool [j, i], the pixels that count. lines: [2, 2] ends (row, column) of each length that is known.
+    """
+
+    atrium_cm2: float | None = None
+    atrium_mm: float | None = None
+    ventricle_mm: float | None = None
+    why: tuple[str, ...] = ()
+    atrium: np.ndarray | None = None
+    ventricle: np.ndarray | None = None
+    lines: tuple[np.ndarray, ...] = ()
+
+
+def measure(
+    labels: np.ndarray,
+    inside: np.ndarray,
+    pixel_mm: float,
+    values: Mapping[str, int],
+    passes: Sequence[np.ndarray] = (),
+) -> Measure:
+    """labels: uint8 [j, i] of square pixels. inside: bool [j, i], which pixels the image has. values: of the labels, by
+    "LA" and "LV". passes: labels of single passes, of which `labels` is what they say together.
+    """
+    ventricle = largest_component(labels == values["LV"])
+    if np.count_nonzero(ventricle) * pixel_mm**2 < 100.0 * LEAST_VENTRICLE_CM2:
+        return Measure(why=("no left ventricle was found in it",))
+    near = dilated(ventricle, TOUCH_MM / pixel_mm)
+    atrium, why = _atrium(labels == values["LA"], near, pixel_mm)
+    if why:
+        return Measure(why=(why,), ventricle=ventricle)
+    valve = _valve(atrium & near, pixel_mm)
+    if valve is None:
+        told = "the mitral valve cannot be told from where atrium and ventricle touch"
+        return Measure(why=(told,), atrium=atrium, ventricle=ventricle)
+    reasons = []
+    if _at_edge(atrium, inside, pixel_mm):
+        reasons.append("the left atrium reaches the edge of the image")
+    if _unsteady(atrium, near, pixel_mm, passes, values):
+        reasons.append("the outline of the left atrium changes with the size of the pixels")
+    across, along = _atrium_line(atrium, valve), _ventricle_line(ventricle, valve)
+    lines = (*([] if reasons else [across]), *([] if _at_edge(ventricle, inside, pixel_mm) else [along]))
+    return Measure(
+        None if reasons else float(np.count_nonzero(atrium)) * pixel_mm**2 / 100.0,
+        None if reasons else _length(across, pixel_mm),
+        _length(along, pixel_mm) if any(line is along for line in lines) else None,
+        tuple(reasons),
+        atrium,
+        ventricle,
+        lines,
+    )
+
+
+def biplane_ml(one: Measure, other: Measure) -> float | None:
+    """Volume of the atrium from two views at right angles; None where one has none to tell."""
+    if one.atrium_cm2 is None or other.atrium_cm2 is None or one.atrium_mm is None or other.atrium_mm is None:
+        return None
+    shorter_cm = min(one.atrium_mm, other.atrium_mm) / 10.0
+    return 8.0 / (3.0 * np.pi) * one.atrium_cm2 * other.atrium_cm2 / shorter_cm
+
+
+def dilated(mask: np.ndarray, pixels: float) -> np.ndarray:
+    """The pixels at most so far from a mask that is not empty."""
+    from scipy.ndimage import distance_transform_edt
+
+    near: np.ndarray = distance_transform_edt(~mask) <= pixels
+    return near
+
+
+def without_veins(mask: np.ndarray, pixels: float) -> np.ndarray:
+    """The discs of that diameter that lie within a mask [j, i], together."""
+    from scipy.ndimage import distance_transform_edt
+
+    padded = np.pad(mask, 1)
+    centres = distance_transform_edt(padded) > pixels / 2
+    if not centres.any():
+        return np.zeros_like(mask)
+    return (dilated(centres, pixels / 2) & padded)[1:-1, 1:-1]
+
+
+def _atrium(drawn: np.ndarray, near: np.ndarray, pixel_mm: float) -> tuple[np.ndarray, str]:
+    """The component of what was drawn that touches the ventricle, without veins; and why there is none, else ""."""
+    numbered = np.zeros(drawn.shape, int)
+    found, box = components(drawn)
+    if not found.size:
+        return drawn, "no left atrium was found in it"
+    numbered[box] = found
+    touching = [n for n in np.unique(numbered[near & drawn]) if n]
+    if not touching:
+        return drawn, "what was taken for the left atrium does not touch the left ventricle"
+    sizes = np.bincount(numbered.ravel())
+    best = max(touching, key=lambda n: sizes[n])
+    if sizes[1:].sum() - sizes[best] > PIECES * sizes[best]:
+        return drawn, "the left atrium is in pieces"
+    atrium = largest_component(without_veins(numbered == best, VEIN_MM / pixel_mm))
+    if np.count_nonzero(atrium) * pixel_mm**2 < 100.0 * LEAST_CM2:
+        return atrium, "what was taken for the left atrium is too small"
+    return atrium, ""
+
+
+def _valve(touching: np.ndarray, pixel_mm: float) -> np.ndarray | None:
+    """[2, 2]: the ends (row, column) of the mitral valve, the farthest two pixels of where the chambers touch."""
+    points = np.argwhere(touching).astype(float)
+    if len(points) < 2:
+        return None
+    distances = np.linalg.norm(points[:, None] - points[None], axis=-1)
+    a, b = np.unravel_index(int(distances.argmax()), distances.shape)
+    low, high = VALVE_MM
+    return points[[a, b]] if low <= distances[a, b] * pixel_mm <= high else None
+
+
+def _atrium_line(atrium: np.ndarray, valve: np.ndarray) -> np.ndarray:
+    """[2, 2]: from the valve's middle at right angles to it, as far as the atrium reaches."""
+    middle, along = valve.mean(axis=0), valve[1] - valve[0]
+    across = np.array([-along[1], along[0]]) / np.linalg.norm(along)
+    points = np.argwhere(atrium)
+    if (points.mean(axis=0) - middle) @ across < 0:
+        across = -across
+    steps = np.arange(0.0, np.hypot(*atrium.shape), 0.25)
+    path = np.rint(middle + steps[:, None] * across).astype(int)
+    within = (path >= 0).all(axis=1) & (path < atrium.shape).all(axis=1)
+    hit = np.flatnonzero(within)[atrium[tuple(path[within].T)]]
+    far = steps[hit[-1]] if len(hit) else 0.0
+    return np.stack([middle, middle + far * across])
+
+
+def _ventricle_line(ventricle: np.ndarray, valve: np.ndarray) -> np.ndarray:
+    """[2, 2]: from the valve's middle to the pixel of the ventricle that is farthest from it, the apex."""
+    middle = valve.mean(axis=0)
+    points = np.argwhere(ventricle)
+    return np.stack([middle, points[np.linalg.norm(points - middle, axis=1).argmax()]])
+
+
+def _length(line: np.ndarray, pixel_mm: float) -> float:
+    return float(np.linalg.norm(line[1] - line[0])) * pixel_mm
+
+
+def _at_edge(mask: np.ndarray, inside: np.ndarray, pixel_mm: float) -> bool:
+    within = np.pad(inside, 1)
+    return bool((np.pad(mask, 1) & dilated(~within, EDGE_MM / pixel_mm)).any())
+
+
+def _unsteady(
+    atrium: np.ndarray, near: np.ndarray, pixel_mm: float, passes: Sequence[np.ndarray], values: Mapping[str, int]
+) -> bool:
+    """Whether one of the passes has drawn another atrium than all of them together."""
+    for labels in passes:
+        own, why = _atrium(labels == values["LA"], near, pixel_mm)
+        if why or 2 * np.count_nonzero(own & atrium) < AGREED * (np.count_nonzero(own) + np.count_nonzero(atrium)):
+            return True
+    return False
