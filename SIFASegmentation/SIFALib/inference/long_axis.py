@@ -1,11 +1,13 @@
 """What an outlined view along the heart says: area and length of the left atrium, length of the left ventricle.
 
-    labels [j, i] -> the ventricle -> the atrium that touches it, without its veins -> where they touch is the mitral
-    valve -> lengths from its middle
+    labels [j, i] -> the ventricle and the line along it -> the atrium that touches it, without its veins -> its length
+    through its middle along that line -> where they touch is the mitral valve, from which the ventricle's length goes
 
 The volume of the atrium from two views at right angles is that of an ellipsoid, 8 / (3 pi) A1 A2 / L, L the shorter of
 its two lengths: the area-length formula of Lang et al., J Am Soc Echocardiogr 28:1 (2015), section on the left atrium.
-Veins and the appendage do not count, and the two lengths should differ by less than 5 mm (same place).
+Veins and the appendage do not count, and the two lengths should differ by less than 5 mm (same place). There the length
+is taken at right angles to the mitral valve from its middle; here along the ventricle through the atrium's middle, which
+both views share and which hangs on no end of the valve (measured: docs/explanation/cine.md).
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ VALVE_MM = (15.0, 60.0)  # from one end of the mitral valve to the other, in any
 PIECES = 0.15  # of the atrium, that other components of its kind may make up
 EDGE_MM = 3.0  # from the edge of the image: what comes nearer may go on beyond it
 LEAST_CM2 = 3.0  # of an atrium; the smallest of a healthy adult's at end-diastole have twice that
-LEAST_VENTRICLE_CM2 = 4.0
+LEAST_VENTRICLE_CM2 = 4.0  # of the ventricle's cavity
+LINE_STEP = 0.25  # of a pixel, by which a line's ends are found
 AGREED = 0.85  # Dice of each pass with all of them together, at least
 
 
@@ -62,25 +65,22 @@ def measure(
     atrium, why = _atrium(labels == values["LA"], near, pixel_mm)
     if why:
         return Measure(why=(why,), ventricle=ventricle)
-    valve = _valve(atrium & near, pixel_mm)
-    if valve is None:
-        told = "the mitral valve cannot be told from where atrium and ventricle touch"
-        return Measure(why=(told,), atrium=atrium, ventricle=ventricle)
     reasons = []
     if _at_edge(atrium, inside, pixel_mm):
         reasons.append("the left atrium reaches the edge of the image")
-    if _unsteady(atrium, near, pixel_mm, passes, values):
+    if _unsteady(atrium, near, passes, values["LA"], VEIN_MM / pixel_mm):
         reasons.append("the outline of the left atrium changes with the size of the pixels")
-    across, along = _atrium_line(atrium, valve), _ventricle_line(ventricle, valve)
-    lines = (*([] if reasons else [across]), *([] if _at_edge(ventricle, inside, pixel_mm) else [along]))
+    across = chord(atrium, direction_of(ventricle))
+    valve = None if _at_edge(ventricle, inside, pixel_mm) else _valve(atrium & near, pixel_mm)
+    along = None if valve is None else _to_apex(ventricle, valve)
     return Measure(
         None if reasons else float(np.count_nonzero(atrium)) * pixel_mm**2 / 100.0,
         None if reasons else _length(across, pixel_mm),
-        _length(along, pixel_mm) if any(line is along for line in lines) else None,
+        None if along is None else _length(along, pixel_mm),
         tuple(reasons),
         atrium,
         ventricle,
-        lines,
+        (*([] if reasons else [across]), *([] if along is None else [along])),
     )
 
 
@@ -111,24 +111,47 @@ def without_veins(mask: np.ndarray, pixels: float) -> np.ndarray:
     return (dilated(centres, pixels / 2) & padded)[1:-1, 1:-1]
 
 
+def direction_of(mask: np.ndarray) -> np.ndarray:
+    """[2]: the direction (row, column) in which a mask [j, i] is longest, its first principal axis."""
+    points = np.argwhere(mask)
+    longest: np.ndarray = np.linalg.eigh(np.cov(points.T))[1][:, -1]
+    return longest
+
+
+def chord(mask: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """[2, 2]: the ends (row, column) of a mask's part of the line through its middle."""
+    middle = np.argwhere(mask).mean(axis=0)
+    steps = np.arange(-np.hypot(*mask.shape), np.hypot(*mask.shape), LINE_STEP)
+    path = np.rint(middle + steps[:, None] * direction).astype(int)
+    within = (path >= 0).all(axis=1) & (path < mask.shape).all(axis=1)
+    hit = np.flatnonzero(within)[mask[tuple(path[within].T)]]
+    ends = steps[hit[[0, -1]]] if len(hit) else np.zeros(2)
+    return middle + ends[:, None] * direction
+
+
 def _atrium(drawn: np.ndarray, near: np.ndarray, pixel_mm: float) -> tuple[np.ndarray, str]:
     """The component of what was drawn that touches the ventricle, without veins; and why there is none, else ""."""
-    numbered = np.zeros(drawn.shape, int)
-    found, box = components(drawn)
-    if not found.size:
+    if not drawn.any():
         return drawn, "no left atrium was found in it"
-    numbered[box] = found
-    touching = [n for n in np.unique(numbered[near & drawn]) if n]
-    if not touching:
-        return drawn, "what was taken for the left atrium does not touch the left ventricle"
-    sizes = np.bincount(numbered.ravel())
-    best = max(touching, key=lambda n: sizes[n])
-    if sizes[1:].sum() - sizes[best] > PIECES * sizes[best]:
-        return drawn, "the left atrium is in pieces"
-    atrium = largest_component(without_veins(numbered == best, VEIN_MM / pixel_mm))
+    whole = _touching(drawn, near)
+    if not whole.any():
+        return whole, "what was taken for the left atrium does not touch the left ventricle"
+    if np.count_nonzero(drawn & ~whole) > PIECES * np.count_nonzero(whole):
+        return whole, "the left atrium is in pieces"
+    atrium = largest_component(without_veins(whole, VEIN_MM / pixel_mm))
     if np.count_nonzero(atrium) * pixel_mm**2 < 100.0 * LEAST_CM2:
         return atrium, "what was taken for the left atrium is too small"
     return atrium, ""
+
+
+def _touching(drawn: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """The largest component of those that reach into `near`; empty if none does."""
+    numbered = np.zeros(drawn.shape, int)
+    found, box = components(drawn)
+    numbered[box] = found
+    sizes = np.bincount(numbered.ravel())
+    touching = [n for n in np.unique(numbered[near & drawn]) if n]
+    return numbered == max(touching, key=lambda n: sizes[n], default=-1)
 
 
 def _valve(touching: np.ndarray, pixel_mm: float) -> np.ndarray | None:
@@ -142,22 +165,7 @@ def _valve(touching: np.ndarray, pixel_mm: float) -> np.ndarray | None:
     return points[[a, b]] if low <= distances[a, b] * pixel_mm <= high else None
 
 
-def _atrium_line(atrium: np.ndarray, valve: np.ndarray) -> np.ndarray:
-    """[2, 2]: from the valve's middle at right angles to it, as far as the atrium reaches."""
-    middle, along = valve.mean(axis=0), valve[1] - valve[0]
-    across = np.array([-along[1], along[0]]) / np.linalg.norm(along)
-    points = np.argwhere(atrium)
-    if (points.mean(axis=0) - middle) @ across < 0:
-        across = -across
-    steps = np.arange(0.0, np.hypot(*atrium.shape), 0.25)
-    path = np.rint(middle + steps[:, None] * across).astype(int)
-    within = (path >= 0).all(axis=1) & (path < atrium.shape).all(axis=1)
-    hit = np.flatnonzero(within)[atrium[tuple(path[within].T)]]
-    far = steps[hit[-1]] if len(hit) else 0.0
-    return np.stack([middle, middle + far * across])
-
-
-def _ventricle_line(ventricle: np.ndarray, valve: np.ndarray) -> np.ndarray:
+def _to_apex(ventricle: np.ndarray, valve: np.ndarray) -> np.ndarray:
     """[2, 2]: from the valve's middle to the pixel of the ventricle that is farthest from it, the apex."""
     middle = valve.mean(axis=0)
     points = np.argwhere(ventricle)
@@ -173,12 +181,10 @@ def _at_edge(mask: np.ndarray, inside: np.ndarray, pixel_mm: float) -> bool:
     return bool((np.pad(mask, 1) & dilated(~within, EDGE_MM / pixel_mm)).any())
 
 
-def _unsteady(
-    atrium: np.ndarray, near: np.ndarray, pixel_mm: float, passes: Sequence[np.ndarray], values: Mapping[str, int]
-) -> bool:
+def _unsteady(atrium: np.ndarray, near: np.ndarray, passes: Sequence[np.ndarray], value: int, vein: float) -> bool:
     """Whether one of the passes has drawn another atrium than all of them together."""
     for labels in passes:
-        own, why = _atrium(labels == values["LA"], near, pixel_mm)
-        if why or 2 * np.count_nonzero(own & atrium) < AGREED * (np.count_nonzero(own) + np.count_nonzero(atrium)):
+        own = without_veins(_touching(labels == value, near), vein)
+        if 2 * np.count_nonzero(own & atrium) < AGREED * (np.count_nonzero(own) + np.count_nonzero(atrium)):
             return True
     return False

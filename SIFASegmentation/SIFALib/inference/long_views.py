@@ -35,6 +35,7 @@ FOUR, TWO, THREE = cine_views.KINDS
 MOST_OFF_MM = (
     12.0  # between a view's plane and the ventricle's axis, their mean; the cavity's radius is about twice that
 )
+MOST_APART_MM = 10.0  # between the atrium's lengths in two views: of 19 hearts cut through their middle one had more
 LEAST_BETWEEN = 45.0  # degrees between the two views of a volume: the formula has them at right angles
 ZOOMS = (1.0, *STACK_ZOOMS)
 
@@ -95,17 +96,23 @@ def combined(views: Sequence[ViewResult], told: Sequence[str] = ()) -> LongAxis:
     by_kind = {view.kind: view for view in views}
     if FOUR not in by_kind or TWO not in by_kind:
         return LongAxis(tuple(views), None, None, tuple(sentences))
-    four, two = by_kind[FOUR], by_kind[TWO]
-    pairs = ((four.diastole, two.diastole), (four.systole, two.systole))
-    volumes = [biplane_ml(one.measure, other.measure) for one, other in pairs]
-    for (one, other), what in zip(pairs, ("end-diastole", "end-systole"), strict=True):
-        first, second = one.measure.atrium_mm, other.measure.atrium_mm
-        if first is not None and second is not None and abs(first - second) > ALIKE_MM:
+    volumes: list[float | None] = []
+    for end, what in (("diastole", "end-diastole"), ("systole", "end-systole")):
+        four, two = (getattr(by_kind[kind], end).measure for kind in (FOUR, TWO))
+        apart = _apart_mm(four, two)
+        volumes.append(None if apart > MOST_APART_MM else biplane_ml(four, two))
+        if apart > ALIKE_MM:
+            verdict = "its volume is not told" if apart > MOST_APART_MM else "its volume is uncertain"
             sentences.append(
-                f"At {what} the left atrium is {first:.0f} mm long in the {FOUR} and {second:.0f} mm in the {TWO}; more "
-                f"than {ALIKE_MM:g} mm between them says that a view does not run through its middle."
+                f"At {what} the left atrium is {four.atrium_mm:.0f} mm long in the {FOUR} and {two.atrium_mm:.0f} mm in the "
+                f"{TWO}; views through its middle differ by less than {ALIKE_MM:g} mm, so {verdict}."
             )
     return LongAxis(tuple(views), volumes[0], volumes[1], tuple(sentences))
+
+
+def _apart_mm(one: Measure, other: Measure) -> float:
+    """By how much the atrium's lengths differ; 0 where one is not known."""
+    return 0.0 if one.atrium_mm is None or other.atrium_mm is None else abs(one.atrium_mm - other.atrium_mm)
 
 
 def _chosen(cine: Cine, axis: np.ndarray) -> tuple[list[tuple[LongView, float]], list[str]]:
