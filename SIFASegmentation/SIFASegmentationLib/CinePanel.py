@@ -135,7 +135,9 @@ class CinePanel:
             if not os.path.isdir(self.parameters.cineFolder):
                 return _("There is no folder {path}.").format(path=self.parameters.cineFolder)
         elif not self.found:
-            none = _("There is no cine beside the input volume; load a study with the module DICOM, or choose a folder.")
+            none = _(
+                "There is no cine beside the input volume; load a study with the module DICOM, or choose a folder."
+            )
             return CineNodes.saidOfMultiVolumes() or none
         return self._otherReason()
 

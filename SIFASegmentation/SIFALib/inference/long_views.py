@@ -18,6 +18,7 @@ import numpy as np
 from ..imaging import cine_views, slices
 from ..imaging.cine import Cine, LongView
 from ..imaging.components import largest_component
+from ..imaging.slices import SliceGrid
 from ..support.progress import Steps
 from .coarse import plane_of
 from .fusion import Fusion
@@ -151,23 +152,28 @@ def _unmeasured(views: Sequence[ViewResult]) -> list[str]:
 
 
 def _end(view: Cine, phase: int, card: ModelCard, options: Options, runner: Runner) -> Steps[ViewEnd]:
-    """A view's phase through the network: its own orientation is known, so it is shown as radiologists see it."""
+    """A view's phase drawn and measured; its own orientation is known, so it is shown as radiologists see it."""
     scan = NetworkInput.of(view.volume(phase), card, options)
-    plane, box = plane_of(scan, view.geometry), slices.whole_box(view.geometry)
-    own = Pass(plane).grid(scan, box)
+    own = Pass(plane_of(scan, view.geometry)).grid(scan, slices.whole_box(view.geometry))
+    maps = yield from network_maps(scan, own, runner)
+    labels = np.mean(maps, axis=0).argmax(axis=0).astype(np.uint8)
+    values, inside = (each[own.count[2] // 2] for each in slices.sample(scan.volume, own))
+    grey = (scan.intensity.normalise(values, inside) + 1) / 2
+    ids = {structure.id: structure.value for structure in card.labels}
+    told = measure(labels, inside, scan.pre.spacing_mm, ids, [each.argmax(axis=0) for each in maps])
+    return ViewEnd(phase, grey, _measured(labels, told, ids), told)
+
+
+def network_maps(scan: NetworkInput, own: SliceGrid, runner: Runner) -> Steps[list[np.ndarray]]:
+    """Probabilities [classes, j, i] of the middle slice of a grid, by a pass with each pixel size."""
     maps: list[np.ndarray] = []
     for zoom in ZOOMS:
-        each = Pass(plane, zoom)
-        grid, fusion = each.grid(scan, box), Fusion(card.architecture.classes, own)
+        each = Pass(own.plane, zoom)
+        grid = each.grid(scan, slices.whole_box(scan.volume.geometry))
+        fusion = Fusion(scan.card.architecture.classes, own)
         yield from runner.run("Views along the heart", fusion, grid, each.images(scan, grid))
         maps.append(fusion.mean()[:, own.count[2] // 2])
-    labels = np.mean(maps, axis=0).argmax(axis=0).astype(np.uint8)
-    values, inside = slices.sample(scan.volume, own)
-    grey = (scan.intensity.normalise(values, inside)[own.count[2] // 2] + 1) / 2
-    known = inside[own.count[2] // 2]
-    ids = {structure.id: structure.value for structure in card.labels}
-    told = measure(labels, known, scan.pre.spacing_mm, ids, [each.argmax(axis=0) for each in maps])
-    return ViewEnd(phase, grey, _measured(labels, told, ids), told)
+    return maps
 
 
 def _measured(labels: np.ndarray, told: Measure, ids: Mapping[str, int]) -> np.ndarray:
