@@ -23,6 +23,7 @@ DESCRIPTION = """Segment every phase of a cine MR and tell volumes, ejection fra
 
 STUDY is the folder of a DICOM study, whatever else it holds and however its files lie in it and below it, or a NIfTI,
 NRRD or .seq.nrrd file of several volumes. Of several stacks the likeliest short axis is taken, and the others are listed.
+Views along the heart that the study holds are measured at both ends of the beat: left atrium, length of the left ventricle.
 
 OUT gets
   volumes.csv      a row for each phase: time, volumes in ml

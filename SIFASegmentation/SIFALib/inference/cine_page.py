@@ -24,6 +24,7 @@ LINE = (255, 225, 60)  # of a length in a view
 MARGIN_MM = 15.0  # around what was drawn
 WINDOW = (1.0, 99.5)  # percentiles of the grey values that are shown black and white
 CHAMBERS = ("LV", "RV", "MYO", "LA", "RA")  # whose volumes are drawn as curves
+ATRIA = ("LA", "RA")  # that short axes mostly show a part of
 IN_VIEWS = (
     ("la_area_cm2", "LA area (cm²)", 1),
     ("la_length_mm", "LA length (mm)", 0),
@@ -47,12 +48,17 @@ def curve_lines(result: CineResult, cine: Cine) -> tuple[list[curves.Curve], lis
     moments = list(cine.times_ms) or [float(n + 1) for n in range(cine.phases)]
     lines = []
     for structure in result.structures:
-        if structure.id not in CHAMBERS:
+        if structure.id not in CHAMBERS or (structure.id in ATRIA and _cut_off(result.labels, structure.value)):
             continue
         function = result.functions.get(structure.id)
         marks = ((function.end_diastole, "ED"), (function.end_systole, "ES")) if function else ()
         lines.append(curves.Curve(structure.id, result.volumes_ml[structure.id], structure.color, marks))
     return lines, moments, "ms after the R wave" if cine.times_ms else "phase"
+
+
+def _cut_off(labels: np.ndarray, value: int) -> bool:
+    """Whether a structure in labels [t, k, j, i] reaches either end of the stack: what is seen of it is no volume."""
+    return bool((labels[:, [0, -1]] == value).any())
 
 
 def page(result: CineResult, cine: Cine, report: Mapping[str, Any]) -> str:
@@ -192,7 +198,7 @@ def _views(found: LongAxis | None, told: Mapping[str, Any] | None, structures: S
     for view in told["views"]:
         values = [(view[end][key], digits) for key, _, digits in IN_VIEWS for end in (DIASTOLE, SYSTOLE)]
         cells = "".join(f"<td>{_known(value, digits)}</td>" for value, digits in values)
-        rows.append(f"<tr><td>{_text(view['view'])} ({_text(view['name'])})</td>{cells}</tr>")
+        rows.append(f"<tr><td>{_text(view['view'].capitalize())} ({_text(view['name'])})</td>{cells}</tr>")
     ends = ((DIASTOLE, "end-diastole"), (SYSTOLE, "end-systole"))
     volumes = [
         f"{_known(told['la_volume_ml'][end], 1)} ml at {name}" + _per_m2(told["la_volume_ml_m2"][end])

@@ -111,6 +111,16 @@ def without_veins(mask: np.ndarray, pixels: float) -> np.ndarray:
     return (dilated(centres, pixels / 2) & padded)[1:-1, 1:-1]
 
 
+def touching(drawn: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """The largest component of those that reach into `near`; empty if none does."""
+    numbered = np.zeros(drawn.shape, int)
+    found, box = components(drawn)
+    numbered[box] = found
+    sizes = np.bincount(numbered.ravel())
+    reaching = [n for n in np.unique(numbered[near & drawn]) if n]
+    return numbered == max(reaching, key=lambda n: sizes[n], default=-1)
+
+
 def direction_of(mask: np.ndarray) -> np.ndarray:
     """[2]: the direction (row, column) in which a mask [j, i] is longest, its first principal axis."""
     points = np.argwhere(mask)
@@ -133,7 +143,7 @@ def _atrium(drawn: np.ndarray, near: np.ndarray, pixel_mm: float) -> tuple[np.nd
     """The component of what was drawn that touches the ventricle, without veins; and why there is none, else ""."""
     if not drawn.any():
         return drawn, "no left atrium was found in it"
-    whole = _touching(drawn, near)
+    whole = touching(drawn, near)
     if not whole.any():
         return whole, "what was taken for the left atrium does not touch the left ventricle"
     if np.count_nonzero(drawn & ~whole) > PIECES * np.count_nonzero(whole):
@@ -142,16 +152,6 @@ def _atrium(drawn: np.ndarray, near: np.ndarray, pixel_mm: float) -> tuple[np.nd
     if np.count_nonzero(atrium) * pixel_mm**2 < 100.0 * LEAST_CM2:
         return atrium, "what was taken for the left atrium is too small"
     return atrium, ""
-
-
-def _touching(drawn: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """The largest component of those that reach into `near`; empty if none does."""
-    numbered = np.zeros(drawn.shape, int)
-    found, box = components(drawn)
-    numbered[box] = found
-    sizes = np.bincount(numbered.ravel())
-    touching = [n for n in np.unique(numbered[near & drawn]) if n]
-    return numbered == max(touching, key=lambda n: sizes[n], default=-1)
 
 
 def _valve(touching: np.ndarray, pixel_mm: float) -> np.ndarray | None:
@@ -184,7 +184,7 @@ def _at_edge(mask: np.ndarray, inside: np.ndarray, pixel_mm: float) -> bool:
 def _unsteady(atrium: np.ndarray, near: np.ndarray, passes: Sequence[np.ndarray], value: int, vein: float) -> bool:
     """Whether one of the passes has drawn another atrium than all of them together."""
     for labels in passes:
-        own = without_veins(_touching(labels == value, near), vein)
+        own = without_veins(touching(labels == value, near), vein)
         if 2 * np.count_nonzero(own & atrium) < AGREED * (np.count_nonzero(own) + np.count_nonzero(atrium)):
             return True
     return False

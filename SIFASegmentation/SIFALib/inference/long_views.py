@@ -17,13 +17,12 @@ import numpy as np
 
 from ..imaging import cine_views, slices
 from ..imaging.cine import Cine, LongView
-from ..imaging.components import largest_component
 from ..imaging.slices import SliceGrid
 from ..support.progress import Steps
 from .coarse import plane_of
 from .fusion import Fusion
 from .heart_function import HeartFunction
-from .long_axis import ALIKE_MM, Measure, biplane_ml, measure
+from .long_axis import ALIKE_MM, TOUCH_MM, Measure, biplane_ml, dilated, measure, touching
 from .passes import NetworkInput, Pass
 from .segmentation import STACK_ZOOMS
 
@@ -161,7 +160,7 @@ def _end(view: Cine, phase: int, card: ModelCard, options: Options, runner: Runn
     grey = (scan.intensity.normalise(values, inside) + 1) / 2
     ids = {structure.id: structure.value for structure in card.labels}
     told = measure(labels, inside, scan.pre.spacing_mm, ids, [each.argmax(axis=0) for each in maps])
-    return ViewEnd(phase, grey, _measured(labels, told, ids), told)
+    return ViewEnd(phase, grey, _measured(labels, told, ids, scan.pre.spacing_mm), told)
 
 
 def network_maps(scan: NetworkInput, own: SliceGrid, runner: Runner) -> Steps[list[np.ndarray]]:
@@ -176,10 +175,12 @@ def network_maps(scan: NetworkInput, own: SliceGrid, runner: Runner) -> Steps[li
     return maps
 
 
-def _measured(labels: np.ndarray, told: Measure, ids: Mapping[str, int]) -> np.ndarray:
+def _measured(labels: np.ndarray, told: Measure, ids: Mapping[str, int], pixel_mm: float) -> np.ndarray:
     """Labels [j, i] of the heart alone: an atrium that was refused is shown as it was drawn."""
-    muscle = largest_component(labels == ids["MYO"]) if "MYO" in ids else np.zeros(labels.shape, bool)
     atrium = labels == ids["LA"] if told.atrium is None else told.atrium
     ventricle = labels == ids["LV"] if told.ventricle is None else told.ventricle
+    muscle = labels == ids.get("MYO", -1)
+    if ventricle.any():  # other organs look like muscle, too
+        muscle = touching(muscle, dilated(ventricle, TOUCH_MM / pixel_mm))
     values = [ids["LV"], ids["LA"], ids.get("MYO", 0)]
     return np.select([ventricle, atrium, muscle], values, 0).astype(np.uint8)
