@@ -112,13 +112,12 @@ def without_veins(mask: np.ndarray, pixels: float) -> np.ndarray:
 
 
 def touching(drawn: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """The largest component of those that reach into `near`; empty if none does."""
+    """The components of a mask that reach into `near`, together."""
     numbered = np.zeros(drawn.shape, int)
     found, box = components(drawn)
     numbered[box] = found
-    sizes = np.bincount(numbered.ravel())
-    reaching = [n for n in np.unique(numbered[near & drawn]) if n]
-    return numbered == max(reaching, key=lambda n: sizes[n], default=-1)
+    reaching = np.unique(numbered[near & drawn])
+    return np.isin(numbered, reaching[reaching > 0])
 
 
 def direction_of(mask: np.ndarray) -> np.ndarray:
@@ -143,7 +142,7 @@ def _atrium(drawn: np.ndarray, near: np.ndarray, pixel_mm: float) -> tuple[np.nd
     """The component of what was drawn that touches the ventricle, without veins; and why there is none, else ""."""
     if not drawn.any():
         return drawn, "no left atrium was found in it"
-    whole = touching(drawn, near)
+    whole = largest_component(touching(drawn, near))
     if not whole.any():
         return whole, "what was taken for the left atrium does not touch the left ventricle"
     if np.count_nonzero(drawn & ~whole) > PIECES * np.count_nonzero(whole):
@@ -154,9 +153,9 @@ def _atrium(drawn: np.ndarray, near: np.ndarray, pixel_mm: float) -> tuple[np.nd
     return atrium, ""
 
 
-def _valve(touching: np.ndarray, pixel_mm: float) -> np.ndarray | None:
+def _valve(contact: np.ndarray, pixel_mm: float) -> np.ndarray | None:
     """[2, 2]: the ends (row, column) of the mitral valve, the farthest two pixels of where the chambers touch."""
-    points = np.argwhere(touching).astype(float)
+    points = np.argwhere(contact).astype(float)
     if len(points) < 2:
         return None
     distances = np.linalg.norm(points[:, None] - points[None], axis=-1)
@@ -184,7 +183,7 @@ def _at_edge(mask: np.ndarray, inside: np.ndarray, pixel_mm: float) -> bool:
 def _unsteady(atrium: np.ndarray, near: np.ndarray, passes: Sequence[np.ndarray], value: int, vein: float) -> bool:
     """Whether one of the passes has drawn another atrium than all of them together."""
     for labels in passes:
-        own = without_veins(touching(labels == value, near), vein)
+        own = without_veins(largest_component(touching(labels == value, near)), vein)
         if 2 * np.count_nonzero(own & atrium) < AGREED * (np.count_nonzero(own) + np.count_nonzero(atrium)):
             return True
     return False
