@@ -24,7 +24,11 @@ ALIKE_MM = 5.0  # by which the two lengths of the atrium may differ: Lang et al.
 VEIN_MM = 14.0  # across; what is narrower is a vein or a gap between two structures, and is cut off the atrium
 TOUCH_MM = 3.0  # between an atrium's pixel and the ventricle, where the valve's leaflets may lie
 VALVE_MM = (15.0, 60.0)  # from one end of the mitral valve to the other, in any view: 35 in most adults
-PIECES = 0.15  # of the atrium, that other components of its kind may make up
+PIECES = 0.15  # of a chamber, that other components of its kind may make up within NEARBY_MM
+NEARBY_MM = 15.0
+ASIDE_MM = (
+    20.0  # from where the short axis has the ventricle's middle to the ventricle of a view: other breath-holds differ
+)
 EDGE_MM = 3.0  # from the edge of the image: what comes nearer may go on beyond it
 LEAST_CM2 = 3.0  # of an atrium; the smallest of a healthy adult's at end-diastole have twice that
 LEAST_VENTRICLE_CM2 = 4.0  # of the ventricle's cavity
@@ -34,7 +38,8 @@ AGREED = 0.85  # Dice of each pass with all of them together, at least
 
 @dataclass(frozen=True)
 class Measure:
-    """Of a view at a phase. None where there is none to be told; why: on the atrium, () if it is known.
+    """Of a view at a phase. None where there is none to be told; why: on the atrium, () if it is known; why_length: on the
+    ventricle's length, "" if it is known or `why` says it all.
 
     atrium, ventricle: bool [j, i], the pixels that count. lines: [2, 2] ends (row, column) of each length that is known.
     """
@@ -43,6 +48,7 @@ class Measure:
     atrium_mm: float | None = None
     ventricle_mm: float | None = None
     why: tuple[str, ...] = ()
+    why_length: str = ""
     atrium: np.ndarray | None = None
     ventricle: np.ndarray | None = None
     lines: tuple[np.ndarray, ...] = ()
@@ -53,12 +59,14 @@ def measure(
     inside: np.ndarray,
     pixel_mm: float,
     values: Mapping[str, int],
+    middle: Sequence[float],
     passes: Sequence[np.ndarray] = (),
 ) -> Measure:
     """labels: uint8 [j, i] of square pixels. inside: bool [j, i], which pixels the image has. values: of the labels, by
-    "LA" and "LV". passes: labels of single passes, of which `labels` is what they say together.
+    "LA" and "LV". middle: (row, column) of the ventricle, as the short axis shows it: what else looks like one is none.
+    passes: labels of single passes, of which `labels` is what they say together.
     """
-    ventricle = largest_component(labels == values["LV"])
+    ventricle = nearest_component(labels == values["LV"], middle, ASIDE_MM / pixel_mm)
     if np.count_nonzero(ventricle) * pixel_mm**2 < 100.0 * LEAST_VENTRICLE_CM2:
         return Measure(why=("no left ventricle was found in it",))
     near = dilated(ventricle, TOUCH_MM / pixel_mm)
@@ -70,14 +78,17 @@ def measure(
         reasons.append("the left atrium reaches the edge of the image")
     if _unsteady(atrium, near, passes, values["LA"], VEIN_MM / pixel_mm):
         reasons.append("the outline of the left atrium changes with the size of the pixels")
-    across = chord(atrium, direction_of(ventricle))
-    valve = None if _at_edge(ventricle, inside, pixel_mm) else _valve(atrium & near, pixel_mm)
-    along = None if valve is None else _to_apex(ventricle, valve)
+    across, valve = chord(atrium, direction_of(ventricle)), _valve(atrium & near, pixel_mm)
+    why_length = _unfit(labels == values["LV"], ventricle, inside, pixel_mm, [each == values["LV"] for each in passes])
+    if valve is None:
+        why_length = why_length or "the mitral valve cannot be told from where it touches the left atrium"
+    along = None if valve is None or why_length else _to_apex(ventricle, valve)
     return Measure(
         None if reasons else float(np.count_nonzero(atrium)) * pixel_mm**2 / 100.0,
         None if reasons else _length(across, pixel_mm),
         None if along is None else _length(along, pixel_mm),
         tuple(reasons),
+        why_length,
         atrium,
         ventricle,
         (*([] if reasons else [across]), *([] if along is None else [along])),
@@ -109,6 +120,17 @@ def without_veins(mask: np.ndarray, pixels: float) -> np.ndarray:
     if not centres.any():
         return np.zeros_like(mask)
     return (dilated(centres, pixels / 2) & padded)[1:-1, 1:-1]
+
+
+def nearest_component(mask: np.ndarray, middle: Sequence[float], most: float) -> np.ndarray:
+    """The component of a mask [j, i] that comes nearest to a point; empty if none comes nearer than so many pixels."""
+    points = np.argwhere(mask)
+    distances = np.linalg.norm(points - np.asarray(middle, float), axis=1)
+    if not len(points) or distances.min() > most:
+        return np.zeros_like(mask)
+    seed = np.zeros_like(mask)
+    seed[tuple(points[distances.argmin()])] = True
+    return touching(mask, seed)
 
 
 def touching(drawn: np.ndarray, near: np.ndarray) -> np.ndarray:
@@ -145,12 +167,18 @@ def _atrium(drawn: np.ndarray, near: np.ndarray, pixel_mm: float) -> tuple[np.nd
     whole = largest_component(touching(drawn, near))
     if not whole.any():
         return whole, "what was taken for the left atrium does not touch the left ventricle"
-    if np.count_nonzero(drawn & ~whole) > PIECES * np.count_nonzero(whole):
+    if _in_pieces(drawn, whole, pixel_mm):
         return whole, "the left atrium is in pieces"
     atrium = largest_component(without_veins(whole, VEIN_MM / pixel_mm))
     if np.count_nonzero(atrium) * pixel_mm**2 < 100.0 * LEAST_CM2:
         return atrium, "what was taken for the left atrium is too small"
     return atrium, ""
+
+
+def _in_pieces(drawn: np.ndarray, whole: np.ndarray, pixel_mm: float) -> bool:
+    """Whether more was drawn beside a structure than may be; what lies far from it is of another organ."""
+    beside = drawn & ~whole & dilated(whole, NEARBY_MM / pixel_mm)
+    return np.count_nonzero(beside) > PIECES * np.count_nonzero(whole)
 
 
 def _valve(contact: np.ndarray, pixel_mm: float) -> np.ndarray | None:
@@ -162,6 +190,19 @@ def _valve(contact: np.ndarray, pixel_mm: float) -> np.ndarray | None:
     a, b = np.unravel_index(int(distances.argmax()), distances.shape)
     low, high = VALVE_MM
     return points[[a, b]] if low <= distances[a, b] * pixel_mm <= high else None
+
+
+def _unfit(
+    drawn: np.ndarray, ventricle: np.ndarray, inside: np.ndarray, pixel_mm: float, passes: Sequence[np.ndarray]
+) -> str:
+    """Why a ventricle, of what was drawn its largest component, has no length to tell; "" if it has."""
+    if _at_edge(ventricle, inside, pixel_mm):
+        return "it reaches the edge of the image"
+    if _in_pieces(drawn, ventricle, pixel_mm):
+        return "it is in pieces"
+    if any(_dice(touching(own, ventricle), ventricle) < AGREED for own in passes):
+        return "its outline changes with the size of the pixels"
+    return ""
 
 
 def _to_apex(ventricle: np.ndarray, valve: np.ndarray) -> np.ndarray:
@@ -184,6 +225,10 @@ def _unsteady(atrium: np.ndarray, near: np.ndarray, passes: Sequence[np.ndarray]
     """Whether one of the passes has drawn another atrium than all of them together."""
     for labels in passes:
         own = without_veins(largest_component(touching(labels == value, near)), vein)
-        if 2 * np.count_nonzero(own & atrium) < AGREED * (np.count_nonzero(own) + np.count_nonzero(atrium)):
+        if _dice(own, atrium) < AGREED:
             return True
     return False
+
+
+def _dice(one: np.ndarray, other: np.ndarray) -> float:
+    return 2.0 * np.count_nonzero(one & other) / max(1, np.count_nonzero(one) + np.count_nonzero(other))

@@ -79,13 +79,15 @@ def long_axis_steps(
     cine: Cine, ventricle: np.ndarray, function: HeartFunction, card: ModelCard, options: Options, runner: Runner
 ) -> Steps[LongAxis]:
     """What the views of a cine say. ventricle: bool [k, j, i], the left one at end-diastole on the cine's grid."""
-    chosen, told = _chosen(cine, cine_views.axis_of(ventricle, cine))
+    axis = cine_views.axis_of(ventricle, cine)
+    chosen, told = _chosen(cine, axis)
     found = []
     for view, off in chosen:
         ends = []
         for phase in (function.end_diastole, function.end_systole):
             scan_phase = cine_views.phase_beside(view.cine, cine, phase)
-            ends.append((yield from _end(view.cine, scan_phase, card, options, runner)))
+            scan = NetworkInput.of(view.cine.volume(scan_phase), card, options)
+            ends.append((yield from _end(scan, scan_phase, axis.mean(axis=0), runner)))
         found.append(ViewResult(view.kind, view.cine.name, off, card.preprocessing.spacing_mm, *ends))
     return combined(found, told)
 
@@ -141,25 +143,34 @@ def _chosen(cine: Cine, axis: np.ndarray) -> tuple[list[tuple[LongView, float]],
 
 
 def _unmeasured(views: Sequence[ViewResult]) -> list[str]:
-    """A sentence for each view and end that does not tell the atrium."""
-    return [
-        f"The left atrium is not measured in the {view.kind} at {what}: {'; '.join(end.measure.why)}."
-        for view in views
-        for end, what in ((view.diastole, "end-diastole"), (view.systole, "end-systole"))
-        if end.measure.why
-    ]
+    """A sentence for each view and end that does not tell the atrium, and for each that does not tell the ventricle."""
+    told = []
+    for view in views:
+        for end, what in ((view.diastole, "end-diastole"), (view.systole, "end-systole")):
+            where, found = f"in the {view.kind} at {what}", end.measure
+            if found.why:
+                told.append(f"The left atrium is not measured {where}: {'; '.join(found.why)}.")
+            if found.why_length:
+                told.append(f"The length of the left ventricle is not told {where}: {found.why_length}.")
+    return told
 
 
-def _end(view: Cine, phase: int, card: ModelCard, options: Options, runner: Runner) -> Steps[ViewEnd]:
-    """A view's phase drawn and measured; its own orientation is known, so it is shown as radiologists see it."""
-    scan = NetworkInput.of(view.volume(phase), card, options)
-    own = Pass(plane_of(scan, view.geometry)).grid(scan, slices.whole_box(view.geometry))
+def _end(scan: NetworkInput, phase: int, middle: np.ndarray, runner: Runner) -> Steps[ViewEnd]:
+    """A view's phase drawn and measured; its own orientation is known, so it is shown as radiologists see it.
+
+    middle: [3] mm of the ventricle, by the short axis.
+    """
+    geometry = scan.volume.geometry
+    own = Pass(plane_of(scan, geometry)).grid(scan, slices.whole_box(geometry))
     maps = yield from network_maps(scan, own, runner)
     labels = np.mean(maps, axis=0).argmax(axis=0).astype(np.uint8)
     values, inside = (each[own.count[2] // 2] for each in slices.sample(scan.volume, own))
     grey = (scan.intensity.normalise(values, inside) + 1) / 2
-    ids = {structure.id: structure.value for structure in card.labels}
-    told = measure(labels, inside, scan.pre.spacing_mm, ids, [each.argmax(axis=0) for each in maps])
+    ids = {structure.id: structure.value for structure in scan.card.labels}
+    index = geometry.index(middle)
+    column, row = ((index[own.plane.axes[w]] - own.start[w]) / own.step[w] for w in (0, 1))
+    each_pass = [each.argmax(axis=0) for each in maps]
+    told = measure(labels, inside, scan.pre.spacing_mm, ids, (row, column), each_pass)
     return ViewEnd(phase, grey, _measured(labels, told, ids, scan.pre.spacing_mm), told)
 
 

@@ -25,13 +25,14 @@ def heart() -> np.ndarray:
 
 
 def told(labels: np.ndarray, inside: np.ndarray | None = None, passes: tuple[np.ndarray, ...] = ()) -> Measure:
-    return measure(labels, np.ones(SHAPE, bool) if inside is None else inside, 1.0, VALUES, passes)
+    return measure(labels, np.ones(SHAPE, bool) if inside is None else inside, 1.0, VALUES, VENTRICLE, passes)
 
 
 @pytest.mark.parametrize("turned", [0, 1])
 def test_areas_and_lengths_are_those_that_were_drawn(turned):
     labels = np.rot90(heart(), turned)
-    found = measure(labels, np.ones(labels.shape, bool), 1.0, VALUES)
+    middle = np.argwhere(labels == LV).mean(axis=0)
+    found = measure(labels, np.ones(labels.shape, bool), 1.0, VALUES, middle)
     assert found.why == ()
     assert found.atrium_cm2 == pytest.approx((labels == LA).sum() / 100, rel=0.03)  # less the corners at the valve
     assert found.atrium_mm == pytest.approx(41.0, abs=1.5)  # from its far wall to where the ventricle begins
@@ -41,7 +42,7 @@ def test_areas_and_lengths_are_those_that_were_drawn(turned):
 
 def test_pixels_of_another_size_tell_the_same_heart():
     twice = np.kron(heart(), np.ones((2, 2), np.uint8))
-    one, other = told(heart()), measure(twice, np.ones(twice.shape, bool), 0.5, VALUES)
+    one, other = told(heart()), measure(twice, np.ones(twice.shape, bool), 0.5, VALUES, np.multiply(VENTRICLE, 2))
     assert other.atrium_cm2 == pytest.approx(one.atrium_cm2, rel=0.02)
     assert other.atrium_mm == pytest.approx(one.atrium_mm, abs=1.0)
 
@@ -88,3 +89,27 @@ def test_where_only_the_atrium_is_cut_off_the_ventricle_has_its_length():
     narrow = np.ones(SHAPE, bool)
     narrow[:26] = False
     assert told(heart(), narrow).ventricle_mm == told(heart()).ventricle_mm
+
+
+def test_a_larger_organ_that_looks_like_a_ventricle_is_none():
+    labels = np.pad(heart(), ((0, 0), (0, 140)))
+    labels[40:170, 180:290] = LV
+    found = measure(labels, np.ones(labels.shape, bool), 1.0, VALUES, VENTRICLE)
+    assert (found.atrium_cm2, found.atrium_mm) == (told(heart()).atrium_cm2, told(heart()).atrium_mm)
+    assert found.ventricle_mm == told(heart()).ventricle_mm
+    assert "no left ventricle" in measure(labels, np.ones(labels.shape, bool), 1.0, VALUES, (5.0, 5.0)).why[0]
+
+
+def test_a_ventricle_without_a_sure_outline_has_no_length_but_a_reason():
+    labels, low, pieces = heart(), np.ones(SHAPE, bool), heart()
+    low[153:] = False
+    pieces[100:140, 5:45] = LV
+    turned = np.where(np.indices(SHAPE)[0] > 120, 0, labels)  # one pass sees no apex
+    for found, words in (
+        (told(labels, low), "reaches the edge"),
+        (told(pieces), "in pieces"),
+        (told(labels, passes=(labels, turned)), "changes with the size"),
+    ):
+        assert found.ventricle_mm is None
+        assert words in found.why_length
+        assert found.atrium_cm2 == pytest.approx(told(labels).atrium_cm2)

@@ -40,14 +40,16 @@ def report_into(panel, folder, *answers: bool) -> list[str]:
 
 def test_a_report_that_is_there_is_replaced_only_if_the_person_says_so(panel, tmp_path):
     outlined(panel)
-    (tmp_path / "report.json").write_text("of another heart", encoding="utf-8")
-    (question,) = report_into(panel, tmp_path, False)
-    assert f"There is report.json in {tmp_path} already" in question
-    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
-    assert (tmp_path / "report.json").read_text(encoding="utf-8") == "of another heart"
-    report_into(panel, tmp_path, True)
-    assert (tmp_path / "report.html").exists()
-    assert (tmp_path / "report.json").read_text(encoding="utf-8").startswith("{")
+    folder = tmp_path / "reports"
+    folder.mkdir()
+    (folder / "report.json").write_text("of another heart", encoding="utf-8")
+    (question,) = report_into(panel, folder, False)
+    assert f"There is report.json in {folder} already" in question
+    assert [path.name for path in folder.iterdir()] == ["report.json"]
+    assert (folder / "report.json").read_text(encoding="utf-8") == "of another heart"
+    report_into(panel, folder, True)
+    assert (folder / "report.html").exists()
+    assert (folder / "report.json").read_text(encoding="utf-8").startswith("{")
     with stage.person("") as dialogs:
         panel.ui.cineReportButton.click()
     assert len(dialogs.asked) == 1, "who chooses no folder is asked nothing else"
