@@ -119,7 +119,8 @@ def without_veins(mask: np.ndarray, pixels: float) -> np.ndarray:
     centres = distance_transform_edt(padded) > pixels / 2
     if not centres.any():
         return np.zeros_like(mask)
-    return (dilated(centres, pixels / 2) & padded)[1:-1, 1:-1]
+    opened: np.ndarray = (dilated(centres, pixels / 2) & padded)[1:-1, 1:-1]
+    return opened
 
 
 def nearest_component(mask: np.ndarray, middle: Sequence[float], most: float) -> np.ndarray:
@@ -157,7 +158,8 @@ def chord(mask: np.ndarray, direction: np.ndarray) -> np.ndarray:
     within = (path >= 0).all(axis=1) & (path < mask.shape).all(axis=1)
     hit = np.flatnonzero(within)[mask[tuple(path[within].T)]]
     ends = steps[hit[[0, -1]]] if len(hit) else np.zeros(2)
-    return middle + ends[:, None] * direction
+    found: np.ndarray = middle + ends[:, None] * direction
+    return found
 
 
 def _atrium(drawn: np.ndarray, near: np.ndarray, pixel_mm: float) -> tuple[np.ndarray, str]:
@@ -178,7 +180,7 @@ def _atrium(drawn: np.ndarray, near: np.ndarray, pixel_mm: float) -> tuple[np.nd
 def _in_pieces(drawn: np.ndarray, whole: np.ndarray, pixel_mm: float) -> bool:
     """Whether more was drawn beside a structure than may be; what lies far from it is of another organ."""
     beside = drawn & ~whole & dilated(whole, NEARBY_MM / pixel_mm)
-    return np.count_nonzero(beside) > PIECES * np.count_nonzero(whole)
+    return bool(np.count_nonzero(beside) > PIECES * np.count_nonzero(whole))
 
 
 def _valve(contact: np.ndarray, pixel_mm: float) -> np.ndarray | None:
@@ -231,4 +233,4 @@ def _unsteady(atrium: np.ndarray, near: np.ndarray, passes: Sequence[np.ndarray]
 
 
 def _dice(one: np.ndarray, other: np.ndarray) -> float:
-    return 2.0 * np.count_nonzero(one & other) / max(1, np.count_nonzero(one) + np.count_nonzero(other))
+    return float(2.0 * np.count_nonzero(one & other) / max(1, np.count_nonzero(one) + np.count_nonzero(other)))

@@ -69,7 +69,7 @@ def test_where_the_atrium_cannot_be_told_there_is_no_number_but_a_reason():
     without = np.where(labels == LA, 0, labels)
     apart = without | np.where(ellipse((30.0, 80.0), (20.0, 20.0)), LA, 0)
     pieces = labels.copy()
-    pieces[20:60, 5:35] = LA
+    pieces[20:60, 26:56] = LA
     narrow = np.ones(SHAPE, bool)
     narrow[:26] = False
     for found, words in (
@@ -103,7 +103,7 @@ def test_a_larger_organ_that_looks_like_a_ventricle_is_none():
 def test_a_ventricle_without_a_sure_outline_has_no_length_but_a_reason():
     labels, low, pieces = heart(), np.ones(SHAPE, bool), heart()
     low[153:] = False
-    pieces[100:140, 5:45] = LV
+    pieces[70:150, 32:52] = LV
     turned = np.where(np.indices(SHAPE)[0] > 120, 0, labels)  # one pass sees no apex
     for found, words in (
         (told(labels, low), "reaches the edge"),
