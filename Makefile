@@ -55,9 +55,10 @@ pictures: $(READY)
 	$(RUN) Testing/Pictures/render_panels.py
 	$(RUN) Testing/Pictures/render_training.py
 
-# The README's picture of real scans.
+# The pictures of real scans: the README's, and that of a cine.
 pictures-real: $(READY)
 	$(RUN) Testing/Pictures/render_real.py --data $(DATA)
+	$(RUN) Testing/Pictures/render_cine.py --data $(DATA)/cine_dicom/one_series
 
 $(READY): pyproject.toml constraints.txt Testing/setup.sh
 	bash Testing/setup.sh $(PYTHON) $(VENV)

@@ -179,8 +179,7 @@ class BatchPanel:
             self._fill()
 
     def _onStep(self, step: Progress) -> None:
-        self.ui.batchBar.value = round(1000 * step.fraction)
-        self._say(Words.step(step))
+        Words.work(self.ui.batchLabel, self.ui.batchBar, step)
 
     def _onDone(self, rows: list[Row]) -> None:
         failed = sum(row.state == "failed" for row in rows)

@@ -181,14 +181,14 @@ def reportSteps(
     if result is None or scan is None or not canReport(segmentationNode):
         raise RequestError(_("There are no outlines of a cine here; assemble one under Cine MR, and press Apply."))
     known = json.loads(result.sequence.GetAttribute(CineNodes.CINE))
+    if len(known["outlines"]) != scan.count or _moments(result) != _moments(scan):
+        raise RequestError(
+            _("Time points of this cine were added, removed or moved since it was outlined; press Apply again.")
+        )
     cine = yield from within(CineNodes.cineSteps(scan), 0.0, READ)
     structures, origin = _remembered(known)
     labels = yield from within(CineOutlines.labelSteps(result, scan, structures), READ, DRAWN)
     drawn = [zlib.crc32(each.data) for each in labels]
-    if len(drawn) != len(known["outlines"]):
-        raise RequestError(
-            _("Time points were added to this cine or removed since it was outlined; press Apply again.")
-        )
     edited = tuple(n for n, (now, then) in enumerate(zip(drawn, known["outlines"], strict=True)) if now != then)
 
     def write() -> Path:
@@ -203,6 +203,10 @@ def reportSteps(
 
     written = yield from logic.background.call(write, Progress(_("Writing the report"), DRAWN))
     return written
+
+
+def _moments(shown: Sequences.Browsed) -> list[str]:
+    return [str(shown.sequence.GetNthIndexValue(number)) for number in range(shown.count)]
 
 
 def _scanNode(result: Sequences.Browsed | None) -> slicer.vtkMRMLVolumeNode | None:

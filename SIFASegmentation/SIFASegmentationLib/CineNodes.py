@@ -32,6 +32,7 @@ UIDS, TRIGGER = "DICOM.instanceUIDs", "DICOM.triggerTime"  # attributes that Sli
 MOST_SLICES = 60  # of a volume that can be a phase of a cine; looking at larger ones would only take time
 INSTANCES = "instance number"  # name of the index of a sequence whose order is none of time
 NO_TIME = re.compile(r"echo|flip|inversion|repetition|b.?value", re.IGNORECASE)  # in the name of an index: no beat
+FRAMES = "MultiVolume.FrameLabels"  # attribute of nodes that MultiVolumeImporter makes
 MILLISECONDS = {"ms": 1.0, "s": 1000.0}
 STEM = re.compile(r"[\W\d_]+")  # what names of the phases of one series differ in
 
@@ -139,6 +140,18 @@ def _alone() -> list[Part]:
             trigger = _number(node.GetAttribute(TRIGGER))
             found.append(Part(node, node, str(series), number, number if phases else None, trigger))
     return found
+
+
+def saidOfMultiVolumes() -> str:
+    """What to do where the scene holds what the module MultiVolumeImporter makes, of which no cine is assembled; else ""."""
+    found = [node for node in slicer.util.getNodesByClass("vtkMRMLVolumeNode") if node.GetAttribute(FRAMES)]
+    if not found:
+        return ""
+    text = _(
+        "{name} is a MultiVolume, whose phases are not taken from the scene. Choose the folder of its study here; or "
+        "load the study again as a volume sequence (Application Settings, DICOM, Preferred multi-volume import format)."
+    )
+    return str(text.format(name=found[0].GetName()))
 
 
 def _canBePhase(node: slicer.vtkMRMLNode) -> bool:

@@ -98,7 +98,7 @@ class CinePanel:
             self.parameters.cineSource = CineSource.SCENE
             self.ui.cineCollapsibleButton.collapsed = False
         if CineNodes.said(self.parameters.inputVolume) is None:
-            self._say(found)
+            self._say(found or CineNodes.saidOfMultiVolumes())
         self._show()
         self._onLooked()
 
@@ -135,9 +135,10 @@ class CinePanel:
             if not os.path.isdir(self.parameters.cineFolder):
                 return _("There is no folder {path}.").format(path=self.parameters.cineFolder)
         elif not self.found:
-            return _(
+            none = _(
                 "There is no cine beside the input volume; load a study with the module DICOM, or choose a folder."
             )
+            return CineNodes.saidOfMultiVolumes() or none
         return self._otherReason()
 
     def _showSaid(self, said: dict[str, Any] | None) -> None:
@@ -207,8 +208,7 @@ class CinePanel:
     # What the runner says
 
     def _onStep(self, step: Progress) -> None:
-        self.ui.cineBar.value = round(1000 * step.fraction)
-        self._say(Words.step(step))
+        Words.work(self.ui.cineLabel, self.ui.cineBar, step)
 
     def _onDone(self, node: slicer.vtkMRMLScalarVolumeNode) -> None:
         self._end(_("Assembled; Apply segments every phase."))

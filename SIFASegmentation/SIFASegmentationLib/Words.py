@@ -42,6 +42,12 @@ def say(label: qt.QLabel, text: str, isError: bool = False) -> None:
     label.setVisible(bool(text))
 
 
+def work(label: qt.QLabel, bar: qt.QProgressBar, progress: Progress) -> None:
+    """How far work is, on a bar of a thousand parts and in the sentence that belongs to it."""
+    bar.value = round(1000 * progress.fraction)
+    say(label, step(progress))
+
+
 def step(progress: Progress) -> str:
     """What is being done, and how long it still takes."""
     left = timeLeft(progress.seconds_left)

@@ -1,8 +1,9 @@
 """Makes the picture of a cine in the panel, of a real study, loaded as Slicer's plug-in for image sequences does.
 
-    python Testing/Pictures/render_cine.py --data ../shared/data/cine_dicom/series_per_slice [--out FOLDER]
+    python Testing/Pictures/render_cine.py [--data ../shared/data/cine_dicom/one_series] [--every 4] [--out FOLDER]
 
-The study is a folder with a folder for each series. Says, too, for how long the panel did not answer at most.
+The study is a folder of one series, or with a folder for each. Only every fourth phase is loaded unless it says otherwise:
+that is enough to look at. Says, too, for how long the panel did not answer at most.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +28,13 @@ from HeadlessSlicer import stage  # noqa: E402
 WORLD = stage.start()
 import slicer  # noqa: E402
 from PIL import Image  # noqa: E402
-from render_panels import SCREENSHOTS, above, beside, grab, save  # noqa: E402
+from render_panels import above, beside, grab, save  # noqa: E402
 from SIFALib.imaging.geometry import Geometry, Volume  # noqa: E402
 
 WIDTH = 560  # pixels of the report's pictures
-DATA = ROOT.parent / "shared" / "data" / "cine_dicom" / "series_per_slice"
+PICTURES = ROOT / "docs" / "pictures"
+DATA = ROOT.parent / "shared" / "data" / "cine_dicom" / "one_series"  # Sunnybrook Cardiac Data, CC0: may be shown
+POSITION, TRIGGER = "0020|0032", "0018|1060"
 
 
 class Answers:
@@ -46,22 +50,28 @@ class Answers:
         self._last = now
 
 
-def load(folder: Path, item: int) -> slicer.vtkMRMLScalarVolumeNode:
-    """A series as a sequence of slices by their numbers; `item`: its study in the subject hierarchy."""
+def load(folder: Path, number: int, item: int, every: int) -> slicer.vtkMRMLScalarVolumeNode:
+    """A series as a sequence of slices by their numbers, every so many phases; `item`: its study in the hierarchy."""
     from SIFASegmentationLib import Sequences
 
-    slices, times = [], []
-    for number, file in enumerate(sorted(p for p in folder.rglob("*") if p.is_file()), 1):
-        image = sitk.ReadImage(str(file))
-        slices.append((str(number), Volume(sitk.GetArrayFromImage(image), Geometry.of(image))))
-        times.append(image.GetMetaData("0018|1060") if image.HasMetaDataKey("0018|1060") else "")
-    node = Sequences.add(f"{int(folder.name[2:])}: MR cine", ("instance number", ""), slices)
+    chosen = [(n, image) for n, image in enumerate(map(sitk.ReadImage, files_of(folder)), 1)]
+    places = defaultdict(list)
+    for n, image in chosen:
+        places[image.GetMetaData(POSITION)].append((float(image.GetMetaData(TRIGGER)), n))
+    kept = {n for place in places.values() for _, n in sorted(place)[::every]}
+    chosen = [(n, image) for n, image in chosen if n in kept]
+    slices = [(str(n), Volume(sitk.GetArrayFromImage(image), Geometry.of(image))) for n, image in chosen]
+    node = Sequences.add(f"{number}: MR cine", ("instance number", ""), slices)
     sequence = Sequences.browsed(node).sequence
     sequence.SetName(node.GetName())
-    for number, trigger in enumerate(times):
-        sequence.GetNthDataNode(number).SetAttribute("DICOM.triggerTime", trigger or None)
+    for index, (_, image) in enumerate(chosen):
+        sequence.GetNthDataNode(index).SetAttribute("DICOM.triggerTime", image.GetMetaData(TRIGGER))
     slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene).CreateItem(item, node)
     return node
+
+
+def files_of(folder: Path) -> list[str]:
+    return [str(path) for path in sorted(folder.rglob("*.dcm"))]
 
 
 def watched(condition, answers: Answers) -> None:
@@ -71,13 +81,15 @@ def watched(condition, answers: Answers) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--out", type=Path, default=SCREENSHOTS)
+    parser.add_argument("--out", type=Path, default=PICTURES)
+    parser.add_argument("--every", type=int, default=4, help="of so many phases one is loaded (default: 4)")
     arguments = parser.parse_args()
     stage.load_modules()
     widget = stage.open_module("SIFASegmentation")
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     study = hierarchy.CreateStudyItem(hierarchy.GetSceneItemID(), "Cardiac MR")
-    series = [load(folder, study) for folder in sorted(arguments.data.iterdir()) if folder.is_dir()]
+    folders = [each for each in sorted(arguments.data.iterdir()) if each.is_dir()] or [arguments.data]
+    series = [load(folder, number, study, arguments.every) for number, folder in enumerate(folders, 1)]
     answers = Answers(lambda: widget.ui.cineLabel.text)
     widget.ui.inputSelector.setCurrentNode(series[0])
     watched(lambda: widget.cinePanel.looking, answers)
@@ -97,7 +109,7 @@ def main() -> None:
         watched(lambda: report.runner.running, answers)
         print(f"reported; answered within {answers.worst:.2f} s ({answers.said})")
         widget.ui.resultsStatusLabel.text = ""
-        save(arguments.out / "panel-cine.png", beside(grab(widget), above(*of_page(Path(folder)))))
+        save(arguments.out / "cine.png", beside(grab(widget), above(*of_page(Path(folder)))))
 
 
 def of_page(folder: Path) -> list[np.ndarray]:

@@ -23,6 +23,7 @@ DESCRIPTION = """Segment every phase of a cine MR and tell volumes, ejection fra
 
 STUDY is the folder of a DICOM study, whatever else it holds and however its files lie in it and below it, or a NIfTI,
 NRRD or .seq.nrrd file of several volumes. Of several stacks the likeliest short axis is taken, and the others are listed.
+Views along the heart that the study holds are measured at both ends of the beat: left atrium, length of the left ventricle.
 
 OUT gets
   volumes.csv      a row for each phase: time, volumes in ml
@@ -99,7 +100,7 @@ def request_of(study: Path, folder: Path, by: Segmenting, options: argparse.Name
     from ..imaging.study import read_cine
 
     with said_as(VolumeError, OSError):
-        cine = read_cine(study, options.stack)
+        cine = read_cine(study, options.stack, views=True)
     cine = _with_body(cine, options)
     if study.is_dir() and same(study, folder):
         raise RequestError(f"{folder} is the study itself; choose another folder for the results.")
@@ -193,6 +194,22 @@ def _write_dicom(result: CineResult, request: Request) -> list[str]:
     return told
 
 
+def _of_views(found: Mapping[str, Any]) -> list[str]:
+    """What the views along the heart say, a line each."""
+    told = []
+    for end, what in (("end_diastole", "end-diastole"), ("end_systole", "end-systole")):
+        lengths = [
+            f"{view[end]['lv_length_mm']:.0f} mm in the {view['view']}"
+            for view in found.get("views", [])
+            if view[end]["lv_length_mm"] is not None
+        ]
+        volume = found.get("la_volume_ml", {}).get(end)
+        parts = [f"LA {volume:.1f} ml (biplane)"] if volume is not None else []
+        parts += [f"LV long {', '.join(lengths)}"] if lengths else []
+        told += [f"Along the heart at {what}: {'; '.join(parts)}."] if parts else []
+    return told
+
+
 def _print(report: dict[str, Any], told: list[str], request: Request) -> None:
     from ..inference.cine_report import NAMES, warnings_of
 
@@ -207,6 +224,8 @@ def _print(report: dict[str, Any], told: list[str], request: Request) -> None:
         say(
             f"{ventricle}: end-diastole at phase {found['end_diastole'] + 1}, end-systole at {found['end_systole'] + 1}."
         )
+    for line in _of_views(report["long_axis"] or {}):
+        say(line)
     for sentence in warnings_of(report):
         say(f"Look twice: {sentence}")
     for sentence in filter(None, (report["input"]["chosen"], *report["notes"])):

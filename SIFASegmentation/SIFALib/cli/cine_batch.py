@@ -31,6 +31,7 @@ LONGEST = 16 * 1024**2  # bytes of a table or a report of an earlier call
 KEY = "batch"  # of a report: which study, model and options it is of
 DONE, KEPT, FAILED = "done", "finished before", "failed"
 FIRST, LAST = ("study", "state", "phases"), ("look twice", "message", "source", "seconds")
+ATRIUM = "LA volume at LV end-systole, biplane (ml)"  # where a study has views along the heart
 COLUMNS = ("edv_ml", "esv_ml", "sv_ml", "ef_percent", "output_l_min", "mass_g")
 
 
@@ -162,11 +163,15 @@ def table(rows: Sequence[Row]) -> str:
     columns = [(v, key, f"{v} {NAMES[key][0].lower()} ({NAMES[key][1]})") for v in ventricles for key in COLUMNS]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*FIRST, *(name for *_, name in columns), *LAST])
+    along = any(row.report.get("long_axis") for row in rows)
+    writer.writerow([*FIRST, *(name for *_, name in columns), *([ATRIUM] if along else []), *LAST])
     for row in rows:
         report = row.report
         found = report.get("ventricles", {})
         numbers = [f"{found[v][key]:.2f}" if key in found.get(v, {}) else "" for v, key, _ in columns]
+        if along:
+            volume = ((report.get("long_axis") or {}).get("la_volume_ml") or {}).get("end_systole")
+            numbers.append("" if volume is None else f"{volume:.1f}")
         phases = str(report["input"]["phases"]) if report else ""
         twice = " ".join(warnings_of(report)) if report else ""
         cells = (row.name, row.state, phases, *numbers, twice, row.message, row.source, f"{row.seconds:.1f}")

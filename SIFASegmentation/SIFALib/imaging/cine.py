@@ -50,7 +50,7 @@ class Cine:
     times_ms: of each phase after the R wave, () if the files do not say. heart_rate: beats a minute, None if not known.
     name, source, modality, notes: as of a `Volume`. chosen, others: which stack of the study this is, and why; what else
     the study holds. frames: the DICOM slice behind each phase and place, [t][k], None where the grey values were made
-    from several; () for what is no DICOM.
+    from several; () for what is no DICOM. views: the places along the heart, where they were asked for.
     """
 
     array: np.ndarray
@@ -65,6 +65,7 @@ class Cine:
     others: tuple[Stack, ...] = ()
     body: Body = Body()
     frames: tuple[tuple[Frame | None, ...], ...] = ()
+    views: tuple[LongView, ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.ndim != 4 or self.array.shape[1:] != self.geometry.shape:
@@ -88,3 +89,11 @@ class Cine:
         frames = self.frames[phase] if self.frames else ()
         found = tuple(frame for frame in frames if frame is not None)
         return found if len(found) == len(frames) else ()
+
+
+@dataclass(frozen=True)
+class LongView:
+    """A place along the heart over a beat. kind: one of `cine_views.KINDS`; cine: of a single slice."""
+
+    kind: str
+    cine: Cine

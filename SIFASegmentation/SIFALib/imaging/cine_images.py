@@ -21,6 +21,7 @@ from .geometry import Volume
 from .study import cine_of
 
 MODALITIES = ("MR", "CT")
+GROUPED_AS = "MR"  # what images are put together as that do not say; how they are read is for their grey values to say
 NUMBERED = re.compile(r"(\d+): *(.*)", re.DOTALL)  # "5: MR cine sax", as 3D Slicer calls the series 5
 
 
@@ -47,7 +48,9 @@ def cine_of_images(images: Sequence[CineImage], name: str, stack: str = "") -> C
         return np.stack([arrays[frame.uid][frame.number] for frame in frames])
 
     cine = cine_of(_frames(images), Path(name), stack, read)
-    return replace(cine, name=name, source="", frames=())
+    stated = {image.volume.modality.lower() for image in images}
+    modality = stated.pop() if len(stated) == 1 else ""  # then grey values say how they are read, as anywhere else
+    return replace(cine, name=name, source="", frames=(), modality=modality)
 
 
 def stacks_in(images: Sequence[CineImage]) -> cine_stacks.Found:
@@ -69,7 +72,7 @@ def _slices(image: CineImage, uid: str) -> list[Frame]:
     i, j, _ = geometry.spacing  # what a single slice says along its normal is no thickness that could be told
     frame = Frame(
         file=Path(image.volume.name), number=0, count=count, uid=uid, series=image.series,
-        modality=modality if modality in MODALITIES else MODALITIES[0], sop_class="", rows=rows, columns=columns,
+        modality=modality if modality in MODALITIES else GROUPED_AS, sop_class="", rows=rows, columns=columns,
         orientation=tuple(float(v) for v in geometry.axes[:, :2].T.ravel()), pixel_spacing=(j, i),
         instance=image.number, trigger_ms=image.trigger_ms, phase=image.phase,
         context=context,

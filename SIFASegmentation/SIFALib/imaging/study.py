@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..support.errors import VolumeError
 from ..support.progress import Progress, Steps, drain
-from . import cine_assembly, cine_files, cine_stacks
+from . import cine_assembly, cine_files, cine_stacks, cine_views
 from .cine import Cine
 from .dicom_headers import Frame, Unreadable, read_frames
 from .files import check_name, content, files_below, is_dicom_image
@@ -20,16 +20,16 @@ READING = "Reading the study"
 HEADERS = 0.6  # of the time of reading, that goes into headers
 
 
-def read_cine(path: str | os.PathLike[str], stack: str = "") -> Cine:
+def read_cine(path: str | os.PathLike[str], stack: str = "", *, views: bool = False) -> Cine:
     """The cine in a folder of DICOM files, however they lie in it and below it, or in a NIfTI or NRRD file of several
-    volumes. stack: number or name of one of several; "": the likeliest short axis.
+    volumes. stack: number or name of one of several; "": the likeliest short axis. views: with those along the heart.
 
     Raises FileNotFoundError, OSError, or VolumeError that says what is wrong and in which file.
     """
-    return drain(read_cine_steps(path, stack))
+    return drain(read_cine_steps(path, stack, views=views))
 
 
-def read_cine_steps(path: str | os.PathLike[str], stack: str = "") -> Steps[Cine]:
+def read_cine_steps(path: str | os.PathLike[str], stack: str = "", *, views: bool = False) -> Steps[Cine]:
     """The same, telling how far it is."""
     path = Path(path)
     check_name(path)
@@ -38,30 +38,37 @@ def read_cine_steps(path: str | os.PathLike[str], stack: str = "") -> Steps[Cine
     yield Progress(READING, 0.0)
     if not path.is_dir():
         return cine_files.read_file(path)
-    cine = yield from read_files_steps(files_below(path), path, stack)
+    cine = yield from read_files_steps(files_below(path), path, stack, views=views)
     return cine
 
 
-def read_files_steps(files: Sequence[Path], source: Path, stack: str = "") -> Steps[Cine]:
+def read_files_steps(files: Sequence[Path], source: Path, stack: str = "", *, views: bool = False) -> Steps[Cine]:
     """The cine in DICOM files, wherever they lie; source: what sentences call them. Raises as `read_cine`."""
     frames, lost = yield from _look_through(files, source)
     _check_one_person(source, frames)
     yield Progress(READING, HEADERS)
-    cine = cine_of(frames, source, stack)
+    cine = cine_of(frames, source, stack, views=views)
     return replace(cine, notes=(*cine.notes, *_told_lost(lost)))
 
 
 def cine_of(
-    frames: Sequence[Frame], source: Path, stack: str = "", read: cine_assembly.Reader = cine_assembly.of_files
+    frames: Sequence[Frame],
+    source: Path,
+    stack: str = "",
+    read: cine_assembly.Reader = cine_assembly.of_files,
+    *,
+    views: bool = False,
 ) -> Cine:
-    """The cine in the slices of a study; read: gives their grey values. VolumeError."""
+    """The cine in the slices of a study; read: gives their grey values; views: with those along the heart. VolumeError."""
     found = cine_stacks.stacks_of(frames)
     try:
         chosen, why = cine_stacks.choose(found, stack)
     except VolumeError as error:
         raise VolumeError(f"{source} cannot be read as a cine. {error}", code="no_cine") from error
     cine = cine_assembly.assemble(chosen, source, read)
-    return replace(cine, notes=(*found.notes, *cine.notes), chosen=why, others=cine_stacks.others(found, chosen))
+    along, unread = cine_views.views_of(found, chosen, source, read) if views else ((), ())
+    notes = (*found.notes, *cine.notes, *unread)
+    return replace(cine, notes=notes, chosen=why, others=cine_stacks.others(found, chosen), views=along)
 
 
 def is_study(path: Path) -> bool:

@@ -28,6 +28,7 @@ from .basal import without_open_slices
 from .flags import Flag, volumes_ml, without_strays
 from .heart_function import LEFT, RIGHT, HeartFunction, heart_function
 from .localisation import Localisation, localise
+from .long_views import LongAxis, long_axis_steps
 from .options import Options
 from .passes import NetworkInput
 from .pasting import paste
@@ -54,7 +55,8 @@ class CineResult:
     """labels: uint8 [t, k, j, i] on the cine's grid. volumes_ml: of each phase by structure id, NaN where nothing was
     found. functions: of each ventricle that was found at two phases or more. missing: phases without a heart.
 
-    flags: of end-diastole and end-systole of the left ventricle, by phase. notes: sentences.
+    flags: of end-diastole and end-systole of the left ventricle, by phase. notes: sentences. long_axis: of the views along
+    the heart, None where the cine has none or nothing could be told of the ventricle.
     """
 
     labels: np.ndarray
@@ -68,6 +70,7 @@ class CineResult:
     seconds: Mapping[str, float]
     device: str
     precision: str
+    long_axis: LongAxis | None = None
 
     def volume(self, phase: int, name: str = "labels") -> Volume:
         return Volume(self.labels[phase], self.geometry, name)
@@ -106,6 +109,7 @@ def segment_cine_steps(
     )  # fmt: skip
     result = measured(labels, cine, wanted, origin)
     result = replace(result, flags=_flags(cine, card, options, segmenter, maps, grid, result.functions))
+    result = replace(result, long_axis=(yield from _long_axis(cine, result, card, options, runner)))
     yield Progress("Done", 1.0, 0.0)
     return result
 
@@ -226,6 +230,19 @@ def functions_of(volumes: Mapping[str, tuple[float, ...]]) -> tuple[dict[str, He
         except ValueError as error:
             notes.append(str(error))
     return found, notes
+
+
+def _long_axis(
+    cine: Cine, result: CineResult, card: ModelCard, options: Options, runner: Runner
+) -> Steps[LongAxis | None]:
+    """What the views along the heart say, where there are some, and ventricle and atrium are asked for."""
+    values = {structure.id: structure.value for structure in result.structures}
+    function = result.functions.get("LV")
+    if not cine.views or function is None or "LA" not in values:
+        return None
+    ventricle = result.labels[function.end_diastole] == values["LV"]
+    steps = long_axis_steps(cine, ventricle, function, card, options, runner)
+    return (yield from _placed(steps, "Views along the heart", 0.99))
 
 
 def _flags(

@@ -15,13 +15,21 @@ from ..imaging.components import bounding_box
 from ..imaging.pictures import paint
 from ..models.structures import Structure
 from .cine import CineResult
-from .cine_report import NAMES, SURFACE, warnings_of
+from .cine_report import DIASTOLE, NAMES, SURFACE, SYSTOLE, warnings_of
 from .heart_function import named
+from .long_views import LongAxis, ViewResult
 
 SIDE = 180  # pixels of a slice in the page's pictures
+LINE = (255, 225, 60)  # of a length in a view
 MARGIN_MM = 15.0  # around what was drawn
 WINDOW = (1.0, 99.5)  # percentiles of the grey values that are shown black and white
 CHAMBERS = ("LV", "RV", "MYO", "LA", "RA")  # whose volumes are drawn as curves
+ATRIA = ("LA", "RA")  # that short axes mostly show a part of
+IN_VIEWS = (
+    ("la_area_cm2", "LA area (cm²)", 1),
+    ("la_length_mm", "LA length (mm)", 0),
+    ("lv_length_mm", "LV length (mm)", 0),
+)
 SEXES = {"F": "women", "M": "men", "": "women and men"}
 STYLE = """
 body{font:14px/1.45 system-ui,sans-serif;color:#222;max-width:1000px;margin:1.5em auto;padding:0 1em}
@@ -40,12 +48,17 @@ def curve_lines(result: CineResult, cine: Cine) -> tuple[list[curves.Curve], lis
     moments = list(cine.times_ms) or [float(n + 1) for n in range(cine.phases)]
     lines = []
     for structure in result.structures:
-        if structure.id not in CHAMBERS:
+        if structure.id not in CHAMBERS or (structure.id in ATRIA and _cut_off(result.labels, structure.value)):
             continue
         function = result.functions.get(structure.id)
         marks = ((function.end_diastole, "ED"), (function.end_systole, "ES")) if function else ()
         lines.append(curves.Curve(structure.id, result.volumes_ml[structure.id], structure.color, marks))
     return lines, moments, "ms after the R wave" if cine.times_ms else "phase"
+
+
+def _cut_off(labels: np.ndarray, value: int) -> bool:
+    """Whether a structure in labels [t, k, j, i] reaches either end of the stack: what is seen of it is no volume."""
+    return bool((labels[:, [0, -1]] == value).any())
 
 
 def page(result: CineResult, cine: Cine, report: Mapping[str, Any]) -> str:
@@ -64,6 +77,7 @@ def page(result: CineResult, cine: Cine, report: Mapping[str, Any]) -> str:
             "<h2>Volumes over the beat</h2>",
             _figure(curves.draw(lines, moments, across), ""),
             *_phases(result, cine),
+            *_views(result.long_axis, report["long_axis"], result.structures),
             "<h2>How this came about</h2>",
             _list([report["input"]["chosen"], *report["notes"]]),
             _others(report["input"]["others"]),
@@ -175,8 +189,59 @@ def montage(result: CineResult, cine: Cine, phase: int) -> np.ndarray:
     return np.concatenate(lines)
 
 
-def _tile(grey: np.ndarray, labels: np.ndarray, structures: Sequence[Structure]) -> np.ndarray:
-    """A slice [j, i] with its labels, SIDE pixels along its longer side, with a white edge."""
+def _views(found: LongAxis | None, told: Mapping[str, Any] | None, structures: Sequence[Structure]) -> list[str]:
+    """The views along the heart: what was measured in them, and outlines with the lines that were."""
+    if found is None or told is None or not found.views:
+        return []
+    heads = "".join(f"<th>{name}, {end}</th>" for _, name, _ in IN_VIEWS for end in ("ED", "ES"))
+    rows = []
+    for view in told["views"]:
+        values = [(view[end][key], digits) for key, _, digits in IN_VIEWS for end in (DIASTOLE, SYSTOLE)]
+        cells = "".join(f"<td>{_known(value, digits)}</td>" for value, digits in values)
+        rows.append(f"<tr><td>{_text(view['view'].capitalize())} ({_text(view['name'])})</td>{cells}</tr>")
+    ends = ((DIASTOLE, "end-diastole"), (SYSTOLE, "end-systole"))
+    volumes = [
+        f"{_known(told['la_volume_ml'][end], 1)} ml at {name}" + _per_m2(told["la_volume_ml_m2"][end])
+        for end, name in ends
+        if told["la_volume_ml"][end] is not None
+    ]
+    volume = f"Volume of the left atrium, biplane: {', '.join(volumes)}. " if volumes else ""
+    return [
+        "<h2>Along the heart</h2>",
+        f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>",
+        f'<p>{_text(volume)}<span class="soft">{_text(told["source"])}. ED and ES are those of the LV.</span></p>',
+        _figure(
+            _views_picture(found.views, structures), "Each view at end-diastole and end-systole, with the lengths."
+        ),
+    ]
+
+
+def _known(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _per_m2(value: float | None) -> str:
+    return "" if value is None else f" ({value:.1f} ml/m²)"
+
+
+def _views_picture(views: Sequence[ViewResult], structures: Sequence[Structure]) -> np.ndarray:
+    """uint8 [h, w, 3]: each view at both ends of the beat, cut to the heart, with the lengths that were measured."""
+    tiles = []
+    for view in views:
+        ends = (view.diastole, view.systole)
+        box = bounding_box((ends[0].labels > 0) | (ends[1].labels > 0))
+        rows, columns = (slice(max(0, int(s.start - MARGIN_MM / view.pixel_mm)), int(s.stop + MARGIN_MM)) for s in box)
+        for end in ends:
+            lines = [line - (rows.start, columns.start) for line in end.measure.lines]
+            tile = _tile(end.grey[rows, columns], end.labels[rows, columns], structures, lines)
+            tiles.append(np.pad(tile, ((0, SIDE - len(tile)), (0, SIDE - tile.shape[1]), (0, 0)), constant_values=255))
+    return np.concatenate(tiles, axis=1)
+
+
+def _tile(
+    grey: np.ndarray, labels: np.ndarray, structures: Sequence[Structure], lines: Sequence[np.ndarray] = ()
+) -> np.ndarray:
+    """A slice [j, i] with its labels, SIDE pixels along its longer side, with a white edge. lines: ends (j, i) of each."""
     from skimage.transform import resize
 
     scale = SIDE / max(grey.shape)
@@ -186,6 +251,10 @@ def _tile(grey: np.ndarray, labels: np.ndarray, structures: Sequence[Structure])
         np.minimum((np.arange(n) / scale).astype(int), m - 1) for n, m in zip(size, grey.shape, strict=True)
     )
     painted = paint(large, labels[np.ix_(rows, columns)], structures)
+    for (top, left), (bottom, right) in lines:
+        steps = np.linspace(0.0, 1.0, 2 * SIDE)
+        j, i = (scale * (a + steps * (b - a) + 0.5) for a, b in ((top, bottom), (left, right)))
+        painted[np.clip(j.astype(int), 0, size[0] - 1), np.clip(i.astype(int), 0, size[1] - 1)] = LINE
     painted[-2:], painted[:, -2:] = 255, 255
     return painted
 

@@ -13,6 +13,8 @@ from .. import __version__
 from ..imaging.cine import Cine
 from .cine import CineResult
 from .heart_function import HeartFunction, named
+from .long_axis import SOURCE
+from .long_views import LongAxis, ViewEnd
 from .normal_ranges import NORMAL
 
 
@@ -41,6 +43,7 @@ NAMES = {
 INDEXED = ("edv_ml", "esv_ml", "sv_ml", "output_l_min", "mass_g")  # by body surface, too
 SURFACE = "_m2"
 KIND = "sifa cine"  # of a report
+DIASTOLE, SYSTOLE = "end_diastole", "end_systole"  # of the left ventricle, in what is told of the views along the heart
 
 
 def quantities(function: HeartFunction, cine: Cine) -> dict[str, float]:
@@ -101,6 +104,7 @@ def report(result: CineResult, cine: Cine, card: Model, edited: Sequence[int] = 
             "body": {**asdict(cine.body), "surface_m2": None if surface is None else round(surface, 3)},
         },
         "ventricles": ventricles,
+        "long_axis": None if result.long_axis is None else _long_axis(result.long_axis, surface),
         "volumes_ml": volumes,
         "missing_phases": list(result.missing),
         "flags": flags,
@@ -110,6 +114,42 @@ def report(result: CineResult, cine: Cine, card: Model, edited: Sequence[int] = 
         "precision": result.precision,
         "seconds": dict(result.seconds),
     }
+
+
+def _long_axis(found: LongAxis, surface: float | None) -> dict[str, Any]:
+    """Of the views along the heart; phases are those of each view, from 0. surface: of the body, m2, if it is known."""
+    ends = {DIASTOLE: found.diastole_ml, SYSTOLE: found.systole_ml}
+    indexed = {end: ml / surface if ml is not None and surface else None for end, ml in ends.items()}
+    return {
+        "views": [
+            {
+                "view": view.kind,
+                "name": view.name,
+                "off_axis_mm": round(view.off_axis_mm, 1),
+                DIASTOLE: _view_end(view.diastole),
+                SYSTOLE: _view_end(view.systole),
+            }
+            for view in found.views
+        ],
+        "la_volume_ml": {end: _rounded(ml, 1) for end, ml in ends.items()},
+        "la_volume_ml_m2": {end: _rounded(ml, 1) for end, ml in indexed.items()},
+        "source": SOURCE,
+        "warnings": list(found.told),
+    }
+
+
+def _view_end(end: ViewEnd) -> dict[str, Any]:
+    found = end.measure
+    return {
+        "phase": end.phase,
+        "la_area_cm2": _rounded(found.atrium_cm2, 2),
+        "la_length_mm": _rounded(found.atrium_mm, 1),
+        "lv_length_mm": _rounded(found.ventricle_mm, 1),
+    }
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
 
 
 def _told_edited(phases: Sequence[int]) -> list[str]:
@@ -123,14 +163,27 @@ def table(result: CineResult, cine: Cine) -> str:
     """CSV: a row for each phase, from 1, with its time and the volumes in ml; empty where something is not known."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["phase", "time (ms)", *(f"{s.id} (ml)" for s in result.structures), "what"])
+    biplane = _biplane(result)
+    heads = ["LA biplane (ml)"] if biplane is not None else []
+    writer.writerow(["phase", "time (ms)", *(f"{s.id} (ml)" for s in result.structures), *heads, "what"])
     names = phase_names(result.functions)
     for phase in range(cine.phases):
         time = f"{cine.times_ms[phase]:g}" if cine.times_ms else ""
         volumes = (result.volumes_ml[s.id][phase] for s in result.structures)
         numbers = ["" if math.isnan(ml) else f"{ml:.2f}" for ml in volumes]
+        if biplane is not None:
+            numbers.append(f"{biplane[phase]:.1f}" if phase in biplane else "")
         writer.writerow([phase + 1, time, *numbers, names.get(phase, "")])
     return text.getvalue()
+
+
+def _biplane(result: CineResult) -> dict[int, float] | None:
+    """ml of the left atrium by phase, from the views along the heart; None if there are no views."""
+    if result.long_axis is None:
+        return None
+    function = result.functions["LV"]
+    found = {function.end_diastole: result.long_axis.diastole_ml, function.end_systole: result.long_axis.systole_ml}
+    return {phase: ml for phase, ml in found.items() if ml is not None}
 
 
 def phase_names(functions: Mapping[str, HeartFunction]) -> dict[int, str]:
@@ -148,4 +201,5 @@ def warnings_of(report: Mapping[str, Any]) -> list[str]:
     told += [remark for ventricle in report["ventricles"].values() for remark in ventricle["remarks"]]
     if report["missing_phases"]:
         told.append(f"At {len(report['missing_phases'])} of {report['input']['phases']} phases no heart was found.")
+    told += (report.get("long_axis") or {}).get("warnings", [])
     return list(dict.fromkeys(told))

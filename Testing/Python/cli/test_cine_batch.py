@@ -11,7 +11,7 @@ import cine_hearts
 import cine_studies as studies
 import SimpleITK as sitk
 import tiny_models
-from SIFALib.cli import main
+from SIFALib.cli import cine_batch, main
 
 
 def test_each_study_is_a_row_and_what_is_done_stays(monkeypatch, tmp_path, capsys):
@@ -82,3 +82,14 @@ def test_what_never_ends_or_is_locked_is_a_row_and_never_the_end(monkeypatch, tm
     os.mkfifo(out / "cine.csv")
     assert main(["batch", "--cine", str(place), str(out), "--model", model, "--quiet"]) == 3
     assert "is no table of a batch" in capsys.readouterr().err
+
+
+def test_the_atrium_has_a_column_where_a_study_has_views_along_the_heart():
+    report = {"input": {"phases": 8}, "ventricles": {}, "flags": [], "missing_phases": []}
+    told = {"la_volume_ml": {"end_diastole": None, "end_systole": 61.24}, "warnings": []}
+    rows = [
+        cine_batch.Row("P1", "a", "done", report={**report, "long_axis": None}),
+        cine_batch.Row("P2", "b", "done", report={**report, "long_axis": told}),
+    ]
+    assert [row[cine_batch.ATRIUM] for row in csv.DictReader(cine_batch.table(rows).splitlines())] == ["", "61.2"]
+    assert cine_batch.ATRIUM not in cine_batch.table(rows[:1])

@@ -45,9 +45,16 @@ def test_places_and_phases_are_those_of_the_study(images):
     np.testing.assert_allclose(cine.geometry.corners(), GRID.corners(), atol=1e-3)
     assert cine.times_ms == tuple(STEP_MS * t for t in range(PHASES))
     assert (cine.name, cine.frames, cine.notes) == ("Patient 7", (), ())
+    assert cine.modality == "", "nothing said whether they are CT or MR"
     assert "lies as short axes do" in cine.chosen
     (stack,) = stacks_in(images()).stacks
     assert (len(stack.places), stack.phases) == (PLACES, PHASES)
+
+
+def test_images_that_say_what_they_are_of_are_read_so():
+    told = [replace(each, volume=replace(each.volume, modality="ct")) for each in a_volume_each()]
+    assert cine_of_images(told, "Patient 7").modality == "ct"
+    assert cine_of_images([*told[1:], a_volume_each()[0]], "Patient 7").modality == ""
 
 
 def test_what_fits_no_stack_is_told_and_what_holds_none_refused():
