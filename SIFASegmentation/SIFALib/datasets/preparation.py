@@ -167,7 +167,9 @@ def _entries(
         def make_of(scans: tuple[Scan, ...] = scans) -> Made:
             return _made(scans, domain, settings, locator)
 
-        held = [[s.name, hashes.of(s.image), hashes.of(s.label) if s.label else "", *_part(s)] for s in scans]
+        held: list[list[Any]] = [
+            [s.name, hashes.of(s.image), hashes.of(s.label) if s.label else "", *_part(s)] for s in scans
+        ]
         said = {"hearts": boxes} if (boxes := _boxes(scans, domain, settings)) else {}
         by_names = _meanings(scans, settings)
         names = tuple(s.name for s in scans)
