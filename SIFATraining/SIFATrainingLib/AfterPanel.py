@@ -116,7 +116,9 @@ class AfterPanel:
         if found.better:
             return State.FINE, _("Most likely better on your scans ({figures}).").format(figures=figures)
         if found.worse:
-            return State.PROBLEM, _("Most likely worse on your scans ({figures}).").format(figures=figures)
+            return State.PROBLEM, _(
+                "Not better, as far as can be told: its outlines are less steady on your scans ({figures})."
+            ).format(figures=figures)
         return State.EMPTY, _(
             "No difference on your scans that can be told ({figures}). Compare both models before you use the new one."
         ).format(figures=figures)

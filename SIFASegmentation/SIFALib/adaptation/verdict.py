@@ -14,14 +14,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-CERTAIN = 0.9  # probability from which on a model counts as better, or, below 1 - CERTAIN, as worse
+CERTAIN = 0.9  # probability from which on a model counts as better, or, below 1 - CERTAIN, as less steady
 FEWEST = 3  # hearts of which a spread can be told
 LEAST = 0.002  # of a difference in expected Dice that is one
 
 Signs = tuple[tuple[float, ...], ...]
 """[hearts][agreement, steadiness, edges] of a segmenter (see `signs`)."""
-WEIGHTS = (0.2, 0.3, 0.15)
-"""What a difference of a sign says of a difference of Dice."""
+WEIGHTS = (0.2, 0.3)
+"""What a difference of agreement and of steadiness says of a difference of Dice."""
+ANOTHER_OUTLINE, STRAYING = 0.1, 0.34
+"""So far the edges may fall, mean of the hearts, because another outline is meant (papillary muscles that count as blood);
+what they fall beyond that costs so much expected Dice."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Verdict:
 
     @property
     def worse(self) -> bool:
+        """Whether the signs speak against it; an outline that is meant otherwise may do that, too."""
         return self.probability <= 1 - CERTAIN and self.difference <= -LEAST
 
 
@@ -55,7 +59,9 @@ def compared(start: Signs, candidate: Signs) -> Verdict:
     before, after = np.array(start, float), np.array(candidate, float)
     if before.shape != after.shape or len(before) < FEWEST:
         return replace(UNKNOWN, hearts=len(after))
-    expected = (after - before) @ np.array(WEIGHTS)
+    gained = after - before
+    strayed = max(0.0, -float(gained[:, 2].mean()) - ANOTHER_OUTLINE)
+    expected = gained[:, :2] @ np.array(WEIGHTS) - STRAYING * strayed
     n = len(expected)
     mean, error = float(expected.mean()), float(expected.std(ddof=1) / math.sqrt(n))
     if error == 0.0:  # the same weights

@@ -21,7 +21,7 @@ def said(best: Best, start_model: str) -> str:
     if found.better:
         return f"Most likely better on these scans than {start_model}: {figures}."
     if found.worse:
-        return f"Most likely worse on these scans than {start_model}: {figures}."
+        return f"Not better, as far as can be told: less steady on these scans than {start_model}: {figures}."
     return f"No difference to {start_model} that can be told on these scans: {figures}."
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from SIFALib.adaptation import signs
-from SIFALib.adaptation.verdict import UNKNOWN, WEIGHTS, compared
+from SIFALib.adaptation.verdict import ANOTHER_OUTLINE, STRAYING, UNKNOWN, WEIGHTS, compared
 from SIFALib.datasets.domains import Domains, of_one_scan
 from torch import nn
 
@@ -92,6 +92,16 @@ def test_the_verdict_is_students_t_of_the_expected_differences():
     assert found.probability == pytest.approx(0.9655, abs=1e-3)  # t = 2.777 with three degrees of freedom
     turned = compared(tuple((a + gain, s, e) for (a, s, e), gain in zip(start, gains, strict=True)), start)
     assert turned.probability == pytest.approx(1 - found.probability) and turned.difference == -found.difference
+
+
+def test_edges_count_only_beyond_what_another_outline_explains():
+    start = tuple((0.8, 0.7, 1.0) for _ in range(4))
+    steadier = [(0.8, 0.7 + gain, 1.0) for gain in (0.02, 0.03, 0.03, 0.04)]
+    plain = compared(start, tuple(steadier))
+    off = compared(start, tuple((a, s, e - ANOTHER_OUTLINE) for a, s, e in steadier))
+    assert plain.better and off.better and off.difference == pytest.approx(plain.difference)
+    far = compared(start, tuple((a, s, e - ANOTHER_OUTLINE - 0.05) for a, s, e in steadier))
+    assert far.difference == pytest.approx(plain.difference - 0.05 * STRAYING) and far.worse and not far.better
 
 
 def test_too_few_or_other_hearts_tell_nothing():
