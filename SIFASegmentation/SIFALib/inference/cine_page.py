@@ -116,19 +116,20 @@ def _table(report: Mapping[str, Any]) -> str:
     ventricles = report["ventricles"]
     if not ventricles:
         return "<p>No ventricle was found at two phases, so nothing can be said of its function.</p>"
+    columns = _columns(ventricles)
     rows = [
-        _row(key, name, unit, ventricles)
+        _row(key, name, unit, ventricles, columns)
         for key, (name, unit) in NAMES.items()
         if any(key in found for found in ventricles.values())
     ]
-    heads = "".join(f"<th>{v}</th><th>normal</th><th>{v} per m²</th><th>normal</th>" for v in ventricles)
-    indexed = any(key.endswith(SURFACE) for found in ventricles.values() for key in found)
-    if not indexed:
-        heads = "".join(f"<th>{v}</th><th>normal</th>" for v in ventricles)
+    heads = "".join(
+        f"<th>{v}{' per m²' if indexed else ''}</th>" + ("<th>normal</th>" if known else "")
+        for v, indexed, known in columns
+    )
     sources = sorted({n["source"] for found in ventricles.values() for n in found["normal"].values()})
     sex = report["input"]["body"]["sex"]
     told = f"Normal: mean ± 2 SD of {SEXES[sex]}, {'; '.join(sources)}." if sources else ""
-    if not indexed:
+    if not any(indexed for _, indexed, _ in columns):
         told += " Height and weight are not known, so nothing is indexed to the body surface."
     return (
         f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
@@ -136,17 +137,28 @@ def _table(report: Mapping[str, Any]) -> str:
     )
 
 
-def _row(key: str, name: str, unit: str, ventricles: Mapping[str, Any]) -> str:
-    indexed = any(k.endswith(SURFACE) for found in ventricles.values() for k in found)
+def _columns(ventricles: Mapping[str, Any]) -> list[tuple[str, bool, bool]]:
+    """Of each ventricle a column of values, and one per m2 where something is indexed; whether normal ones are known."""
+    some = any(key.endswith(SURFACE) for found in ventricles.values() for key in found)
+    return [
+        (ventricle, indexed, any(key.endswith(SURFACE) is indexed for key in found["normal"]))
+        for ventricle, found in ventricles.items()
+        for indexed in ((False, True) if some else (False,))
+    ]
+
+
+def _row(
+    key: str, name: str, unit: str, ventricles: Mapping[str, Any], columns: Sequence[tuple[str, bool, bool]]
+) -> str:
     cells = []
-    for found in ventricles.values():
-        for each in (key, key + SURFACE) if indexed else (key,):
-            normal = found["normal"].get(each)
-            outside = ' class="out"' if normal and normal["outside"] else ""
-            digits = 1 if found.get(each, 0) < 100 else 0
-            cells.append(f"<td{outside}>{found[each]:.{digits}f}</td>" if each in found else "<td></td>")
-            between = f"{normal['low']:.0f} to {normal['high']:.0f}" if normal else ""
-            cells.append(f'<td class="soft">{between}</td>')
+    for ventricle, indexed, known in columns:
+        found, each = ventricles[ventricle], key + SURFACE if indexed else key
+        normal = found["normal"].get(each)
+        outside = ' class="out"' if normal and normal["outside"] else ""
+        digits = 1 if found.get(each, 0) < 100 else 0
+        cells.append(f"<td{outside}>{found[each]:.{digits}f}</td>" if each in found else "<td></td>")
+        between = f"{normal['low']:.0f} to {normal['high']:.0f}" if normal else ""
+        cells.append(f'<td class="soft">{between}</td>' if known else "")
     return f"<tr><td>{_text(name)} ({_text(unit)})</td>{''.join(cells)}</tr>"
 
 

@@ -42,6 +42,9 @@ NAMES = {
 """Name and unit of each quantity, in the order of a report."""
 INDEXED = ("edv_ml", "esv_ml", "sv_ml", "output_l_min", "mass_g")  # by body surface, too
 SURFACE = "_m2"
+# Of the larger stroke volume, that both may differ by before it is told. They are nearly equal without shunts and leaking
+# valves: Schulz-Menger et al., J Cardiovasc Magn Reson 22:19 (2020).
+UNEQUAL = 0.25
 KIND = "sifa cine"  # of a report
 DIASTOLE, SYSTOLE = "end_diastole", "end_systole"  # of the left ventricle, in what is told of the views along the heart
 
@@ -195,10 +198,23 @@ def phase_names(functions: Mapping[str, HeartFunction]) -> dict[int, str]:
     return {phase: ", ".join(names) for phase, names in found.items()}
 
 
+def _unequal(ventricles: Mapping[str, Any]) -> list[str]:
+    """A sentence where the two ventricles do not pump the same."""
+    volumes = [ventricles[v]["sv_ml"] for v in ("LV", "RV") if v in ventricles]
+    if len(volumes) < 2 or abs(volumes[0] - volumes[1]) <= UNEQUAL * max(volumes):
+        return []
+    left, right = volumes
+    return [
+        f"The left ventricle pumps {left:.0f} ml a beat and the right one {right:.0f} ml. Without a shunt or a leaking "
+        "valve both pump nearly the same; look at the outlines of both."
+    ]
+
+
 def warnings_of(report: Mapping[str, Any]) -> list[str]:
     """Sentences of a report that ask to look twice, each once."""
     told = [f["message"] for f in report["flags"] if f["warns"]]
     told += [remark for ventricle in report["ventricles"].values() for remark in ventricle["remarks"]]
+    told += _unequal(report["ventricles"])
     if report["missing_phases"]:
         told.append(f"At {len(report['missing_phases'])} of {report['input']['phases']} phases no heart was found.")
     told += (report.get("long_axis") or {}).get("warnings", [])

@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from .runner import Runner
 
 FOUR, TWO, THREE = cine_views.KINDS
-MOST_OFF_MM = (
-    12.0  # between a view's plane and the ventricle's axis, their mean; the cavity's radius is about twice that
-)
+MOST_OFF_MM = 12.0  # between a view's plane and the ventricle's axis; the cavity's radius is about twice that
 MOST_APART_MM = 10.0  # between the atrium's lengths in two views: of 19 hearts cut through their middle one had more
 LEAST_BETWEEN = 45.0  # degrees between the two views of a volume: the formula has them at right angles
 ZOOMS = (1.0, *STACK_ZOOMS)

@@ -71,6 +71,17 @@ def test_each_ventricle_has_ends_of_its_own(monkeypatch, tmp_path):
     assert "<th>RV</th>" in page
 
 
+def test_ventricles_that_do_not_pump_the_same_are_told():
+    def told(left: float, right: float) -> list[str]:
+        ventricles = {"LV": {"sv_ml": left, "remarks": []}, "RV": {"sv_ml": right, "remarks": []}}
+        return cine_report.warnings_of({"flags": [], "ventricles": ventricles, "missing_phases": []})
+
+    assert told(100.0, 80.0) == []
+    (sentence,) = told(100.0, 62.0)
+    assert "left ventricle pumps 100 ml a beat and the right one 62 ml" in sentence
+    assert told(62.0, 100.0)
+
+
 def test_a_phase_without_a_heart_is_missing_and_told_and_all_without_are_an_error(monkeypatch, package):
     cine_hearts.use(monkeypatch, blind=("phase 3",))
     result = segmented(beating(), package)
