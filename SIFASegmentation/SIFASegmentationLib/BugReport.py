@@ -48,8 +48,8 @@ def text(module: str, facts: dict[str, str], names: Iterable[str] = (), lines: I
     known = [*sceneNames(), *names]
     told = {key: Scrub.without_names(value, known) for key, value in facts.items()}
     body = Scrub.without_names("\n".join(log), known) if log else "nothing was logged"
-    said = {**head, **told, "Last action": LOG.action or "none", "Log": f"\n{body}"}
-    return "\n".join(f"{key}: {value}" for key, value in said.items()) + "\n"
+    said = {**head, **told, "Last action": LOG.action or "none", "Log": ""}
+    return "\n".join(f"{key}: {value}" for key, value in said.items()).rstrip() + f"\n{body}\n"
 
 
 def sceneNames() -> list[str]:

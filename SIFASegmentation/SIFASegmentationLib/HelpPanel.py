@@ -52,7 +52,9 @@ class HelpPanel:
             self.onCopy,
         )
         self.tryButton = _button(
-            _("Check"), _("Try PyTorch in a process of its own, and say what to do if it does not work."), self.onTry
+            _("Try PyTorch"),
+            _("Try PyTorch in a process of its own, and say what to do if it does not work."),
+            self.onTry,
         )
         self.repairButton = _button(
             _("Reinstall packages"),
@@ -124,7 +126,7 @@ class HelpPanel:
 
     def _say(self, text: str, isError: bool = False) -> None:
         Words.say(self.statusLabel, text, isError)
-        self.tryButton.text = _("Cancel") if self.runner.running else _("Check")
+        self.tryButton.text = _("Cancel") if self.runner.running else _("Try PyTorch")
         self.repairButton.enabled = not self.runner.running
 
 

@@ -23,7 +23,7 @@ NAME = "target:t100"
 
 @pytest.fixture
 def data(tmp_path):
-    source(tmp_path / "source")
+    source(tmp_path / "source", 1)
     target(tmp_path / "target")
     return tmp_path
 

@@ -98,9 +98,9 @@ def bare(tree: ast.AST) -> list[tuple[int, str]]:
     ]
 
 
-@pytest.mark.parametrize("path", [*PANELS, *MODULES], ids=lambda path: path.stem)
-def test_no_visible_text_is_outside_of_a_wrapper(path):
-    assert bare(ast.parse(path.read_text(encoding="utf-8"))) == []
+def test_no_visible_text_is_outside_of_a_wrapper():
+    found = {path.name: bare(ast.parse(path.read_text(encoding="utf-8"))) for path in (*PANELS, *MODULES)}
+    assert len(found) > 70 and not {name: texts for name, texts in found.items() if texts}
 
 
 def test_the_test_sees_texts_that_were_forgotten():
@@ -112,15 +112,15 @@ def test_the_test_sees_texts_that_were_forgotten():
     assert not bare(ast.parse('label.text = f"<b>{_(\'x\')}</b> · {n:.1f}"\nlog.warning("Not seen")\nx = "y z"'))
 
 
-@pytest.mark.parametrize("path", [*PANELS, *MODULES], ids=lambda path: path.stem)
-def test_what_is_translated_is_a_literal_with_named_gaps(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_":
-            (argument,) = node.args
-            if isinstance(argument, ast.Constant):
-                assert "{}" not in argument.value, (path.name, node.lineno)
-            else:  # a stage, whose words stand in Stages.py
-                assert ast.unparse(argument).endswith("stage"), (path.name, node.lineno)
+def test_what_is_translated_is_a_literal_with_named_gaps():
+    for path in (*PANELS, *MODULES):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_":
+                (argument,) = node.args
+                if isinstance(argument, ast.Constant):
+                    assert "{}" not in argument.value, (path.name, node.lineno)
+                else:  # a stage, whose words stand in Stages.py
+                    assert ast.unparse(argument).endswith("stage"), (path.name, node.lineno)
 
 
 def test_the_stages_of_the_library_are_known_to_translators():

@@ -91,7 +91,7 @@ def test_pytorch_is_tried_anew_and_what_is_wrong_is_said(panel, monkeypatch):
         help_panel.tryButton.click()
         assert help_panel.tryButton.text == "Cancel" and not help_panel.repairButton.enabled
         stage.wait_until(lambda: not help_panel.runner.running)
-        assert help_panel.statusLabel.text == wanted and help_panel.tryButton.text == "Check"
+        assert help_panel.statusLabel.text == wanted and help_panel.tryButton.text == "Try PyTorch"
 
 
 def test_packages_are_installed_anew_once_the_person_agrees(panel, monkeypatch):
