@@ -95,7 +95,7 @@ def _named_in_header(label: Path) -> Meaning | None:
     if not label.name.lower().endswith(nifti.SUFFIXES):
         return None
     try:
-        text = nifti.extensions_of(label, LONGEST_TABLE)
+        text = nifti.before_voxels(label, LONGEST_TABLE)
     except (VolumeError, OSError):  # told by who reads the voxels
         return None
     told = {int(key): name.decode("utf-8", "replace") for key, name in _LABEL.findall(text)}

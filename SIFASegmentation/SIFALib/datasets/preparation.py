@@ -178,9 +178,9 @@ def _entries(
         yield _Entry(domain, key, names, identities, scans, make_of, located=bool(common["locator"]))
 
 
-def _part(scan: Scan) -> list[str | int]:
+def _part(scan: Scan) -> list[str]:
     """Which part of its files a scan is, where it is not all."""
-    return [part for part in (scan.moment or None, scan.phase) if part is not None]
+    return [*filter(None, [scan.moment]), *([] if scan.phase is None else [f"phase {scan.phase}"])]
 
 
 def _meanings(scans: Sequence[Scan], settings: DataSettings) -> dict[str, Any]:

@@ -165,13 +165,13 @@ def _looked_through(
     return header, kept, (note,) if more >= plane else ()
 
 
-def extensions_of(path: Path, most: int) -> bytes:
-    """What stands between the header and the voxels of a NIfTI file, at most so many bytes. VolumeError, OSError."""
+def before_voxels(path: Path, most: int) -> bytes:
+    """The header of a NIfTI file and what follows it before the voxels, at most so many bytes. VolumeError, OSError."""
     with open(path, "rb") as file:
         packed = file.read(2) == GZIP
     try:
         header = _header(_first(path, packed), path, volume=False)
-        return _first(path, packed, min(header.start, most))[FULL_HEADER if header.start > FULL_HEADER else 0 :]
+        return _first(path, packed, min(header.start, most))
     except (EOFError, zlib.error):  # told by who reads the voxels
         return b""
 

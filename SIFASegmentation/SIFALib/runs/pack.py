@@ -78,7 +78,9 @@ def _copied(configuration: Configuration, domain: str, place: Path) -> Steps[dic
     place_of, labelled = data.place(domain), data.labelled(domain)
     scans = sources.find(place_of, labelled, data.excluded(domain), cines=not labelled).scans
     (place / domain).mkdir(exist_ok=True)
-    entries, renamed = [], {}
+    entries: list[dict[str, str]] = []
+    renamed: dict[str, str] = {}
+    hearts: dict[str, str] = {}  # a number each: what they are called here may be somebody's name
     for number, scan in enumerate(scans, start=1):
         yield Progress(f"Copying {scan.name}", (number - 1) / len(scans))
         entry = {"image": f"{domain}/{number:04d}.nrrd"}
@@ -87,7 +89,8 @@ def _copied(configuration: Configuration, domain: str, place: Path) -> Steps[dic
             entry["label"] = f"{domain}/{number:04d}-labels.nrrd"
             writing.write(labels_of(scan, data).volume, place / entry["label"])
         if scan.moment or scan.heart:
-            entry["heart"] = scan.heart or scan.name.removesuffix(f" {scan.moment}")
+            heart = scan.heart or scan.name.removesuffix(f" {scan.moment}")
+            entry["heart"] = hearts.setdefault(heart, f"{len(hearts) + 1:04d}")
         entries.append(entry)
         renamed[f"{domain}:{scan.name}"] = f"{domain}:{number:04d}"
     write_text(place / f"{domain}.json", json.dumps(entries, indent=1) + "\n")

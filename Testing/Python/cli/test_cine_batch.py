@@ -76,8 +76,8 @@ def test_what_never_ends_or_is_locked_is_a_row_and_never_the_end(monkeypatch, tm
     monkeypatch.setattr(Path, "iterdir", locked)
     assert main(["batch", "--cine", str(place), str(out), "--model", model, "--quiet"]) == 3
     rows = {row["study"]: row for row in csv.DictReader((out / "cine.csv").open())}
-    assert {name: row["state"] for name, row in rows.items()} == {"P1": "done", "P2": "failed", "lost+found": "failed"}
-    assert "is a pipe or a device" in rows["P2"]["message"] and "Permission denied" in rows["lost+found"]["message"]
+    assert {name: row["state"] for name, row in rows.items()} == {"P1": "done", "P2": "failed", "lost_found": "failed"}
+    assert "is a pipe or a device" in rows["P2"]["message"] and "Permission denied" in rows["lost_found"]["message"]
     (out / "cine.csv").unlink()
     os.mkfifo(out / "cine.csv")
     assert main(["batch", "--cine", str(place), str(out), "--model", model, "--quiet"]) == 3

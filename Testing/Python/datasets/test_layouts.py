@@ -14,12 +14,14 @@ from SIFALib.datasets import DataSettings, sources
 from SIFALib.datasets.label_rings import wall
 from SIFALib.datasets.label_values import parse
 from SIFALib.datasets.layouts import MMS, VALUES
-from SIFALib.datasets.scans import Scan, examine, labels_of
+from SIFALib.datasets.scans import Scan, examine
 from SIFALib.datasets.settings import MMWHS
-from SIFALib.imaging import Volume
+from SIFALib.imaging import reading
 from SIFALib.models.structures import STRUCTURES, UNKNOWN
 from SIFALib.phantom import anatomy
 from SIFALib.phantom.tissues import LABEL_OF_TISSUE
+from SIFALib.runs import pack, presets
+from SIFALib.support.progress import drain
 
 MYO, LA, LV, AA, RV, RA, PA = (s.value for s in STRUCTURES)
 
@@ -266,8 +268,12 @@ def test_masks_are_told_from_maps_of_cases_and_masks_of_masks(tmp_path, truth):
     assert "is no mask: it holds more than two values" in scan.problems[0]
 
 
-def test_what_is_packed_for_another_computer_means_the_same_there(tmp_path, truth):
+def test_what_is_packed_for_another_computer_means_the_same_there_and_names_nobody(tmp_path, truth):
     acdc(tmp_path / "acdc", truth)
-    (first, *_) = sources.find(str(tmp_path / "acdc"), labelled=True).scans
-    packed = labels_of(first, settings()).volume
-    assert isinstance(packed, Volume) and np.array_equal(packed.array, only(np.roll(truth, 1, 1), MYO, LV, RV))
+    made = presets.configuration("compact", str(tmp_path / "acdc"), "phantom")
+    drain(pack._copied(made, "source", tmp_path))
+    text = (tmp_path / "source.json").read_text()
+    assert [entry["heart"] for entry in json.loads(text)] == ["0001", "0001", "0002", "0002"] and "patient" not in text
+    for n, moved in enumerate((1, 0) * 2, 1):
+        labels = reading.read(tmp_path / "source" / f"{n:04d}-labels.nrrd").array
+        assert np.array_equal(labels, only(np.roll(truth, moved, 1), MYO, LV, RV))
