@@ -2,9 +2,9 @@
 
 Data sets number the same three things differently (1, 2, 3 are right ventricle, myocardium and left ventricle in ACDC, the
 left ventricle, myocardium and right ventricle in M&Ms), and files are renamed. But what is whose wall can be seen. In 31
-short-axis stacks with contours (Sunnybrook) 0.98 to 1.00 of the left ventricle's outline is the border to its myocardium, and 0.39
-to 0.46 of the myocardium's that to the ventricle: none was taken for wrong, and all were with the two values exchanged. Nor was
-any two or three structures of ten whole hearts (Rodero et al., 2021).
+short-axis stacks with contours (Sunnybrook) 0.98 to 1.00 of the left ventricle's outline borders on its myocardium, and
+0.39 to 0.46 of the myocardium's on the ventricle: none is taken for wrong, and all are with the two values exchanged.
+Nor are any two or three structures of ten whole hearts (Rodero et al., 2021).
 """
 
 from __future__ import annotations

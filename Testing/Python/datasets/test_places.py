@@ -121,7 +121,7 @@ def test_a_run_for_another_computer_takes_its_boxes_along_under_the_new_names(da
         ('{"hearts": {"target:t100": {"box": [0, 50, 0, 50]}}}', "a list of 6 is needed"),
         ('{"hearts": {"target:t100": {"box": [9e9, 9000000050, 0, 50, 0, 50]}}}', "of the origin"),
         ('{"format": 9}', "update SIFA"),
-        ('{"hart": {}}', "no key that this SIFA knows"),
+        ('{"herz": {}}', "no key that this SIFA knows"),
         ("[" * 100_000, "damaged"),
         (" " * (places.MAX_BYTES + 1), "is larger than any file of places"),
     ],
