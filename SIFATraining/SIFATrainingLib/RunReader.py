@@ -170,6 +170,7 @@ def _grouped(losses: dict[str, Any]) -> tuple[float, ...]:
 def _best(event: dict[str, Any]) -> Best:
     from SIFALib.adaptation.verdict import Verdict
     from SIFALib.runs import Best
+    from SIFALib.support import schema
 
     verdict = event.get("verdict")
     return Best(
@@ -177,5 +178,5 @@ def _best(event: dict[str, Any]) -> Best:
         float(event["value"]),
         dict(event["parts"]),
         tuple(event["vetoes"]),
-        Verdict(**verdict) if verdict else None,
+        schema.decode(Verdict, verdict) if verdict else None,
     )

@@ -85,6 +85,16 @@ class SourceStep:
         found: dict[str, int] = json.loads(self.parameters.labelValues) if self.parameters is not None else {}
         return found
 
+    def _built_in(self) -> str:
+        """The source that comes with the model, if that is chosen; else "phantom"."""
+        assert self.parameters is not None
+        if self.parameters.source is not Source.OF_MODEL:
+            return "phantom"
+        try:
+            return self.logic.package(self.parameters.startModel).card.built_in_source
+        except ModelError:  # the next step says that it is gone
+            return "phantom"
+
     def _structures(self) -> tuple[Structure, ...]:
         """What the start model draws."""
         from SIFALib.models.structures import STRUCTURES
@@ -150,6 +160,10 @@ class SourceStep:
     def _summary(self) -> str:
         assert self.parameters is not None
         if self.parameters.source is not Source.FOLDER:
+            if self._built_in() == "phantom+contours":
+                return _(
+                    "Phantoms with exact labels, and real hearts whose left ventricle experts outlined; nothing is needed."
+                )
             return _("Made on this computer, with exact labels; nothing is needed.")
         assert self.checked is not None
         text = _("{count} labelled images.").format(count=len(self.checked.findings))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,6 +32,8 @@ what they fall beyond that costs so much expected Dice."""
 class Verdict:
     """probability: that the candidate is better, 0..1. difference: of expected Dice, mean of the hearts; error: its standard
     error. hearts: how many spoke, each with one scan or some phases."""
+
+    RENAMED: ClassVar[dict[str, str]] = {"scans": "hearts"}
 
     probability: float
     difference: float

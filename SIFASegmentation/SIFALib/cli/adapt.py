@@ -122,7 +122,7 @@ def check(options: argparse.Namespace) -> Request:
     wanted = configuration(options, find_model(store, options.start_model), path)
     begun = RunFolder(path).run_file.exists()
     if begun:
-        wanted = _same(RunFolder(path), wanted)
+        wanted = _same(RunFolder(path), wanted, bool(options.source))
     preflight.check(wanted)
     _check_count(wanted)
     check_device(wanted.device, wanted.precision)
@@ -140,7 +140,7 @@ def _check_count(wanted: Configuration) -> None:
     if data.target in PHANTOMS:
         return
     scans = sources.find(data.target, False, data.excluded("target"), cines=True).scans
-    hearts = {scan.heart or scan.name for scan in scans}
+    hearts = {scan.heart or (str(scan.image) if scan.moment else scan.name) for scan in scans}
     if len(hearts) < FEWEST:
         raise DataError(
             f"{data.target} holds {len(hearts)} heart{'s' if len(hearts) > 1 else ''}; at least {FEWEST} are needed to tell "
@@ -183,13 +183,14 @@ def _named(value: object) -> str:
     return ", ".join(value) or "none" if isinstance(value, (dict, tuple)) else str(value or "none")
 
 
-def _same(folder: RunFolder, wanted: Configuration) -> Configuration:
-    """The run's own configuration, if it is an adaptation to the same scans from the same model. RequestError."""
+def _same(folder: RunFolder, wanted: Configuration, source_named: bool) -> Configuration:
+    """The run's own configuration, if it is an adaptation to the same scans from the same model, and of the same source if
+    one is named. RequestError."""
     own = folder.read().configuration
     for what, one, other in (
         ("scans", own.data.target, wanted.data.target),
         ("start model", own.start_model, wanted.start_model),
-        ("source", own.data.source, wanted.data.source),
+        ("source", own.data.source, wanted.data.source if source_named else own.data.source),
         ("exclusions", own.data.exclude, wanted.data.exclude),
         ("places of hearts", own.data.places, wanted.data.places),
     ):

@@ -68,13 +68,14 @@ def _of_source(
     domains: Domains, settings: DataSettings, key: list[int], places: range
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Images and labels for these places of the batch, as `drawn` gives them, and which classes are known, [N, classes], or
-    None. Every second slice is one with contours, where there are any."""
+    None. Every second slice is one with contours, where there are any.
+    key: seed, iteration, domain."""
     if domains.contours is None:
         images, labels, scans = drawn(domains.source, settings, key, places)
         if labels is None:
             raise DataError("The source has no labels; label maps are needed to learn from.")
         return images, labels, domains.source.known[scans, : settings.classes] if settings.partial_labels else None
-    first = places.start % 2  # where in `places` the first without contours is
+    first = (places.start + key[1]) % 2  # where in `places` the first without contours is; even batches of one see both
     plain, plain_labels, _ = drawn(domains.source, settings, key, places[first::2])
     outlined, outlines, scans = drawn(domains.contours, settings, [*key, _CONTOURS], places[1 - first :: 2])
     assert plain_labels is not None and outlines is not None

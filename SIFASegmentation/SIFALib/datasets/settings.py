@@ -20,11 +20,13 @@ PHANTOMS = {
     "phantom": "slices of digital thoraxes in any plane and contrast, as the bundled model was trained on",
     "phantom:mr": "MR-like scans of digital thoraxes",
     "phantom:ct": "CT-like scans of digital thoraxes",
-    "phantom+contours": "slices of phantom, and as many of 17 real hearts whose left ventricle experts outlined",
+    "phantom+contours": "slices of phantom, and as many of 11 real hearts whose left ventricle experts outlined",
 }
 CONTOURED = "phantom+contours"
 """As a source alone. Of the contours see Resources/ContouredScans/README.md."""
-CONTOURS = Path(__file__).parents[2] / "Resources" / "ContouredScans"
+_HERE = Path(__file__).resolve().parents[1]
+_INSTALLED = _HERE / "contoured_scans"  # where pip puts them; in the extension they lie among its resources
+CONTOURS = _INSTALLED if _INSTALLED.is_dir() else _HERE.parent / "Resources" / "ContouredScans"
 WHOLE = re.compile(r"-?[0-9]{1,18}")  # a value of a label map, as text
 MMWHS = {  # Zhuang and Shen, Medical Image Analysis 31, 2016: MM-WHS's values to the structures'
     "205": 1,  # myocardium of the left ventricle

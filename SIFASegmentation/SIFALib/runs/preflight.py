@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ..datasets import checks, placing, released, sources
+from ..datasets import checks, placing, released, settings, sources
 from ..datasets.scans import examine
-from ..datasets.settings import PHANTOMS, DataSettings
+from ..datasets.settings import CONTOURED, PHANTOMS, DataSettings
 from ..models import store
 from ..support.errors import DataError, ModelError
 from .configuration import Configuration
@@ -21,6 +21,10 @@ def check(configuration: Configuration) -> None:
     for domain in ("source", "target"):
         if configuration.data.place(domain) not in PHANTOMS:
             _check_scans(configuration.data, domain)
+    if configuration.data.source == CONTOURED and not settings.CONTOURS.is_dir():
+        raise DataError(
+            f"{settings.CONTOURS}, which comes with SIFA, is not there; install SIFA again, or name a source."
+        )
     package = start_package(configuration)
     if package is not None:
         store.verify(package)

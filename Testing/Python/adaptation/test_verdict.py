@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from SIFALib.adaptation import signs
-from SIFALib.adaptation.verdict import ANOTHER_OUTLINE, STRAYING, UNKNOWN, WEIGHTS, compared
+from SIFALib.adaptation.verdict import ANOTHER_OUTLINE, STRAYING, UNKNOWN, WEIGHTS, Verdict, compared
 from SIFALib.datasets.domains import Domains, of_one_scan
+from SIFALib.support import schema
 from torch import nn
 
 SIDE = 48
@@ -102,6 +103,11 @@ def test_edges_count_only_beyond_what_another_outline_explains():
     assert plain.better and off.better and off.difference == pytest.approx(plain.difference)
     far = compared(start, tuple((a, s, e - ANOTHER_OUTLINE - 0.05) for a, s, e in steadier))
     assert far.difference == pytest.approx(plain.difference - 0.05 * STRAYING) and far.worse and not far.better
+
+
+def test_a_verdict_that_counted_scans_is_read():
+    old = {"probability": 0.93, "difference": 0.01, "error": 0.004, "scans": 6}
+    assert schema.decode(Verdict, old) == Verdict(0.93, 0.01, 0.004, 6)
 
 
 def test_too_few_or_other_hearts_tell_nothing():

@@ -14,6 +14,9 @@ import adapt_real_data
 import adapt_real_runs
 import adapt_real_table as table
 import bench_adapt_real
+import contoured_scans
+import sample_scans
+import sunnybrook
 from SIFALib.datasets import DataSettings
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.models.card import Preprocessing
@@ -150,3 +153,9 @@ def test_other_settings_need_another_folder(tmp_path):
     assert bench.targets == ["SC-N-06_ED"] and bench.contoured == []
     with pytest.raises(SystemExit, match="other settings"):
         bench_adapt_real._check(dataclasses.replace(bench, iterations=8))
+
+
+def test_what_is_adapted_to_and_what_judges_is_nothing_that_the_built_in_contours_teach():
+    taught = set(contoured_scans.PATIENTS)
+    assert len(taught) == 11 and taught <= set(sunnybrook.CONTOURED)
+    assert not taught & set(sample_scans.PATIENTS) and not taught & set(sunnybrook.OPEN)
