@@ -43,7 +43,8 @@ def test_names_and_places_are_left_out(text, names, wanted):
     assert Scrub.without_names(text, names) == wanted
 
 
-def test_the_report_says_what_happened_and_names_nobody(panel):
+def test_the_report_says_what_happened_and_names_nobody(panel, caplog):
+    caplog.set_level(logging.INFO)  # as Slicer has it
     scan = add_scan("Mueller Hans 1950")
     panel._parameterNode.inputVolume = scan
     ActionLog.LOG.begin("Apply")

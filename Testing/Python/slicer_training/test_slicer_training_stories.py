@@ -263,7 +263,7 @@ def test_another_scanner_is_adapted_to_and_the_panel_judges_by_the_scores_of_the
         writing.write(scan, folder / "site" / f"scan{seed}.nrrd")
     panel = new_panel(folder)
     panel.ui.startModelSelector.currentIndex = panel.ui.startModelSelector.findData("ct@1.0.0")
-    panel.ui.sourceSelector.currentIndex = 1  # CT phantoms
+    panel.ui.sourceSelector.currentIndex = 2  # CT phantoms
     panel.ui.presetSelector.currentIndex = 0  # quick look
     with no_new_process():
         panel.ui.scansPathEdit.currentPath = str(folder / "site")
@@ -282,7 +282,7 @@ def test_another_scanner_is_adapted_to_and_the_panel_judges_by_the_scores_of_the
     assert len(list(RunFolder(run).previews.glob("*.png"))) == 2 and not panel.ui.previewLabel.pixmap.isNull()
     scores = [event for event in events.read(run / "events.jsonl") if event["kind"] == "score"]
     assert [event["iteration"] for event in scores] == [0, ADAPT // 2, ADAPT]
-    assert scores[0]["value"] == 0.0 and all(event["verdict"]["scans"] == SCANS < FEWEST for event in scores)
+    assert scores[0]["value"] == 0.0 and all(event["verdict"]["hearts"] == SCANS < FEWEST for event in scores)
     assert said(panel.ui.verdictLabel).startswith("Too few scans to tell") and not panel.ui.useModelButton.enabled
     panel.ui.useAnywayButton.click()
     parameters = slicer.mrmlScene.GetSingletonNode("SIFASegmentation", "vtkMRMLScriptedModuleNode")
