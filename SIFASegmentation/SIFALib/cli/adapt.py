@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..support.errors import DataError, RequestError, RunError
-from ..support.files import expanded
+from ..support.files import absolute, expanded
 from . import export as exporting
 from .console import OK, OTHER, complain, say
 from .shared import PLACES, add_command, check_device, find_model, said_as, store_of, tell_needs, writes_into
@@ -120,7 +120,8 @@ def check(options: argparse.Namespace) -> Request:
     model = exporting.free_name(store, options)
     path = options.run_folder or Path("runs") / model.model_id
     wanted = configuration(options, find_model(store, options.start_model), path)
-    begun = RunFolder(path).run_file.exists()
+    with writes_into(path):  # a folder that may not be looked into
+        begun = RunFolder(path).run_file.exists()
     if begun:
         wanted = _same(RunFolder(path), wanted, bool(options.source))
     preflight.check(wanted)
@@ -156,7 +157,7 @@ def configuration(options: argparse.Namespace, start: ModelPackage, path: Path) 
     said = places.read(options.places) if options.places else places.Places()
     exclude = tuple(dict.fromkeys((*options.exclude, *said.left_out)))
     source, target = (
-        place if not place or place in PHANTOMS else str(expanded(place).resolve())
+        place if not place or place in PHANTOMS else str(absolute(expanded(place)))
         for place in (options.source, options.target)
     )
     with said_as(RequestError, RunError):
@@ -168,12 +169,12 @@ def configuration(options: argparse.Namespace, start: ModelPackage, path: Path) 
         return dataclasses.replace(
             base,
             data=data,
-            name=path.resolve().name[:100],
+            name=absolute(path).name[:100],
             device=options.device,
             precision=options.precision,
             threads=options.threads,
-            start_model=start.card.key if bundled else str(start.folder.resolve()),
-            cache=str((path.parent / "cache").resolve()),
+            start_model=start.card.key if bundled else str(absolute(start.folder)),
+            cache=str(absolute(path.parent / "cache")),
             **more,
         )
 

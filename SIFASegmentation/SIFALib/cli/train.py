@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..adaptation.method import PRESETS
 from ..runs.help_texts import HELP_TEXTS
 from ..support.errors import RequestError, RunError
-from ..support.files import expanded, read_limited
+from ..support.files import absolute, expanded, read_limited
 from ..support.messages import sentence
 from .console import OK, OTHER, complain, say
 from .shared import PLACES, add_command, check_device, said_as, tell_needs, writes_into
@@ -136,13 +136,17 @@ def check(options: argparse.Namespace) -> Request:
     if options.resume and options.run_folder and options.resume != options.run_folder:
         raise RequestError("RUN and --resume name different folders; give one of them.")
     values = _values(options)
-    if path is not None and (RunFolder(path).run_file.exists() or options.resume):
+    there = False
+    if path is not None:
+        with writes_into(path):  # a folder that may not be looked into
+            there = RunFolder(path).run_file.exists()
+    if path is not None and (there or options.resume):
         return _check_existing(RunFolder(path), options, values)
     new = _new_configuration(options, values)
     if path is None:
         path = Path("runs") / f"{new.name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     if "name" not in values:
-        new = dataclasses.replace(new, name=path.resolve().name[:100])
+        new = dataclasses.replace(new, name=absolute(path).name[:100])
     preflight.check(new)  # else a corrected command would find a folder in its way
     _check_device(new, options)
     if not options.create_only:
@@ -245,9 +249,9 @@ def _values(options: argparse.Namespace) -> dict[str, Any]:
     values = {key: vars(options)[key] for key in KEYS if vars(options)[key] is not None}
     for key in ("data.source", "data.target", "cache"):  # so that the run may be resumed from anywhere
         if values.get(key) and values[key] not in PHANTOMS:
-            values[key] = str(expanded(values[key]).resolve())
+            values[key] = str(absolute(expanded(values[key])))
     if values.get("start_model") and Path(values["start_model"]).is_dir():
-        values["start_model"] = str(Path(values["start_model"]).resolve())
+        values["start_model"] = str(absolute(values["start_model"]))
     if options.label_values is not None:
         values["data.label_values"] = label_values.parse(options.label_values)
     if options.exclude:

@@ -21,7 +21,7 @@ import numpy as np
 
 from ..imaging.files import files_below
 from ..support.errors import DataError
-from ..support.files import made_folder, write_text
+from ..support.files import absolute, made_folder, write_text
 from .planes import OnDisk
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class Hashes:
         try:
             status = path.stat()
             state = [status.st_size, status.st_mtime_ns]
-            kept = self.known.get(str(path.resolve()))
+            kept = self.known.get(str(absolute(path)))
             if isinstance(kept, list) and kept[:2] == state and len(kept) == 3:
                 return str(kept[2])
             digest = hashlib.sha256()
@@ -135,7 +135,7 @@ class Hashes:
             raise DataError(f"{path} is gone; bring it back or leave it out.") from None
         except OSError as error:
             raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
-        self.known[str(path.resolve())] = [*state, digest.hexdigest()]
+        self.known[str(absolute(path))] = [*state, digest.hexdigest()]
         self.changed = True
         return digest.hexdigest()
 

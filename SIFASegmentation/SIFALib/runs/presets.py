@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..adaptation.method import PRESETS, Method
 from ..datasets.settings import NO_AUGMENTATION, PHANTOMS, Augmentation, DataSettings
 from ..support.errors import RunError
+from ..support.files import absolute
 from .configuration import Configuration, PhantomSlices
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _statistics(place: str, domain: str) -> str:
     scans = sources.find(place, False).scans
     if not all(scan.kind in released.KINDS for scan in scans):
         return "card"
-    for names in ([scan.image.name for scan in scans], [Path(place).resolve().name]):
+    for names in ([scan.image.name for scan in scans], [absolute(place).name]):
         found = {word for name in names for word in _MODALITY.findall(name.lower())}
         if len(found) == 1:
             return f"sifa_{found.pop()}"

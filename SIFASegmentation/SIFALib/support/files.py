@@ -172,6 +172,12 @@ def expanded(text: str) -> Path:
     return path
 
 
+def absolute(path: Path | str) -> Path:
+    """From the root on and without links, as Path.resolve, which dies of links in a circle before Python 3.13; those stay as
+    they are, and whoever opens them says so."""
+    return Path(os.path.realpath(path))
+
+
 def read_limited(path: Path, most_bytes: int) -> bytes:
     """The bytes of an ordinary file, one more than `most_bytes` if it has more. OSError, at once for a pipe or a device."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))

@@ -13,9 +13,11 @@ import tiny_models
 import tiny_runs
 from SIFALib import runs
 from SIFALib.adaptation import signs
+from SIFALib.cli import adapt as adapt_command
 from SIFALib.cli import main
 from SIFALib.models import store
 from SIFALib.runs import Configuration, control, presets
+from SIFALib.support.errors import RequestError
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +140,24 @@ def test_what_cannot_be_is_said_before_anything_is_made(adapt, tmp_path, capsys,
     target = {"target": given["target"]} if "target" in given else {}
     assert adapt(given.get("name", "ours"), *given.get("more", ()), **target) == code
     assert said in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_links_that_lead_in_a_circle_are_nothing_that_is_there(adapt, tmp_path, capsys):
+    (tmp_path / "loop.nrrd").symlink_to("loop.nrrd")
+    for more, target in (((), tmp_path / "loop.nrrd"), (("--source", tmp_path / "loop.nrrd"), tmp_path)):
+        assert adapt("ours", *more, target=target) == 3
+        assert "loop.nrrd does not exist" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_begun_with_another_source_goes_on_unless_one_is_named(tmp_path):
+    tiny_models.write_constant(tmp_path / "begin", 1)
+    card = store.read_package(tmp_path / "begin").card
+    run = runs.create(tmp_path / "run", presets.adaptation("phantom", "somewhere", card))
+    own = run.read().configuration
+    wanted = dataclasses.replace(own, data=dataclasses.replace(own.data, source="phantom+contours"))
+    assert adapt_command._same(run, wanted, False).data.source == "phantom"
+    with pytest.raises(RequestError, match="other source"):
+        adapt_command._same(run, wanted, True)
 
 
 def test_the_preset_learns_from_the_source_and_by_itself_with_the_start_models_network(folder):
