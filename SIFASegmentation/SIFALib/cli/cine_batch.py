@@ -59,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
         row = _row(name, path, f"{number} of {len(studies)}, {name}", by, options)
         rows.append(row)
         with writes_into(options.output):
+            options.output.mkdir(parents=True, exist_ok=True)
             files.write_text(options.output / TABLE, table(rows))
         if not options.quiet:
             say("  ".join(filter(None, (name, row.state, _told(row.report), row.message))))

@@ -93,3 +93,11 @@ def test_the_atrium_has_a_column_where_a_study_has_views_along_the_heart():
     ]
     assert [row[cine_batch.ATRIUM] for row in csv.DictReader(cine_batch.table(rows).splitlines())] == ["", "61.2"]
     assert cine_batch.ATRIUM not in cine_batch.table(rows[:1])
+
+
+def test_the_table_is_written_though_the_first_study_fails(tmp_path):
+    model = str(tiny_models.write(tmp_path / "tiny").folder)
+    studies.write(tmp_path / "studies" / "P2", [studies.image(t, 0) for t in range(studies.PHASES)])  # a single place
+    out = tmp_path / "out"
+    assert main(["batch", "--cine", str(tmp_path / "studies"), str(out), "--model", model, "--quiet"]) == 3
+    assert [row["state"] for row in csv.DictReader((out / "cine.csv").open())] == ["failed"]
