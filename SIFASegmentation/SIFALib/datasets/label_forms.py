@@ -9,7 +9,6 @@ from pathlib import Path
 from ..imaging.cine_files import holds_cine
 from ..support.errors import VolumeError
 from .label_files import is_mask, labelled_phases
-from .layouts import heart_of
 from .pairing import stem_of
 from .scans import Scan, Verdict
 
@@ -41,15 +40,14 @@ def without_cines(scans: Sequence[Scan]) -> tuple[list[Scan], list[Path]]:
 
 
 def with_labelled_phases(scans: Sequence[Scan]) -> Iterator[Scan]:
-    """The scans, in place of a cine with a map of several volumes one of it for each phase that has labels; scans of one
-    heart are told as such."""
+    """The scans, in place of a cine with a map of several volumes one of it for each phase that has labels."""
     for scan in scans:
         if scan.label is None or scan.problems:
             yield scan
         elif scan.label.is_file() and _has_phases(scan.label) and _has_phases(scan.image):
             yield from _phases(scan, scan.label)
         else:
-            yield replace(scan, heart=scan.heart or heart_of(scan.label))
+            yield scan
 
 
 def _phases(scan: Scan, label: Path) -> Iterator[Scan]:
@@ -62,8 +60,7 @@ def _phases(scan: Scan, label: Path) -> Iterator[Scan]:
         fault = f"{label} labels nothing: every voxel of every volume is background."
         yield replace(scan, problems=(Verdict(fault, "nothing_labelled", file=label),))
     for phase in phases:
-        heart = scan.heart or heart_of(label) or scan.name
-        yield replace(scan, name=f"{scan.name} phase {phase + 1}", phase=phase, heart=heart)
+        yield replace(scan, name=f"{scan.name} phase {phase + 1}", phase=phase, heart=scan.heart or scan.name)
 
 
 def _has_phases(file: Path) -> bool:

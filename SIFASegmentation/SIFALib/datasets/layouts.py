@@ -44,18 +44,33 @@ PARTS = {
 class Layout:
     """name: of the data set. label: what the label maps are called, with `heart`, the same for all scans of one heart.
     values: a key of VALUES. whole: what the cine is called that such scans are single phases of; "" if there is none.
+    counted: whether `heart` is of one heart in whatever folder, as the numbers that a data set gives its patients are.
     """
 
     name: str
     label: re.Pattern[str]
     values: str
     whole: str = ""
+    counted: bool = False
+
+    @property
+    def images(self) -> tuple[re.Pattern[str], ...]:
+        """What the images are called that such label maps belong to, and their cines."""
+        image = self.label.pattern.removesuffix("_gt")
+        cine = self.whole.format(heart="(?P<heart>.+)", view="[sl]a")
+        return tuple(re.compile(each, re.IGNORECASE) for each in (image, cine) if each)
 
 
 LAYOUTS = (
-    Layout("ACDC", re.compile(r"(?P<heart>patient\d+)_frame\d+_gt", re.IGNORECASE), "acdc", "{heart}_4d"),
+    Layout("ACDC", re.compile(r"(?P<heart>patient\d+)_frame\d+_gt", re.IGNORECASE), "acdc", "{heart}_4d", True),
     Layout("M&Ms", re.compile(r"(?P<heart>.+)_sa_gt", re.IGNORECASE), "mms"),
-    Layout("M&Ms-2", re.compile(r"(?P<heart>.+)_[sl]a_e[ds]_gt", re.IGNORECASE), "mms", "{heart}_sa_cine"),
+    Layout(
+        "M&Ms-2",
+        re.compile(r"(?P<heart>.+)_(?P<view>[sl]a)_e[ds]_gt", re.IGNORECASE),
+        "mms",
+        "{heart}_{view}_cine",
+        True,
+    ),
     Layout("MM-WHS", re.compile(r"(?P<heart>(?:ct|mr)_train_\d+)_label", re.IGNORECASE), "mmwhs"),
 )
 
@@ -85,7 +100,7 @@ def meaning_of(label: Path) -> Meaning | None:
     found = _layout_of(_stem(label)) if label.is_file() else None
     if found is None:
         return _named_in_header(label)
-    return Meaning(found[0].name, {int(value): label for value, label in VALUES[found[0].values].items()})
+    return Meaning(found.name, {int(value): label for value, label in VALUES[found.values].items()})
 
 
 def _named_in_header(label: Path) -> Meaning | None:
@@ -104,10 +119,16 @@ def _named_in_header(label: Path) -> Meaning | None:
     return Meaning("its header", labels) if known else None
 
 
-def heart_of(label: Path) -> str:
-    """What all scans of one heart have in common, by the names of a data set; "" if that is not known."""
-    found = _layout_of(_stem(label))
-    return f"{label.parent.name}/{found[1]}" if found else ""
+def heart_of(image: Path) -> str:
+    """What all scans of one heart have in common, labelled or not, by what a data set calls its images; "" if that is not
+    known."""
+    stem = CHANNEL.sub("", _stem(image))
+    for layout in LAYOUTS:
+        match = next(filter(None, (pattern.fullmatch(stem) for pattern in layout.images)), None)
+        if match:
+            heart = match["heart"].lower()
+            return f"{layout.name}/{heart}" if layout.counted else f"{image.parent.name}/{heart}"
+    return ""
 
 
 def described(description: Path) -> Meaning | None:
@@ -187,19 +208,23 @@ def phases_of_cines(images: Sequence[Path]) -> list[Path]:
     there = {(f.parent, _stem(f).lower()) for f in images}
     phases = []
     for image in images:
-        found = _layout_of(f"{_stem(image)}_gt")
-        if found and found[0].whole and (image.parent, found[0].whole.format(heart=found[1]).lower()) in there:
+        if (image.parent, cine_of(image)) in there:
             phases.append(image)
     return phases
 
 
-def _layout_of(stem: str) -> tuple[Layout, str] | None:
-    """The layout whose label maps are called so, and the heart."""
-    for layout in LAYOUTS:
-        match = layout.label.fullmatch(stem)
-        if match:
-            return layout, match["heart"]
-    return None
+def cine_of(image: Path) -> str:
+    """What the cine is called, in small letters and without a suffix, that an image is a single phase of by the names of a
+    data set; "" if it is none."""
+    stem = f"{_stem(image)}_gt"
+    layout = _layout_of(stem)
+    match = layout.label.fullmatch(stem) if layout and layout.whole else None
+    return layout.whole.format(**match.groupdict()).lower() if layout and match else ""
+
+
+def _layout_of(stem: str) -> Layout | None:
+    """The layout whose label maps are called so."""
+    return next((layout for layout in LAYOUTS if layout.label.fullmatch(stem)), None)
 
 
 def _stem(file: Path) -> str:

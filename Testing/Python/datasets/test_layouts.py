@@ -107,6 +107,32 @@ def test_acdc_as_target_is_its_cines_and_not_their_frames_once_more(tmp_path, tr
     assert "frame01.nii.gz and 3 more like it are passed over" in found.notes[0]
 
 
+HEARTS = {
+    "ACDC without cines and labels": ["patient1/patient1_frame01", "patient1/patient1_frame12", "patient2/patient2_frame01"],
+    "ACDC as nnU-Net has it": [
+        "imagesTr/patient1_frame01_0000", "imagesTs/patient1_frame12_0000", "imagesTr/patient2_frame01_0000",
+    ],
+    "M&Ms-2 in both views": ["SA/001_SA_ED", "LA/001_LA_ES", "SA/002_SA_ED"],
+    "M&Ms-2's cines": ["001/001_SA_CINE", "001/001_LA_CINE", "002/002_LA_CINE"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("names", HEARTS.values(), ids=HEARTS)
+def test_images_of_one_heart_are_known_without_labels(tmp_path, names):
+    for name in names:
+        save(tmp_path / f"{name}.nii.gz", np.zeros((2, 2, 2), np.int16))
+    found = sources.find(str(tmp_path), labelled=False).scans
+    hearts = [next(s.heart for s in found if s.image.name == Path(f"{name}.nii.gz").name) for name in names]
+    assert hearts[0] == hearts[1] != hearts[2] and all(hearts)
+
+
+def test_frames_of_one_view_are_no_phases_of_a_cine_of_the_other(tmp_path):
+    for name in ("001_SA_CINE", "001_SA_ED", "001_LA_ED"):
+        save(tmp_path / f"{name}.nii.gz", np.zeros((2, 2, 2), np.int16))
+    found = sources.find(str(tmp_path), labelled=False, cines=True).scans
+    assert sorted(s.image.name for s in found) == ["001_LA_ED.nii.gz", "001_SA_CINE.nii.gz"]
+
+
 def test_mms_gives_one_scan_for_each_phase_that_is_labelled(tmp_path, truth):
     volumes = [grey(truth, t) for t in range(6)]
     maps = [numbered(truth, MMS) if t in (0, 4) else np.zeros(truth.shape, np.int16) for t in range(6)]
