@@ -9,6 +9,7 @@ from pathlib import Path
 from ..imaging.cine_files import holds_cine
 from ..support.errors import VolumeError
 from .label_files import is_mask, labelled_phases
+from .layouts import cine_of
 from .pairing import stem_of
 from .scans import Scan, Verdict
 
@@ -33,9 +34,14 @@ def with_masks(labels: Sequence[Path], images: Sequence[Path]) -> list[Path]:
 
 
 def without_cines(scans: Sequence[Scan]) -> tuple[list[Scan], list[Path]]:
-    """The scans without cines that have no labels, where scans that have some lie beside them; and those cines."""
-    labelled = {s.image.parent for s in scans if s.label is not None}
-    left_out = [s for s in scans if s.label is None and s.image.parent in labelled and _has_phases(s.image)]
+    """The scans without cines that have no labels, where phases of them that have some lie beside them by the names of a
+    data set; and those cines."""
+    whole = {(s.image.parent, cine_of(s.image)) for s in scans if s.label is not None}
+    left_out = [
+        s
+        for s in scans
+        if s.label is None and (s.image.parent, stem_of(s.image).lower()) in whole and _has_phases(s.image)
+    ]
     return [s for s in scans if s not in left_out], [s.image for s in left_out]
 
 

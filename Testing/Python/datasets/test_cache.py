@@ -94,9 +94,8 @@ def test_masks_that_change_their_names_are_another_label_map(tmp_path):
     other.write_bytes(b"b")
     before = cache.Hashes(tmp_path / "cache").of_labels(tmp_path)
     assert cache.Hashes(tmp_path / "cache").of_labels(tmp_path) == before
-    for new in ("pulmonary_artery.nii.gz", "a_spleen.nii.gz"):  # in the same order, and before it
-        one = one.rename(tmp_path / new)
-        assert cache.Hashes(tmp_path / "cache").of_labels(tmp_path) != before
+    one.rename(tmp_path / "aorta.nii.gz")
+    assert cache.Hashes(tmp_path / "cache").of_labels(tmp_path) != before
 
 
 def test_other_label_values_or_another_locator_make_slices_anew(tmp_path):

@@ -126,6 +126,13 @@ def test_images_of_one_heart_are_known_without_labels(tmp_path, names):
     assert hearts[0] == hearts[1] != hearts[2] and all(hearts)
 
 
+def test_a_cine_without_labels_is_named_unless_its_phases_are_labelled(tmp_path, truth):
+    acdc(tmp_path, truth)
+    save(tmp_path / "patient001" / "patient009_4d.nii.gz", *(grey(truth, t) for t in range(12)))
+    found = {scan.image.name: scan for scan, _ in looked_at(tmp_path).values()}
+    assert len(found) == 5 and found["patient009_4d.nii.gz"].problems
+
+
 def test_frames_of_one_view_are_no_phases_of_a_cine_of_the_other(tmp_path):
     for name in ("001_SA_CINE", "001_SA_ED", "001_LA_ED"):
         save(tmp_path / f"{name}.nii.gz", np.zeros((2, 2, 2), np.int16))
