@@ -32,6 +32,7 @@ DESCRIPTION = "dataset.json"  # of nnU-Net and of the Medical Segmentation Decat
 LONGEST = 64 * 1024**2  # bytes of it
 LONGEST_TABLE = 1024**2  # bytes of a table of labels in a file's header
 _LABEL = re.compile(rb'<Label Key="([0-9]{1,5})"[^>]{0,300}>\s*<!\[CDATA\[([^\]]{1,200})\]\]>')
+_OF_THE_HEART = re.compile(r"\b[lr]v|\b[lr]a\b|\b(?:endo|epi)\b|ventric|atri|myocard|endocard|epicard")
 CHANNEL = re.compile(r"_(\d{4})$")  # which of several images of one scan a file is, to nnU-Net
 BACKGROUND = {"background", "bg", "unlabeled", "unlabelled", "clear label"}
 PARTS = {
@@ -105,7 +106,8 @@ def meaning_of(label: Path) -> Meaning | None:
 
 def _named_in_header(label: Path) -> Meaning | None:
     """What a NIfTI file says of its values itself, as TotalSegmentator's do that hold all structures: names in a table of
-    labels (an extension of Connectome Workbench, code 0 or 30, in XML). What is called like no structure is background.
+    labels (an extension of Connectome Workbench, code 0 or 30, in XML). What is called like no structure is background,
+    unless by a word of the heart.
     """
     if not label.name.lower().endswith(nifti.SUFFIXES):
         return None
@@ -114,9 +116,17 @@ def _named_in_header(label: Path) -> Meaning | None:
     except (VolumeError, OSError):  # told by who reads the voxels
         return None
     told = {int(key): name.decode("utf-8", "replace") for key, name in _LABEL.findall(text)}
-    labels = {value: label_called(name) or 0 for value, name in told.items()}
+    called = {value: label_called(name) for value, name in told.items()}
+    names = {value: told[value] for value, label in called.items() if label is None and _of_the_heart(told[value])}
+    labels = {value: label or 0 for value, label in called.items() if value not in names}
     known = any(each not in (0, UNKNOWN) for each in labels.values())
-    return Meaning("its header", labels) if known else None
+    return Meaning("its header", labels, names) if known or names else None
+
+
+def _of_the_heart(name: str) -> bool:
+    """Whether a name that is none of the structures' has a word of the heart in it, so that it may be one of them."""
+    words = " ".join(re.findall("[a-z]+|[0-9]+", name.lower()))
+    return bool(_OF_THE_HEART.search(words))
 
 
 def heart_of(image: Path) -> str:

@@ -229,22 +229,38 @@ def test_totalsegmentators_masks_are_one_label_map(tmp_path, truth):
     assert "heart_atrium_left.nii.gz has" in scan.problems[0] and "resample" in scan.problems[0]
 
 
+def save_with_table(path: Path, labels: np.ndarray, names: tuple[str, ...]) -> None:
+    """A label map whose header names its values, from 1."""
+    table = "".join(
+        f'<Label Key="{n}" Red="1" Alpha="1"><![CDATA[{name}]]></Label>\n' for n, name in enumerate(names, 1)
+    )
+    image = nibabel.Nifti1Image(labels.transpose(2, 1, 0), np.diag([-6.0, -6.0, 6.0, 1.0]))
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(0, f"<LabelTable>{table}</LabelTable>".encode()))
+    nibabel.save(image, path)
+
+
 def test_totalsegmentators_one_file_is_read_by_the_names_in_its_header(tmp_path, truth):
     names = ("heart_myocardium", "heart_atrium_left", "heart_ventricle_left", "heart_atrium_right", "heart_ventricle_right",
              "aorta", "pulmonary_artery", "liver")  # fmt: skip
     values = {str(n): label for n, label in enumerate((MYO, LA, LV, RA, RV, AA, PA), 1)}
-    table = "".join(
-        f'<Label Key="{n}" Red="1" Alpha="1"><![CDATA[{name}]]></Label>\n' for n, name in enumerate(names, 1)
-    )
     save(tmp_path / "a.nii.gz", grey(truth))
-    image = nibabel.Nifti1Image(numbered(truth, values).transpose(2, 1, 0), np.diag([-6.0, -6.0, 6.0, 1.0]))
-    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(0, f"<LabelTable>{table}</LabelTable>".encode()))
-    nibabel.save(image, tmp_path / "a_seg.nii.gz")
+    save_with_table(tmp_path / "a_seg.nii.gz", numbered(truth, values), names)
     ((scan, labels),) = looked_at(tmp_path).values()
     assert not scan.problems and np.array_equal(labels, np.where(truth == AA, UNKNOWN, truth))
     save(tmp_path / "a_seg.nii.gz", numbered(truth, values))
     ((scan, labels),) = looked_at(tmp_path, label_values=parse("totalsegmentator")).values()
     assert not scan.problems and np.array_equal(labels, np.where(truth == AA, UNKNOWN, truth))
+
+
+@pytest.mark.parametrize(
+    "name", ["LV endocardium", "LVendo", "rv_epi", "left ventricular cavity, trabeculated", "LA wall"]
+)
+def test_a_name_in_a_header_that_may_be_of_the_heart_is_no_background(tmp_path, truth, name):
+    save(tmp_path / "a.nii.gz", grey(truth))
+    save_with_table(tmp_path / "a_seg.nii.gz", numbered(truth, {"1": MYO, "2": LV}), ("LV myocardium", name))
+    ((scan, labels),) = looked_at(tmp_path).values()
+    assert labels is None and f"calls the value 2 {name!r}" in scan.problems[0]
+    assert "add --label-values 1=1,2=? with" in scan.problems[0]
 
 
 def test_masks_without_a_chamber_of_the_heart_are_explained(tmp_path, truth):
