@@ -53,10 +53,10 @@ def read_labels(path: Path, phase: int | None = None, as_stored: bool = False, b
     values = None if meaning is None else label_values.found(volume.array)
     if meaning is None or values is None:
         return Labels(volume)
-    if meaning.names:
-        _check_all_called(path, values, meaning)
-    if not meaning.holds(values):
+    _check_all_called(path, values, meaning)
+    if meaning.are_classes(values):
         return Labels(volume)
+    _check_all_told(path, values, meaning)
     table = {0: 0, UNKNOWN: UNKNOWN, **meaning.labels}
     return Labels(replace(volume, array=label_values.mapped(volume.array, table)), meaning.of)
 
@@ -66,12 +66,32 @@ def _check_all_called(path: Path, values: tuple[int, ...], meaning: layouts.Mean
     unknown = [v for v in values if v in meaning.names]
     if unknown:
         value = unknown[0]
-        known = "".join(f"{v}={label}," for v, label in meaning.labels.items())
-        open_ = ",".join(f"{v}=?" for v in unknown)
         raise DataError(
             f"{path}: {meaning.of} calls the value {value} {meaning.names[value]!r}, which is none of the seven structures; "
-            f"add --label-values {known}{open_} with a class for each ?, 0 for background, {UNKNOWN} for what is not known."
+            f"{_to_complete(meaning, unknown)}"
         )
+
+
+def _check_all_told(path: Path, values: tuple[int, ...], meaning: layouts.Meaning) -> None:
+    """DataError for values of which a data set says nothing: what the others are would be lost with them."""
+    unknown = [v for v in values if v not in meaning.labels and v not in (0, UNKNOWN)]
+    if unknown:
+        shown = ", ".join(map(str, unknown[: label_values.MOST_NAMED]))
+        more = " ..." if len(unknown) > label_values.MOST_NAMED else ""
+        many = "s" if len(unknown) > 1 else ""
+        raise DataError(
+            f"{path}: {meaning.of} says nothing of the value{many} {shown}{more}; "
+            f"{_to_complete(meaning, unknown[: label_values.MOST_NAMED])}"
+        )
+
+
+def _to_complete(meaning: layouts.Meaning, unknown: list[int]) -> str:
+    """What to do about values without a meaning."""
+    known = "".join(f"{v}={label}," for v, label in meaning.labels.items())
+    open_ = ",".join(f"{v}=?" for v in unknown)
+    return (
+        f"add --label-values {known}{open_} with a class for each ?, 0 for background, {UNKNOWN} for what is not known."
+    )
 
 
 def phase_of(path: Path, phase: int) -> Volume:

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..imaging import nifti
 from ..imaging.checks import SUFFIXES
 from ..imaging.segments import named
-from ..models.structures import UNKNOWN
+from ..models.structures import STRUCTURES, UNKNOWN
 from ..support import schema
 from ..support.errors import DataError, RecordError, VolumeError
 from ..support.files import read_limited
@@ -28,6 +28,7 @@ CHAMBERS = {"1": 1, "2": 2, "3": 3, "4": 6, "5": 5, "6": UNKNOWN, "7": 7}
 VALUES: Mapping[str, Mapping[str, int]] = {"mmwhs": MMWHS, "acdc": ACDC, "mms": MMS, "totalsegmentator": CHAMBERS}
 """Value in the label maps of a data set -> label of `models.structures`, by what `--label-values` calls it."""
 
+CLASSES = {0, UNKNOWN, *(s.value for s in STRUCTURES)}
 DESCRIPTION = "dataset.json"  # of nnU-Net and of the Medical Segmentation Decathlon
 LONGEST = 64 * 1024**2  # bytes of it
 LONGEST_TABLE = 1024**2  # bytes of a table of labels in a file's header
@@ -79,15 +80,17 @@ LAYOUTS = (
 @dataclass(frozen=True)
 class Meaning:
     """What the values of a label map mean. of: whose they are, for sentences. labels: value -> label of
-    `models.structures`, UNKNOWN for what nobody can tell. names: of values that are none of those."""
+    `models.structures`, UNKNOWN for what nobody can tell. names: of values that are none of those. copied: whether copies
+    are about that have the classes in place of these values, of which none is a class."""
 
     of: str
     labels: Mapping[int, int]
     names: Mapping[int, str] = field(default_factory=dict)
+    copied: bool = False
 
-    def holds(self, values: Iterable[int]) -> bool:
-        """Whether all of these values have a meaning."""
-        return all(v in self.labels or v in (0, UNKNOWN) for v in values)
+    def are_classes(self, values: Iterable[int]) -> bool:
+        """Whether these can only be the classes of such a copy."""
+        return self.copied and all(v in CLASSES for v in values)
 
 
 def meaning_of(label: Path) -> Meaning | None:
@@ -101,7 +104,8 @@ def meaning_of(label: Path) -> Meaning | None:
     found = _layout_of(_stem(label)) if label.is_file() else None
     if found is None:
         return _named_in_header(label)
-    return Meaning(found.name, {int(value): label for value, label in VALUES[found.values].items()})
+    labels = {int(value): label for value, label in VALUES[found.values].items()}
+    return Meaning(found.name, labels, copied=labels.keys().isdisjoint(CLASSES))
 
 
 def _named_in_header(label: Path) -> Meaning | None:

@@ -188,6 +188,30 @@ def test_nnunets_values_are_what_its_description_calls_them(tmp_path, truth, lab
     ]
 
 
+def test_one_value_without_a_meaning_does_not_take_that_of_the_others(tmp_path, truth):
+    def spoiled(path: Path, values: dict[str, int], value: int) -> None:
+        labels = numbered(truth, values)
+        labels[0, 0, 0] = value
+        save(path, labels)
+
+    acdc(tmp_path / "acdc", truth)
+    spoiled(tmp_path / "acdc" / "patient001" / "patient001_frame01_gt.nii.gz", VALUES["acdc"], 4)
+    nnunet(tmp_path / "nnunet", truth, {"background": 0, "LV": 1, "MYO": 2, "RV": 3}, {"1": LV, "2": MYO, "3": RV})
+    spoiled(tmp_path / "nnunet" / "labelsTr" / "heart_001.nii.gz", {"1": LV, "2": MYO, "3": RV}, 7)
+    save(tmp_path / "mmwhs" / "ct_train_1001_image.nii.gz", grey(truth))
+    spoiled(tmp_path / "mmwhs" / "ct_train_1001_label.nii.gz", MMWHS, 4)
+    said = {
+        "acdc": "ACDC says nothing of the value 4; add --label-values 1=5,2=1,3=3,4=? with",
+        "nnunet": "dataset.json says nothing of the value 7; add --label-values 0=0,1=3,2=1,3=5,7=? with",
+        "mmwhs": "MM-WHS says nothing of the value 4; add --label-values 205=1,",
+    }
+    for name, sentence in said.items():
+        scan, labels = next(iter(looked_at(tmp_path / name).values()))
+        assert labels is None and sentence in scan.problems[0]
+    scan, labels = next(iter(looked_at(tmp_path / "acdc", label_values=parse("acdc,4=0")).values()))
+    assert not scan.problems and np.array_equal(labels, only(truth, MYO, LV, RV))
+
+
 def test_nnunets_names_that_are_no_structure_and_regions_are_explained(tmp_path, truth):
     values = {"1": LV, "2": MYO, "3": RV}
     names = {"background": 0, "LV": 1, "scar": 2, "aorta": 3}
