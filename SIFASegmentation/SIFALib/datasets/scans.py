@@ -249,9 +249,12 @@ class _Look:
             self.refuse(f"{path} holds values that are no whole numbers; is it a label map?", "fractions", file=path)
             return None
         self.note(label_values=values)
-        classes = label_values.table(values, settings.label_values, settings.classes)
+        mapping = {} if path.is_dir() else settings.label_values
+        if mapping != settings.label_values:
+            self.warn("its masks are what their files are called; --label-values is not for them", "masks")
+        classes = label_values.table(values, mapping, settings.classes)
         if classes is None:
-            fault = label_values.advice(values, settings.label_values, settings.classes)
+            fault = label_values.advice(values, mapping, settings.classes)
             self.refuse(f"{path}: {fault}", "label_values", file=path, fault=fault)
             return None
         if difference or self._walled_wrongly(labels, read.of):

@@ -4,6 +4,7 @@ mean there, or a sentence says what to do."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -21,6 +22,7 @@ from SIFALib.models.structures import STRUCTURES, UNKNOWN
 from SIFALib.phantom import anatomy
 from SIFALib.phantom.tissues import LABEL_OF_TISSUE
 from SIFALib.runs import pack, presets
+from SIFALib.runs.configuration import new_run_file
 from SIFALib.support.progress import drain
 
 MYO, LA, LV, AA, RV, RA, PA = (s.value for s in STRUCTURES)
@@ -63,7 +65,7 @@ def only(labels: np.ndarray, *kept: int) -> np.ndarray:
 
 
 def settings(**more) -> DataSettings:
-    return DataSettings("data", "phantom", classes=8, **more)
+    return DataSettings("data", "phantom", **{"classes": 8, **more})
 
 
 def looked_at(folder: Path, **more) -> dict[str, tuple[Scan, np.ndarray | None]]:
@@ -247,6 +249,10 @@ def test_totalsegmentators_masks_are_one_label_map(tmp_path, truth):
         assert np.array_equal(labels, np.where(truth == AA, UNKNOWN, truth)), (
             "which part of an aorta ascends is not said"
         )
+    given = looked_at(tmp_path, label_values=parse("totalsegmentator"))
+    for scan, labels in given.values():
+        assert np.array_equal(labels, np.where(truth == AA, UNKNOWN, truth)) and RA in labels
+        assert "--label-values is not for them" in " ".join(scan.warnings)
     assert [s.image.name for s in sources.find(str(tmp_path), labelled=False).scans] == ["ct.nii.gz"] * 2
     save(tmp_path / "s0001" / "segmentations" / "heart_atrium_left.nii.gz", truth[1:])
     (scan, _), _ = looked_at(tmp_path).values()
@@ -350,3 +356,18 @@ def test_what_is_packed_for_another_computer_means_the_same_there_and_names_nobo
     for n, moved in enumerate((1, 0) * 2, 1):
         labels = reading.read(tmp_path / "source" / f"{n:04d}-labels.nrrd").array
         assert np.array_equal(labels, only(np.roll(truth, moved, 1), MYO, LV, RV))
+
+
+def test_what_is_packed_with_label_values_means_them_there(tmp_path, truth):
+    named = {"atrium_right": RA, "atrium_left": LA, "ventricle_left": LV}
+    totalsegmentator(tmp_path / "data", truth, {f"heart_{n}": truth == v for n, v in named.items()})
+    save(tmp_path / "data" / "s0003" / "ct.nii.gz", grey(truth, 3))
+    save(tmp_path / "data" / "s0003" / "label.nii.gz", numbered(truth, {"4": RA, "2": LA, "3": LV}))
+    made = presets.configuration("compact", str(tmp_path / "data"), "phantom")
+    given = replace(made, data=replace(made.data, label_values=parse("totalsegmentator")))
+    drain(pack.steps({"configuration": new_run_file(given).to_json(), "place": str(tmp_path / "packed")}, tmp_path))
+    there = json.loads((tmp_path / "packed" / "configuration.json").read_text())["configuration"]["data"][
+        "label_values"
+    ]
+    for scan, labels in looked_at(tmp_path / "packed" / "source.json", classes=5, label_values=there).values():
+        assert not scan.problems and np.array_equal(labels, only(truth, LA, LV))
