@@ -7,6 +7,7 @@ writes them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,12 +29,14 @@ from .grids import mismatch
 class Labels:
     """volume: values of `models.structures` if `of` says who tells what they mean; else the values of the file.
 
-    overlap: voxels that are in several segments or masks, which the later one has.
+    overlap: voxels that are in several segments or masks, which the later one has. stored: value in the file -> value in
+    `volume`; None if all are the same, empty where the file has no value for each structure (masks, layers).
     """
 
     volume: Volume
     of: str = ""
     overlap: int = 0
+    stored: Mapping[int, int] | None = None
 
 
 def read_labels(path: Path, phase: int | None = None, as_stored: bool = False, by_layout: bool = True) -> Labels:
@@ -47,7 +50,7 @@ def read_labels(path: Path, phase: int | None = None, as_stored: bool = False, b
     if not as_stored and is_segmentation(path):
         found = read_segments(path)
         if found is not None:
-            return Labels(found.labels, "its segments", found.overlap)
+            return Labels(found.labels, "its segments", found.overlap, found.meanings)
     volume = reading.read(path) if phase is None else phase_of(path, phase)
     meaning = layouts.meaning_of(path) if by_layout and not as_stored else None
     values = None if meaning is None else label_values.found(volume.array)
@@ -58,7 +61,8 @@ def read_labels(path: Path, phase: int | None = None, as_stored: bool = False, b
         return Labels(volume)
     _check_all_told(path, values, meaning)
     table = {0: 0, UNKNOWN: UNKNOWN, **meaning.labels}
-    return Labels(replace(volume, array=label_values.mapped(volume.array, table)), meaning.of)
+    told = replace(volume, array=label_values.mapped(volume.array, table))
+    return Labels(told, meaning.of, stored={value: table[value] for value in values})
 
 
 def _check_all_called(path: Path, values: tuple[int, ...], meaning: layouts.Meaning) -> None:
@@ -155,4 +159,4 @@ def _of_masks(folder: Path) -> Labels:
         overlap += int(np.count_nonzero(known))
         labels[inside] = label
     assert first is not None  # there is at least one
-    return Labels(Volume(labels, first.geometry, folder.name, str(folder)), "its masks", overlap)
+    return Labels(Volume(labels, first.geometry, folder.name, str(folder)), "its masks", overlap, {})

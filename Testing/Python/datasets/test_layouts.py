@@ -95,7 +95,7 @@ def test_acdc_is_paired_by_frame_and_its_1_is_the_right_ventricle(tmp_path, trut
     for (scan, labels), moved in zip(found.values(), (1, 0) * 2, strict=True):
         assert not scan.problems and "read as ACDC has them" in " ".join(scan.warnings)
         assert np.array_equal(labels, only(np.roll(truth, moved, 1), MYO, LV, RV))
-        assert scan.label_values == (0, MYO, LV, RV)
+        assert scan.label_values == (0, 1, 2, 3) and scan.label_meanings == (0, RV, MYO, LV)
     hearts = [scan.heart for scan, _ in found.values()]
     assert hearts[0] == hearts[1] != hearts[2] == hearts[3], "both frames of a heart on one side of every split"
     (note,) = sources.find(str(tmp_path), labelled=True).notes
@@ -212,6 +212,17 @@ def test_one_value_without_a_meaning_does_not_take_that_of_the_others(tmp_path, 
         assert labels is None and sentence in scan.problems[0]
     scan, labels = next(iter(looked_at(tmp_path / "acdc", label_values=parse("acdc,4=0")).values()))
     assert not scan.problems and np.array_equal(labels, only(truth, MYO, LV, RV))
+
+
+def test_values_that_a_person_gives_are_those_that_are_shown(tmp_path, truth):
+    nnunet(tmp_path, truth, {"background": 0, "LV": 1, "LA": 2, "MYO": 3}, {"1": LV, "2": LA, "3": MYO})
+    (scan, labels), _ = looked_at(tmp_path).values()
+    shown = dict(zip(scan.label_values, scan.label_meanings, strict=True))
+    assert shown == {0: 0, 1: LV, 2: LA, 3: MYO} and np.array_equal(labels, only(truth, MYO, LA, LV))
+    given = {str(value): UNKNOWN if meaning == LA else meaning for value, meaning in shown.items()}
+    (scan, labels), _ = looked_at(tmp_path, label_values=given).values()
+    assert np.array_equal(labels, np.where(truth == LA, UNKNOWN, only(truth, MYO, LV)))
+    assert scan.label_values == (0, 1, 2, 3) and scan.label_meanings == (0, LV, UNKNOWN, MYO)
 
 
 def test_nnunets_names_that_are_no_structure_and_regions_are_explained(tmp_path, truth):
