@@ -46,14 +46,14 @@ PARTS = {
 class Layout:
     """name: of the data set. label: what the label maps are called, with `heart`, the same for all scans of one heart.
     values: a key of VALUES. whole: what the cine is called that such scans are single phases of; "" if there is none.
-    counted: whether `heart` is of one heart in whatever folder, as the numbers that a data set gives its patients are.
+    number: what a `heart` is called that is one heart in whatever folder, as the data set counts its patients; "" if none.
     """
 
     name: str
     label: re.Pattern[str]
     values: str
     whole: str = ""
-    counted: bool = False
+    number: str = ""
 
     @property
     def images(self) -> tuple[re.Pattern[str], ...]:
@@ -64,14 +64,16 @@ class Layout:
 
 
 LAYOUTS = (
-    Layout("ACDC", re.compile(r"(?P<heart>patient\d+)_frame\d+_gt", re.IGNORECASE), "acdc", "{heart}_4d", True),
+    Layout(
+        "ACDC", re.compile(r"(?P<heart>patient\d+)_frame\d+_gt", re.IGNORECASE), "acdc", "{heart}_4d", r"patient\d+"
+    ),
     Layout("M&Ms", re.compile(r"(?P<heart>.+)_sa_gt", re.IGNORECASE), "mms"),
     Layout(
         "M&Ms-2",
         re.compile(r"(?P<heart>.+)_(?P<view>[sl]a)_e[ds]_gt", re.IGNORECASE),
         "mms",
         "{heart}_{view}_cine",
-        True,
+        r"\d{3}",
     ),
     Layout("MM-WHS", re.compile(r"(?P<heart>(?:ct|mr)_train_\d+)_label", re.IGNORECASE), "mmwhs"),
 )
@@ -141,7 +143,7 @@ def heart_of(image: Path) -> str:
         match = next(filter(None, (pattern.fullmatch(stem) for pattern in layout.images)), None)
         if match:
             heart = match["heart"].lower()
-            return f"{layout.name}/{heart}" if layout.counted else f"{image.parent.name}/{heart}"
+            return f"{layout.name}/{heart}" if re.fullmatch(layout.number, heart) else f"{image.parent.name}/{heart}"
     return ""
 
 

@@ -128,6 +128,12 @@ def test_images_of_one_heart_are_known_without_labels(tmp_path, names):
     assert hearts[0] == hearts[1] != hearts[2] and all(hearts)
 
 
+def test_names_that_no_data_set_has_are_of_one_heart_in_their_folder_alone(tmp_path):
+    for name in ("p1/cine_4d", "p2/cine_4d", "p3/heart_sa_cine", "p4/heart_sa_cine"):
+        save(tmp_path / f"{name}.nii.gz", np.zeros((2, 2, 2), np.int16))
+    assert len({scan.heart for scan in sources.find(str(tmp_path), labelled=False).scans}) == 4
+
+
 def test_a_cine_without_labels_is_named_unless_its_phases_are_labelled(tmp_path, truth):
     acdc(tmp_path, truth)
     save(tmp_path / "patient001" / "patient009_4d.nii.gz", *(grey(truth, t) for t in range(12)))
