@@ -78,8 +78,19 @@ class SourceStep:
         self._say()
 
     def _values(self) -> list[int]:
-        findings = self.checked.findings if self.checked else ()
-        return sorted({v for f in findings for v in f.label_values} - {0})
+        """The values in the label maps, without the background; none where the same one means different things in different
+        files that say themselves what they mean: one table cannot."""
+        told = self._told()
+        return [] if any(len(meanings) > 1 for meanings in told.values()) else sorted(told.keys() - {0})
+
+    def _told(self) -> dict[int, set[int]]:
+        """Value in the label maps -> what the files say that it is: labels of structures, or itself."""
+        told: dict[int, set[int]] = {}
+        for finding in self.checked.findings if self.checked else ():
+            meanings = finding.label_meanings or finding.label_values
+            for value, meaning in zip(finding.label_values, meanings, strict=False):
+                told.setdefault(value, set()).add(meaning)
+        return told
 
     def _mapping(self) -> dict[str, int]:
         found: dict[str, int] = json.loads(self.parameters.labelValues) if self.parameters is not None else {}
@@ -108,8 +119,9 @@ class SourceStep:
         """The class that a value is, UNDECIDED if that is open; a structure that the start model lacks is background."""
         from SIFALib.datasets import label_values
 
-        found = label_values.table([value], mapping, self._classes)
-        return UNDECIDED if found is None else found[value]
+        label = value if mapping else next(iter(self._told().get(value, ())), value)
+        found = label_values.table([label], mapping, self._classes)
+        return UNDECIDED if found is None else found[label]
 
     def _fill(self) -> None:
         """The table of label values, each with what it means."""

@@ -232,7 +232,8 @@ def _placed(scan: Scan, image: Volume, box: np.ndarray | None) -> tuple[Scan, Vo
 
 
 def _row(scan: Scan) -> tuple[str, ...]:
-    values = ", ".join(map(str, scan.label_values[:9])) + (" ..." if len(scan.label_values) > 9 else "")
+    held = scan.label_values or scan.label_meanings
+    values = ", ".join(map(str, held[:9])) + (" ..." if len(held) > 9 else "")
     cells = (
         f"{scan.kind}{' ' + scan.looks_like if scan.looks_like else ''}",
         " x ".join(map(str, scan.size)),

@@ -115,6 +115,13 @@ class Hashes:
             known = json.loads((self.cache / HASHES).read_text(encoding="utf-8"))
             self.known = known if isinstance(known, dict) else {}
 
+    def of_labels(self, path: Path) -> str:
+        """The hash of a label map, or of a folder of masks, whose names say what they show, with these. DataError."""
+        if not path.is_dir():
+            return self.of(path)
+        files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
+        return hashlib.sha256(json.dumps([[f.name, self.of(f)] for f in files]).encode()).hexdigest()
+
     def of(self, path: Path) -> str:
         """The hash of a file, or of a folder's files together. Raises DataError that names a file that is gone."""
         if path.is_dir():

@@ -7,6 +7,7 @@ writes them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,12 +29,14 @@ from .grids import mismatch
 class Labels:
     """volume: values of `models.structures` if `of` says who tells what they mean; else the values of the file.
 
-    overlap: voxels that are in several segments or masks, which the later one has.
+    overlap: voxels that are in several segments or masks, which the later one has. stored: value in the file -> value in
+    `volume`; None if all are the same, empty where the file has no value for each structure (masks, layers).
     """
 
     volume: Volume
     of: str = ""
     overlap: int = 0
+    stored: Mapping[int, int] | None = None
 
 
 def read_labels(path: Path, phase: int | None = None, as_stored: bool = False, by_layout: bool = True) -> Labels:
@@ -47,18 +50,19 @@ def read_labels(path: Path, phase: int | None = None, as_stored: bool = False, b
     if not as_stored and is_segmentation(path):
         found = read_segments(path)
         if found is not None:
-            return Labels(found.labels, "its segments", found.overlap)
+            return Labels(found.labels, "its segments", found.overlap, found.meanings)
     volume = reading.read(path) if phase is None else phase_of(path, phase)
     meaning = layouts.meaning_of(path) if by_layout and not as_stored else None
     values = None if meaning is None else label_values.found(volume.array)
     if meaning is None or values is None:
         return Labels(volume)
-    if meaning.names:
-        _check_all_called(path, values, meaning)
-    if not meaning.holds(values):
+    _check_all_called(path, values, meaning)
+    if meaning.are_classes(values):
         return Labels(volume)
+    _check_all_told(path, values, meaning)
     table = {0: 0, UNKNOWN: UNKNOWN, **meaning.labels}
-    return Labels(replace(volume, array=label_values.mapped(volume.array, table)), meaning.of)
+    told = replace(volume, array=label_values.mapped(volume.array, table))
+    return Labels(told, meaning.of, stored={value: table[value] for value in values})
 
 
 def _check_all_called(path: Path, values: tuple[int, ...], meaning: layouts.Meaning) -> None:
@@ -66,12 +70,32 @@ def _check_all_called(path: Path, values: tuple[int, ...], meaning: layouts.Mean
     unknown = [v for v in values if v in meaning.names]
     if unknown:
         value = unknown[0]
-        known = "".join(f"{v}={label}," for v, label in meaning.labels.items())
-        open_ = ",".join(f"{v}=?" for v in unknown)
         raise DataError(
             f"{path}: {meaning.of} calls the value {value} {meaning.names[value]!r}, which is none of the seven structures; "
-            f"add --label-values {known}{open_} with a class for each ?, 0 for background, {UNKNOWN} for what is not known."
+            f"{_to_complete(meaning, unknown)}"
         )
+
+
+def _check_all_told(path: Path, values: tuple[int, ...], meaning: layouts.Meaning) -> None:
+    """DataError for values of which a data set says nothing: what the others are would be lost with them."""
+    unknown = [v for v in values if v not in meaning.labels and v not in (0, UNKNOWN)]
+    if unknown:
+        shown = ", ".join(map(str, unknown[: label_values.MOST_NAMED]))
+        more = " ..." if len(unknown) > label_values.MOST_NAMED else ""
+        many = "s" if len(unknown) > 1 else ""
+        raise DataError(
+            f"{path}: {meaning.of} says nothing of the value{many} {shown}{more}; "
+            f"{_to_complete(meaning, unknown[: label_values.MOST_NAMED])}"
+        )
+
+
+def _to_complete(meaning: layouts.Meaning, unknown: list[int]) -> str:
+    """What to do about values without a meaning."""
+    known = "".join(f"{v}={label}," for v, label in meaning.labels.items())
+    open_ = ",".join(f"{v}=?" for v in unknown)
+    return (
+        f"add --label-values {known}{open_} with a class for each ?, 0 for background, {UNKNOWN} for what is not known."
+    )
 
 
 def phase_of(path: Path, phase: int) -> Volume:
@@ -135,4 +159,4 @@ def _of_masks(folder: Path) -> Labels:
         overlap += int(np.count_nonzero(known))
         labels[inside] = label
     assert first is not None  # there is at least one
-    return Labels(Volume(labels, first.geometry, folder.name, str(folder)), "its masks", overlap)
+    return Labels(Volume(labels, first.geometry, folder.name, str(folder)), "its masks", overlap, {})

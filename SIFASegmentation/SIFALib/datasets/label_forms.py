@@ -9,7 +9,7 @@ from pathlib import Path
 from ..imaging.cine_files import holds_cine
 from ..support.errors import VolumeError
 from .label_files import is_mask, labelled_phases
-from .layouts import heart_of
+from .layouts import cine_of
 from .pairing import stem_of
 from .scans import Scan, Verdict
 
@@ -34,22 +34,26 @@ def with_masks(labels: Sequence[Path], images: Sequence[Path]) -> list[Path]:
 
 
 def without_cines(scans: Sequence[Scan]) -> tuple[list[Scan], list[Path]]:
-    """The scans without cines that have no labels, where scans that have some lie beside them; and those cines."""
-    labelled = {s.image.parent for s in scans if s.label is not None}
-    left_out = [s for s in scans if s.label is None and s.image.parent in labelled and _has_phases(s.image)]
+    """The scans without cines that have no labels, where phases of them that have some lie beside them by the names of a
+    data set; and those cines."""
+    whole = {(s.image.parent, cine_of(s.image)) for s in scans if s.label is not None}
+    left_out = [
+        s
+        for s in scans
+        if s.label is None and (s.image.parent, stem_of(s.image).lower()) in whole and _has_phases(s.image)
+    ]
     return [s for s in scans if s not in left_out], [s.image for s in left_out]
 
 
 def with_labelled_phases(scans: Sequence[Scan]) -> Iterator[Scan]:
-    """The scans, in place of a cine with a map of several volumes one of it for each phase that has labels; scans of one
-    heart are told as such."""
+    """The scans, in place of a cine with a map of several volumes one of it for each phase that has labels."""
     for scan in scans:
         if scan.label is None or scan.problems:
             yield scan
         elif scan.label.is_file() and _has_phases(scan.label) and _has_phases(scan.image):
             yield from _phases(scan, scan.label)
         else:
-            yield replace(scan, heart=scan.heart or heart_of(scan.label))
+            yield scan
 
 
 def _phases(scan: Scan, label: Path) -> Iterator[Scan]:
@@ -62,8 +66,7 @@ def _phases(scan: Scan, label: Path) -> Iterator[Scan]:
         fault = f"{label} labels nothing: every voxel of every volume is background."
         yield replace(scan, problems=(Verdict(fault, "nothing_labelled", file=label),))
     for phase in phases:
-        heart = scan.heart or heart_of(label) or scan.name
-        yield replace(scan, name=f"{scan.name} phase {phase + 1}", phase=phase, heart=heart)
+        yield replace(scan, name=f"{scan.name} phase {phase + 1}", phase=phase, heart=scan.heart or scan.name)
 
 
 def _has_phases(file: Path) -> bool:

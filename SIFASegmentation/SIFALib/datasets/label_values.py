@@ -61,6 +61,13 @@ def table(values: Sequence[int], mapping: Mapping[str, int], classes: int) -> di
     return {v: 0 if known[v] in foreign else known[v] for v in values}
 
 
+def meanings(values: Sequence[int], mapping: Mapping[str, int], classes: int) -> tuple[int, ...]:
+    """What each of the values is, a label of `models.structures` whether the network knows it or not; none if one is
+    nothing."""
+    known = _meanings(mapping, classes)
+    return tuple(known[v] for v in values) if all(v in known for v in values) else ()
+
+
 def left_out(values: Sequence[int], mapping: Mapping[str, int], classes: int) -> tuple[Structure, ...]:
     """The structures among the `values` that `table` makes background."""
     known = _meanings(mapping, classes)

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..imaging import nifti
 from ..imaging.checks import SUFFIXES
 from ..imaging.segments import named
-from ..models.structures import UNKNOWN
+from ..models.structures import STRUCTURES, UNKNOWN
 from ..support import schema
 from ..support.errors import DataError, RecordError, VolumeError
 from ..support.files import read_limited
@@ -28,10 +28,12 @@ CHAMBERS = {"1": 1, "2": 2, "3": 3, "4": 6, "5": 5, "6": UNKNOWN, "7": 7}
 VALUES: Mapping[str, Mapping[str, int]] = {"mmwhs": MMWHS, "acdc": ACDC, "mms": MMS, "totalsegmentator": CHAMBERS}
 """Value in the label maps of a data set -> label of `models.structures`, by what `--label-values` calls it."""
 
+CLASSES = {0, UNKNOWN, *(s.value for s in STRUCTURES)}
 DESCRIPTION = "dataset.json"  # of nnU-Net and of the Medical Segmentation Decathlon
 LONGEST = 64 * 1024**2  # bytes of it
 LONGEST_TABLE = 1024**2  # bytes of a table of labels in a file's header
 _LABEL = re.compile(rb'<Label Key="([0-9]{1,5})"[^>]{0,300}>\s*<!\[CDATA\[([^\]]{1,200})\]\]>')
+_OF_THE_HEART = re.compile(r"\b[lr]v|\b[lr]a\b|\b(?:endo|epi)\b|ventric|atri|myocard|endocard|epicard")
 CHANNEL = re.compile(r"_(\d{4})$")  # which of several images of one scan a file is, to nnU-Net
 BACKGROUND = {"background", "bg", "unlabeled", "unlabelled", "clear label"}
 PARTS = {
@@ -44,18 +46,35 @@ PARTS = {
 class Layout:
     """name: of the data set. label: what the label maps are called, with `heart`, the same for all scans of one heart.
     values: a key of VALUES. whole: what the cine is called that such scans are single phases of; "" if there is none.
+    number: what a `heart` is called that is one heart in whatever folder, as the data set counts its patients; "" if none.
     """
 
     name: str
     label: re.Pattern[str]
     values: str
     whole: str = ""
+    number: str = ""
+
+    @property
+    def images(self) -> tuple[re.Pattern[str], ...]:
+        """What the images are called that such label maps belong to, and their cines."""
+        image = self.label.pattern.removesuffix("_gt")
+        cine = self.whole.format(heart="(?P<heart>.+)", view="[sl]a")
+        return tuple(re.compile(each, re.IGNORECASE) for each in (image, cine) if each)
 
 
 LAYOUTS = (
-    Layout("ACDC", re.compile(r"(?P<heart>patient\d+)_frame\d+_gt", re.IGNORECASE), "acdc", "{heart}_4d"),
+    Layout(
+        "ACDC", re.compile(r"(?P<heart>patient\d+)_frame\d+_gt", re.IGNORECASE), "acdc", "{heart}_4d", r"patient\d+"
+    ),
     Layout("M&Ms", re.compile(r"(?P<heart>.+)_sa_gt", re.IGNORECASE), "mms"),
-    Layout("M&Ms-2", re.compile(r"(?P<heart>.+)_[sl]a_e[ds]_gt", re.IGNORECASE), "mms", "{heart}_sa_cine"),
+    Layout(
+        "M&Ms-2",
+        re.compile(r"(?P<heart>.+)_(?P<view>[sl]a)_e[ds]_gt", re.IGNORECASE),
+        "mms",
+        "{heart}_{view}_cine",
+        r"\d{3}",
+    ),
     Layout("MM-WHS", re.compile(r"(?P<heart>(?:ct|mr)_train_\d+)_label", re.IGNORECASE), "mmwhs"),
 )
 
@@ -63,15 +82,17 @@ LAYOUTS = (
 @dataclass(frozen=True)
 class Meaning:
     """What the values of a label map mean. of: whose they are, for sentences. labels: value -> label of
-    `models.structures`, UNKNOWN for what nobody can tell. names: of values that are none of those."""
+    `models.structures`, UNKNOWN for what nobody can tell. names: of values that are none of those. copied: whether copies
+    are about that have the classes in place of these values, of which none is a class."""
 
     of: str
     labels: Mapping[int, int]
     names: Mapping[int, str] = field(default_factory=dict)
+    copied: bool = False
 
-    def holds(self, values: Iterable[int]) -> bool:
-        """Whether all of these values have a meaning."""
-        return all(v in self.labels or v in (0, UNKNOWN) for v in values)
+    def are_classes(self, values: Iterable[int]) -> bool:
+        """Whether these can only be the classes of such a copy."""
+        return self.copied and all(v in CLASSES for v in values)
 
 
 def meaning_of(label: Path) -> Meaning | None:
@@ -85,12 +106,14 @@ def meaning_of(label: Path) -> Meaning | None:
     found = _layout_of(_stem(label)) if label.is_file() else None
     if found is None:
         return _named_in_header(label)
-    return Meaning(found[0].name, {int(value): label for value, label in VALUES[found[0].values].items()})
+    labels = {int(value): label for value, label in VALUES[found.values].items()}
+    return Meaning(found.name, labels, copied=labels.keys().isdisjoint(CLASSES))
 
 
 def _named_in_header(label: Path) -> Meaning | None:
     """What a NIfTI file says of its values itself, as TotalSegmentator's do that hold all structures: names in a table of
-    labels (an extension of Connectome Workbench, code 0 or 30, in XML). What is called like no structure is background.
+    labels (an extension of Connectome Workbench, code 0 or 30, in XML). What is called like no structure is background,
+    unless by a word of the heart.
     """
     if not label.name.lower().endswith(nifti.SUFFIXES):
         return None
@@ -99,15 +122,29 @@ def _named_in_header(label: Path) -> Meaning | None:
     except (VolumeError, OSError):  # told by who reads the voxels
         return None
     told = {int(key): name.decode("utf-8", "replace") for key, name in _LABEL.findall(text)}
-    labels = {value: label_called(name) or 0 for value, name in told.items()}
+    called = {value: label_called(name) for value, name in told.items()}
+    names = {value: told[value] for value, label in called.items() if label is None and _of_the_heart(told[value])}
+    labels = {value: label or 0 for value, label in called.items() if value not in names}
     known = any(each not in (0, UNKNOWN) for each in labels.values())
-    return Meaning("its header", labels) if known else None
+    return Meaning("its header", labels, names) if known or names else None
 
 
-def heart_of(label: Path) -> str:
-    """What all scans of one heart have in common, by the names of a data set; "" if that is not known."""
-    found = _layout_of(_stem(label))
-    return f"{label.parent.name}/{found[1]}" if found else ""
+def _of_the_heart(name: str) -> bool:
+    """Whether a name that is none of the structures' has a word of the heart in it, so that it may be one of them."""
+    words = " ".join(re.findall("[a-z]+|[0-9]+", name.lower()))
+    return bool(_OF_THE_HEART.search(words))
+
+
+def heart_of(image: Path) -> str:
+    """What all scans of one heart have in common, labelled or not, by what a data set calls its images; "" if that is not
+    known."""
+    stem = CHANNEL.sub("", _stem(image))
+    for layout in LAYOUTS:
+        match = next(filter(None, (pattern.fullmatch(stem) for pattern in layout.images)), None)
+        if match:
+            heart = match["heart"].lower()
+            return f"{layout.name}/{heart}" if re.fullmatch(layout.number, heart) else f"{image.parent.name}/{heart}"
+    return ""
 
 
 def described(description: Path) -> Meaning | None:
@@ -187,19 +224,23 @@ def phases_of_cines(images: Sequence[Path]) -> list[Path]:
     there = {(f.parent, _stem(f).lower()) for f in images}
     phases = []
     for image in images:
-        found = _layout_of(f"{_stem(image)}_gt")
-        if found and found[0].whole and (image.parent, found[0].whole.format(heart=found[1]).lower()) in there:
+        if (image.parent, cine_of(image)) in there:
             phases.append(image)
     return phases
 
 
-def _layout_of(stem: str) -> tuple[Layout, str] | None:
-    """The layout whose label maps are called so, and the heart."""
-    for layout in LAYOUTS:
-        match = layout.label.fullmatch(stem)
-        if match:
-            return layout, match["heart"]
-    return None
+def cine_of(image: Path) -> str:
+    """What the cine is called, in small letters and without a suffix, that an image is a single phase of by the names of a
+    data set; "" if it is none."""
+    stem = f"{_stem(image)}_gt"
+    layout = _layout_of(stem)
+    match = layout.label.fullmatch(stem) if layout and layout.whole else None
+    return layout.whole.format(**match.groupdict()).lower() if layout and match else ""
+
+
+def _layout_of(stem: str) -> Layout | None:
+    """The layout whose label maps are called so."""
+    return next((layout for layout in LAYOUTS if layout.label.fullmatch(stem)), None)
 
 
 def _stem(file: Path) -> str:

@@ -168,7 +168,7 @@ def _entries(
             return _made(scans, domain, settings, locator)
 
         held: list[list[Any]] = [
-            [s.name, hashes.of(s.image), hashes.of(s.label) if s.label else "", *_part(s)] for s in scans
+            [s.name, hashes.of(s.image), hashes.of_labels(s.label) if s.label else "", *_part(s)] for s in scans
         ]
         said = {"hearts": boxes} if (boxes := _boxes(scans, domain, settings)) else {}
         by_names = _meanings(scans, settings)

@@ -66,8 +66,10 @@ class Scan:
     somebody looked for it or said it (`places.BoxMm`).
     size: voxels (i, j, k). spacing_mm, field_of_view_mm: along i, j, k.
     slices: in the plane of that name. intensity: least, median, largest grey value. looks_like: "CT" for Hounsfield
-    units, else "MR". label_values: as they stand in the file. missing: classes without a voxel. content: SHA-256 of the
-    grey values. problems keep it from training, warnings do not; they are Verdicts, or their sentences from a record.
+    units, else "MR". label_values: as they stand in the file, which is what `DataSettings.label_values` is about; none of
+    masks and of segments in layers. label_meanings: what each of them is, or else what there is: labels of
+    `models.structures`. missing: classes without a voxel. content: SHA-256 of the grey values. problems keep it from
+    training, warnings do not; they are Verdicts, or their sentences from a record.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Scan:
     heart: str = ""
     phase: int | None = None
     heart_mm: tuple[float, ...] = ()
+    label_meanings: tuple[int, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -248,10 +251,17 @@ class _Look:
         if values is None:
             self.refuse(f"{path} holds values that are no whole numbers; is it a label map?", "fractions", file=path)
             return None
-        self.note(label_values=values)
-        classes = label_values.table(values, settings.label_values, settings.classes)
+        mapping = {} if path.is_dir() else settings.label_values
+        if mapping != settings.label_values:
+            self.warn("its masks are what their files are called; --label-values is not for them", "masks")
+        meanings = label_values.meanings(values, mapping, settings.classes)
+        self.note(label_values=values, label_meanings=meanings)
+        if read.stored is not None:
+            stored = dict(sorted(read.stored.items()))
+            self.note(label_values=tuple(stored), label_meanings=tuple(stored.values()) or meanings)
+        classes = label_values.table(values, mapping, settings.classes)
         if classes is None:
-            fault = label_values.advice(values, settings.label_values, settings.classes)
+            fault = label_values.advice(values, mapping, settings.classes)
             self.refuse(f"{path}: {fault}", "label_values", file=path, fault=fault)
             return None
         if difference or self._walled_wrongly(labels, read.of):

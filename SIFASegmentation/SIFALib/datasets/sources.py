@@ -155,7 +155,9 @@ def _in_folder(folder: Path, labelled: bool, cines: bool) -> Found:
         images = [f for f in images if f not in phases]
         notes += _passed_over(sorted(phases), "a single phase of a cine beside it")
     faults = {f: (Verdict(fault, "parts", file=f),) for f, fault in joined.faults.items()}
-    scans = [Scan(key_of(f, folder) or stem_of(f), f, problems=faults.get(f, ())) for f in images]
+    scans = [
+        Scan(key_of(f, folder) or stem_of(f), f, problems=faults.get(f, ()), heart=layouts.heart_of(f)) for f in images
+    ]
     scans = _with_unique_names(scans, folder)
     if labelled:
         scans, unpaired = paired(scans, with_masks(labels, images), folder)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -36,10 +37,13 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Segments:
-    """labels: the value of each structure (`models.STRUCTURES`), uint8. overlap: voxels of several, which the later has."""
+    """labels: the value of each structure (`models.STRUCTURES`), uint8. overlap: voxels of several, which the later has.
+    meanings: value in the file -> that of the structure, of those with voxels; none of a file in layers, where one
+    value may be several structures."""
 
     labels: Volume
     overlap: int
+    meanings: Mapping[int, int] = field(default_factory=dict)
 
 
 def read_segments(path: str | os.PathLike[str]) -> Segments | None:
@@ -52,7 +56,7 @@ def read_segments(path: str | os.PathLike[str]) -> Segments | None:
     if "Segment0_ID" not in fields:
         return None
     labels = np.zeros(layers[0].geometry.shape, np.uint8)
-    overlap, number = 0, 0
+    overlap, number, meanings = 0, 0, {0: 0}
     while f"Segment{number}_ID" in fields:
         prefix = f"Segment{number}_"
         value, layer = (_whole(path, fields, prefix + key, least) for key, least in (("LabelValue", 1), ("Layer", 0)))
@@ -63,9 +67,11 @@ def read_segments(path: str | os.PathLike[str]) -> Segments | None:
             structure = structure_of(fields, prefix, path)
             overlap += int(np.count_nonzero(labels[inside] & (labels[inside] != structure.value)))
             labels[inside] = structure.value
+            meanings[value] = structure.value
         number += 1
     _check_all_named(path, [layer.array for layer in layers], fields, number)
-    return Segments(Volume(labels, layers[0].geometry, layers[0].name, layers[0].source), overlap)
+    volume = Volume(labels, layers[0].geometry, layers[0].name, layers[0].source)
+    return Segments(volume, overlap, meanings if len(layers) == 1 else {})
 
 
 def structure_of(fields: dict[str, str], prefix: str, path: str | os.PathLike[str]) -> Structure:

@@ -163,9 +163,11 @@ def product(
         steps = within(segmentation.segment_steps(image, segmenter, card, options), low, high)
         drawn, note = yield from _labels_or_note(scan.name, steps, truth.shape)
         cases.append(compare(scan.name, drawn, truth, shown, image.geometry.spacing, note))
-    values = sorted({value for finding in findings for value in finding.label_values})
+    labelled = sorted({label for finding in findings for label in finding.label_meanings})
     not_labelled = tuple(s for s in card.labels if s not in shown)
-    return Evaluation(tuple(cases), shown, not_labelled, label_values.left_out(values, mapping, classes))
+    return Evaluation(
+        tuple(cases), shown, not_labelled, label_values.left_out(labelled, {str(v): v for v in labelled}, classes)
+    )
 
 
 def _labels_or_note(

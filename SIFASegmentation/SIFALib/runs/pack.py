@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..datasets import sources
+from ..datasets import label_values, sources
 from ..datasets.places import records
-from ..datasets.scans import image_of, labels_of
-from ..datasets.settings import PHANTOMS
+from ..datasets.scans import Scan, image_of, labels_of
+from ..datasets.settings import PHANTOMS, DataSettings
 from ..imaging import writing
-from ..support.errors import RunError
+from ..imaging.geometry import Volume
+from ..models.structures import STRUCTURES
+from ..support.errors import DataError, RunError
 from ..support.files import write_text
 from ..support.progress import Progress, Steps
 from .configuration import Configuration, changed, new_run_file, read_settings
@@ -59,6 +62,9 @@ def steps(request: dict[str, Any], folder: Path) -> Steps[dict[str, Any]]:
             values["data.places"] = records({new: hearts[old] for old, new in renamed.items() if old in hearts})
         values[f"data.{domain}"] = f"{domain}.json"
         options += f" --{domain} {domain}.json"
+    if configuration.data.label_values:
+        known = range(1, max(configuration.data.classes, 1 + max(s.value for s in STRUCTURES)))
+        values["data.label_values"] = {str(value): value for value in known}
     if configuration.start_model:
         _copy_model(configuration.start_model, place / "model")
         values["start_model"] = "model"
@@ -87,7 +93,7 @@ def _copied(configuration: Configuration, domain: str, place: Path) -> Steps[dic
         writing.write(image_of(scan), place / entry["image"])
         if scan.label is not None:
             entry["label"] = f"{domain}/{number:04d}-labels.nrrd"
-            writing.write(labels_of(scan, data).volume, place / entry["label"])
+            writing.write(_labels(scan, data), place / entry["label"])
         if scan.moment or scan.heart:
             heart = scan.heart or scan.name.removesuffix(f" {scan.moment}")
             entry["heart"] = hearts.setdefault(heart, f"{len(hearts) + 1:04d}")
@@ -95,6 +101,20 @@ def _copied(configuration: Configuration, domain: str, place: Path) -> Steps[dic
         renamed[f"{domain}:{scan.name}"] = f"{domain}:{number:04d}"
     write_text(place / f"{domain}.json", json.dumps(entries, indent=1) + "\n")
     return renamed
+
+
+def _labels(scan: Scan, data: DataSettings) -> Volume:
+    """The labels as they mean the same in whatever file: as classes, where the settings say what the values are."""
+    assert scan.label is not None
+    labels = labels_of(scan, data).volume
+    if not data.label_values or scan.label.is_dir():
+        return labels
+    values = label_values.found(labels.array) or ()
+    table = label_values.table(values, data.label_values, data.classes)
+    if not values or table is None:
+        fault = label_values.advice(values, data.label_values, data.classes)
+        raise DataError(f"{scan.label}: {fault}")
+    return replace(labels, array=label_values.mapped(labels.array, table))
 
 
 def _copy_model(name: str, place: Path) -> None:

@@ -88,6 +88,16 @@ def test_another_content_of_a_file_makes_its_slices_anew_and_no_others(tmp_path)
     )  # fmt: skip
 
 
+def test_masks_that_change_their_names_are_another_label_map(tmp_path):
+    one, other = tmp_path / "heart_atrium_left.nii.gz", tmp_path / "heart_atrium_right.nii.gz"
+    one.write_bytes(b"a")
+    other.write_bytes(b"b")
+    before = cache.Hashes(tmp_path / "cache").of_labels(tmp_path)
+    assert cache.Hashes(tmp_path / "cache").of_labels(tmp_path) == before
+    one.rename(tmp_path / "aorta.nii.gz")
+    assert cache.Hashes(tmp_path / "cache").of_labels(tmp_path) != before
+
+
 def test_other_label_values_or_another_locator_make_slices_anew(tmp_path):
     training_data.domains(tmp_path)
     known = entries(tmp_path / "cache")

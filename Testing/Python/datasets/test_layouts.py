@@ -4,6 +4,7 @@ mean there, or a sentence says what to do."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -21,6 +22,7 @@ from SIFALib.models.structures import STRUCTURES, UNKNOWN
 from SIFALib.phantom import anatomy
 from SIFALib.phantom.tissues import LABEL_OF_TISSUE
 from SIFALib.runs import pack, presets
+from SIFALib.runs.configuration import new_run_file
 from SIFALib.support.progress import drain
 
 MYO, LA, LV, AA, RV, RA, PA = (s.value for s in STRUCTURES)
@@ -63,7 +65,7 @@ def only(labels: np.ndarray, *kept: int) -> np.ndarray:
 
 
 def settings(**more) -> DataSettings:
-    return DataSettings("data", "phantom", classes=8, **more)
+    return DataSettings("data", "phantom", **{"classes": 8, **more})
 
 
 def looked_at(folder: Path, **more) -> dict[str, tuple[Scan, np.ndarray | None]]:
@@ -93,7 +95,7 @@ def test_acdc_is_paired_by_frame_and_its_1_is_the_right_ventricle(tmp_path, trut
     for (scan, labels), moved in zip(found.values(), (1, 0) * 2, strict=True):
         assert not scan.problems and "read as ACDC has them" in " ".join(scan.warnings)
         assert np.array_equal(labels, only(np.roll(truth, moved, 1), MYO, LV, RV))
-        assert scan.label_values == (0, MYO, LV, RV)
+        assert scan.label_values == (0, 1, 2, 3) and scan.label_meanings == (0, RV, MYO, LV)
     hearts = [scan.heart for scan, _ in found.values()]
     assert hearts[0] == hearts[1] != hearts[2] == hearts[3], "both frames of a heart on one side of every split"
     (note,) = sources.find(str(tmp_path), labelled=True).notes
@@ -105,6 +107,45 @@ def test_acdc_as_target_is_its_cines_and_not_their_frames_once_more(tmp_path, tr
     found = sources.find(str(tmp_path), labelled=False, cines=True)
     assert {s.image.name for s in found.scans} == {"patient001_4d.nii.gz", "patient002_4d.nii.gz"}
     assert "frame01.nii.gz and 3 more like it are passed over" in found.notes[0]
+
+
+HEARTS = {
+    "ACDC without cines and labels": ["patient1/patient1_frame01", "patient1/patient1_frame12", "patient2/patient2_frame01"],
+    "ACDC as nnU-Net has it": [
+        "imagesTr/patient1_frame01_0000", "imagesTs/patient1_frame12_0000", "imagesTr/patient2_frame01_0000",
+    ],
+    "M&Ms-2 in both views": ["SA/001_SA_ED", "LA/001_LA_ES", "SA/002_SA_ED"],
+    "M&Ms-2's cines": ["001/001_SA_CINE", "001/001_LA_CINE", "002/002_LA_CINE"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("names", HEARTS.values(), ids=HEARTS)
+def test_images_of_one_heart_are_known_without_labels(tmp_path, names):
+    for name in names:
+        save(tmp_path / f"{name}.nii.gz", np.zeros((2, 2, 2), np.int16))
+    found = sources.find(str(tmp_path), labelled=False).scans
+    hearts = [next(s.heart for s in found if s.image.name == Path(f"{name}.nii.gz").name) for name in names]
+    assert hearts[0] == hearts[1] != hearts[2] and all(hearts)
+
+
+def test_names_that_no_data_set_has_are_of_one_heart_in_their_folder_alone(tmp_path):
+    for name in ("p1/cine_4d", "p2/cine_4d", "p3/heart_sa_cine", "p4/heart_sa_cine"):
+        save(tmp_path / f"{name}.nii.gz", np.zeros((2, 2, 2), np.int16))
+    assert len({scan.heart for scan in sources.find(str(tmp_path), labelled=False).scans}) == 4
+
+
+def test_a_cine_without_labels_is_named_unless_its_phases_are_labelled(tmp_path, truth):
+    acdc(tmp_path, truth)
+    save(tmp_path / "patient001" / "patient009_4d.nii.gz", *(grey(truth, t) for t in range(12)))
+    found = {scan.image.name: scan for scan, _ in looked_at(tmp_path).values()}
+    assert len(found) == 5 and found["patient009_4d.nii.gz"].problems
+
+
+def test_frames_of_one_view_are_no_phases_of_a_cine_of_the_other(tmp_path):
+    for name in ("001_SA_CINE", "001_SA_ED", "001_LA_ED"):
+        save(tmp_path / f"{name}.nii.gz", np.zeros((2, 2, 2), np.int16))
+    found = sources.find(str(tmp_path), labelled=False, cines=True).scans
+    assert sorted(s.image.name for s in found) == ["001_LA_ED.nii.gz", "001_SA_CINE.nii.gz"]
 
 
 def test_mms_gives_one_scan_for_each_phase_that_is_labelled(tmp_path, truth):
@@ -155,6 +196,41 @@ def test_nnunets_values_are_what_its_description_calls_them(tmp_path, truth, lab
     ]
 
 
+def test_one_value_without_a_meaning_does_not_take_that_of_the_others(tmp_path, truth):
+    def spoiled(path: Path, values: dict[str, int], value: int) -> None:
+        labels = numbered(truth, values)
+        labels[0, 0, 0] = value
+        save(path, labels)
+
+    acdc(tmp_path / "acdc", truth)
+    spoiled(tmp_path / "acdc" / "patient001" / "patient001_frame01_gt.nii.gz", VALUES["acdc"], 4)
+    nnunet(tmp_path / "nnunet", truth, {"background": 0, "LV": 1, "MYO": 2, "RV": 3}, {"1": LV, "2": MYO, "3": RV})
+    spoiled(tmp_path / "nnunet" / "labelsTr" / "heart_001.nii.gz", {"1": LV, "2": MYO, "3": RV}, 7)
+    save(tmp_path / "mmwhs" / "ct_train_1001_image.nii.gz", grey(truth))
+    spoiled(tmp_path / "mmwhs" / "ct_train_1001_label.nii.gz", MMWHS, 4)
+    said = {
+        "acdc": "ACDC says nothing of the value 4; add --label-values 1=5,2=1,3=3,4=? with",
+        "nnunet": "dataset.json says nothing of the value 7; add --label-values 0=0,1=3,2=1,3=5,7=? with",
+        "mmwhs": "MM-WHS says nothing of the value 4; add --label-values 205=1,",
+    }
+    for name, sentence in said.items():
+        scan, labels = next(iter(looked_at(tmp_path / name).values()))
+        assert labels is None and sentence in scan.problems[0]
+    scan, labels = next(iter(looked_at(tmp_path / "acdc", label_values=parse("acdc,4=0")).values()))
+    assert not scan.problems and np.array_equal(labels, only(truth, MYO, LV, RV))
+
+
+def test_values_that_a_person_gives_are_those_that_are_shown(tmp_path, truth):
+    nnunet(tmp_path, truth, {"background": 0, "LV": 1, "LA": 2, "MYO": 3}, {"1": LV, "2": LA, "3": MYO})
+    (scan, labels), _ = looked_at(tmp_path).values()
+    shown = dict(zip(scan.label_values, scan.label_meanings, strict=True))
+    assert shown == {0: 0, 1: LV, 2: LA, 3: MYO} and np.array_equal(labels, only(truth, MYO, LA, LV))
+    given = {str(value): UNKNOWN if meaning == LA else meaning for value, meaning in shown.items()}
+    (scan, labels), _ = looked_at(tmp_path, label_values=given).values()
+    assert np.array_equal(labels, np.where(truth == LA, UNKNOWN, only(truth, MYO, LV)))
+    assert scan.label_values == (0, 1, 2, 3) and scan.label_meanings == (0, LV, UNKNOWN, MYO)
+
+
 def test_nnunets_names_that_are_no_structure_and_regions_are_explained(tmp_path, truth):
     values = {"1": LV, "2": MYO, "3": RV}
     names = {"background": 0, "LV": 1, "scar": 2, "aorta": 3}
@@ -190,28 +266,48 @@ def test_totalsegmentators_masks_are_one_label_map(tmp_path, truth):
         assert np.array_equal(labels, np.where(truth == AA, UNKNOWN, truth)), (
             "which part of an aorta ascends is not said"
         )
+    given = looked_at(tmp_path, label_values=parse("totalsegmentator"))
+    for scan, labels in given.values():
+        assert np.array_equal(labels, np.where(truth == AA, UNKNOWN, truth)) and RA in labels
+        assert "--label-values is not for them" in " ".join(scan.warnings)
     assert [s.image.name for s in sources.find(str(tmp_path), labelled=False).scans] == ["ct.nii.gz"] * 2
     save(tmp_path / "s0001" / "segmentations" / "heart_atrium_left.nii.gz", truth[1:])
     (scan, _), _ = looked_at(tmp_path).values()
     assert "heart_atrium_left.nii.gz has" in scan.problems[0] and "resample" in scan.problems[0]
 
 
+def save_with_table(path: Path, labels: np.ndarray, names: tuple[str, ...]) -> None:
+    """A label map whose header names its values, from 1."""
+    table = "".join(
+        f'<Label Key="{n}" Red="1" Alpha="1"><![CDATA[{name}]]></Label>\n' for n, name in enumerate(names, 1)
+    )
+    image = nibabel.Nifti1Image(labels.transpose(2, 1, 0), np.diag([-6.0, -6.0, 6.0, 1.0]))
+    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(0, f"<LabelTable>{table}</LabelTable>".encode()))
+    nibabel.save(image, path)
+
+
 def test_totalsegmentators_one_file_is_read_by_the_names_in_its_header(tmp_path, truth):
     names = ("heart_myocardium", "heart_atrium_left", "heart_ventricle_left", "heart_atrium_right", "heart_ventricle_right",
              "aorta", "pulmonary_artery", "liver")  # fmt: skip
     values = {str(n): label for n, label in enumerate((MYO, LA, LV, RA, RV, AA, PA), 1)}
-    table = "".join(
-        f'<Label Key="{n}" Red="1" Alpha="1"><![CDATA[{name}]]></Label>\n' for n, name in enumerate(names, 1)
-    )
     save(tmp_path / "a.nii.gz", grey(truth))
-    image = nibabel.Nifti1Image(numbered(truth, values).transpose(2, 1, 0), np.diag([-6.0, -6.0, 6.0, 1.0]))
-    image.header.extensions.append(nibabel.nifti1.Nifti1Extension(0, f"<LabelTable>{table}</LabelTable>".encode()))
-    nibabel.save(image, tmp_path / "a_seg.nii.gz")
+    save_with_table(tmp_path / "a_seg.nii.gz", numbered(truth, values), names)
     ((scan, labels),) = looked_at(tmp_path).values()
     assert not scan.problems and np.array_equal(labels, np.where(truth == AA, UNKNOWN, truth))
     save(tmp_path / "a_seg.nii.gz", numbered(truth, values))
     ((scan, labels),) = looked_at(tmp_path, label_values=parse("totalsegmentator")).values()
     assert not scan.problems and np.array_equal(labels, np.where(truth == AA, UNKNOWN, truth))
+
+
+@pytest.mark.parametrize(
+    "name", ["LV endocardium", "LVendo", "rv_epi", "left ventricular cavity, trabeculated", "LA wall"]
+)
+def test_a_name_in_a_header_that_may_be_of_the_heart_is_no_background(tmp_path, truth, name):
+    save(tmp_path / "a.nii.gz", grey(truth))
+    save_with_table(tmp_path / "a_seg.nii.gz", numbered(truth, {"1": MYO, "2": LV}), ("LV myocardium", name))
+    ((scan, labels),) = looked_at(tmp_path).values()
+    assert labels is None and f"calls the value 2 {name!r}" in scan.problems[0]
+    assert "add --label-values 1=1,2=? with" in scan.problems[0]
 
 
 def test_masks_without_a_chamber_of_the_heart_are_explained(tmp_path, truth):
@@ -277,3 +373,18 @@ def test_what_is_packed_for_another_computer_means_the_same_there_and_names_nobo
     for n, moved in enumerate((1, 0) * 2, 1):
         labels = reading.read(tmp_path / "source" / f"{n:04d}-labels.nrrd").array
         assert np.array_equal(labels, only(np.roll(truth, moved, 1), MYO, LV, RV))
+
+
+def test_what_is_packed_with_label_values_means_them_there(tmp_path, truth):
+    named = {"atrium_right": RA, "atrium_left": LA, "ventricle_left": LV}
+    totalsegmentator(tmp_path / "data", truth, {f"heart_{n}": truth == v for n, v in named.items()})
+    save(tmp_path / "data" / "s0003" / "ct.nii.gz", grey(truth, 3))
+    save(tmp_path / "data" / "s0003" / "label.nii.gz", numbered(truth, {"4": RA, "2": LA, "3": LV}))
+    made = presets.configuration("compact", str(tmp_path / "data"), "phantom")
+    given = replace(made, data=replace(made.data, label_values=parse("totalsegmentator")))
+    drain(pack.steps({"configuration": new_run_file(given).to_json(), "place": str(tmp_path / "packed")}, tmp_path))
+    there = json.loads((tmp_path / "packed" / "configuration.json").read_text())["configuration"]["data"][
+        "label_values"
+    ]
+    for scan, labels in looked_at(tmp_path / "packed" / "source.json", classes=5, label_values=there).values():
+        assert not scan.problems and np.array_equal(labels, only(truth, LA, LV))

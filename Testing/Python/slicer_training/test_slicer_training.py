@@ -160,6 +160,25 @@ def test_label_values_are_offered_and_those_of_mmwhs_known(panel, tmp_path):
     assert "never draw it" in said(panel.ui.sourceStateLabel)
 
 
+def test_what_is_chosen_for_a_value_holds_for_that_value_of_a_data_set(panel, tmp_path):
+    scans = made_scans(tmp_path)
+    for number in range(2):
+        path = scans / "source" / f"source{number}_label.nii.gz"
+        labels = reading.read(path)
+        values = np.array([0, 2, 0, 1, 3], np.int16)[labels.array]  # as M&Ms has muscle, left and right ventricle
+        writing.write(geometry.Volume(values, labels.geometry), path.with_name(f"p{number}_sa_gt.nii.gz"))
+        path.unlink()
+        (scans / "source" / f"source{number}.nii.gz").rename(scans / "source" / f"p{number}_sa.nii.gz")
+    choose(panel, scans)
+    boxes = [panel.ui.labelsTable.cellWidget(row, 1) for row in range(3)]
+    assert [row[0] for row in rows_of(panel.ui.labelsTable)] == ["1", "2", "3"]
+    assert [b.currentText for b in boxes] == ["Left ventricle", "Left ventricular myocardium", "background"]
+    boxes[1].currentIndex = boxes[1].findData(255)
+    checked(panel)
+    assert panel.howStep.configuration.data.label_values == {"1": 3, "2": 255, "3": 0}
+    assert [b.currentText for b in boxes] == ["Left ventricle", "not known: teaches nothing", "background"]
+
+
 def test_label_maps_of_the_whole_heart_mean_what_the_start_model_draws(panel, tmp_path):
     scans = made_scans(tmp_path)
     for number in range(2):
