@@ -23,7 +23,9 @@ assert panel is not None  # a fixture
 GRID = Geometry((32, 28, 12), (-31.0, -27.0, -22.0), (2.0, 2.0, 4.0))
 
 
-def send(place, patient: str, study: str, series: str, modality: str = "CT", count: int = 12, seed: int = 0) -> None:
+def send(
+    place, patient: str, study: str, series: str, modality: str = "CT", count: int = 12, seed: int = 0, **changed
+) -> None:
     """A series into a folder in which others lie."""
     rng = np.random.default_rng(seed)
     grey = rng.integers(-900, 900, GRID.shape).astype(np.int16)[:count]
@@ -37,7 +39,7 @@ def send(place, patient: str, study: str, series: str, modality: str = "CT", cou
         "StudyDescription": study,
         "SeriesDescription": series,
     }
-    for k, header in enumerate(dicom_series.slices(grey, GRID, Modality=modality, **uids, **told)):
+    for k, header in enumerate(dicom_series.slices(grey, GRID, Modality=modality, **uids, **told, **changed)):
         header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = generate_uid(
             entropy_srcs=[study, series, str(k)]
         )
@@ -153,3 +155,13 @@ def test_a_file_that_is_gone_is_told_in_its_row_alone(panel, database, tmp_path)
     states = {row[0]: row[1] for row in cells(ui.batchTable)}
     assert sum("done" in state for state in states.values()) == 2 and sum("failed" in s for s in states.values()) == 1
     assert len(drain(DicomStudies.studySteps())) == 3
+
+
+def test_a_single_file_is_a_scan_only_if_it_has_frames(database, tmp_path):
+    place = tmp_path / "store"
+    send(place, "Dora^D", "Old", "Scout", count=1)
+    send(place, "Dora^D", "New", "Enhanced", count=1, NumberOfFrames=40)
+    send(place, "Dora^D", "New", "Enhanced scout", count=1, NumberOfFrames=2)
+    database.insert(place)
+    found = [study for study in drain(DicomStudies.studySteps()) if study.patient == "Dora D"]
+    assert [series.name for study in found for series in study.series] == ["Enhanced"]
