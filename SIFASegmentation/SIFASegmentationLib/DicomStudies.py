@@ -119,13 +119,18 @@ def _case(kind: type[Case], name: str, series: Series) -> Case:
     return kind(name, source, read, fingerprint, source)
 
 
+def placed(series: Series) -> slicer.vtkMRMLSegmentationNode | None:
+    """A series' result in the scene, if there is one."""
+    known = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    return next((each for each in known if each.GetAttribute(RESULT) == series.uid), None)
+
+
 def place(
     study: Study, series: Series, labels: Volume, structures: Sequence[Structure], model: str
 ) -> slicer.vtkMRMLSegmentationNode:
     """A series' result in the scene, under its study; a former one of the same series is made anew."""
     name = _("{series} segmentation").format(series=series.name)
-    known = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-    node = next((each for each in known if each.GetAttribute(RESULT) == series.uid), None)
+    node = placed(series)
     if node is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", slicer.mrmlScene.GenerateUniqueName(name))
         node.SetAttribute(RESULT, series.uid)

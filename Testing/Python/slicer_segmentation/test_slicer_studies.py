@@ -128,9 +128,21 @@ def test_ticked_studies_are_segmented_and_stand_under_their_patients(panel, data
     assert grid.GetDimensions() == GRID.size and grid.GetSpacing() == pytest.approx(GRID.spacing)
     volume = nodes[0].GetSegmentation().GetNumberOfSegments()
     assert volume > 0 and slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
-    run(panel)  # once more: nothing is computed, and nothing stands there twice
+    corrected, deleted = nodes
+    segments = corrected.GetSegmentation().GetNumberOfSegments()
+    corrected.GetSegmentation().RemoveSegment("LV")
+    slicer.mrmlScene.RemoveNode(deleted)
+    run(panel)  # once more: nothing is computed, what was deleted comes back, and what was corrected stays
     assert [row[1] for row in cells(ui.batchTable)] == ["✓ finished before"] * 2
     assert len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 2
+    assert corrected.GetSegmentation().GetNumberOfSegments() == segments - 1
+    for path in (tmp_path / "out").glob("*Thin*"):
+        path.unlink()
+    for path in (tmp_path / "out").glob("*Plain*"):
+        path.unlink()
+    run(panel)
+    assert [row[1] for row in cells(ui.batchTable)] == ["✓ done"] * 2
+    assert corrected.GetSegmentation().GetNumberOfSegments() == segments, "computed anew"
 
 
 def test_all_or_none_and_what_was_imported_meanwhile(panel, database, tmp_path):
