@@ -91,7 +91,8 @@ def rows(node: slicer.vtkMRMLSegmentationNode | None) -> list[Row]:
     if said is None or node is None:
         return []
     for structureId, before in said.get("voxels", {}).items():
-        segment = node.GetSegmentation().GetSegment(structureId)
+        segmentation = node.GetSegmentation()
+        segment = segmentation.GetSegment(SceneConversion.segmentIdOf(segmentation, structureId))
         if segment is None:
             continue
         red, green, blue = (round(255 * c) for c in segment.GetColor())
