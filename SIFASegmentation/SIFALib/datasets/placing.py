@@ -21,10 +21,11 @@ PICTURE = 240  # pixels
 
 
 def of_scans(scans: Sequence[Scan], left_out: Sequence[str] = ()) -> Places:
-    """The places of hearts as they were found; scans of the target without one are left out, and those that were."""
+    """The places of hearts that are known; scans of the target in which none was found are left out, and those that were.
+    Of those in which nobody looked nothing is said."""
     own = [s for s in scans if s.key.startswith(TARGET) and not s.problems]
     hearts = {s.key: HeartBox(box_mm(s.heart_mm), s.content) for s in own if s.heart_mm}
-    return Places(hearts, tuple(dict.fromkeys((*left_out, *(s.key for s in own if not s.heart_mm)))))
+    return Places(hearts, tuple(dict.fromkeys((*left_out, *(s.key for s in own if s.without_heart)))))
 
 
 def check_names(settings: DataSettings, scans: Sequence[Scan]) -> None:

@@ -38,6 +38,7 @@ KINDS = {
     ".mha": "MetaImage",
     ".mhd": "MetaImage",
 }
+NO_HEART = "no_heart"  # code of the warning to a scan that is left out
 FEW_SLICES = 3  # native slices; fewer are named
 
 
@@ -103,6 +104,11 @@ class Scan:
     def key(self) -> str:
         """How `exclude` names it."""
         return f"{self.domain}:{self.name}"
+
+    @property
+    def without_heart(self) -> bool:
+        """Somebody looked for a heart and found none. Not told by a scan of a record."""
+        return any(isinstance(warning, Verdict) and warning.code == NO_HEART for warning in self.warnings)
 
     def record(self) -> dict[str, Any]:
         """The scan for JSON."""

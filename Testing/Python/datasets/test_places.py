@@ -102,6 +102,15 @@ def test_what_a_check_writes_is_what_a_training_takes(data, capsys, monkeypatch)
     assert made.places == written.hearts and made.exclude == ("target:t101",)
 
 
+def test_scans_in_which_nobody_looked_are_not_left_out(data, capsys):
+    places.write(data / "p.json", places.Places({NAME: HeartBox(BOX)}, ("target:t7",)))
+    command = ["check-data", "--target", str(data / "target"), "--places", str(data / "p.json")]
+    assert main([*command, "--write-places", str(data / "q.json")]) == OK, capsys.readouterr().out
+    written = places.read(data / "q.json")
+    assert written.hearts[NAME].box == pytest.approx(BOX) and set(written.hearts) == {NAME}
+    assert written.left_out == ("target:t7",), "as was said, and not t101"
+
+
 def test_a_run_for_another_computer_takes_its_boxes_along_under_the_new_names(data):
     places.write(data / "p.json", places.Places({"target:t101": HeartBox(BOX)}, (NAME,)))
     run = ["--source", "phantom", "--target", str(data / "target"), "--create-only", "--places", str(data / "p.json")]
