@@ -248,7 +248,7 @@ class ScansStep:
         boxes = {r.key: r.corrected for r in self.rows if r.corrected is not None}
         boxes.pop(row.key, None)
         if box:
-            boxes[row.key] = HeartBoxes.Corrected(box, row.finding.content, row.foundBox)
+            boxes[row.key] = HeartBoxes.Corrected(box, row.finding.content, row.foundBox, row.finding.grid)
         elif row.corrected is not None:
             row.finding = replace(row.finding, heart_mm=row.corrected.found)
         if self.checked is not None:

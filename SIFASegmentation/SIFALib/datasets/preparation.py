@@ -196,7 +196,8 @@ def _meanings(scans: Sequence[Scan], settings: DataSettings) -> dict[str, Any]:
 def _boxes(scans: Sequence[Scan], domain: str, settings: DataSettings) -> list[Any]:
     """What somebody said of where the hearts in these scans are, for the key of their slices."""
     keys = (f"{domain}:{scan.name}" for scan in scans)
-    return [[key, dataclasses.asdict(settings.places[key])] for key in keys if key in settings.places]
+    said = ((key, dataclasses.asdict(settings.places[key])) for key in keys if key in settings.places)
+    return [[key, {name: value for name, value in heart.items() if value or name != "grid"}] for key, heart in said]
 
 
 def _grouped(scans: Sequence[Scan]) -> Iterator[tuple[Scan, ...]]:

@@ -22,6 +22,7 @@ from ..models.structures import PAPERS, STRUCTURES, structure_name, structures_o
 from ..support.errors import DataError, VolumeError
 from . import label_files, label_rings, label_values
 from .grids import mismatch
+from .places import grid_of
 from .settings import DataSettings
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ class Scan:
     size: voxels (i, j, k). spacing_mm, field_of_view_mm: along i, j, k.
     slices: in the plane of that name. intensity: least, median, largest grey value. looks_like: "CT" for Hounsfield
     units, else "MR". label_values: as they stand in the file. missing: classes without a voxel. content: SHA-256 of the
-    grey values. problems keep it from training, warnings do not; they are Verdicts, or their sentences from a record.
+    grey values. grid: where they lie, as of `places.grid_of`. problems keep it from training, warnings do not; they are Verdicts, or their sentences from a record.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Scan:
     heart: str = ""
     phase: int | None = None
     heart_mm: tuple[float, ...] = ()
+    grid: str = ""
 
     @property
     def kind(self) -> str:
@@ -217,6 +219,7 @@ class _Look:
         count = int(geometry.size[plane.axes[2]])
         read = chosen_modality(image)
         self.note(plane=plane.name, slices=count, looks_like=WORDS[read.modality], content=content_hash(array))
+        self.note(grid=grid_of(geometry))
         for note in image.notes:
             self.warn(note.rstrip("."), "header")
         if read.doubtful:
