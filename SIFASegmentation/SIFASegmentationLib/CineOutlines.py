@@ -12,7 +12,7 @@ from SIFALib.support.progress import Progress, Steps
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import vtk_to_numpy
 
-from . import Sequences
+from . import SceneConversion, Sequences
 
 if TYPE_CHECKING:
     from SIFALib.models.structures import Structure

@@ -241,7 +241,7 @@ class ScansStep:
         self._offerBox()
 
     def _onBox(self, row: Row, box: HeartBoxes.Box) -> None:
-        """Keep it; a scan with a problem is looked at again, since that may have been the old box, and so is one whose box is
+        """Keep it; a scan with a problem is looked at again, since that may have been the old box; so is one whose box is
         taken back where nothing is known to have been found."""
         if self.parameters is None or row.finding is None:
             return

@@ -46,8 +46,8 @@ LOOKING = (
     "--thumbnails then show the box around what it sees"
 )
 WRITING = (
-    "write where the hearts of the target were found, and that scans in which none was are left out; correct it, and give it "
-    "to train or adapt with --places"
+    "write where the hearts of the target were found, and that scans in which none was are left out; correct it, and "
+    "give it to train or adapt with --places"
 )
 
 

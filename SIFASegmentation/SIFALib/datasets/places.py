@@ -35,8 +35,10 @@ BoxMm = tuple[float, float, float, float, float, float]
 
 @dataclass(frozen=True)
 class HeartBox:
-    """The box around one heart. content: SHA-256 of the grey values that it was drawn on, as `Scan.content`; "": of any. grid:
-    where these lay, as of `grid_of`; "": anywhere, as in files of before."""
+    """The box around one heart. content: SHA-256 of the grey values that it was drawn on, as `Scan.content`; "": of any.
+
+    grid: where these lay, as of `grid_of`; "": anywhere, as in files of before.
+    """
 
     box: BoxMm
     content: str = ""
@@ -79,7 +81,7 @@ def records(hearts: Mapping[str, HeartBox]) -> dict[str, Any]:
 
 
 def grid_of(geometry: Geometry) -> str:
-    """Where an image lies, to 0.01 mm: the centre of its first voxel, and that of the first beyond it along i, j, k, in LPS."""
+    """Where an image lies, in LPS to 0.01 mm: the centres of its first voxel and of the first beyond it along i, j and k."""
     corners = geometry.point(np.vstack([np.zeros(3), np.diag(geometry.size)]))
     return " ".join(f"{value:.2f}" for value in corners.ravel())
 

@@ -69,7 +69,8 @@ class Scan:
     size: voxels (i, j, k). spacing_mm, field_of_view_mm: along i, j, k.
     slices: in the plane of that name. intensity: least, median, largest grey value. looks_like: "CT" for Hounsfield
     units, else "MR". label_values: as they stand in the file. missing: classes without a voxel. content: SHA-256 of the
-    grey values. grid: where they lie, as of `places.grid_of`. problems keep it from training, warnings do not; they are Verdicts, or their sentences from a record.
+    grey values. grid: where they lie, as of `places.grid_of`. problems keep it from training, warnings do not; they are
+    Verdicts, or their sentences from a record.
     """
 
     name: str

@@ -119,7 +119,9 @@ def test_a_run_for_another_computer_takes_its_boxes_along_under_the_new_names(da
     text = (data / "run" / "run.json").read_text()
     list(pack.steps({"configuration": text, "place": str(data / "packed")}, data))
     packed = json.loads((data / "packed" / "configuration.json").read_text())["configuration"]["data"]
-    assert packed["places"] == {"target:0001": {"box": list(BOX), "content": "", "grid": ""}} and packed["exclude"] == []
+    assert (
+        packed["places"] == {"target:0001": {"box": list(BOX), "content": "", "grid": ""}} and packed["exclude"] == []
+    )
 
 
 @pytest.mark.parametrize(

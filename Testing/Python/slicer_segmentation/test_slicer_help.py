@@ -33,7 +33,7 @@ assert panel is not None  # a fixture
         ("MUELLER^HANS has 2 values", ("mueller^hans",), "[name] has 2 values"),
         ("Cutting Patient 7, Patient 71", ("Patient 7",), "Cutting [name], Patient 71"),
         ("Cutting Meier_Anna_1 and Meier", ("Meier_Anna", "meier"), "Cutting [name]_1 and [name]"),
-        ("10:00 WARNING target:Meier_Anna: no heart is found in it", (), "10:00 WARNING target:[name]: no heart is found in it"),
+        ("WARNING target:Meier_Anna: no heart is found in it", (), "WARNING target:[name]: no heart is found in it"),
         ("source:a b, target:c: odd", (), "source:[name]: odd"),
         ("leave out target:Meier Anna", (), "leave out target:[name]"),
         ("mean 0.5, 3 of 7, 25 % (CPU)", (), "mean 0.5, 3 of 7, 25 % (CPU)"),
