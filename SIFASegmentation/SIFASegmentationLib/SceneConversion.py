@@ -312,9 +312,13 @@ def fillMap(mapNode: slicer.vtkMRMLScalarVolumeNode, volumeNode: slicer.vtkMRMLV
     display.SetApplyThreshold(True)
 
 
-def voxelCount(segmentationNode: slicer.vtkMRMLSegmentationNode, structureId: str) -> int:
+def structureVoxels(segmentationNode: slicer.vtkMRMLSegmentationNode, structureId: str) -> int:
     """Voxels of SIFA's segment of a structure, as it is now; 0 if there is none."""
-    segmentId = segmentIdOf(segmentationNode.GetSegmentation(), structureId)
+    return voxelCount(segmentationNode, segmentIdOf(segmentationNode.GetSegmentation(), structureId))
+
+
+def voxelCount(segmentationNode: slicer.vtkMRMLSegmentationNode, segmentId: str) -> int:
+    """Voxels of a segment, as it is now; 0 if there is none of that id."""
     segment = segmentationNode.GetSegmentation().GetSegment(segmentId)
     if segment is None:
         return 0
