@@ -70,7 +70,8 @@ def batchSteps(
 ) -> Steps[list[Row]]:
     """Segment the scans of a folder, the volumes of the scene, or studies of the DICOM database into the folder `output`.
 
-    The scene stays as it is, but for the results of `studies`, which are put under their study, one after the other.
+    The scene stays as it is, but for the results of `studies`, which are put under their study, one after the other: those
+    that were finished before only where the scene holds none of their series.
     onRow(number, row) is told whenever a scan's row may have changed; the return value is all rows.
     Raises BatchError, DependencyError, ModelError.
     """
@@ -91,14 +92,14 @@ def batchSteps(
         steps = logic.backend.steps(volume, package, options)
         return logic.background.steps(lambda: steps, Progress(_("Segmenting"), 0.0)) if scene else steps
 
-    done: deque[int] = deque()  # cases whose results are in the folder and not in the scene yet
+    done: deque[Event] = deque()  # of cases whose results are in the folder and not in the scene yet
 
     def told(event: Event | Progress) -> Progress:
         if isinstance(event, Progress):  # nothing has begun yet
             return event
         onRow(event.number, event.row)
         if chosen and event.row.state in (run.DONE, run.KEPT):
-            done.append(event.number)
+            done.append(event)
         stage = _("{name}: {stage}").format(name=event.row.name, stage=Stages.translated(event.stage))
         return Progress(stage, event.fraction, event.seconds_left)
 
@@ -109,7 +110,10 @@ def batchSteps(
 
     def placeSteps(step: Progress) -> Steps[None]:
         while done:
-            yield from _placeSteps(logic, chosen[done.popleft()], place, package.card.key, step)
+            event = done.popleft()
+            new, case = event.row.state == run.DONE, chosen[event.number]
+            if new or DicomStudies.placed(case[2]) is None:  # else a person may have corrected what is in the scene
+                yield from _placeSteps(logic, case, place, package.card.key, step)
 
     rows = yield from _between(mapped(events, told), placeSteps)
     return rows

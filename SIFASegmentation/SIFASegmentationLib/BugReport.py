@@ -45,7 +45,7 @@ def text(module: str, facts: dict[str, str], names: Iterable[str] = (), lines: I
         "Processor": f"{_processor()}, {os.cpu_count()} cores{_memory()}",
         "Packages": ", ".join(f"{name} {version}" for name, version in packages().items()),
     }
-    known = [*sceneNames(), *names]
+    known = withWords([*sceneNames(), *LOG.names, *names, *Scrub.scans("\n".join(log))])
     told = {key: Scrub.without_names(value, known) for key, value in facts.items()}
     body = Scrub.without_names("\n".join(log), known) if log else "nothing was logged"
     said = {**head, **told, "Last action": LOG.action or "none", "Log": ""}
@@ -65,8 +65,14 @@ def sceneNames() -> list[str]:
             if hierarchy.GetItemDataNode(item) is None:
                 found.add(hierarchy.GetItemName(item))
             found |= {hierarchy.GetItemAttribute(item, name) for name in IDENTITY}
-    words = {word for name in found if name for word in re.split(r"[\s^_]+", name)}
-    return [*filter(None, found), *(word for word in words if len(word) > 2 and word.lower() not in COMMON)]
+    return [*filter(None, found)]
+
+
+def withWords(names: Iterable[str]) -> list[str]:
+    """Names, and the words that they consist of, since a log may tell a part of one."""
+    found = set(filter(None, names))
+    words = {word for name in found for word in re.split(r"[\s^_,;=-]+", name)}
+    return [*found, *(word for word in words if len(word) > 2 and word.lower() not in COMMON)]
 
 
 def copy(report: str) -> None:

@@ -12,7 +12,7 @@ from SIFALib.support.progress import Progress, Steps
 from slicer.i18n import tr as _
 from vtk.util.numpy_support import vtk_to_numpy
 
-from . import Sequences
+from . import SceneConversion, Sequences
 
 if TYPE_CHECKING:
     from SIFALib.models.structures import Structure
@@ -48,7 +48,7 @@ def _labels(
         segmentation.CreateRepresentation(kind)  # where surfaces were made what the outlines are
     layers: dict[int, np.ndarray] = {}
     for structure in structures:
-        segment = segmentation.GetSegment(structure.id)
+        segment = segmentation.GetSegment(SceneConversion.segmentIdOf(segmentation, structure.id))
         layer = segment.GetRepresentation(kind) if segment is not None else None
         if layer is None:
             continue

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from SIFALib.inference.batch.run import Case
     from SIFALib.models.structures import Structure
 
-NAME, ID, DATE, STUDY, SERIES, MODALITY = (
-    "0010,0010", "0010,0020", "0008,0020", "0008,1030", "0008,103e", "0008,0060",
+NAME, ID, DATE, STUDY, SERIES, MODALITY, FRAMES = (
+    "0010,0010", "0010,0020", "0008,0020", "0008,1030", "0008,103e", "0008,0060", "0028,0008",
 )  # fmt: skip
 KNOWN = ("CT", "MR")  # modalities that a model may know
-FEWEST = 4  # files of a series that is no overview; a multi-frame scan is one file
+FEWEST = 4  # images of a series that is no overview: files, or the frames of a single one
 RESULT = "SIFA.SeriesInstanceUID"  # attribute of a segmentation node: which series it was made of
 
 
@@ -73,7 +73,7 @@ def _study(database: Any, uid: str) -> Study | None:
     series, head = [], ""
     for seriesUid in database.seriesForStudy(uid):
         files = tuple(database.filesForSeries(seriesUid))
-        if not files or database.fileValue(files[0], MODALITY) not in KNOWN or 1 < len(files) < FEWEST:
+        if not files or database.fileValue(files[0], MODALITY) not in KNOWN or _images(database, files) < FEWEST:
             continue
         head = head or files[0]
         series.append(Series(seriesUid, database.fileValue(files[0], SERIES).strip() or _("series"), files))
@@ -81,6 +81,12 @@ def _study(database: Any, uid: str) -> Study | None:
         return None
     patient, patientId, date, name = (database.fileValue(head, tag).strip() for tag in (NAME, ID, DATE, STUDY))
     return Study(uid, patient.replace("^", " ").strip(), patientId, date, name, tuple(series))
+
+
+def _images(database: Any, files: Sequence[str]) -> int:
+    """How many images a series consists of: a multi-frame scan is one file."""
+    frames = database.fileValue(files[0], FRAMES).strip() if len(files) == 1 else ""
+    return int(frames) if frames.isdecimal() else len(files)
 
 
 def cases(chosen: Sequence[Study]) -> list[tuple[Case, Study, Series]]:
@@ -113,13 +119,18 @@ def _case(kind: type[Case], name: str, series: Series) -> Case:
     return kind(name, source, read, fingerprint, source)
 
 
+def placed(series: Series) -> slicer.vtkMRMLSegmentationNode | None:
+    """A series' result in the scene, if there is one."""
+    known = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
+    return next((each for each in known if each.GetAttribute(RESULT) == series.uid), None)
+
+
 def place(
     study: Study, series: Series, labels: Volume, structures: Sequence[Structure], model: str
 ) -> slicer.vtkMRMLSegmentationNode:
     """A series' result in the scene, under its study; a former one of the same series is made anew."""
     name = _("{series} segmentation").format(series=series.name)
-    known = slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-    node = next((each for each in known if each.GetAttribute(RESULT) == series.uid), None)
+    node = placed(series)
     if node is None:
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", slicer.mrmlScene.GenerateUniqueName(name))
         node.SetAttribute(RESULT, series.uid)

@@ -171,7 +171,7 @@ class HeartTool:
         model = "{id}@{version}".format(**placed.found.report["model"])
         structures = placed.found.structures
         SceneConversion.putSegments(segmentation, placed.grid.toNode, placed.labels, structures, model)
-        empty = [s.name for s in structures if not SceneConversion.voxelCount(segmentation, s.id)]
+        empty = [s.name for s in structures if not SceneConversion.structureVoxels(segmentation, s.id)]
         text = _("{count} structures were added.").format(count=len(structures) - len(empty))
         notes = [*([_("Not found: {names}.").format(names=", ".join(empty))] if empty else []), *self._notes(placed)]
         self._say(" ".join([text, *notes]))

@@ -32,7 +32,7 @@ class HelpPanel:
     def __init__(
         self, layout: qt.QLayout, module: str, dependencies: Callable[[], Dependencies], tell: Callable[[], Told]
     ) -> None:
-        ActionLog.attach()
+        ActionLog.attach(BugReport.sceneNames)
         self.module, self.dependencies, self.tell = module, dependencies, tell
         self.runner = Runner(self._onStep, self._onTried, self._onError)
         self.section = ctk.ctkCollapsibleButton()

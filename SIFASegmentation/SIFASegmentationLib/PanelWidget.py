@@ -9,6 +9,8 @@ import vtk
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
+from .ActionLog import LOG
+
 
 class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """A subclass has a `logic`, and shows the parameter node, which may be None, in `onParameters`."""
@@ -37,6 +39,7 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._observe(None)
 
     def onSceneStartClose(self, caller: Any, event: Any) -> None:
+        LOG.remember()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller: Any, event: Any) -> None:

@@ -51,7 +51,7 @@ def fill(node: slicer.vtkMRMLSegmentationNode, imageNode: slicer.vtkMRMLVolumeNo
     """Put what was found in an image into a segmentation node, with the report."""
     model = "{id}@{version}".format(**found.report["model"])
     SceneConversion.fillSegmentation(node, imageNode, found.labels, found.structures, model)
-    voxels = {s.id: SceneConversion.voxelCount(node, s.id) for s in found.structures}
+    voxels = {s.id: SceneConversion.structureVoxels(node, s.id) for s in found.structures}
     node.SetAttribute(REPORT, json.dumps({**found.report, "voxels": voxels}))
 
 
@@ -91,11 +91,12 @@ def rows(node: slicer.vtkMRMLSegmentationNode | None) -> list[Row]:
     if said is None or node is None:
         return []
     for structureId, before in said.get("voxels", {}).items():
-        segment = node.GetSegmentation().GetSegment(structureId)
+        segmentation = node.GetSegmentation()
+        segment = segmentation.GetSegment(SceneConversion.segmentIdOf(segmentation, structureId))
         if segment is None:
             continue
         red, green, blue = (round(255 * c) for c in segment.GetColor())
-        now = SceneConversion.voxelCount(node, structureId)
+        now = SceneConversion.structureVoxels(node, structureId)
         voxelMl = said["volumes_ml"][structureId] / before if before else said["voxel_ml"]
         sure = (said.get("expected_dice") or {}).get(structureId) if now == before else None
         found.append(Row(structureId, segment.GetName(), (red, green, blue), now * voxelMl, sure))

@@ -23,10 +23,16 @@ if TYPE_CHECKING:
 
 class BoxEditor:
     """One scan at a time. onBox(row, box) is called with the box that is to be used, () for the one that was found; onEnd
-    whenever nothing is edited any more."""
+    whenever nothing is edited any more; onFailed(error) after onBox if the picture of the box could not be drawn."""
 
-    def __init__(self, ui: Any, onBox: Callable[[Row, Box], None], onEnd: Callable[[], None]) -> None:
-        self.ui, self.onBox, self.onEnd = ui, onBox, onEnd
+    def __init__(
+        self,
+        ui: Any,
+        onBox: Callable[[Row, Box], None],
+        onEnd: Callable[[], None],
+        onFailed: Callable[[Exception], None],
+    ) -> None:
+        self.ui, self.onBox, self.onEnd, self.onFailed = ui, onBox, onEnd, onFailed
         self.row: Row | None = None
         self.roi: slicer.vtkMRMLMarkupsROINode | None = None
         self._volume: slicer.vtkMRMLVolumeNode | None = None  # that was read for this, and goes with it
@@ -103,7 +109,7 @@ class BoxEditor:
             self._finish((), self.row.foundBox)
 
     def _finish(self, box: Box, drawn: Box) -> None:
-        """Draw the picture anew, then tell."""
+        """Draw the picture anew, then tell, whatever became of the picture."""
         self.ui.useBoxButton.enabled = self.ui.foundBoxButton.enabled = False
         self.runner.start(self._drawSteps(box, drawn))
 
@@ -113,13 +119,19 @@ class BoxEditor:
         image, path, row = self._image, self._picture, self.row
         first = Progress(_("Drawing the box"), 0.0)
         yield first
+        failed: Exception | None = None
         if path is not None and image is not None:
-            yield from self._background.call(lambda: placing.draw(image, drawn, path), first)
+            try:
+                yield from self._background.call(lambda: placing.draw(image, drawn, path), first)
+            except Exception as error:  # a picture is but a picture
+                failed = error
 
         def then() -> None:
             self.cancel()
             if row is not None:
                 self.onBox(row, box)
+            if failed is not None:
+                self.onFailed(failed)
 
         return then
 

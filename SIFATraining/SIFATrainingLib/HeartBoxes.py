@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .Parameters import Scans, SIFATrainingParameterNode
 
@@ -19,12 +19,13 @@ Box = tuple[float, ...]  # xmin, xmax, ymin, ymax, zmin, zmax in the world, LPS 
 @dataclass(frozen=True)
 class Corrected:
     """box: around the heart, as the person drew it. content: SHA-256 of the grey values that it was drawn on. found: where
-    the start model had seen the heart, () if nowhere.
+    the start model had seen the heart, () if nowhere. grid: where these values lay, "" if it was not kept.
     """
 
     box: Box
     content: str
     found: Box = ()
+    grid: str = ""
 
 
 def kept(parameters: SIFATrainingParameterNode) -> dict[str, Corrected]:
@@ -32,7 +33,7 @@ def kept(parameters: SIFATrainingParameterNode) -> dict[str, Corrected]:
     try:
         held = json.loads(parameters.correctedHearts)
         boxes = held.get("boxes", {}) if held.get("place") == _place(parameters) else {}
-        return {key: Corrected(_box(c["box"]), str(c["content"]), _box(c["found"])) for key, c in boxes.items()}
+        return {key: _corrected(record) for key, record in boxes.items()}
     except (ValueError, TypeError, KeyError, AttributeError):  # of a scene that something else has changed
         return {}
 
@@ -55,8 +56,12 @@ def hearts(
     for key, corrected in kept(parameters).items():
         name = key if names is None else names.get(key, "")
         if name and (known is None or name in known):
-            found[f"target:{name}"] = HeartBox(placing.box_mm(corrected.box), corrected.content)
+            found[f"target:{name}"] = HeartBox(placing.box_mm(corrected.box), corrected.content, corrected.grid)
     return found
+
+
+def _corrected(c: Mapping[str, Any]) -> Corrected:
+    return Corrected(_box(c["box"]), str(c["content"]), _box(c["found"]), str(c.get("grid", "")))
 
 
 def _box(values: list[float]) -> Box:

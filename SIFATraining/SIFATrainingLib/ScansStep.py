@@ -47,7 +47,7 @@ class ScansStep:
         self.check = Check("target", self._onStep, self._onChecked)
         self.runner = Runner(self._onExportStep, self._onExported, self._onError)
         self.table = ScansTable(ui.scansTable, self._onTicked, self._onOpened, self._offerBox)
-        self.editor = BoxEditor(ui, self._onBox, self._offerBox)
+        self.editor = BoxEditor(ui, self._onBox, self._offerBox, self._onPictureFailed)
         ui.correctBoxButton.connect("clicked(bool)", self.onCorrectBox)
         ui.checkScansButton.connect("clicked(bool)", self.onCheck)
         self._edit = FolderEdit(ui.scansPathEdit, "scansFolder")
@@ -241,13 +241,14 @@ class ScansStep:
         self._offerBox()
 
     def _onBox(self, row: Row, box: HeartBoxes.Box) -> None:
-        """Keep it; a scan with a problem is looked at again, since that may have been the old box."""
+        """Keep it; a scan with a problem is looked at again, since that may have been the old box; so is one whose box is
+        taken back where nothing is known to have been found."""
         if self.parameters is None or row.finding is None:
             return
         boxes = {r.key: r.corrected for r in self.rows if r.corrected is not None}
         boxes.pop(row.key, None)
         if box:
-            boxes[row.key] = HeartBoxes.Corrected(box, row.finding.content, row.foundBox)
+            boxes[row.key] = HeartBoxes.Corrected(box, row.finding.content, row.foundBox, row.finding.grid)
         elif row.corrected is not None:
             row.finding = replace(row.finding, heart_mm=row.corrected.found)
         if self.checked is not None:
@@ -255,10 +256,16 @@ class ScansStep:
         HeartBoxes.keep(self.parameters, boxes)  # which brings the panel up to date
         self._putBoxes()
         self.table.show(self.rows, self.checked)
-        if row.finding.problems:
+        if row.finding.problems or (not box and not row.finding.heart_mm):
             self.onCheck()
         self._say()
         self.onChanged()
+
+    def _onPictureFailed(self, error: Exception) -> None:
+        if not self.busy:
+            text = _("{scans} The box is kept, but its picture cannot be drawn: {why}")
+            said = text.format(scans=Words.plain(self.ui.scansStateLabel), why=Words.forPanel(error))
+            Words.show(self.ui.scansStateLabel, State.FINE if not self.reason else State.PROBLEM, said)
 
     def onCheck(self, _checked: bool = False) -> None:
         assert self.parameters is not None

@@ -46,8 +46,8 @@ LOOKING = (
     "--thumbnails then show the box around what it sees"
 )
 WRITING = (
-    "write where the hearts of the target were found, and that scans without one are left out; correct it, and give it "
-    "to train or adapt with --places"
+    "write where the hearts of the target were found, and that scans in which none was are left out; correct it, and "
+    "give it to train or adapt with --places"
 )
 
 
@@ -205,8 +205,7 @@ def _looked_at(scan: Scan, image: Volume, request: Request) -> tuple[Scan, Volum
     """Where the heart of a scan without labels is, as somebody says, or as the model sees it, which is said as a warning
     where it is odd; and the box around it, as labels."""
     from ..datasets import placing
-    from ..datasets.preparation import NO_HEART
-    from ..datasets.scans import Verdict
+    from ..datasets.scans import NO_HEART, Verdict
 
     if scan.key in request.settings.places:
         scan, place = placing.applied(scan, image, request.settings.places[scan.key], None)

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ..imaging.geometry import Geometry
 from ..support import schema
 from ..support.errors import DataError, RecordError
 from ..support.files import read_limited, write_text
@@ -20,21 +23,26 @@ from ..support.messages import reason
 from ..support.schema import require
 
 FORMAT = 1
-MAX_BYTES = 1024**2  # of a file; a heart takes 250
+MAX_BYTES = 1024**2  # of a file; a heart takes 400
 MOST = 2000  # hearts, so that they fit into a run.json
 FARTHEST_MM = 100_000.0  # from the origin
 LEAST_MM, MOST_MM = 5.0, 1000.0  # sides of a box: from a rat's heart to a whole scan
 TARGET = "target:"
+SAME_MM = 0.025  # between the corners of one grid: each is told to 0.01 mm
 
 BoxMm = tuple[float, float, float, float, float, float]
 
 
 @dataclass(frozen=True)
 class HeartBox:
-    """The box around one heart. content: SHA-256 of the grey values that it was drawn on, as `Scan.content`; "": of any."""
+    """The box around one heart. content: SHA-256 of the grey values that it was drawn on, as `Scan.content`; "": of any.
+
+    grid: where these lay, as of `grid_of`; "": anywhere, as in files of before.
+    """
 
     box: BoxMm
     content: str = ""
+    grid: str = ""
 
     def __post_init__(self) -> None:
         sides = [self.box[n + 1] - self.box[n] for n in (0, 2, 4)]
@@ -42,6 +50,7 @@ class HeartBox:
         require(all(LEAST_MM <= side <= MOST_MM for side in sides), "box", list(self.box), rule)
         near, rule = max(map(abs, self.box)) <= FARTHEST_MM, f"must be within {FARTHEST_MM:g} mm of the origin"
         require(near, "box", list(self.box), rule)
+        require(not self.grid or _corners(self.grid) is not None, "grid", self.grid, "must be 12 numbers in mm")
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,28 @@ def check_keys(hearts: dict[str, HeartBox], where: str) -> None:
 
 def records(hearts: Mapping[str, HeartBox]) -> dict[str, Any]:
     """Hearts as JSON holds them, for `configuration.changed`."""
-    return {name: {"box": list(heart.box), "content": heart.content} for name, heart in hearts.items()}
+    return {name: dataclasses.asdict(heart) | {"box": list(heart.box)} for name, heart in hearts.items()}
+
+
+def grid_of(geometry: Geometry) -> str:
+    """Where an image lies, in LPS to 0.01 mm: the centres of its first voxel and of the first beyond it along i, j and k."""
+    corners = geometry.point(np.vstack([np.zeros(3), np.diag(geometry.size)]))
+    return " ".join(f"{value:.2f}" for value in corners.ravel())
+
+
+def lies_there(geometry: Geometry, grid: str) -> bool:
+    """Whether an image lies where `grid` says, "" for anywhere."""
+    told, found = _corners(grid), _corners(grid_of(geometry))
+    return not grid or (told is not None and found is not None and float(np.abs(told - found).max()) <= SAME_MM)
+
+
+def _corners(grid: str) -> np.ndarray | None:
+    """The twelve numbers of a grid; None for any other text."""
+    try:
+        values = np.array([float(value) for value in grid.split()])
+    except ValueError:
+        return None
+    return values if values.shape == (12,) and bool(np.isfinite(values).all()) else None
 
 
 def read(path: Path) -> Places:

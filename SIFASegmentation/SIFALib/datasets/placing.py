@@ -13,7 +13,7 @@ from ..imaging.geometry import Geometry, Volume
 from ..support.errors import DataError, RequestError
 from . import released
 from .cutting import Locator, Place
-from .places import TARGET, BoxMm, HeartBox, Places
+from .places import TARGET, BoxMm, HeartBox, Places, lies_there
 from .scans import Scan, Verdict
 from .settings import DataSettings
 
@@ -21,10 +21,11 @@ PICTURE = 240  # pixels
 
 
 def of_scans(scans: Sequence[Scan], left_out: Sequence[str] = ()) -> Places:
-    """The places of hearts as they were found; scans of the target without one are left out, and those that were."""
+    """The places of hearts that are known; scans of the target in which none was found are left out, and those that were.
+    Of those in which nobody looked nothing is said."""
     own = [s for s in scans if s.key.startswith(TARGET) and not s.problems]
-    hearts = {s.key: HeartBox(box_mm(s.heart_mm), s.content) for s in own if s.heart_mm}
-    return Places(hearts, tuple(dict.fromkeys((*left_out, *(s.key for s in own if not s.heart_mm)))))
+    hearts = {s.key: HeartBox(box_mm(s.heart_mm), s.content, s.grid) for s in own if s.heart_mm}
+    return Places(hearts, tuple(dict.fromkeys((*left_out, *(s.key for s in own if s.without_heart)))))
 
 
 def check_names(settings: DataSettings, scans: Sequence[Scan]) -> None:
@@ -57,6 +58,8 @@ def applied(scan: Scan, image: Volume, said: HeartBox, locator: Locator | None) 
     fault, code = "", ""
     if said.content and said.content != scan.content:
         fault, code = "is not the image any more that its heart's box was drawn on", "box_of_other"
+    elif not lies_there(image.geometry, said.grid):
+        fault, code = "lies elsewhere now than when its heart's box was drawn on it", "box_of_other"
     else:
         try:
             box = index_box(image.geometry, said.box)

@@ -23,14 +23,13 @@ from . import cache, checks, phantoms, placing, released
 from .cutting import Locator, cut
 from .domains import Domains, Slices, assemble, joined
 from .layouts import meaning_of
-from .scans import Scan, Verdict, examine, has_structures
+from .scans import NO_HEART, Scan, Verdict, examine, has_structures
 from .settings import PHANTOMS, DataSettings
 from .sources import find
 
 log = logging.getLogger(__name__)
 
 VERSION = 2  # of the slices; raised when the code cuts or scales them differently, so that kept ones are made anew
-NO_HEART = "no_heart"  # code of the warning to a scan that is left out
 LOCATING = 2  # of the way in which the heart is found in scans without labels; raised when that finds another place
 Made = tuple[list[Scan], list[Slices]]  # scans as they were found to be, and their slices if nothing is wrong
 
@@ -197,7 +196,8 @@ def _meanings(scans: Sequence[Scan], settings: DataSettings) -> dict[str, Any]:
 def _boxes(scans: Sequence[Scan], domain: str, settings: DataSettings) -> list[Any]:
     """What somebody said of where the hearts in these scans are, for the key of their slices."""
     keys = (f"{domain}:{scan.name}" for scan in scans)
-    return [[key, dataclasses.asdict(settings.places[key])] for key in keys if key in settings.places]
+    said = ((key, dataclasses.asdict(settings.places[key])) for key in keys if key in settings.places)
+    return [[key, {name: value for name, value in heart.items() if value or name != "grid"}] for key, heart in said]
 
 
 def _grouped(scans: Sequence[Scan]) -> Iterator[tuple[Scan, ...]]:
@@ -241,7 +241,7 @@ def _slices(entry: _Entry, folder: Path) -> tuple[Slices | None, list[Scan]]:
         scans, made = entry.make()
         if any(scan.problems for scan in scans):
             return None, scans
-        left_out = any(isinstance(w, Verdict) and w.code == NO_HEART for scan in scans for w in scan.warnings)
+        left_out = any(scan.without_heart for scan in scans)
         facts: dict[str, Any] = {
             "names": entry.names,
             "identities": entry.identities,

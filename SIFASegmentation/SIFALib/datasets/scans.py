@@ -22,6 +22,7 @@ from ..models.structures import PAPERS, STRUCTURES, structure_name, structures_o
 from ..support.errors import DataError, VolumeError
 from . import label_files, label_rings, label_values
 from .grids import mismatch
+from .places import grid_of
 from .settings import DataSettings
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ KINDS = {
     ".mha": "MetaImage",
     ".mhd": "MetaImage",
 }
+NO_HEART = "no_heart"  # code of the warning to a scan that is left out
 FEW_SLICES = 3  # native slices; fewer are named
 
 
@@ -68,8 +70,8 @@ class Scan:
     slices: in the plane of that name. intensity: least, median, largest grey value. looks_like: "CT" for Hounsfield
     units, else "MR". label_values: as they stand in the file, which is what `DataSettings.label_values` is about; none of
     masks and of segments in layers. label_meanings: what each of them is, or else what there is: labels of
-    `models.structures`. missing: classes without a voxel. content: SHA-256 of the grey values. problems keep it from
-    training, warnings do not; they are Verdicts, or their sentences from a record.
+    `models.structures`. missing: classes without a voxel. content: SHA-256 of the grey values. grid: where they lie, as of
+    `places.grid_of`. problems keep it from training, warnings do not; they are Verdicts, or their sentences from a record.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Scan:
     phase: int | None = None
     heart_mm: tuple[float, ...] = ()
     label_meanings: tuple[int, ...] = ()
+    grid: str = ""
 
     @property
     def kind(self) -> str:
@@ -106,6 +109,11 @@ class Scan:
     def key(self) -> str:
         """How `exclude` names it."""
         return f"{self.domain}:{self.name}"
+
+    @property
+    def without_heart(self) -> bool:
+        """Somebody looked for a heart and found none. Not told by a scan of a record."""
+        return any(isinstance(warning, Verdict) and warning.code == NO_HEART for warning in self.warnings)
 
     def record(self) -> dict[str, Any]:
         """The scan for JSON."""
@@ -214,6 +222,7 @@ class _Look:
         count = int(geometry.size[plane.axes[2]])
         read = chosen_modality(image)
         self.note(plane=plane.name, slices=count, looks_like=WORDS[read.modality], content=content_hash(array))
+        self.note(grid=grid_of(geometry))
         for note in image.notes:
             self.warn(note.rstrip("."), "header")
         if read.doubtful:

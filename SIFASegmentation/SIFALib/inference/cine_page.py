@@ -242,7 +242,8 @@ def _views_picture(views: Sequence[ViewResult], structures: Sequence[Structure])
     for view in views:
         ends = (view.diastole, view.systole)
         box = bounding_box((ends[0].labels > 0) | (ends[1].labels > 0))
-        rows, columns = (slice(max(0, int(s.start - MARGIN_MM / view.pixel_mm)), int(s.stop + MARGIN_MM)) for s in box)
+        margin = MARGIN_MM / view.pixel_mm
+        rows, columns = (slice(max(0, int(s.start - margin)), int(s.stop + margin)) for s in box)
         for end in ends:
             lines = [line - (rows.start, columns.start) for line in end.measure.lines]
             tile = _tile(end.grey[rows, columns], end.labels[rows, columns], structures, lines)

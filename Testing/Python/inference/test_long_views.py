@@ -132,3 +132,15 @@ def test_an_atrium_that_is_refused_in_a_view_is_told_and_has_no_volume():
     assert found.systole_ml is None
     assert found.diastole_ml is not None
     assert found.told == (f"The left atrium is not measured in the {FOUR} at end-systole: it is in pieces.",)
+
+
+def test_a_picture_of_a_view_leaves_the_same_margin_on_all_sides(monkeypatch):
+    labels = np.zeros((60, 60), np.uint8)
+    labels[28:32, 28:32] = 1
+    end = ViewEnd(0, np.zeros((60, 60)), labels, Measure())
+    view_of_3_mm = ViewResult(FOUR, "view", 0.0, 3.0, end, end)
+    monkeypatch.setattr(cine_page, "_tile", lambda grey, labels, *_more: np.pad(labels, 1)[..., None])
+    monkeypatch.setattr(cine_page, "SIDE", 16)
+    tile = cine_page._views_picture([view_of_3_mm], ())[:, :16, 0]
+    assert np.argwhere(tile == 1).min() == 6 and np.argwhere(tile == 1).max() == 9, "15 mm, which are 5 pixels"
+    assert np.array_equal(tile, tile[::-1, ::-1])

@@ -15,7 +15,7 @@ import pytest
 import slicer
 from SIFALib import __version__
 from SIFALib.support.errors import VolumeError
-from SIFASegmentationLib import ActionLog, Failures, Scrub
+from SIFASegmentationLib import ActionLog, BugReport, Failures, Scrub
 from SIFASegmentationLib.Dependencies import Dependencies, DependencyError
 
 assert panel is not None  # a fixture
@@ -32,6 +32,10 @@ assert panel is not None  # a fixture
         ("cases/Mueller is there", (), "[path]"),
         ("MUELLER^HANS has 2 values", ("mueller^hans",), "[name] has 2 values"),
         ("Cutting Patient 7, Patient 71", ("Patient 7",), "Cutting [name], Patient 71"),
+        ("Cutting Meier_Anna_1 and Meier", ("Meier_Anna", "meier"), "Cutting [name]_1 and [name]"),
+        ("WARNING target:Meier_Anna: no heart is found in it", (), "WARNING target:[name]: no heart is found in it"),
+        ("source:a b, target:c: odd", (), "source:[name]: odd"),
+        ("leave out target:Meier Anna", (), "leave out target:[name]"),
         ("mean 0.5, 3 of 7, 25 % (CPU)", (), "mean 0.5, 3 of 7, 25 % (CPU)"),
         ('  File "/home/hans/ext/SIFASegmentation/SIFALib/cli/main.py", line 3, in run', (),
          '  File "SIFASegmentation/SIFALib/cli/main.py", line 3, in run'),
@@ -72,6 +76,23 @@ def test_the_report_says_what_happened_and_names_nobody(panel, caplog):
     ActionLog.LOG.begin("Batch")
     panel.helpPanel.copyButton.click()
     assert "looks odd" not in slicer.app.clipboard().text()
+
+
+def test_a_name_that_was_logged_is_left_out_after_its_scan_is_gone(panel):
+    ActionLog.LOG.begin("Apply")
+    add_scan("Meier_Anna")
+    Failures.sentence(VolumeError("Meier_Anna is constant, says Anna."))
+    slicer.mrmlScene.Clear(0)
+    add_scan("Schulz_Bert")
+    slicer.mrmlScene.Clear(0)
+    logging.getLogger("SIFALib.inference").warning("Schulz is odd")
+    logging.getLogger("SIFALib.datasets").warning("target:Weber-Cleo: no heart is found in Weber-Cleo_2")
+    report = BugReport.text("Test", {"Last result": "Meier"}, ["Kurz_Dora"], ["Dora was last"])
+    for secret in ("Meier", "Anna", "Schulz", "Weber", "Cleo", "Dora"):
+        assert secret not in report, report
+    assert "is constant, says [name]." in report and "target:[name]: no heart" in report
+    ActionLog.LOG.begin("Batch")
+    assert not ActionLog.LOG.names
 
 
 def test_pytorch_is_tried_anew_and_what_is_wrong_is_said(panel, monkeypatch):

@@ -78,6 +78,16 @@ def test_the_structures_are_added_and_what_was_there_stays(tool, editor):
     assert len(ids(segmentation)) == count, "a second time makes them anew"
 
 
+def test_a_segment_of_a_person_with_the_id_of_a_structure_stays(tool, editor):
+    segmentation = editor.segmentation.GetSegmentation()
+    segmentation.AddEmptySegment("LV", "Drawn by hand")
+    press(tool)
+    press(tool)
+    assert segmentation.GetSegment("LV").GetName() == "Drawn by hand"
+    assert [each for each in sorted(ids(editor.segmentation)) if each.startswith("LV")] == ["LV", "LV SIFA"]
+    assert "Not found" not in tool.statusLabel.text
+
+
 @pytest.mark.parametrize("moved", [False, True])
 def test_a_segmentation_with_a_grid_of_its_own_keeps_it(tool, editor, moved):
     segmentation, volume = editor.segmentation, editor.volume

@@ -23,7 +23,9 @@ assert panel is not None  # a fixture
 GRID = Geometry((32, 28, 12), (-31.0, -27.0, -22.0), (2.0, 2.0, 4.0))
 
 
-def send(place, patient: str, study: str, series: str, modality: str = "CT", count: int = 12, seed: int = 0) -> None:
+def send(
+    place, patient: str, study: str, series: str, modality: str = "CT", count: int = 12, seed: int = 0, **changed
+) -> None:
     """A series into a folder in which others lie."""
     rng = np.random.default_rng(seed)
     grey = rng.integers(-900, 900, GRID.shape).astype(np.int16)[:count]
@@ -37,7 +39,7 @@ def send(place, patient: str, study: str, series: str, modality: str = "CT", cou
         "StudyDescription": study,
         "SeriesDescription": series,
     }
-    for k, header in enumerate(dicom_series.slices(grey, GRID, Modality=modality, **uids, **told)):
+    for k, header in enumerate(dicom_series.slices(grey, GRID, Modality=modality, **uids, **told, **changed)):
         header.SOPInstanceUID = header.file_meta.MediaStorageSOPInstanceUID = generate_uid(
             entropy_srcs=[study, series, str(k)]
         )
@@ -126,9 +128,21 @@ def test_ticked_studies_are_segmented_and_stand_under_their_patients(panel, data
     assert grid.GetDimensions() == GRID.size and grid.GetSpacing() == pytest.approx(GRID.spacing)
     volume = nodes[0].GetSegmentation().GetNumberOfSegments()
     assert volume > 0 and slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode") == 0
-    run(panel)  # once more: nothing is computed, and nothing stands there twice
+    corrected, deleted = nodes
+    segments = corrected.GetSegmentation().GetNumberOfSegments()
+    corrected.GetSegmentation().RemoveSegment("LV")
+    slicer.mrmlScene.RemoveNode(deleted)
+    run(panel)  # once more: nothing is computed, what was deleted comes back, and what was corrected stays
     assert [row[1] for row in cells(ui.batchTable)] == ["✓ finished before"] * 2
     assert len(slicer.util.getNodesByClass("vtkMRMLSegmentationNode")) == 2
+    assert corrected.GetSegmentation().GetNumberOfSegments() == segments - 1
+    for path in (tmp_path / "out").glob("*Thin*"):
+        path.unlink()
+    for path in (tmp_path / "out").glob("*Plain*"):
+        path.unlink()
+    run(panel)
+    assert [row[1] for row in cells(ui.batchTable)] == ["✓ done"] * 2
+    assert corrected.GetSegmentation().GetNumberOfSegments() == segments, "computed anew"
 
 
 def test_all_or_none_and_what_was_imported_meanwhile(panel, database, tmp_path):
@@ -153,3 +167,13 @@ def test_a_file_that_is_gone_is_told_in_its_row_alone(panel, database, tmp_path)
     states = {row[0]: row[1] for row in cells(ui.batchTable)}
     assert sum("done" in state for state in states.values()) == 2 and sum("failed" in s for s in states.values()) == 1
     assert len(drain(DicomStudies.studySteps())) == 3
+
+
+def test_a_single_file_is_a_scan_only_if_it_has_frames(database, tmp_path):
+    place = tmp_path / "store"
+    send(place, "Dora^D", "Old", "Scout", count=1)
+    send(place, "Dora^D", "New", "Enhanced", count=1, NumberOfFrames=40)
+    send(place, "Dora^D", "New", "Enhanced scout", count=1, NumberOfFrames=2)
+    database.insert(place)
+    found = [study for study in drain(DicomStudies.studySteps()) if study.patient == "Dora D"]
+    assert [series.name for study in found for series in study.series] == ["Enhanced"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import slicer
 from SIFALib.cli import check_data
-from SIFALib.datasets import Locator, Place, prepared
+from SIFALib.datasets import Locator, Place, placing, prepared
 from SIFALib.imaging import geometry, reading, writing
 from SIFATrainingLib.Parameters import Scans
 from slicer_helpers import add_volume, ijk_to_ras
@@ -133,3 +133,30 @@ def test_a_volume_of_the_scene_is_shown_itself_and_closing_the_scene_ends_it(pan
     edit(panel, 0)
     slicer.mrmlScene.Clear(False)
     assert not panel.scansStep.editor.editing and panel.ui.boxFrame.isHidden()
+
+
+def test_a_box_is_kept_though_its_picture_cannot_be_drawn(panel, tmp_path, monkeypatch):
+    def full(*_given):
+        raise OSError(28, "No space left on device")
+
+    choose(panel, made_scans(tmp_path))
+    draw(edit(panel, 1), DRAWN_MM)
+    monkeypatch.setattr(placing, "draw", full)
+    use(panel, panel.ui.useBoxButton)
+    assert panel.ui.boxFrame.isHidden() and not panel.scansStep.editor.editing
+    assert [row[-1] for row in cells(panel.ui.scansTable)] == ["fine", "corrected"]
+    assert "target:target1" in panel.howStep.configuration.data.places
+    assert "its picture cannot be drawn" in said(panel.ui.scansStateLabel) and panel.ui.startButton.enabled
+
+
+def test_a_box_that_is_taken_back_where_no_heart_was_found_leaves_a_scan_without(panel, tmp_path, monkeypatch):
+    monkeypatch.setattr(check_data, "_locator", lambda options: Locator("a model", lambda volume: None))
+    choose(panel, made_scans(tmp_path))
+    draw(edit(panel, 1), DRAWN_MM)
+    use(panel, panel.ui.useBoxButton)
+    panel.ui.checkScansButton.click()
+    checked(panel)
+    assert [row[-1] for row in cells(panel.ui.scansTable)] == ["look at it", "corrected"]
+    edit(panel, 1)
+    use(panel, panel.ui.foundBoxButton)
+    assert [row[-1] for row in cells(panel.ui.scansTable)] == ["look at it", "look at it"]
