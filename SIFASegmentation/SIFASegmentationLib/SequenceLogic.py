@@ -168,7 +168,7 @@ def _keepOthers(sequence: slicer.vtkMRMLSequenceNode, former: slicer.vtkMRMLSequ
 
 
 def _merged(before: slicer.vtkSegmentation, new: slicer.vtkSegmentation) -> slicer.vtkSegmentation:
-    """The segments of both; of an id that both have, the new one. Those that are new share one layer, as in `new`."""
+    """The segments of both; of SIFA's own of an id that both have, the new one. Those that are new share one layer, as in `new`."""
     names = slicer.vtkSegmentationConverter
     labelmap = names.GetSegmentationBinaryLabelmapRepresentationName()
     merged, layer = slicer.vtkSegmentation(), slicer.vtkOrientedImageData()
@@ -181,9 +181,10 @@ def _merged(before: slicer.vtkSegmentation, new: slicer.vtkSegmentation) -> slic
             layer.DeepCopy(given.GetRepresentation(labelmap))
         segment.DeepCopy(given)
         segment.AddRepresentation(labelmap, layer)
-        if merged.GetSegment(segmentId) is not None:
-            merged.RemoveSegment(segmentId)
-        merged.AddSegment(segment, segmentId)
+        ours = SceneConversion.segmentIdOf(merged, segmentId)
+        if merged.GetSegment(ours) is not None:
+            merged.RemoveSegment(ours)
+        merged.AddSegment(segment, ours)
     return merged
 
 
