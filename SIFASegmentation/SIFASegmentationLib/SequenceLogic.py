@@ -168,7 +168,7 @@ def _keepOthers(sequence: slicer.vtkMRMLSequenceNode, former: slicer.vtkMRMLSequ
 
 
 def _merged(before: slicer.vtkSegmentation, new: slicer.vtkSegmentation) -> slicer.vtkSegmentation:
-    """The segments of both; of SIFA's own of an id that both have, the new one. Those that are new share one layer, as in `new`."""
+    """The segments of both; of SIFA's own of an id that both have, the new one. New ones share one layer, as in `new`."""
     names = slicer.vtkSegmentationConverter
     labelmap = names.GetSegmentationBinaryLabelmapRepresentationName()
     merged, layer = slicer.vtkSegmentation(), slicer.vtkOrientedImageData()
