@@ -20,7 +20,7 @@ from training_data import PREPROCESSING
 
 MODELS = Path(data_settings.__file__).parents[2] / "Resources" / "Models"
 SETTINGS = DataSettings(
-    source=data_settings.CONTOURED, target="phantom:ct", phantoms=2, phantom_spacing_mm=6.0, size=32, coarse_share=0.0,
+    source=data_settings.CONTOURED, target="phantom:ct", phantoms=1, phantom_spacing_mm=6.0, size=32, coarse_share=0.0,
     preprocessing=PREPROCESSING,
 )  # fmt: skip
 

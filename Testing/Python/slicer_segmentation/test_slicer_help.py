@@ -47,8 +47,13 @@ def test_names_and_places_are_left_out(text, names, wanted):
     assert Scrub.without_names(text, names) == wanted
 
 
-def test_the_report_says_what_happened_and_names_nobody(panel, caplog):
-    caplog.set_level(logging.INFO)  # as Slicer has it
+@pytest.fixture(autouse=True)
+def as_in_slicer(caplog):
+    """There the root logger takes everything from INFO on; a command line that ran before may have raised its level."""
+    caplog.set_level(logging.INFO)
+
+
+def test_the_report_says_what_happened_and_names_nobody(panel):
     scan = add_scan("Mueller Hans 1950")
     panel._parameterNode.inputVolume = scan
     ActionLog.LOG.begin("Apply")
