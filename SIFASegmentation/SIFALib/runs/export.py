@@ -32,7 +32,7 @@ DOMAINS = {
     "phantom": "digital phantoms of any contrast",
     "phantom:mr": "MR-like digital phantoms",
     "phantom:ct": "CT-like digital phantoms",
-    "phantom+contours": "digital phantoms of any contrast, beside contoured slices of 11 real hearts (Sunnybrook, CC0),",
+    "phantom+contours": "digital phantoms of any contrast and contoured slices of 11 real hearts (Sunnybrook, CC0)",
 }
 
 
