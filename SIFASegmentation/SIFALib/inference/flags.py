@@ -55,8 +55,8 @@ class Flag:
     """What a person should know of a result; message: a sentence for the user, structure_id: "" for the whole result.
 
     kind: "empty", "fragments", "volume", "modality" (in doubt whether CT or MR), and those of out_of_distribution.py
-    ("unfamiliar", "places", "contrast", "scale"), are reasons to look twice; "cut" is none: the scan's edge cuts it off,
-    what is shown may be right.
+    ("unfamiliar", "places", "mirrored", "contrast", "little", "scale"), are reasons to look twice; "cut" is none: the
+    scan's edge cuts it off, what is shown may be right.
     """
 
     structure_id: str

@@ -1,14 +1,16 @@
 """Is this scan like what the model was trained on? If not, its outlines mean little, however sure the network is.
 
-Four questions, each with a flag of its own:
+Six questions, each with a flag of its own:
 
 - `unfamiliar`: does the network see, where it drew the heart, what it saw in training? Mean and standard deviation of
   the channels of an early layer (its probe, r4: edges, texture, contrast) over the outlined pixels of at most 8
   slices, and their Mahalanobis distance from those of training slices (Lee et al., "A simple unified framework for detecting
   out-of-distribution samples", NeurIPS 2018, there with the network's classes).
 - `places`: do the structures lie and compare in size as in a heart? Directions from one to the other and ratios of
-  volumes; a header that says left for right, or feet first, shows here.
+  volumes; a header that says another position of the patient shows here.
+- `mirrored`: are they a heart's mirror image? Needs no reference; see `handedness`.
 - `contrast`: can blood be told from muscle? Their grey values' difference over their spread.
+- `little`: is there a slice at all of which enough was outlined to ask this?
 - `scale`: are these a scanner's grey values at all, or those of a picture of 8 bits?
 
 The first two compare with a reference in the model card, which `calibration` makes; without one they say so. Both
@@ -30,9 +32,11 @@ from ..models import VARIANTS
 from ..models.architectures import placed
 from ..models.card import feature_count, probed_channels
 from .flags import HEART, Flag
+from .handedness import MIRRORED, handedness
 
 if TYPE_CHECKING:
     from ..models import ModelCard, Reference
+    from ..models.structures import Structure
     from ..networks import Segmenter
 
 SLICES = 8  # that are looked at: evenly through what was found
@@ -42,6 +46,7 @@ SEPARATION = 1.25
 """Difference of the medians of blood and muscle over their spread, papillary muscles included. Contrast-enhanced
 phantoms have 3.7 and more; of 22 short-axis stacks that were drawn with a Dice above 0.8 all but one have 1.4 and more, a
 chest CT without contrast 0.4 to 0.7, a slice of which nothing was drawn right 1.2."""
+SMALL_ML = 5.0  # of a structure say nothing of where its middle lies: a sliver, or a piece of something else
 PAIRS = (("LV", "MYO"), ("LV", "LA"), ("LV", "AA"))  # whose directions and volumes are compared
 
 NOT_CALIBRATED = (
@@ -55,6 +60,15 @@ UNFAMILIAR = (
 PLACES = (
     "The structures do not lie, or compare in size, as in a heart; check every outline, "
     "and whether the scan is stored the right way round (left and right, head and feet)."
+)
+MIRROR_IMAGE = (
+    "The chambers are arranged as in the mirror image of a heart. Either the scan is stored mirrored (a wrong sign in its "
+    "header, or slices in the opposite order), or this heart is (situs inversus). Compare with the original before you use "
+    "the result: left and right may be exchanged."
+)
+LITTLE = (
+    f"In no slice more than {LEAST_PIXELS / 100:.0f} cm2 were drawn as heart, too little to check whether the scan is like "
+    "what the model was trained on; check that it shows the heart at all."
 )
 CONTRAST = (
     "Blood and heart muscle can hardly be told apart in this scan (no contrast agent, or much noise); "
@@ -75,7 +89,7 @@ class Finding:
     """Flags and notes for a person, and for the report what was measured.
 
     measured: `unlike`, the largest of the distances over their limits (above 1: flagged; None: none could be
-    measured), `network` and `places`, these distances, and `separation`, blood from muscle.
+    measured), `network` and `places`, these distances, `separation`, blood from muscle, and `handedness`.
     """
 
     flags: tuple[Flag, ...] = ()
@@ -103,6 +117,8 @@ def check(
     flags, ratios = [], {}
     notes: tuple[str, ...] = () if reference is not None else (NOT_CALIBRATED,)
     chosen = slices_of(labels > 0)
+    if not len(chosen) and labels.any():
+        flags.append(Flag("", "little", LITTLE))
     apart = separation(images[chosen], labels[chosen], values)
     if apart is not None and apart < SEPARATION:
         flags.append(Flag("", "contrast", CONTRAST))
@@ -117,11 +133,15 @@ def check(
         shape = places(labels, values, lps_of(grid, volume.geometry)) if whole and reference.places else None
         if shape is not None and reference.places:
             ratios["places"] = float(distances(reference.places, shape[None])[0]) / reference.places.limit
-    for name, kind, message in (("network", "unfamiliar", UNFAMILIAR), ("places", "places", PLACES)):
-        if ratios.get(name, 0.0) > 1.0:
-            flags.append(Flag("", kind, message))
+    if ratios.get("network", 0.0) > 1.0:
+        flags.append(Flag("", "unfamiliar", UNFAMILIAR))
+    hand = handedness(_centres(labels, card.labels, grid, volume.geometry))
+    if hand is not None and hand < MIRRORED:  # says more than that they lie in the wrong places
+        flags.append(Flag("", "mirrored", MIRROR_IMAGE))
+    elif ratios.get("places", 0.0) > 1.0:
+        flags.append(Flag("", "places", PLACES))
     told: dict[str, Any] = {"calibrated": reference is not None, "unlike": max(ratios.values(), default=None)}
-    told |= {name: ratios.get(name) for name in ("network", "places")} | {"separation": apart}
+    told |= {name: ratios.get(name) for name in ("network", "places")} | {"separation": apart, "handedness": hand}
     rounded = {k: round(v, 3) if isinstance(v, float) else v for k, v in told.items()}
     return Finding(tuple(flags), notes, rounded)
 
@@ -187,6 +207,15 @@ def places(labels: np.ndarray, values: dict[str, int], to_lps: Callable[[np.ndar
         if other != "AA":
             numbers.append(float(np.log(len(where[other]) / len(where[one]))))
     return np.array(numbers)
+
+
+def _centres(
+    labels: np.ndarray, structures: Sequence[Structure], grid: SliceGrid, geometry: Geometry
+) -> dict[str, np.ndarray]:
+    """In LPS mm, of every structure of which more than SMALL_ML are drawn."""
+    to_lps, least = lps_of(grid, geometry), SMALL_ML / grid.voxel_ml(geometry)
+    where = {s.id: np.argwhere(labels == s.value) for s in structures}
+    return {name: to_lps(points.mean(axis=0)) for name, points in where.items() if len(points) > least}
 
 
 def lps_of(grid: SliceGrid, geometry: Geometry) -> Callable[[np.ndarray], np.ndarray]:

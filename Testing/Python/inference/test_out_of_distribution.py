@@ -119,6 +119,38 @@ def test_a_mirrored_header_is_told(segmenter, card, axis):
     assert finding.measured["network"] < 1 < finding.measured["places"] == finding.measured["unlike"]
 
 
+def with_the_right_heart(labels: np.ndarray) -> np.ndarray:
+    """The same, with what lies on the patient's right, and in front: right ventricle, right atrium, pulmonary artery."""
+    whole = labels.copy()
+    for value, (z, y, x), radius in ((5, (15, 17, 33), 14), (6, (22, 55, 14), 13), (7, (33, 46, 52), 8)):
+        k, j, i = np.indices(labels.shape).astype(float)
+        whole[(((k - z) * 2) ** 2 + (j - y) ** 2 + (i - x) ** 2 < radius**2) & (whole == 0)] = value
+    return whole
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_mirror_image_is_told_and_a_turn_is_not_one(segmenter, card, axis):
+    whole = with_the_right_heart(heart())
+    architecture = dataclasses.replace(card.architecture, classes=len(STRUCTURES) + 1)
+    seven = dataclasses.replace(card, labels=STRUCTURES, quality=(), architecture=architecture)
+    grey = image_of(np.minimum(whole, 4), 99)
+
+    def told(signs: np.ndarray, known: tuple[Flag, ...] = ()):
+        turned = dataclasses.replace(GEOMETRY, direction=tuple(np.diag(signs).ravel()))
+        finding = found(segmenter, seven, grey, whole, known, turned)
+        return [f for f in finding.flags if f.kind != "unfamiliar"], finding.measured["handedness"]
+
+    half_a_turn = -np.ones(3)
+    half_a_turn[axis] = 1.0
+    flags, hand = told(np.ones(3))
+    assert flags == [] and hand > 0.2
+    flags, hand = told(half_a_turn)
+    assert [f.kind for f in flags] == ["places"] and hand > 0.2
+    ((flag,), hand) = told(-half_a_turn, (Flag("LA", "cut", ""),))
+    assert flag.kind == "mirrored" and flag.warns and "left and right may be exchanged" in flag.message
+    assert hand < out_of_distribution.MIRRORED
+
+
 @pytest.mark.parametrize("kind", ["cut", "empty"])
 def test_a_cut_heart_is_not_compared_with_whole_ones(segmenter, card, kind):
     signs = tuple(np.diag([-1.0, 1.0, 1.0]).ravel())
@@ -167,6 +199,11 @@ def test_nothing_that_could_be_compared_is_not_called_familiar(segmenter, card):
     labels[3, :20, :20] = 3
     finding = found(segmenter, card, image_of(heart()), labels, (Flag("MYO", "empty", ""),))
     assert finding.measured["unlike"] is None
+    (flag,) = finding.flags
+    assert flag.kind == "little" and flag.warns and "10 cm2" in flag.message
+    assert (
+        found(segmenter, card, image_of(heart()), np.zeros_like(labels)).flags == ()
+    )  # what is missing, flags.py says
 
 
 def test_slices_are_chosen_evenly_through_what_was_found():
