@@ -14,7 +14,6 @@ from slicer.i18n import tr as _
 from . import BatchLogic, Dialogs, Failures, Tables, Volumes, Words
 from .ActionLog import LOG
 from .Backend import Choices
-from .Dependencies import DependencyError
 from .FolderEdit import FolderEdit
 from .Logic import SIFASegmentationLogic
 from .Parameters import BatchSource, SIFASegmentationParameterNode
@@ -141,10 +140,7 @@ class BatchPanel:
         if self.running:
             self.stop()
             return
-        try:
-            self.logic.dependencies.ensure()
-        except DependencyError as error:
-            self._say(str(error), isError=True)
+        if not self.logic.dependencies.ensured(self._say):
             return
         LOG.begin("Batch")
         parameters = self.parameters

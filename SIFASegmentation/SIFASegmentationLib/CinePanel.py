@@ -13,7 +13,6 @@ from SIFALib.support.progress import Progress, Steps
 from slicer.i18n import tr as _
 
 from . import CineLogic, CineNodes, Failures, PhantomSamples, Words
-from .Dependencies import DependencyError
 from .FolderEdit import FolderEdit
 from .Logic import SIFASegmentationLogic
 from .Parameters import CineSource, SIFASegmentationParameterNode
@@ -190,10 +189,7 @@ class CinePanel:
         if self.running:
             self.stop()
             return
-        try:
-            self.logic.dependencies.ensure()
-        except DependencyError as error:
-            self._say(str(error), isError=True)
+        if not self.logic.dependencies.ensured(self._say):
             return
         parameters = self.parameters
         assert parameters is not None  # else the button is not enabled

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import slicer
@@ -66,6 +67,16 @@ class Dependencies:
                 raise DependencyError(text.format(button=self.button, names=listed)) from error
             text = _("The Python packages {names} were not installed: {why} Press {button} to try again.")
             raise DependencyError(text.format(button=self.button, names=listed, why=_whyNot(error))) from error
+
+    def ensured(self, say: Callable[..., None]) -> bool:
+        """Whether the packages are there, asked for if need be; if not, `say(sentence, isError=True)` is called: what the
+        handler of a button that needs them begins with."""
+        try:
+            self.ensure()
+        except DependencyError as error:
+            say(str(error), isError=True)
+            return False
+        return True
 
     def reinstall(self) -> None:
         """Install the packages besides PyTorch anew, whatever is there; nothing in testing mode. Raises DependencyError."""

@@ -15,7 +15,6 @@ from slicer.i18n import tr as _
 from . import EditorGeometry, Failures, SceneConversion, Words
 from .ActionLog import LOG
 from .Backend import Choices
-from .Dependencies import DependencyError
 from .Logic import SIFASegmentationLogic
 from .Results import NodeGone
 from .Runner import Runner
@@ -135,10 +134,7 @@ class HeartTool:
             self._say(_("Cancelled; nothing was changed."))
             self.show()
             return
-        try:
-            self.logic.dependencies.ensure()
-        except DependencyError as error:
-            self._say(str(error), isError=True)
+        if not self.logic.dependencies.ensured(self._say):
             return
         LOG.begin("Segment Editor")
         self._segmentation, volume = self._edited()

@@ -16,7 +16,6 @@ from .ActionLog import LOG
 from .Backend import Choices
 from .BatchPanel import BatchPanel
 from .CinePanel import CinePanel
-from .Dependencies import DependencyError
 from .HelpPanel import HelpPanel, Told
 from .Logic import SIFASegmentationLogic
 from .ModelChoice import ModelChoice
@@ -289,10 +288,7 @@ class SIFASegmentationWidget(PanelWidget):
             self._showStatus(_("Cancelled; nothing was changed."))
             return
         node = self._parameterNode
-        try:
-            self.logic.dependencies.ensure()
-        except DependencyError as error:
-            self._showStatus(str(error), isError=True)
+        if not self.logic.dependencies.ensured(self._showStatus):
             return
         self._showStatus("")
         LOG.begin("Apply")

@@ -12,7 +12,6 @@ import slicer
 from SIFALib.support.progress import Progress, Steps
 from SIFASegmentationLib import Dialogs
 from SIFASegmentationLib.ActionLog import LOG
-from SIFASegmentationLib.Dependencies import DependencyError
 from SIFASegmentationLib.Runner import Runner
 from slicer.i18n import tr as _
 
@@ -111,10 +110,7 @@ class StartStep:
         if not self.ui.startButton.enabled:  # a folder has vanished, or the disk has filled up
             self.say(self.ui.startButton.toolTip)
             return
-        try:
-            self.logic.dependencies.ensure()
-        except DependencyError as error:
-            self.say(Words.forPanel(error))
+        if not self.logic.dependencies.ensured(self.say):
             return
         LOG.begin("Start")
         self.ui.startButton.enabled = False

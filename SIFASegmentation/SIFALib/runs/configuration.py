@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from .. import __version__
 from ..adaptation.method import Method
-from ..datasets.settings import DataSettings
+from ..datasets.settings import PHANTOMS, DataSettings
 from ..models import PAPERS, STRUCTURES, VARIANTS
 from ..phantom.slices.randomisation import Randomisation
 from ..support import schema
@@ -119,6 +119,8 @@ class Configuration:
         if scans:
             rule = "must be true for labelled scans among phantom_slices"
             require(self.data.partial_labels, "data.partial_labels", self.data.partial_labels, rule)
+            rule = "must be a folder of labelled scans, some of which are in each batch: phantom_slices.scans_per_batch"
+            require(self.data.source not in PHANTOMS, "data.source", self.data.source, rule)
         has = {
             "data.source": self.data.source,
             "data.target": self.data.target,

@@ -188,6 +188,13 @@ def test_settings_that_cannot_be_are_refused_by_name(cache: Path, key: str, valu
         configuration.changed(settings(cache), dict.fromkeys(keys, value))
 
 
+@pytest.mark.parametrize("source", ["phantom", "phantom+contours"])
+def test_phantoms_are_not_taken_for_the_scans_of_a_batch(cache: Path, source: str):
+    changes = {"batch": 4, "phantom_slices.scans_per_batch": 2, "data.partial_labels": True, "data.source": source}
+    with pytest.raises(RunError, match=r"data\.source is .*it must be a folder of labelled scans"):
+        configuration.changed(settings(cache), changes)
+
+
 def test_the_preset_makes_a_run_and_the_command_line_varies_it(tmp_path: Path):
     options = ["--set", "phantom_slices.randomisation.artefacts=0.5", "--set", "phantom_slices.anatomies=60"]
     assert main(["train", str(tmp_path / "run"), "--preset", "pretraining", "--create-only", *options]) == 0
