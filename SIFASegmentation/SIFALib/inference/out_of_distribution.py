@@ -135,9 +135,7 @@ def check(
             ratios["places"] = float(distances(reference.places, shape[None])[0]) / reference.places.limit
     if ratios.get("network", 0.0) > 1.0:
         flags.append(Flag("", "unfamiliar", UNFAMILIAR))
-    cut = {f.structure_id for f in known if f.kind == "cut"}  # where the middle of the rest lies, the edge decides
-    centres = _centres(labels, [s for s in card.labels if s.id not in cut], grid, volume.geometry)
-    hand = handedness(centres)
+    hand = handedness(_centres(labels, card.labels, grid, volume.geometry))  # of cut ones too: a stack shows enough
     if hand is not None and hand < MIRRORED:  # says more than that they lie in the wrong places
         flags.append(Flag("", "mirrored", MIRROR_IMAGE))
     elif ratios.get("places", 0.0) > 1.0:

@@ -291,7 +291,7 @@ def test_at_end_systole_the_wall_is_unknown_and_what_is_no_cavity_is_known(sunny
     _, truth = stack_pair()
     truth.array[0] = 0
     for name in ("SC-N-02_ED", "SC-N-02_ES"):
-        write_stack(tmp_path / "scd" / "open", name, truth.array)
+        write_stack(tmp_path / "scd" / "open", name, truth.array[::-1])  # from base to apex, as they are published
     ed, es = (sunnybrook.open_stack(tmp_path, f"SC-N-02_{phase}") for phase in ("ED", "ES"))
     assert (ed.phase, ed.structures, es.phase, es.structures) == ("ED", (1, 3), "ES", (3,))
     assert np.array_equal(es.labels.array, truth.array)  # an LV that is drawn too large is wrong
