@@ -3,8 +3,8 @@
     python Testing/Benchmarks/sample_scans.py ../shared/data SIFASegmentation/Resources/SampleScans
 
 End-diastole of six patients whose contours judge nothing: 128 x 128 pixels of 1.4 mm around the middle of each stack,
-8 bit from the 0.5 % to the 99.5 % quantile. The stacks of that folder run from base to apex along their normal, as the mirror
-image of a heart would: `upright` turns their order round.
+8 bit from the 0.5 % to the 99.5 % quantile. The stacks of that folder run from base to apex along their normal, as the
+mirror image of a heart would: `upright` turns their order round.
 """
 
 from __future__ import annotations

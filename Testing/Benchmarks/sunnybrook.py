@@ -14,9 +14,9 @@ A stack holds only slices that somebody contoured; what is 0 in its labels is ne
 be anything else: right ventricle, atrium, aorta. Whoever trains on it therefore takes `structures` as all that is known.
 
 The stacks of `open` and `unlabelled` were made of single pictures and given nominal axes. Stored from base to apex along the
-normal that points from apex to base, they are mirror images: in each of the 29 the cavity shrinks along that normal, and the
-two patients that are in true_geometry as well have it grow there. `upright` mends it for those that judge; what a network of single slices draws
-is the same either way.
+normal that points from apex to base, they are mirror images: in each of the 29 the cavity shrinks along that normal, and
+the two patients that are in true_geometry as well have it grow there. `upright` mends it for those that judge; what a
+network of single slices draws is the same either way.
 
 The contours lie half a pixel (0.7 mm) too far along columns and rows: over the ED stacks of all 29 patients the contrast
 between cavity and muscle, (mean - mean) / sqrt(variance + variance), is 1.579 as they lie and 1.694 when the labels are

@@ -94,23 +94,32 @@ def _parts(
     hashes.save()
     parts: dict[str, list[tuple[str, Slices, Sequence[str]]]] = {domain: [] for domain in of_domains}
     scans: list[Scan] = []
+    told: list[str] = []
+    of_scans, of_phantoms = ([e for e in entries if bool(e.scans) is real] for real in (True, False))
     started = time.monotonic()
-    for n, entry in enumerate(entries):
+    for n, entry in enumerate([*of_scans, *of_phantoms]):  # what may be refused comes before what takes minutes
         left = (time.monotonic() - started) * (len(entries) - n) / n if n > 2 else None
         yield Progress(f"Cutting {entry.names[0]}", n / len(entries), left)
         slices, examined = _slices(entry, folder)
         scans += examined
         if slices is not None:
             parts[entry.domain].append((entry.key, slices, entry.identities))
+        if n == len(of_scans) - 1:
+            told = _insist_on(scans, settings)
+            for domain in dict.fromkeys(e.domain for e in of_scans):
+                if not parts[domain]:
+                    raise DataError(_nowhere(settings.place(domain), sum(scan.domain == domain for scan in scans)))
+    return parts, [*notes, *told]
+
+
+def _insist_on(scans: Sequence[Scan], settings: DataSettings) -> list[str]:
+    """What should be said of scans that can be trained on. DataError for others."""
     checked = checks.cross_check(scans)
     problems, warnings = checks.of_domains(checked, settings)
     refused = checks.refusal(checked, problems)
     if refused:
         raise DataError(refused)
-    for domain in of_domains:
-        if not parts[domain]:
-            raise DataError(_nowhere(settings.place(domain), sum(scan.domain == domain for scan in scans)))
-    return parts, [*notes, *warnings, *checks.warnings_of(checked)]
+    return [*warnings, *checks.warnings_of(checked)]
 
 
 def _nowhere(place: str, scans: int) -> str:

@@ -96,7 +96,8 @@ def test_two_scans_cannot_tell_and_are_refused_before_anything_is_trained(adapt,
         shutil.copy(folder / "target" / name, two / name)
     assert adapt("ours", target=two) == 3
     assert (
-        "holds 2 hearts; at least 3 are needed to tell" in capsys.readouterr().err and not (tmp_path / "run").exists()
+        "holds scans of at most 2 hearts; at least 3 are needed to tell" in capsys.readouterr().err
+        and not (tmp_path / "run").exists()
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from SIFALib.datasets import DataSettings, batch, phantoms, prepared
-from SIFALib.support.errors import RecordError
+from SIFALib.support.errors import DataError, RecordError
 from training_data import PREPROCESSING
 
 SETTINGS = DataSettings(
@@ -54,6 +55,19 @@ def test_random_slices_come_with_labels_and_are_the_same_every_time(monkeypatch)
     assert np.array_equal(a.images, b.images) and a.labels is not None and np.array_equal(a.labels, b.labels)
     assert len(a.images) == 24 and a.images.shape[1] == 40
     assert np.abs(a.images).max() <= 1 and set(np.unique(a.labels)) == {0, 1, 2, 3, 4}
+
+
+def test_scans_that_are_no_images_are_refused_before_a_phantom_is_made(tmp_path, monkeypatch):
+    def not_yet(*_: object) -> None:
+        raise AssertionError("a phantom was made first")
+
+    monkeypatch.setattr(phantoms, "slices_of", not_yet)
+    (tmp_path / "scans").mkdir()
+    for name in ("one", "two"):
+        (tmp_path / "scans" / f"{name}.nii.gz").write_text("no image")
+    settings = replace(SETTINGS, target=str(tmp_path / "scans"))
+    with pytest.raises(DataError, match=r"one(.|\n)*two"):
+        prepared(settings, tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
