@@ -165,6 +165,13 @@ def test_mms_gives_one_scan_for_each_phase_that_is_labelled(tmp_path, truth):
     assert "every voxel of every volume is background" in scan.problems[0]
 
 
+def test_a_map_of_fewer_volumes_than_its_cine_is_refused_for_nobody_knows_which_phases_it_labels(tmp_path, truth):
+    save(tmp_path / "p1_sa.nii.gz", *(grey(truth, t) for t in range(12)))
+    save(tmp_path / "p1_sa_gt.nii.gz", *[numbered(truth, MMS)] * 6)
+    ((scan, labels),) = looked_at(tmp_path).values()
+    assert labels is None and "p1_sa_gt.nii.gz holds 6 volumes but" in scan.problems[0] and "has 12;" in scan.problems[0]
+
+
 def nnunet(folder: Path, truth: np.ndarray, labels: dict, values: dict[str, int]) -> Path:
     for name in ("heart_001", "heart_002"):
         save(folder / "imagesTr" / f"{name}_0000.nii.gz", grey(truth, len(name)))
