@@ -188,6 +188,57 @@ def test_what_ends_or_stops_the_native_reader_never_reaches_it(
     assert sentence in str(raised.value) and len(str(raised.value)) < 400
 
 
+SPACE = "space: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,1)\n"
+SPACING = "spacings: 2 2 3\n"
+ENDS = "axis mins: 1 0 0\naxis maxs: {}\n"
+LENGTHS = {
+    "space units": ("a.nrrd", SPACE + 'space units: "mm" "mm" "cm"\n', "states its lengths in 'cm' (space units), and only mm"),
+    "units": ("a.nrrd", SPACING + 'units: "m" "m" "m"\n', "states its lengths in 'm' (units), and only mm"),
+    "DistanceUnits": ("a.mha", "DistanceUnits = um\n", "states its lengths in 'um' (DistanceUnits), and only mm"),
+    "ends": ("a.nrrd", SPACING + ENDS.format("45 48 20"), "axis 3 that 20 voxels of 3 mm reach from 0 to 20 mm"),
+    "ends alone": ("a.nrrd", ENDS.format("45 48 60"), "axis 1 that 22 voxels of 1 mm reach from 1 to 45 mm"),
+}  # fmt: skip
+SAID = {
+    "mm": ("a.nrrd", SPACE + 'space units: "mm" "mm" "mm"\n'),
+    "units of one axis": ("a.nrrd", SPACING + 'units: "mm" "" "???"\n'),
+    "MetaImage in mm": ("a.mha", "DistanceUnits = mm\n"),
+    "MetaImage in no unit": ("a.mha", "DistanceUnits = ?\n"),
+    "ends of outer voxels": ("a.nrrd", SPACING + ENDS.format("45 48 60")),
+    "centres of outer voxels": ("a.nrrd", SPACING + ENDS.format("43 46 57")),
+    "ends that are none": ("a.nrrd", SPACING + ENDS.format("45 nan nan")),
+}
+
+
+def with_lines(folder: Path, name: str, lines: str) -> Path:
+    """The voxels, raw, below a header with these lines in it."""
+    header = f"{NRRD}encoding: raw\n{lines}\n" if name == "a.nrrd" else f"{RAW_META}{lines}ElementDataFile = LOCAL\n"
+    (folder / name).write_bytes(header.encode() + DATA)
+    return folder / name
+
+
+@pytest.mark.parametrize("case", LENGTHS)
+def test_lengths_in_other_units_or_that_contradict_each_other_are_refused(tmp_path: Path, case: str):
+    name, lines, sentence = LENGTHS[case]
+    with pytest.raises(VolumeError) as raised:
+        reading.read(with_lines(tmp_path, name, lines))
+    assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize("case", SAID)
+def test_lengths_in_mm_or_in_no_unit_are_read(tmp_path: Path, case: str):
+    np.testing.assert_array_equal(reading.read(with_lines(tmp_path, *SAID[case])).array, VOXELS)
+
+
+def test_the_unit_of_time_is_no_length(tmp_path: Path):
+    header = NRRD.replace("dimension: 3", "dimension: 4").replace("sizes: 22", "sizes: 2 22") + "encoding: raw\n"
+    header += 'kinds: list domain domain domain\nunits: "ms" "" "" ""\n\n'
+    (tmp_path / "a.seq.nrrd").write_bytes(header.encode() + 2 * DATA)
+    check_voxel_data(tmp_path / "a.seq.nrrd")
+    no_kinds = header.replace("kinds: list domain domain domain\n", "").replace('"ms" "" "" ""', '"mm" "mm" "mm" "ms"')
+    (tmp_path / "a.nrrd").write_bytes(no_kinds.encode() + 2 * DATA)
+    check_voxel_data(tmp_path / "a.nrrd")
+
+
 def test_a_sequence_and_layers_of_a_segmentation_are_called_so(tmp_path: Path):
     header = NRRD.replace("dimension: 3", "dimension: 4").replace("sizes: 22", "sizes: 3 22").replace("short", "uint8")
     header += "kinds: list domain domain domain\nencoding: raw\n"
