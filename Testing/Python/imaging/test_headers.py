@@ -137,7 +137,7 @@ def test_bzip2_is_named_as_what_cannot_be_read(tmp_path: Path):
         ("a.nhdr", NRRD + "encoding: gzip\ndata file: slice%03d.gz 1 20 1\n"),
         ("a.nhdr", NRRD + "encoding: gzip\ndata file: LIST\n"),
         ("a.mha", META.replace("True", "False") + "ElementDataFile = LOCAL\n"),
-        ("a.mha", RAW_META + "HeaderSize = 100\nElementDataFile = LOCAL\n"),
+        ("a.mhd", RAW_META + "HeaderSize = 100\nElementDataFile = v.raw\n"),
         ("a.mhd", RAW_META + "ElementDataFile = slice%03d.raw 1 20 1\n"),
         ("a.mhd", META + "ElementDataFile = LIST\n"),
         ("a.nii.gz", "no NIfTI"),
@@ -237,6 +237,31 @@ def test_the_unit_of_time_is_no_length(tmp_path: Path):
     no_kinds = header.replace("kinds: list domain domain domain\n", "").replace('"ms" "" "" ""', '"mm" "mm" "mm" "ms"')
     (tmp_path / "a.nrrd").write_bytes(no_kinds.encode() + 2 * DATA)
     check_voxel_data(tmp_path / "a.nrrd")
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("a.mha", RAW_META + "HeaderSize = 100\nElementDataFile = LOCAL\n"),
+        ("a.mha", RAW_META + "HeaderSize = -1\nElementDataFile = LOCAL\n"),
+        ("a.mha", META + LENGTH + "HeaderSize = 100\nElementDataFile = LOCAL\n"),
+        ("a.mhd", META + "HeaderSize = 100\nElementDataFile = v.zraw\n"),
+        ("a.mhd", META + LENGTH + "HeaderSize = -1\nElementDataFile = v.zraw\n"),
+    ],
+)
+def test_text_of_a_header_is_never_read_for_voxels(tmp_path: Path, name: str, header: str):
+    data = zlib.compress(DATA) if header.startswith(META) else DATA
+    (tmp_path / "v.zraw").write_bytes(b"h" * 100 + data)
+    (tmp_path / name).write_bytes(header.encode() + (data + b"more" if name == "a.mha" else b""))
+    with pytest.raises(VolumeError, match=r"bytes to be skipped before its voxels \(HeaderSize = .*save it again"):
+        reading.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("skipped", [100, -1])
+def test_bytes_before_the_voxels_in_a_file_of_their_own_are_skipped(tmp_path: Path, skipped: int):
+    (tmp_path / "v.raw").write_bytes(b"h" * 100 + DATA)
+    (tmp_path / "a.mhd").write_text(f"{RAW_META}HeaderSize = {skipped}\nElementDataFile = v.raw\n")
+    np.testing.assert_array_equal(reading.read(tmp_path / "a.mhd").array, VOXELS)
 
 
 def test_a_sequence_and_layers_of_a_segmentation_are_called_so(tmp_path: Path):
