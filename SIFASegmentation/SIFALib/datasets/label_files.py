@@ -139,8 +139,8 @@ def _check_mask(file: Path, values: tuple[int, ...] | None) -> None:
     if 0 not in values:
         shown = ", ".join(map(str, values))
         raise VolumeError(
-            f"{file} is no mask: no voxel of it is 0, all are {shown}, so that the structure would fill the whole scan. Write "
-            "0 around the structure, or leave the mask out."
+            f"{file} is no mask: no voxel of it is 0, all are {shown}, so that the structure would fill the whole scan. "
+            "Write 0 around the structure, or leave the mask out."
         )
 
 

@@ -61,8 +61,8 @@ def _phases(scan: Scan, label: Path) -> Iterator[Scan]:
         images, maps = count_of(scan.image), count_of(label)
         if images != maps:
             fault = (
-                f"{label} holds {maps} volumes but {scan.image} has {images}; nobody can tell which of them it labels. Write "
-                "a map with a volume for each phase, empty where nothing is labelled."
+                f"{label} holds {maps} volumes but {scan.image} has {images}; nobody can tell which of them it labels. "
+                "Write a map with a volume for each phase, empty where nothing is labelled."
             )
             yield replace(scan, problems=(Verdict(fault, "other_phases", file=label),))
             return

@@ -32,7 +32,7 @@ TAGS = (
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
     *("BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "ImagePositionPatient"),
     *("ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "InstanceNumber"),
-    *("TriggerTime", "TemporalPositionIdentifier", "AcquisitionTime", "EchoTime"),
+    *("TriggerTime", "TemporalPositionIdentifier", "AcquisitionTime", "EchoTime", "ModalityLUTSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *dicom_context.TAGS,
 )  # fmt: skip
@@ -48,7 +48,8 @@ class Frame:
 
     position: LPS mm of the centre of its first pixel. orientation: direction cosines along a row, then along a column.
     pixel_spacing: mm between rows, between columns. thickness, between: mm, of the slice and to its neighbours.
-    rescale: slope and intercept. trigger_ms: after the R wave; percent: of the cardiac cycle; phase: its number in a
+    rescale: slope and intercept; grouped: whether a functional group states them; table: whether a table (Modality LUT) says
+    what stored values mean. trigger_ms: after the R wave; percent: of the cardiac cycle; phase: its number in a
     sequence; acquired: a time of the day, as text. instance: its number in the series. contrast: what tells images of
     one place and time apart: kind of image, echo time. context: of the series and the patient.
     """
@@ -68,6 +69,8 @@ class Frame:
     thickness: float | None = None
     between: float | None = None
     rescale: tuple[float, float] | None = None
+    grouped: bool = False
+    table: bool = False
     photometric: str = ""
     samples: int = 1
     bits: tuple[int, int, int] = (16, 16, 0)
@@ -180,6 +183,8 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
         thickness=_number(measures, "SliceThickness"),
         between=_number(measures, "SpacingBetweenSlices"),
         rescale=None if slope is None and intercept is None else (1.0 if slope is None else slope, intercept or 0.0),
+        grouped=values is not header,
+        table=bool(header.get("ModalityLUTSequence")),
         photometric=str(header.get("PhotometricInterpretation") or ""),
         samples=_whole(header, "SamplesPerPixel") or 1,
         bits=(_whole(header, "BitsAllocated") or 0, _whole(header, "BitsStored") or 0, _signed(header)),

@@ -192,7 +192,7 @@ SPACE = "space: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,
 SPACING = "spacings: 2 2 3\n"
 ENDS = "axis mins: 1 0 0\naxis maxs: {}\n"
 LENGTHS = {
-    "space units": ("a.nrrd", SPACE + 'space units: "mm" "mm" "cm"\n', "states its lengths in 'cm' (space units), and only mm"),
+    "space units": ("a.nrrd", SPACE + 'space units: "mm" "mm" "cm"\n', "states its lengths in 'cm' (space units)"),
     "units": ("a.nrrd", SPACING + 'units: "m" "m" "m"\n', "states its lengths in 'm' (units), and only mm"),
     "DistanceUnits": ("a.mha", "DistanceUnits = um\n", "states its lengths in 'um' (DistanceUnits), and only mm"),
     "ends": ("a.nrrd", SPACING + ENDS.format("45 48 20"), "axis 3 that 20 voxels of 3 mm reach from 0 to 20 mm"),
