@@ -51,7 +51,7 @@ class Frame:
     rescale: slope and intercept; grouped: whether a functional group states them; table: whether a table (Modality LUT) says
     what stored values mean. trigger_ms: after the R wave; percent: of the cardiac cycle; phase: its number in a
     sequence; acquired: a time of the day, as text. instance: its number in the series. contrast: what tells images of
-    one place and time apart: kind of image, echo time. context: of the series and the patient.
+    one place and time apart: kind of image, echo time; echo_ms: the latter. context: of the series and the patient.
     """
 
     file: Path
@@ -80,6 +80,7 @@ class Frame:
     phase: int | None = None
     acquired: str = ""
     contrast: tuple[str, ...] = ()
+    echo_ms: float | None = None
     context: Context = field(default=Context(), compare=False, repr=False)
 
     @property
@@ -162,7 +163,7 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
     measures, content, beat = (
         place(f"{n}Sequence") for n in ("PixelMeasures", "FrameContent", "CardiacSynchronization")
     )
-    values, echo = place("PixelValueTransformationSequence"), place("MREchoSequence")
+    values, echo_ms = place("PixelValueTransformationSequence"), _echo_ms(place("MREchoSequence"))
     slope, intercept = _number(values, "RescaleSlope"), _number(values, "RescaleIntercept")
     kind = next((p.FrameType for p in map(place, FRAME_TYPES) if "FrameType" in p), header.get("ImageType"))
     triggers = [(beat, "NominalCardiacTriggerDelayTime"), (content, "NominalCardiacTriggerDelayTime")]
@@ -193,7 +194,11 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
         percent=_number(beat, "NominalPercentageOfCardiacPhase"),
         phase=_whole(content, "TemporalPositionIndex") or _whole(header, "TemporalPositionIdentifier"),
         acquired=str(acquired),
-        contrast=(*map(str, kind if kind and not isinstance(kind, str) else [kind or ""]), _echo(echo)),
+        contrast=(
+            *map(str, kind if kind and not isinstance(kind, str) else [kind or ""]),
+            "" if echo_ms is None else f"echo time {echo_ms:g} ms",
+        ),
+        echo_ms=echo_ms,
     )
 
 
@@ -204,10 +209,9 @@ def _signed(header: Dataset) -> int:
     return _whole(header, "PixelRepresentation") or 0
 
 
-def _echo(place: Dataset) -> str:
+def _echo_ms(place: Dataset) -> float | None:
     time = _number(place, "EffectiveEchoTime")
-    time = _number(place, "EchoTime") if time is None else time
-    return "" if time is None else f"echo time {time:g} ms"
+    return _number(place, "EchoTime") if time is None else time
 
 
 def _numbers(place: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
