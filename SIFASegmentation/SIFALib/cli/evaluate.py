@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> Request:
     """What the command line asks for; every SifaError but those of the work itself."""
     from .. import inference, networks
-    from ..datasets import label_values, sources
+    from ..datasets import label_folder, label_values, sources
     from ..imaging.outputs import Output, check_outputs
     from ..inference import evaluation
 
@@ -84,7 +84,7 @@ def check(options: argparse.Namespace) -> Request:
     if options.protocol == "published":
         volumes = _npz_files(options.images)
     else:
-        scans = evaluation.pairs(options.images, options.labels, tuple(options.exclude))
+        scans = label_folder.pairs(options.images, options.labels, tuple(options.exclude))
     listed = [options.images] if options.images.is_file() else []
     outputs = [Output(f"--{n}", path, text=True) for n in ("json", "csv") if (path := getattr(options, n)) != STDOUT]
     check_outputs(outputs, [*listed, *volumes, *sources.files_of(scans)])

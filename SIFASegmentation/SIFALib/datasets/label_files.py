@@ -130,6 +130,20 @@ def label_of_mask(file: Path) -> int:
     return (layouts.label_called(name[: -len(suffix)]) or 0) if suffix and not name.startswith(".") else 0
 
 
+def _check_mask(file: Path, values: tuple[int, ...] | None) -> None:
+    """VolumeError unless values are 0, around the structure, and at most one other. None: some are no whole numbers."""
+    if values is None or len(set(values) - {0}) > 1:
+        raise VolumeError(
+            f"{file} is no mask: it holds more than 0 and one other value; put label maps beside their images."
+        )
+    if 0 not in values:
+        shown = ", ".join(map(str, values))
+        raise VolumeError(
+            f"{file} is no mask: no voxel of it is 0, all are {shown}, so that the structure would fill the whole scan. "
+            "Write 0 around the structure, or leave the mask out."
+        )
+
+
 def _of_masks(folder: Path) -> Labels:
     """The structures in a folder of masks. What one holds that only shares voxels with them, as the whole aorta with its
     ascending part, is not known where none of them is."""
@@ -151,9 +165,7 @@ def _of_masks(folder: Path) -> Labels:
             raise VolumeError(
                 f"{file} has {difference[1]} but {first.source} has {difference[0]}; resample one of them."
             )
-        values = label_values.found(mask.array)
-        if values is None or len(values) > 2:
-            raise VolumeError(f"{file} is no mask: it holds more than two values; put label maps beside their images.")
+        _check_mask(file, label_values.found(mask.array))
         inside, label = mask.array != 0, label_of_mask(file)
         known = inside & (labels != 0) & (labels != UNKNOWN) & (labels != label)
         overlap += int(np.count_nonzero(known))

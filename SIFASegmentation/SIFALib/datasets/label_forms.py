@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..imaging.cine_files import holds_cine
+from ..imaging.cine_files import count_of, holds_cine
 from ..support.errors import VolumeError
 from .label_files import is_mask, labelled_phases
 from .layouts import cine_of
@@ -58,6 +58,14 @@ def with_labelled_phases(scans: Sequence[Scan]) -> Iterator[Scan]:
 
 def _phases(scan: Scan, label: Path) -> Iterator[Scan]:
     try:
+        images, maps = count_of(scan.image), count_of(label)
+        if images != maps:
+            fault = (
+                f"{label} holds {maps} volumes but {scan.image} has {images}; nobody can tell which of them it labels. "
+                "Write a map with a volume for each phase, empty where nothing is labelled."
+            )
+            yield replace(scan, problems=(Verdict(fault, "other_phases", file=label),))
+            return
         phases = labelled_phases(label)
     except (VolumeError, OSError) as error:
         yield replace(scan, problems=(Verdict(str(error), "volume", file=label),))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..imaging.checks import SUFFIXES
 from ..support.errors import DataError
-from .scans import RECORDS, Scan
+from .scans import RECORDS, Scan, Verdict
 
 NPZ = ".npz"
 KNOWN = (*SUFFIXES, *RECORDS, NPZ)
@@ -19,6 +19,13 @@ LABEL_FOLDERS = {
 }  # fmt: skip
 _LABEL = re.compile(r"(?:^|[_\-. ])(?:labels?|labelmap|seg|segmentation|masks?|gt|manual)$", re.IGNORECASE)
 _IMAGE = re.compile(r"(?:^|[_\-. ])(?:image|img|scan|ct|mr|0000)$", re.IGNORECASE)
+UNSPECIFIC = {
+    *IMAGE_FOLDERS, *LABEL_FOLDERS, *("cta", "ct", "mr", "mri", "cine", "volume", "vol", "series", "nifti", "0000"),
+    *("heart", "hearts", "cardiac", "whole", "chambers", "structures", "left", "right", "ventricle", "ventricles"),
+    *("atrium", "atria", "aorta", "artery", "pulmonary", "myocardium", "myo", "lv", "rv", "la", "ra", "pa", "scar"),
+    *("labelmap", "manual", "truth", "ground", "contour", "contours", "annotation", "roi", "final", "new", "corrected"),
+}  # fmt: skip
+"""Words of a name that do not say which image of which patient a file is."""
 
 
 def is_label(file: Path, folder: Path) -> bool:
@@ -46,6 +53,7 @@ def key_of(file: Path, folder: Path) -> str:
 
 def paired(scans: list[Scan], labels: list[Path], folder: Path) -> tuple[list[Scan], list[str]]:
     """The scans with their label maps, and notes on label maps that belong to none."""
+    doubtful: dict[Path, Path] = {}
     for key in (_exact, _short, _case):  # the surest way first
         taken = {s.label for s in scans}
         free = [label for label in labels if label not in taken]
@@ -63,12 +71,41 @@ def paired(scans: list[Scan], labels: list[Path], folder: Path) -> tuple[list[Sc
                 raise DataError(f"{scan.image} has several label maps ({names}); leave one, or write a list.")
             if len(matches) != 1:
                 continue
+            if key is _case and _contradict(scan.image, matches[0], folder):
+                doubtful[scan.image] = matches[0]
+                continue
             other = given.setdefault(matches[0], scan)
             if other is not scan:
                 raise DataError(f"{matches[0]} may be the label map of {other.image} or of {scan.image}; write a list.")
         scans = [replace(s, label=next((label for label, scan in given.items() if scan is s), s.label)) for s in scans]
     used = {s.label for s in scans}
+    scans = [replace(s, problems=(*s.problems, *_contradictions(s.image, doubtful))) for s in scans]
     return scans, [f"{label} is the label map of no image." for label in labels if label not in used]
+
+
+def _contradict(image: Path, label: Path, folder: Path) -> bool:
+    """Whether the names of two files say that they are of different images: p01 and p02_seg, ed and es_label. Each then has
+    a word of its own that neither a folder around it nor the file's kind explains."""
+    around = {word for part in folders_of(image, folder) | folders_of(label, folder) for word in _words(part)}
+    ours, theirs = (_words(stem_of(file)) - UNSPECIFIC - around for file in (image, label))
+    return bool(ours - theirs and theirs - ours)
+
+
+def _contradictions(image: Path, doubtful: dict[Path, Path]) -> list[Verdict]:
+    """A problem for an image whose only possible label map is called like that of another."""
+    if image not in doubtful:
+        return []
+    fault = (
+        f"{image} has no label map: {doubtful[image]} lies beside it, but their names are those of different images; name "
+        "them alike, or write a list."
+    )
+    return [Verdict(fault, "no_labels", file=image)]
+
+
+def _words(name: str) -> set[str]:
+    """The words of a name, in small letters, numbers without the zeros before them."""
+    words = re.split(r"[_\-. ]+", re.sub(r"(?<!\d)0+(?=[1-9])", "", name.lower()))
+    return {word for word in words if word}
 
 
 def _exact(file: Path, folder: Path) -> str:

@@ -58,16 +58,21 @@ def _volumes(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float], tuple[s
 
 def holds_cine(path: Path) -> bool:
     """Whether the header of a file says that it holds as many volumes as a beat has. OSError, VolumeError."""
+    return count_of(path) >= LEAST_PHASES
+
+
+def count_of(path: Path) -> int:
+    """How many volumes the header of a file claims; 0 for one that has none along a fourth axis. OSError, VolumeError."""
     name = path.name.lower()
     if name.endswith(nifti.SUFFIXES):
-        return nifti.count_of(path) >= LEAST_PHASES
+        return nifti.count_of(path)
     header = headers.read_header(path)
     if header is None:
-        return False
+        return 0
     sizes = (header.fields.get("sizes") or header.fields.get("dimsize") or "").split()
     if len(sizes) != 4 or not all(size.isdigit() for size in sizes):
-        return False
-    return int(sizes[0] if "list" in header.fields.get("kinds", "").split()[:1] else sizes[3]) >= LEAST_PHASES
+        return 0
+    return int(sizes[0] if "list" in header.fields.get("kinds", "").split()[:1] else sizes[3])
 
 
 def _listed(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float]]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 TAGS = (
     *("PatientID", "PatientName", "PatientSex", "PatientSize", "PatientWeight", "StudyInstanceUID", "SeriesNumber"),
-    *("SeriesDescription", "ScanningSequence", "NominalInterval", "HeartRate"),
+    *("SeriesDescription", "ScanningSequence", "NominalInterval", "HeartRate", "FrameOfReferenceUID"),
 )
 HEIGHTS_M, WEIGHTS_KG = (0.3, 2.5), (1.0, 400.0)  # what a person can have; some headers say cm, or nothing by a 0
 SLOWEST_MS, FASTEST_MS = 2500.0, 200.0  # a beat: 24 to 300 a minute
@@ -21,12 +21,16 @@ SLOWEST_MS, FASTEST_MS = 2500.0, 200.0  # a beat: 24 to 300 a minute
 class Context:
     """What is not stated, or cannot be, is None or "".
 
-    patient, study: what tells one from others, for no other use. description, number: of the series. technique: of the
-    MR sequence (SE, IR, GR, EP). interval_ms: from an R wave to the next. height_m, weight_kg: of the patient.
+    patient, study, patient_id, frame_of_reference: what tells one from others, for no other use. patient is patient_id or,
+    where there is none, the name; the places of slices of one frame_of_reference can be compared. description, number: of
+    the series. technique: of the MR sequence (SE, IR, GR, EP). interval_ms: from an R wave to the next. height_m, weight_kg:
+    of the patient.
     """
 
     patient: str = ""
+    patient_id: str = ""
     study: str = ""
+    frame_of_reference: str = ""
     description: str = ""
     number: int | None = None
     technique: tuple[str, ...] = ()
@@ -46,7 +50,9 @@ def context_of(header: Dataset) -> Context:
     sex = str(header.get("PatientSex") or "").strip().upper()[:1]
     return Context(
         patient=str(header.get("PatientID") or header.get("PatientName") or "").strip(),
+        patient_id=str(header.get("PatientID") or "").strip(),
         study=str(header.get("StudyInstanceUID") or ""),
+        frame_of_reference=str(header.get("FrameOfReferenceUID") or "").strip(),
         description=" ".join(str(header.get("SeriesDescription") or "").split()),
         number=None if number is None else int(number),
         technique=(technique,) if isinstance(technique, str) else tuple(map(str, technique)),

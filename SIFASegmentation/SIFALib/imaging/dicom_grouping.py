@@ -10,7 +10,7 @@ here: `dicom_grid.grid` says that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -33,13 +33,32 @@ TIMES: dict[str, Time] = {
 }
 """What may tell the phases of a sequence apart, the surest first."""
 
+SAME_ECHO = 1.05  # times the shortest: how far echo times of one kind of image may go; those of several are multiples
+PARTS = {
+    **dict.fromkeys(("M", "M_FFE", "M_SE", "M_IR", "M_PCA", "MAGNITUDE"), "magnitude"),
+    **dict.fromkeys(("P", "PHASE", "PHASE MAP", "VELOCITY MAP"), "phase"),
+    **dict.fromkeys(("R", "REAL"), "real part"),
+    **dict.fromkeys(("I", "IMAGINARY"), "imaginary part"),
+}
+"""What an image shows of a complex signal, by the words for its kind."""
+PATIENT, REFERENCE, ECHO, PART = "patient", "frame of reference", "echo time", "part of the signal"
+Aspect = Callable[[Frame], "float | str | None"]
+ASPECTS: dict[str, Aspect] = {
+    PATIENT: lambda f: f.context.patient_id or None,
+    REFERENCE: lambda f: f.context.frame_of_reference or None,
+    ECHO: lambda f: f.echo_ms,
+    PART: lambda f: next((PARTS[word] for word in f.contrast if word in PARTS), None),
+}
+"""In what the slices of one volume cannot differ; None where it is not stated, which says nothing."""
+
 
 @dataclass(frozen=True)
 class Group:
     """Slices that belong together. phases: in time; the slices of each, sorted along their normal, foot to head where
     they are axial.
 
-    kind: STACK, one volume: one phase. SEQUENCE: phases of the same places, told apart by `time`, a key of TIMES.
+    kind: STACK, one volume: one phase, of one patient and kind of image. SEQUENCE: phases of the same places,
+    told apart by `time`, a key of TIMES.
     COPIES: slices that are there twice. SEVERAL: images of the same places that no time tells apart. UNEVEN: some
     places have more images than others. PLACELESS: some do not say where they lie, or by cosines that are none. Of the
     last four there is one phase with all that was found, in no order.
@@ -98,16 +117,25 @@ def by_orientation(frames: Sequence[Frame]) -> list[list[Frame]]:
     return stacks
 
 
+def what_differs(frames: Sequence[Frame]) -> str:
+    """The first of ASPECTS in which slices differ, so that they are no one volume however they lie; "" for none."""
+    for name, aspect in ASPECTS.items():
+        stated = {value for frame in frames if (value := aspect(frame)) is not None}
+        if len(stated) > 1 and not (name == ECHO and max(map(float, stated)) <= SAME_ECHO * min(map(float, stated))):
+            return name
+    return ""
+
+
 def _by_place(frames: Sequence[Frame]) -> list[Group]:
     places = _places(frames)
     counts = {len(place) for place in places}
     if counts == {1}:
+        aspect = what_differs(frames)
+        if aspect:
+            return [group for each in _split(frames, ASPECTS[aspect]) for group in _by_place(each)]
         return [Group(STACK, (tuple(place[0] for place in places),))]
     if any(len({f.contrast for f in place}) > 1 for place in places):
-        contrasts: dict[tuple[str, ...], list[Frame]] = {}
-        for frame in frames:
-            contrasts.setdefault(frame.contrast, []).append(frame)
-        return [group for each in contrasts.values() for group in _by_place(each)]
+        return [group for each in _split(frames, lambda f: f.contrast) for group in _by_place(each)]
     if len(counts) > 1:
         return [Group(UNEVEN, (tuple(frames),))]
     for name, time in TIMES.items():
@@ -115,6 +143,13 @@ def _by_place(frames: Sequence[Frame]) -> list[Group]:
             columns = [sorted(place, key=cast("Callable[[Frame], Any]", time)) for place in places]
             return [Group(SEQUENCE, tuple(zip(*columns, strict=True)), name)]
     return [Group(SEVERAL, (tuple(frames),))]
+
+
+def _split(frames: Sequence[Frame], aspect: Callable[[Frame], Hashable]) -> list[list[Frame]]:
+    parts: dict[Hashable, list[Frame]] = {}
+    for frame in frames:
+        parts.setdefault(aspect(frame), []).append(frame)
+    return list(parts.values())
 
 
 def _places(frames: Sequence[Frame]) -> list[list[Frame]]:

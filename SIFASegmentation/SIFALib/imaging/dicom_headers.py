@@ -32,7 +32,7 @@ TAGS = (
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
     *("BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "ImagePositionPatient"),
     *("ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "InstanceNumber"),
-    *("TriggerTime", "TemporalPositionIdentifier", "AcquisitionTime", "EchoTime"),
+    *("TriggerTime", "TemporalPositionIdentifier", "AcquisitionTime", "EchoTime", "ModalityLUTSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *dicom_context.TAGS,
 )  # fmt: skip
@@ -48,9 +48,10 @@ class Frame:
 
     position: LPS mm of the centre of its first pixel. orientation: direction cosines along a row, then along a column.
     pixel_spacing: mm between rows, between columns. thickness, between: mm, of the slice and to its neighbours.
-    rescale: slope and intercept. trigger_ms: after the R wave; percent: of the cardiac cycle; phase: its number in a
+    rescale: slope and intercept; grouped: whether a functional group states them; table: whether a table (Modality LUT) says
+    what stored values mean. trigger_ms: after the R wave; percent: of the cardiac cycle; phase: its number in a
     sequence; acquired: a time of the day, as text. instance: its number in the series. contrast: what tells images of
-    one place and time apart: kind of image, echo time. context: of the series and the patient.
+    one place and time apart: kind of image, echo time; echo_ms: the latter. context: of the series and the patient.
     """
 
     file: Path
@@ -68,6 +69,8 @@ class Frame:
     thickness: float | None = None
     between: float | None = None
     rescale: tuple[float, float] | None = None
+    grouped: bool = False
+    table: bool = False
     photometric: str = ""
     samples: int = 1
     bits: tuple[int, int, int] = (16, 16, 0)
@@ -77,6 +80,7 @@ class Frame:
     phase: int | None = None
     acquired: str = ""
     contrast: tuple[str, ...] = ()
+    echo_ms: float | None = None
     context: Context = field(default=Context(), compare=False, repr=False)
 
     @property
@@ -159,7 +163,7 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
     measures, content, beat = (
         place(f"{n}Sequence") for n in ("PixelMeasures", "FrameContent", "CardiacSynchronization")
     )
-    values, echo = place("PixelValueTransformationSequence"), place("MREchoSequence")
+    values, echo_ms = place("PixelValueTransformationSequence"), _echo_ms(place("MREchoSequence"))
     slope, intercept = _number(values, "RescaleSlope"), _number(values, "RescaleIntercept")
     kind = next((p.FrameType for p in map(place, FRAME_TYPES) if "FrameType" in p), header.get("ImageType"))
     triggers = [(beat, "NominalCardiacTriggerDelayTime"), (content, "NominalCardiacTriggerDelayTime")]
@@ -180,6 +184,8 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
         thickness=_number(measures, "SliceThickness"),
         between=_number(measures, "SpacingBetweenSlices"),
         rescale=None if slope is None and intercept is None else (1.0 if slope is None else slope, intercept or 0.0),
+        grouped=values is not header,
+        table=bool(header.get("ModalityLUTSequence")),
         photometric=str(header.get("PhotometricInterpretation") or ""),
         samples=_whole(header, "SamplesPerPixel") or 1,
         bits=(_whole(header, "BitsAllocated") or 0, _whole(header, "BitsStored") or 0, _signed(header)),
@@ -188,7 +194,11 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
         percent=_number(beat, "NominalPercentageOfCardiacPhase"),
         phase=_whole(content, "TemporalPositionIndex") or _whole(header, "TemporalPositionIdentifier"),
         acquired=str(acquired),
-        contrast=(*map(str, kind if kind and not isinstance(kind, str) else [kind or ""]), _echo(echo)),
+        contrast=(
+            *map(str, kind if kind and not isinstance(kind, str) else [kind or ""]),
+            "" if echo_ms is None else f"echo time {echo_ms:g} ms",
+        ),
+        echo_ms=echo_ms,
     )
 
 
@@ -199,10 +209,9 @@ def _signed(header: Dataset) -> int:
     return _whole(header, "PixelRepresentation") or 0
 
 
-def _echo(place: Dataset) -> str:
+def _echo_ms(place: Dataset) -> float | None:
     time = _number(place, "EffectiveEchoTime")
-    time = _number(place, "EchoTime") if time is None else time
-    return "" if time is None else f"echo time {time:g} ms"
+    return _number(place, "EchoTime") if time is None else time
 
 
 def _numbers(place: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:

@@ -1,7 +1,8 @@
 """The grey values of the slices of a DICOM series, each by its own rule.
 
 SimpleITK (GDCM) decodes them. It reads a whole series by the rule of the first slice: into its type of pixel, and a
-multi-frame file with its first frame's slope and intercept. Where the slices differ in that, each is read by itself.
+multi-frame file with its first frame's slope and intercept, which it looks for in functional groups only where the file is
+of some classes. Where the slices differ in that, or the class is another one, each is read by itself.
 """
 
 from __future__ import annotations
@@ -18,6 +19,14 @@ from .dicom_headers import Frame, quiet
 from .geometry import Geometry
 
 INVERTED = "MONOCHROME1"
+GROUPS_READ = {
+    f"1.2.840.10008.5.1.4.1.1.{kind}"
+    for kind in (
+        *("2.1", "2.2", "4.1", "4.4", "130", "128.1"),  # enhanced CT, MR and PET, also converted from single slices
+        *("13.1.1", "13.1.2", "13.1.3"),  # X-ray in 3D
+    )
+}
+"""Classes of files in whose functional groups GDCM 3 finds slope and intercept."""
 
 
 def read(frames: Sequence[Frame], folder: Path) -> tuple[np.ndarray, Geometry | None]:
@@ -28,7 +37,7 @@ def read(frames: Sequence[Frame], folder: Path) -> tuple[np.ndarray, Geometry | 
     """
     _check_rules(frames, folder)
     same = len({(f.rescale, f.bits, f.photometric) for f in frames}) == 1
-    if frames[0].photometric == INVERTED:
+    if frames[0].photometric == INVERTED or any(f.grouped and f.sop_class not in GROUPS_READ for f in frames):
         return _by_own_rescale(frames), None
     if all(f.count == 1 for f in frames):
         files = [str(f.file) for f in frames]
@@ -55,6 +64,12 @@ def _check_rules(frames: Sequence[Frame], folder: Path) -> None:
         raise VolumeError(
             f"{len(silent)} of the {len(frames)} slices in {folder} state no rescale of their values, as "
             f"{silent[0].file.name}, and the others do; what they show cannot be told. Export the series again."
+        )
+    tabled = [f for f in frames if f.table]
+    if tabled:
+        raise VolumeError(
+            f"{tabled[0].file} says by a table what its values mean (Modality LUT), which cannot be read here. Export "
+            "the series with a rescale slope and intercept."
         )
     for frame in stated:
         if frame.rescale is not None and frame.rescale[0] == 0:

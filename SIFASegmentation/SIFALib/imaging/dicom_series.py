@@ -242,10 +242,20 @@ def _twice(frames: Sequence[Frame]) -> str:
 
 def _several(folder: Path, groups: Sequence[Group]) -> str:
     """The sentence for a series that falls into several stacks."""
-    kinds = {frame.contrast for group in groups for frame in group.frames}
-    if len(kinds) == len(groups):
-        shown = "; ".join(", ".join(filter(None, kind)) for kind in sorted(kinds)[:SHOWN])
+    frames = [frame for group in groups for frame in group.frames]
+    aspect = dicom_grouping.what_differs(frames)
+    if aspect in (dicom_grouping.PATIENT, dicom_grouping.REFERENCE):
+        names = _names({next(iter(group.frames)).file for group in groups})
+        return (
+            f"{folder} holds slices of one series, but of more than one {aspect} ({names}), which are no volume however "
+            "they lie; put those of each into a folder of its own."
+        )
+    kinds = {frame.contrast for frame in frames}
+    shown = "; ".join(", ".join(filter(None, kind)) for kind in sorted(kinds)[:SHOWN])
+    if len(kinds) == len(groups) and len({frame.position for frame in frames}) < len(frames):
         return f"{folder} holds several images of each slice ({shown}); give those of one kind."
+    if aspect and len(dicom_grouping.by_orientation(frames)) == 1:
+        return f"{folder} holds slices that differ in their {aspect} ({shown}); give those of one kind."
     return f"The slices in {folder} lie in different orientations, or are of different sizes; give one stack of slices."
 
 

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 from ..support.errors import VolumeError
 from .checks import OTHER_KIND
+from .header_lengths import check_lengths
 from .header_rules import MOST_FILES, can_be_named, check_fields
 
 META, NRRD = (".mhd", ".mha"), (".nhdr", ".nrrd")
@@ -154,6 +155,7 @@ def check_voxel_data(path: Path) -> Header | None:
     if not header.lines:
         raise VolumeError(OTHER_KIND.format(path))
     check_fields(path, header.lines, header.nrrd)
+    check_lengths(path, header.fields, header.nrrd)
     _check_listed(header)
     stream = _nrrd_stream(header) if header.nrrd else _meta_stream(header)
     if stream is None:
@@ -230,11 +232,15 @@ def _at_most(source: BinaryIO, length: int | None) -> Callable[[int], bytes]:
 def _meta_stream(header: Header) -> _Stream | None:
     """Where the voxels of a MetaImage lie; None if that is not to be told. VolumeError if they are not there."""
     fields, path = header.fields, header.path
-    if not fields.get("elementdatafile") or fields.get("headersize", "0") != "0":
+    if not fields.get("elementdatafile"):
+        return None
+    packed = _is_true(fields.get("compresseddata", "False"))
+    skipped = int(fields.get("headersize", "0"))
+    if skipped:
+        _check_skipped(header, skipped, packed)
         return None
     if not _is_true(fields.get("binarydata", "True")):
         return None
-    packed = _is_true(fields.get("compresseddata", "False"))
     each = META_BYTES.get(fields.get("elementtype", "").upper().removeprefix("MET_"), 0)
     counts = [*fields.get("dimsize", "").split(), fields.get("elementnumberofchannels", "1")]
     unpacked = each * math.prod(int(n) for n in counts) if all(n.isdecimal() for n in counts) else 0
@@ -253,6 +259,17 @@ def _meta_stream(header: Header) -> _Stream | None:
             "save it again without compression."
         )
     return _Stream(path, header.end, True, int(length), unpacked)
+
+
+def _check_skipped(header: Header, skipped: int, packed: bool) -> None:
+    """VolumeError if ITK would take other bytes for voxels than those behind the bytes to be skipped, and not say so: it
+    counts them from the beginning of this file, and unpacks what it knows the length of."""
+    sized = header.fields.get("compresseddatasize", "0") != "0"
+    if not header.name or (packed and (skipped < 0 or not sized)):
+        raise VolumeError(
+            f"{header.path} has bytes to be skipped before its voxels (HeaderSize = {skipped}), where other bytes would be "
+            "read for voxels; save it again, without HeaderSize."
+        )
 
 
 def _is_true(value: str) -> bool:

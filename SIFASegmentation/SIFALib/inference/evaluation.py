@@ -15,7 +15,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,10 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..datasets import DataSettings, label_values, released, scans, sources
+from ..datasets import DataSettings, label_values, released, scans
 from ..datasets.scans import Scan
 from ..imaging import metrics
-from ..imaging.checks import SUFFIXES
 from ..imaging.intensity import scores_to_unit
 from ..models.card import NORMALISATIONS
 from ..models.structures import PAPERS, UNKNOWN, Structure
@@ -47,9 +45,6 @@ RULE = (
 )
 STATISTICS = {"ct": "sifa_ct", "ct-old": "sifa_ct_old", "mr": "sifa_mr"}  # -> datasets.settings.NORMALISATIONS
 CSV_HEADS = ("scan", "structure", "dice", "assd_voxels", "assd_mm", "note")
-_WORDS = re.compile(
-    r"[_\-. ](?:image|img|scan|0000|labels?|labelmap|seg|segmentation|masks?|gt|manual)$", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True)
@@ -97,36 +92,6 @@ class Evaluation:
             "label maps hold it, but the model does not draw it": self.not_drawn,
         }
         return tuple(f"{s.name}: {reason}." for reason, structures in reasons.items() for s in structures)
-
-
-def pairs(images: Path, labels: Path | None, exclude: tuple[str, ...] = ()) -> list[Scan]:
-    """Scans with their label maps: beside them by name, or from a folder of their own. Raises DataError."""
-    if labels is None:
-        return list(sources.find(str(images), True, exclude).scans)
-    if not labels.is_dir():
-        raise DataError(f"{labels} is no folder; give the one that holds the label maps.")
-    files: dict[str, list[Path]] = {}
-    for file in sorted(labels.rglob("*")):
-        if file.name.lower().endswith(SUFFIXES) and not file.name.startswith("."):
-            files.setdefault(_key(file.name), []).append(file)
-    paired = []
-    for scan in sources.find(str(images), False, exclude).scans:
-        found = files.get(_key(scan.image.name), [])
-        if len(found) != 1:
-            what = "several label maps" if found else "no label map"
-            raise DataError(
-                f"{scan.image} has {what} in {labels}; name them alike, or leave the scan out: --exclude {scan.name}"
-            )
-        paired.append(replace(scan, label=found[0]))
-    return paired
-
-
-def _key(name: str) -> str:
-    """What the names of an image and of its label map have in common, in small letters."""
-    stem = name.lower()
-    suffix = next((s for s in SUFFIXES if stem.endswith(s)), "")
-    stem = stem[: len(stem) - len(suffix)].removesuffix(".seg")
-    return _WORDS.sub("", stem) or stem
 
 
 def product(

@@ -165,6 +165,15 @@ def test_mms_gives_one_scan_for_each_phase_that_is_labelled(tmp_path, truth):
     assert "every voxel of every volume is background" in scan.problems[0]
 
 
+def test_a_map_of_fewer_volumes_than_its_cine_is_refused_for_nobody_knows_which_phases_it_labels(tmp_path, truth):
+    save(tmp_path / "p1_sa.nii.gz", *(grey(truth, t) for t in range(12)))
+    save(tmp_path / "p1_sa_gt.nii.gz", *[numbered(truth, MMS)] * 6)
+    ((scan, labels),) = looked_at(tmp_path).values()
+    assert (
+        labels is None and "p1_sa_gt.nii.gz holds 6 volumes but" in scan.problems[0] and "has 12;" in scan.problems[0]
+    )
+
+
 def nnunet(folder: Path, truth: np.ndarray, labels: dict, values: dict[str, int]) -> Path:
     for name in ("heart_001", "heart_002"):
         save(folder / "imagesTr" / f"{name}_0000.nii.gz", grey(truth, len(name)))
@@ -276,6 +285,19 @@ def test_totalsegmentators_masks_are_one_label_map(tmp_path, truth):
     assert "heart_atrium_left.nii.gz has" in scan.problems[0] and "resample" in scan.problems[0]
 
 
+@pytest.mark.parametrize(
+    ("inside", "around", "said"), [(2, 1, "more than 0 and one other value"), (1, 1, "no voxel of it is 0")]
+)
+def test_a_mask_without_a_background_is_not_the_whole_scan(tmp_path, truth, inside, around, said):
+    masks = {"heart_ventricle_left": truth == LV, "heart_myocardium": truth == MYO}
+    totalsegmentator(tmp_path, truth, masks)
+    mask = np.where(truth == LV, inside, around).astype(np.uint8)
+    file = save(tmp_path / "s0001" / "segmentations" / "heart_ventricle_left.nii.gz", mask)
+    (scan, labels), (other, _) = looked_at(tmp_path).values()
+    assert labels is None and f"{file} is no mask: " in scan.problems[0] and said in scan.problems[0]
+    assert not other.problems
+
+
 def save_with_table(path: Path, labels: np.ndarray, names: tuple[str, ...]) -> None:
     """A label map whose header names its values, from 1."""
     table = "".join(
@@ -361,7 +383,7 @@ def test_masks_are_told_from_maps_of_cases_and_masks_of_masks(tmp_path, truth):
         save(tmp_path / "one" / "masks" / f"{name}.nii.gz", truth)
     save(tmp_path / "one" / "scan.nii.gz", grey(truth, 7))
     ((scan, _),) = looked_at(tmp_path / "one").values()
-    assert "is no mask: it holds more than two values" in scan.problems[0]
+    assert "is no mask: it holds more than 0 and one other value" in scan.problems[0]
 
 
 def test_what_is_packed_for_another_computer_means_the_same_there_and_names_nobody(tmp_path, truth):

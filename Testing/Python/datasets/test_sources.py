@@ -43,6 +43,9 @@ LAYOUTS = {
                           {"p1/scan7": 1, "p2/scan7": 3}),
     "both modalities": (["a_ct.nii.gz", "a_ct_label.nii.gz", "a_mr.nii.gz", "a_mr_label.nii.gz"],
                         {"a_ct": 1, "a_mr": 3}),
+    "cases by other words": (["7/p07_gated.nii.gz", "7/p7_ventricle_seg.nii.gz", "p08/scan.mha", "p08/p08_ed_seg.mha"],
+                             {"7/p07_gated": 1, "p08": 3}),
+    "cases by the name of the folder": (["p7/ct_2024.nii.gz", "p7/p7_seg.nii.gz"], {"p7/ct_2024": 1}),
     "one case": (["image.nii.gz", "label.nii.gz"], {"case": 1}),
     "slicer": (["a.nrrd", "a.seg.nrrd"], {"a": 1}),
     "dotted": (["scan.1.2.nii.gz", "scan.1.2-label.nii.gz"], {"scan.1.2": 1}),
@@ -87,6 +90,25 @@ def test_two_label_maps_of_one_image_are_refused_by_name(tmp_path):
 def test_a_label_map_that_could_belong_to_two_images_is_refused_by_name(tmp_path):
     with pytest.raises(DataError, match=r"a_label\.nii\.gz may be the label map of .*a_ct.* or of .*a_mr"):
         pairs(tmp_path, "a_ct.nii.gz", "a_mr.nii.gz", "a_label.nii.gz")
+
+
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        ("p1/ed.nii.gz", "p1/es_label.nii.gz"),
+        ("site1/images/p01.nii.gz", "site1/labels/p02.nii.gz"),
+        ("a/p01.nii.gz", "a/p02_seg.nii.gz"),
+        ("a/p01_ed.nii.gz", "a/p01_es_seg.nii.gz"),
+    ],
+)
+def test_an_image_and_a_label_map_that_are_called_like_different_ones_are_no_pair(tmp_path, image, label):
+    write(tmp_path / image, IMAGE)
+    write(tmp_path / label, LABELS)
+    found = find(str(tmp_path), labelled=True)
+    (scan,) = found.scans
+    assert scan.label is None and f"{label} is the label map of no image" in found.notes[0]
+    (problem,) = examine(scan, "source", DataSettings("data", "phantom"))[0].problems
+    assert f"{label} lies beside it, but their names are those of different images; name them alike" in problem
 
 
 @pytest.mark.parametrize("shape", ["columns", "rows"])

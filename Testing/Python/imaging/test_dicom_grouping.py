@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from SIFALib.imaging import dicom_grouping
+from SIFALib.imaging.dicom_context import Context
 from SIFALib.imaging.dicom_grouping import (
     COPIES,
     PLACELESS,
@@ -16,6 +17,7 @@ from SIFALib.imaging.dicom_grouping import (
     UNEVEN,
     group_as_one,
     group_frames,
+    what_differs,
 )
 from SIFALib.imaging.dicom_headers import Frame
 
@@ -91,6 +93,31 @@ def test_kinds_of_images_are_groups_of_their_own_and_no_phases():
     frames = [frame(k, t, contrast=(c,), instance=t) for k in range(3) for t, c in enumerate(("M", "P"))]
     assert kinds(frames) == [(STACK, 1, 3)] * 2
     assert kinds([frame(0, contrast=("FIRST",)), *(frame(k) for k in (1, 2))]) == [(STACK, 1, 3)]
+
+
+IN_TURN = {
+    "patient": [{"context": Context(patient_id=name)} for name in "AB"],
+    "frame of reference": [{"context": Context(patient_id="A", frame_of_reference=uid)} for uid in ("1.2", "1.3")],
+    "echo time": [{"echo_ms": echo} for echo in (2.4, 4.8)],
+    "part of the signal": [{"contrast": ("ORIGINAL", "PRIMARY", part)} for part in "MP"],
+}
+ALIKE = {
+    "patient": [{"context": Context(patient_id=name)} for name in ("A", "")],
+    "frame of reference": [{"context": Context(frame_of_reference=uid)} for uid in ("", "1.3")],
+    "echo time": [{"echo_ms": echo} for echo in (2.4, 2.42)],
+    "part of the signal": [{"contrast": kind} for kind in (("M",), ("DERIVED",))],
+}
+
+
+@pytest.mark.parametrize("aspect", IN_TURN)
+def test_slices_in_turn_of_different_things_are_no_volume(aspect):
+    frames = [frame(k, **IN_TURN[aspect][k % 2]) for k in range(8)]
+    assert kinds(frames) == [(STACK, 1, 4)] * 2 and what_differs(frames) == aspect
+
+
+@pytest.mark.parametrize("aspect", ALIKE)
+def test_what_is_not_stated_or_hardly_differs_tells_nothing_apart(aspect):
+    assert kinds([frame(k, **ALIKE[aspect][k % 2]) for k in range(8)]) == [(STACK, 1, 8)]
 
 
 def test_orientations_and_sizes_are_groups_of_their_own():

@@ -183,6 +183,32 @@ def test_series_that_are_the_phases_of_a_sequence_are_called_so(tmp_path):
     refused(dicom_series.write(tmp_path / "s", headers), "holds 3 DICOM series, which are a sequence of 3 phases")
 
 
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ({"PatientID": "Q-1"}, r"of more than one patient \(000\.dcm, 005\.dcm\)"),
+        ({"FrameOfReferenceUID": "1.2.3"}, r"of more than one frame of reference \(000\.dcm, 005\.dcm\)"),
+        ({"EchoTime": 4.8}, r"differ in their echo time \(.*echo time 2\.4 ms; .*echo time 4\.8 ms\)"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "P"]}, r"differ in their part of the signal \(.*M, .*P, .*\)"),
+    ],
+)
+def test_slices_of_different_things_are_no_volume_though_they_lie_evenly(tmp_path, said, sentence):
+    def change(header: Dataset, k: int) -> None:
+        for keyword, value in said.items() if k >= 5 else ():
+            setattr(header, keyword, value)
+
+    kind = {"Modality": "MR", "EchoTime": 2.4, "ImageType": ["ORIGINAL", "PRIMARY", "M"]}
+    refused(written(tmp_path / "s", change=change, **kind), sentence)
+
+
+def test_slices_that_do_not_say_whose_they_are_are_read(tmp_path):
+    def change(header: Dataset, k: int) -> None:
+        if k >= 5:
+            del header.PatientID, header.FrameOfReferenceUID
+
+    assert off(reading.read(written(tmp_path / "s", change=change))) < 1e-3
+
+
 def test_copies_are_named(tmp_path):
     folder = written(tmp_path / "s")
     (folder / "copy.dcm").write_bytes((folder / "003.dcm").read_bytes())

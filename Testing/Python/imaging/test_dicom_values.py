@@ -8,6 +8,11 @@ import pytest
 from dicom_folders import GREY, OBLIQUE, SIZE, refused, removed, written
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.uid import (
+    EnhancedCTImageStorage,
+    MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+)
 from SIFALib.imaging import reading
 from SIFALib.imaging.intensity import intensity_rule
 from SIFALib.models.card import Preprocessing
@@ -47,6 +52,29 @@ def test_each_frame_is_rescaled_by_its_own_rule(tmp_path):
     volume = reading.read(dicom_frames.enhanced(tmp_path / "s", GREY, OBLIQUE, list(range(9)), rescales=rules))
     expected = [plane * slope + intercept for plane, (slope, intercept) in zip(GREY, rules, strict=True)]
     np.testing.assert_allclose(volume.array, expected)
+
+
+CAPTURES = (MultiFrameGrayscaleByteSecondaryCaptureImageStorage, MultiFrameGrayscaleWordSecondaryCaptureImageStorage)
+
+
+@pytest.mark.parametrize("where", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
+@pytest.mark.parametrize("kind", [*CAPTURES, EnhancedCTImageStorage])
+def test_a_rescale_in_functional_groups_counts_in_every_class_of_file(tmp_path, kind, where):
+    rules = [(1.0, -1024.0)] * 9 if where.startswith("Per") else []
+    folder = dicom_frames.enhanced(tmp_path / "s", GREY, OBLIQUE, list(range(9)), rescales=rules)
+    header = dcmread(folder / "000.dcm")
+    header.SOPClassUID = header.file_meta.MediaStorageSOPClassUID = kind
+    for groups in header[where].value:
+        groups.PixelValueTransformationSequence[0].RescaleIntercept = -1024
+    header.save_as(folder / "000.dcm")
+    np.testing.assert_array_equal(reading.read(folder).array, GREY.astype(int) - 1024)
+
+
+def test_a_table_of_values_is_refused_and_not_passed_over(tmp_path):
+    table = Dataset()
+    table.LUTDescriptor, table.ModalityLUTType, table.LUTData = [4, 0, 16], "HU", bytes(8)
+    folder = written(tmp_path / "s", ModalityLUTSequence=[table], RescaleSlope=None, RescaleIntercept=None)
+    refused(folder, r"000\.dcm says by a table what its values mean \(Modality LUT\)")
 
 
 def test_hounsfield_units_are_what_they_are_however_they_are_shown(tmp_path):

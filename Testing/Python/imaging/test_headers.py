@@ -137,7 +137,7 @@ def test_bzip2_is_named_as_what_cannot_be_read(tmp_path: Path):
         ("a.nhdr", NRRD + "encoding: gzip\ndata file: slice%03d.gz 1 20 1\n"),
         ("a.nhdr", NRRD + "encoding: gzip\ndata file: LIST\n"),
         ("a.mha", META.replace("True", "False") + "ElementDataFile = LOCAL\n"),
-        ("a.mha", RAW_META + "HeaderSize = 100\nElementDataFile = LOCAL\n"),
+        ("a.mhd", RAW_META + "HeaderSize = 100\nElementDataFile = v.raw\n"),
         ("a.mhd", RAW_META + "ElementDataFile = slice%03d.raw 1 20 1\n"),
         ("a.mhd", META + "ElementDataFile = LIST\n"),
         ("a.nii.gz", "no NIfTI"),
@@ -186,6 +186,82 @@ def test_what_ends_or_stops_the_native_reader_never_reaches_it(
     with pytest.raises(VolumeError) as raised:
         reading.read(tmp_path / file)
     assert sentence in str(raised.value) and len(str(raised.value)) < 400
+
+
+SPACE = "space: left-posterior-superior\nspace directions: (1,0,0) (0,1,0) (0,0,1)\n"
+SPACING = "spacings: 2 2 3\n"
+ENDS = "axis mins: 1 0 0\naxis maxs: {}\n"
+LENGTHS = {
+    "space units": ("a.nrrd", SPACE + 'space units: "mm" "mm" "cm"\n', "states its lengths in 'cm' (space units)"),
+    "units": ("a.nrrd", SPACING + 'units: "m" "m" "m"\n', "states its lengths in 'm' (units), and only mm"),
+    "DistanceUnits": ("a.mha", "DistanceUnits = um\n", "states its lengths in 'um' (DistanceUnits), and only mm"),
+    "ends": ("a.nrrd", SPACING + ENDS.format("45 48 20"), "axis 3 that 20 voxels of 3 mm reach from 0 to 20 mm"),
+    "ends alone": ("a.nrrd", ENDS.format("45 48 60"), "axis 1 that 22 voxels of 1 mm reach from 1 to 45 mm"),
+}  # fmt: skip
+SAID = {
+    "mm": ("a.nrrd", SPACE + 'space units: "mm" "mm" "mm"\n'),
+    "units of one axis": ("a.nrrd", SPACING + 'units: "mm" "" "???"\n'),
+    "MetaImage in mm": ("a.mha", "DistanceUnits = mm\n"),
+    "MetaImage in no unit": ("a.mha", "DistanceUnits = ?\n"),
+    "ends of outer voxels": ("a.nrrd", SPACING + ENDS.format("45 48 60")),
+    "centres of outer voxels": ("a.nrrd", SPACING + ENDS.format("43 46 57")),
+    "ends that are none": ("a.nrrd", SPACING + ENDS.format("45 nan nan")),
+}
+
+
+def with_lines(folder: Path, name: str, lines: str) -> Path:
+    """The voxels, raw, below a header with these lines in it."""
+    header = f"{NRRD}encoding: raw\n{lines}\n" if name == "a.nrrd" else f"{RAW_META}{lines}ElementDataFile = LOCAL\n"
+    (folder / name).write_bytes(header.encode() + DATA)
+    return folder / name
+
+
+@pytest.mark.parametrize("case", LENGTHS)
+def test_lengths_in_other_units_or_that_contradict_each_other_are_refused(tmp_path: Path, case: str):
+    name, lines, sentence = LENGTHS[case]
+    with pytest.raises(VolumeError) as raised:
+        reading.read(with_lines(tmp_path, name, lines))
+    assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize("case", SAID)
+def test_lengths_in_mm_or_in_no_unit_are_read(tmp_path: Path, case: str):
+    np.testing.assert_array_equal(reading.read(with_lines(tmp_path, *SAID[case])).array, VOXELS)
+
+
+def test_the_unit_of_time_is_no_length(tmp_path: Path):
+    header = NRRD.replace("dimension: 3", "dimension: 4").replace("sizes: 22", "sizes: 2 22") + "encoding: raw\n"
+    header += 'kinds: list domain domain domain\nunits: "ms" "" "" ""\n\n'
+    (tmp_path / "a.seq.nrrd").write_bytes(header.encode() + 2 * DATA)
+    check_voxel_data(tmp_path / "a.seq.nrrd")
+    no_kinds = header.replace("kinds: list domain domain domain\n", "").replace('"ms" "" "" ""', '"mm" "mm" "mm" "ms"')
+    (tmp_path / "a.nrrd").write_bytes(no_kinds.encode() + 2 * DATA)
+    check_voxel_data(tmp_path / "a.nrrd")
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("a.mha", RAW_META + "HeaderSize = 100\nElementDataFile = LOCAL\n"),
+        ("a.mha", RAW_META + "HeaderSize = -1\nElementDataFile = LOCAL\n"),
+        ("a.mha", META + LENGTH + "HeaderSize = 100\nElementDataFile = LOCAL\n"),
+        ("a.mhd", META + "HeaderSize = 100\nElementDataFile = v.zraw\n"),
+        ("a.mhd", META + LENGTH + "HeaderSize = -1\nElementDataFile = v.zraw\n"),
+    ],
+)
+def test_text_of_a_header_is_never_read_for_voxels(tmp_path: Path, name: str, header: str):
+    data = zlib.compress(DATA) if header.startswith(META) else DATA
+    (tmp_path / "v.zraw").write_bytes(b"h" * 100 + data)
+    (tmp_path / name).write_bytes(header.encode() + (data + b"more" if name == "a.mha" else b""))
+    with pytest.raises(VolumeError, match=r"bytes to be skipped before its voxels \(HeaderSize = .*save it again"):
+        reading.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("skipped", [100, -1])
+def test_bytes_before_the_voxels_in_a_file_of_their_own_are_skipped(tmp_path: Path, skipped: int):
+    (tmp_path / "v.raw").write_bytes(b"h" * 100 + DATA)
+    (tmp_path / "a.mhd").write_text(f"{RAW_META}HeaderSize = {skipped}\nElementDataFile = v.raw\n")
+    np.testing.assert_array_equal(reading.read(tmp_path / "a.mhd").array, VOXELS)
 
 
 def test_a_sequence_and_layers_of_a_segmentation_are_called_so(tmp_path: Path):

@@ -14,6 +14,7 @@ import tf_bundles
 import tiny_models
 import torch
 from SIFALib.cli.main import main
+from SIFALib.datasets import label_folder
 from SIFALib.inference import evaluation
 from SIFALib.models import store as models
 from SIFALib.models.architectures import Architecture
@@ -262,10 +263,40 @@ def test_a_table_never_takes_the_place_of_a_scan(folder: Path, capsys, file: str
 def test_label_maps_beside_the_scans_are_found_too(folder: Path) -> None:
     for file in (folder / "labels").iterdir():
         file.rename(folder / "images" / file.name)
-    found = evaluation.pairs(folder / "images", None)
+    found = label_folder.pairs(folder / "images", None)
     assert [s.label.name for s in found if s.label] == ["mr_0_label.nii.gz", "mr_1_label.nii.gz"]
     with pytest.raises(DataError, match="is no folder"):
-        evaluation.pairs(folder / "images", folder / "nowhere")
+        label_folder.pairs(folder / "images", folder / "nowhere")
+
+
+def moved(folder: Path, *pairs: tuple[str, str]) -> Path:
+    """The scans without their label maps and the label maps, each at another place below its folder."""
+    for n, pair in enumerate(pairs):
+        for kind, place in zip(("images", "labels"), pair, strict=True):
+            (old,) = (folder / kind).glob(f"mr_{n}_*")
+            if place:
+                (folder / kind / place).parent.mkdir(parents=True, exist_ok=True)
+                old.rename(folder / kind / place)
+            else:
+                old.unlink()
+    return folder
+
+
+def test_a_label_map_serves_no_scan_of_the_same_name_in_another_folder(folder: Path) -> None:
+    places = moved(folder, ("site1/p1.nii.gz", "site1/p1.nii.gz"), ("site2/p1.nii.gz", ""))
+    with pytest.raises(DataError, match=r"site2/p1\.nii\.gz has no label map"):
+        label_folder.pairs(places / "images", places / "labels")
+    (places / "labels" / "site1" / "p1.nii.gz").rename(places / "labels" / "p1.nii.gz")
+    with pytest.raises(DataError, match=r"p1\.nii\.gz may be the label map of .*site1/p1.* or of .*site2/p1"):
+        label_folder.pairs(places / "images", places / "labels")
+
+
+def test_label_maps_of_one_name_are_told_apart_by_their_folders(folder: Path) -> None:
+    moved(folder, ("a/ct/x_image.nii.gz", "a/labels/x.nii.gz"), ("b/ct/x_image.nii.gz", "b/labels/x.nii.gz"))
+    found = label_folder.pairs(folder / "images", folder / "labels")
+    assert [s.label.relative_to(folder).as_posix() for s in found if s.label] == [
+        f"labels/{name}/labels/x.nii.gz" for name in "ab"
+    ]
 
 
 def test_the_published_protocol_on_the_command_line(tmp_path: Path, capsys) -> None:
