@@ -213,8 +213,9 @@ def fillSegmentation(
     volumeNode.GetIJKToRASMatrix(matrix)
     wasModifying = segmentationNode.StartModify()
     putSegments(segmentationNode, slicer.util.arrayFromVTKMatrix(matrix), labels, structures, model)
-    segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
     segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    # Only now: what lies between the transforms of the two nodes, Slicer would put into the geometry, too.
+    segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
     segmentationNode.EndModify(wasModifying)
 
 

@@ -142,8 +142,8 @@ def _show(
     sequence.SetName(_("{segmentation} sequence").format(segmentation=node.GetName()))
     slicer.mrmlScene.AddNode(sequence)
     node.CreateDefaultDisplayNodes()
-    node.SetReferenceImageGeometryParameterFromVolumeNode(scan.node)
     node.SetAndObserveTransformNodeID(scan.node.GetTransformNodeID())
+    node.SetReferenceImageGeometryParameterFromVolumeNode(scan.node)  # in this order: see SceneConversion
     browser = scan.browser
     wasModifying = browser.StartModify()  # or it would show the sequence by a node of its own at once
     browser.AddSynchronizedSequenceNodeID(sequence.GetID())

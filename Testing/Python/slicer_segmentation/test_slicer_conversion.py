@@ -29,7 +29,7 @@ import slicer
 import vtk
 from SIFALib.models.structures import PAPERS
 from SIFALib.support.errors import VolumeError
-from SIFASegmentationLib import GridResampling, SceneConversion
+from SIFASegmentationLib import EditorGeometry, GridResampling, SceneConversion
 
 from SIFASegmentation import SIFASegmentationLogic
 
@@ -169,6 +169,17 @@ def test_segmentation_stays_on_the_volume_when_the_transform_changes_later(tmp_p
     before = exported_labels(segmentation, node)
     slicer.util.updateTransformMatrixFromArray(placed, TRANSFORMS["moved"])
     assert np.array_equal(exported_labels(segmentation, node), before)
+
+
+@pytest.mark.parametrize("transform", ["none", "moved", "turned", "scaled"])
+def test_result_is_edited_in_the_grid_of_the_volume_where_that_stands(transform, tmp_path):
+    node = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["oblique"])
+    node.SetAndObserveTransformNodeID(add_linear_transform(TRANSFORMS[transform]).GetID())
+    _, segmentation = segment(tmp_path, node, by_place)
+    grid, placed = EditorGeometry.gridOf(segmentation, node), SceneConversion.Placement.of(node)
+    assert grid.size == placed.size
+    ends = np.array([[0, 0, 0], np.array(SIZE) - 1])
+    np.testing.assert_allclose(grid.worldPoints(ends), placed.worldPoints(ends), atol=1e-3)
 
 
 def test_flattening_transform_and_colour_volume_are_refused_in_words(tmp_path):

@@ -36,7 +36,7 @@ import slicer
 import vtk
 from SIFALib.models.structures import PAPERS
 from SIFALib.support.errors import NoHeartFound
-from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, SequenceLogic, Sequences
+from SIFASegmentationLib import EditorGeometry, HeartFunctionNodes, SceneConversion, SequenceLogic, Sequences
 from SIFASegmentationLib.Results import NodeGone
 
 from SIFASegmentation import SIFASegmentationLogic
@@ -177,6 +177,8 @@ def test_transform_of_the_scan_holds_for_every_time_point(logic):
     for number in range(6):
         scan.browser.SetSelectedItemNumber(number)
         assert np.array_equal(exported_labels(node, scan.volume), expected)
+        grid = EditorGeometry.gridOf(node, scan.volume)
+        np.testing.assert_allclose(grid.toNode, SceneConversion.Placement.of(scan.volume).toNode, atol=1e-3)
 
 
 def test_progress_runs_once_over_all_time_points_and_names_them(logic):
