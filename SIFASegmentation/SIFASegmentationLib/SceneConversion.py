@@ -276,6 +276,17 @@ def segmentIdOf(segmentation: slicer.vtkSegmentation, structureId: str) -> str:
     return next(name for name in chain([structureId], names) if _isFree(segmentation, name))
 
 
+def isMoved(segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode) -> bool:
+    """Whether the two stand under different transforms."""
+    return bool(segmentationNode.GetTransformNodeID() != volumeNode.GetTransformNodeID())
+
+
+def holdsOwn(segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
+    """Whether it has segments that a person, or another module, has made."""
+    segmentation = segmentationNode.GetSegmentation()
+    return not all(_isFree(segmentation, segmentId) for segmentId in segmentation.GetSegmentIDs())
+
+
 def _isFree(segmentation: slicer.vtkSegmentation, segmentId: str) -> bool:
     """Whether there is no segment of that id but one that SIFA made."""
     segment, made = segmentation.GetSegment(segmentId), vtk.reference("")

@@ -182,6 +182,41 @@ def test_result_is_edited_in_the_grid_of_the_volume_where_that_stands(transform,
     np.testing.assert_allclose(grid.worldPoints(ends), placed.worldPoints(ends), atol=1e-3)
 
 
+@pytest.mark.parametrize("transform", ["moved", "turned", "sheared", "warped"])
+@pytest.mark.parametrize("moves", ["volume", "segmentation"])
+def test_what_a_person_has_drawn_stays_where_it_was_in_the_world(moves, transform, tmp_path):
+    node = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["oblique"])
+    world = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["axial"], "World")
+    mine = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Mine")
+    placed = warp() if transform == "warped" else add_linear_transform(TRANSFORMS[transform])
+    (node if moves == "volume" else mine).SetAndObserveTransformNodeID(placed.GetID())
+    own = mine.GetSegmentation().AddEmptySegment("Tumour", "Tumour")
+    drawn = np.zeros(SIZE[::-1], np.uint8)
+    drawn[20:30, 22:34, 25:40] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(drawn, mine, own, world)
+    before = slicer.util.arrayFromSegmentBinaryLabelmap(mine, own, world).copy()
+    truth = balls(world_points(node))
+    slicer.util.updateVolumeFromArray(node, image_of(truth))
+    standing = mine.GetTransformNodeID()
+    for _ in range(2):
+        backend, segmentation = segment(tmp_path, node, by_place, outputSegmentation=mine)
+        assert segmentation is mine and mine.GetTransformNodeID() == standing
+        assert np.array_equal(slicer.util.arrayFromSegmentBinaryLabelmap(mine, own, world), before) and before.any()
+        labels = exported_labels(mine, node)
+        least = 1.0 if transform in ("moved", "turned") else 0.85  # resampled thrice on the way, balls of 6 to 9 voxels
+        assert min(dice(labels, truth, value) for value in (1, 2, 3, 4)) >= least
+
+
+def test_a_result_without_segments_of_a_persons_follows_the_volume(tmp_path):
+    node = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["oblique"])
+    _, segmentation = segment(tmp_path, node, by_place)
+    placed = add_linear_transform(TRANSFORMS["turned"])
+    node.SetAndObserveTransformNodeID(placed.GetID())
+    _, again = segment(tmp_path, node, by_place, outputSegmentation=segmentation)
+    assert again is segmentation and again.GetTransformNodeID() == placed.GetID()
+    assert np.array_equal(exported_labels(again, node), balls(world_points(node)))
+
+
 def test_flattening_transform_and_colour_volume_are_refused_in_words(tmp_path):
     node = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["axial"])
     node.SetAndObserveTransformNodeID(add_linear_transform(np.diag([1.0, 1.0, 0.0, 1.0])).GetID())

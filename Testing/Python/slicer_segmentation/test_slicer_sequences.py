@@ -347,6 +347,20 @@ def test_segments_of_another_kind_of_result_are_not_overwritten(logic):
     assert single is not node and volumes(logic, node) == pytest.approx(list(scan.lv_ml))
 
 
+def test_what_a_person_has_drawn_under_another_transform_is_not_moved(logic):
+    scan = add_beating()
+    node = logic.segmentSequence(scan.volume)
+    placed = add_linear_transform(rotation(0, 0, 30))
+    node.SetAndObserveTransformNodeID(placed.GetID())
+    again = logic.segmentSequence(scan.volume, outputSegmentation=node)
+    assert again is node and node.GetTransformNodeID() is None, "nothing of a person's: it follows the scan"
+    node.SetAndObserveTransformNodeID(placed.GetID())
+    node.GetSegmentation().AddEmptySegment("lesion", "Lesion")
+    other = logic.segmentSequence(scan.volume, outputSegmentation=node)
+    assert other is not node and other.GetTransformNodeID() is None
+    assert node.GetTransformNodeID() == placed.GetID() and node.GetSegmentation().GetSegment("lesion") is not None
+
+
 def test_edits_of_a_time_point_stay_with_it_and_count(logic):
     scan = add_beating()
     node = logic.segmentSequence(scan.volume)
