@@ -199,7 +199,7 @@ def test_what_a_person_has_drawn_stays_where_it_was_in_the_world(moves, transfor
     slicer.util.updateVolumeFromArray(node, image_of(truth))
     standing = mine.GetTransformNodeID()
     for _ in range(2):
-        backend, segmentation = segment(tmp_path, node, by_place, outputSegmentation=mine)
+        _, segmentation = segment(tmp_path, node, by_place, outputSegmentation=mine)
         assert segmentation is mine and mine.GetTransformNodeID() == standing
         assert np.array_equal(slicer.util.arrayFromSegmentBinaryLabelmap(mine, own, world), before) and before.any()
         labels = exported_labels(mine, node)
