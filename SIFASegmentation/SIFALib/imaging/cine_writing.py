@@ -26,7 +26,7 @@ def write_nifti(labels: np.ndarray, geometry: Geometry, step_ms: float, path: st
     check_holds(geometry, path)
     image = sitk.JoinSeries([geometry.to_image(np.ascontiguousarray(phase)) for phase in labels])
     image.SetSpacing((*geometry.spacing, step_ms / 1000.0 or 1.0))  # ITK writes seconds
-    write_image(image, path)
+    write_image(image, path, timed=step_ms > 0)
 
 
 def write_seq_nrrd(
