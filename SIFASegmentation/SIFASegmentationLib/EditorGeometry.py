@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import slicer
 import vtk
-from SIFALib.support.progress import Progress, Steps
+from SIFALib.support.progress import Progress, Steps, drain
 from slicer.i18n import tr as _
 
 from . import GridResampling
-from .SceneConversion import Placement
+from .SceneConversion import Placement, putSegments
+
+if TYPE_CHECKING:
+    from SIFALib.models.structures import Structure
 
 SAME = 0.01  # of a voxel, how far two grids may lie apart to be one
 
@@ -41,3 +46,20 @@ def labelSteps(labels: np.ndarray, source: Placement, grid: Placement) -> Steps[
         own[k] = GridResampling.nearest(labels, plane, 0)
         yield Progress(_("Taking the result over into the segmentation's grid"), (k + 1) / len(own))
     return own
+
+
+def fillInPlace(
+    segmentationNode: slicer.vtkMRMLSegmentationNode,
+    volumeNode: slicer.vtkMRMLVolumeNode,
+    labels: np.ndarray,
+    structures: tuple[Structure, ...],
+    model: str = "",
+) -> None:
+    """As `SceneConversion.fillSegmentation`, but the node stays under its own transform, and so do its other segments.
+
+    Voxel for voxel, unless what lies between the two transforms is no right-angled grid.
+    """
+    segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
+    grid = gridOf(segmentationNode, volumeNode)
+    own = drain(labelSteps(labels, Placement.of(volumeNode), grid))
+    putSegments(segmentationNode, grid.toNode, own, structures, model)

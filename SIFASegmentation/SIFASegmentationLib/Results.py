@@ -10,7 +10,7 @@ import slicer
 from SIFALib.support import errors
 from slicer.i18n import tr as _
 
-from . import SceneConversion, Volumes
+from . import EditorGeometry, SceneConversion, Volumes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,9 +48,14 @@ class Found:
 
 
 def fill(node: slicer.vtkMRMLSegmentationNode, imageNode: slicer.vtkMRMLVolumeNode, found: Found) -> None:
-    """Put what was found in an image into a segmentation node, with the report."""
+    """Put what was found in an image into a segmentation node, with the report.
+
+    The node comes under the image's transform, unless that would move what a person has drawn in it.
+    """
     model = "{id}@{version}".format(**found.report["model"])
-    SceneConversion.fillSegmentation(node, imageNode, found.labels, found.structures, model)
+    stays = SceneConversion.isMoved(node, imageNode) and SceneConversion.holdsOwn(node)
+    put = EditorGeometry.fillInPlace if stays else SceneConversion.fillSegmentation
+    put(node, imageNode, found.labels, found.structures, model)
     voxels = {s.id: SceneConversion.structureVoxels(node, s.id) for s in found.structures}
     node.SetAttribute(REPORT, json.dumps({**found.report, "voxels": voxels}))
 

@@ -213,8 +213,9 @@ def fillSegmentation(
     volumeNode.GetIJKToRASMatrix(matrix)
     wasModifying = segmentationNode.StartModify()
     putSegments(segmentationNode, slicer.util.arrayFromVTKMatrix(matrix), labels, structures, model)
-    segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
     segmentationNode.SetAndObserveTransformNodeID(volumeNode.GetTransformNodeID())
+    # Only now: what lies between the transforms of the two nodes, Slicer would put into the geometry, too.
+    segmentationNode.SetReferenceImageGeometryParameterFromVolumeNode(volumeNode)
     segmentationNode.EndModify(wasModifying)
 
 
@@ -273,6 +274,17 @@ def segmentIdOf(segmentation: slicer.vtkSegmentation, structureId: str) -> str:
     that to another segment."""
     names = (f"{structureId} SIFA {number}".removesuffix(" 1") for number in count(1))
     return next(name for name in chain([structureId], names) if _isFree(segmentation, name))
+
+
+def isMoved(segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode) -> bool:
+    """Whether the two stand under different transforms."""
+    return bool(segmentationNode.GetTransformNodeID() != volumeNode.GetTransformNodeID())
+
+
+def holdsOwn(segmentationNode: slicer.vtkMRMLSegmentationNode) -> bool:
+    """Whether it has segments that a person, or another module, has made."""
+    segmentation = segmentationNode.GetSegmentation()
+    return not all(_isFree(segmentation, segmentId) for segmentId in segmentation.GetSegmentIDs())
 
 
 def _isFree(segmentation: slicer.vtkSegmentation, segmentId: str) -> bool:

@@ -61,7 +61,8 @@ def segmentSteps(
     It shows the time point that the browser selects, and its references (`HeartFunctionNodes`) lead to tables and chart.
     The scene is changed only at the very end. A time point without a heart becomes an empty segmentation, with a flag
     that says why. outputSegmentation: an earlier result of this scan, whose segments of other ids stay; of any other
-    node, which shows no sequence of it, the segments would be lost, so a new one is made.
+    node, which shows no sequence of it, the segments would be lost, so a new one is made. So it is for one that holds
+    segments of a person's under another transform than the scan's, which would be moved.
     Raises the last reason if no time point could be segmented, and what `work` raises.
     """
     sequence = slicer.vtkMRMLSequenceNode()
@@ -133,7 +134,7 @@ def _show(
 ) -> slicer.vtkMRMLSegmentationNode:
     """Put the sequence into the scene, in the place of the output's, and let the scan's browser show it."""
     former = Sequences.result(outputSegmentation)
-    if former is not None and former.browser is scan.browser:
+    if former is not None and former.browser is scan.browser and not _wouldMove(former, scan):
         node = former.node
         _keepOthers(sequence, former.sequence)
         _remove(former)
@@ -142,8 +143,8 @@ def _show(
     sequence.SetName(_("{segmentation} sequence").format(segmentation=node.GetName()))
     slicer.mrmlScene.AddNode(sequence)
     node.CreateDefaultDisplayNodes()
-    node.SetReferenceImageGeometryParameterFromVolumeNode(scan.node)
     node.SetAndObserveTransformNodeID(scan.node.GetTransformNodeID())
+    node.SetReferenceImageGeometryParameterFromVolumeNode(scan.node)  # in this order: see SceneConversion
     browser = scan.browser
     wasModifying = browser.StartModify()  # or it would show the sequence by a node of its own at once
     browser.AddSynchronizedSequenceNodeID(sequence.GetID())
@@ -156,6 +157,11 @@ def _show(
     browser.SetSaveChanges(sequence, True)  # a corrected outline is there when its time point comes again
     HeartFunctionNodes.write(node)
     return node
+
+
+def _wouldMove(former: Browsed, scan: Browsed) -> bool:
+    """Whether the scan's transform would take segments of a person's to another place."""
+    return SceneConversion.isMoved(former.node, scan.node) and any(map(SceneConversion.holdsOwn, former.items))
 
 
 def _keepOthers(sequence: slicer.vtkMRMLSequenceNode, former: slicer.vtkMRMLSequenceNode) -> None:

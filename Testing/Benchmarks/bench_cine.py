@@ -30,7 +30,7 @@ from SIFALib.imaging.reading import read
 from SIFALib.imaging.study import read_cine
 from SIFALib.inference import cine as inference
 from SIFALib.inference import segment
-from SIFALib.inference.basal import without_open_slices
+from SIFALib.inference.basal import short_axis, without_open_slices
 from SIFALib.inference.heart_function import MYOCARDIUM_G_PER_ML
 from SIFALib.models.store import ModelPackage
 from SIFALib.networks import loading
@@ -104,7 +104,8 @@ def judge(data: Path, patient: str, segmenter: Segmenter, package: ModelPackage)
         except (NoHeartFound, VolumeError) as error:
             row["note"] += f"{phase}: {error} "
             continue
-        ruled, _ = without_open_slices(labels.array[None], package.card.labels)
+        axis = short_axis(labels.geometry, "mr")
+        ruled, _ = without_open_slices(labels.array[None], axis, package.card.labels)
         voxel_ml = labels.geometry.voxel_ml
         row["found"] |= measures(ruled[0], voxel_ml, phase)
         row["without_rule"] |= measures(labels.array, voxel_ml, phase)

@@ -144,8 +144,8 @@ def _check_count(wanted: Configuration) -> None:
     hearts = {scan.heart or (str(scan.image) if scan.moment else scan.name) for scan in scans}
     if len(hearts) < FEWEST:
         raise DataError(
-            f"{data.target} holds scans of at most {len(hearts)} heart{'s' if len(hearts) > 1 else ''}; at least {FEWEST} are "
-            "needed to tell whether a model became better."
+            f"{data.target} holds scans of at most {len(hearts)} heart{'s' if len(hearts) > 1 else ''}; at least {FEWEST} "
+            "are needed to tell whether a model became better."
         )
 
 

@@ -19,8 +19,9 @@ from .geometry import Geometry
 from .reading import open_image, voxels_of
 
 NAMES = (".seq.nrrd", *SUFFIXES)
-_INDEX = re.compile(r"^axis \d+ index values$")
-MULTI_VOLUME = "MultiVolume.FrameLabels"
+_INDEX = re.compile(r"^axis (\d+) index values$")
+MULTI_VOLUME, MULTI_VOLUME_UNIT = "MultiVolume.FrameLabels", "MultiVolume.FrameIdentifyingDICOMTagUnits"
+MILLISECONDS = {"ms": 1.0, "msec": 1.0, "s": 1000.0, "sec": 1000.0}
 SWAPPED = 0.3  # of the changes along the axis of time, below which those along the slices are too small: cines have 10
 
 
@@ -46,7 +47,7 @@ def read_volumes(path: Path) -> tuple[np.ndarray, Geometry]:
 
 
 def _volumes(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float], tuple[str, ...]]:
-    """The volumes of a file, their grid, the times that it states, and notes. VolumeError, OSError."""
+    """The volumes of a file, their grid, the times in ms that it states, and notes. VolumeError, OSError."""
     if path.stat().st_size == 0:
         raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
     if path.name.lower().endswith(nifti.SUFFIXES):
@@ -76,7 +77,7 @@ def count_of(path: Path) -> int:
 
 
 def _listed(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float]]:
-    """Volumes [t, k, j, i] of an NRRD or MetaImage file, their grid, and the times that it names."""
+    """Volumes [t, k, j, i] of an NRRD or MetaImage file, their grid, and the times in ms that it names."""
     _, reader = open_image(path)
     dimension, count = reader.GetDimension(), reader.GetNumberOfComponents()
     if reader.HasMetaDataKey("Segment0_ID"):
@@ -99,26 +100,38 @@ def _listed(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float]]:
 
 
 def _stated_times(reader: sitk.ImageFileReader) -> Sequence[float]:
-    """Of the volumes, as Slicer writes them; none if they are not stated as numbers."""
+    """Of the volumes in ms, as Slicer writes them; none if they are not stated as numbers with a unit of time."""
     for key in reader.GetMetaDataKeys():
         if key == MULTI_VOLUME or _INDEX.match(key):
             try:
-                return [float(text) for text in re.split(r"[,\s]+", reader.GetMetaData(key).strip()) if text]
+                told = [float(text) for text in re.split(r"[,\s]+", reader.GetMetaData(key).strip()) if text]
             except ValueError:
                 return ()
+            factor = MILLISECONDS.get(_unit(reader, key))
+            return () if factor is None else [factor * value for value in told]
     return ()
+
+
+def _unit(reader: sitk.ImageFileReader, key: str) -> str:
+    """Of the numbers under a key of the metadata, "" if it is not stated."""
+    index = _INDEX.match(key)  # ITK calls an axis that is no direction in space "pixel"
+    names = ("NRRD_units[pixel]", f"NRRD_units[{index[1]}]") if index else (MULTI_VOLUME_UNIT,)
+    stated = [reader.GetMetaData(name).strip().lower() for name in names if reader.HasMetaDataKey(name)]
+    return stated[0] if stated else ""
 
 
 def _times(stated: Sequence[float]) -> tuple[float, ...]:
-    """The times in ms, if they grow and can be those of one beat; in seconds, if they can then; else none."""
+    """The times in ms, if they grow and can be those of one beat; else none.
+
+    Fewer than LEAST_PHASES are none, whatever a file says of them: ED and ES do not follow each other in even steps, and a
+    second between volumes is what ITK writes where nothing is known.
+    """
     times = np.array(stated, float)
-    if len(times) < 2 or not np.isfinite(times).all() or np.diff(times).min() <= 0:
+    if len(times) < LEAST_PHASES or not np.isfinite(times).all() or np.diff(times).min() <= 0:
         return ()
-    for factor in (1.0, 1000.0):
-        beat = factor * (times[-1] - times[0] + np.median(np.diff(times)))
-        if FASTEST_MS <= beat <= SLOWEST_MS:
-            return tuple(round(float(t), 2) for t in factor * (times - min(times[0], 0.0)))
-    return ()
+    if not FASTEST_MS <= times[-1] - times[0] + np.median(np.diff(times)) <= SLOWEST_MS:
+        return ()
+    return tuple(round(float(t), 2) for t in times - min(times[0], 0.0))
 
 
 def _check(path: Path, array: np.ndarray) -> None:

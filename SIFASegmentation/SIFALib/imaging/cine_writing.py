@@ -22,11 +22,14 @@ PACKED = 6  # of gzip
 
 
 def write_nifti(labels: np.ndarray, geometry: Geometry, step_ms: float, path: str | os.PathLike[str]) -> None:
-    """Write uint8 [t, k, j, i] as NIfTI; step_ms: between phases, 0 if not known. OSError, RequestError."""
+    """Write uint8 [t, k, j, i] as NIfTI, in the forms of the scan's; step_ms: between phases, 0 if not known.
+
+    OSError, RequestError.
+    """
     check_holds(geometry, path)
     image = sitk.JoinSeries([geometry.to_image(np.ascontiguousarray(phase)) for phase in labels])
     image.SetSpacing((*geometry.spacing, step_ms / 1000.0 or 1.0))  # ITK writes seconds
-    write_image(image, path)
+    write_image(image, path, geometry.forms, timed=step_ms > 0)
 
 
 def write_seq_nrrd(

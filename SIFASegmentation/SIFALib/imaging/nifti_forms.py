@@ -19,6 +19,7 @@ from .geometry import APART_MM, APART_VOXELS, Geometry
 
 HEADER = 348  # bytes of a NIfTI-1 header
 SCANNER = 1  # the code of the scanner's own space
+UNITS = 123  # the byte of a NIfTI-1 header that is xyzt_units
 SPACE_UNITS = 0x07  # the bits of xyzt_units that are the unit of space
 RIGHT_ANGLES = 1e-4  # of the products of two axes of length 1: what ITK lets pass
 TURN_NORM = 1.001  # of the square of b, c, d: more is no rotation
@@ -129,12 +130,17 @@ def _mm(values: tuple[float, ...]) -> str:
     return " x ".join(f"{v:.4g}" for v in values)
 
 
+def without_time(header: bytes) -> bytes:
+    """The 348 bytes of a NIfTI-1 header without the unit of time: the distance of the volumes is not known."""
+    return header[:UNITS] + bytes([header[UNITS] & SPACE_UNITS]) + header[UNITS + 1 :]
+
+
 def with_forms(header: bytes, forms: Forms) -> bytes:
     """The 348 bytes of a NIfTI-1 header with these forms instead of its own."""
     order = "<" if struct.unpack("<i", header[:4])[0] == HEADER else ">"
     patched = bytearray(header)
     struct.pack_into(f"{order}4f", patched, 76, forms.qfac, *forms.sizes)
-    patched[123] = (patched[123] & ~SPACE_UNITS & 0xFF) | forms.units
+    patched[UNITS] = (patched[UNITS] & ~SPACE_UNITS & 0xFF) | forms.units
     struct.pack_into(f"{order}2h", patched, 252, *forms.codes)
     struct.pack_into(f"{order}6f", patched, 256, *forms.turn)
     struct.pack_into(f"{order}12f", patched, 280, *forms.matrix)

@@ -18,7 +18,7 @@ from .geometry import Geometry, Volume
 from .headers import check_voxel_data
 from .nifti import SUFFIXES as NIFTI
 from .nifti import check_nifti
-from .nifti_forms import HEADER, with_forms
+from .nifti_forms import HEADER, with_forms, without_time
 
 CHUNK = 4 * 1024**2  # bytes packed at once
 HEADERS_ALONE = (".nhdr", ".mhd")  # their voxels would lie in a second file
@@ -40,10 +40,13 @@ def check_holds(geometry: Geometry, *paths: str | os.PathLike[str] | None) -> No
             )
 
 
-def write_image(image: sitk.Image, path: str | os.PathLike[str], forms: Forms | None = None) -> None:
+def write_image(
+    image: sitk.Image, path: str | os.PathLike[str], forms: Forms | None = None, timed: bool = True
+) -> None:
     """`write` for a SimpleITK image of any dimension, with its metadata; compressed. OSError, VolumeError.
 
-    forms: of the NIfTI file on whose grid the image is, for another one to lie over it in every program.
+    forms: of the NIfTI file on whose grid the image is, for another one to lie over it in every program. timed: whether
+    the distance along the fourth axis is known; if not, NIfTI gets no unit of time, of which ITK always writes one.
     """
     path = Path(path)
     if not path.name.lower().endswith(SUFFIXES) or path.name.lower().endswith(HEADERS_ALONE):
@@ -63,27 +66,32 @@ def write_image(image: sitk.Image, path: str | os.PathLike[str], forms: Forms | 
     try:
         with made(path, check) as temporary:
             sitk.WriteImage(image, str(temporary), True)
-            if forms is not None and str(temporary).endswith(NIFTI):
-                _give_forms(temporary, forms)
+            if (forms is not None or not timed) and str(temporary).endswith(NIFTI):
+                _change_header(temporary, forms, timed)
     except RuntimeError as error:
         raise OSError(
             f"{path} cannot be written: {reason_of(error)}; is the disk full or the folder protected?"
         ) from error
 
 
-def _give_forms(path: Path, forms: Forms) -> None:
-    """Put the forms into a NIfTI file that was just written, packed again if it is. OSError."""
+def _change_header(path: Path, forms: Forms | None, timed: bool) -> None:
+    """Put what `write_image` says into a NIfTI file that was just written, packed again if it is. OSError."""
+
+    def changed(header: bytes) -> bytes:
+        header = header if timed else without_time(header)
+        return header if forms is None else with_forms(header, forms)
+
     if not path.name.endswith(".gz"):
         with open(path, "rb+") as file:
             header = file.read(HEADER)
             file.seek(0)
-            file.write(with_forms(header, forms))
+            file.write(changed(header))
         return
     unpacked = path.with_name(f"{path.name[: -len('.nii.gz')]}.nii")
     path.rename(unpacked)
     try:
         with gzip.open(unpacked, "rb") as source, gzip.open(path, "wb", 6) as target:
-            target.write(with_forms(source.read(HEADER), forms))
+            target.write(changed(source.read(HEADER)))
             shutil.copyfileobj(source, target, CHUNK)
     finally:
         unpacked.unlink(missing_ok=True)

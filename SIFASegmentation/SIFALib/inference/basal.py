@@ -10,23 +10,31 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..imaging.cine_stacks import LONG_AXIS, SHORT_AXIS_DEGREES
+from ..imaging.geometry import Geometry
+from ..imaging.slices import choose_plane
 from ..models.structures import Structure
+from .flags import STACK_MM
 
 LEAST_SURROUNDED = 0.5  # of the cavity's edge in a slice
 
 
 def without_open_slices(
-    labels: np.ndarray, structures: Sequence[Structure], least: float = LEAST_SURROUNDED
+    labels: np.ndarray, axis: int | None, structures: Sequence[Structure], least: float = LEAST_SURROUNDED
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels [t, k, j, i] without the left ventricle in slices at either end that the muscle surrounds too little; and
-    what should be said. Unchanged where the structures lack the ventricle or its muscle."""
+    what should be said. axis: as of `short_axis`.
+
+    Unchanged without an axis, and where the structures lack the ventricle or its muscle.
+    """
     values = {s.id: s.value for s in structures}
-    if "LV" not in values or "MYO" not in values:
+    if axis is None or "LV" not in values or "MYO" not in values:
         return labels, ()
     result, dropped = labels.copy(), 0
     for phase in result:
-        for k in open_slices(phase, values["LV"], values["MYO"], least):
-            phase[k][phase[k] == values["LV"]] = 0
+        stack = np.moveaxis(phase, 2 - axis, 0)
+        for n in open_slices(stack, values["LV"], values["MYO"], least):
+            stack[n][stack[n] == values["LV"]] = 0
             dropped += 1
     if not dropped:
         return labels, ()
@@ -36,8 +44,21 @@ def without_open_slices(
     )
 
 
+def short_axis(geometry: Geometry, modality: str) -> int | None:
+    """The index axis (0 = i, 1 = j, 2 = k) along which slices of the short axis follow each other; None for other scans.
+
+    Slices of STACK_MM and more are short axes in MR, also where a copy of them has lost its orientation (ACDC's have); in
+    CT ("ct"), only if they lie as short axes do: those of its axial scans may be as thick.
+    """
+    axis = choose_plane(geometry).axes[2]
+    if geometry.spacing[axis] < STACK_MM:
+        return None
+    off = np.degrees(np.arccos(min(1.0, abs(float(geometry.axes[:, axis] @ LONG_AXIS)))))
+    return axis if modality != "ct" or off <= SHORT_AXIS_DEGREES else None
+
+
 def open_slices(labels: np.ndarray, ventricle: int, muscle: int, least: float = LEAST_SURROUNDED) -> list[int]:
-    """The slices k of a stack [k, j, i], from either end of the ventricle inwards, that are surrounded too little."""
+    """Which of [slices, rows, columns], from either end of the ventricle inwards, are surrounded too little."""
     filled = [int(k) for k in np.flatnonzero((labels == ventricle).any(axis=(1, 2)))]
     found: list[int] = []
     for order in (filled, filled[::-1]):

@@ -24,7 +24,7 @@ from ..imaging.slices import SliceGrid
 from ..support.errors import NoHeartFound
 from ..support.memory import insist
 from ..support.progress import Progress, Steps, mapped
-from .basal import without_open_slices
+from .basal import short_axis, without_open_slices
 from .flags import Flag, volumes_ml, without_strays
 from .heart_function import LEFT, RIGHT, HeartFunction, heart_function
 from .localisation import Localisation, localise
@@ -100,7 +100,8 @@ def segment_cine_steps(
         pasted, _ = yield from _placed(paste(scan, Clock(), cleaned, grid), "Writing", 0.9 + 0.1 * phase / cine.phases)
         labels[phase] = pasted.array
         maps[phase] = cleaned.astype(np.float16)
-    labels, open_slices = without_open_slices(labels, wanted)
+    modality = NetworkInput.of(cine.volume(0), card, options).intensity.modality
+    labels, open_slices = without_open_slices(labels, short_axis(cine.geometry, modality), wanted)
     missing = tuple(phase for phase, probabilities in enumerate(maps) if probabilities is None)
     origin = Origin(
         missing, (), (*filter(None, [heart.note]), *runner.notes, *open_slices),

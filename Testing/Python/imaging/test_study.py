@@ -296,6 +296,33 @@ def test_nifti_without_a_time_that_can_be_has_none(tmp_path):
     assert read_cine(tmp_path / "cine.nii.gz").times_ms == ()
 
 
+@pytest.mark.parametrize(("phases", "step"), [(2, 1.0), (3, 0.3), (4, 0.2)])
+def test_too_few_volumes_for_a_beat_have_no_times_and_no_heart_rate(tmp_path, phases, step):
+    image4 = sitk.JoinSeries([studies.geometry().to_image(phase) for phase in studies.array()[:phases]])
+    image4.SetSpacing((*studies.SPACING, step))
+    sitk.WriteImage(image4, str(tmp_path / "ends.nii.gz"))
+    cine = read_cine(tmp_path / "ends.nii.gz")
+    assert (cine.phases, cine.times_ms, cine.heart_rate) == (phases, (), None)
+
+
+MULTI_VOLUME = {"MultiVolume.FrameLabels": ",".join(str(100 * t) for t in range(PHASES))}
+UNIT = "MultiVolume.FrameIdentifyingDICOMTagUnits"
+
+
+@pytest.mark.parametrize(
+    ("said", "timed"),
+    [(MULTI_VOLUME, False), (MULTI_VOLUME | {UNIT: "na"}, False), (MULTI_VOLUME | {UNIT: "ms"}, True)],
+)
+def test_times_of_a_multi_volume_count_where_their_unit_is_stated(tmp_path, said, timed):
+    image = sitk.Compose([studies.geometry().to_image(phase) for phase in studies.array()])
+    for key, value in said.items():
+        image.SetMetaData(key, value)
+    sitk.WriteImage(image, str(tmp_path / "cine.nrrd"))
+    cine = read_cine(tmp_path / "cine.nrrd")
+    assert cine.times_ms == (tuple(100.0 * t for t in range(PHASES)) if timed else ())
+    assert cine.heart_rate == (75 if timed else None)
+
+
 def test_23_phases_where_slices_should_be_are_refused(tmp_path):
     swapped = studies.array(phases=20).swapaxes(0, 1)
     made = sitk.JoinSeries([sitk.GetImageFromArray(np.ascontiguousarray(each)) for each in swapped])

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cine_hearts
 import cine_studies as studies
 import numpy as np
 import pytest
 import tiny_models
 from SIFALib.imaging.cine import Body, Cine
+from SIFALib.imaging.geometry import Geometry
 from SIFALib.inference import cine as inference
 from SIFALib.inference import cine_page, cine_report
-from SIFALib.inference.basal import open_slices, surrounded, without_open_slices
+from SIFALib.inference.basal import open_slices, short_axis, surrounded, without_open_slices
 from SIFALib.inference.normal_ranges import NORMAL
 from SIFALib.models.structures import PAPERS, STRUCTURES
 from SIFALib.networks import loading
@@ -115,9 +118,45 @@ def test_slices_whose_cavity_the_muscle_surrounds_too_little_do_not_count():
     assert surrounded(bare, LV, MYO) == 0.0
     stack = np.array([closed, bare, third, closed, bare, bare]).astype(np.uint8)
     assert open_slices(stack, LV, MYO) == [5, 4]  # what lies between closed slices stays
-    kept, notes = without_open_slices(stack[None], PAPERS)
-    assert [bool((each == LV).any()) for each in kept[0]] == [True, True, True, True, False, False]
-    assert "2 slices" in notes[0]
+    for axis in range(3):
+        kept, notes = without_open_slices(np.moveaxis(stack, 0, 2 - axis)[None], axis, PAPERS)
+        each = [bool((part == LV).any()) for part in np.moveaxis(kept[0], 2 - axis, 0)]
+        assert each == [True, True, True, True, False, False]
+        assert "2 slices" in notes[0]
+    kept, notes = without_open_slices(stack[None], None, PAPERS)
+    assert np.array_equal(kept[0], stack) and notes == ()
+
+
+def reordered(cine: Cine, order: tuple[int, int, int]) -> Cine:
+    """The same cine with its index axes i, j, k in another order: every voxel stays at its place."""
+    given = cine.geometry
+    size, spacing = (tuple(each[axis] for axis in order) for each in (given.size, given.spacing))
+    axes = tuple(given.axes[:, list(order)].ravel().tolist())
+    array = cine.array.transpose(0, *(3 - order[2 - n] for n in range(3)))
+    return replace(cine, array=np.ascontiguousarray(array), geometry=Geometry(size, given.origin, spacing, axes))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (2, 0, 1), (2, 1, 0)])
+def test_the_slices_that_count_are_those_of_the_stack_along_whichever_axis_it_is_stored(order, monkeypatch, package):
+    cine_hearts.use(monkeypatch)
+    cine = beating()
+    bare = cine.array[:, -1]
+    bare[bare == 100] = 99  # no muscle around the cavity in the last slice
+    truth = cine_hearts.labels_of(cine.array)
+    counted = (truth[:, :-1] == LV).sum(axis=(1, 2, 3)) * cine.geometry.voxel_ml
+    result = segmented(reordered(cine, order), package)
+    np.testing.assert_allclose(result.volumes_ml["LV"], counted)
+    assert any("In 8 slices of all phases" in note for note in result.notes)
+
+
+def test_slices_of_other_planes_and_thin_ones_have_no_basal_rule():
+    short, axial = studies.geometry(), Geometry((24, 24, 5), (0.0, 0.0, 0.0), (2.0, 2.0, 10.0))
+    thin = Geometry((24, 24, 50), (0.0, 0.0, 0.0), (1.0, 1.0, 2.5))
+    assert (short_axis(short, "mr"), short_axis(short, "ct")) == (2, 2)
+    assert short_axis(axial, "ct") is None
+    assert short_axis(axial, "mr") == 2, "copies lose their orientation"
+    assert short_axis(thin, "mr") is None
+    assert short_axis(thin, "ct") is None
 
 
 def test_what_is_indexed_to_the_body_and_held_against_normal_values(monkeypatch, package):

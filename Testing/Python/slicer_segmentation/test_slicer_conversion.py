@@ -29,7 +29,7 @@ import slicer
 import vtk
 from SIFALib.models.structures import PAPERS
 from SIFALib.support.errors import VolumeError
-from SIFASegmentationLib import GridResampling, SceneConversion
+from SIFASegmentationLib import EditorGeometry, GridResampling, SceneConversion
 
 from SIFASegmentation import SIFASegmentationLogic
 
@@ -169,6 +169,52 @@ def test_segmentation_stays_on_the_volume_when_the_transform_changes_later(tmp_p
     before = exported_labels(segmentation, node)
     slicer.util.updateTransformMatrixFromArray(placed, TRANSFORMS["moved"])
     assert np.array_equal(exported_labels(segmentation, node), before)
+
+
+@pytest.mark.parametrize("transform", ["none", "moved", "turned", "scaled"])
+def test_result_is_edited_in_the_grid_of_the_volume_where_that_stands(transform, tmp_path):
+    node = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["oblique"])
+    node.SetAndObserveTransformNodeID(add_linear_transform(TRANSFORMS[transform]).GetID())
+    _, segmentation = segment(tmp_path, node, by_place)
+    grid, placed = EditorGeometry.gridOf(segmentation, node), SceneConversion.Placement.of(node)
+    assert grid.size == placed.size
+    ends = np.array([[0, 0, 0], np.array(SIZE) - 1])
+    np.testing.assert_allclose(grid.worldPoints(ends), placed.worldPoints(ends), atol=1e-3)
+
+
+@pytest.mark.parametrize("transform", ["moved", "turned", "sheared", "warped"])
+@pytest.mark.parametrize("moves", ["volume", "segmentation"])
+def test_what_a_person_has_drawn_stays_where_it_was_in_the_world(moves, transform, tmp_path):
+    node = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["oblique"])
+    world = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["axial"], "World")
+    mine = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Mine")
+    placed = warp() if transform == "warped" else add_linear_transform(TRANSFORMS[transform])
+    (node if moves == "volume" else mine).SetAndObserveTransformNodeID(placed.GetID())
+    own = mine.GetSegmentation().AddEmptySegment("Tumour", "Tumour")
+    drawn = np.zeros(SIZE[::-1], np.uint8)
+    drawn[20:30, 22:34, 25:40] = 1
+    slicer.util.updateSegmentBinaryLabelmapFromArray(drawn, mine, own, world)
+    before = slicer.util.arrayFromSegmentBinaryLabelmap(mine, own, world).copy()
+    truth = balls(world_points(node))
+    slicer.util.updateVolumeFromArray(node, image_of(truth))
+    standing = mine.GetTransformNodeID()
+    for _ in range(2):
+        _, segmentation = segment(tmp_path, node, by_place, outputSegmentation=mine)
+        assert segmentation is mine and mine.GetTransformNodeID() == standing
+        assert np.array_equal(slicer.util.arrayFromSegmentBinaryLabelmap(mine, own, world), before) and before.any()
+        labels = exported_labels(mine, node)
+        least = 1.0 if transform in ("moved", "turned") else 0.85  # resampled thrice on the way, balls of 6 to 9 voxels
+        assert min(dice(labels, truth, value) for value in (1, 2, 3, 4)) >= least
+
+
+def test_a_result_without_segments_of_a_persons_follows_the_volume(tmp_path):
+    node = add_volume(np.zeros(SIZE[::-1], np.int16), GRIDS["oblique"])
+    _, segmentation = segment(tmp_path, node, by_place)
+    placed = add_linear_transform(TRANSFORMS["turned"])
+    node.SetAndObserveTransformNodeID(placed.GetID())
+    _, again = segment(tmp_path, node, by_place, outputSegmentation=segmentation)
+    assert again is segmentation and again.GetTransformNodeID() == placed.GetID()
+    assert np.array_equal(exported_labels(again, node), balls(world_points(node)))
 
 
 def test_flattening_transform_and_colour_volume_are_refused_in_words(tmp_path):

@@ -36,7 +36,7 @@ import slicer
 import vtk
 from SIFALib.models.structures import PAPERS
 from SIFALib.support.errors import NoHeartFound
-from SIFASegmentationLib import HeartFunctionNodes, SceneConversion, SequenceLogic, Sequences
+from SIFASegmentationLib import EditorGeometry, HeartFunctionNodes, SceneConversion, SequenceLogic, Sequences
 from SIFASegmentationLib.Results import NodeGone
 
 from SIFASegmentation import SIFASegmentationLogic
@@ -177,6 +177,8 @@ def test_transform_of_the_scan_holds_for_every_time_point(logic):
     for number in range(6):
         scan.browser.SetSelectedItemNumber(number)
         assert np.array_equal(exported_labels(node, scan.volume), expected)
+        grid = EditorGeometry.gridOf(node, scan.volume)
+        np.testing.assert_allclose(grid.toNode, SceneConversion.Placement.of(scan.volume).toNode, atol=1e-3)
 
 
 def test_progress_runs_once_over_all_time_points_and_names_them(logic):
@@ -343,6 +345,20 @@ def test_segments_of_another_kind_of_result_are_not_overwritten(logic):
     assert node is not mine and mine.GetSegmentation().GetNumberOfSegments() == 1
     single = logic.segment(scan.volume, outputSegmentation=node)
     assert single is not node and volumes(logic, node) == pytest.approx(list(scan.lv_ml))
+
+
+def test_what_a_person_has_drawn_under_another_transform_is_not_moved(logic):
+    scan = add_beating()
+    node = logic.segmentSequence(scan.volume)
+    placed = add_linear_transform(rotation(0, 0, 30))
+    node.SetAndObserveTransformNodeID(placed.GetID())
+    again = logic.segmentSequence(scan.volume, outputSegmentation=node)
+    assert again is node and node.GetTransformNodeID() is None, "nothing of a person's: it follows the scan"
+    node.SetAndObserveTransformNodeID(placed.GetID())
+    node.GetSegmentation().AddEmptySegment("lesion", "Lesion")
+    other = logic.segmentSequence(scan.volume, outputSegmentation=node)
+    assert other is not node and other.GetTransformNodeID() is None
+    assert node.GetTransformNodeID() == placed.GetID() and node.GetSegmentation().GetSegment("lesion") is not None
 
 
 def test_edits_of_a_time_point_stay_with_it_and_count(logic):
