@@ -18,6 +18,7 @@ MYOCARDIUM_G_PER_ML = 1.05
 # heart differ by.
 STEADY_MUSCLE = 0.25
 SMOOTH_TIME_POINTS = 8  # so many sample a beat finely enough that no single one stands out
+STILL = 0.05  # ejection fraction below which no heart lives: the same image again and again, or no phases of a beat
 STANDS_OUT = 0.5  # of the stroke volume, that both neighbours in time of an extreme lie away from it
 
 
@@ -76,6 +77,7 @@ def heart_function(
         end_systole=systole,
         remarks=(
             *_left_out([int(index) for index in np.flatnonzero(~_known(blood))], ventricle),
+            *_still(stroke / float(blood[diastole]), ventricle),
             *_odd_extremes(blood[there], there, stroke, ventricle),
             *_unsteady_muscle(muscle[diastole], muscle[systole], given=myocardium_ml is not None),
         ),
@@ -106,6 +108,14 @@ def _left_out(missing: Sequence[int], ventricle: str) -> list[str]:
         return []
     which = "which is" if len(missing) == 1 else "which are"
     return [f"The {ventricle} was not found at {named(missing)}, {which} left out."]
+
+
+def _still(ejection_fraction: float, ventricle: str) -> list[str]:
+    if ejection_fraction >= STILL:
+        return []
+    return [
+        f"The {ventricle} hardly changes its volume over these time points; check that they are the phases of a beat."
+    ]
 
 
 def _odd_extremes(blood: np.ndarray, indices: np.ndarray, stroke: float, ventricle: str) -> list[str]:

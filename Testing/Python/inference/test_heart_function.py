@@ -61,6 +61,13 @@ def test_one_outline_that_is_no_phase_of_the_beat_is_named():
     assert not heart_function([120.0, 40.0, 118.0]).remarks, "so few time points tell no smooth curve"
 
 
+def test_images_in_which_nothing_beats_are_told():
+    for lv in ([100.0] * 5, [100.0, 96.0, 98.0]):
+        (remark,) = heart_function(lv).remarks
+        assert "left ventricle hardly changes its volume" in remark
+    assert heart_function([100.0, 94.0, 98.0]).remarks == ()
+
+
 def test_sentences_name_the_ventricle_that_they_are_of():
     found = heart_function([np.nan, *BEAT[1:]], ventricle=RIGHT)
     assert found.mass_g is None and found.edv_ml == 118.0
