@@ -26,6 +26,7 @@ UNSPECIFIC = {
     *("labelmap", "manual", "truth", "ground", "contour", "contours", "annotation", "roi", "final", "new", "corrected"),
 }  # fmt: skip
 """Words of a name that do not say which image of which patient a file is."""
+MODALITIES = {"ct": "ct", "cta": "ct", "mr": "mr", "mri": "mr", "cmr": "mr"}
 
 
 def is_label(file: Path, folder: Path) -> bool:
@@ -71,7 +72,8 @@ def paired(scans: list[Scan], labels: list[Path], folder: Path) -> tuple[list[Sc
                 raise DataError(f"{scan.image} has several label maps ({names}); leave one, or write a list.")
             if len(matches) != 1:
                 continue
-            if key is _case and _contradict(scan.image, matches[0], folder):
+            contradict = _contradict if key is _case else _other_modality
+            if contradict(scan.image, matches[0], folder):
                 doubtful[scan.image] = matches[0]
                 continue
             other = given.setdefault(matches[0], scan)
@@ -88,7 +90,15 @@ def _contradict(image: Path, label: Path, folder: Path) -> bool:
     a word of its own that neither a folder around it nor the file's kind explains."""
     around = {word for part in folders_of(image, folder) | folders_of(label, folder) for word in _words(part)}
     ours, theirs = (_words(stem_of(file)) - UNSPECIFIC - around for file in (image, label))
-    return bool(ours - theirs and theirs - ours)
+    return bool(ours - theirs and theirs - ours) or _other_modality(image, label, folder)
+
+
+def _other_modality(image: Path, label: Path, folder: Path) -> bool:
+    """Whether the names of two files say that one is of CT and the other of MR."""
+    ours, theirs = (
+        {MODALITIES[word] for word in _words(stem_of(file)) if word in MODALITIES} for file in (image, label)
+    )
+    return bool(ours and theirs and not ours & theirs)
 
 
 def _contradictions(image: Path, doubtful: dict[Path, Path]) -> list[Verdict]:

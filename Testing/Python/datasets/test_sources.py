@@ -96,6 +96,8 @@ def test_a_label_map_that_could_belong_to_two_images_is_refused_by_name(tmp_path
     ("image", "label"),
     [
         ("p1/ed.nii.gz", "p1/es_label.nii.gz"),
+        ("p1/mr.nii.gz", "p1/ct_label.nii.gz"),
+        ("p1_mr.nii.gz", "p1_ct_label.nii.gz"),
         ("site1/images/p01.nii.gz", "site1/labels/p02.nii.gz"),
         ("a/p01.nii.gz", "a/p02_seg.nii.gz"),
         ("a/p01_ed.nii.gz", "a/p01_es_seg.nii.gz"),
