@@ -21,6 +21,9 @@ from .configuration import Configuration
 
 GIB = 1024**3
 _BASE, _PER_WIDTH2, _PER_IMAGE = (0.5 * GIB, 0.0035 * GIB, 424.0)  # bytes; per width^2; per width and pixel of a batch
+_SEGMENTER_PER_IMAGE = (
+    154.0  # the same where a U-Net is all that is trained: 0.65 GiB for 4 slices of 128^2, 1.56 for 8 of 256^2
+)
 _PARAMETERS_PER_WIDTH2 = 200_000  # of all networks together; a checkpoint holds each three times, float32
 _SPARE_DISK = 0.2 * GIB  # for logs, pictures, the exported model
 _PHANTOM_SLICES = 150  # of a whole phantom that is cut like a scan
@@ -79,6 +82,8 @@ def of(
 
 def _memory(c: Configuration) -> float:
     width, images = c.method.width, c.batch / c.accumulate
+    if c.method.variant == "unet" and not c.method.translates:
+        return _BASE + _SEGMENTER_PER_IMAGE * width * images * c.data.size**2
     return _BASE + _PER_WIDTH2 * width**2 + _PER_IMAGE * width * images * c.data.size**2
 
 

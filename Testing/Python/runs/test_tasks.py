@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +162,12 @@ def test_needs_of_the_papers_size_are_those_that_were_measured():
     memory = []
     for batch in (8, 1):
         paper = presets.configuration("tmi2020", "phantom:mr", "phantom:ct")
-        from dataclasses import replace
-
         memory.append(resources.of(replace(paper, batch=batch), Path()).memory / GIB)
     assert memory == [pytest.approx(4.7, rel=0.15), pytest.approx(1.8, rel=0.15)]
     default = presets.configuration("compact", "phantom:mr", "phantom:ct")
     assert resources.of(default, Path()).memory / GIB == pytest.approx(1.1, rel=0.15)
+    card = store.default_store().get("heart").card
+    for size, batch, measured in ((128, 4, 0.65), (128, 16, 1.10), (192, 8, 1.16), (256, 8, 1.56)):
+        adapted = presets.adaptation("phantom", "phantom:mr", card)
+        adapted = replace(adapted, batch=batch, data=replace(adapted.data, size=size))
+        assert resources.of(adapted, Path()).memory / GIB == pytest.approx(measured, rel=0.15)
