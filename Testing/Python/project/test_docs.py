@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import inspect
 import json
 import re
 import shlex
@@ -12,7 +14,9 @@ from pathlib import Path
 
 import pytest
 import tiny_models
+import torch
 from SIFALib import models
+from SIFALib.adaptation import losses
 from SIFALib.cli.main import build_parser, main
 from SIFALib.models import store
 
@@ -82,6 +86,23 @@ def test_the_python_of_the_pages_runs(tmp_path, monkeypatch):
     for block in ran:
         exec(compile(block, "documentation", "exec"), {})
     assert ran and (tmp_path / "labels.nii.gz").is_file()
+
+
+@pytest.mark.parametrize(
+    ("place", "predictions"), [("self_training.objective", "logits"), ("objectives.alignment", "main")]
+)
+def test_the_loss_term_that_contributing_adds_can_be_pasted(place, predictions):
+    (block,) = [block for block in blocks(ROOT / "CONTRIBUTING.md", "text") if block.startswith("# losses.py")]
+    formula, field, lines = re.split(r"^# \w+\.py.*\n", block, flags=re.MULTILINE)[1:]
+    pasted = dict(vars(losses))
+    exec(formula, pasted)
+    assert pasted["entropy"](torch.zeros(1, 4, 2, 2)).item() == pytest.approx(1.0)
+    assert field.split(":")[0].strip() == re.search(r"state\.method\.(\w+)", lines)[1]
+    file, function = place.split(".")
+    source = inspect.getsource(getattr(importlib.import_module(f"SIFALib.adaptation.{file}"), function))
+    for name in ("loss", "terms", predictions):
+        assert re.search(rf"^    .*\b{name}\b.* = ", source, re.MULTILINE), name
+    assert source.rstrip().endswith("return Objective(loss, terms)") and "losses.entropy(logits)" in lines
 
 
 def example(name: str):
