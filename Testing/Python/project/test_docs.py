@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-import json
 import re
 import shlex
 import subprocess
@@ -15,10 +14,12 @@ from pathlib import Path
 import pytest
 import tiny_models
 import torch
-from SIFALib import models
+from SIFALib import models, runs
 from SIFALib.adaptation import losses
 from SIFALib.cli.main import build_parser, main
 from SIFALib.models import store
+from SIFALib.runs import preflight
+from SIFALib.runs.start_model import StartModel
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -126,7 +127,19 @@ def test_the_examples_do_what_they_say(tmp_path, capsys):
     assert "LV: " in capsys.readouterr().out
     example("adapt_on_a_cluster").main(scans, tmp_path / "run", 100)
     assert f"SIFALib.runs {tmp_path / 'run'}" in capsys.readouterr().out
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["configuration"]["iterations"] == 100
+    made = runs.RunFolder(tmp_path / "run").read().configuration
+    assert made.iterations == 100 and made.batch % 4 == 0  # as many processes as the printed command starts
+    preflight.check(made)
+    StartModel(made).check()
+
+
+def test_the_example_for_a_cluster_makes_a_run_that_trains_with_the_model_that_comes_with_sifa(tmp_path):
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "one.nrrd").touch()
+    example("adapt_on_a_cluster").main(tmp_path / "scans", tmp_path / "run")
+    made = runs.RunFolder(tmp_path / "run").read().configuration
+    StartModel(made).check()
+    assert made.method.objective == "self_training" and preflight.start_package(made) is not None
 
 
 def test_links_between_pages_lead_somewhere():
