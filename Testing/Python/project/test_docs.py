@@ -151,3 +151,5 @@ def test_links_between_pages_lead_somewhere():
 def test_the_page_of_commands_is_made_from_the_program():
     made = subprocess.run([sys.executable, ROOT / "Testing" / "Docs" / "commands.py", "--check"], check=False)
     assert made.returncode == 0, "run: python Testing/Docs/commands.py"
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| .* \|  \|$", page, re.MULTILINE) == [], "every option says what it is for"
