@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from SIFALib.cli.main import build_parser
+from SIFALib.cli.shared import Parser
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "commands.md"
 HEAD = """# Commands
@@ -38,6 +39,8 @@ def commands(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, 
 
 def section(name: str, parser: argparse.ArgumentParser) -> str:
     """What one command takes, as a table."""
+    if isinstance(parser, Parser) and parser.before_help is not None:
+        parser.before_help()  # it fills in what `--help` says
     positional = [a for a in parser._actions if not a.option_strings and a.dest != argparse.SUPPRESS]
     positional = [a for a in positional if not isinstance(a, argparse._SubParsersAction)]
     words = " ".join(shown(action) for action in positional)

@@ -1,6 +1,7 @@
-"""What both schedules minimise where predictions and discriminators meet; a new term of a loss goes here, once.
+"""What both schedules minimise where predictions and discriminators meet; a new term of theirs goes here, once.
 
-The rest are sums of `losses` that each schedule writes where it has the images.
+The rest are sums of `losses` that each schedule writes where it has the images. What is minimised on the target without
+translation is in `self_training`.
 """
 
 from __future__ import annotations

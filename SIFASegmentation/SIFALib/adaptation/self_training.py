@@ -44,8 +44,9 @@ def objective(state: State, target: Tensor, part: int) -> Objective:
     seen = changed(target, state.random(PURPOSE + part))
     logits = state.segmenter(state.wide(seen))
     truth = losses.one_hot(labels, state.method.classes)
-    loss = losses.confident(logits, truth, sure, state.method.self_training_balance)
-    return Objective(state.self_training_weight() * loss, {"self_training": loss})
+    terms = {"self_training": losses.confident(logits, truth, sure, state.method.self_training_balance)}
+    loss = state.self_training_weight() * terms["self_training"]
+    return Objective(loss, terms)
 
 
 @torch.no_grad()

@@ -36,7 +36,8 @@ def add(commands: Any) -> None:
     parser = add_command(
         commands, "batch", run, "segment the heart in every scan of a folder", DESCRIPTION, of_store=True
     )
-    parser.add_argument("input", metavar="FOLDER", type=Path)
+    parser.set_defaults(goes_on=True)
+    parser.add_argument("input", metavar="FOLDER", type=Path, help="of the scans, or with --cine of the studies")
     parser.add_argument("output", metavar="OUT", type=Path, help="made if it is missing")
     parser.add_argument("--cine", action="store_true", help="of cines: volumes and ejection fraction of each study")
     add_segmenting(parser)

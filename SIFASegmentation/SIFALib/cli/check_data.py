@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..support import files
 from ..support.errors import DataError, OutputError, RequestError
 from ..support.progress import Progress, drain
-from .console import BAD_INPUT, OK, ProgressLine, say, table
+from .console import BAD_INPUT, OK, ProgressLine, complain, say, table
 from .shared import LABEL_VALUES, PLACES, add_command, find_model, quiet_itk, said_as, store_of
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ..datasets import DataSettings
     from ..datasets.cutting import Locator
+    from ..datasets.places import Places
     from ..datasets.scans import Scan
     from ..datasets.sources import Found
     from ..imaging import Volume
@@ -41,6 +42,10 @@ A list says so itself: [{"image": "a.nii.gz", "label": "b.nii.gz"}, ...], paths 
 EXCLUDE = "leave a scan out, like source:NAME or target:NAME; may be given several times"
 HEADS = ("Scan", "What", "Voxels", "Spacing (mm)", "Field of view (mm)", "Plane", "Grey values", "Labels", "Verdict")
 DOMAINS = {"source": "labelled scans", "target": "scans to adapt to; labels are not needed"}
+CLASSES = (
+    "how many the label maps and the model tell apart, background among them: 5 for the four structures of the papers, 8 "
+    "for the seven of the bundled models (default: %(default)s)"
+)
 LOOKING = (
     "also look for the heart in scans without labels, as a training that starts from this model will; "
     "--thumbnails then show the box around what it sees"
@@ -59,7 +64,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--label-values", metavar="MAP", help=LABEL_VALUES)
     parser.add_argument("--target-labels", action="store_true", help="the target has label maps, too; check them")
     parser.add_argument("--exclude", metavar="SCAN", action="append", default=[], help=EXCLUDE)
-    parser.add_argument("--classes", type=int, default=5, metavar="N", help="(default: %(default)s)")
+    parser.add_argument("--classes", type=int, default=5, metavar="N", help=CLASSES)
     parser.add_argument(
         "--size", type=int, default=128, metavar="PIXELS", help="of training slices (default: %(default)s)"
     )
@@ -73,18 +78,19 @@ def add(commands: Any) -> None:
 @dataclass(frozen=True)
 class Request:
     """What is to be looked at. found: what each place on the disk holds, by domain, or why it holds nothing.
-    locator: finds the heart in scans without labels; None: nobody looks for it.
+    locator: finds the heart in scans without labels; None: nobody looks for it. pictures: the thumbnails that are written.
     """
 
     settings: DataSettings
     found: dict[str, Found | DataError]
     thumbnails: Path | None
     locator: Locator | None = None
+    pictures: list[Path] = field(default_factory=list)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print a row for each file, then what is wrong; BAD_INPUT if training on these would be refused."""
-    from ..datasets import PHANTOMS, checks, places, placing
+    from ..datasets import PHANTOMS, checks, placing
 
     request = check(options)
     notes = [
@@ -110,8 +116,9 @@ def run(options: argparse.Namespace) -> int:
         say(table(HEADS, [_row(scan) for scan in scans]))
     _say_what_is_wrong(scans, problems, [*notes, *warnings], refused)
     if options.write_places:
-        with said_as(OutputError, OSError):
-            places.write(options.write_places, placing.of_scans(scans, request.settings.exclude))
+        _write_places(options.write_places, placing.of_scans(scans, request.settings.exclude))
+    if options.thumbnails:
+        complain(f"wrote pictures of {len(request.pictures)} scans into {options.thumbnails}.")
     if options.json:
         report = {
             "usable": not refused,
@@ -122,6 +129,14 @@ def run(options: argparse.Namespace) -> int:
         with said_as(OutputError, OSError):
             files.write_text(options.json, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     return BAD_INPUT if refused else OK
+
+
+def _write_places(path: Path, found: Places) -> None:
+    from ..datasets import places
+
+    with said_as(OutputError, OSError):
+        places.write(path, found)
+    complain(f"wrote {path}: hearts with a box: {len(found.hearts)}, scans left out: {len(found.left_out)}.")
 
 
 def check(options: argparse.Namespace) -> Request:
@@ -197,7 +212,9 @@ def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[l
         examined.append(known)
         if image is not None and request.thumbnails is not None:
             with said_as(OutputError, OSError):
-                placing.picture(image, labels, request.thumbnails / f"{domain}-{scan.name.replace('/', '-')}.png")
+                picture = request.thumbnails / f"{domain}-{scan.name.replace('/', '-')}.png"
+                placing.picture(image, labels, picture)
+                request.pictures.append(picture)
     return released.of_one_size(examined)
 
 

@@ -232,4 +232,5 @@ def _print(report: dict[str, Any], told: list[str], request: Request) -> None:
         say(f"Note: {sentence}")
     for number, other in enumerate(report["input"]["others"], 1):
         say(f"Also in the study ({number}): {other['name']}, {other['what']}.")
-    complain(f"wrote {request.folder / PAGE} and {len(FILES) - 1} files beside it, as far as they could be made.")
+    beside = [name for name in FILES if name != PAGE and (request.folder / name).is_file()]
+    complain(f"wrote {request.folder / PAGE} and {len(beside)} files beside it: {', '.join(beside)}.")

@@ -87,7 +87,7 @@ def free_name(store: ModelStore, options: argparse.Namespace) -> Request:
     model_id, _, picked = options.name.partition("@")
     version = picked or "1.0.0"
     with said_as(ModelError, RecordError):
-        check_names(model_id, version, options.title or model_id, options.licence or "none")
+        check_names(model_id, version, options.title or model_id, options.licence or "none", "NAME")
     for package in store.packages():
         if package.card.id != model_id:
             continue

@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code: int = options.run(options)
         return code if flushed() else OUTPUT
     except KeyboardInterrupt:
-        complain("interrupted; nothing half-written is left behind.")
+        go_on = " The same command goes on with what is left." if getattr(options, "goes_on", False) else ""
+        complain(f"interrupted; nothing half-written is left behind.{go_on}")
         return INTERRUPTED
     except BrokenPipeError:  # whoever read what is said has ended
         silence()

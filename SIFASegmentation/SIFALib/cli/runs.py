@@ -96,10 +96,11 @@ def _columns(status: Status | None) -> tuple[str, str, str, str]:
 
 
 def _left(status: Status) -> str:
+    """Until the training ends; "" where that is not known."""
     from ..runs.status import ACTIVE
 
-    if status.seconds_left is None or status.state not in ACTIVE:
-        return ""
+    if status.seconds_left is None or status.state not in ACTIVE or status.state == "preparing":
+        return ""  # while a run prepares, what is left is told of the step at hand alone
     minutes = round(status.seconds_left / 60)
     return f"{minutes // 60} h {minutes % 60:02} min"
 

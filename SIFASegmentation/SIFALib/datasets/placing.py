@@ -55,7 +55,7 @@ def strangers(settings: DataSettings, scans: Sequence[Scan]) -> list[Verdict]:
 def applied(scan: Scan, image: Volume, said: HeartBox, locator: Locator | None) -> tuple[Scan, Place | None]:
     """The scan, and where it is cut: in that box, turned as the model sees it best; with a problem, and no place, where
     the box does not belong to the image."""
-    fault, code = "", ""
+    fault, code, advice = "", "", "draw it anew (sifa check-data --write-places, or the panel)"
     if said.content and said.content != scan.content:
         fault, code = "is not the image any more that its heart's box was drawn on", "box_of_other"
     elif not lies_there(image.geometry, said.grid):
@@ -64,14 +64,22 @@ def applied(scan: Scan, image: Volume, said: HeartBox, locator: Locator | None) 
         try:
             box = index_box(image.geometry, said.box)
         except RequestError:
-            fault, code = "has its heart's box outside of the image", "box_outside"
+            fault, code = f"has its heart's box outside of the image, {_extent(image.geometry)}", "box_outside"
+            advice = "correct the box"
     if fault:
-        problem = f"{scan.image} {fault}; correct the box, or take it out of the places of hearts."
+        problem = f"{scan.image} {fault}; {advice}, or take it out of the places of hearts."
         return replace(scan, problems=(*scan.problems, Verdict(problem, code, file=scan.image))), None
     place = Place(box)
     if locator is not None and locator.turned is not None:
         place = replace(place, quarters=locator.turned(image, said.box))
     return scan, place
+
+
+def _extent(geometry: Geometry) -> str:
+    """Where an image lies, in words."""
+    box = world_box(geometry, slices.whole_box(geometry))
+    sides = (f"{axis} {low:.0f} to {high:.0f}" for axis, low, high in zip("xyz", box[::2], box[1::2], strict=True))
+    return f"which reaches from {', '.join(sides)} mm (LPS)"
 
 
 def index_box(geometry: Geometry, box: BoxMm) -> np.ndarray:

@@ -70,9 +70,8 @@ def find(place: str, labelled: bool, exclude: tuple[str, ...] = (), cines: bool 
     scans = tuple(s for s in found.scans if s.name not in exclude)
     if not scans:
         what = "images with label maps" if labelled else "images"
-        kinds = f"{', '.join(SUFFIXES)}, DICOM series, .tfrecords, .npz"
         left = " that are not excluded" if found.scans else ""
-        raise DataError(f"{place} holds no {what}{left}; images are {kinds}.")
+        raise DataError(f"{place} holds no {what}{left}; images are {', '.join(SUFFIXES)} files and DICOM series.")
     notes = tuple(f"{name} is to be excluded, but {place} holds no such scan." for name in unknown)
     return Found(scans, (*found.notes, *notes))
 

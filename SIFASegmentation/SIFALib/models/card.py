@@ -311,10 +311,13 @@ def _check_labels(labels: tuple[Structure, ...], classes: int) -> None:
             require(plain, "labels.type", texts, "must be three texts without ^, ~ and |")
 
 
-def check_names(model_id: str, version: str, name: str, licence: str) -> None:
-    """RecordError for what no model can be called, or be licensed under: also before there is a model."""
+def check_names(model_id: str, version: str, name: str, licence: str, called: str = "id") -> None:
+    """RecordError for what no model can be called, or be licensed under: also before there is a model.
+
+    called: what the id is to the person who gave it.
+    """
     rule = "must be 1 to 64 small letters, digits and hyphens, like sifa-phantom"
-    require(bool(re.fullmatch(_ID, model_id)), "id", model_id, rule)
+    require(bool(re.fullmatch(_ID, model_id)), called, model_id, rule)
     require(bool(_VERSION.fullmatch(version)), "version", version, "must be like 1.0.0 or 1.0.0-beta.1")
     for field, text in (("name", name), ("licence", licence)):
         require(bool(text.strip()), field, "", "must say something")

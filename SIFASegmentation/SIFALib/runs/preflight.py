@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ..adaptation.method import Method
 from ..datasets import checks, placing, released, settings, sources
 from ..datasets.scans import examine
 from ..datasets.settings import CONTOURED, PHANTOMS, DataSettings
 from ..models import store
+from ..models.card import ModelCard
 from ..support.errors import DataError, ModelError
 from .configuration import Configuration
 
@@ -32,11 +34,25 @@ def check(configuration: Configuration) -> None:
 
 def start_package(configuration: Configuration) -> store.ModelPackage | None:
     """What `Configuration.start_model` names; None if it names none. ModelError if it does not fit."""
-    name, method = configuration.start_model, configuration.method
-    if not name:
+    if not configuration.start_model:
         return None
-    package = model_named(name)
-    card = package.card
+    package = model_named(configuration.start_model)
+    _check_fit(package.card, configuration.method)
+    return package
+
+
+def check_start_if_here(configuration: Configuration) -> None:
+    """ModelError for a start model that is on this computer and does not fit; one that is not may be where it trains."""
+    if not configuration.start_model:
+        return
+    try:
+        card = model_named(configuration.start_model).card
+    except ModelError:
+        return
+    _check_fit(card, configuration.method)
+
+
+def _check_fit(card: ModelCard, method: Method) -> None:
     has = (card.architecture.variant, card.architecture.width, card.architecture.classes)
     wanted = (method.variant, method.width, method.classes)
     if has != wanted:
@@ -44,7 +60,6 @@ def start_package(configuration: Configuration) -> store.ModelPackage | None:
             f"The start model {card.key} is of variant, width and classes {has}, the method of {wanted}; choose "
             "another model, or set the method to the model's."
         )
-    return package
 
 
 def model_named(name: str) -> store.ModelPackage:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..support import lock
 from ..support.errors import Damaged, RunError
 from ..support.files import made_folder, read_limited, write_text
-from . import status
+from . import preflight, status
 from .configuration import FREE_TO_CHANGE, MAX_BYTES, Configuration, RunFile, differences, new_run_file, read_run_file
 
 _SUBFOLDERS = ("checkpoints", "previews", "best")
@@ -110,8 +110,12 @@ class RunFolder:
 
 
 def create(path: str | os.PathLike[str], configuration: Configuration) -> RunFolder:
-    """A new run folder with nothing computed yet; it appears complete or not at all. RunError if it exists, OSError."""
+    """A new run folder with nothing computed yet; it appears complete or not at all.
+
+    RunError if it exists, ModelError for a start model that does not fit the method, OSError.
+    """
     path = Path(path)
+    preflight.check_start_if_here(configuration)
     _refuse_existing(path)
     if path.resolve() == Path.cwd():
         raise RunError(f"{path} is the current folder; give the new run one of its own.")

@@ -29,8 +29,11 @@ def require(holds: bool, field: str, value: Any, rule: str) -> None:
 
 
 def shown(value: Any, length: int = 60) -> str:
-    """A value from a file in a message: short, and with nothing in it that could move a terminal's cursor."""
-    text = ascii(value)
+    """A value from a file in a message: short, and with nothing in it that could move a terminal's cursor.
+
+    Letters of any language stay as they are; what `str.isprintable` does not take is escaped.
+    """
+    text = repr(value)
     return text if len(text) <= length else text[: length - 3] + "..."
 
 

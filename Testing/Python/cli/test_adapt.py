@@ -133,6 +133,7 @@ def test_a_stopped_adaptation_goes_on_and_another_one_is_told_apart(adapt, folde
     [
         ({"target": "/nowhere/at/all"}, 3, "/nowhere/at/all"),
         ({"name": "heart"}, 4, "heart is the name of a bundled model"),
+        ({"name": "Größe 1"}, 4, "NAME is 'Größe 1'; it must be 1 to 64 small letters"),
         ({"more": ("--device", "cuda:9")}, 2, "cuda:9"),
         ({"more": ("--start-model", "no-such-model")}, 4, "no-such-model"),
     ],
@@ -141,6 +142,14 @@ def test_what_cannot_be_is_said_before_anything_is_made(adapt, tmp_path, capsys,
     target = {"target": given["target"]} if "target" in given else {}
     assert adapt(given.get("name", "ours"), *given.get("more", ()), **target) == code
     assert said in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_an_empty_folder_is_told_alike_to_adapt_and_to_batch(adapt, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert adapt("ours", target=tmp_path / "empty") == 3
+    told = capsys.readouterr().err
+    assert main(["batch", str(tmp_path / "empty"), str(tmp_path / "out")]) == 3
+    assert capsys.readouterr().err == told and "holds no images; images are .nii.gz, " in told
 
 
 def test_links_that_lead_in_a_circle_are_nothing_that_is_there(adapt, tmp_path, capsys):

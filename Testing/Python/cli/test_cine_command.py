@@ -15,6 +15,7 @@ import tiny_models
 from pydicom import dcmread
 from SIFALib.cli import cine as command
 from SIFALib.cli import main
+from SIFALib.imaging import dicom_seg
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,17 @@ def test_everything_is_written_and_agrees(monkeypatch, tmp_path, model, study, c
         segments = dcmread(out / name)
         drawn = sum(int(frame.sum()) for frame in segments.pixel_array)
         assert drawn == np.count_nonzero(truth[lv[key]])
+
+
+def test_it_says_how_many_files_there_are_where_some_could_not_be_made(monkeypatch, tmp_path, model, study, capsys):
+    def missing() -> None:
+        raise ImportError("no highdicom")
+
+    cine_hearts.use(monkeypatch)
+    monkeypatch.setattr(dicom_seg, "check_library", missing)
+    assert main(["cine", str(study), str(tmp_path / "out"), "--model", model]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 6 and not (tmp_path / "out" / "ED.dcm").exists()
+    assert " and 5 files beside it: volumes.csv, " in capsys.readouterr().err
 
 
 def test_a_study_of_a_series_for_each_place_refers_to_all_of_them(monkeypatch, tmp_path, model):

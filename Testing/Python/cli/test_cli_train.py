@@ -15,6 +15,7 @@ import tiny_runs
 from SIFALib import runs
 from SIFALib.adaptation.method import PRESETS, Method
 from SIFALib.cli import main
+from SIFALib.cli import runs as runs_command
 from SIFALib.cli.train import KEYS
 from SIFALib.datasets import NO_AUGMENTATION, DataSettings
 from SIFALib.models import STRUCTURES, Architecture
@@ -324,3 +325,9 @@ def test_runs_are_listed_shown_and_not_asked_in_vain(tmp_path: Path, capsys):
         assert "No process works on" in capsys.readouterr().err
     assert main(["runs", "list", str(tmp_path / "nowhere")]) == 3
     assert main(["runs", "status", str(tmp_path)]) == 3
+
+
+def test_how_long_a_run_still_takes_is_told_once_it_iterates():
+    preparing = status.Status("preparing", 1, "", "", 100, seconds_left=0.0)
+    running = dataclasses.replace(preparing, state="running", seconds_left=120.0)
+    assert [runs_command._left(seen) for seen in (preparing, running)] == ["", "0 h 02 min"]

@@ -16,7 +16,8 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 from SIFALib import doctor
-from SIFALib.cli import doors
+from SIFALib.cli import batch, doors, segment
+from SIFALib.cli.console import INTERRUPTED
 from SIFALib.cli.main import main
 from SIFALib.imaging import pictures, seg_nrrd, writing
 from SIFALib.imaging.geometry import Geometry, Volume
@@ -173,6 +174,18 @@ def test_a_folder_of_runs_that_is_closed_is_bad_input(tmp_path, monkeypatch, cap
 
     monkeypatch.setattr(Path, "iterdir", closed)
     assert said(capsys, ["runs", "list", str(tmp_path)])[0] == 3
+
+
+def test_a_batch_that_is_interrupted_says_that_the_same_command_goes_on(tmp_path, monkeypatch, capsys):
+    def interrupted(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch, "check", interrupted)
+    assert main(["batch", str(tmp_path), str(tmp_path / "out")]) == INTERRUPTED
+    assert "The same command goes on" in capsys.readouterr().err
+    monkeypatch.setattr(segment, "check", interrupted)
+    assert main(["segment", str(tmp_path), str(tmp_path / "o.nrrd")]) == INTERRUPTED
+    assert "goes on" not in capsys.readouterr().err
 
 
 # Strangers' files

@@ -70,8 +70,16 @@ def test_a_run_without_places_has_the_slices_that_it_had(data):
 @pytest.mark.parametrize(
     ("heart", "name", "said"),
     [
-        (HeartBox((500.0, 550.0, 0.0, 50.0, 0.0, 50.0)), NAME, r"t100\.nrrd has its heart's box outside of the image"),
-        (HeartBox(BOX, "of another"), NAME, r"t100\.nrrd is not the image any more that its heart's box was drawn on"),
+        (
+            HeartBox((500.0, 550.0, 0.0, 50.0, 0.0, 50.0)),
+            NAME,
+            r"t100\.nrrd has its heart's box outside of the image, .* x 0 to \d+, y 0 .* mm \(LPS\); correct the box",
+        ),
+        (
+            HeartBox(BOX, "of another"),
+            NAME,
+            r"t100\.nrrd is not the image any more that its heart's box was drawn on; draw it anew .*--write-places",
+        ),
         (HeartBox(BOX), "target:t7", r"The place of a heart is said of t7, but .*target holds no such scan"),
     ],
 )
@@ -90,7 +98,10 @@ def test_what_a_check_writes_is_what_a_training_takes(data, capsys, monkeypatch)
     file = data / "places.json"
     command = ["check-data", "--target", str(data / "target"), "--write-places", str(file)]
     assert main(command) == USAGE and "--write-places needs --model" in capsys.readouterr().err
-    assert main([*command, "--model", "x", "--json", str(data / "r.json")]) == OK
+    pictures = ["--thumbnails", str(data / "seen")]
+    assert main([*command, "--model", "x", "--json", str(data / "r.json"), *pictures]) == OK
+    said = capsys.readouterr().err
+    assert f"wrote {file}: hearts with a box: 1, scans left out: 1" in said and f"2 scans into {data / 'seen'}" in said
     written = places.read(file)
     assert written.hearts[NAME].box == (8.0, 40.0, 8.0, 40.0, 4.0, 24.0) and written.left_out == ("target:t101",)
     assert written.hearts[NAME].content == content(data)

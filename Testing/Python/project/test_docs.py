@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
-import json
+import inspect
 import re
 import shlex
 import subprocess
@@ -12,9 +13,13 @@ from pathlib import Path
 
 import pytest
 import tiny_models
-from SIFALib import models
+import torch
+from SIFALib import models, runs
+from SIFALib.adaptation import losses
 from SIFALib.cli.main import build_parser, main
 from SIFALib.models import store
+from SIFALib.runs import preflight
+from SIFALib.runs.start_model import StartModel
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -84,6 +89,23 @@ def test_the_python_of_the_pages_runs(tmp_path, monkeypatch):
     assert ran and (tmp_path / "labels.nii.gz").is_file()
 
 
+@pytest.mark.parametrize(
+    ("place", "predictions"), [("self_training.objective", "logits"), ("objectives.alignment", "main")]
+)
+def test_the_loss_term_that_contributing_adds_can_be_pasted(place, predictions):
+    (block,) = [block for block in blocks(ROOT / "CONTRIBUTING.md", "text") if block.startswith("# losses.py")]
+    formula, field, lines = re.split(r"^# \w+\.py.*\n", block, flags=re.MULTILINE)[1:]
+    pasted = dict(vars(losses))
+    exec(formula, pasted)
+    assert pasted["entropy"](torch.zeros(1, 4, 2, 2)).item() == pytest.approx(1.0)
+    assert field.split(":")[0].strip() == re.search(r"state\.method\.(\w+)", lines)[1]
+    file, function = place.split(".")
+    source = inspect.getsource(getattr(importlib.import_module(f"SIFALib.adaptation.{file}"), function))
+    for name in ("loss", "terms", predictions):
+        assert re.search(rf"^    .*\b{name}\b.* = ", source, re.MULTILINE), name
+    assert source.rstrip().endswith("return Objective(loss, terms)") and "losses.entropy(logits)" in lines
+
+
 def example(name: str):
     spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
@@ -105,7 +127,19 @@ def test_the_examples_do_what_they_say(tmp_path, capsys):
     assert "LV: " in capsys.readouterr().out
     example("adapt_on_a_cluster").main(scans, tmp_path / "run", 100)
     assert f"SIFALib.runs {tmp_path / 'run'}" in capsys.readouterr().out
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["configuration"]["iterations"] == 100
+    made = runs.RunFolder(tmp_path / "run").read().configuration
+    assert made.iterations == 100 and made.batch % 4 == 0  # as many processes as the printed command starts
+    preflight.check(made)
+    StartModel(made).check()
+
+
+def test_the_example_for_a_cluster_makes_a_run_that_trains_with_the_model_that_comes_with_sifa(tmp_path):
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "one.nrrd").touch()
+    example("adapt_on_a_cluster").main(tmp_path / "scans", tmp_path / "run")
+    made = runs.RunFolder(tmp_path / "run").read().configuration
+    StartModel(made).check()
+    assert made.method.objective == "self_training" and preflight.start_package(made) is not None
 
 
 def test_links_between_pages_lead_somewhere():
@@ -117,3 +151,5 @@ def test_links_between_pages_lead_somewhere():
 def test_the_page_of_commands_is_made_from_the_program():
     made = subprocess.run([sys.executable, ROOT / "Testing" / "Docs" / "commands.py", "--check"], check=False)
     assert made.returncode == 0, "run: python Testing/Docs/commands.py"
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| .* \|  \|$", page, re.MULTILINE) == [], "every option says what it is for"

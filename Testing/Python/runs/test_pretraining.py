@@ -24,7 +24,7 @@ from SIFALib.phantom.slices.randomisation import Randomisation
 from SIFALib.runs import best, checkpoints, configuration, control, export, pretraining
 from SIFALib.runs.configuration import TRAINING_SEEDS, VALIDATION_SEED, Configuration, PhantomSlices
 from SIFALib.runs.loop import train
-from SIFALib.support.errors import RecordError, RunError
+from SIFALib.support.errors import ModelError, RecordError, RunError
 from SIFALib.support.progress import drain
 
 PHANTOMS = PhantomSlices(anatomies=2, validation_anatomies=1, spacing_mm=5.0)
@@ -218,8 +218,9 @@ def test_it_can_begin_with_a_models_weights_and_needs_them_no_more_once_it_goes_
     assert train(new.path) == "failed" and control.look(new.path).status.reason == "model"
     (tmp_path / "away").rename(package.folder)
     wide = dataclasses.replace(begun, method=dataclasses.replace(begun.method, width=4))
-    assert train(runs.create(tmp_path / "wide", wide).path) == "failed"
-    assert "tiny@1.0.0 is of variant, width and classes" in control.look(tmp_path / "wide").status.message
+    with pytest.raises(ModelError, match=r"tiny@1\.0\.0 is of variant, width and classes"):
+        runs.create(tmp_path / "wide", wide)
+    assert not (tmp_path / "wide").exists()
 
 
 def test_other_settings_make_it_another_run(cache: Path, tmp_path: Path):

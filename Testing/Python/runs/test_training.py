@@ -312,7 +312,9 @@ def test_a_start_model_is_judged_before_it_is_changed(scans: Path, tmp_path: Pat
     name = "encoder.r5.c1.conv.weight"
     assert torch.allclose(saved[name], weights[name], atol=1e-6)
     wide = dataclasses.replace(tiny_runs.supervised(), width=4)
+    package.folder.rename(tmp_path / "elsewhere")  # a run may be made where its model is not
     misfit = new(scans, tmp_path / "misfit", method=wide, start_model=str(package.folder))
+    (tmp_path / "elsewhere").rename(package.folder)
     assert "begin@1.0.0" in failed(misfit, "model")
 
 

@@ -57,7 +57,7 @@ def find_cases(folder: str | os.PathLike[str]) -> list[Case]:
         raise BatchError(str(error)) from None
     scans = [scan for scan in found if scan.kind not in ("TFRecord", "npz")]
     if not scans:
-        raise BatchError(f"{folder} holds no scans; those are NIfTI, NRRD, MetaImage files and DICOM series.")
+        raise BatchError(f"{folder} holds no images that can be segmented; give a folder of whole scans.")
     names = file_names([scan.name for scan in scans])
     return [_case_of(name, scan.image, *scan.problems[:1]) for name, scan in zip(names, scans, strict=True)]
 
