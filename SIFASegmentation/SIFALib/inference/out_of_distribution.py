@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 SLICES = 8  # that are looked at: evenly through what was found
 LEAST_PIXELS = 1000  # of a slice that must be outlined to be looked at: 10 cm2, more than an aorta alone
+LEAST_MM2 = 1000.0  # and is a heart at all: less than any slice near its middle shows
 LEAST_OF_EACH = 60  # pixels of blood and of muscle that are compared
 SEPARATION = 1.25
 """Difference of the medians of blood and muscle over their spread, papillary muscles included. Contrast-enhanced
@@ -67,7 +68,7 @@ MIRROR_IMAGE = (
     "the result: left and right may be exchanged."
 )
 LITTLE = (
-    f"In no slice more than {LEAST_PIXELS / 100:.0f} cm2 were drawn as heart, too little to check whether the scan is like "
+    f"In no slice more than {LEAST_MM2 / 100:.0f} cm2 were drawn as heart, too little to check whether the scan is like "
     "what the model was trained on; check that it shows the heart at all."
 )
 CONTRAST = (
@@ -117,7 +118,8 @@ def check(
     flags, ratios = [], {}
     notes: tuple[str, ...] = () if reference is not None else (NOT_CALIBRATED,)
     chosen = slices_of(labels > 0)
-    if not len(chosen) and labels.any():
+    columns, rows, _ = grid.spacing_mm(volume.geometry)
+    if 0 < int((labels > 0).sum(axis=(1, 2)).max(initial=0)) * columns * rows < LEAST_MM2:
         flags.append(Flag("", "little", LITTLE))
     apart = separation(images[chosen], labels[chosen], values)
     if apart is not None and apart < SEPARATION:

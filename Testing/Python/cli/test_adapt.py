@@ -183,7 +183,7 @@ def test_the_preset_learns_from_the_source_and_by_itself_with_the_start_models_n
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("Our Hospital",), "id is 'Our Hospital'; it must be 1 to 64 small letters"),
+        (("Our Hospital",), "NAME is 'Our Hospital'; it must be 1 to 64 small letters"),
         (("ours@1",), "version is '1'; it must be like 1.0.0"),
         (("ours", "--title", "x" * 101), "must be one line of at most 100 characters"),
         (("ours", "--licence", " "), "licence is ''; it must say something"),

@@ -8,7 +8,8 @@ All of it lies in one hidden folder within that of the results, for as long as a
         rows/KEY.json   what became of each scan, for the tables of all
 
 A scan whose member no longer works (killed, or on a computer that was not heard of) is free again. The files of a claim
-appear by exclusive creation and go by renaming, which every file system does for one process alone.
+appear by exclusive creation, which every file system does for one process alone; a dead one's is looked at again, taken
+away and made anew by one process at a time.
 """
 
 from __future__ import annotations
@@ -72,9 +73,10 @@ class Member:
         file = self._claim(case)
         if self._made(file):
             return True
-        if self._is_free(file) and self._taken_away(file):
-            return self._made(file)
-        return False
+        if not self._is_free(file):
+            return False
+        with lock.guard(self.folder.parent):  # else what is taken away could be the claim of one who has just done so
+            return self._is_free(file) and self._taken_away(file) and self._made(file)
 
     def release(self, case: Case) -> None:
         """Let go of a claimed case."""
@@ -160,22 +162,14 @@ class Member:
         return name != self.folder.name and not _works(file.parent.parent / name)
 
     def _taken_away(self, file: Path) -> bool:
-        """Whether this process alone took a dead one's claim away; a live one's, made meanwhile, is put back."""
+        """Whether this process alone took a dead one's claim away."""
         mine = self.folder / file.name
         try:
             file.rename(mine)
         except OSError:
             return False
-        if (
-            self._is_free(mine)
-            or not (name := mine.read_text(encoding="ascii"))
-            or not _works(self.folder.parent / name)
-        ):
-            mine.unlink(missing_ok=True)
-            return True
-        with suppress(OSError):
-            mine.rename(file)
-        return False
+        mine.unlink(missing_ok=True)
+        return True
 
 
 @contextmanager
