@@ -18,6 +18,8 @@ from slicer_helpers import (
 
 # the lines above set the stage on which the others can be imported
 # isort: split
+
+import itertools
 import json
 
 import numpy as np
@@ -76,19 +78,15 @@ def test_steps_say_what_is_done_and_end_in_the_node(logic, scan):
 
 
 def test_dropping_the_steps_anywhere_leaves_the_scene_as_it_was(logic, scan):
-    before, count = node_ids(), 0
-    total = sum(1 for _ in logic.segmentSteps(scan))
-    stage.clear_scene()
-    scan = add_volume(np.zeros(SHAPE, np.int16), ijk_to_ras())
     before = node_ids()
-    for stop in range(total):
+    for count in itertools.count(1):  # how many there are may differ from one time to the next
         steps = logic.segmentSteps(scan)
-        for _ in range(stop + 1):
-            next(steps)
-            count += 1
+        taken = sum(1 for _ in itertools.islice(steps, count))
         steps.close()
+        if taken < count:  # it had come to its end
+            break
         assert node_ids() == before
-    assert count >= total and logic.backend.closed
+    assert count > 3 and logic.backend.closed
 
 
 def test_chosen_output_is_filled_and_what_is_not_ours_stays_in_it(logic, scan):
