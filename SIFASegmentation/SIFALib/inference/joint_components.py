@@ -111,7 +111,8 @@ def _seated(array: np.ndarray, ventricle: Parts, muscle: Parts, values: list[int
     border, contact = seats(part == values[0], part == values[1])
     bordering = np.bincount(numbered.ravel(), border.ravel())[1:]
     touching = np.bincount(numbered.ravel(), contact.ravel())[1:]
-    share = touching / np.maximum(bordering, 1)
+    counts = np.bincount(numbered.ravel())[1:]
+    share = np.where(counts >= COMPONENT_SHARE * counts.max(), touching / np.maximum(bordering, 1), 0.0)
     best = int(np.argmax(share * touching))
     if share[best] < LEAST_SEAT:
         return None

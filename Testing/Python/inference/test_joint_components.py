@@ -77,6 +77,15 @@ def test_a_part_that_was_taken_away_whole_is_told_as_missing():
     assert ("LA", "empty") in {(f.structure_id, f.kind) for f in without_strays(volume(array), PAPERS)[1]}
 
 
+def test_specks_of_ventricle_and_muscle_do_not_take_the_muscle_away():
+    array = np.zeros(SHAPE, np.uint8)
+    array[4:16, 10:40, 10:40] = 1  # cut below the cavity
+    alone = array.copy()
+    array[9, 50:52, 70:76] = 1
+    array[9, 52, 71:75] = 3  # and a few pixels of both elsewhere
+    assert np.array_equal(kept(array) == 1, alone == 1)
+
+
 def test_without_a_muscle_around_a_ventricle_each_largest_component_is_kept():
     array = np.zeros(SHAPE, np.uint8)
     array[4:16, 20:30, 20:30], array[4:16, 20:24, 60:64] = 3, 3

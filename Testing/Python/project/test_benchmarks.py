@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -157,3 +158,32 @@ def test_a_slice_of_the_benchmark_is_five_copies_two_mm_apart(trust):
     made = trust.copied(Volume(array, Geometry((4, 4, 3), (0, 0, 0), (3.0, 3.0, 6.0)), "scan"), 1)
     assert made.geometry.extent_mm == (12, 12, 10) and (made.array == array[1]).all()
     assert trust.middle(made).array.shape == (1, 4, 4)
+
+
+@pytest.fixture
+def averaging(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import average
+
+    return average.average
+
+
+def test_a_model_and_its_descendant_meet_between_their_weights(averaging, tmp_path):
+    first = tiny_models.write_constant(tmp_path / "first", 3)
+    second = tiny_models.write(tmp_path / "second", id="second", name="The descendant")
+    made = averaging(first, second, 0.25, tmp_path / "made")
+    weights, others = first.tensors(), second.tensors()
+    for name, array in made.tensors().items():
+        expected = 0.75 * weights[name].astype(np.float32) + 0.25 * others[name].astype(np.float32)
+        np.testing.assert_allclose(array.astype(np.float32), expected, rtol=2e-3, atol=1e-3)
+    assert (made.card.id, made.card.name) == ("second", "The descendant")
+    assert made.card.sha256 not in (first.card.sha256, second.card.sha256)
+
+
+def test_networks_of_two_kinds_have_no_average(averaging, tmp_path):
+    first = tiny_models.write(tmp_path / "first")
+    wider = dataclasses.replace(first.card.architecture, width=2 * first.card.architecture.width)
+    second = tiny_models.write(tmp_path / "second", architecture=wider)
+    with pytest.raises(ValueError, match="networks of two kinds"):
+        averaging(first, second, 0.5, tmp_path / "made")
+    assert not (tmp_path / "made").exists()
