@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..imaging.components import bounding_box
 from ..models.structures import STRUCTURES, UNKNOWN
 
 MUSCLE, BLOOD = (next(s.value for s in STRUCTURES if s.id == name) for name in ("MYO", "LV"))
@@ -29,8 +30,7 @@ def wall(labels: np.ndarray, spacing_mm: Sequence[float]) -> tuple[int, int] | N
     values = [int(v) for v in np.unique(labels) if v not in (0, UNKNOWN)]
     if not 2 <= len(values) <= MOST_VALUES:
         return None
-    box = labels[tuple(slice(int(w[0]), int(w[-1]) + 1) for w in map(_rows, range(3), [labels] * 3))]
-    box = np.pad(box, 1)
+    box = np.pad(labels[bounding_box(labels)], 1)
     across = 2 - int(np.argmax(spacing_mm))  # slices lie apart along the largest spacing; their faces tell nothing
     found = {
         (outer, inner): _share(box, outer, inner, across) for outer in values for inner in values if outer != inner
@@ -38,11 +38,6 @@ def wall(labels: np.ndarray, spacing_mm: Sequence[float]) -> tuple[int, int] | N
     (outer, inner), share = max(found.items(), key=lambda item: item[1])
     taken_for = found.get((MUSCLE, BLOOD), 0.0)
     return (outer, inner) if share >= AROUND > taken_for else None
-
-
-def _rows(axis: int, labels: np.ndarray) -> np.ndarray:
-    """Indices along an axis at which anything is labelled."""
-    return np.flatnonzero(labels.any(axis=tuple(a for a in range(3) if a != axis)))
 
 
 def _share(labels: np.ndarray, outer: int, inner: int, across: int) -> float:
