@@ -23,11 +23,17 @@ def component_sizes(mask: np.ndarray) -> np.ndarray:
 
 def largest_component(mask: np.ndarray) -> np.ndarray:
     """The largest component of a mask, as a mask; of several as large, the first in memory order."""
-    result = np.zeros_like(mask, dtype=bool)
     numbered, box = components(mask)
-    if numbered.size:
-        result[box] = numbered == 1 + np.argmax(np.bincount(numbered.ravel())[1:])
-    return result
+    if not numbered.size:
+        return np.zeros(mask.shape, bool)
+    return in_whole(numbered == 1 + np.argmax(np.bincount(numbered.ravel())[1:]), box, mask.shape)
+
+
+def in_whole(part: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """The mask of a block `box` of an array, as a mask of the array."""
+    whole = np.zeros(shape, bool)
+    whole[box] = part
+    return whole
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
