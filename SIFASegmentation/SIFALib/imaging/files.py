@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..support.errors import VolumeError
 from ..support.files import check_place
 from . import headers
+from .checks import SUFFIXES
 
 SCANS = (
     ".nii",
@@ -42,6 +43,12 @@ NO_IMAGES = tuple(
 """What the classes of DICOM files begin with that show no scan, though some of them have pixels (PS3.4, annex B)."""
 MOST_DEPTH = 6  # of folders below the one that is given
 CHUNK = 4 * 1024**2  # bytes hashed at once
+
+
+def split_suffix(name: str, suffixes: Iterable[str] = SUFFIXES) -> tuple[str, str]:
+    """What stands in a file's name before the one of these suffixes that it ends in, in any case, and that; "" for none."""
+    suffix = next((s for s in suffixes if name.lower().endswith(s)), "")
+    return name[: len(name) - len(suffix)], suffix
 
 
 def check_name(path: Path) -> None:

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from ..support.errors import VolumeError
 from . import dicom_series, headers, nifti
 from .checks import COPIES, OTHER_KIND, SUFFIXES, TOO_LARGE, check_grid, check_header, check_room, reason_of
-from .files import DICOM, check_name, is_dicom_image
+from .files import DICOM, check_name, is_dicom_image, split_suffix
 from .geometry import Volume
 
 _BYTES = {
@@ -62,14 +62,14 @@ def _read_file(path: Path) -> Volume:
 
 def _suffix(path: Path) -> tuple[str, str]:
     """What the name of an image's file ends in, and what is before that; VolumeError for what can be none."""
-    suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), "")
+    stem, suffix = split_suffix(path.name)
     if not suffix:
         if path.suffix.lower() in filter(None, DICOM) or is_dicom_image(path):
             raise VolumeError(f"{path} is one DICOM file; give the folder that holds the whole series.")
         raise VolumeError(f"{path} is of no known kind; give {', '.join(SUFFIXES)} or a folder of DICOM files.")
     if path.stat().st_size == 0:
         raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
-    return suffix, path.name[: -len(suffix)] or path.name
+    return suffix, stem or path.name
 
 
 def _image_of(path: Path, layers: bool = False) -> tuple[sitk.Image, str, dict[str, str]]:
