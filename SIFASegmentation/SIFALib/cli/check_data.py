@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,14 +78,13 @@ def add(commands: Any) -> None:
 @dataclass(frozen=True)
 class Request:
     """What is to be looked at. found: what each place on the disk holds, by domain, or why it holds nothing.
-    locator: finds the heart in scans without labels; None: nobody looks for it. pictures: the thumbnails that are written.
+    locator: finds the heart in scans without labels; None: nobody looks for it.
     """
 
     settings: DataSettings
     found: dict[str, Found | DataError]
     thumbnails: Path | None
     locator: Locator | None = None
-    pictures: list[Path] = field(default_factory=list)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -100,6 +99,7 @@ def run(options: argparse.Namespace) -> int:
     ]
     problems: list[str] = []
     scans: list[Scan] = []
+    pictures = 0
     with ProgressLine(quiet=False) as show:
         for domain, found in request.found.items():
             if isinstance(found, DataError):
@@ -107,7 +107,8 @@ def run(options: argparse.Namespace) -> int:
             else:
                 notes += found.notes
                 problems += placing.strangers(request.settings, found.scans) if domain == "target" else []
-                scans += drain(_examined(found.scans, domain, request), show)
+                examined, written = drain(_examined(found.scans, domain, request), show)
+                scans, pictures = [*scans, *examined], pictures + written
     scans = checks.cross_check(scans)
     of_all, warnings = checks.of_domains(scans, request.settings)
     problems += of_all
@@ -118,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
     if options.write_places:
         _write_places(options.write_places, placing.of_scans(scans, request.settings.exclude))
     if options.thumbnails:
-        complain(f"wrote pictures of {len(request.pictures)} scans into {options.thumbnails}.")
+        complain(f"wrote pictures of {pictures} scans into {options.thumbnails}.")
     if options.json:
         report = {
             "usable": not refused,
@@ -195,12 +196,13 @@ def _found(place: str, domain: str, settings: DataSettings) -> Found | DataError
         return error
 
 
-def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[list[Scan]]:
-    """What is found about the scans of a domain; their thumbnails are written on the way, while they are in memory."""
+def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[tuple[list[Scan], int]]:
+    """What is found about the scans of a domain; and of how many thumbnails were written, while they were in memory."""
     from ..datasets import placing, released
     from ..datasets.scans import examine
 
     examined: list[Scan] = []
+    pictures = 0
     for n, scan in enumerate(scans):
         yield Progress(f"Looking at the {domain}", n / len(scans))
         if scan.kind in released.KINDS:
@@ -212,10 +214,9 @@ def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[l
         examined.append(known)
         if image is not None and request.thumbnails is not None:
             with said_as(OutputError, OSError):
-                picture = request.thumbnails / f"{domain}-{scan.name.replace('/', '-')}.png"
-                placing.picture(image, labels, picture)
-                request.pictures.append(picture)
-    return released.of_one_size(examined)
+                placing.picture(image, labels, request.thumbnails / f"{domain}-{scan.name.replace('/', '-')}.png")
+            pictures += 1
+    return released.of_one_size(examined), pictures
 
 
 def _looked_at(scan: Scan, image: Volume, request: Request) -> tuple[Scan, Volume | None]:
