@@ -15,8 +15,6 @@ from .console import BAD_INPUT, OK, ProgressLine, complain, say, table
 from .shared import LABEL_VALUES, PLACES, add_command, find_model, quiet_itk, said_as, store_of
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..datasets import DataSettings
     from ..datasets.cutting import Locator
     from ..datasets.places import Places
@@ -183,7 +181,7 @@ def _locator(options: argparse.Namespace) -> Locator | None:
     from ..runs.start_model import locator_of
 
     package = find_model(store_of(options.models_folder), options.model)
-    return locator_of(package.card, loading.load_segmenter(package))
+    return replace(locator_of(package.card, loading.load_segmenter(package)), turned=None)  # nobody is told of turns
 
 
 def _found(place: str, domain: str, settings: DataSettings) -> Found | DataError:
@@ -220,32 +218,14 @@ def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[t
 
 
 def _looked_at(scan: Scan, image: Volume, request: Request) -> tuple[Scan, Volume | None]:
-    """Where the heart of a scan without labels is, as somebody says, or as the model sees it, which is said as a warning
-    where it is odd; and the box around it, as labels."""
+    """A scan without labels with its heart's place, and the box around that, as labels."""
     from ..datasets import placing
-    from ..datasets.scans import NO_HEART, Verdict
 
-    if scan.key in request.settings.places:
-        scan, place = placing.applied(scan, image, request.settings.places[scan.key], None)
-        return _placed(scan, image, place.box if place else None)
-    if request.locator is None:
-        return scan, None
-    heart = request.locator(image)
+    nowhere = "the model finds no heart in it; a training that starts from this model leaves it out"
+    scan, heart = placing.located(scan, image, request.settings, request.locator, nowhere)
     if heart is None:
-        note = Verdict("the model finds no heart in it; a training that starts from this model leaves it out", NO_HEART)
-        return replace(scan, warnings=(*scan.warnings, note)), None
-    if heart.note:
-        scan = replace(scan, warnings=(*scan.warnings, Verdict(heart.note, "turned")))
-    return _placed(scan, image, heart.box)
-
-
-def _placed(scan: Scan, image: Volume, box: np.ndarray | None) -> tuple[Scan, Volume | None]:
-    """The scan with its heart's box, of voxel indices [2, 3], and that as labels."""
-    from ..datasets import placing
-
-    if box is None:
         return scan, None
-    return replace(scan, heart_mm=placing.world_box(image.geometry, box)), placing.shown(image, box)
+    return replace(scan, heart_mm=placing.world_box(image.geometry, heart.box)), placing.shown(image, heart.box)
 
 
 def _row(scan: Scan) -> tuple[str, ...]:
