@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..imaging.dicom_grid import grid
-from ..imaging.dicom_grouping import STACK, group_as_one
+from ..imaging.dicom_grouping import STACK, group_frames
 from ..imaging.dicom_headers import Frame, read_frames
 from ..imaging.files import is_dicom_image, is_hidden
 from ..support.errors import VolumeError
@@ -86,7 +86,7 @@ def _are_whole(slices: Mapping[Path, Sequence[Frame]]) -> bool:
 
 def _fit(frames: Sequence[Frame], name: Path) -> bool:
     """Whether slices make one volume."""
-    groups = group_as_one(frames)
+    groups = group_frames(frames)
     if len(groups) != 1 or groups[0].kind != STACK:
         return False
     try:

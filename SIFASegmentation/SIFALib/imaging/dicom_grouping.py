@@ -81,13 +81,9 @@ def by_series(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
     return found
 
 
-def group_frames(frames: Sequence[Frame]) -> tuple[Group, ...]:
-    """The groups of the frames of one series or of many, each series for itself; no frame is left out."""
-    return tuple(group for series in by_series(frames).values() for group in group_as_one(series))
-
-
-def group_as_one(frames: Sequence[Frame]) -> list[Group]:
-    """The groups of frames, whichever series they are of: a scanner may make a series of each slice of a sequence."""
+def group_frames(frames: Sequence[Frame]) -> list[Group]:
+    """The groups of frames, whichever series they are of: a scanner may make a series of each slice of a sequence. No frame
+    is left out."""
     if any(f.position is None or f.orientation is None or not normal_of(f).any() for f in frames):
         return [Group(PLACELESS, (tuple(frames),))]
     if len({(f.uid or f.file, f.number) for f in frames}) < len(frames):

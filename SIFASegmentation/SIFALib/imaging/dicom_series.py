@@ -15,7 +15,7 @@ from ..support.errors import VolumeError
 from . import dicom_grouping, dicom_pixels
 from .checks import COPIES, check_room
 from .dicom_grid import agree, check_orientation, grid
-from .dicom_grouping import Group, by_series, group_as_one
+from .dicom_grouping import Group, by_series, group_frames
 from .dicom_headers import Frame, Unreadable, read_frames
 from .files import check_name, dicom_class, dicom_files_of
 from .geometry import Volume
@@ -96,7 +96,7 @@ def _one_series(folder: Path, files: Sequence[Path], series: dict[str, list[Fram
     for test in (_is_placed, _is_no_scout, _is_of_heart):
         candidates = [each for each in candidates if len(series) == 1 or test(each)] or candidates
     if len(candidates) > 1:
-        together = group_as_one([frame for each in candidates for frame in each])
+        together = group_frames([frame for each in candidates for frame in each])
         if [group.kind for group in together] == [dicom_grouping.SEQUENCE]:
             raise VolumeError(
                 f"{folder} holds {len(candidates)} DICOM series, which are {_phases(together[0])}. Give one phase, in a "
@@ -115,7 +115,7 @@ def _one_series(folder: Path, files: Sequence[Path], series: dict[str, list[Fram
 
 
 def _is_sequence(series: Sequence[Frame]) -> bool:
-    return _is_placed(series) and any(group.kind == dicom_grouping.SEQUENCE for group in group_as_one(series))
+    return _is_placed(series) and any(group.kind == dicom_grouping.SEQUENCE for group in group_frames(series))
 
 
 def _is_placed(series: Sequence[Frame]) -> bool:
@@ -170,7 +170,7 @@ def _class_of(path: Path) -> str | None:
 def _one_stack(folder: Path, frames: Sequence[Frame]) -> tuple[Frame, ...]:
     """The slices of a series that is one volume, in the order of k; VolumeError says what else it is."""
     _check_stated(folder, frames)
-    groups = group_as_one(frames)
+    groups = group_frames(frames)
     if len(groups) > 1:
         raise VolumeError(_several(folder, groups))
     (group,) = groups
