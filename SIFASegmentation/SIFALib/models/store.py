@@ -28,8 +28,8 @@ from .archive import CARD, LIMITS, WEIGHTS
 from .card import ModelCard, Preprocessing, Quality, version_key
 
 __all__ = [
-    "Architecture", "BrokenPackage", "ModelCard", "ModelError", "ModelPackage", "ModelStore", "Preprocessing",
-    "NotWritable", "Quality", "default_store", "read_package", "verify", "write_package",
+    "Architecture", "BrokenPackage", "ModelCard", "ModelPackage", "ModelStore", "Preprocessing", "Quality",
+    "default_store", "read_package", "verify", "write_package",
 ]  # fmt: skip
 
 ENVIRONMENT = "SIFA_MODELS"  # names the user folder, before the platform's default
