@@ -19,7 +19,7 @@ from SIFALib.support.errors import NoHeartFound, RequestError
 from SIFALib.support.progress import Progress, Steps, mapped, within
 from slicer.i18n import tr as _
 
-from . import CineNodes, CineOutlines, SequenceLogic, Sequences
+from . import CineNodes, CineOutlines, SceneConversion, SequenceLogic, Sequences
 from .Results import Found, NodeGone
 
 if TYPE_CHECKING:
@@ -165,8 +165,9 @@ def _ofFunction(result: CineResult) -> tuple[str, ...]:
 def canReport(segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
     """Whether a node shows the outlines of a cine that is still there."""
     result = Sequences.result(segmentationNode)
-    known = result is not None and result.sequence.GetAttribute(CineNodes.CINE)
-    return bool(known and CineNodes.said(_scanNode(result)))
+    if result is None or not result.sequence.GetAttribute(CineNodes.CINE):
+        return False
+    return CineNodes.said(SceneConversion.referenceVolume(result.node)) is not None
 
 
 def reportSteps(
@@ -176,8 +177,8 @@ def reportSteps(
 
     Raises RequestError for what are no outlines of a cine, OSError.
     """
-    result, page = Sequences.result(segmentationNode), folder
-    scan = Sequences.browsed(_scanNode(result)) if result is not None else None
+    result = Sequences.result(segmentationNode)
+    scan = Sequences.browsed(SceneConversion.referenceVolume(result.node)) if result is not None else None
     if result is None or scan is None or not canReport(segmentationNode):
         raise RequestError(_("There are no outlines of a cine here; assemble one under Cine MR, and press Apply."))
     known = json.loads(result.sequence.GetAttribute(CineNodes.CINE))
@@ -199,7 +200,7 @@ def reportSteps(
         folder.mkdir(parents=True, exist_ok=True)
         made = cine_report.report(measured, cine, _Model(**known["model"]), edited)
         cine_outputs.write(measured, cine, made, folder)
-        return page / cine_outputs.PAGE
+        return folder / cine_outputs.PAGE
 
     written = yield from logic.background.call(write, Progress(_("Writing the report"), DRAWN))
     return written
@@ -207,11 +208,6 @@ def reportSteps(
 
 def _moments(shown: Sequences.Browsed) -> list[str]:
     return [str(shown.sequence.GetNthIndexValue(number)) for number in range(shown.count)]
-
-
-def _scanNode(result: Sequences.Browsed | None) -> slicer.vtkMRMLVolumeNode | None:
-    node = result.node if result is not None else None
-    return node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) if node is not None else None
 
 
 def _remembered(known: dict[str, Any]) -> tuple[tuple[Structure, ...], Origin]:

@@ -11,7 +11,7 @@ import vtk
 from SIFALib.support.progress import Progress
 from slicer.i18n import tr as _
 
-from . import Failures, Regions, Results, Surfaces, Volumes, Words
+from . import Failures, Regions, Results, SceneConversion, Surfaces, Volumes, Words
 from .ActionLog import LOG
 from .Backend import Choices
 from .BatchPanel import BatchPanel
@@ -151,7 +151,7 @@ class SIFASegmentationWidget(PanelWidget):
         volume, output = self._parameterNode.inputVolume, self._parameterNode.outputSegmentation
         changed, self._input = volume is not self._input, volume
         if changed and volume is not None and output is not None:
-            reference = output.GetNodeReference(output.GetReferenceImageGeometryReferenceRole())
+            reference = SceneConversion.referenceVolume(output)
             if reference is not None and reference is not volume:
                 self._parameterNode.outputSegmentation = None
 
