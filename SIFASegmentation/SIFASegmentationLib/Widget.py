@@ -205,17 +205,13 @@ class SIFASegmentationWidget(PanelWidget):
             )
         if card is None:
             return _("No model is installed; import one under Models.")
-        if not self._structures():
+        if not Choices.of(node, card).structures:
             return _("Select at least one structure under Advanced.")
         return ""
 
     def _card(self) -> ModelCard | None:
         """The card of the chosen model; None if it is not installed."""
         return self.modelChoice.card(self._parameterNode.model)
-
-    def _structures(self) -> list[str]:
-        card, excluded = self._card(), self._parameterNode.excludedStructures.split()
-        return [s.id for s in card.labels if s.id not in excluded] if card is not None else []
 
     def refreshModels(self) -> None:
         """Fill the list of models anew."""
@@ -301,10 +297,9 @@ class SIFASegmentationWidget(PanelWidget):
 
     def _choices(self) -> Choices:
         """What holds for one scan and for a batch."""
-        node, card = self._parameterNode, self._card()
+        card = self._card()
         assert card is not None  # else no button is enabled
-        device, precision, views = node.device.value, node.precision.value, node.views.value
-        return Choices(card.key, device, precision, None, self._structures(), views)
+        return Choices.of(self._parameterNode, card)
 
     # What the runner says
 
