@@ -108,11 +108,7 @@ def segmentSteps(
 
 def _found(result: CineResult, model: _Model, phase: int) -> Found:
     """What a phase says for itself, as a single scan does."""
-    flags = [
-        {"structure": f.structure_id, "kind": f.kind, "message": f.message, "warns": f.warns}
-        for number, f in result.flags
-        if number == phase
-    ]
+    flags = [flag.record() for number, flag in result.flags if number == phase]
     if phase in result.missing:
         reason = _("No heart was found at this phase.")
         flags.append({"structure": "", "kind": SequenceLogic.FAILED, "message": reason, "warns": True})
