@@ -13,19 +13,7 @@ from ..support.files import check_place
 from . import headers
 from .checks import SUFFIXES
 
-SCANS = (
-    ".nii",
-    ".nii.gz",
-    *headers.META,
-    *headers.NRRD,
-    ".raw",
-    ".zraw",
-    ".dcm",
-    ".ima",
-    ".npz",
-    ".tfrecords",
-    ".tfrecord",
-)
+SCANS = (*SUFFIXES, ".raw", ".zraw", ".dcm", ".ima", ".npz", ".tfrecords", ".tfrecord")
 DICOM = (".dcm", ".ima", "")  # what the names of DICOM files end in; or in a number
 DICOM_HEAD = 1024  # bytes of a DICOM file among which it says what it holds
 DICOM_MARK = 132  # bytes up to the end of the mark
@@ -54,6 +42,15 @@ def split_suffix(name: str, suffixes: Iterable[str] = SUFFIXES) -> tuple[str, st
 def check_name(path: Path) -> None:
     """OSError if the path has bytes that are no text, at which SimpleITK would end the whole process, or cannot be."""
     check_place(path)
+
+
+def existing(path: str | os.PathLike[str]) -> Path:
+    """The path, if there is something there. OSError as `check_name`, FileNotFoundError."""
+    path = Path(path)
+    check_name(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; check the path.")
+    return path
 
 
 def dicom_class(path: Path) -> str | None:

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from ..support.errors import VolumeError
 from . import dicom_series, headers, nifti
 from .checks import COPIES, OTHER_KIND, SUFFIXES, TOO_LARGE, check_grid, check_header, check_room, reason_of
-from .files import DICOM, check_name, is_dicom_image, split_suffix
+from .files import DICOM, existing, is_dicom_image, split_suffix
 from .geometry import Volume
 
 _BYTES = {
@@ -29,10 +29,7 @@ def read(path: str | os.PathLike[str]) -> Volume:
     Raises FileNotFoundError, OSError for a name that is no text, or VolumeError that says what is wrong with the file.
     A 4D file is refused: it holds several images, and which one is meant must be said first.
     """
-    path = Path(path)
-    check_name(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; check the path.")
+    path = existing(path)
     return dicom_series.read_series(path) if path.is_dir() else _read_file(path)
 
 
@@ -41,10 +38,7 @@ def read_layers(path: str | os.PathLike[str]) -> tuple[list[Volume], dict[str, s
 
     Raises what `read` does.
     """
-    path = Path(path)
-    check_name(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; check the path.")
+    path = existing(path)
     image, name, fields = _image_of(path, layers=True)
     count = image.GetNumberOfComponentsPerPixel()
     layers = [image] if count == 1 else [sitk.VectorIndexSelectionCast(image, n) for n in range(count)]

@@ -13,7 +13,7 @@ from ..support.progress import Progress, Steps, drain
 from . import cine_assembly, cine_files, cine_stacks, cine_views
 from .cine import Cine
 from .dicom_headers import Frame, Unreadable, read_frames
-from .files import check_name, content, files_below, is_dicom_image
+from .files import content, existing, files_below, is_dicom_image
 
 SHOWN = 3  # names in one sentence
 READING = "Reading the study"
@@ -31,10 +31,7 @@ def read_cine(path: str | os.PathLike[str], stack: str = "", *, views: bool = Fa
 
 def read_cine_steps(path: str | os.PathLike[str], stack: str = "", *, views: bool = False) -> Steps[Cine]:
     """The same, telling how far it is."""
-    path = Path(path)
-    check_name(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; check the path.")
+    path = existing(path)
     yield Progress(READING, 0.0)
     if not path.is_dir():
         return cine_files.read_file(path)
