@@ -17,7 +17,7 @@ from . import cine_places, dicom_pixels
 from .cine import Body, Cine
 from .cine_places import Place
 from .cine_stacks import CineStack
-from .dicom_grid import check_orientation, grid, plane_of, spacing_of
+from .dicom_grid import check_orientation, grid, pixel_spacing, plane_of
 from .dicom_headers import Frame
 from .geometry import Geometry
 from .slices import interpolate
@@ -162,7 +162,7 @@ def _uneven(places: Sequence[Place], source: Path, notes: tuple[str, ...]) -> _L
             f"Place {numbers[n] + 1} lies {np.linalg.norm(beside[n]):.1f} mm beside the others, and is shown where its "
             "header says.",
         )
-    between_rows, between_columns = spacing_of(frames, source)
+    between_rows, between_columns = pixel_spacing(frames, source)
     x, y, z = (float(v) for v in middle + first * normal)
     geometry = Geometry(
         (frames[0].columns, frames[0].rows, int(numbers[-1]) + 1),

@@ -19,7 +19,7 @@ from ..support.errors import VolumeError
 from . import cine_places
 from .cine import Stack
 from .cine_places import LEAST_PHASES, Place
-from .dicom_grouping import by_orientation, by_series, normal_of
+from .dicom_grouping import by_orientation, by_series, normal_of, unit_normal
 from .dicom_headers import Frame
 
 LEAST_PLACES = 3  # of a stack; fewer parallel slices are views
@@ -52,9 +52,7 @@ class CineStack:
 
     @property
     def normal(self) -> np.ndarray:
-        normal = normal_of(self.places[0].frames[0])
-        unit: np.ndarray = normal / np.linalg.norm(normal)
-        return unit
+        return unit_normal(self.places[0].frames[0])
 
     @property
     def phases(self) -> int:

@@ -98,6 +98,13 @@ def normal_of(frame: Frame) -> np.ndarray:
     return normal
 
 
+def unit_normal(frame: Frame) -> np.ndarray:
+    """`normal_of`, of the length 1."""
+    normal = normal_of(frame)
+    unit: np.ndarray = normal / np.linalg.norm(normal)
+    return unit
+
+
 def by_orientation(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Frames that lie parallel to each other and are of one size."""
     stacks: list[list[Frame]] = []
