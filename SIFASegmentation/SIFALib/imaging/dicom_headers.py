@@ -168,7 +168,11 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
         _whole(header, name) or 0 for name in ("BitsAllocated", "BitsStored", "PixelRepresentation")
     )
     kind = next((p.FrameType for p in map(place, FRAME_TYPES) if "FrameType" in p), header.get("ImageType"))
-    triggers = [(beat, "NominalCardiacTriggerDelayTime"), (content, "NominalCardiacTriggerDelayTime")]
+    triggers = (
+        number_in(beat, "NominalCardiacTriggerDelayTime"),
+        number_in(content, "NominalCardiacTriggerDelayTime"),
+        number_in(header, "TriggerTime"),
+    )
     acquired = content.get("FrameAcquisitionDateTime") or header.get("AcquisitionTime") or ""
     return Frame(
         file=file,
@@ -192,9 +196,7 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
         samples=_whole(header, "SamplesPerPixel") or 1,
         bits=(allocated, stored, signed),
         instance=_whole(header, "InstanceNumber"),
-        trigger_ms=next(
-            (t for p, n in [*triggers, (header, "TriggerTime")] if (t := number_in(p, n)) is not None), None
-        ),
+        trigger_ms=next((trigger for trigger in triggers if trigger is not None), None),
         percent=number_in(beat, "NominalPercentageOfCardiacPhase"),
         phase=_whole(content, "TemporalPositionIndex") or _whole(header, "TemporalPositionIdentifier"),
         acquired=str(acquired),

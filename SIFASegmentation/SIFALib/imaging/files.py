@@ -31,6 +31,7 @@ NO_IMAGES = tuple(
 """What the classes of DICOM files begin with that show no scan, though some of them have pixels (PS3.4, annex B)."""
 MOST_DEPTH = 6  # of folders below the one that is given
 CHUNK = 4 * 1024**2  # bytes hashed at once
+SHOWN = 3  # names in one sentence
 
 
 def split_suffix(name: str, suffixes: Iterable[str] = SUFFIXES) -> tuple[str, str]:
@@ -151,6 +152,12 @@ def _folders_below(folder: Path, depth: int = MOST_DEPTH, above: tuple[str, ...]
 def named_dicom(path: Path) -> bool:
     """Whether a file is called as DICOM files are: .dcm, .ima, a number, or nothing behind the last dot."""
     return path.suffix.lower() in DICOM or path.suffix[1:].isdigit()
+
+
+def names_of(files: Iterable[Path]) -> str:
+    """The names of a few files, for a sentence."""
+    names = sorted(file.name for file in files)
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def members(path: Path, passed_over: tuple[str, ...] = ()) -> list[Path]:

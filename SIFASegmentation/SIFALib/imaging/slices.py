@@ -179,7 +179,7 @@ def whole_box(geometry: Geometry) -> np.ndarray:
 def with_margin(geometry: Geometry, box: np.ndarray) -> np.ndarray:
     """A box [2, 3] of volume indices around a heart, LOCATE_MARGIN_MM larger on every side, cut to the volume."""
     margin, whole = LOCATE_MARGIN_MM / np.array(geometry.spacing), whole_box(geometry)
-    return _within(np.stack([box[0] - margin, box[1] + margin]), whole)
+    return np.stack([box[0] - margin, box[1] + margin]).clip(*whole)
 
 
 def box_of_roi(geometry: Geometry, roi: tuple[float, ...]) -> np.ndarray:
@@ -193,12 +193,7 @@ def box_of_roi(geometry: Geometry, roi: tuple[float, ...]) -> np.ndarray:
     limits = whole_box(geometry)
     if (box[1] < limits[0] - 0.5).any() or (box[0] > limits[1] + 0.5).any():
         raise RequestError("The region of interest lies outside of the volume; move it onto the heart.")
-    return _within(box, limits)
-
-
-def _within(box: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    result: np.ndarray = np.clip(box, limits[0], limits[1])
-    return result
+    return box.clip(*limits)
 
 
 def sample(volume: Volume, grid: SliceGrid) -> tuple[np.ndarray, np.ndarray]:
