@@ -58,7 +58,7 @@ class Header:
     @property
     def name(self) -> str:
         """What it says of where the voxels are; "" for the file itself."""
-        name = self.fields.get("elementdatafile" if self.path.suffix.lower() in META else "datafile", "")
+        name = self.fields.get("datafile" if self.nrrd else "elementdatafile", "")
         return "" if name.upper() == "LOCAL" else name
 
     @property

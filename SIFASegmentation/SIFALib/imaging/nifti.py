@@ -88,21 +88,16 @@ def read_nifti(path: Path, name: str = "") -> Volume:
 
     Values are of the stored type, those with a factor float32 (float64 of types of 64 bits), as in ITK.
     """
-    header, kept, notes = _looked_through(path, finite=True, keep=True)
-    geometry, more = grid_of(header.forms, header.size, path)
-    check_grid(path, geometry.spacing, geometry.origin, geometry.axes)
-    values = _scaled(kept.view(header.dtype), header, path)
-    return Volume(
-        values.reshape(geometry.shape), _as_itk(geometry), name or path.name, str(path), notes=(*notes, *more)
-    )
+    (values,), geometry, _, notes = read_nifti_sequence(path, several=False)
+    return Volume(values, geometry, name or path.name, str(path), notes=notes)
 
 
-def read_nifti_sequence(path: Path) -> tuple[np.ndarray, Geometry, float, tuple[str, ...]]:
+def read_nifti_sequence(path: Path, several: bool = True) -> tuple[np.ndarray, Geometry, float, tuple[str, ...]]:
     """The volumes [t, k, j, i] in a NIfTI file of four axes, their grid, ms between them (0 if not stated), and notes.
 
-    VolumeError, OSError; as `read_nifti`.
+    several: else it must be one. VolumeError, OSError; as `read_nifti`.
     """
-    header, kept, notes = _looked_through(path, finite=True, keep=True, sequence=True)
+    header, kept, notes = _looked_through(path, keep=True, sequence=several)
     geometry, more = grid_of(header.forms, header.size, path)
     check_grid(path, geometry.spacing, geometry.origin, geometry.axes)
     values = _scaled(kept.view(header.dtype), header, path).reshape(header.count, *geometry.shape)
@@ -111,10 +106,8 @@ def read_nifti_sequence(path: Path) -> tuple[np.ndarray, Geometry, float, tuple[
 
 def count_of(path: Path) -> int:
     """How many volumes the header of a NIfTI file claims. VolumeError, OSError."""
-    with open(path, "rb") as file:
-        packed = file.read(2) == GZIP
     try:
-        return _header(_first(path, packed), path, volume=False).count
+        return _header(_first(path, _is_packed(path)), path, volume=False).count
     except (EOFError, zlib.error):
         return 0
 
@@ -124,7 +117,7 @@ def check_nifti(path: Path) -> None:
 
     Whole numbers that are not packed are not read at all; whether all are numbers is not asked.
     """
-    _looked_through(path, finite=False, keep=False)
+    _looked_through(path, keep=False)
 
 
 def _as_itk(geometry: Geometry) -> Geometry:
@@ -133,12 +126,10 @@ def _as_itk(geometry: Geometry) -> Geometry:
     return Geometry(geometry.size, image.GetOrigin(), image.GetSpacing(), image.GetDirection(), geometry.forms)
 
 
-def _looked_through(
-    path: Path, finite: bool, keep: bool, sequence: bool = False
-) -> tuple[NiftiHeader, np.ndarray, tuple[str, ...]]:
-    """The header; the bytes of the voxels, if they are to be kept; what should be said. sequence: of several volumes."""
-    with open(path, "rb") as file:
-        packed = file.read(2) == GZIP
+def _looked_through(path: Path, keep: bool, sequence: bool = False) -> tuple[NiftiHeader, np.ndarray, tuple[str, ...]]:
+    """The header; the bytes of the voxels, if they are to be kept, all of them numbers; what should be said. sequence: of
+    several volumes."""
+    packed = _is_packed(path)
     kept, bad, length = np.zeros(0, np.uint8), 0, path.stat().st_size
     try:
         header = _header(_first(path, packed), path, volume=keep, sequence=sequence)
@@ -147,7 +138,7 @@ def _looked_through(
         if keep:
             kept = _room(header, path)
         if packed or keep:
-            length, bad = _look_through(_chunks(path, packed, CHUNK), header, kept, finite)
+            length, bad = _look_through(_chunks(path, packed, CHUNK), header, kept)
     except EOFError as error:
         how = "damaged or cut off" if packed else "cut off"
         raise VolumeError(f"{path} is {how}: voxels are missing at its end. Copy it again.") from error
@@ -167,13 +158,17 @@ def _looked_through(
 
 def before_voxels(path: Path, most: int) -> bytes:
     """The header of a NIfTI file and what follows it before the voxels, at most so many bytes. VolumeError, OSError."""
-    with open(path, "rb") as file:
-        packed = file.read(2) == GZIP
+    packed = _is_packed(path)
     try:
         header = _header(_first(path, packed), path, volume=False)
         return _first(path, packed, min(header.start, most))
     except (EOFError, zlib.error):  # told by who reads the voxels
         return b""
+
+
+def _is_packed(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(2) == GZIP
 
 
 def _first(path: Path, packed: bool, count: int = FULL_HEADER) -> bytes:
@@ -204,9 +199,9 @@ def _room(header: NiftiHeader, path: Path) -> np.ndarray:
         raise VolumeError(TOO_LARGE.format(path, header.size)) from error
 
 
-def _look_through(chunks: Iterator[bytes], header: NiftiHeader, kept: np.ndarray, finite: bool) -> tuple[int, int]:
-    """Length of the unpacked file in bytes, looked at no further than MORE_BYTES behind the voxels; and how many voxels
-    are not numbers. `kept` is filled with their bytes, unless it is empty."""
+def _look_through(chunks: Iterator[bytes], header: NiftiHeader, kept: np.ndarray) -> tuple[int, int]:
+    """Length of the unpacked file in bytes, looked at no further than MORE_BYTES behind the voxels. Unless `kept` is empty,
+    it is filled with their bytes, and what is returned besides is how many of them are not numbers."""
     length, bad, rest, dtype = 0, 0, b"", header.dtype
     for chunk in chunks:
         low, high = (max(0, place - length) for place in (header.start, header.end))
@@ -214,7 +209,7 @@ def _look_through(chunks: Iterator[bytes], header: NiftiHeader, kept: np.ndarray
         if kept.size and part:
             first = length + low - header.start
             kept[first : first + len(part)] = np.frombuffer(part, np.uint8)
-        if finite and dtype.kind == "f":
+        if kept.size and dtype.kind == "f":
             values = rest + part
             count = len(values) // dtype.itemsize
             bad += count - np.count_nonzero(np.isfinite(np.frombuffer(values, dtype, count)))
