@@ -21,8 +21,8 @@ from ..support.errors import VolumeError
 from .checks import MOST_VOXELS, NOT_NUMBERS, OTHER_KIND, TOO_LARGE, check_grid, check_header, check_room
 from .forms import Forms
 from .geometry import Geometry, Volume
-from .headers import CHUNK, GZIP, MORE_BYTES, unpack
 from .nifti_forms import SPACE_UNITS, grid_of
+from .voxel_data import CHUNK, GZIP, MORE_BYTES, unpack
 
 SUFFIXES = (".nii", ".nii.gz")
 # data types of one number a voxel, as numpy names them

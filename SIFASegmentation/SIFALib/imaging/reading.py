@@ -10,10 +10,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..support.errors import VolumeError
-from . import dicom_series, headers, nifti
+from . import dicom_series, nifti
 from .checks import COPIES, OTHER_KIND, SUFFIXES, TOO_LARGE, check_grid, check_header, check_room, reason_of
 from .files import DICOM, existing, is_dicom_image, split_suffix
 from .geometry import Volume
+from .headers import META, Header
+from .voxel_data import check_voxel_data
 
 _BYTES = {
     sitk.sitkInt8: 1, sitk.sitkUInt8: 1, sitk.sitkInt16: 2, sitk.sitkUInt16: 2, sitk.sitkInt32: 4, sitk.sitkUInt32: 4,
@@ -87,12 +89,12 @@ def _image_of(path: Path, layers: bool = False) -> tuple[sitk.Image, str, dict[s
     return image, name, fields
 
 
-def open_image(path: Path) -> tuple[headers.Header | None, sitk.ImageFileReader]:
+def open_image(path: Path) -> tuple[Header | None, sitk.ImageFileReader]:
     """The header of an NRRD or MetaImage file, checked, and a reader that has read it, too. VolumeError, OSError."""
-    header = headers.check_voxel_data(path)
+    header = check_voxel_data(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    is_meta = path.name.lower().endswith(headers.META)
+    is_meta = path.name.lower().endswith(META)
     reader.SetImageIO("MetaImageIO" if is_meta else "NrrdImageIO")  # no other looks into the file
     try:
         reader.ReadImageInformation()
