@@ -22,7 +22,7 @@ from .checks import MOST_VOXELS, NOT_NUMBERS, OTHER_KIND, TOO_LARGE, check_grid,
 from .forms import Forms
 from .geometry import Geometry, Volume
 from .nifti_forms import SPACE_UNITS, grid_of
-from .voxel_data import CHUNK, GZIP, MORE_BYTES, unpack
+from .voxel_data import CHUNK, GZIP, MORE_BYTES, sound, unpack
 
 SUFFIXES = (".nii", ".nii.gz")
 # data types of one number a voxel, as numpy names them
@@ -131,7 +131,7 @@ def _looked_through(path: Path, keep: bool, sequence: bool = False) -> tuple[Nif
     several volumes."""
     packed = _is_packed(path)
     kept, bad, length = np.zeros(0, np.uint8), 0, path.stat().st_size
-    try:
+    with sound(path, packed):
         header = _header(_first(path, packed), path, volume=keep, sequence=sequence)
         if keep and not packed and length < header.end:
             raise EOFError
@@ -139,11 +139,6 @@ def _looked_through(path: Path, keep: bool, sequence: bool = False) -> tuple[Nif
             kept = _room(header, path)
         if packed or keep:
             length, bad = _look_through(_chunks(path, packed, CHUNK), header, kept)
-    except EOFError as error:
-        how = "damaged or cut off" if packed else "cut off"
-        raise VolumeError(f"{path} is {how}: voxels are missing at its end. Copy it again.") from error
-    except zlib.error as error:
-        raise VolumeError(f"{path} is damaged. Copy it again.") from error
     if length < header.end:
         raise VolumeError(f"{path} is cut off: voxels are missing at its end. Copy it again.")
     if length > header.end + MORE_BYTES:

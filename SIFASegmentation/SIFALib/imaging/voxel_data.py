@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -59,18 +60,25 @@ def check_voxel_data(path: Path) -> Header | None:
     stream = _nrrd_stream(header) if header.nrrd else _meta_stream(header)
     if stream is None:
         return header
-    try:
+    with sound(stream.file, stream.packed):
         length = _length(stream)
         if length < stream.unpacked:
             raise EOFError
-    except EOFError as error:
-        how = "damaged or cut off" if stream.packed else "cut off"
-        raise VolumeError(f"{stream.file} is {how}: voxels are missing at its end. Copy it again.") from error
-    except zlib.error as error:
-        raise VolumeError(f"{stream.file} is damaged. Copy it again.") from error
     if stream.packed and stream.unpacked and length > stream.unpacked + MORE_BYTES:
         raise VolumeError(f"{stream.file} holds far more than its header says; it is damaged. Copy it again.")
     return header
+
+
+@contextmanager
+def sound(file: Path, packed: bool) -> Iterator[None]:
+    """Say by a VolumeError what EOFError and zlib.error mean of a file's voxels."""
+    try:
+        yield
+    except EOFError as error:
+        how = "damaged or cut off" if packed else "cut off"
+        raise VolumeError(f"{file} is {how}: voxels are missing at its end. Copy it again.") from error
+    except zlib.error as error:
+        raise VolumeError(f"{file} is damaged. Copy it again.") from error
 
 
 def _check_listed(header: Header) -> None:
