@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
+
+from ..models.structures import UNKNOWN
 
 
 def components(mask: np.ndarray) -> tuple[np.ndarray, tuple[slice, ...]]:
@@ -34,6 +38,20 @@ def in_whole(part: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...]) -
     whole = np.zeros(shape, bool)
     whole[box] = part
     return whole
+
+
+def border(labels: np.ndarray, inner: int, outer: int, axes: Iterable[int]) -> tuple[int, int]:
+    """Sides of the voxels of the value `inner` along these axes beyond which another value lies, and those of them beyond
+    which `outer` does. What is UNKNOWN tells nothing; beyond the array's end is another value."""
+    padded = np.pad(labels, 1)
+    inside, edges, shared = padded == inner, 0, 0
+    for axis in axes:
+        for step in (1, -1):
+            beyond = np.roll(padded, step, axis)
+            edge = inside & (beyond != inner) & (beyond != UNKNOWN)
+            edges += int(np.count_nonzero(edge))
+            shared += int(np.count_nonzero(edge & (beyond == outer)))
+    return edges, shared
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:

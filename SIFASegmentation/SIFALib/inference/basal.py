@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..imaging.cine_stacks import LONG_AXIS, SHORT_AXIS_DEGREES
+from ..imaging.components import border
 from ..imaging.geometry import Geometry
 from ..imaging.slices import choose_plane
 from ..models.structures import Structure
@@ -71,13 +72,5 @@ def open_slices(labels: np.ndarray, ventricle: int, muscle: int, least: float = 
 
 def surrounded(labels: np.ndarray, ventricle: int, muscle: int) -> float:
     """The part of the cavity's edge in a slice [j, i], 0..1, beyond which lies muscle."""
-    padded = np.pad(labels, 1)
-    cavity = padded == ventricle
-    edges = walls = 0
-    for axis in (0, 1):
-        for step in (1, -1):
-            beyond = np.roll(padded, step, axis)
-            edge = cavity & (beyond != ventricle)
-            edges += int(np.count_nonzero(edge))
-            walls += int(np.count_nonzero(edge & (beyond == muscle)))
+    edges, walls = border(labels, ventricle, muscle, (0, 1))
     return walls / edges if edges else 1.0
