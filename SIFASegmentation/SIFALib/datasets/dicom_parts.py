@@ -15,7 +15,7 @@ from pathlib import Path
 from ..imaging.dicom_grid import grid
 from ..imaging.dicom_grouping import STACK, group_frames
 from ..imaging.dicom_headers import Frame, read_frames
-from ..imaging.files import is_dicom_image, is_hidden
+from ..imaging.files import is_dicom_image, visible_files
 from ..support.errors import VolumeError
 
 
@@ -54,7 +54,7 @@ def join(items: Sequence[Path]) -> Joined:
 
 def _files_of(folder: Path) -> list[Path]:
     try:
-        return [p for p in sorted(folder.iterdir()) if not is_hidden(p.name) and p.is_file() and is_dicom_image(p)]
+        return [file for file in visible_files(folder) if is_dicom_image(file)]
     except OSError:  # told by who reads the folder
         return []
 

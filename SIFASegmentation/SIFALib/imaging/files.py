@@ -111,12 +111,12 @@ def dicom_files_of(folder: Path) -> list[Path]:
     A disc has its series in folders of their own, or one series in several. Sorted by name. OSError; VolumeError if there
     are too many to look through.
     """
-    own = _visible_files(folder)
+    own = visible_files(folder)
     if any(map(is_dicom_image, own)):
         return own
     below: list[Path] = []
     for sub in _folders_below(folder):
-        below += _visible_files(sub)
+        below += visible_files(sub)
         if len(below) > MOST_FILES:
             raise VolumeError(
                 f"{folder} holds no DICOM itself, and more than {MOST_FILES} files below; give the folder of the series."
@@ -126,15 +126,16 @@ def dicom_files_of(folder: Path) -> list[Path]:
 
 def files_below(folder: Path) -> list[Path]:
     """All files of a folder and those below, as a study is exported. OSError; VolumeError if they are too many."""
-    found = _visible_files(folder)
+    found = visible_files(folder)
     for sub in _folders_below(folder):
-        found += _visible_files(sub)
+        found += visible_files(sub)
         if len(found) > MOST_FILES:
             raise VolumeError(f"{folder} holds more than {MOST_FILES} files; give the folder of one study.")
     return found
 
 
-def _visible_files(folder: Path) -> list[Path]:
+def visible_files(folder: Path) -> list[Path]:
+    """The files right in a folder, sorted by name. OSError."""
     return sorted(p for p in folder.iterdir() if not is_hidden(p.name) and p.is_file())
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..imaging.components import components, largest_component
+from ..imaging.components import components, in_whole, largest_component
 
 SOURCE = "area-length, 8/(3π) A₁A₂/L: Lang et al., J Am Soc Echocardiogr 28:1 (2015)"
 ALIKE_MM = 5.0  # by which the two lengths of the atrium may differ: Lang et al. (2015)
@@ -136,11 +136,9 @@ def nearest_component(mask: np.ndarray, middle: Sequence[float], most: float) ->
 
 def touching(drawn: np.ndarray, near: np.ndarray) -> np.ndarray:
     """The components of a mask that reach into `near`, together."""
-    numbered = np.zeros(drawn.shape, int)
-    found, box = components(drawn)
-    numbered[box] = found
-    reaching = np.unique(numbered[near & drawn])
-    return np.isin(numbered, reaching[reaching > 0])
+    numbered, box = components(drawn)
+    reaching = np.unique(numbered[near[box]])
+    return in_whole(np.isin(numbered, reaching[reaching > 0]), box, drawn.shape)
 
 
 def direction_of(mask: np.ndarray) -> np.ndarray:
