@@ -27,9 +27,7 @@ LEAST_PLACES = 3  # of a stack; fewer parallel slices are views
 LONG_AXIS = np.array([0.55, -0.58, -0.60]) / np.linalg.norm([0.55, -0.58, -0.60])
 SHORT_AXIS_DEGREES = 40.0  # from LONG_AXIS to the normal of what is taken for a short axis
 LONG_VIEW_DEGREES = 65.0  # from the short axes' normal to that of a view along the heart, at least
-WHOLE_BEAT = (
-    0.8  # of the time that all images of a place span: the last of several acquisitions spans as much by itself
-)
+WHOLE_BEAT = 0.8  # of the time that all images of a place span: the last of several acquisitions alone spans as much
 VIEWS = ((30.0, "four-chamber view"), (90.0, "two-chamber view"), (150.0, "three-chamber view"))
 """Directions of the long views in the short axis, in degrees from the lateral wall by way of the anterior one: middle
 between the segments that each shows (Cerqueira et al., Circulation 105:539 (2002))."""

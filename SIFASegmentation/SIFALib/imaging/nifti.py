@@ -55,14 +55,16 @@ class _Layout:
 
 _LAYOUTS = {
     348: _Layout(
-        *(348, ("8h", 40), 70, 72, ("8f", 76), ("f", 108), ("2f", 112), ("B", 123), ("2h", 252), ("6f", 256)),
-        *(("12f", 280), ("h", 68), (b"n+1\0", 344)),
+        size=348, dim=("8h", 40), kind=70, bits=72, sizes=("8f", 76), offset=("f", 108), slope=("2f", 112),
+        units=("B", 123), codes=("2h", 252), turn=("6f", 256), matrix=("12f", 280), intent=("h", 68),
+        magic=(b"n+1\0", 344),
     ),
     540: _Layout(
-        *(540, ("8q", 16), 12, 14, ("8d", 104), ("q", 168), ("2d", 176), ("i", 500), ("2i", 344), ("6d", 352)),
-        *(("12d", 400), ("i", 504), (b"n+2\0\r\n\x1a\n", 4)),
+        size=540, dim=("8q", 16), kind=12, bits=14, sizes=("8d", 104), offset=("q", 168), slope=("2d", 176),
+        units=("i", 500), codes=("2i", 344), turn=("6d", 352), matrix=("12d", 400), intent=("i", 504),
+        magic=(b"n+2\0\r\n\x1a\n", 4),
     ),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -26,9 +26,7 @@ TOUCH_MM = 3.0  # between an atrium's pixel and the ventricle, where the valve's
 VALVE_MM = (15.0, 60.0)  # from one end of the mitral valve to the other, in any view: 35 in most adults
 PIECES = 0.15  # of a chamber, that other components of its kind may make up within NEARBY_MM
 NEARBY_MM = 15.0
-ASIDE_MM = (
-    20.0  # from where the short axis has the ventricle's middle to the ventricle of a view: other breath-holds differ
-)
+ASIDE_MM = 20.0  # from the ventricle's middle in the short axis to the ventricle of a view: other breath-holds differ
 EDGE_MM = 3.0  # from the edge of the image: what comes nearer may go on beyond it
 LEAST_CM2 = 3.0  # of an atrium; the smallest of a healthy adult's at end-diastole have twice that
 LEAST_VENTRICLE_CM2 = 4.0  # of the ventricle's cavity
