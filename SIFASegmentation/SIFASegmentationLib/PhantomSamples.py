@@ -80,11 +80,9 @@ def phantomSteps(
     return node
 
 
-def loadBeatingPhantom(
-    seed: int = SEED, spacingMm: float = BEATING_SPACING_MM, timesMs: tuple[int, ...] = BEATING_TIMES_MS
-) -> slicer.vtkMRMLScalarVolumeNode:
+def loadBeatingPhantom() -> slicer.vtkMRMLScalarVolumeNode:
     """Make CTs of a phantom over a heartbeat, as a sequence; returns the volume node that its browser shows."""
-    return drain(beatingSteps(seed, spacingMm, timesMs))
+    return drain(beatingSteps())
 
 
 def beatingSteps(

@@ -21,7 +21,7 @@ LEAST_SURROUNDED = 0.5  # of the cavity's edge in a slice
 
 
 def without_open_slices(
-    labels: np.ndarray, axis: int | None, structures: Sequence[Structure], least: float = LEAST_SURROUNDED
+    labels: np.ndarray, axis: int | None, structures: Sequence[Structure]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels [t, k, j, i] without the left ventricle in slices at either end that the muscle surrounds too little; and
     what should be said. axis: as of `short_axis`.
@@ -34,14 +34,14 @@ def without_open_slices(
     result, dropped = labels.copy(), 0
     for phase in result:
         stack = np.moveaxis(phase, 2 - axis, 0)
-        for n in open_slices(stack, values["LV"], values["MYO"], least):
+        for n in open_slices(stack, values["LV"], values["MYO"]):
             stack[n][stack[n] == values["LV"]] = 0
             dropped += 1
     if not dropped:
         return labels, ()
     return result, (
         f"In {dropped} slices of all phases at the ends of the left ventricle the muscle surrounds less than "
-        f"{100 * least:.0f} % of its cavity; they are not counted.",
+        f"{100 * LEAST_SURROUNDED:.0f} % of its cavity; they are not counted.",
     )
 
 
@@ -58,13 +58,13 @@ def short_axis(geometry: Geometry, modality: str) -> int | None:
     return axis if modality != "ct" or off <= SHORT_AXIS_DEGREES else None
 
 
-def open_slices(labels: np.ndarray, ventricle: int, muscle: int, least: float = LEAST_SURROUNDED) -> list[int]:
+def open_slices(labels: np.ndarray, ventricle: int, muscle: int) -> list[int]:
     """Which of [slices, rows, columns], from either end of the ventricle inwards, are surrounded too little."""
     filled = [int(k) for k in np.flatnonzero((labels == ventricle).any(axis=(1, 2)))]
     found: list[int] = []
     for order in (filled, filled[::-1]):
         for k in order:
-            if k in found or surrounded(labels[k], ventricle, muscle) >= least:
+            if k in found or surrounded(labels[k], ventricle, muscle) >= LEAST_SURROUNDED:
                 break
             found.append(k)
     return found
