@@ -134,7 +134,10 @@ def _ends(result: CineResult) -> set[int]:
 
 def _said(result: CineResult, model: _Model) -> dict[str, Any]:
     """What the outlines themselves do not hold, for a later report."""
-    own = [why for why in result.notes if why not in _ofFunction(result)]
+    from SIFALib.inference.cine import functions_of
+
+    _functions, anew = functions_of(result.volumes_ml)  # why a ventricle has none: outlines may have changed by then
+    own = [why for why in result.notes if why not in anew]
     return {
         "model": asdict(model),
         "structures": [{"value": s.value, "id": s.id, "name": s.name, "color": s.color} for s in result.structures],
@@ -146,13 +149,6 @@ def _said(result: CineResult, model: _Model) -> dict[str, Any]:
         "precision": result.precision,
         "outlines": [zlib.crc32(np.ascontiguousarray(labels).data) for labels in result.labels],
     }
-
-
-def _ofFunction(result: CineResult) -> tuple[str, ...]:
-    """Sentences on why a ventricle has no function: they are made anew of outlines that may have changed."""
-    from SIFALib.inference.cine import functions_of
-
-    return tuple(functions_of(result.volumes_ml)[1])
 
 
 # The report
