@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -208,7 +208,7 @@ def _single_acquisition(place: Place, all_places: Sequence[Place]) -> Place:
     if last is None or _span_ms(last.frames) < WHOLE_BEAT * _span_ms(place.frames):  # one beat in finer steps
         return place
     note = f"one place was taken {times} times in one series; the last time counts"
-    return Place(last.frames, last.parts, last.triggers_ms, last.beat_ms, last.by, last.along, (note,))
+    return replace(last, notes=(note,))
 
 
 def _span_ms(frames: Sequence[Frame]) -> float:

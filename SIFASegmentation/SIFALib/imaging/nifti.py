@@ -11,7 +11,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,7 @@ def check_nifti(path: Path) -> None:
 def _as_itk(geometry: Geometry) -> Geometry:
     """The grid as an image of ITK's has it, to the signs of its zeros."""
     image = Geometry((1, 1, 1), geometry.origin, geometry.spacing, geometry.direction).to_image()
-    return Geometry(geometry.size, image.GetOrigin(), image.GetSpacing(), image.GetDirection(), geometry.forms)
+    return replace(geometry, origin=image.GetOrigin(), spacing=image.GetSpacing(), direction=image.GetDirection())
 
 
 def _looked_through(path: Path, keep: bool, sequence: bool = False) -> tuple[NiftiHeader, np.ndarray, tuple[str, ...]]:
