@@ -151,9 +151,9 @@ def check_user_folder(folder: Path) -> Finding:
     return Finding(name, True, str(folder))
 
 
-def time_slice(package: ModelPackage, python: str | None = None, timeout_s: float = TIMEOUT_S) -> Finding:
+def time_slice(package: ModelPackage, python: str | None = None) -> Finding:
     """One slice of the model's size through its network on the device SIFA would choose, elsewhere."""
-    facts = _in_fresh_process("probe_slice", [str(package.folder)], python, timeout_s)
+    facts = _in_fresh_process("probe_slice", [str(package.folder)], python)
     if isinstance(facts, Finding):
         return facts
     side = package.card.preprocessing.crop
@@ -216,7 +216,7 @@ def answer(probe: str, *arguments: str) -> None:
 
 
 def _in_fresh_process(
-    probe: str, arguments: Sequence[str], python: str | None, timeout_s: float
+    probe: str, arguments: Sequence[str], python: str | None, timeout_s: float = TIMEOUT_S
 ) -> dict[str, Any] | Finding:
     """The facts that the function `probe` of this module returns elsewhere, or why there are none."""
     library = str(Path(__file__).resolve().parents[1])

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from SIFALib.imaging.cine import Cine
     from SIFALib.inference.cine import CineResult
     from SIFALib.inference.segmentation import Options, Result
-    from SIFALib.models import ModelPackage, ModelStore
+    from SIFALib.models import ModelCard, ModelPackage, ModelStore
     from SIFALib.models.structures import Structure
     from SIFALib.networks import Segmenter
     from SIFALib.support.progress import Steps
+
+    from .Parameters import SIFASegmentationParameterNode
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,13 @@ class Choices:
     structures: Sequence[str] | None = None
     views: str = "auto"
     uncertainty: bool = False
+
+    @staticmethod
+    def of(node: SIFASegmentationParameterNode, card: ModelCard) -> Choices:
+        """What the panel says, but for what is said of one scan alone: a region, and whether a map is wanted."""
+        excluded = node.excludedStructures.split()
+        structures = [s.id for s in card.labels if s.id not in excluded]
+        return Choices(card.key, node.device.value, node.precision.value, None, structures, node.views.value)
 
     def options(self) -> dict[str, Any]:
         """What the library's Options say of them."""

@@ -19,7 +19,7 @@ from SIFALib.support.errors import NoHeartFound, RequestError
 from SIFALib.support.progress import Progress, Steps, mapped, within
 from slicer.i18n import tr as _
 
-from . import CineNodes, CineOutlines, SequenceLogic, Sequences
+from . import CineNodes, CineOutlines, SceneConversion, SequenceLogic, Sequences
 from .Results import Found, NodeGone
 
 if TYPE_CHECKING:
@@ -108,11 +108,7 @@ def segmentSteps(
 
 def _found(result: CineResult, model: _Model, phase: int) -> Found:
     """What a phase says for itself, as a single scan does."""
-    flags = [
-        {"structure": f.structure_id, "kind": f.kind, "message": f.message, "warns": f.warns}
-        for number, f in result.flags
-        if number == phase
-    ]
+    flags = [flag.record() for number, flag in result.flags if number == phase]
     if phase in result.missing:
         reason = _("No heart was found at this phase.")
         flags.append({"structure": "", "kind": SequenceLogic.FAILED, "message": reason, "warns": True})
@@ -138,7 +134,10 @@ def _ends(result: CineResult) -> set[int]:
 
 def _said(result: CineResult, model: _Model) -> dict[str, Any]:
     """What the outlines themselves do not hold, for a later report."""
-    own = [why for why in result.notes if why not in _ofFunction(result)]
+    from SIFALib.inference.cine import functions_of
+
+    _functions, anew = functions_of(result.volumes_ml)  # why a ventricle has none: outlines may have changed by then
+    own = [why for why in result.notes if why not in anew]
     return {
         "model": asdict(model),
         "structures": [{"value": s.value, "id": s.id, "name": s.name, "color": s.color} for s in result.structures],
@@ -152,21 +151,15 @@ def _said(result: CineResult, model: _Model) -> dict[str, Any]:
     }
 
 
-def _ofFunction(result: CineResult) -> tuple[str, ...]:
-    """Sentences on why a ventricle has no function: they are made anew of outlines that may have changed."""
-    from SIFALib.inference.cine import functions_of
-
-    return tuple(functions_of(result.volumes_ml)[1])
-
-
 # The report
 
 
 def canReport(segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> bool:
     """Whether a node shows the outlines of a cine that is still there."""
     result = Sequences.result(segmentationNode)
-    known = result is not None and result.sequence.GetAttribute(CineNodes.CINE)
-    return bool(known and CineNodes.said(_scanNode(result)))
+    if result is None or not result.sequence.GetAttribute(CineNodes.CINE):
+        return False
+    return CineNodes.said(SceneConversion.referenceVolume(result.node)) is not None
 
 
 def reportSteps(
@@ -176,8 +169,8 @@ def reportSteps(
 
     Raises RequestError for what are no outlines of a cine, OSError.
     """
-    result, page = Sequences.result(segmentationNode), folder
-    scan = Sequences.browsed(_scanNode(result)) if result is not None else None
+    result = Sequences.result(segmentationNode)
+    scan = Sequences.browsed(SceneConversion.referenceVolume(result.node)) if result is not None else None
     if result is None or scan is None or not canReport(segmentationNode):
         raise RequestError(_("There are no outlines of a cine here; assemble one under Cine MR, and press Apply."))
     known = json.loads(result.sequence.GetAttribute(CineNodes.CINE))
@@ -199,7 +192,7 @@ def reportSteps(
         folder.mkdir(parents=True, exist_ok=True)
         made = cine_report.report(measured, cine, _Model(**known["model"]), edited)
         cine_outputs.write(measured, cine, made, folder)
-        return page / cine_outputs.PAGE
+        return folder / cine_outputs.PAGE
 
     written = yield from logic.background.call(write, Progress(_("Writing the report"), DRAWN))
     return written
@@ -207,11 +200,6 @@ def reportSteps(
 
 def _moments(shown: Sequences.Browsed) -> list[str]:
     return [str(shown.sequence.GetNthIndexValue(number)) for number in range(shown.count)]
-
-
-def _scanNode(result: Sequences.Browsed | None) -> slicer.vtkMRMLVolumeNode | None:
-    node = result.node if result is not None else None
-    return node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) if node is not None else None
 
 
 def _remembered(known: dict[str, Any]) -> tuple[tuple[Structure, ...], Origin]:

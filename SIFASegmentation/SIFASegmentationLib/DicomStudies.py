@@ -91,17 +91,19 @@ def _images(database: Any, files: Sequence[str]) -> int:
 
 def cases(chosen: Sequence[Study]) -> list[tuple[Case, Study, Series]]:
     """A case for each series. BatchError if there is none."""
-    from SIFALib.inference.batch.run import Case, file_names
+    from SIFALib.inference.batch.run import file_names
 
     pairs = [(study, series) for study in chosen for series in study.series]
     if not pairs:
         raise BatchError(_("No study is ticked; tick those that are to be segmented."))
     names = file_names([" ".join(filter(None, (s.patientId, s.date, series.name))) for s, series in pairs])
-    return [(_case(Case, name, series), study, series) for name, (study, series) in zip(names, pairs, strict=True)]
+    return [(_case(name, series), study, series) for name, (study, series) in zip(names, pairs, strict=True)]
 
 
-def _case(kind: type[Case], name: str, series: Series) -> Case:
+def _case(name: str, series: Series) -> Case:
     """Known by its series' UID, wherever its files lie."""
+    from SIFALib.inference.batch.run import Case
+
     files = [Path(file) for file in series.files]
 
     def read() -> Generator[float, None, Volume]:
@@ -116,7 +118,7 @@ def _case(kind: type[Case], name: str, series: Series) -> Case:
         return content_of(files)
 
     source = f"DICOM {series.uid}"
-    return kind(name, source, read, fingerprint, source)
+    return Case(name, source, read, fingerprint, source)
 
 
 def placed(series: Series) -> slicer.vtkMRMLSegmentationNode | None:

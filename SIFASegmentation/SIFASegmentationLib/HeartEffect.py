@@ -99,10 +99,7 @@ class HeartTool:
         """What SIFA Segmentation says, and the model. ModelError."""
         node = self.logic.getParameterNode()
         package = self.logic.package(node.model)
-        excluded = node.excludedStructures.split()
-        structures = [s.id for s in package.card.labels if s.id not in excluded]
-        chosen = Choices(package.card.key, node.device.value, node.precision.value, None, structures, node.views.value)
-        return chosen, package
+        return Choices.of(node, package.card), package
 
     def _edited(self) -> tuple[Any, Any]:
         """The segmentation and the volume of the editor; None where none is chosen."""

@@ -92,12 +92,8 @@ def curve(segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> Curve:
         {structureId: np.where(ml > 0, ml, np.nan) for structureId, ml in volumes.items()},
         {structureId: row.name for structureId, row in known.items()},
         {structureId: tuple(c / 255 for c in row.color) for structureId, row in known.items()},
-        (CineNodes.said(_scanOf(result.node)) or {}).get("heart_rate"),
+        (CineNodes.said(SceneConversion.referenceVolume(result.node)) or {}).get("heart_rate"),
     )
-
-
-def _scanOf(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLVolumeNode | None:
-    return segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
 
 
 def _times(sequence: slicer.vtkMRMLSequenceNode) -> tuple[np.ndarray, str]:
@@ -163,7 +159,7 @@ def _node(segmentationNode: slicer.vtkMRMLSegmentationNode, role: str, kind: str
     """The node that the segmentation refers to by this role, made if there is none yet."""
     node = segmentationNode.GetNodeReference(role)
     if node is None:
-        scan = _scanOf(segmentationNode)
+        scan = SceneConversion.referenceVolume(segmentationNode)
         whole = Sequences.browsed(scan)
         name = name.format(scan=whole.name if whole else (scan or segmentationNode).GetName())
         node = slicer.mrmlScene.AddNewNodeByClass(kind, slicer.mrmlScene.GenerateUniqueName(name))

@@ -53,10 +53,4 @@ def steps(seeds: Sequence[int] = SEEDS, spacingMm: float | None = None) -> Steps
         return scans
 
     scans = yield from Background().steps(made, Progress(_("Loading PyTorch"), 0.0))
-    nodes = []
-    for number, scan in enumerate(scans, start=1):
-        name = slicer.mrmlScene.GenerateUniqueName(f"Low field {number}")
-        nodes.append(PhantomSamples.addVolume(scan, name))
-        nodes[-1].CreateDefaultDisplayNodes()
-    PhantomSamples.showVolume(nodes[0])
-    return nodes
+    return PhantomSamples.addScans(scans, "Low field")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -80,11 +80,9 @@ def phantomSteps(
     return node
 
 
-def loadBeatingPhantom(
-    seed: int = SEED, spacingMm: float = BEATING_SPACING_MM, timesMs: tuple[int, ...] = BEATING_TIMES_MS
-) -> slicer.vtkMRMLScalarVolumeNode:
+def loadBeatingPhantom() -> slicer.vtkMRMLScalarVolumeNode:
     """Make CTs of a phantom over a heartbeat, as a sequence; returns the volume node that its browser shows."""
-    return drain(beatingSteps(seed, spacingMm, timesMs))
+    return drain(beatingSteps())
 
 
 def beatingSteps(
@@ -137,6 +135,16 @@ def showVolume(node: slicer.vtkMRMLVolumeNode) -> None:
     application = slicer.app.applicationLogic()
     application.GetSelectionNode().SetActiveVolumeID(node.GetID())
     application.PropagateVolumeSelection(1)
+
+
+def addScans(scans: Iterable[Volume], name: str) -> list[slicer.vtkMRMLScalarVolumeNode]:
+    """Put scans into the scene, called by that name and a number, and show the first; returns their nodes."""
+    nodes = []
+    for number, scan in enumerate(scans, start=1):
+        nodes.append(addVolume(scan, slicer.mrmlScene.GenerateUniqueName(f"{name} {number}")))
+        nodes[-1].CreateDefaultDisplayNodes()
+    showVolume(nodes[0])
+    return nodes
 
 
 def addVolume(volume: Volume, name: str) -> slicer.vtkMRMLScalarVolumeNode:

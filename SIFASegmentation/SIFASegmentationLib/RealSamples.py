@@ -29,10 +29,4 @@ def load() -> list[slicer.vtkMRMLScalarVolumeNode]:
     """Load all six and show the first."""
     from SIFALib.imaging.reading import read
 
-    nodes = []
-    for number, path in enumerate(sorted(FOLDER.glob("*.nii.gz")), start=1):
-        name = slicer.mrmlScene.GenerateUniqueName(f"Short axis {number}")
-        nodes.append(PhantomSamples.addVolume(read(path), name))
-        nodes[-1].CreateDefaultDisplayNodes()
-    PhantomSamples.showVolume(nodes[0])
-    return nodes
+    return PhantomSamples.addScans(map(read, sorted(FOLDER.glob("*.nii.gz"))), "Short axis")

@@ -13,11 +13,7 @@ def fit(roiNode: slicer.vtkMRMLMarkupsROINode, volumeNode: slicer.vtkMRMLVolumeN
     bounds = [0.0] * 6
     volumeNode.GetRASBounds(bounds)
     low, high = np.array(bounds[::2]), np.array(bounds[1::2])
-    upright = slicer.vtkMRMLMarkupsROINode.ROITypeBox
-    roiNode.SetAndObserveTransformNodeID(None)
-    roiNode.SetROIType(upright)
-    roiNode.SetCenter(*((low + high) / 2))
-    roiNode.SetSize(*(high - low))
+    _put(roiNode, (low + high) / 2, high - low)
     if roiNode.GetDisplayNode() is None and roiNode.GetScene() is not None:
         roiNode.CreateDefaultDisplayNodes()
 
@@ -25,11 +21,15 @@ def fit(roiNode: slicer.vtkMRMLMarkupsROINode, volumeNode: slicer.vtkMRMLVolumeN
 def place(roiNode: slicer.vtkMRMLMarkupsROINode, box: tuple[float, ...]) -> None:
     """Put it where a box is: (xmin, xmax, ymin, ymax, zmin, zmax), LPS mm in the world, as of `roiBox`."""
     low, high = np.array(box[::2]), np.array(box[1::2])
-    centre = (low + high) / 2 * (-1, -1, 1)
+    _put(roiNode, (low + high) / 2 * (-1, -1, 1), high - low)
+
+
+def _put(roiNode: slicer.vtkMRMLMarkupsROINode, centre: np.ndarray, size: np.ndarray) -> None:
+    """An upright box in the world, RAS mm."""
     roiNode.SetAndObserveTransformNodeID(None)
     roiNode.SetROIType(slicer.vtkMRMLMarkupsROINode.ROITypeBox)
     roiNode.SetCenter(*centre)
-    roiNode.SetSize(*(high - low))
+    roiNode.SetSize(*size)
 
 
 def isEmpty(roiNode: slicer.vtkMRMLMarkupsROINode) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from . import Results, Sequences, Tables, Words
+from . import Results, SceneConversion, Sequences, Tables, Words
 from .CineReport import CineReport
 from .Logic import SIFASegmentationLogic
 from .ResultsActions import ResultsActions
@@ -142,6 +142,6 @@ class ResultsPanel:
         slicer.util.selectModule("SIFATraining")
         slicer.util.getModuleWidget("SIFATraining").adaptTo(self._volume())
 
-    def _volume(self) -> slicer.vtkMRMLVolumeNode:
+    def _volume(self) -> slicer.vtkMRMLVolumeNode | None:
         assert self.node is not None  # else the section is hidden
-        return self.node.GetNodeReference(self.node.GetReferenceImageGeometryReferenceRole())
+        return SceneConversion.referenceVolume(self.node)

@@ -276,6 +276,11 @@ def segmentIdOf(segmentation: slicer.vtkSegmentation, structureId: str) -> str:
     return next(name for name in chain([structureId], names) if _isFree(segmentation, name))
 
 
+def referenceVolume(segmentationNode: slicer.vtkMRMLSegmentationNode) -> slicer.vtkMRMLVolumeNode | None:
+    """The volume whose grid is the segmentation's; None if it has none."""
+    return segmentationNode.GetNodeReference(segmentationNode.GetReferenceImageGeometryReferenceRole())
+
+
 def isMoved(segmentationNode: slicer.vtkMRMLSegmentationNode, volumeNode: slicer.vtkMRMLVolumeNode) -> bool:
     """Whether the two stand under different transforms."""
     return bool(segmentationNode.GetTransformNodeID() != volumeNode.GetTransformNodeID())

@@ -11,7 +11,7 @@ import vtk
 from SIFALib.support.progress import Progress
 from slicer.i18n import tr as _
 
-from . import Failures, Regions, Results, Surfaces, Volumes, Words
+from . import Failures, Regions, Results, SceneConversion, Surfaces, Volumes, Words
 from .ActionLog import LOG
 from .Backend import Choices
 from .BatchPanel import BatchPanel
@@ -151,7 +151,7 @@ class SIFASegmentationWidget(PanelWidget):
         volume, output = self._parameterNode.inputVolume, self._parameterNode.outputSegmentation
         changed, self._input = volume is not self._input, volume
         if changed and volume is not None and output is not None:
-            reference = output.GetNodeReference(output.GetReferenceImageGeometryReferenceRole())
+            reference = SceneConversion.referenceVolume(output)
             if reference is not None and reference is not volume:
                 self._parameterNode.outputSegmentation = None
 
@@ -205,17 +205,13 @@ class SIFASegmentationWidget(PanelWidget):
             )
         if card is None:
             return _("No model is installed; import one under Models.")
-        if not self._structures():
+        if not Choices.of(node, card).structures:
             return _("Select at least one structure under Advanced.")
         return ""
 
     def _card(self) -> ModelCard | None:
         """The card of the chosen model; None if it is not installed."""
         return self.modelChoice.card(self._parameterNode.model)
-
-    def _structures(self) -> list[str]:
-        card, excluded = self._card(), self._parameterNode.excludedStructures.split()
-        return [s.id for s in card.labels if s.id not in excluded] if card is not None else []
 
     def refreshModels(self) -> None:
         """Fill the list of models anew."""
@@ -301,10 +297,9 @@ class SIFASegmentationWidget(PanelWidget):
 
     def _choices(self) -> Choices:
         """What holds for one scan and for a batch."""
-        node, card = self._parameterNode, self._card()
+        card = self._card()
         assert card is not None  # else no button is enabled
-        device, precision, views = node.device.value, node.precision.value, node.views.value
-        return Choices(card.key, device, precision, None, self._structures(), views)
+        return Choices.of(self._parameterNode, card)
 
     # What the runner says
 

@@ -10,7 +10,7 @@ from real_measures import middle
 from real_tables import mean_dice
 from SIFALib.imaging import pictures
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.imaging.intensity import looks_like_hounsfield
+from SIFALib.imaging.modality import guess
 from SIFALib.models.structures import STRUCTURES, UNKNOWN
 
 ROWS = 3  # slices of a stack that are shown
@@ -39,7 +39,7 @@ def draw(scan: Volume, truth: Volume | None, labels: Volume, kind: str, path: Pa
     across = across_of(scan.geometry)
     drawn = [volume.array for volume in (truth, labels) if volume is not None]
     region, shown = _region(drawn, scan.geometry, across)
-    hounsfield = looks_like_hounsfield(scan.array)
+    hounsfield = guess(scan.array).hounsfield
     low, high = pictures.CT_WINDOW_HU if hounsfield else np.percentile(scan.array, [1, 99.5])
     rows = []
     for index in shown:

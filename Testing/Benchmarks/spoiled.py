@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 from SIFALib.imaging.geometry import Volume
-from SIFALib.imaging.intensity import looks_like_hounsfield
+from SIFALib.imaging.modality import guess
 from SIFALib.phantom.filters import blur
 
 CT_NOISE_HU = 300.0  # as much as blood and muscle differ with contrast agent
@@ -25,7 +25,7 @@ def shuffled(scan: Volume, rng: np.random.Generator) -> Volume:
 def noisy(scan: Volume, rng: np.random.Generator) -> Volume:
     """Noise as strong as the contrast."""
     array = scan.array.astype(np.float32)
-    ct = looks_like_hounsfield(scan.array)
+    ct = guess(scan.array).hounsfield
     sigma = CT_NOISE_HU if ct else MR_NOISE * float(np.percentile(array, 99))
     array += rng.normal(0, sigma, array.shape)
     return _integers(array, scan, -1024 if ct else 0)
@@ -34,7 +34,7 @@ def noisy(scan: Volume, rng: np.random.Generator) -> Volume:
 def of_8_bits(scan: Volume, rng: np.random.Generator) -> Volume:
     """Saved as pictures: the range from -1000 to 1000 HU, or from nothing to the brightest, as 0 to 255."""
     array = scan.array.astype(np.float32)
-    low, high = (-1000.0, 1000.0) if looks_like_hounsfield(scan.array) else (0.0, float(np.percentile(array, 99.9)))
+    low, high = (-1000.0, 1000.0) if guess(scan.array).hounsfield else (0.0, float(np.percentile(array, 99.9)))
     return Volume(np.clip((array - low) * (255 / (high - low)), 0, 255).astype(np.uint8), scan.geometry, scan.name)
 
 
@@ -63,7 +63,7 @@ def only_noise(scan: Volume, rng: np.random.Generator) -> Volume:
 
 def head(scan: Volume, rng: np.random.Generator) -> Volume:
     """A head in the same field of view and modality: skin, skull, fluid, brain in two shades, ventricles."""
-    ct = looks_like_hounsfield(scan.array)
+    ct = guess(scan.array).hounsfield
     values = (20, 900, 8, 38, 30, 6) if ct else (800, 60, 250, 450, 560, 200)
     radii = ((80, 98, 105), (76, 93, 100), (70, 87, 94), (67, 84, 91), (48, 64, 68), (14, 34, 22))  # mm
     unevenness = blur(rng.normal(0, 1, scan.array.shape).astype(np.float32), 10 / max(scan.geometry.spacing))

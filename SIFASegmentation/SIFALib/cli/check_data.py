@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,6 @@ from .console import BAD_INPUT, OK, ProgressLine, complain, say, table
 from .shared import LABEL_VALUES, PLACES, add_command, find_model, quiet_itk, said_as, store_of
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..datasets import DataSettings
     from ..datasets.cutting import Locator
     from ..datasets.places import Places
@@ -78,14 +76,13 @@ def add(commands: Any) -> None:
 @dataclass(frozen=True)
 class Request:
     """What is to be looked at. found: what each place on the disk holds, by domain, or why it holds nothing.
-    locator: finds the heart in scans without labels; None: nobody looks for it. pictures: the thumbnails that are written.
+    locator: finds the heart in scans without labels; None: nobody looks for it.
     """
 
     settings: DataSettings
     found: dict[str, Found | DataError]
     thumbnails: Path | None
     locator: Locator | None = None
-    pictures: list[Path] = field(default_factory=list)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -100,6 +97,7 @@ def run(options: argparse.Namespace) -> int:
     ]
     problems: list[str] = []
     scans: list[Scan] = []
+    pictures = 0
     with ProgressLine(quiet=False) as show:
         for domain, found in request.found.items():
             if isinstance(found, DataError):
@@ -107,7 +105,8 @@ def run(options: argparse.Namespace) -> int:
             else:
                 notes += found.notes
                 problems += placing.strangers(request.settings, found.scans) if domain == "target" else []
-                scans += drain(_examined(found.scans, domain, request), show)
+                examined, written = drain(_examined(found.scans, domain, request), show)
+                scans, pictures = [*scans, *examined], pictures + written
     scans = checks.cross_check(scans)
     of_all, warnings = checks.of_domains(scans, request.settings)
     problems += of_all
@@ -118,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
     if options.write_places:
         _write_places(options.write_places, placing.of_scans(scans, request.settings.exclude))
     if options.thumbnails:
-        complain(f"wrote pictures of {len(request.pictures)} scans into {options.thumbnails}.")
+        complain(f"wrote pictures of {pictures} scans into {options.thumbnails}.")
     if options.json:
         report = {
             "usable": not refused,
@@ -182,7 +181,7 @@ def _locator(options: argparse.Namespace) -> Locator | None:
     from ..runs.start_model import locator_of
 
     package = find_model(store_of(options.models_folder), options.model)
-    return locator_of(package.card, loading.load_segmenter(package))
+    return replace(locator_of(package.card, loading.load_segmenter(package)), turned=None)  # nobody is told of turns
 
 
 def _found(place: str, domain: str, settings: DataSettings) -> Found | DataError:
@@ -195,12 +194,13 @@ def _found(place: str, domain: str, settings: DataSettings) -> Found | DataError
         return error
 
 
-def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[list[Scan]]:
-    """What is found about the scans of a domain; their thumbnails are written on the way, while they are in memory."""
+def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[tuple[list[Scan], int]]:
+    """What is found about the scans of a domain; and of how many thumbnails were written, while they were in memory."""
     from ..datasets import placing, released
     from ..datasets.scans import examine
 
     examined: list[Scan] = []
+    pictures = 0
     for n, scan in enumerate(scans):
         yield Progress(f"Looking at the {domain}", n / len(scans))
         if scan.kind in released.KINDS:
@@ -212,39 +212,20 @@ def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[l
         examined.append(known)
         if image is not None and request.thumbnails is not None:
             with said_as(OutputError, OSError):
-                picture = request.thumbnails / f"{domain}-{scan.name.replace('/', '-')}.png"
-                placing.picture(image, labels, picture)
-                request.pictures.append(picture)
-    return released.of_one_size(examined)
+                placing.picture(image, labels, request.thumbnails / f"{domain}-{scan.name.replace('/', '-')}.png")
+            pictures += 1
+    return released.of_one_size(examined), pictures
 
 
 def _looked_at(scan: Scan, image: Volume, request: Request) -> tuple[Scan, Volume | None]:
-    """Where the heart of a scan without labels is, as somebody says, or as the model sees it, which is said as a warning
-    where it is odd; and the box around it, as labels."""
+    """A scan without labels with its heart's place, and the box around that, as labels."""
     from ..datasets import placing
-    from ..datasets.scans import NO_HEART, Verdict
 
-    if scan.key in request.settings.places:
-        scan, place = placing.applied(scan, image, request.settings.places[scan.key], None)
-        return _placed(scan, image, place.box if place else None)
-    if request.locator is None:
-        return scan, None
-    heart = request.locator(image)
+    nowhere = "the model finds no heart in it; a training that starts from this model leaves it out"
+    scan, heart = placing.located(scan, image, request.settings, request.locator, nowhere)
     if heart is None:
-        note = Verdict("the model finds no heart in it; a training that starts from this model leaves it out", NO_HEART)
-        return replace(scan, warnings=(*scan.warnings, note)), None
-    if heart.note:
-        scan = replace(scan, warnings=(*scan.warnings, Verdict(heart.note, "turned")))
-    return _placed(scan, image, heart.box)
-
-
-def _placed(scan: Scan, image: Volume, box: np.ndarray | None) -> tuple[Scan, Volume | None]:
-    """The scan with its heart's box, of voxel indices [2, 3], and that as labels."""
-    from ..datasets import placing
-
-    if box is None:
         return scan, None
-    return replace(scan, heart_mm=placing.world_box(image.geometry, box)), placing.shown(image, box)
+    return replace(scan, heart_mm=placing.world_box(image.geometry, heart.box)), placing.shown(image, heart.box)
 
 
 def _row(scan: Scan) -> tuple[str, ...]:

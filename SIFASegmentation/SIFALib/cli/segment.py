@@ -135,10 +135,8 @@ def _read(path: Path, package: ModelPackage, segments: tuple[Structure, ...] | N
     """The scan; where a DICOM SEG with these segments is wanted, what that will refer to."""
     from .. import imaging
     from ..imaging import dicom_seg
-    from ..imaging.files import check_name
 
     with said_as(VolumeError, OSError):
-        check_name(path)
         scan = imaging.read(path)
         imaging.check(scan)
         if segments is None:

@@ -14,26 +14,26 @@ from typing import TYPE_CHECKING
 from ..support.errors import DataError
 from ..support.lazy import face
 from .places import HeartBox
-from .settings import MMWHS, NO_AUGMENTATION, PHANTOMS, Augmentation, DataSettings
+from .settings import NO_AUGMENTATION, PHANTOMS, Augmentation, DataSettings
 
 if TYPE_CHECKING:
     from .batching import Batch, batch, drawn, view
-    from .cutting import Locator, Place, border_size
+    from .cutting import Locator, Place
     from .domains import Domains, Slices, differences
     from .prefetch import Order, batches
     from .preparation import prepare, prepare_source, prepared
 
 __all__ = [
-    "MMWHS", "NO_AUGMENTATION", "PHANTOMS", "Augmentation", "Batch", "DataError", "DataSettings", "Domains", "HeartBox",
-    "Locator", "Order", "Place", "Slices", "batch", "batches", "border_size", "differences", "drawn", "prepare",
-    "prepare_source", "prepared", "view",
+    "NO_AUGMENTATION", "PHANTOMS", "Augmentation", "Batch", "DataError", "DataSettings", "Domains", "HeartBox", "Locator",
+    "Order", "Place", "Slices", "batch", "batches", "differences", "drawn", "prepare", "prepare_source", "prepared",
+    "view",
 ]  # fmt: skip
 
 __getattr__ = face(
     __name__,
     {
         "batching": ("Batch", "batch", "drawn", "view"),
-        "cutting": ("Locator", "Place", "border_size"),
+        "cutting": ("Locator", "Place"),
         "domains": ("Domains", "Slices", "differences"),
         "prefetch": ("Order", "batches"),
         "preparation": ("prepare", "prepare_source", "prepared"),

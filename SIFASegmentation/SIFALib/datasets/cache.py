@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..imaging.files import files_below
+from ..imaging.files import files_below, visible_files
 from ..support.errors import DataError
 from ..support.files import absolute, made_folder, write_text
 from .planes import OnDisk
@@ -119,14 +119,13 @@ class Hashes:
         """The hash of a label map, or of a folder of masks, whose names say what they show, with these. DataError."""
         if not path.is_dir():
             return self.of(path)
-        files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
+        files = visible_files(path)
         return hashlib.sha256(json.dumps([[f.name, self.of(f)] for f in files]).encode()).hexdigest()
 
     def of(self, path: Path) -> str:
         """The hash of a file, or of a folder's files together. Raises DataError that names a file that is gone."""
         if path.is_dir():
-            files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
-            files = files or files_below(path)  # of a study, or a series in several folders
+            files = visible_files(path) or files_below(path)  # of a study, or a series in several folders
             return hashlib.sha256("\n".join(self.of(f) for f in files).encode()).hexdigest()
         try:
             status = path.stat()

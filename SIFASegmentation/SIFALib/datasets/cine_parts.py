@@ -21,7 +21,7 @@ def studies(items: Sequence[Path], folder: Path) -> list[Path]:
     of_study: dict[str, list[Path]] = {}
     for item in items:
         first = _first_frame(item) if item.is_dir() else None
-        if first is not None and (first.trigger_ms is not None or first.phase is not None or first.count > 1):
+        if first is not None and _is_timed(first):
             of_study.setdefault(f"{first.context.patient} {first.context.study}", []).append(item)
     kept = list(items)
     for parts in of_study.values():
@@ -49,10 +49,14 @@ def _is_cine(path: Path) -> bool:
         if not path.is_dir():
             return holds_cine(path)
         first = _first_frame(path)
-        timed = first is not None and (first.trigger_ms is not None or first.phase is not None or first.count > 1)
-        return timed and _holds_cine(path)
+        return first is not None and _is_timed(first) and _holds_cine(path)
     except (OSError, VolumeError):  # told by who reads it
         return False
+
+
+def _is_timed(frame: Frame) -> bool:
+    """Whether a slice may be one of several of its place."""
+    return frame.trigger_ms is not None or frame.phase is not None or frame.count > 1
 
 
 def _first_frame(folder: Path) -> Frame | None:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..imaging.dicom_grid import grid
-from ..imaging.dicom_grouping import STACK, group_as_one
+from ..imaging.dicom_grouping import STACK, group_frames
 from ..imaging.dicom_headers import Frame, read_frames
-from ..imaging.files import is_dicom_image, is_hidden
+from ..imaging.files import is_dicom_image, visible_files
 from ..support.errors import VolumeError
 
 
@@ -54,7 +54,7 @@ def join(items: Sequence[Path]) -> Joined:
 
 def _files_of(folder: Path) -> list[Path]:
     try:
-        return [p for p in sorted(folder.iterdir()) if not is_hidden(p.name) and p.is_file() and is_dicom_image(p)]
+        return [file for file in visible_files(folder) if is_dicom_image(file)]
     except OSError:  # told by who reads the folder
         return []
 
@@ -86,7 +86,7 @@ def _are_whole(slices: Mapping[Path, Sequence[Frame]]) -> bool:
 
 def _fit(frames: Sequence[Frame], name: Path) -> bool:
     """Whether slices make one volume."""
-    groups = group_as_one(frames)
+    groups = group_frames(frames)
     if len(groups) != 1 or groups[0].kind != STACK:
         return False
     try:

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ..imaging import reading
-from ..imaging.checks import SUFFIXES
 from ..imaging.cine_files import read_volumes
+from ..imaging.files import split_suffix
 from ..imaging.geometry import Volume
 from ..imaging.seg_nrrd import is_segmentation
 from ..imaging.segments import read_segments
@@ -126,8 +126,8 @@ def masks_in(folder: Path) -> list[Path]:
 def label_of_mask(file: Path) -> int:
     """What a mask shows by its name: a label of `models.structures`, or UNKNOWN; 0 for none of these, and no mask."""
     name = file.name.lower()
-    suffix = next((s for s in SUFFIXES if name.endswith(s)), "")
-    return (layouts.label_called(name[: -len(suffix)]) or 0) if suffix and not name.startswith(".") else 0
+    stem, suffix = split_suffix(name)
+    return (layouts.label_called(stem) or 0) if suffix and not name.startswith(".") else 0
 
 
 def _check_mask(file: Path, values: tuple[int, ...] | None) -> None:

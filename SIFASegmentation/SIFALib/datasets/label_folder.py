@@ -8,15 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..imaging.checks import SUFFIXES
+from ..imaging.files import split_suffix
 from ..support.errors import DataError
 from ..support.files import expanded
 from . import sources
-from .pairing import IMAGE_FOLDERS, LABEL_FOLDERS
+from .pairing import IMAGE_FOLDERS, IMAGE_WORDS, LABEL_FOLDERS, LABEL_WORDS
 from .scans import Scan
 
-_WORDS = re.compile(
-    r"[_\-. ](?:image|img|scan|0000|labels?|labelmap|seg|segmentation|masks?|gt|manual)$", re.IGNORECASE
-)
+_WORDS = re.compile(rf"[_\-. ](?:{IMAGE_WORDS}|{LABEL_WORDS})$", re.IGNORECASE)
 
 
 def pairs(images: Path, labels: Path | None, exclude: tuple[str, ...] = ()) -> list[Scan]:
@@ -75,7 +74,5 @@ def _check_each_once(scans: Sequence[Scan]) -> None:
 
 def _key(name: str) -> str:
     """What the names of an image and of its label map have in common, in small letters."""
-    stem = name.lower()
-    suffix = next((s for s in SUFFIXES if stem.endswith(s)), "")
-    stem = stem[: len(stem) - len(suffix)].removesuffix(".seg")
+    stem = split_suffix(name.lower())[0].removesuffix(".seg")
     return _WORDS.sub("", stem) or stem

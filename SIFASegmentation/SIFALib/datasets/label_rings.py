@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..imaging.components import border, bounding_box
 from ..models.structures import STRUCTURES, UNKNOWN
 
 MUSCLE, BLOOD = (next(s.value for s in STRUCTURES if s.id == name) for name in ("MYO", "LV"))
@@ -29,8 +30,7 @@ def wall(labels: np.ndarray, spacing_mm: Sequence[float]) -> tuple[int, int] | N
     values = [int(v) for v in np.unique(labels) if v not in (0, UNKNOWN)]
     if not 2 <= len(values) <= MOST_VALUES:
         return None
-    box = labels[tuple(slice(int(w[0]), int(w[-1]) + 1) for w in map(_rows, range(3), [labels] * 3))]
-    box = np.pad(box, 1)
+    box = labels[bounding_box(labels)]
     across = 2 - int(np.argmax(spacing_mm))  # slices lie apart along the largest spacing; their faces tell nothing
     found = {
         (outer, inner): _share(box, outer, inner, across) for outer in values for inner in values if outer != inner
@@ -40,20 +40,7 @@ def wall(labels: np.ndarray, spacing_mm: Sequence[float]) -> tuple[int, int] | N
     return (outer, inner) if share >= AROUND > taken_for else None
 
 
-def _rows(axis: int, labels: np.ndarray) -> np.ndarray:
-    """Indices along an axis at which anything is labelled."""
-    return np.flatnonzero(labels.any(axis=tuple(a for a in range(3) if a != axis)))
-
-
 def _share(labels: np.ndarray, outer: int, inner: int, across: int) -> float:
     """How much of the outline of `inner`, in slices across that axis, is the border to `outer`."""
-    inside, border, wall_ = labels == inner, 0, 0
-    for axis in range(3):
-        if axis == across:
-            continue
-        for step in (1, -1):
-            beside = np.roll(labels, step, axis)
-            edge = inside & (beside != inner) & (beside != UNKNOWN)
-            border += int(np.count_nonzero(edge))
-            wall_ += int(np.count_nonzero(edge & (beside == outer)))
-    return wall_ / border if border else 0.0
+    edges, shared = border(labels, inner, outer, {0, 1, 2} - {across})
+    return shared / edges if edges else 0.0

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..imaging import nifti
-from ..imaging.checks import SUFFIXES
+from ..imaging.files import split_suffix
 from ..imaging.segments import named
 from ..models.structures import STRUCTURES, UNKNOWN
 from ..support import schema
@@ -244,5 +244,4 @@ def _layout_of(stem: str) -> Layout | None:
 
 
 def _stem(file: Path) -> str:
-    suffix = next((s for s in SUFFIXES if file.name.lower().endswith(s)), "")
-    return file.name[: len(file.name) - len(suffix)]
+    return split_suffix(file.name)[0]

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..imaging.checks import SUFFIXES
+from ..imaging.files import split_suffix
 from ..support.errors import DataError
 from .scans import RECORDS, Scan, Verdict
 
@@ -17,8 +18,10 @@ LABEL_FOLDERS = {
     "label", "labels", "labelstr", "labelsts", "mask", "masks", "seg", "segs", "segmentation", "segmentations",
     "gt", "annotations",
 }  # fmt: skip
-_LABEL = re.compile(r"(?:^|[_\-. ])(?:labels?|labelmap|seg|segmentation|masks?|gt|manual)$", re.IGNORECASE)
-_IMAGE = re.compile(r"(?:^|[_\-. ])(?:image|img|scan|ct|mr|0000)$", re.IGNORECASE)
+IMAGE_WORDS, LABEL_WORDS = "image|img|scan|0000", "labels?|labelmap|seg|segmentation|masks?|gt|manual"
+"""What the name of an image, or of a label map, may end in, besides what it shares with the other: regular expressions."""
+_LABEL = re.compile(rf"(?:^|[_\-. ])(?:{LABEL_WORDS})$", re.IGNORECASE)
+_IMAGE = re.compile(rf"(?:^|[_\-. ])(?:{IMAGE_WORDS}|ct|mr)$", re.IGNORECASE)
 UNSPECIFIC = {
     *IMAGE_FOLDERS, *LABEL_FOLDERS, *("cta", "ct", "mr", "mri", "cine", "volume", "vol", "series", "nifti", "0000"),
     *("heart", "hearts", "cardiac", "whole", "chambers", "structures", "left", "right", "ventricle", "ventricles"),
@@ -136,6 +139,5 @@ def _case(file: Path, folder: Path) -> str:
 
 
 def stem_of(file: Path) -> str:
-    """The name without the suffixes of images and, of Slicer's segmentations, without `.seg`."""
-    suffix = next((s for s in KNOWN if file.name.lower().endswith(s)), "")
-    return file.name[: len(file.name) - len(suffix)] or file.name
+    """The name without the suffix of an image or label map; never empty."""
+    return split_suffix(file.name, KNOWN)[0] or file.name

@@ -14,7 +14,7 @@ from ..support.errors import DataError, RequestError
 from . import released
 from .cutting import Locator, Place
 from .places import TARGET, BoxMm, HeartBox, Places, lies_there
-from .scans import Scan, Verdict
+from .scans import NO_HEART, Scan, Verdict
 from .settings import DataSettings
 
 PICTURE = 240  # pixels
@@ -50,6 +50,22 @@ def strangers(settings: DataSettings, scans: Sequence[Scan]) -> list[Verdict]:
             said = f"{name} consists of slices that are cut already; take it out of the places of hearts."
             found.append(Verdict(said, "place_of_slices"))
     return found
+
+
+def located(
+    scan: Scan, image: Volume, settings: DataSettings, locator: Locator | None, nowhere: str
+) -> tuple[Scan, Place | None]:
+    """The scan, and where its heart is: as somebody says (`applied`), else as the locator sees it; None if nobody looks.
+
+    What is odd about it is a warning to the scan, and `nowhere` is one if no heart is seen.
+    """
+    if scan.key in settings.places:
+        return applied(scan, image, settings.places[scan.key], locator)
+    if locator is None:
+        return scan, None
+    heart = locator(image)
+    note = Verdict(nowhere, NO_HEART) if heart is None else Verdict(heart.note, "turned")
+    return replace(scan, warnings=(*scan.warnings, *filter(None, [note]))), heart
 
 
 def applied(scan: Scan, image: Volume, said: HeartBox, locator: Locator | None) -> tuple[Scan, Place | None]:

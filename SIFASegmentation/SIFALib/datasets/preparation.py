@@ -23,7 +23,7 @@ from . import cache, checks, phantoms, placing, released
 from .cutting import Locator, cut
 from .domains import Domains, Slices, assemble, joined
 from .layouts import meaning_of
-from .scans import NO_HEART, Scan, Verdict, examine, has_structures
+from .scans import Scan, examine, has_structures
 from .settings import PHANTOMS, DataSettings
 from .sources import find
 
@@ -226,18 +226,10 @@ def _made(scans: tuple[Scan, ...], domain: str, settings: DataSettings, locator:
     if image is None:
         return [scan], []
     heart = None
-    if scan.key in settings.places:
-        scan, heart = placing.applied(scan, image, settings.places[scan.key], locator)
-        if heart is None:
-            return [scan], []
-    elif labels is None and locator is not None:
-        heart = locator(image)
-        if heart is None:
-            note = "the start model finds no heart in it; it is left out"
-            scan = replace(scan, warnings=(*scan.warnings, Verdict(note, NO_HEART)))
-        elif heart.note:
-            scan = replace(scan, warnings=(*scan.warnings, Verdict(heart.note, "turned")))
-    return [scan], [cut(image, labels, settings, domain, heart)]
+    if labels is None:
+        nowhere = "the start model finds no heart in it; it is left out"
+        scan, heart = placing.located(scan, image, settings, locator, nowhere)
+    return [scan], [] if scan.problems else [cut(image, labels, settings, domain, heart)]
 
 
 def _slices(entry: _Entry, folder: Path) -> tuple[Slices | None, list[Scan]]:

@@ -136,10 +136,10 @@ def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([image for image, _ in pairs]), np.stack([labels for _, labels in pairs])
 
 
-def read_npz(path: Path, turn: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def read_npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """A volume of PnP-AdaNet's: arr_0 the image, arr_1 the labels, both [h, w, slices].
 
-    Returns float32 and uint8 [slices, h, w]. turn: by half a turn in the plane, as the authors' evaluate.py does
+    Returns float32 and uint8 [slices, h, w], turned by half a turn in the plane, as the authors' evaluate.py does
     (:161-165), which makes them lie like the slices in the .tfrecords files. Raises DataError.
     """
     try:
@@ -163,7 +163,5 @@ def read_npz(path: Path, turn: bool = True) -> tuple[np.ndarray, np.ndarray]:
         )
     if not np.isfinite(image).all() or not ((labels >= 0) & (labels <= 255) & (np.rint(labels) == labels)).all():
         raise DataError(f"{path} holds grey values that are no numbers or labels out of 0..255.")
-    image, labels = np.moveaxis(image, 2, 0).astype(np.float32), np.moveaxis(labels, 2, 0).astype(np.uint8)
-    if turn:
-        image, labels = image[:, ::-1, ::-1], labels[:, ::-1, ::-1]
-    return np.ascontiguousarray(image), np.ascontiguousarray(labels)
+    image, labels = (np.moveaxis(array, 2, 0)[:, ::-1, ::-1] for array in (image, labels))
+    return np.ascontiguousarray(image, np.float32), np.ascontiguousarray(labels, np.uint8)

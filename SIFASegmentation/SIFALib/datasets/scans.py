@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..imaging import checks, reading, slices
+from ..imaging.files import split_suffix
 from ..imaging.geometry import Volume
 from ..imaging.intensity import WORDS, chosen_modality
 from ..imaging.moments import phase_of
@@ -100,9 +101,9 @@ class Scan:
     @property
     def kind(self) -> str:
         """What the image is, in a word or two."""
-        suffix = next((s for s in KINDS if self.image.name.lower().endswith(s)), "")
         if self.phase is not None:
             return f"cine phase {self.phase + 1}"
+        _, suffix = split_suffix(self.image.name, KINDS)
         return f"cine {self.moment}" if self.moment else KINDS.get(suffix, "DICOM series")
 
     @property

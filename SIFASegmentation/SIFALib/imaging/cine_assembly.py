@@ -17,7 +17,7 @@ from . import cine_places, dicom_pixels
 from .cine import Body, Cine
 from .cine_places import Place
 from .cine_stacks import CineStack
-from .dicom_grid import check_orientation, grid, plane_of, spacing_of
+from .dicom_grid import check_orientation, grid, pixel_spacing, plane_of
 from .dicom_headers import Frame
 from .geometry import Geometry
 from .slices import interpolate
@@ -64,7 +64,7 @@ def assemble(stack: CineStack, source: Path, read: Reader = of_files) -> Cine:
     for k, number in enumerate(layout.at):
         if number is None:
             mean = (array[:, k - 1].astype(np.float64) + array[:, k + 1]) / 2
-            array[:, k] = np.rint(mean) if np.issubdtype(dtype, np.integer) else mean
+            array[:, k] = _of_type(mean, dtype)
     usual = [place for place in places if len(place.frames) == count]
     beats = [place.beat_ms for place in places if place.beat_ms]
     first = places[0].frames[0]
@@ -141,15 +141,13 @@ def _uneven(places: Sequence[Place], source: Path, notes: tuple[str, ...]) -> _L
         )
     if missing:
         where = [f"{n + 1}" for n in range(int(numbers[-1]) + 1) if n not in numbers]
-        notes = (
-            *notes,
+        notes += (
             f"Place {', '.join(where)} of {int(numbers[-1]) + 1} is missing and was filled from its neighbours; look twice "
             "at the outlines there.",
         )
     for n in map(int, np.flatnonzero(np.abs(off) > UNEVEN * step)):
         what = "overlaps" if (off[n] < 0) == (n > 0) else "leaves a gap to"
-        notes = (
-            *notes,
+        notes += (
             f"Place {numbers[n] + 1} lies {abs(off[n]):.1f} mm off the steps of the others, and {what} the place before it; "
             "volumes count it at an even step.",
         )
@@ -157,12 +155,11 @@ def _uneven(places: Sequence[Place], source: Path, notes: tuple[str, ...]) -> _L
     beside = (positions - np.outer(along, normal) - middle) @ plane.T
     moved = [n for n, shift in enumerate(beside) if np.linalg.norm(shift) > MOVED_MM]
     for n in moved:
-        notes = (
-            *notes,
+        notes += (
             f"Place {numbers[n] + 1} lies {np.linalg.norm(beside[n]):.1f} mm beside the others, and is shown where its "
             "header says.",
         )
-    between_rows, between_columns = spacing_of(frames, source)
+    between_rows, between_columns = pixel_spacing(frames, source)
     x, y, z = (float(v) for v in middle + first * normal)
     geometry = Geometry(
         (frames[0].columns, frames[0].rows, int(numbers[-1]) + 1),
@@ -185,16 +182,26 @@ def _told_thickness(frames: Sequence[Frame], along: np.ndarray) -> tuple[str, ..
     )
 
 
+def images_of(place: Place, source: Path, read: Reader) -> np.ndarray:
+    """[t, j, i]: the images of a place. VolumeError."""
+    array, first = read(place.frames, source), place.frames[0]
+    if array.shape[1:] != (first.rows, first.columns):
+        raise VolumeError(f"{first.file} holds slices of another size than it states; it is damaged.")
+    return array
+
+
+def _of_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Grey values as that type has them, if it is one of whole numbers."""
+    return np.rint(values).astype(dtype) if np.issubdtype(dtype, np.integer) else values
+
+
 def _phases(place: Place, reference: Place, source: Path, read: Reader) -> np.ndarray:
     """[t, j, i]: the images of a place, at the phases of the reference where there are not as many."""
-    array = read(place.frames, source)
-    if array.shape[1:] != (place.frames[0].rows, place.frames[0].columns):
-        raise VolumeError(f"{place.frames[0].file} holds slices of another size than it states; it is damaged.")
+    array = images_of(place, source, read)
     if len(place.frames) == len(reference.frames):
         return array
     table = cine_places.weights(place, reference.parts)
-    mixed: np.ndarray = np.tensordot(table, array.astype(np.float64), 1)
-    return np.rint(mixed).astype(array.dtype) if np.issubdtype(array.dtype, np.integer) else mixed
+    return _of_type(np.tensordot(table, array.astype(np.float64), 1), array.dtype)
 
 
 def _moved(images: np.ndarray, shift: tuple[float, float], geometry: Geometry) -> np.ndarray:
@@ -204,7 +211,7 @@ def _moved(images: np.ndarray, shift: tuple[float, float], geometry: Geometry) -
     moved = images.astype(np.float64)
     for axis, mm, spacing in ((2, shift[0], geometry.spacing[0]), (1, shift[1], geometry.spacing[1])):
         moved = interpolate(moved, np.arange(moved.shape[axis]) - mm / spacing, axis)
-    return np.rint(moved).astype(images.dtype) if np.issubdtype(images.dtype, np.integer) else moved
+    return _of_type(moved, images.dtype)
 
 
 def _times_ms(places: Sequence[Place]) -> tuple[float, ...]:

@@ -15,6 +15,7 @@ from .checks import SUFFIXES, check_grid
 from .cine import Cine
 from .cine_places import LEAST_PHASES
 from .dicom_context import FASTEST_MS, SLOWEST_MS
+from .files import split_suffix
 from .geometry import Geometry
 from .reading import open_image, voxels_of
 
@@ -27,17 +28,17 @@ SWAPPED = 0.3  # of the changes along the axis of time, below which those along 
 
 def read_file(path: Path) -> Cine:
     """The cine in a file. VolumeError, OSError."""
-    suffix = next((s for s in NAMES if path.name.lower().endswith(s)), "")
+    name, suffix = split_suffix(path.name, NAMES)
     if not suffix:
         raise VolumeError(
             f"{path} is no cine: give the folder of a DICOM study, or a NIfTI, NRRD or MetaImage file of several volumes."
         )
-    name = path.name[: -len(suffix)] or path.name
     array, geometry, times, notes = _volumes(path)
     _check(path, array)
     within = _times(times)
     beat = within[-1] + float(np.median(np.diff(within))) if within else 0.0
-    return Cine(array, geometry, within, round(60_000.0 / beat, 1) if beat else None, name, str(path), "", tuple(notes))
+    rate = round(60_000.0 / beat, 1) if beat else None
+    return Cine(array, geometry, within, rate, name or path.name, str(path), "", tuple(notes))
 
 
 def read_volumes(path: Path) -> tuple[np.ndarray, Geometry]:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from .dicom_context import FASTEST_MS, SLOWEST_MS
-from .dicom_grouping import ORDER, TIMES, Time, normal_of, tells_apart
+from .dicom_grouping import ORDER, TIMES, Time, tells_apart, unit_normal
 from .dicom_headers import Frame
 
 SAME_PLACE_MM = 0.5  # along the normal; slices of a cine are 3 mm thick or more
@@ -49,7 +49,7 @@ class Place:
 
 def split(frames: Sequence[Frame], tolerance: float = SAME_PLACE_MM) -> list[list[Frame]]:
     """Parallel frames by where they lie along their normal, in that order."""
-    along = np.array([f.position for f in frames], float) @ _unit_normal(frames[0])
+    along = np.array([f.position for f in frames], float) @ unit_normal(frames[0])
     found: list[list[Frame]] = []
     before = -np.inf
     for n in np.argsort(along, kind="stable"):
@@ -59,16 +59,6 @@ def split(frames: Sequence[Frame], tolerance: float = SAME_PLACE_MM) -> list[lis
             found.append([frames[n]])
             before = along[n]
     return found
-
-
-def along_of(frame: Frame, normal: np.ndarray) -> float:
-    return float(np.asarray(frame.position, float) @ normal)
-
-
-def _unit_normal(frame: Frame) -> np.ndarray:
-    normal = normal_of(frame)
-    unit: np.ndarray = normal / np.linalg.norm(normal)
-    return unit
 
 
 def in_time(frames: Sequence[Frame]) -> Place | None:
@@ -84,9 +74,8 @@ def in_time(frames: Sequence[Frame]) -> Place | None:
 def _times(frames: Sequence[Frame]) -> Iterator[tuple[str, Time]]:
     """Ways to tell times, the surest first. A trigger time comes before a number: numbers of retro-gated cines may begin
     at any phase. The number in the series comes last."""
-    named = dict(TIMES)
-    for name in (TRIGGER, *(name for name in named if name not in (TRIGGER, ORDER)), ORDER):
-        yield name, named[name]
+    for name in (TRIGGER, *(name for name in TIMES if name not in (TRIGGER, ORDER)), ORDER):
+        yield name, TIMES[name]
 
 
 def _trigger_of(frame: Frame) -> int | None:
@@ -126,7 +115,7 @@ def _place(frames: list[Frame], by: str, notes: list[str]) -> Place | None:
         parts = [(n - 1) / max(count, *numbers) for n in numbers]
     else:
         parts = [n / count for n in range(count)]
-    along = along_of(frames[0], _unit_normal(frames[0]))
+    along = float(np.asarray(frames[0].position, float) @ unit_normal(frames[0]))
     return Place(tuple(frames), tuple(parts), triggers, beat, by, along, tuple(notes))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from ..support.errors import VolumeError
 from . import cine_places
 from .cine import Stack
 from .cine_places import LEAST_PHASES, Place
-from .dicom_grouping import by_orientation, by_series, normal_of
+from .dicom_grouping import by_orientation, by_series, normal_of, unit_normal
 from .dicom_headers import Frame
 
 LEAST_PLACES = 3  # of a stack; fewer parallel slices are views
@@ -27,9 +27,7 @@ LEAST_PLACES = 3  # of a stack; fewer parallel slices are views
 LONG_AXIS = np.array([0.55, -0.58, -0.60]) / np.linalg.norm([0.55, -0.58, -0.60])
 SHORT_AXIS_DEGREES = 40.0  # from LONG_AXIS to the normal of what is taken for a short axis
 LONG_VIEW_DEGREES = 65.0  # from the short axes' normal to that of a view along the heart, at least
-WHOLE_BEAT = (
-    0.8  # of the time that all images of a place span: the last of several acquisitions spans as much by itself
-)
+WHOLE_BEAT = 0.8  # of the time that all images of a place span: the last of several acquisitions alone spans as much
 VIEWS = ((30.0, "four-chamber view"), (90.0, "two-chamber view"), (150.0, "three-chamber view"))
 """Directions of the long views in the short axis, in degrees from the lateral wall by way of the anterior one: middle
 between the segments that each shows (Cerqueira et al., Circulation 105:539 (2002))."""
@@ -52,9 +50,7 @@ class CineStack:
 
     @property
     def normal(self) -> np.ndarray:
-        normal = normal_of(self.places[0].frames[0])
-        unit: np.ndarray = normal / np.linalg.norm(normal)
-        return unit
+        return unit_normal(self.places[0].frames[0])
 
     @property
     def phases(self) -> int:
@@ -212,7 +208,7 @@ def _single_acquisition(place: Place, all_places: Sequence[Place]) -> Place:
     if last is None or _span_ms(last.frames) < WHOLE_BEAT * _span_ms(place.frames):  # one beat in finer steps
         return place
     note = f"one place was taken {times} times in one series; the last time counts"
-    return Place(last.frames, last.parts, last.triggers_ms, last.beat_ms, last.by, last.along, (note,))
+    return replace(last, notes=(note,))
 
 
 def _span_ms(frames: Sequence[Frame]) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..support.errors import VolumeError
 from .cine import Cine, LongView
-from .cine_assembly import Reader, of_files
+from .cine_assembly import Reader, images_of, of_files
 from .cine_places import Place
 from .cine_stacks import VIEWS, CineStack, Found, view_of
 from .dicom_grid import grid
@@ -38,9 +38,7 @@ def _cine(place: Place, name: str, source: Path, read: Reader) -> Cine:
     """The images of a place as a cine of one slice. VolumeError."""
     first = place.frames[0]
     geometry = grid([first], source)
-    array = read(place.frames, source)
-    if array.shape[1:] != geometry.shape[1:]:
-        raise VolumeError(f"{first.file} holds slices of another size than it states; it is damaged.")
+    array = images_of(place, source, read)
     rate = round(60_000.0 / place.beat_ms, 1) if place.beat_ms else None
     modality = first.modality.lower()
     return Cine(np.asarray(array)[:, None], geometry, place.triggers_ms, rate, name, str(source), modality)

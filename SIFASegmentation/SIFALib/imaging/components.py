@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
+
+from ..models.structures import UNKNOWN
 
 
 def components(mask: np.ndarray) -> tuple[np.ndarray, tuple[slice, ...]]:
@@ -23,11 +27,31 @@ def component_sizes(mask: np.ndarray) -> np.ndarray:
 
 def largest_component(mask: np.ndarray) -> np.ndarray:
     """The largest component of a mask, as a mask; of several as large, the first in memory order."""
-    result = np.zeros_like(mask, dtype=bool)
     numbered, box = components(mask)
-    if numbered.size:
-        result[box] = numbered == 1 + np.argmax(np.bincount(numbered.ravel())[1:])
-    return result
+    if not numbered.size:
+        return np.zeros(mask.shape, bool)
+    return in_whole(numbered == 1 + np.argmax(np.bincount(numbered.ravel())[1:]), box, mask.shape)
+
+
+def in_whole(part: np.ndarray, box: tuple[slice, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """The mask of a block `box` of an array, as a mask of the array."""
+    whole = np.zeros(shape, bool)
+    whole[box] = part
+    return whole
+
+
+def border(labels: np.ndarray, inner: int, outer: int, axes: Iterable[int]) -> tuple[int, int]:
+    """Sides of the voxels of the value `inner` along these axes beyond which another value lies, and those of them beyond
+    which `outer` does. What is UNKNOWN tells nothing; beyond the array's end is another value."""
+    padded = np.pad(labels, 1)
+    inside, edges, shared = padded == inner, 0, 0
+    for axis in axes:
+        for step in (1, -1):
+            beyond = np.roll(padded, step, axis)
+            edge = inside & (beyond != inner) & (beyond != UNKNOWN)
+            edges += int(np.count_nonzero(edge))
+            shared += int(np.count_nonzero(edge & (beyond == outer)))
+    return edges, shared
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, ...]:

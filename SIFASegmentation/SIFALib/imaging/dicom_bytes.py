@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-SHORT = frozenset(
-    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
-)  # types of value whose length stands in two bytes
-LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())  # in four, behind two empty ones
+# types of value whose length stands in two bytes; in four, behind two empty ones
+SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 ODD = frozenset((b"??", b"\0\0", b"  "))  # what old programs write for a type that they do not know
 UNDEFINED = 2**32 - 1  # the length of what ends by a mark
 PIXELS = b"\xe0\x7f"  # the group of the element that holds them

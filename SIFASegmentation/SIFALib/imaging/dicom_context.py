@@ -42,9 +42,9 @@ class Context:
 
 def context_of(header: Dataset) -> Context:
     """The context in a header that was read with TAGS."""
-    number = _number(header, "SeriesNumber")
+    number = number_in(header, "SeriesNumber")
     technique = header.get("ScanningSequence") or ()
-    height, weight = _number(header, "PatientSize"), _number(header, "PatientWeight")
+    height, weight = number_in(header, "PatientSize"), number_in(header, "PatientWeight")
     if height is not None and height > HEIGHTS_M[1]:
         height /= 100.0
     sex = str(header.get("PatientSex") or "").strip().upper()[:1]
@@ -65,16 +65,17 @@ def context_of(header: Dataset) -> Context:
 
 def _interval(header: Dataset) -> float | None:
     """ms of a beat, by the interval of R waves, else by the heart rate."""
-    interval, rate = _number(header, "NominalInterval"), _number(header, "HeartRate")
+    interval, rate = number_in(header, "NominalInterval"), number_in(header, "HeartRate")
     for ms in (interval, 60_000.0 / rate if rate else None):
         if ms is not None and FASTEST_MS <= ms <= SLOWEST_MS:
             return ms
     return None
 
 
-def _number(header: Dataset, keyword: str) -> float | None:
+def number_in(place: Dataset, keyword: str) -> float | None:
+    """A finite number, or None."""
     try:
-        number = float(header.get(keyword))
+        number = float(place.get(keyword))
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..support.errors import VolumeError
-from .dicom_grouping import SAME_ORIENTATION, normal_of
+from .dicom_grouping import SAME_ORIENTATION, unit_normal
 from .dicom_headers import Frame
 from .geometry import Geometry
 
@@ -31,7 +31,7 @@ def grid(frames: Sequence[Frame], name: object) -> Geometry:
     first = frames[0]
     if any((f.rows, f.columns) != (first.rows, first.columns) for f in frames):
         raise VolumeError(f"The slices in {name} are of different sizes; give one stack of slices.")
-    between_rows, between_columns = _pixel_spacing(frames, name)
+    between_rows, between_columns = pixel_spacing(frames, name)
     planes = _planes(frames, name)
     plane = _orthonormal(planes.mean(axis=0))
     positions = np.array([f.position for f in frames], float)
@@ -63,8 +63,8 @@ def _off(geometry: Geometry, offset: np.ndarray) -> float:
     return float(max(np.linalg.norm(offset, axis=-1).max() / NEAR_MM, np.abs(voxels).max() / NEAR_VOXEL))
 
 
-def _pixel_spacing(frames: Sequence[Frame], name: object) -> tuple[float, float]:
-    """mm between rows, between columns."""
+def pixel_spacing(frames: Sequence[Frame], name: object) -> tuple[float, float]:
+    """mm between rows, between columns of slices of one size. VolumeError."""
     for frame in frames:
         if frame.pixel_spacing is None or min(frame.pixel_spacing) <= 0:
             raise VolumeError(
@@ -116,7 +116,7 @@ def _orthonormal(plane: np.ndarray) -> np.ndarray:
 
 def _step(frames: Sequence[Frame], positions: np.ndarray, name: object) -> np.ndarray:
     """[3] mm from a slice to the next."""
-    normal = normal_of(frames[0]) / np.linalg.norm(normal_of(frames[0]))
+    normal = unit_normal(frames[0])
     if len(frames) == 1:
         (frame,) = frames
         depth = next((abs(d) for d in (frame.between, frame.thickness) if d), None)
@@ -177,8 +177,3 @@ def _check_places(
 def plane_of(frames: Sequence[Frame], name: object) -> np.ndarray:
     """[2, 3]: unit vectors at right angles, along the rows and the columns of parallel slices. VolumeError."""
     return _orthonormal(_planes(frames, name).mean(axis=0))
-
-
-def spacing_of(frames: Sequence[Frame], name: object) -> tuple[float, float]:
-    """mm between rows, between columns of slices of one size. VolumeError."""
-    return _pixel_spacing(frames, name)

@@ -81,13 +81,9 @@ def by_series(frames: Sequence[Frame]) -> dict[str, list[Frame]]:
     return found
 
 
-def group_frames(frames: Sequence[Frame]) -> tuple[Group, ...]:
-    """The groups of the frames of one series or of many, each series for itself; no frame is left out."""
-    return tuple(group for series in by_series(frames).values() for group in group_as_one(series))
-
-
-def group_as_one(frames: Sequence[Frame]) -> list[Group]:
-    """The groups of frames, whichever series they are of: a scanner may make a series of each slice of a sequence."""
+def group_frames(frames: Sequence[Frame]) -> list[Group]:
+    """The groups of frames, whichever series they are of: a scanner may make a series of each slice of a sequence. No frame
+    is left out."""
     if any(f.position is None or f.orientation is None or not normal_of(f).any() for f in frames):
         return [Group(PLACELESS, (tuple(frames),))]
     if len({(f.uid or f.file, f.number) for f in frames}) < len(frames):
@@ -100,6 +96,13 @@ def normal_of(frame: Frame) -> np.ndarray:
     cosines = np.array(frame.orientation, float)
     normal: np.ndarray = np.cross(cosines[:3], cosines[3:])
     return normal
+
+
+def unit_normal(frame: Frame) -> np.ndarray:
+    """`normal_of`, of the length 1."""
+    normal = normal_of(frame)
+    unit: np.ndarray = normal / np.linalg.norm(normal)
+    return unit
 
 
 def by_orientation(frames: Sequence[Frame]) -> list[list[Frame]]:

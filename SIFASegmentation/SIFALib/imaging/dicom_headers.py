@@ -6,7 +6,6 @@ file says for all frames at once and what it says for each is brought together h
 
 from __future__ import annotations
 
-import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..support.errors import VolumeError
 from . import dicom_bytes, dicom_context
-from .dicom_context import Context, context_of
+from .dicom_context import Context, context_of, number_in
 from .files import dicom_class, is_image_class
 
 if TYPE_CHECKING:
@@ -164,9 +163,16 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
         place(f"{n}Sequence") for n in ("PixelMeasures", "FrameContent", "CardiacSynchronization")
     )
     values, echo_ms = place("PixelValueTransformationSequence"), _echo_ms(place("MREchoSequence"))
-    slope, intercept = _number(values, "RescaleSlope"), _number(values, "RescaleIntercept")
+    slope, intercept = number_in(values, "RescaleSlope"), number_in(values, "RescaleIntercept")
+    allocated, stored, signed = (
+        _whole(header, name) or 0 for name in ("BitsAllocated", "BitsStored", "PixelRepresentation")
+    )
     kind = next((p.FrameType for p in map(place, FRAME_TYPES) if "FrameType" in p), header.get("ImageType"))
-    triggers = [(beat, "NominalCardiacTriggerDelayTime"), (content, "NominalCardiacTriggerDelayTime")]
+    triggers = (
+        number_in(beat, "NominalCardiacTriggerDelayTime"),
+        number_in(content, "NominalCardiacTriggerDelayTime"),
+        number_in(header, "TriggerTime"),
+    )
     acquired = content.get("FrameAcquisitionDateTime") or header.get("AcquisitionTime") or ""
     return Frame(
         file=file,
@@ -181,17 +187,17 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
         position=_numbers(place("PlanePositionSequence"), "ImagePositionPatient", 3),
         orientation=_numbers(place("PlaneOrientationSequence"), "ImageOrientationPatient", 6),
         pixel_spacing=_numbers(measures, "PixelSpacing", 2),
-        thickness=_number(measures, "SliceThickness"),
-        between=_number(measures, "SpacingBetweenSlices"),
+        thickness=number_in(measures, "SliceThickness"),
+        between=number_in(measures, "SpacingBetweenSlices"),
         rescale=None if slope is None and intercept is None else (1.0 if slope is None else slope, intercept or 0.0),
         grouped=values is not header,
         table=bool(header.get("ModalityLUTSequence")),
         photometric=str(header.get("PhotometricInterpretation") or ""),
         samples=_whole(header, "SamplesPerPixel") or 1,
-        bits=(_whole(header, "BitsAllocated") or 0, _whole(header, "BitsStored") or 0, _signed(header)),
+        bits=(allocated, stored, signed),
         instance=_whole(header, "InstanceNumber"),
-        trigger_ms=next((t for p, n in [*triggers, (header, "TriggerTime")] if (t := _number(p, n)) is not None), None),
-        percent=_number(beat, "NominalPercentageOfCardiacPhase"),
+        trigger_ms=next((trigger for trigger in triggers if trigger is not None), None),
+        percent=number_in(beat, "NominalPercentageOfCardiacPhase"),
         phase=_whole(content, "TemporalPositionIndex") or _whole(header, "TemporalPositionIdentifier"),
         acquired=str(acquired),
         contrast=(
@@ -205,13 +211,9 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
 FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence")
 
 
-def _signed(header: Dataset) -> int:
-    return _whole(header, "PixelRepresentation") or 0
-
-
 def _echo_ms(place: Dataset) -> float | None:
-    time = _number(place, "EffectiveEchoTime")
-    return _number(place, "EchoTime") if time is None else time
+    time = number_in(place, "EffectiveEchoTime")
+    return number_in(place, "EchoTime") if time is None else time
 
 
 def _numbers(place: Dataset, keyword: str, count: int) -> tuple[float, ...] | None:
@@ -224,16 +226,8 @@ def _numbers(place: Dataset, keyword: str, count: int) -> tuple[float, ...] | No
     return numbers if len(numbers) == count and all(abs(n) <= FARTHEST for n in numbers) else None
 
 
-def _number(place: Dataset, keyword: str) -> float | None:
-    try:
-        number = float(place.get(keyword))
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _whole(place: Dataset, keyword: str) -> int | None:
-    number = _number(place, keyword)
+    number = number_in(place, keyword)
     return None if number is None else int(number)
 
 

@@ -15,13 +15,12 @@ from ..support.errors import VolumeError
 from . import dicom_grouping, dicom_pixels
 from .checks import COPIES, check_room
 from .dicom_grid import agree, check_orientation, grid
-from .dicom_grouping import Group, by_series, group_as_one
+from .dicom_grouping import Group, by_series, group_frames
 from .dicom_headers import Frame, Unreadable, read_frames
-from .files import check_name, dicom_class, dicom_files_of
+from .files import SHOWN, check_name, dicom_class, dicom_files_of, names_of
 from .geometry import Volume
 
 SUFFIXES = (".dcm", ".ima")
-SHOWN = 3  # names in one sentence
 FEW = 4  # slices: a series of fewer beside one of more is an overview, or a picture of a report
 LEAST_BYTES = 2  # of a grey value of a CT or MR
 HEART = ("CT", "MR")  # modalities that the models know
@@ -41,7 +40,7 @@ def read_files(files: Sequence[Path], name: str) -> Volume:
     frames, lost = _look_through(files)
     if lost:
         raise VolumeError(
-            f"The series {name} is incomplete: no slice can be read from {_names(lost)}. Import it again."
+            f"The series {name} is incomplete: no slice can be read from {names_of(lost)}. Import it again."
         )
     return _volume(_one_stack(place, _one_series(place, files, by_series(frames), lost)), place, name)
 
@@ -88,15 +87,17 @@ def _one_series(folder: Path, files: Sequence[Path], series: dict[str, list[Fram
     """The slices of the one series in files that can be a scan of a heart; VolumeError."""
     if not series:
         if lost:
-            raise VolumeError(f"No slice can be read from {_names(lost)} in {folder}. Copy or export the series again.")
+            raise VolumeError(
+                f"No slice can be read from {names_of(lost)} in {folder}. Copy or export the series again."
+            )
         others = [file for file in files if _class_of(file)]
-        but = f", only DICOM files that show no slices ({_names(others)})" if others else ""
+        but = f", only DICOM files that show no slices ({names_of(others)})" if others else ""
         raise VolumeError(f"{folder} holds no DICOM series{but}; give the folder that the DICOM files lie in.")
     candidates = list(series.values())
     for test in (_is_placed, _is_no_scout, _is_of_heart):
         candidates = [each for each in candidates if len(series) == 1 or test(each)] or candidates
     if len(candidates) > 1:
-        together = group_as_one([frame for each in candidates for frame in each])
+        together = group_frames([frame for each in candidates for frame in each])
         if [group.kind for group in together] == [dicom_grouping.SEQUENCE]:
             raise VolumeError(
                 f"{folder} holds {len(candidates)} DICOM series, which are {_phases(together[0])}. Give one phase, in a "
@@ -115,7 +116,7 @@ def _one_series(folder: Path, files: Sequence[Path], series: dict[str, list[Fram
 
 
 def _is_sequence(series: Sequence[Frame]) -> bool:
-    return _is_placed(series) and any(group.kind == dicom_grouping.SEQUENCE for group in group_as_one(series))
+    return _is_placed(series) and any(group.kind == dicom_grouping.SEQUENCE for group in group_frames(series))
 
 
 def _is_placed(series: Sequence[Frame]) -> bool:
@@ -145,14 +146,9 @@ def _check_left_out(folder: Path, chosen: Sequence[Frame], others: Sequence[Path
             lost.append(path)
     if lost:
         raise VolumeError(
-            f"The series in {folder} is incomplete: no slice can be read from {_names(lost)}. "
+            f"The series in {folder} is incomplete: no slice can be read from {names_of(lost)}. "
             "Copy or export the series again."
         )
-
-
-def _names(files: Sequence[Path] | set[Path]) -> str:
-    names = sorted(file.name for file in files)
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _without_numbers(name: str) -> str:
@@ -170,7 +166,7 @@ def _class_of(path: Path) -> str | None:
 def _one_stack(folder: Path, frames: Sequence[Frame]) -> tuple[Frame, ...]:
     """The slices of a series that is one volume, in the order of k; VolumeError says what else it is."""
     _check_stated(folder, frames)
-    groups = group_as_one(frames)
+    groups = group_frames(frames)
     if len(groups) > 1:
         raise VolumeError(_several(folder, groups))
     (group,) = groups
@@ -245,7 +241,7 @@ def _several(folder: Path, groups: Sequence[Group]) -> str:
     frames = [frame for group in groups for frame in group.frames]
     aspect = dicom_grouping.what_differs(frames)
     if aspect in (dicom_grouping.PATIENT, dicom_grouping.REFERENCE):
-        names = _names({next(iter(group.frames)).file for group in groups})
+        names = names_of({next(iter(group.frames)).file for group in groups})
         return (
             f"{folder} holds slices of one series, but of more than one {aspect} ({names}), which are no volume however "
             "they lie; put those of each into a folder of its own."

@@ -5,26 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..support.errors import VolumeError
 from ..support.files import check_place
 from . import headers
+from .checks import SUFFIXES
 
-SCANS = (
-    ".nii",
-    ".nii.gz",
-    *headers.META,
-    *headers.NRRD,
-    ".raw",
-    ".zraw",
-    ".dcm",
-    ".ima",
-    ".npz",
-    ".tfrecords",
-    ".tfrecord",
-)
+SCANS = (*SUFFIXES, ".raw", ".zraw", ".dcm", ".ima", ".npz", ".tfrecords", ".tfrecord")
 DICOM = (".dcm", ".ima", "")  # what the names of DICOM files end in; or in a number
 DICOM_HEAD = 1024  # bytes of a DICOM file among which it says what it holds
 DICOM_MARK = 132  # bytes up to the end of the mark
@@ -42,11 +31,27 @@ NO_IMAGES = tuple(
 """What the classes of DICOM files begin with that show no scan, though some of them have pixels (PS3.4, annex B)."""
 MOST_DEPTH = 6  # of folders below the one that is given
 CHUNK = 4 * 1024**2  # bytes hashed at once
+SHOWN = 3  # names in one sentence
+
+
+def split_suffix(name: str, suffixes: Iterable[str] = SUFFIXES) -> tuple[str, str]:
+    """What stands in a file's name before the one of these suffixes that it ends in, in any case, and that; "" for none."""
+    suffix = next((s for s in suffixes if name.lower().endswith(s)), "")
+    return name[: len(name) - len(suffix)], suffix
 
 
 def check_name(path: Path) -> None:
     """OSError if the path has bytes that are no text, at which SimpleITK would end the whole process, or cannot be."""
     check_place(path)
+
+
+def existing(path: str | os.PathLike[str]) -> Path:
+    """The path, if there is something there. OSError as `check_name`, FileNotFoundError."""
+    path = Path(path)
+    check_name(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; check the path.")
+    return path
 
 
 def dicom_class(path: Path) -> str | None:
@@ -106,12 +111,12 @@ def dicom_files_of(folder: Path) -> list[Path]:
     A disc has its series in folders of their own, or one series in several. Sorted by name. OSError; VolumeError if there
     are too many to look through.
     """
-    own = _visible_files(folder)
+    own = visible_files(folder)
     if any(map(is_dicom_image, own)):
         return own
     below: list[Path] = []
     for sub in _folders_below(folder):
-        below += _visible_files(sub)
+        below += visible_files(sub)
         if len(below) > MOST_FILES:
             raise VolumeError(
                 f"{folder} holds no DICOM itself, and more than {MOST_FILES} files below; give the folder of the series."
@@ -121,15 +126,16 @@ def dicom_files_of(folder: Path) -> list[Path]:
 
 def files_below(folder: Path) -> list[Path]:
     """All files of a folder and those below, as a study is exported. OSError; VolumeError if they are too many."""
-    found = _visible_files(folder)
+    found = visible_files(folder)
     for sub in _folders_below(folder):
-        found += _visible_files(sub)
+        found += visible_files(sub)
         if len(found) > MOST_FILES:
             raise VolumeError(f"{folder} holds more than {MOST_FILES} files; give the folder of one study.")
     return found
 
 
-def _visible_files(folder: Path) -> list[Path]:
+def visible_files(folder: Path) -> list[Path]:
+    """The files right in a folder, sorted by name. OSError."""
     return sorted(p for p in folder.iterdir() if not is_hidden(p.name) and p.is_file())
 
 
@@ -147,6 +153,12 @@ def _folders_below(folder: Path, depth: int = MOST_DEPTH, above: tuple[str, ...]
 def named_dicom(path: Path) -> bool:
     """Whether a file is called as DICOM files are: .dcm, .ima, a number, or nothing behind the last dot."""
     return path.suffix.lower() in DICOM or path.suffix[1:].isdigit()
+
+
+def names_of(files: Iterable[Path]) -> str:
+    """The names of a few files, for a sentence."""
+    names = sorted(file.name for file in files)
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def members(path: Path, passed_over: tuple[str, ...] = ()) -> list[Path]:

@@ -7,7 +7,7 @@ head. Arrays are indexed [k, j, i], as SimpleITK gives them; points and indices 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -100,7 +100,7 @@ class Geometry:
         """The grid of a block of voxels: `start` and `size` as (i, j, k)."""
         i, j, k = (int(n) for n in size)
         x, y, z = (float(v) for v in self.point(start))
-        return Geometry((i, j, k), (x, y, z), self.spacing, self.direction)
+        return replace(self, size=(i, j, k), origin=(x, y, z), forms=None)
 
 
 @dataclass(frozen=True, eq=False)

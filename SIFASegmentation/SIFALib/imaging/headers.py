@@ -1,41 +1,19 @@
-"""The headers of MetaImage and NRRD files: what they say, where the voxels lie, and whether all of them are there.
-
-ITK unpacks what it can and ignores the checksums. Packed, MetaImage files hold a zlib stream, NRRD files a gzip
-stream, in the file itself or in one that its header names. Whatever `header_rules` does not know is refused.
-"""
+"""The headers of MetaImage and NRRD files, read as they stand there; `voxel_data` says whether they can be."""
 
 from __future__ import annotations
 
 import itertools
-import math
 import re
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ..support.errors import VolumeError
-from .checks import OTHER_KIND
-from .header_lengths import check_lengths
-from .header_rules import MOST_FILES, can_be_named, check_fields
+from .header_rules import MOST_FILES
 
 META, NRRD = (".mhd", ".mha"), (".nhdr", ".nrrd")
-CHUNK = 4 * 1024**2  # bytes unpacked at once
-PACKED_CHUNK = 256 * 1024  # bytes read at once
-MOST_BYTES = 2**40
-MORE_BYTES = 64 * 1024**2  # behind the voxels, that are looked at: more is no padding
 LONGEST_LINE = 1024**2  # of a header: a segmentation of many segments has long ones
 LONGEST_HEADER = 16 * 1024**2
-META_BYTES = {"CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "FLOAT": 4, "DOUBLE": 8}
-NRRD_BYTES = {
-    **dict.fromkeys(("short", "short int", "int16", "int16_t", "ushort", "unsigned short", "unsigned short int"), 2),
-    **dict.fromkeys(("uint16", "uint16_t"), 2),
-    **dict.fromkeys(("int", "int32", "int32_t", "uint", "unsigned int", "uint32", "uint32_t", "float"), 4),
-    **dict.fromkeys(("longlong", "long long", "long long int", "int64", "int64_t", "double"), 8),
-    **dict.fromkeys(("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"), 8),
-}  # the others take one
-GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -58,7 +36,7 @@ class Header:
     @property
     def name(self) -> str:
         """What it says of where the voxels are; "" for the file itself."""
-        name = self.fields.get("elementdatafile" if self.path.suffix.lower() in META else "datafile", "")
+        name = self.fields.get("datafile" if self.nrrd else "elementdatafile", "")
         return "" if name.upper() == "LOCAL" else name
 
     @property
@@ -133,180 +111,3 @@ def _nrrd(path: Path, file: BinaryIO) -> Header:
 
 def _text(line: bytes) -> str:
     return line.decode("utf-8", "replace")
-
-
-@dataclass(frozen=True)
-class _Stream:
-    """Voxels: the bytes of `file` from `start` on, `length` of them (None: all); unpacked, at least `unpacked`."""
-
-    file: Path
-    start: int
-    packed: bool = True
-    length: int | None = None
-    unpacked: int = 0
-
-
-def check_voxel_data(path: Path) -> Header | None:
-    """Raise VolumeError if the header of a MetaImage or NRRD file says what it may not, or its voxels are damaged or not
-    there; other files pass. The header, if it is one of these."""
-    header = read_header(path)
-    if header is None:
-        return None
-    if not header.lines:
-        raise VolumeError(OTHER_KIND.format(path))
-    check_fields(path, header.lines, header.nrrd)
-    check_lengths(path, header.fields, header.nrrd)
-    _check_listed(header)
-    stream = _nrrd_stream(header) if header.nrrd else _meta_stream(header)
-    if stream is None:
-        return header
-    try:
-        length = _length(stream)
-        if length < stream.unpacked:
-            raise EOFError
-    except EOFError as error:
-        how = "damaged or cut off" if stream.packed else "cut off"
-        raise VolumeError(f"{stream.file} is {how}: voxels are missing at its end. Copy it again.") from error
-    except zlib.error as error:
-        raise VolumeError(f"{stream.file} is damaged. Copy it again.") from error
-    if stream.packed and stream.unpacked and length > stream.unpacked + MORE_BYTES:
-        raise VolumeError(f"{stream.file} holds far more than its header says; it is damaged. Copy it again.")
-    return header
-
-
-def _check_listed(header: Header) -> None:
-    """VolumeError if one of the files that the header lists cannot be, or is not there."""
-    if len(header.listed) >= MOST_FILES:
-        raise VolumeError(f"{header.path} lists {MOST_FILES} files or more; its header is damaged.")
-    for name in header.listed:
-        if "%" in name or not can_be_named(name) or not (header.path.parent / name).is_file():
-            raise VolumeError(f"{header.path} has voxels in {name[:80]}, which does not exist; copy it there, too.")
-
-
-def _length(stream: _Stream) -> int:
-    """Bytes of the unpacked voxels. zlib.error, EOFError."""
-    if not stream.packed:
-        return stream.file.stat().st_size - stream.start
-    with open(stream.file, "rb") as source:
-        source.seek(stream.start)
-        length, most = 0, (stream.unpacked or MOST_BYTES) + MORE_BYTES
-        for chunk in unpack(_at_most(source, stream.length)):
-            length += len(chunk)
-            if length > most:
-                break
-        return length
-
-
-def unpack(read: Callable[[int], bytes]) -> Iterator[bytes]:
-    """The unpacked bytes of a zlib stream, or of one or several of gzip, at most CHUNK at once; checksums are looked at.
-
-    read: gives that many packed bytes, or fewer at the end. What comes after the streams is left alone, as zlib's own
-    reader does. Raises zlib.error, EOFError if cut off.
-    """
-    stream, packed = zlib.decompressobj(zlib.MAX_WBITS + 32), b""
-    while True:
-        packed = packed or read(PACKED_CHUNK)
-        chunk = stream.decompress(packed, CHUNK)
-        if chunk:
-            yield chunk
-        if stream.eof:
-            packed = stream.unused_data
-            packed += read(PACKED_CHUNK) if len(packed) < len(GZIP) else b""
-            if not packed.startswith(GZIP):
-                return
-            stream = zlib.decompressobj(zlib.MAX_WBITS + 32)
-        elif not packed and not chunk:
-            raise EOFError
-        else:
-            packed = stream.unconsumed_tail
-
-
-def _at_most(source: BinaryIO, length: int | None) -> Callable[[int], bytes]:
-    """`source.read`, of which so many bytes come altogether."""
-    if length is None:
-        return source.read
-    end = source.tell() + length
-    return lambda count: source.read(max(0, min(count, end - source.tell())))
-
-
-def _meta_stream(header: Header) -> _Stream | None:
-    """Where the voxels of a MetaImage lie; None if that is not to be told. VolumeError if they are not there."""
-    fields, path = header.fields, header.path
-    if not fields.get("elementdatafile"):
-        return None
-    packed = _is_true(fields.get("compresseddata", "False"))
-    skipped = int(fields.get("headersize", "0"))
-    if skipped:
-        _check_skipped(header, skipped, packed)
-        return None
-    if not _is_true(fields.get("binarydata", "True")):
-        return None
-    each = META_BYTES.get(fields.get("elementtype", "").upper().removeprefix("MET_"), 0)
-    counts = [*fields.get("dimsize", "").split(), fields.get("elementnumberofchannels", "1")]
-    unpacked = each * math.prod(int(n) for n in counts) if all(n.isdecimal() for n in counts) else 0
-    if unpacked > MOST_BYTES:  # the reader's caller refuses so many by a better sentence
-        return None
-    if header.name:
-        place = _named_file(header)
-        return _Stream(place, 0, packed, None, unpacked) if place else None
-    length = fields.get("compresseddatasize", "")
-    if not packed:
-        return _Stream(path, header.end, False, None, unpacked)
-    if not length.isdecimal() or int(length) == 0:
-        # ITK then shows what happens to lie in memory, without a word
-        raise VolumeError(
-            f"{path} does not say how many bytes its packed voxels take (CompressedDataSize); "
-            "save it again without compression."
-        )
-    return _Stream(path, header.end, True, int(length), unpacked)
-
-
-def _check_skipped(header: Header, skipped: int, packed: bool) -> None:
-    """VolumeError if ITK would take other bytes for voxels than those behind the bytes to be skipped, and not say so: it
-    counts them from the beginning of this file, and unpacks what it knows the length of."""
-    sized = header.fields.get("compresseddatasize", "0") != "0"
-    if not header.name or (packed and (skipped < 0 or not sized)):
-        raise VolumeError(
-            f"{header.path} has bytes to be skipped before its voxels (HeaderSize = {skipped}), where other bytes would be "
-            "read for voxels; save it again, without HeaderSize."
-        )
-
-
-def _is_true(value: str) -> bool:
-    return value[:1].lower() in ("t", "1")
-
-
-def _named_file(header: Header) -> Path | None:
-    """The file of voxels that the header names; None for a list or a pattern. VolumeError if it is missing."""
-    place = header.path.parent / header.name
-    if header.several:
-        return None
-    if not place.exists():
-        raise VolumeError(f"{header.path} has its voxels in {place}, which does not exist; copy it there, too.")
-    return place if place.is_file() else None
-
-
-def _nrrd_stream(header: Header) -> _Stream | None:
-    """Where the voxels of an NRRD file lie; None if that is not to be told. VolumeError if they are not there."""
-    fields = header.fields
-    encoding, skip, bytes_skipped = (fields.get(key, "0") for key in ("encoding", "lineskip", "byteskip"))
-    place = _named_file(header) if header.name else header.path
-    if encoding.lower() in ("bz2", "bzip2"):
-        raise VolumeError(
-            f"{header.path} is packed with bzip2, which cannot be read here; save it again with gzip, or not packed."
-        )
-    if place is None or encoding.lower() not in ("raw", "gzip", "gz"):
-        return None
-    each = NRRD_BYTES.get(fields["type"].lower().removeprefix("signed "), 1)
-    unpacked = each * math.prod(map(int, fields["sizes"].split())) + max(0, int(bytes_skipped))
-    with open(place, "rb") as file:
-        file.seek(header.end if place is header.path else 0)
-        for _ in range(int(skip)):  # lines before the stream; bytes are skipped within it
-            if not file.readline(LONGEST_LINE):
-                break
-        start = file.tell()
-        if encoding.lower() == "raw":
-            return _Stream(place, 0 if bytes_skipped == "-1" else start, False, None, unpacked)
-        if file.read(len(GZIP)) != GZIP:
-            raise VolumeError(f"{place} is damaged or cut off: what should be packed is not. Copy it again.")
-        return _Stream(place, start, True, None, unpacked)

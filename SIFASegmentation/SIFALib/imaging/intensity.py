@@ -100,9 +100,3 @@ def chosen_modality(volume: Volume, modality: str = "auto") -> Guess:
     if guessed.added:
         return replace(guessed, why=f"{why}; {guessed.why}")
     return replace(guessed, modality="ct", why=why, doubtful=False)
-
-
-def looks_like_hounsfield(array: np.ndarray) -> bool:
-    """Whether grey values are Hounsfield units, by their histogram."""
-    guessed = guess(array)
-    return guessed.modality == "ct" and not guessed.added

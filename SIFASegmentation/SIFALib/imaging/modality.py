@@ -35,6 +35,11 @@ class Guess:
     added: float = 0.0
     padding: float | None = None
 
+    @property
+    def hounsfield(self) -> bool:
+        """Whether the values are HU as they stand there."""
+        return self.modality == "ct" and not self.added
+
 
 @dataclass(frozen=True)
 class _Shares:

@@ -11,7 +11,7 @@ import math
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from ..support.errors import VolumeError
 from .checks import MOST_VOXELS, NOT_NUMBERS, OTHER_KIND, TOO_LARGE, check_grid, check_header, check_room
 from .forms import Forms
 from .geometry import Geometry, Volume
-from .headers import CHUNK, GZIP, MORE_BYTES, unpack
 from .nifti_forms import SPACE_UNITS, grid_of
+from .voxel_data import CHUNK, GZIP, MORE_BYTES, sound, unpack
 
 SUFFIXES = (".nii", ".nii.gz")
 # data types of one number a voxel, as numpy names them
@@ -55,14 +55,16 @@ class _Layout:
 
 _LAYOUTS = {
     348: _Layout(
-        *(348, ("8h", 40), 70, 72, ("8f", 76), ("f", 108), ("2f", 112), ("B", 123), ("2h", 252), ("6f", 256)),
-        *(("12f", 280), ("h", 68), (b"n+1\0", 344)),
+        size=348, dim=("8h", 40), kind=70, bits=72, sizes=("8f", 76), offset=("f", 108), slope=("2f", 112),
+        units=("B", 123), codes=("2h", 252), turn=("6f", 256), matrix=("12f", 280), intent=("h", 68),
+        magic=(b"n+1\0", 344),
     ),
     540: _Layout(
-        *(540, ("8q", 16), 12, 14, ("8d", 104), ("q", 168), ("2d", 176), ("i", 500), ("2i", 344), ("6d", 352)),
-        *(("12d", 400), ("i", 504), (b"n+2\0\r\n\x1a\n", 4)),
+        size=540, dim=("8q", 16), kind=12, bits=14, sizes=("8d", 104), offset=("q", 168), slope=("2d", 176),
+        units=("i", 500), codes=("2i", 344), turn=("6d", 352), matrix=("12d", 400), intent=("i", 504),
+        magic=(b"n+2\0\r\n\x1a\n", 4),
     ),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,21 +90,16 @@ def read_nifti(path: Path, name: str = "") -> Volume:
 
     Values are of the stored type, those with a factor float32 (float64 of types of 64 bits), as in ITK.
     """
-    header, kept, notes = _looked_through(path, finite=True, keep=True)
-    geometry, more = grid_of(header.forms, header.size, path)
-    check_grid(path, geometry.spacing, geometry.origin, geometry.axes)
-    values = _scaled(kept.view(header.dtype), header, path)
-    return Volume(
-        values.reshape(geometry.shape), _as_itk(geometry), name or path.name, str(path), notes=(*notes, *more)
-    )
+    (values,), geometry, _, notes = read_nifti_sequence(path, several=False)
+    return Volume(values, geometry, name or path.name, str(path), notes=notes)
 
 
-def read_nifti_sequence(path: Path) -> tuple[np.ndarray, Geometry, float, tuple[str, ...]]:
+def read_nifti_sequence(path: Path, several: bool = True) -> tuple[np.ndarray, Geometry, float, tuple[str, ...]]:
     """The volumes [t, k, j, i] in a NIfTI file of four axes, their grid, ms between them (0 if not stated), and notes.
 
-    VolumeError, OSError; as `read_nifti`.
+    several: else it must be one. VolumeError, OSError; as `read_nifti`.
     """
-    header, kept, notes = _looked_through(path, finite=True, keep=True, sequence=True)
+    header, kept, notes = _looked_through(path, keep=True, sequence=several)
     geometry, more = grid_of(header.forms, header.size, path)
     check_grid(path, geometry.spacing, geometry.origin, geometry.axes)
     values = _scaled(kept.view(header.dtype), header, path).reshape(header.count, *geometry.shape)
@@ -111,10 +108,8 @@ def read_nifti_sequence(path: Path) -> tuple[np.ndarray, Geometry, float, tuple[
 
 def count_of(path: Path) -> int:
     """How many volumes the header of a NIfTI file claims. VolumeError, OSError."""
-    with open(path, "rb") as file:
-        packed = file.read(2) == GZIP
     try:
-        return _header(_first(path, packed), path, volume=False).count
+        return _header(_first(path, _is_packed(path)), path, volume=False).count
     except (EOFError, zlib.error):
         return 0
 
@@ -124,35 +119,28 @@ def check_nifti(path: Path) -> None:
 
     Whole numbers that are not packed are not read at all; whether all are numbers is not asked.
     """
-    _looked_through(path, finite=False, keep=False)
+    _looked_through(path, keep=False)
 
 
 def _as_itk(geometry: Geometry) -> Geometry:
     """The grid as an image of ITK's has it, to the signs of its zeros."""
     image = Geometry((1, 1, 1), geometry.origin, geometry.spacing, geometry.direction).to_image()
-    return Geometry(geometry.size, image.GetOrigin(), image.GetSpacing(), image.GetDirection(), geometry.forms)
+    return replace(geometry, origin=image.GetOrigin(), spacing=image.GetSpacing(), direction=image.GetDirection())
 
 
-def _looked_through(
-    path: Path, finite: bool, keep: bool, sequence: bool = False
-) -> tuple[NiftiHeader, np.ndarray, tuple[str, ...]]:
-    """The header; the bytes of the voxels, if they are to be kept; what should be said. sequence: of several volumes."""
-    with open(path, "rb") as file:
-        packed = file.read(2) == GZIP
+def _looked_through(path: Path, keep: bool, sequence: bool = False) -> tuple[NiftiHeader, np.ndarray, tuple[str, ...]]:
+    """The header; the bytes of the voxels, if they are to be kept, all of them numbers; what should be said. sequence: of
+    several volumes."""
+    packed = _is_packed(path)
     kept, bad, length = np.zeros(0, np.uint8), 0, path.stat().st_size
-    try:
+    with sound(path, packed):
         header = _header(_first(path, packed), path, volume=keep, sequence=sequence)
         if keep and not packed and length < header.end:
             raise EOFError
         if keep:
             kept = _room(header, path)
         if packed or keep:
-            length, bad = _look_through(_chunks(path, packed, CHUNK), header, kept, finite)
-    except EOFError as error:
-        how = "damaged or cut off" if packed else "cut off"
-        raise VolumeError(f"{path} is {how}: voxels are missing at its end. Copy it again.") from error
-    except zlib.error as error:
-        raise VolumeError(f"{path} is damaged. Copy it again.") from error
+            length, bad = _look_through(_chunks(path, packed, CHUNK), header, kept)
     if length < header.end:
         raise VolumeError(f"{path} is cut off: voxels are missing at its end. Copy it again.")
     if length > header.end + MORE_BYTES:
@@ -167,13 +155,17 @@ def _looked_through(
 
 def before_voxels(path: Path, most: int) -> bytes:
     """The header of a NIfTI file and what follows it before the voxels, at most so many bytes. VolumeError, OSError."""
-    with open(path, "rb") as file:
-        packed = file.read(2) == GZIP
+    packed = _is_packed(path)
     try:
         header = _header(_first(path, packed), path, volume=False)
         return _first(path, packed, min(header.start, most))
     except (EOFError, zlib.error):  # told by who reads the voxels
         return b""
+
+
+def _is_packed(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(2) == GZIP
 
 
 def _first(path: Path, packed: bool, count: int = FULL_HEADER) -> bytes:
@@ -204,9 +196,9 @@ def _room(header: NiftiHeader, path: Path) -> np.ndarray:
         raise VolumeError(TOO_LARGE.format(path, header.size)) from error
 
 
-def _look_through(chunks: Iterator[bytes], header: NiftiHeader, kept: np.ndarray, finite: bool) -> tuple[int, int]:
-    """Length of the unpacked file in bytes, looked at no further than MORE_BYTES behind the voxels; and how many voxels
-    are not numbers. `kept` is filled with their bytes, unless it is empty."""
+def _look_through(chunks: Iterator[bytes], header: NiftiHeader, kept: np.ndarray) -> tuple[int, int]:
+    """Length of the unpacked file in bytes, looked at no further than MORE_BYTES behind the voxels. Unless `kept` is empty,
+    it is filled with their bytes, and what is returned besides is how many of them are not numbers."""
     length, bad, rest, dtype = 0, 0, b"", header.dtype
     for chunk in chunks:
         low, high = (max(0, place - length) for place in (header.start, header.end))
@@ -214,7 +206,7 @@ def _look_through(chunks: Iterator[bytes], header: NiftiHeader, kept: np.ndarray
         if kept.size and part:
             first = length + low - header.start
             kept[first : first + len(part)] = np.frombuffer(part, np.uint8)
-        if finite and dtype.kind == "f":
+        if kept.size and dtype.kind == "f":
             values = rest + part
             count = len(values) // dtype.itemsize
             bad += count - np.count_nonzero(np.isfinite(np.frombuffer(values, dtype, count)))

@@ -10,6 +10,7 @@ names as in the definition nifti1.h of the NIfTI Data Format Working Group. Matr
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 
@@ -66,7 +67,8 @@ def grid_of(forms: Forms, size: tuple[int, int, int], path: object) -> tuple[Geo
                 f"{path} says twice where its voxels lie, and its qform and sform are up to {apart:.3g} mm apart; the "
                 f"{name} was taken, as ITK and 3D Slicer do. Programs that take the other show the scan there."
             )
-    return geometry if notes or forms.scale != 1 or min(forms.sizes) < 0 else _without_forms(geometry), tuple(notes)
+    told = notes or forms.scale != 1 or min(forms.sizes) < 0
+    return geometry if told else replace(geometry, forms=None), tuple(notes)
 
 
 def _chosen(forms: Forms, path: object) -> str:
@@ -120,10 +122,6 @@ def _geometry(
     x, y, z = (float(v) for v in origin)
     i, j, k = spacing
     return Geometry(size, (x, y, z), (i, j, k), tuple(float(v) for v in axes.ravel()), forms)
-
-
-def _without_forms(geometry: Geometry) -> Geometry:
-    return Geometry(geometry.size, geometry.origin, geometry.spacing, geometry.direction)
 
 
 def _mm(values: tuple[float, ...]) -> str:

@@ -36,8 +36,7 @@ def overlay(
     volume and labels share a grid. A stack of few slices is shown in its own plane alone. Raises OSError.
     """
     rows = [None, labels] if truth is None else [None, labels, truth]
-    read = chosen_modality(volume)
-    in_hu, columns = read.modality == "ct" and not read.added, []
+    in_hu, columns = chosen_modality(volume).hounsfield, []
     for plane in _planes(volume.geometry):
         grid = _middle(volume, labels, plane, size)
         values, inside = (stack[0, :size, :size] for stack in sample(volume, grid))

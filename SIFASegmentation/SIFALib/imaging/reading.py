@@ -10,10 +10,12 @@ import numpy as np
 import SimpleITK as sitk
 
 from ..support.errors import VolumeError
-from . import dicom_series, headers, nifti
+from . import dicom_series, nifti
 from .checks import COPIES, OTHER_KIND, SUFFIXES, TOO_LARGE, check_grid, check_header, check_room, reason_of
-from .files import DICOM, check_name, is_dicom_image
+from .files import DICOM, existing, is_dicom_image, split_suffix
 from .geometry import Volume
+from .headers import META, Header
+from .voxel_data import check_voxel_data
 
 _BYTES = {
     sitk.sitkInt8: 1, sitk.sitkUInt8: 1, sitk.sitkInt16: 2, sitk.sitkUInt16: 2, sitk.sitkInt32: 4, sitk.sitkUInt32: 4,
@@ -29,10 +31,7 @@ def read(path: str | os.PathLike[str]) -> Volume:
     Raises FileNotFoundError, OSError for a name that is no text, or VolumeError that says what is wrong with the file.
     A 4D file is refused: it holds several images, and which one is meant must be said first.
     """
-    path = Path(path)
-    check_name(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; check the path.")
+    path = existing(path)
     return dicom_series.read_series(path) if path.is_dir() else _read_file(path)
 
 
@@ -41,10 +40,7 @@ def read_layers(path: str | os.PathLike[str]) -> tuple[list[Volume], dict[str, s
 
     Raises what `read` does.
     """
-    path = Path(path)
-    check_name(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; check the path.")
+    path = existing(path)
     image, name, fields = _image_of(path, layers=True)
     count = image.GetNumberOfComponentsPerPixel()
     layers = [image] if count == 1 else [sitk.VectorIndexSelectionCast(image, n) for n in range(count)]
@@ -62,14 +58,14 @@ def _read_file(path: Path) -> Volume:
 
 def _suffix(path: Path) -> tuple[str, str]:
     """What the name of an image's file ends in, and what is before that; VolumeError for what can be none."""
-    suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), "")
+    stem, suffix = split_suffix(path.name)
     if not suffix:
         if path.suffix.lower() in filter(None, DICOM) or is_dicom_image(path):
             raise VolumeError(f"{path} is one DICOM file; give the folder that holds the whole series.")
         raise VolumeError(f"{path} is of no known kind; give {', '.join(SUFFIXES)} or a folder of DICOM files.")
     if path.stat().st_size == 0:
         raise VolumeError(f"{path} is empty (0 bytes); copy it again from where it came.")
-    return suffix, path.name[: -len(suffix)] or path.name
+    return suffix, stem or path.name
 
 
 def _image_of(path: Path, layers: bool = False) -> tuple[sitk.Image, str, dict[str, str]]:
@@ -93,12 +89,12 @@ def _image_of(path: Path, layers: bool = False) -> tuple[sitk.Image, str, dict[s
     return image, name, fields
 
 
-def open_image(path: Path) -> tuple[headers.Header | None, sitk.ImageFileReader]:
+def open_image(path: Path) -> tuple[Header | None, sitk.ImageFileReader]:
     """The header of an NRRD or MetaImage file, checked, and a reader that has read it, too. VolumeError, OSError."""
-    header = headers.check_voxel_data(path)
+    header = check_voxel_data(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
-    is_meta = path.name.lower().endswith(headers.META)
+    is_meta = path.name.lower().endswith(META)
     reader.SetImageIO("MetaImageIO" if is_meta else "NrrdImageIO")  # no other looks into the file
     try:
         reader.ReadImageInformation()

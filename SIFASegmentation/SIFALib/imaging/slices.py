@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import SimpleITK as sitk
@@ -41,7 +41,7 @@ class Plane:
         for _ in range(quarters % 4):  # what ran down runs to the left now, and what ran to the right runs down
             axes[0], axes[1] = axes[1], axes[0]
             signs[0], signs[1] = -signs[1], signs[0]
-        return Plane(self.name, (axes[0], axes[1], axes[2]), (signs[0], signs[1], signs[2]))
+        return replace(self, axes=(axes[0], axes[1], axes[2]), signs=(signs[0], signs[1], signs[2]))
 
 
 def choose_plane(geometry: Geometry, default: str = "axial") -> Plane:
@@ -123,12 +123,12 @@ class SliceGrid:
         lows = [block[2 - w].start for w in range(3)]
         a, b, c = (start + step * low for start, step, low in zip(self.start, self.step, lows, strict=True))
         i, j, k = (block[2 - w].stop - block[2 - w].start for w in range(3))
-        return SliceGrid(self.plane, (a, b, c), self.step, (i, j, k))
+        return replace(self, start=(a, b, c), count=(i, j, k))
 
     def shifted(self, elements: float) -> SliceGrid:
         """The same grid, moved along rows and columns by so many elements; the slices stay where they are."""
         columns, rows = (self.start[w] + self.step[w] * elements for w in (0, 1))
-        return SliceGrid(self.plane, (columns, rows, self.start[2]), self.step, self.count)
+        return replace(self, start=(columns, rows, self.start[2]))
 
     def reaches(self, position: np.ndarray, work_axis: int) -> np.ndarray:
         """Bool: which positions, in elements along a work axis, the grid speaks for; see `paste`."""
@@ -179,7 +179,7 @@ def whole_box(geometry: Geometry) -> np.ndarray:
 def with_margin(geometry: Geometry, box: np.ndarray) -> np.ndarray:
     """A box [2, 3] of volume indices around a heart, LOCATE_MARGIN_MM larger on every side, cut to the volume."""
     margin, whole = LOCATE_MARGIN_MM / np.array(geometry.spacing), whole_box(geometry)
-    return _within(np.stack([box[0] - margin, box[1] + margin]), whole)
+    return np.stack([box[0] - margin, box[1] + margin]).clip(*whole)
 
 
 def box_of_roi(geometry: Geometry, roi: tuple[float, ...]) -> np.ndarray:
@@ -193,12 +193,7 @@ def box_of_roi(geometry: Geometry, roi: tuple[float, ...]) -> np.ndarray:
     limits = whole_box(geometry)
     if (box[1] < limits[0] - 0.5).any() or (box[0] > limits[1] + 0.5).any():
         raise RequestError("The region of interest lies outside of the volume; move it onto the heart.")
-    return _within(box, limits)
-
-
-def _within(box: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    result: np.ndarray = np.clip(box, limits[0], limits[1])
-    return result
+    return box.clip(*limits)
 
 
 def sample(volume: Volume, grid: SliceGrid) -> tuple[np.ndarray, np.ndarray]:

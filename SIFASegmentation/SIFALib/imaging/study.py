@@ -13,9 +13,8 @@ from ..support.progress import Progress, Steps, drain
 from . import cine_assembly, cine_files, cine_stacks, cine_views
 from .cine import Cine
 from .dicom_headers import Frame, Unreadable, read_frames
-from .files import check_name, content, files_below, is_dicom_image
+from .files import content, existing, files_below, is_dicom_image, names_of
 
-SHOWN = 3  # names in one sentence
 READING = "Reading the study"
 HEADERS = 0.6  # of the time of reading, that goes into headers
 
@@ -31,10 +30,7 @@ def read_cine(path: str | os.PathLike[str], stack: str = "", *, views: bool = Fa
 
 def read_cine_steps(path: str | os.PathLike[str], stack: str = "", *, views: bool = False) -> Steps[Cine]:
     """The same, telling how far it is."""
-    path = Path(path)
-    check_name(path)
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist; check the path.")
+    path = existing(path)
     yield Progress(READING, 0.0)
     if not path.is_dir():
         return cine_files.read_file(path)
@@ -97,7 +93,7 @@ def _look_through(files: Sequence[Path], source: Path) -> Steps[tuple[list[Frame
             lost.append(file)
         yield Progress(READING, HEADERS * (number + 1) / len(files))
     if not frames:
-        what = f": no image can be read from {_names(lost)}" if lost else ""
+        what = f": no image can be read from {names_of(lost)}" if lost else ""
         raise VolumeError(
             f"{source} holds no DICOM images{what}. Give the folder of a study, or a NIfTI or NRRD file of several volumes."
         )
@@ -125,9 +121,4 @@ def _told_lost(lost: Sequence[Path]) -> tuple[str, ...]:
     if not lost:
         return ()
     what = "1 file cannot" if len(lost) == 1 else f"{len(lost)} files cannot"
-    return (f"{what} be read as an image ({_names(lost)}); copy it again. It counts as missing.",)
-
-
-def _names(files: Sequence[Path]) -> str:
-    names = sorted(file.name for file in files)
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    return (f"{what} be read as an image ({names_of(lost)}); copy it again. It counts as missing.",)

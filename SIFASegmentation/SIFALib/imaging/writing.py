@@ -15,10 +15,10 @@ from ..support.files import made
 from .checks import SUFFIXES, reason_of
 from .forms import Forms
 from .geometry import Geometry, Volume
-from .headers import check_voxel_data
 from .nifti import SUFFIXES as NIFTI
 from .nifti import check_nifti
 from .nifti_forms import HEADER, with_forms, without_time
+from .voxel_data import check_voxel_data
 
 CHUNK = 4 * 1024**2  # bytes packed at once
 HEADERS_ALONE = (".nhdr", ".mhd")  # their voxels would lie in a second file

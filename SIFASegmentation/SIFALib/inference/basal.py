@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..imaging.cine_stacks import LONG_AXIS, SHORT_AXIS_DEGREES
+from ..imaging.components import border
 from ..imaging.geometry import Geometry
 from ..imaging.slices import choose_plane
 from ..models.structures import Structure
@@ -20,7 +21,7 @@ LEAST_SURROUNDED = 0.5  # of the cavity's edge in a slice
 
 
 def without_open_slices(
-    labels: np.ndarray, axis: int | None, structures: Sequence[Structure], least: float = LEAST_SURROUNDED
+    labels: np.ndarray, axis: int | None, structures: Sequence[Structure]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Labels [t, k, j, i] without the left ventricle in slices at either end that the muscle surrounds too little; and
     what should be said. axis: as of `short_axis`.
@@ -33,14 +34,14 @@ def without_open_slices(
     result, dropped = labels.copy(), 0
     for phase in result:
         stack = np.moveaxis(phase, 2 - axis, 0)
-        for n in open_slices(stack, values["LV"], values["MYO"], least):
+        for n in open_slices(stack, values["LV"], values["MYO"]):
             stack[n][stack[n] == values["LV"]] = 0
             dropped += 1
     if not dropped:
         return labels, ()
     return result, (
         f"In {dropped} slices of all phases at the ends of the left ventricle the muscle surrounds less than "
-        f"{100 * least:.0f} % of its cavity; they are not counted.",
+        f"{100 * LEAST_SURROUNDED:.0f} % of its cavity; they are not counted.",
     )
 
 
@@ -57,13 +58,13 @@ def short_axis(geometry: Geometry, modality: str) -> int | None:
     return axis if modality != "ct" or off <= SHORT_AXIS_DEGREES else None
 
 
-def open_slices(labels: np.ndarray, ventricle: int, muscle: int, least: float = LEAST_SURROUNDED) -> list[int]:
+def open_slices(labels: np.ndarray, ventricle: int, muscle: int) -> list[int]:
     """Which of [slices, rows, columns], from either end of the ventricle inwards, are surrounded too little."""
     filled = [int(k) for k in np.flatnonzero((labels == ventricle).any(axis=(1, 2)))]
     found: list[int] = []
     for order in (filled, filled[::-1]):
         for k in order:
-            if k in found or surrounded(labels[k], ventricle, muscle) >= least:
+            if k in found or surrounded(labels[k], ventricle, muscle) >= LEAST_SURROUNDED:
                 break
             found.append(k)
     return found
@@ -71,13 +72,5 @@ def open_slices(labels: np.ndarray, ventricle: int, muscle: int, least: float = 
 
 def surrounded(labels: np.ndarray, ventricle: int, muscle: int) -> float:
     """The part of the cavity's edge in a slice [j, i], 0..1, beyond which lies muscle."""
-    padded = np.pad(labels, 1)
-    cavity = padded == ventricle
-    edges = walls = 0
-    for axis in (0, 1):
-        for step in (1, -1):
-            beyond = np.roll(padded, step, axis)
-            edge = cavity & (beyond != ventricle)
-            edges += int(np.count_nonzero(edge))
-            walls += int(np.count_nonzero(edge & (beyond == muscle)))
+    edges, walls = border(labels, ventricle, muscle, (0, 1))
     return walls / edges if edges else 1.0

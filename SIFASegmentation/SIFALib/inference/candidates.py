@@ -68,10 +68,8 @@ def judge(
     masks: dict[str, np.ndarray] = {}
     heart = np.zeros(drawn.shape, bool)
     for structure, parts in zip(structures, joint_components(Volume(drawn, grid), structures, thin), strict=True):
-        mask = np.zeros(drawn.shape, bool)
-        mask[parts.box] = parts.mask(parts.kept)
-        masks[structure.id] = mask
-        heart |= mask
+        masks[structure.id] = parts.whole(drawn.shape)
+        heart |= masks[structure.id]
     clear = _clarity(probabilities, structures, heart, drawn)
     ml = {name: float(np.count_nonzero(mask)) * grid.voxel_ml for name, mask in masks.items()}
     if not {"LV", "MYO", "LA"} & set(masks):

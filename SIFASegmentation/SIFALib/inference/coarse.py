@@ -79,7 +79,7 @@ def coarse_pass(scan: NetworkInput, runner: Runner, turn: Turn, quarters: int, p
     # The structures together against the background: where they share a voxel, none of them may win it.
     numbered, block = components.components(probabilities[0] < 0.5)
     counts = np.bincount(numbered.ravel(), minlength=1)[1:]
-    largest = _in_whole(numbered == 1 + np.argmax(counts), block, grid.shape) if len(counts) else None
+    largest = components.in_whole(numbered == 1 + np.argmax(counts), block, grid.shape) if len(counts) else None
     clarity = clarity_of(probabilities, np.zeros(grid.shape, bool) if largest is None else largest)
     likeness = float(np.exp(np.log(np.maximum(clarity[_told_by(scan.card.labels)], 1e-3)).mean()))
     sized = np.flatnonzero(counts * grid.voxel_ml(geometry) >= least_ml(scan))
@@ -119,10 +119,3 @@ def _coarse_candidate(
     where = np.argwhere(mask)[:, ::-1] + offset  # columns, rows, slices
     box = grid.index_box(np.stack([where.min(axis=0) - 0.5, where.max(axis=0) + 0.5]))
     return Candidate(slices.with_margin(geometry, box), quarters, judgement)
-
-
-def _in_whole(mask: np.ndarray, block: tuple[slice, ...], shape: tuple[int, ...]) -> np.ndarray:
-    """A mask of a block of an array, as a mask of the array."""
-    whole = np.zeros(shape, bool)
-    whole[block] = mask
-    return whole

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -67,6 +68,10 @@ class Flag:
     def warns(self) -> bool:
         """Whether it speaks against the result."""
         return self.kind not in REMARKS
+
+    def record(self) -> dict[str, Any]:
+        """The flag for JSON."""
+        return {"structure": self.structure_id, "kind": self.kind, "warns": self.warns, "message": self.message}
 
 
 def volumes_ml(labels: Volume, structures: Sequence[Structure] = PAPERS) -> dict[str, float]:

@@ -8,11 +8,11 @@ is drawn belongs to it if it touches it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..imaging.components import bounding_box, components
+from ..imaging.components import bounding_box, components, in_whole
 from ..imaging.geometry import Volume
 from ..models.structures import Structure
 
@@ -36,6 +36,10 @@ class Parts:
         chosen: np.ndarray = np.concatenate([[False], which])[self.numbered]
         return chosen
 
+    def whole(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Bool array of that shape: what is kept."""
+        return in_whole(self.mask(self.kept), self.box, shape)
+
 
 def joint_components(labels: Volume, structures: Sequence[Structure], thin: bool) -> list[Parts]:
     """The components of each structure in a label map [slices, rows, columns], and which of them are kept.
@@ -54,7 +58,7 @@ def joint_components(labels: Volume, structures: Sequence[Structure], thin: bool
         return parts
     for name in ("LV", "MYO"):
         parts[of[name]] = _within(parts[of[name]], heart)
-        heart &= ~(array == structures[of[name]].value) | _placed(parts[of[name]], array.shape)
+        heart &= ~(array == structures[of[name]].value) | parts[of[name]].whole(array.shape)
     others = [n for n, s in enumerate(structures) if s.id not in ("LV", "MYO")]
     pieces = any(_in_pieces(parts[n]) for n in others)
     touching = _touching(heart, [parts[n] for n in others]) if pieces else heart
@@ -116,23 +120,14 @@ def _seated(array: np.ndarray, ventricle: Parts, muscle: Parts, values: list[int
     best = int(np.argmax(share * touching))
     if share[best] < LEAST_SEAT:
         return None
-    heart = np.zeros(array.shape, bool)
-    heart[box] = numbered == best + 1
-    return heart
+    return in_whole(numbered == best + 1, box, array.shape)
 
 
 def _within(parts: Parts, heart: np.ndarray) -> Parts:
     """Those that belong to the heart, all but specks."""
     here = heart[parts.box]
     inside = np.bincount(parts.numbered[here], minlength=len(parts.counts) + 1)[1:] > 0
-    return Parts(parts.numbered, parts.box, parts.counts, _large(parts.counts, inside, several=True))
-
-
-def _placed(parts: Parts, shape: tuple[int, ...]) -> np.ndarray:
-    """The mask of what is kept, in the whole array."""
-    mask = np.zeros(shape, bool)
-    mask[parts.box] = parts.mask(parts.kept)
-    return mask
+    return replace(parts, kept=_large(parts.counts, inside, several=True))
 
 
 def _in_pieces(parts: Parts) -> bool:
@@ -164,13 +159,11 @@ def _beside(parts: Parts, touching: np.ndarray, heart: tuple[slice, ...], near: 
     if not len(parts.counts):
         return parts
     hit = np.bincount(parts.numbered[touching[parts.box]], minlength=len(parts.counts) + 1)[1:] > 0
-    if hit.any() and not thin:
-        return Parts(parts.numbered, parts.box, parts.counts, _large(parts.counts, hit, several=True))
-    if thin:
-        return Parts(parts.numbered, parts.box, parts.counts, _large(parts.counts, parts.counts > 0, several=True))
+    if thin or hit.any():
+        return replace(parts, kept=_large(parts.counts, parts.counts > 0 if thin else hit, several=True))
     reach = tuple(
         slice(max(0, round(h.start - n) - b.start), max(0, round(h.stop + n) - b.start))
         for h, b, n in zip(heart, parts.box, near, strict=True)
     )
     close = np.bincount(parts.numbered[reach].ravel(), minlength=len(parts.counts) + 1)[1:] > 0
-    return Parts(parts.numbered, parts.box, parts.counts, _large(parts.counts, close, several=False))
+    return replace(parts, kept=_large(parts.counts, close, several=False))

@@ -158,8 +158,7 @@ def _best_lying(scan: NetworkInput, runner: Runner, seen: Seen, rest: float) -> 
     """The heart among the components of one coarse pass over a scan that every plane shows, or the whole of a small one."""
     whole, small = slices.whole_box(scan.volume.geometry), _small(scan)
     candidates = list(seen.candidates)
-    unsure = seen.likeness < SURE
-    if not unsure and seen.largest is not None:
+    if seen.likeness >= SURE and seen.largest is not None:
         return _localisation(scan, seen.turn, [Candidate(seen.largest, 0)])
     if small and (seen.largest is None or _times(whole, seen.largest) <= LITTLE_MORE):
         candidates = [Candidate(whole, 0)]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..imaging.components import components, largest_component
+from ..imaging.components import components, in_whole, largest_component
 
 SOURCE = "area-length, 8/(3π) A₁A₂/L: Lang et al., J Am Soc Echocardiogr 28:1 (2015)"
 ALIKE_MM = 5.0  # by which the two lengths of the atrium may differ: Lang et al. (2015)
@@ -26,9 +26,7 @@ TOUCH_MM = 3.0  # between an atrium's pixel and the ventricle, where the valve's
 VALVE_MM = (15.0, 60.0)  # from one end of the mitral valve to the other, in any view: 35 in most adults
 PIECES = 0.15  # of a chamber, that other components of its kind may make up within NEARBY_MM
 NEARBY_MM = 15.0
-ASIDE_MM = (
-    20.0  # from where the short axis has the ventricle's middle to the ventricle of a view: other breath-holds differ
-)
+ASIDE_MM = 20.0  # from the ventricle's middle in the short axis to the ventricle of a view: other breath-holds differ
 EDGE_MM = 3.0  # from the edge of the image: what comes nearer may go on beyond it
 LEAST_CM2 = 3.0  # of an atrium; the smallest of a healthy adult's at end-diastole have twice that
 LEAST_VENTRICLE_CM2 = 4.0  # of the ventricle's cavity
@@ -136,11 +134,9 @@ def nearest_component(mask: np.ndarray, middle: Sequence[float], most: float) ->
 
 def touching(drawn: np.ndarray, near: np.ndarray) -> np.ndarray:
     """The components of a mask that reach into `near`, together."""
-    numbered = np.zeros(drawn.shape, int)
-    found, box = components(drawn)
-    numbered[box] = found
-    reaching = np.unique(numbered[near & drawn])
-    return np.isin(numbered, reaching[reaching > 0])
+    numbered, box = components(drawn)
+    reaching = np.unique(numbered[near[box]])
+    return in_whole(np.isin(numbered, reaching[reaching > 0]), box, drawn.shape)
 
 
 def direction_of(mask: np.ndarray) -> np.ndarray:

@@ -69,7 +69,4 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The report as data for JSON; a new dictionary at every call."""
-        flags = [
-            {"structure": f.structure_id, "kind": f.kind, "warns": f.warns, "message": f.message} for f in self.flags
-        ]
-        return {"sifa_version": __version__, **asdict(self), "flags": flags}
+        return {"sifa_version": __version__, **asdict(self), "flags": [flag.record() for flag in self.flags]}

@@ -28,8 +28,8 @@ from .archive import CARD, LIMITS, WEIGHTS
 from .card import ModelCard, Preprocessing, Quality, version_key
 
 __all__ = [
-    "Architecture", "BrokenPackage", "ModelCard", "ModelError", "ModelPackage", "ModelStore", "Preprocessing",
-    "NotWritable", "Quality", "default_store", "read_package", "verify", "write_package",
+    "Architecture", "BrokenPackage", "ModelCard", "ModelPackage", "ModelStore", "Preprocessing", "Quality",
+    "default_store", "read_package", "verify", "write_package",
 ]  # fmt: skip
 
 ENVIRONMENT = "SIFA_MODELS"  # names the user folder, before the platform's default
@@ -129,18 +129,16 @@ class ModelStore:
         """The folders that are no usable model, each with the reason."""
         return self._scan()[1]
 
-    def get(self, model_id: str, version: str | None = None) -> ModelPackage:
-        """The newest version of `model_id`, or the one that `version` or `id@version` picks."""
-        model_id, _, picked = model_id.partition("@")
-        version = version or picked or None
+    def get(self, wanted: str) -> ModelPackage:
+        """The newest version of the model of that id, or the one that `id@version` picks."""
+        model_id, _, version = wanted.partition("@")
         packages, broken = self._scan()
         for package in packages:
-            if package.card.id == model_id and version in (None, package.card.version):
+            if package.card.id == model_id and version in ("", package.card.version):
                 return package
-        wanted = f"{model_id}@{version}" if version else model_id
         for candidate in broken:
             rest = candidate.folder.name.removeprefix(f"{model_id}-")
-            if rest == version or (version is None and rest[:1].isdigit()):
+            if rest == version if version else rest[:1].isdigit():
                 raise ModelError(candidate.reason)
         known = ", ".join(p.card.key for p in packages) or "none; import one"
         raise ModelError(f"There is no model {wanted!r}. There are: {known}.")

@@ -9,6 +9,7 @@ from .heart_plan import Plan, Sizes
 from .shapes import Space, cone, tube
 from .tissues import Tissue
 
+MOST_TWIGS = 2200
 Twig = tuple[np.ndarray, np.ndarray, float, bool]
 """Start (LPS mm), direction, radius (mm), and whether it is a bronchus."""
 
@@ -54,13 +55,11 @@ def stems(plan: Plan, sizes: Sizes, rng: np.random.Generator) -> list[Twig]:
     return queue
 
 
-def paint_trees(
-    tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes, rng: np.random.Generator, most: int = 2200
-) -> None:
-    """Random trees of vessels and bronchi, at most `most` twigs, stems before branches; only lung is painted over."""
+def paint_trees(tissues: np.ndarray, space: Space, plan: Plan, sizes: Sizes, rng: np.random.Generator) -> None:
+    """Random trees of vessels and bronchi, at most MOST_TWIGS, stems before branches; only lung is painted over."""
     queue = stems(plan, sizes, rng)
     painted = 0
-    while queue and painted < most:
+    while queue and painted < MOST_TWIGS:
         start, way, radius, bronchus = queue.pop(0)
         length = (5 + radius * 4) * float(rng.uniform(0.8, 1.6))
         end = start + way * length

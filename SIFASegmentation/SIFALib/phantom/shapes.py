@@ -14,6 +14,9 @@ import numpy as np
 FAR = np.float32(1000.0)
 """Field value (mm) where a shape was not evaluated because it is far away."""
 
+PIECES = 4
+"""Straight pieces of a curve from each of its points to the next."""
+
 Vector = np.ndarray
 Slices = tuple[slice, slice, slice]
 
@@ -201,13 +204,13 @@ def cone(space: Space, start: Vector, end: Vector, start_radius: float, end_radi
     return distance - (np.float32(start_radius) + t * np.float32(end_radius - start_radius))
 
 
-def curve(points: np.ndarray, radii: np.ndarray, pieces: int = 4) -> tuple[np.ndarray, np.ndarray]:
-    """Catmull-Rom curve through `points` [n, 3] with `radii` [n], in `pieces` straight pieces each."""
+def curve(points: np.ndarray, radii: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Catmull-Rom curve through `points` [n, 3] with `radii` [n], in PIECES straight pieces each."""
     data = np.column_stack([np.asarray(points, float), np.asarray(radii, float)])
     padded = np.vstack([2 * data[0] - data[1], data, 2 * data[-1] - data[-2]])
     samples = []
     for p0, p1, p2, p3 in zip(padded[:-3], padded[1:-2], padded[2:-1], padded[3:], strict=True):
-        for t in np.arange(pieces) / pieces:
+        for t in np.arange(PIECES) / PIECES:
             samples.append(
                 p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)))
             )
@@ -216,10 +219,10 @@ def curve(points: np.ndarray, radii: np.ndarray, pieces: int = 4) -> tuple[np.nd
     return stacked[:, :3], np.maximum(stacked[:, 3], 0.3)
 
 
-def tube(space: Space, points: np.ndarray, radii: np.ndarray, reach: float = 6.0, pieces: int = 4) -> np.ndarray:
+def tube(space: Space, points: np.ndarray, radii: np.ndarray, reach: float = 6.0) -> np.ndarray:
     """Field of a tube along the curve through `points`; right up to `reach` mm outside, FAR beyond."""
     field = np.full(space.shape, FAR, np.float32)
-    centres, widths = curve(points, radii, pieces)
+    centres, widths = curve(points, radii)
     for start, end, r0, r1 in zip(centres[:-1], centres[1:], widths[:-1], widths[1:], strict=True):
         margin = max(r0, r1) + reach
         where = space.slices(np.minimum(start, end) - margin, np.maximum(start, end) + margin)

@@ -32,7 +32,8 @@ def crc32c(data: bytes | memoryview) -> int:
     values = np.frombuffer(data, np.uint8)
     for start in range(0, values.size, CHUNK):
         part = values[start : start + CHUNK]
-        crc = _after_zeros(crc, part.size) ^ _remainder(part)
+        after_zeros = _apply(_zeros_matrix(part.size), np.array([crc], np.uint32))  # so many zero bytes more
+        crc = int(after_zeros[0]) ^ _remainder(part)
     return crc ^ 0xFFFFFFFF
 
 
@@ -55,11 +56,6 @@ def _remainder(part: np.ndarray) -> int:
         sums = _apply(_zeros_matrix(length), sums[0::2]) ^ sums[1::2]
         length *= 2
     return int(sums[0])
-
-
-def _after_zeros(crc: int, length: int) -> int:
-    """The raw sum after so many zero bytes more."""
-    return int(_apply(_zeros_matrix(length), np.array([crc], np.uint32))[0])
 
 
 def _zeros_matrix(length: int) -> np.ndarray:

@@ -23,6 +23,7 @@ from typing import BinaryIO
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a user's share of it, what it takes as one file
 TEMPORARY = ".tmp"  # what the name of an unfinished file or folder ends in, before the ending that tells its kind
 _OURS = re.compile(rf"\.[0-9a-f]{{32}}{re.escape(TEMPORARY)}(\.|$)")  # the names of unfinished files
+LONGEST_TAIL = 100_000  # bytes
 _STALE_SECONDS = 3600.0  # nothing is written for so long without a byte
 _PATIENCE_SECONDS = 2.0  # Windows refuses to replace a file while another program reads it
 
@@ -188,16 +189,16 @@ def read_limited(path: Path, most_bytes: int) -> bytes:
         return file.read(most_bytes + 1)
 
 
-def tail(path: Path, longest: int = 100_000) -> str:
+def tail(path: Path) -> str:
     """The last bytes of a UTF-8 text, from the start of a line if it is longer; "" if there is none."""
     try:
         with open(path, "rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - longest))
+            file.seek(max(0, size - LONGEST_TAIL))
             text = file.read()
     except OSError:
         return ""
-    return (text if size <= longest else text[text.find(b"\n") + 1 :]).decode("utf-8", "replace")
+    return (text if size <= LONGEST_TAIL else text[text.find(b"\n") + 1 :]).decode("utf-8", "replace")
 
 
 def sync_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from SIFALib.imaging.dicom_grouping import (
     SEVERAL,
     STACK,
     UNEVEN,
-    group_as_one,
+    by_series,
     group_frames,
     what_differs,
 )
@@ -129,8 +129,8 @@ def test_orientations_and_sizes_are_groups_of_their_own():
 
 def test_series_are_told_apart_and_taken_together_where_a_scanner_made_one_of_each_slice():
     frames = [frame(k, t, series=f"s{k}", trigger_ms=40.0 * t) for k in range(3) for t in range(5)]
-    assert kinds(frames) == [(SEQUENCE, 5, 1)] * 3
-    (group,) = group_as_one(frames)
+    assert [kinds(series) for series in by_series(frames).values()] == [[(SEQUENCE, 5, 1)]] * 3
+    (group,) = group_frames(frames)
     assert (group.kind, len(group.phases), len(group.phases[0])) == (SEQUENCE, 5, 3)
 
 

@@ -1,4 +1,4 @@
-"""Promises of headers.py: what is damaged or missing is refused, and whatever a reader can read passes."""
+"""Promises of headers.py and voxel_data.py: what is damaged or missing is refused, and whatever a reader can read passes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from SIFALib.imaging import reading
-from SIFALib.imaging.headers import check_voxel_data
+from SIFALib.imaging.voxel_data import check_voxel_data
 from SIFALib.support.errors import VolumeError
 
 VOXELS = np.random.default_rng(0).normal(0, 300, (20, 24, 22)).astype("<i2")

@@ -109,7 +109,7 @@ def test_voxels_that_are_no_numbers_are_counted_before_the_reader_makes_zeros_of
     tmp_path, monkeypatch, kind, packed
 ):
     monkeypatch.setattr("SIFALib.imaging.nifti.CHUNK", 1001)  # chunks that end within a voxel
-    monkeypatch.setattr("SIFALib.imaging.headers.CHUNK", 1001)
+    monkeypatch.setattr("SIFALib.imaging.voxel_data.CHUNK", 1001)
     voxels = VOXELS.astype(kind)
     header = bytearray(nifti(order=kind[0])[:352])
     struct.pack_into(f"{kind[0]}2h", header, 70, 16 if kind[1:] == "f4" else 64, 8 * voxels.itemsize)

@@ -11,7 +11,8 @@ import pytest
 import torch
 from drawings import BLOOD, CARD, GRID, Reader, centre, dice, drawing, middle_of, roi_around, tilted, varied_network
 from SIFALib.imaging.geometry import Geometry, Volume
-from SIFALib.imaging.intensity import intensity_rule, looks_like_hounsfield
+from SIFALib.imaging.intensity import intensity_rule
+from SIFALib.imaging.modality import guess
 from SIFALib.inference import Options, segment, segment_steps
 from SIFALib.networks import devices, engine
 from SIFALib.support.errors import NoHeartFound, OutOfMemory, VolumeError
@@ -240,9 +241,9 @@ def test_the_report_says_what_was_done_and_is_data(reader, monkeypatch, fast, pr
 
 def test_hounsfield_units_are_told_from_mr():
     scan, _ = drawing(GRID)
-    assert looks_like_hounsfield(scan.array)
+    assert guess(scan.array).hounsfield
     magnitude = np.abs(np.random.default_rng(0).normal(300, 100, GRID.shape)).astype(np.float32)
-    assert not looks_like_hounsfield(magnitude)
+    assert not guess(magnitude).hounsfield
     mr = Volume(magnitude, GRID, "mr")
     assert intensity_rule(mr, CARD.preprocessing).name == "percentiles 1 to 99"
     assert intensity_rule(mr, CARD.preprocessing, "ct").window == (-200, 600)

@@ -111,7 +111,7 @@ def test_an_imported_version_stands_beside_the_older_one_and_is_preferred(store,
     assert [p.card.version for p in store.packages()] == ["1.10.0", "1.9.0", "1.0.0"]
     assert store.get("tiny").card.version == "1.10.0"
     assert store.get("tiny@1.9.0").folder.name == "own-copy"
-    assert store.get("tiny", "1.0.0").folder.parent == store.bundled
+    assert store.get("tiny@1.0.0").folder.parent == store.bundled
     loading.load_segmenter(store.get("tiny@1.0.0"))
 
 

@@ -98,7 +98,6 @@ def test_dropped_work_ends_after_its_step_and_the_next_begins_after_that():
 
 
 def test_segmentation_takes_its_steps_in_the_thread_and_the_event_loop_runs_during_one_that_lasts(tmp_path):
-    stage.clear_scene()
     logic = SIFASegmentationLogic(FakeBackend(tmp_path, by_place), ReadyDependencies())
     threads, heard, go_on = set(), [], threading.Event()
 
@@ -118,4 +117,3 @@ def test_segmentation_takes_its_steps_in_the_thread_and_the_event_loop_runs_duri
     stage.wait_until(lambda: bool(done))
     assert done[0].IsA("vtkMRMLSegmentationNode") and slicer.mrmlScene.IsNodePresent(done[0])
     assert len(threads) == 1 and threading.get_ident() not in threads
-    stage.clear_scene()

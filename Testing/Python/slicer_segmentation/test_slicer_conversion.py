@@ -53,13 +53,6 @@ TRANSFORMS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def empty_scene():
-    stage.clear_scene()
-    yield
-    stage.clear_scene()
-
-
 def image_of(labels: np.ndarray) -> np.ndarray:
     return (100 * labels.astype(np.int16)).astype(np.int16)
 

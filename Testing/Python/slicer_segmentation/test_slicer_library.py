@@ -10,7 +10,6 @@ from slicer_helpers import (
     exported_labels,
     ijk_to_ras,
     rotation,
-    stage,
 )
 
 # the lines above set the stage on which the others can be imported
@@ -37,13 +36,6 @@ SHEAR = np.array([[1, 0.1, 0, 0], [0, 1, 0.08, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]
 @functools.cache
 def made(seed: int = 1):
     return phantom.make(seed, "ct", SPACING_MM)
-
-
-@pytest.fixture(autouse=True)
-def empty_scene():
-    stage.clear_scene()
-    yield
-    stage.clear_scene()
 
 
 @pytest.fixture(scope="module")

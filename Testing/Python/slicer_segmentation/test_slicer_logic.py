@@ -12,7 +12,6 @@ from slicer_helpers import (
     by_place,
     exported_labels,
     ijk_to_ras,
-    stage,
     world_points,
 )
 
@@ -34,13 +33,6 @@ from SIFASegmentationLib.Results import NodeGone
 from SIFASegmentation import SIFASegmentationLogic
 
 SHAPE = (48, 56, 64)
-
-
-@pytest.fixture(autouse=True)
-def empty_scene():
-    stage.clear_scene()
-    yield
-    stage.clear_scene()
 
 
 @pytest.fixture

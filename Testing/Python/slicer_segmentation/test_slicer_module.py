@@ -35,13 +35,6 @@ print(sorted({{"torch", "skimage", "scipy"}} & set(sys.modules)))
 """
 
 
-@pytest.fixture(autouse=True)
-def empty_scene():
-    stage.clear_scene()
-    yield
-    stage.clear_scene()
-
-
 def test_start_up_imports_nothing_heavy_and_neither_does_opening_the_panels():
     script = LOAD.format(testing=str(ROOT / "Testing"), heavy=HEAVY)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, encoding="utf-8")

@@ -29,9 +29,7 @@ SHAPE = (48, 56, 64)
 
 @pytest.fixture
 def editor():
-    stage.clear_scene()
-    yield slicer.modules.segmenteditor.widgetRepresentation().self().editor
-    stage.clear_scene()
+    return slicer.modules.segmenteditor.widgetRepresentation().self().editor
 
 
 @pytest.fixture

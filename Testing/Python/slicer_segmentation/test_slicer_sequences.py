@@ -48,9 +48,7 @@ EF = 1 - (min(RADII) / max(RADII)) ** 3
 
 @pytest.fixture
 def logic(tmp_path):
-    stage.clear_scene()
-    yield SIFASegmentationLogic(FakeBackend(tmp_path, by_value), ReadyDependencies())
-    stage.clear_scene()
+    return SIFASegmentationLogic(FakeBackend(tmp_path, by_value), ReadyDependencies())
 
 
 def test_volumes_ejection_fraction_and_mass_are_those_of_the_beating_ball(logic):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from beating_scan import SPACING, add_beating, node_ids, table_rows, volumes
-from slicer_helpers import IDS, FakeBackend, ReadyDependencies, add_linear_transform, by_value, rotation, stage
+from slicer_helpers import IDS, FakeBackend, ReadyDependencies, add_linear_transform, by_value, rotation
 
 # the lines above set the stage on which the others can be imported
 # isort: split
@@ -18,9 +18,7 @@ from SIFASegmentation import SIFASegmentationLogic
 
 @pytest.fixture
 def logic(tmp_path):
-    stage.clear_scene()
-    yield SIFASegmentationLogic(FakeBackend(tmp_path, by_value), ReadyDependencies())
-    stage.clear_scene()
+    return SIFASegmentationLogic(FakeBackend(tmp_path, by_value), ReadyDependencies())
 
 
 def test_applying_again_replaces_the_earlier_result(logic):

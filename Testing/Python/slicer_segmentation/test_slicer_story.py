@@ -36,7 +36,6 @@ def loaded(path, name: str):
 @pytest.fixture
 def panels(tmp_path):
     """Both panels of a Slicer that was just started, with the model that comes with SIFA."""
-    stage.clear_scene()
     stage.close_module("SIFASegmentation")
     training = training_panel.new_panel(tmp_path, bundled=store.default_store().bundled)
     segmentation = stage.open_module("SIFASegmentation")
@@ -45,7 +44,6 @@ def panels(tmp_path):
     segmentation.runner.cancel()
     for name in ("SIFASegmentation", "SIFATraining"):
         stage.close_module(name)
-    stage.clear_scene()
 
 
 def test_a_scan_is_loaded_segmented_edited_and_adapted_to(panels, patient, tmp_path):

@@ -25,12 +25,10 @@ SHAPE = (48, 56, 64)
 @pytest.fixture
 def shown(tmp_path):
     """A volume and its segmentation in a scene of their own."""
-    stage.clear_scene()
     volume = add_volume(np.full(SHAPE, 40, np.int16), ijk_to_ras())
     volume.CreateDefaultDisplayNodes()
     logic = SIFASegmentationLogic(FakeBackend(tmp_path, by_place), ReadyDependencies())
-    yield volume, logic.segment(volume)
-    stage.clear_scene()
+    return volume, logic.segment(volume)
 
 
 def hues(picture: np.ndarray) -> np.ndarray:

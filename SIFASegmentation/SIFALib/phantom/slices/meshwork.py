@@ -18,7 +18,7 @@ SHARE = 0.85  # of MR's slices
 DEPTH, SPREAD = (
     (0.05, 0.28),
     (0.03, 0.12),
-)  # of the radius of a circle of the cavity's area: the layer's mean, its waves
+)  # the layer's mean, its waves: of the radius of a circle of the cavity's area
 SPOKES = np.arange(5, 18)  # around the cavity: four of these numbers of waves, one upon the other
 LEAST_PIXELS = 40  # of cavity and of wall
 REACH = 3  # pixels around the cavity that are looked at
