@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slicer_helpers import WORLD, add_volume, ijk_to_ras, stage
+from slicer_helpers import WORLD, add_linear_transform, add_volume, ijk_to_ras, rotation, stage
 
 # the lines above set the stage on which the others can be imported
 # isort: split
@@ -385,3 +385,20 @@ def test_a_volume_that_was_taken_out_of_the_scene_is_not_trained_on(panel, tmp_p
     slicer.mrmlScene.RemoveNode(nodes[0])
     stage.wait_until(lambda: panel.ui.scansTable.rowCount == 1)
     assert panel.howStep.configuration.data.exclude == ("target:Scan 0 scan",)
+
+
+@pytest.mark.parametrize("change", ["voxels", "place"])
+def test_a_volume_that_was_changed_since_its_copy_was_made_is_not_trained_on_as_it_was(panel, tmp_path, change):
+    nodes, _ = copied(panel, tmp_path)
+    assert panel.ui.startButton.enabled
+    if change == "voxels":
+        slicer.util.arrayFromVolume(nodes[0])[:] = 0
+        slicer.util.arrayFromVolumeModified(nodes[0])
+    else:
+        nodes[0].SetAndObserveTransformNodeID(add_linear_transform(rotation(0, 0, 30)).GetID())
+    panel.startStep.onStart()
+    assert not panel.startStep.busy and "were not looked at; press Check" in panel.ui.startButton.toolTip
+    assert panel.logic.runs() == []
+    panel.ui.checkScansButton.click()
+    stage.wait_until(lambda: not panel.scansStep.busy)
+    assert "were not looked at" not in panel.ui.startButton.toolTip
