@@ -75,8 +75,10 @@ class ScansStep:
         self.ui.scansPathLabel.setVisible(not scene)
         self.ui.scansPathEdit.setVisible(not scene)
         if self._choice() != self._of:
-            self._of = self._choice()
+            before, self._of = self._of, self._choice()
             self.stop()
+            if before and before[0] is parameters.scans and before[1] != self._of[1]:
+                parameters.excludedScans = "[]"  # of another folder, where the same names are other scans
             self.checked, self.place, self.rows = None, "", []
             if not scene and parameters.scansFolder and Path(parameters.scansFolder).is_dir():
                 self.onCheck()

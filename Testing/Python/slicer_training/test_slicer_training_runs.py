@@ -81,6 +81,18 @@ def test_a_better_model_is_offered_made_and_chosen(panel, tmp_path):
     assert {p.card.version for p in panel.logic.store().packages() if p.card.id == "our-0-55-t"} == {"1.0.0", "1.1.0"}
 
 
+def test_a_name_that_was_typed_for_one_runs_model_is_not_given_to_anothers(panel, tmp_path):
+    other = judged_run(tmp_path / "runs" / "b", made_scans(tmp_path), {0: 0.41, 3: 0.52}, name="Other")
+    opened_run(panel, tmp_path, {0: 0.41, 3: 0.52})
+    panel.ui.modelNameEdit.text = "our-scanner"
+    panel.afterPanel.show(panel.runView.reader, panel.runView.state)
+    assert panel.ui.modelNameEdit.text == "our-scanner"
+    shown(panel, other)
+    assert panel.ui.modelNameEdit.text == ""
+    panel.ui.useModelButton.click()
+    assert [p.card.id for p in panel.logic.store().packages()] == ["other", "tiny"]
+
+
 def test_a_worse_model_is_not_offered_first_and_the_sentence_says_why(panel, tmp_path):
     opened_run(panel, tmp_path, {0: 0.61, 3: 0.52, 6: 0.5})
     assert said(panel.ui.verdictLabel).startswith("Nothing better was found than the model that it started from")

@@ -183,6 +183,19 @@ def test_scans_are_looked_at_again_with_another_start_model(panel, monkeypatch, 
     assert looked[-2:] == ["tiny@1.0.0", "other@1.0.0"]
 
 
+def test_a_scan_that_is_unticked_is_not_left_out_of_another_folder(panel, monkeypatch, tmp_path):
+    monkeypatch.setattr(Check, "look", lambda *_, **__: None)
+    parameters = panel._parameterNode
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    parameters.scansFolder = str(tmp_path / "a")
+    parameters.excludedScans = '["scan1"]'
+    parameters.lookForHeart = not parameters.lookForHeart  # the same scans, looked at again
+    assert parameters.excludedScans == '["scan1"]'
+    parameters.scansFolder = str(tmp_path / "b")
+    assert parameters.excludedScans == "[]"
+
+
 def test_picture_of_a_scan_is_shown_large_by_a_double_click(panel, tmp_path):
     from SIFASegmentationLib import Dialogs
 
