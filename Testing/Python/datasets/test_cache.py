@@ -131,6 +131,20 @@ def test_scans_without_a_heart_are_left_out_and_named_also_when_they_come_from_t
         prepared(settings(tmp_path), tmp_path / "cache", Locator("none", lambda volume: None))
 
 
+def test_other_hearts_that_a_list_says_are_other_data_for_they_choose_who_judges(tmp_path):
+    source(tmp_path / "source")
+    scans = sorted(target(tmp_path / "target", 4).iterdir())
+    place = tmp_path / "list.json"
+    found = []
+    for hearts in ("aabb", "aabb", "abab", ("", "", "", "")):
+        entries_ = [{"image": str(scan), "heart": heart} for scan, heart in zip(scans, hearts, strict=True)]
+        place.write_text(json.dumps(entries_))
+        found.append(prepared(settings(tmp_path, target=str(place)), tmp_path / "cache"))
+    assert found[0].fingerprint == found[1].fingerprint
+    assert len({each.fingerprint for each in found}) == 3
+    assert all(len(each.target_validation.names) == 2 for each in found[:3])
+
+
 def test_voxels_beside_a_header_are_a_part_of_the_scan(tmp_path):
     source(tmp_path / "source")
     scans = [write(tmp_path / "target" / heart / "scan.mhd", toy(n)[0]) for n, heart in enumerate("abc", start=100)]
