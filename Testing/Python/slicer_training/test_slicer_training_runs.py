@@ -159,6 +159,15 @@ def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == count  # filled anew
 
 
+def test_a_run_that_began_with_a_models_folder_is_compared_with_that_model(panel, tmp_path, monkeypatch):
+    sent = []
+    monkeypatch.setattr(panel.afterPanel.comparison.task, "send", lambda _python, request, _more: sent.append(request))
+    place = str(panel.logic.store().get("tiny").folder)
+    opened_run(panel, tmp_path, {0: 0.41, 3: 0.52}, start_model=place)
+    panel.ui.compareButton.click()
+    assert [request["model"] for request in sent] == [place]
+
+
 def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right(panel, tmp_path):
     layout = slicer.mrmlScene.AddNode(slicer.vtkMRMLLayoutNode())
     shown_with_models(panel, tmp_path, 3, 3)
