@@ -42,6 +42,7 @@ class AfterPanel:
         if reader is not self.reader:
             self.reader = reader
             self.comparison.show(reader)
+            self.ui.modelNameEdit.text = ""  # it was for the other run's model
             self._say("")
         ended = state in ("finished", "stopped", "failed", "interrupted")
         scored = reader is not None and any(score.iteration for score in reader.scores)

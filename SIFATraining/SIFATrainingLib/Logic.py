@@ -99,7 +99,11 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
     # Configurations
 
     def package(self, key: str = "") -> ModelPackage:
-        """The model `id@version`, or the default one. ModelError."""
+        """The model `id@version`, or in that folder, as runs of the command line name it, or the default one. ModelError."""
+        from SIFALib.models.store import read_package
+
+        if Path(key).is_absolute():
+            return read_package(key)
         return self.store().get(key) if key else self.store().default()
 
     def configuration(

@@ -44,6 +44,7 @@ class ScansStep:
         self.place = ""  # that was looked at: a folder
         self._of: tuple[Any, ...] = ()  # which choice that belongs to
         self._copies: dict[str, str] = {}  # node id -> name of its copy
+        self._copied: dict[str, tuple[int, bytes]] = {}  # node id -> how it was then
         self.check = Check("target", self._onStep, self._onChecked)
         self.runner = Runner(self._onExportStep, self._onExported, self._onError)
         self.table = ScansTable(ui.scansTable, self._onTicked, self._onOpened, self._offerBox)
@@ -74,8 +75,10 @@ class ScansStep:
         self.ui.scansPathLabel.setVisible(not scene)
         self.ui.scansPathEdit.setVisible(not scene)
         if self._choice() != self._of:
-            self._of = self._choice()
+            before, self._of = self._of, self._choice()
             self.stop()
+            if before and before[0] is parameters.scans and before[1] != self._of[1]:
+                parameters.excludedScans = "[]"  # of another folder, where the same names are other scans
             self.checked, self.place, self.rows = None, "", []
             if not scene and parameters.scansFolder and Path(parameters.scansFolder).is_dir():
                 self.onCheck()
@@ -87,7 +90,7 @@ class ScansStep:
     def _choice(self) -> tuple[Any, ...]:
         assert self.parameters is not None
         scene = self.parameters.scans is Scans.SCENE
-        return (self.parameters.scans, "" if scene else self.parameters.scansFolder, self.parameters.lookForHeart)
+        return (self.parameters.scans, "" if scene else self.parameters.scansFolder, self._looker())
 
     def _offerVolumes(self) -> None:
         known = {row.key: row for row in self.rows}
@@ -95,6 +98,11 @@ class ScansStep:
         self.rows = [known.get(n.GetID()) or Row(n.GetID(), n.GetName()) for n in Volumes.inScene()]
         for row in self.rows:
             row.ticked = row.key not in excluded
+            if (
+                row.key in self._copied
+                and SceneExport.state(slicer.mrmlScene.GetNodeByID(row.key)) != self._copied[row.key]
+            ):
+                row.finding = None  # of the copy, which is not this volume any more
         self._putBoxes()
 
     def _putBoxes(self) -> None:
@@ -280,6 +288,7 @@ class ScansStep:
             ticked = {row.key for row in self.rows if row.ticked}
             nodes = [n for n in Volumes.inScene() if n.GetID() in ticked]
             self.place = str(folder)
+            self._copied = {n.GetID(): SceneExport.state(n) for n in nodes}
             self.runner.start(SceneExport.exportSteps(nodes, folder))
         else:
             self.place = self.parameters.scansFolder

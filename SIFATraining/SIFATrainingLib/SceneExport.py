@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import slicer
 from SIFALib import imaging
 from SIFALib.support.progress import Progress, Steps, mapped
@@ -26,6 +28,13 @@ def fileNames(nodes: Sequence[slicer.vtkMRMLVolumeNode]) -> dict[str, str]:
             name, number = f"{stem} {number} scan", number + 1
         names[node.GetID()] = name
     return names
+
+
+def state(node: slicer.vtkMRMLVolumeNode) -> tuple[int, bytes]:
+    """Of its voxels, when they were changed last, and where they lie in the world: another one, another copy."""
+    placement = SceneConversion.Placement.of(node)
+    ends = np.array(list(itertools.product((0.0, 0.5, 1.0), repeat=3))) * placement.size
+    return node.GetImageData().GetMTime(), placement.worldPoints(ends).tobytes()
 
 
 def exportSteps(nodes: Sequence[slicer.vtkMRMLVolumeNode], folder: Path) -> Steps[dict[str, str]]:

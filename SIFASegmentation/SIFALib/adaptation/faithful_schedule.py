@@ -33,12 +33,12 @@ def update(state: State, batches: list[Batch]) -> Losses:
         for part, batch in enumerate(batches):
             with state.autocast():
                 (loss, terms), made = OBJECTIVES[group](state, batch, fakes[part])
-            check_finite(terms, state.iteration)
             fakes[part] = {**fakes[part], **_remembered(state, made, part)}
             gradients, _ = backward(loss, state.networks()[group])
             total = total.plus(Outcome(gradients, terms))
             if group == "segmenter" and state.method.self_trains:
                 total = total.plus(self_training.outcome(state, batch, part))
+        check_finite(total.losses, state.iteration)
         total = total.divided(len(batches))
         state.apply(group, total.gradients)
         found |= total.losses

@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
             force=options.force,
         )
     if options.force:
-        complain("forced: nothing was compared with the starting point.")
+        complain("forced: it was made whatever the verdict says; its card says that, too.")
     say(f"{package.card.key} is now in {package.folder}.")
     return OK
 

@@ -48,4 +48,5 @@ class Watch:
             status = control.look(self.folder.path).status
             if status is not None and status.state in ACTIVE:
                 stage = status.message or f"Iteration {status.iteration} of {status.iterations}"
-                self.line(Progress(stage, status.iteration / max(1, status.iterations), status.seconds_left))
+                left = None if status.state == "preparing" else status.seconds_left  # that of the step at hand alone
+                self.line(Progress(stage, status.iteration / max(1, status.iterations), left))

@@ -12,14 +12,15 @@ import json
 import logging
 import shutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..imaging.files import files_below, visible_files
+from ..imaging.files import files_below
+from ..imaging.headers import read_header
 from ..support.errors import DataError
 from ..support.files import absolute, made_folder, write_text
 from .planes import OnDisk
@@ -104,7 +105,10 @@ def _sum(path: Path) -> list[int]:
 
 @dataclass
 class Hashes:
-    """SHA-256 of files, remembered by path, size and time of change in `hashes.json` of the cache."""
+    """SHA-256 of files, remembered by path, size and times of change in `hashes.json` of the cache.
+
+    Archives and copies set the time of writing; the system's own time of change (ctime) tells of another file all the same.
+    """
 
     cache: Path
     known: dict[str, list[Any]] = field(default_factory=dict)
@@ -123,24 +127,33 @@ class Hashes:
         return hashlib.sha256(json.dumps([[f.name, self.of(f)] for f in files]).encode()).hexdigest()
 
     def of(self, path: Path) -> str:
-        """The hash of a file, or of a folder's files together. Raises DataError that names a file that is gone."""
-        if path.is_dir():
-            files = visible_files(path) or files_below(path)  # of a study, or a series in several folders
-            return hashlib.sha256("\n".join(self.of(f) for f in files).encode()).hexdigest()
+        """The hash of a file, or of a folder's files, or of a header and the voxels beside it, together. Raises DataError
+        that names a file that is gone."""
         try:
-            status = path.stat()
-            state = [status.st_size, status.st_mtime_ns]
-            kept = self.known.get(str(absolute(path)))
-            if isinstance(kept, list) and kept[:2] == state and len(kept) == 3:
-                return str(kept[2])
-            digest = hashlib.sha256()
-            with open(path, "rb") as file:
-                while block := file.read(BLOCK):
-                    digest.update(block)
-        except FileNotFoundError:
-            raise DataError(f"{path} is gone; bring it back or leave it out.") from None
+            if path.is_dir():
+                return self._together(files_below(path))
+            header = read_header(path)
+            beside = header.files() if header else []
+            return self._together([path, *beside]) if beside else self._of_file(path)
+        except FileNotFoundError as error:
+            raise DataError(f"{error.filename} is gone; bring it back or leave it out.") from None
         except OSError as error:
-            raise DataError(f"{path} cannot be read ({error.strerror or error}).") from error
+            raise DataError(f"{error.filename or path} cannot be read ({error.strerror or error}).") from error
+
+    def _together(self, files: Sequence[Path]) -> str:
+        return hashlib.sha256("\n".join(map(self._of_file, files)).encode()).hexdigest()
+
+    def _of_file(self, path: Path) -> str:
+        """OSError."""
+        status = path.stat()
+        state = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        kept = self.known.get(str(absolute(path)))
+        if isinstance(kept, list) and kept[:3] == state and len(kept) == 4:
+            return str(kept[3])
+        digest = hashlib.sha256()
+        with open(path, "rb") as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
         self.known[str(absolute(path))] = [*state, digest.hexdigest()]
         self.changed = True
         return digest.hexdigest()

@@ -187,8 +187,10 @@ def _entries(
 
 
 def _part(scan: Scan) -> list[str]:
-    """Which part of its files a scan is, where it is not all."""
-    return [*filter(None, [scan.moment]), *([] if scan.phase is None else [f"phase {scan.phase}"])]
+    """Which part of its files a scan is, where it is not all, and whose heart it shows, where that is said: who judges, and
+    what is judged as one, hang on it."""
+    phase = [] if scan.phase is None else [f"phase {scan.phase}"]
+    return [*filter(None, [scan.moment]), *phase, *([f"heart {scan.heart}"] if scan.heart else [])]
 
 
 def _meanings(scans: Sequence[Scan], settings: DataSettings) -> dict[str, Any]:

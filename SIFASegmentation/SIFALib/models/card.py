@@ -21,6 +21,7 @@ from .architectures import VARIANTS, Architecture, placed
 from .structures import PAPERS, Structure
 
 FORMAT = 2  # of model.json; a newer one is refused with the advice to update SIFA
+LONGEST_NAME = 100  # characters of what people call a model
 REFERENCES = 1  # version of the block `out_of_distribution`: changes when the numbers in it mean something else
 PLACES = 11  # numbers that out_of_distribution.places gives
 CHANNELS = 32  # of the network's probe that out_of_distribution.features looks at, at most
@@ -321,11 +322,11 @@ def check_names(model_id: str, version: str, name: str, licence: str, called: st
     require(bool(_VERSION.fullmatch(version)), "version", version, "must be like 1.0.0 or 1.0.0-beta.1")
     for field, text in (("name", name), ("licence", licence)):
         require(bool(text.strip()), field, "", "must say something")
-    require(_is_short_line(name), "name", name, "must be one line of at most 100 characters")
+    require(_is_short_line(name), "name", name, f"must be one line of at most {LONGEST_NAME} characters")
 
 
 def _is_short_line(text: str) -> bool:
-    return bool(text.strip()) and len(text) <= 100 and "\n" not in text
+    return bool(text.strip()) and len(text) <= LONGEST_NAME and "\n" not in text
 
 
 def _is_date(text: str) -> bool:

@@ -16,7 +16,7 @@ from ..adaptation.method import OBJECTIVES
 from ..datasets.settings import CONTOURED
 from ..models import store
 from ..models.architectures import Architecture
-from ..models.card import Preprocessing, Quality
+from ..models.card import LONGEST_NAME, Preprocessing, Quality
 from ..models.citations import CITATIONS
 from ..models.structures import structures_of
 from ..networks import state_arrays
@@ -98,14 +98,28 @@ def verdict_if_any(folder: RunFolder) -> str:
 
 
 def _title(model_id: str, run: RunFile, chosen: Chosen) -> str:
-    """What people call it; nothing is called adapted that is not, or better that was not found to be."""
+    """What people call it; nothing is called adapted that is not, and what is made by force alone says why."""
     if chosen.iteration == 0 and run.configuration.start_model:
-        return f"{model_id}, the same as {_start_model(run)}"
-    if run.configuration.method.objective in ("source_only", "target_supervised"):
-        return f"{model_id}, trained by SIFA"
-    found = chosen.judged.verdict if chosen.judged else None
-    doubted = found is not None and not found.better
-    return f"{model_id}, adapted by SIFA{', not found to be better' if doubted else ''}"
+        what = f", the same as {_start_model(run)}"
+    elif run.configuration.method.objective in ("source_only", "target_supervised"):
+        what = ", trained by SIFA"
+    else:
+        what = f", adapted by SIFA{_doubt(run, chosen)}"
+    return (model_id[: max(1, LONGEST_NAME - len(what))] + what)[:LONGEST_NAME]
+
+
+def _doubt(run: RunFile, chosen: Chosen) -> str:
+    """What the name says of one that `_refuse_worse` refuses; "" of others."""
+    judged, start = chosen.judged, chosen.start
+    if judged is None:
+        return ", never judged"
+    if judged.vetoes:
+        return ", something speaks against it"
+    if judged.verdict is not None:
+        better = judged.verdict.better
+    else:
+        better = not start.beats(judged) if start is not None else not run.configuration.start_model
+    return "" if better else ", not found to be better"
 
 
 def _best_known(folder: RunFolder) -> Best:
@@ -146,6 +160,8 @@ def _refuse_worse(folder: RunFolder, chosen: Chosen) -> None:
         if judged.iteration == 0 or judged.vetoes or not judged.verdict.better:
             raise RunError(f"{what}: {judgement.said(judged, 'the model that it began with')}", advice="start_model")
         return
+    if start is None and folder.read().configuration.start_model:  # it was judged from later on
+        raise RunError(f"{what} was never compared with the model that it began with.", advice="force")
     against = f", {'and' if start else 'but'} something speaks against it: {' '.join(judged.vetoes)}"
     if start is not None and chosen.iteration == 0:
         raise RunError(

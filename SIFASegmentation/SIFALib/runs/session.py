@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import adaptation, datasets
+from ..adaptation.verdict import FEWEST
 from ..networks.arrays import to_numpy
 from ..support import files, lock
 from ..support.errors import RunError, SifaError
@@ -81,9 +82,10 @@ class Session:
             self.run = self.folder.remember_data(data.fingerprint, data.manifest, start_model.key)
         elif self.first and self.run.fingerprint != data.fingerprint:
             changes = ", ".join(datasets.differences(self.folder.data(), data.manifest)[:10])
+            model = f" and {self.run.began_with}, which finds the hearts, as it was" if self.run.began_with else ""
             raise RunError(
                 f"The data are not those that {self.folder.path} was started with ({changes or 'cut differently'}). "
-                "Bring them back, or start a new run."
+                f"Bring them back{model}, or start a new run."
             )
         if not self.configuration.iterations:
             iterations = of_whole_epochs(self.configuration, data.epoch)
@@ -99,7 +101,7 @@ class Session:
         if self.first:
             device, size = str(self.world.device), self.world.size
             self.event("started", state.iteration, versions=versions(), device=device, processes=size)
-            self.report(state="running", iteration=state.iteration, message="")
+            self.report(state="running", iteration=state.iteration, message="", seconds_left=None)
             log.info("Iterations from %d to %d on %s", state.iteration, self.configuration.iterations, device)
         self.last = time.monotonic()
 
@@ -130,6 +132,9 @@ class Session:
             self.judged = judged
             if state.iteration == 0:
                 self.start = judged
+                if judged.verdict is not None and len(signs) < FEWEST:
+                    log.warning("Whether it becomes better cannot be told of so few hearts as %d; take at least %d.",
+                                len(signs), FEWEST)  # fmt: skip
             better = judged.beats(self.best)
             if better:
                 self.best = judged

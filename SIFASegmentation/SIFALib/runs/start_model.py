@@ -14,6 +14,7 @@ from ..models.card import ModelCard
 from ..models.store import ModelPackage
 from ..networks import loading
 from ..networks.segmenter import Segmenter
+from ..support.errors import ModelError
 from .configuration import Configuration
 from .preflight import start_package
 
@@ -27,7 +28,11 @@ class StartModel:
 
     @cached_property
     def package(self) -> ModelPackage | None:
-        return start_package(self.configuration)
+        try:
+            return start_package(self.configuration)
+        except ModelError as error:
+            what = "The run needs the model that it begins with, which also finds the hearts in its scans."
+            raise ModelError(f"{what} {error}") from None
 
     @cached_property
     def segmenter(self) -> Segmenter | None:

@@ -53,6 +53,17 @@ def test_the_pupil_sees_other_grey_values_within_the_range_and_air_stays_air():
 
 
 @pytest.mark.parametrize("schedule", ["shared", "faithful"])
+def test_a_loss_of_the_teachers_that_is_no_number_is_named_before_the_segmenter_moves(schedule, monkeypatch):
+    state = tiny_method.start(schedule=schedule, **TAUGHT)
+    before = tiny_method.weights(state)["segmenter"]
+    monkeypatch.setattr(losses, "confident", lambda logits, *_: logits.sum() * math.nan)
+    with pytest.raises(FloatingPointError, match="In iteration 1 the loss self_training is not a finite number"):
+        adaptation.step(state, tiny_method.batch())
+    kernels = [name for name, value in before.items() if value.ndim == 4]
+    assert all(torch.equal(state.segmenter.state_dict()[name], before[name]) for name in kernels)
+
+
+@pytest.mark.parametrize("schedule", ["shared", "faithful"])
 def test_it_stands_beside_the_translation_in_either_schedule(schedule):
     """Without noise of its own, the segmenter's gradients with a teacher are those without, and the teacher's."""
     settings = {**tiny_method.NO_CHANCE, "schedule": schedule}

@@ -131,6 +131,51 @@ def test_scans_without_a_heart_are_left_out_and_named_also_when_they_come_from_t
         prepared(settings(tmp_path), tmp_path / "cache", Locator("none", lambda volume: None))
 
 
+def test_other_hearts_that_a_list_says_are_other_data_for_they_choose_who_judges(tmp_path):
+    source(tmp_path / "source")
+    scans = sorted(target(tmp_path / "target", 4).iterdir())
+    place = tmp_path / "list.json"
+    found = []
+    for hearts in ("aabb", "aabb", "abab", ("", "", "", "")):
+        entries_ = [{"image": str(scan), "heart": heart} for scan, heart in zip(scans, hearts, strict=True)]
+        place.write_text(json.dumps(entries_))
+        found.append(prepared(settings(tmp_path, target=str(place)), tmp_path / "cache"))
+    assert found[0].fingerprint == found[1].fingerprint
+    assert len({each.fingerprint for each in found}) == 3
+    assert all(len(each.target_validation.names) == 2 for each in found[:3])
+
+
+def test_voxels_beside_a_header_are_a_part_of_the_scan(tmp_path):
+    source(tmp_path / "source")
+    scans = [write(tmp_path / "target" / heart / "scan.mhd", toy(n)[0]) for n, heart in enumerate("abc", start=100)]
+    before = prepared(settings(tmp_path), tmp_path / "cache")
+    assert len(before.target_validation.names) == 1 and len(set(before.hearts.values())) == 3
+    scans[0].with_suffix(".raw").write_bytes(toy(77)[0].tobytes())
+    after = prepared(settings(tmp_path), tmp_path / "cache")
+    assert differences(before.manifest, after.manifest) == ("target:a has changed",)
+
+
+def test_series_in_folders_below_other_files_are_a_part_of_the_scan(tmp_path):
+    (tmp_path / "disc" / "series").mkdir(parents=True)
+    (tmp_path / "disc" / "DICOMDIR").write_bytes(b"index")
+    (tmp_path / "disc" / "series" / "1").write_bytes(b"slice")
+    before = cache.Hashes(tmp_path / "cache").of(tmp_path / "disc")
+    (tmp_path / "disc" / "series" / "1").write_bytes(b"other")
+    assert cache.Hashes(tmp_path / "cache").of(tmp_path / "disc") != before
+
+
+def test_another_file_of_the_same_name_size_and_time_is_another_scan(tmp_path):
+    source(tmp_path / "source")
+    scans = [write(tmp_path / "target" / f"t{n}.nii", toy(n)[0]) for n in (100, 101)]
+    os.utime(scans[0], (1, 1))
+    before = prepared(settings(tmp_path), tmp_path / "cache")
+    other = write(tmp_path / "other.nii", toy(77)[0])
+    os.utime(other, (1, 1))
+    shutil.copy2(other, scans[0])
+    after = prepared(settings(tmp_path), tmp_path / "cache")
+    assert differences(before.manifest, after.manifest) == ("target:t100 has changed",)
+
+
 def test_a_file_that_was_only_touched_keeps_its_slices(tmp_path):
     training_data.domains(tmp_path)
     known = entries(tmp_path / "cache")

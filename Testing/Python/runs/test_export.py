@@ -16,6 +16,7 @@ import tiny_runs
 import torch
 from SIFALib import adaptation
 from SIFALib.adaptation.method import Method
+from SIFALib.adaptation.verdict import Verdict
 from SIFALib.cli.main import main
 from SIFALib.datasets import DataSettings
 from SIFALib.models import store as models
@@ -122,6 +123,31 @@ def test_one_against_which_something_speaks_is_refused_with_the_reason(tmp_path:
     assert "Against it: Left atrium has vanished" in exported(folder, checkpoint=100, force=True).card.trained_on
 
 
+def test_the_name_of_what_is_made_by_force_says_what_speaks_against_it(tmp_path: Path) -> None:
+    better = Verdict(0.99, 0.01, 0.001, 8)
+    for name, verdict, vetoes, words in (
+        ("fine", better, (), ""),
+        ("vetoed", better, ("The left atrium has vanished from the target.",), ", something speaks against it"),
+        ("doubted", Verdict(0.5, 0.0, 0.01, 8), (), ", not found to be better"),
+    ):
+        folder = run_folder(tmp_path / name, {})
+        best.write(folder.best, Best(100, 0.01, PARTS, vetoes, verdict), tiny_models.state(), Best(0, 0.0))
+        long = "a" * 64  # the longest id
+        package = export.export(folder, tmp_path / name / "package", long, force=bool(words))
+        assert package.card.name.endswith(f"a, adapted by SIFA{words}")
+    folder = run_folder(tmp_path / "unjudged", {})
+    saved(folder, 7)
+    assert exported(folder, checkpoint=7, force=True).card.name == "site, adapted by SIFA, never judged"
+    folder = run_folder(tmp_path / "late", {100: 0.6}, start_model=str(tmp_path / "gone"))  # judged late
+    with pytest.raises(RunError, match="was never compared with the model that it began with"):
+        exported(folder)
+    assert exported(folder, force=True).card.name == "site, adapted by SIFA, not found to be better"
+    folder = run_folder(tmp_path / "scored", {0: 0.65, 100: 0.5})
+    saved(folder, 100)
+    forced = exported(folder, checkpoint=100, force=True)
+    assert forced.card.name == "site, adapted by SIFA, not found to be better"
+
+
 def test_what_was_never_judged_or_is_not_there_is_refused(tmp_path: Path) -> None:
     folder = run_folder(tmp_path, {})
     with pytest.raises(RunError, match="no best segmenter yet"):
@@ -190,6 +216,8 @@ def test_the_command_says_where_the_model_is_and_why_it_refuses(tmp_path: Path, 
     assert command("Bad Name") == 4
     assert "must be 1 to 64 small letters" in capsys.readouterr().err
     assert sorted(p.name for p in store.iterdir()) == ["our-scanner-1.0.0", "our-scanner-1.1.0"]
+    assert command("forced", "--force") == 0
+    assert "it was made whatever the verdict says" in capsys.readouterr().err
 
 
 def test_a_folder_of_models_that_cannot_be_written_to_is_named(tmp_path: Path, monkeypatch, capsys) -> None:

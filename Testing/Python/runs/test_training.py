@@ -20,7 +20,7 @@ from SIFALib import adaptation, runs
 from SIFALib.adaptation import label_free, plausibility, signs
 from SIFALib.models import store
 from SIFALib.networks import devices, loading
-from SIFALib.runs import best, checkpoints, configuration, control, events, export, learning_data
+from SIFALib.runs import best, checkpoints, configuration, control, events, export, learning_data, session
 from SIFALib.runs.loop import train
 from SIFALib.support.errors import RunError
 from SIFALib.support.messages import advised
@@ -318,6 +318,24 @@ def test_a_start_model_is_judged_before_it_is_changed(scans: Path, tmp_path: Pat
     assert "begin@1.0.0" in failed(misfit, "model")
 
 
+def test_a_start_model_that_is_gone_or_another_is_named_and_so_are_hearts_too_few_to_judge(
+    scans: Path, tmp_path, caplog
+):
+    package = tiny_models.write(tmp_path / "begin")
+    changes = {"iterations": 1, "judge_every": 1, "start_model": str(package.folder)}
+    run = new(scans, tmp_path / "run", **changes)
+    assert train(run) == "finished"
+    assert "cannot be told of so few hearts as 2; take at least 3" in caplog.text
+    change(run, iterations=2)
+    package.folder.rename(tmp_path / "away")
+    assert "needs the model that it begins with" in failed(run, "model")
+    tiny_models.write_constant(package.folder, 1)
+    assert "Bring them back and tiny@1.0.0, which finds the hearts, as it was" in failed(run, "run")
+    shutil.rmtree(package.folder)
+    (tmp_path / "away").rename(package.folder)
+    assert train(run) == "finished"
+
+
 def test_the_best_is_what_compares_best_to_the_start_model_also_when_resumed(scans: Path, tmp_path: Path, monkeypatch):
     gains = {0: 0.0, 1: -0.05, 2: 0.0, 3: 0.05}
     iteration = 0
@@ -357,6 +375,19 @@ def test_the_best_is_what_compares_best_to_the_start_model_also_when_resumed(sca
     assert found.iteration == 3 and found.vetoes == ()  # the start bears what speaks against it
     assert "Most likely better on these scans than the model tiny@1.0.0: probability" in export.verdict(folder)
     assert "Most likely better" in export.export(folder, tmp_path / "model", "site").card.trained_on
+
+
+def test_time_left_is_of_the_training_and_unknown_before_its_first_iteration(scans: Path, tmp_path: Path, monkeypatch):
+    told = []
+    note = session.Session.note
+
+    def noted(self, *arguments) -> None:
+        told.append(self.status.status.seconds_left)
+        note(self, *arguments)
+
+    monkeypatch.setattr(session.Session, "note", noted)
+    assert train(new(scans, tmp_path / "run", iterations=2)) == "finished"
+    assert told[0] is None and told[1] > 0
 
 
 def test_tensorboard_is_not_needed(scans: Path, tmp_path: Path, monkeypatch):

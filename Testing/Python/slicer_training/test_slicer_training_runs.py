@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slicer_helpers import WORLD, add_volume, ijk_to_ras, stage
+from slicer_helpers import WORLD, add_linear_transform, add_volume, ijk_to_ras, rotation, stage
 
 # the lines above set the stage on which the others can be imported
 # isort: split
@@ -81,6 +81,18 @@ def test_a_better_model_is_offered_made_and_chosen(panel, tmp_path):
     assert {p.card.version for p in panel.logic.store().packages() if p.card.id == "our-0-55-t"} == {"1.0.0", "1.1.0"}
 
 
+def test_a_name_that_was_typed_for_one_runs_model_is_not_given_to_anothers(panel, tmp_path):
+    other = judged_run(tmp_path / "runs" / "b", made_scans(tmp_path), {0: 0.41, 3: 0.52}, name="Other")
+    opened_run(panel, tmp_path, {0: 0.41, 3: 0.52})
+    panel.ui.modelNameEdit.text = "our-scanner"
+    panel.afterPanel.show(panel.runView.reader, panel.runView.state)
+    assert panel.ui.modelNameEdit.text == "our-scanner"
+    shown(panel, other)
+    assert panel.ui.modelNameEdit.text == ""
+    panel.ui.useModelButton.click()
+    assert [p.card.id for p in panel.logic.store().packages()] == ["other", "tiny"]
+
+
 def test_a_worse_model_is_not_offered_first_and_the_sentence_says_why(panel, tmp_path):
     opened_run(panel, tmp_path, {0: 0.61, 3: 0.52, 6: 0.5})
     assert said(panel.ui.verdictLabel).startswith("Nothing better was found than the model that it started from")
@@ -145,6 +157,15 @@ def test_old_and_new_model_are_compared_on_own_scans(panel, tmp_path):
     with no_new_process():
         compare(panel)
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == count  # filled anew
+
+
+def test_a_run_that_began_with_a_models_folder_is_compared_with_that_model(panel, tmp_path, monkeypatch):
+    sent = []
+    monkeypatch.setattr(panel.afterPanel.comparison.task, "send", lambda _python, request, _more: sent.append(request))
+    place = str(panel.logic.store().get("tiny").folder)
+    opened_run(panel, tmp_path, {0: 0.41, 3: 0.52}, start_model=place)
+    panel.ui.compareButton.click()
+    assert [request["model"] for request in sent] == [place]
 
 
 def test_scans_are_shown_one_at_a_time_before_on_the_left_and_after_on_the_right(panel, tmp_path):
@@ -385,3 +406,20 @@ def test_a_volume_that_was_taken_out_of_the_scene_is_not_trained_on(panel, tmp_p
     slicer.mrmlScene.RemoveNode(nodes[0])
     stage.wait_until(lambda: panel.ui.scansTable.rowCount == 1)
     assert panel.howStep.configuration.data.exclude == ("target:Scan 0 scan",)
+
+
+@pytest.mark.parametrize("change", ["voxels", "place"])
+def test_a_volume_that_was_changed_since_its_copy_was_made_is_not_trained_on_as_it_was(panel, tmp_path, change):
+    nodes, _ = copied(panel, tmp_path)
+    assert panel.ui.startButton.enabled
+    if change == "voxels":
+        slicer.util.arrayFromVolume(nodes[0])[:] = 0
+        slicer.util.arrayFromVolumeModified(nodes[0])
+    else:
+        nodes[0].SetAndObserveTransformNodeID(add_linear_transform(rotation(0, 0, 30)).GetID())
+    panel.startStep.onStart()
+    assert not panel.startStep.busy and "were not looked at; press Check" in panel.ui.startButton.toolTip
+    assert panel.logic.runs() == []
+    panel.ui.checkScansButton.click()
+    stage.wait_until(lambda: not panel.scansStep.busy)
+    assert "were not looked at" not in panel.ui.startButton.toolTip

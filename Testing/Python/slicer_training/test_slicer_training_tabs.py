@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training_panel import judged_run, made_scans, opened, said, stage
+from training_panel import TINY, judged_run, made_scans, opened, said, stage
 
 # the line above sets the stage on which the others can be imported
 # isort: split
@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import qt
 import slicer
+import tiny_models
 from SIFALib.adaptation.verdict import Verdict
+from SIFALib.models import store as models
 from SIFALib.runs import Best
 from SIFATrainingLib import Tabs
 from SIFATrainingLib.Checking import Check
@@ -167,6 +169,31 @@ def test_the_start_model_looks_for_the_heart_if_it_is_asked_to(panel, monkeypatc
         line = arguments(Path("/tmp"))
         assert ("--model" in line) is wanted and environment == panel.logic.environment
         assert not wanted or line[line.index("--model") + 1] == "tiny@1.0.0"
+
+
+def test_scans_are_looked_at_again_with_another_start_model(panel, monkeypatch, tmp_path):
+    looked = []
+    monkeypatch.setattr(Check, "look", lambda _self, *_, model, **__: looked.append(model))
+    panel._parameterNode.scansFolder = str(tmp_path)
+    panel._parameterNode.lookForHeart = True
+    place, fields = tmp_path / "models" / "other-1.0.0", tiny_models.card_fields(preprocessing=TINY, id="other")
+    models.write_package(place, tiny_models.state(), **fields)
+    panel.howStep.refreshModels()
+    panel._parameterNode.startModel = "other@1.0.0"
+    assert looked[-2:] == ["tiny@1.0.0", "other@1.0.0"]
+
+
+def test_a_scan_that_is_unticked_is_not_left_out_of_another_folder(panel, monkeypatch, tmp_path):
+    monkeypatch.setattr(Check, "look", lambda *_, **__: None)
+    parameters = panel._parameterNode
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    parameters.scansFolder = str(tmp_path / "a")
+    parameters.excludedScans = '["scan1"]'
+    parameters.lookForHeart = not parameters.lookForHeart  # the same scans, looked at again
+    assert parameters.excludedScans == '["scan1"]'
+    parameters.scansFolder = str(tmp_path / "b")
+    assert parameters.excludedScans == "[]"
 
 
 def test_picture_of_a_scan_is_shown_large_by_a_double_click(panel, tmp_path):
