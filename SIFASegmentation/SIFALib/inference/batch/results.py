@@ -40,7 +40,7 @@ OTHERS = (
     "{} is the result of another scan, {}, and is not written over. Move it, rename this scan, or choose another folder "
     "for the results."
 )
-CHANGED = "The scan has changed since its result was written; the same batch without --table does it again."
+CHANGED = "What was segmented has changed since; the same batch without --table does it again."
 CORRECTED = "Corrected since it was written; the flags of then do not count."
 
 
