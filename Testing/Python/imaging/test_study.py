@@ -277,6 +277,45 @@ def test_22_magnitudes_of_several_kinds_are_no_phases_of_each_other(tmp_path):
     assert cine.array.shape[0] == PHASES
 
 
+def test_24_trigger_times_that_count_on_over_the_places_are_of_one_beat(tmp_path):
+    cine = read_cine(write(tmp_path / "study", images(lambda t, k: {"TriggerTime": 100 * t + studies.BEAT_MS * k})))
+    expect(cine)
+    assert (cine.times_ms, cine.heart_rate) == (tuple(100.0 * t for t in range(PHASES)), 75)
+    assert not cine.notes
+    late = read_cine(
+        write(tmp_path / "late", images(lambda t, k: {"TriggerTime": 100 * t + 300, "NominalInterval": None}))
+    )
+    assert (late.times_ms[0], late.heart_rate) == (300, 75)
+
+
+def test_25_trigger_times_in_seconds_are_no_times_in_ms(tmp_path):
+    cine = read_cine(write(tmp_path / "study", images(lambda t, k: {"TriggerTime": 0.1 * t, "InstanceNumber": 99 - t})))
+    expect(cine)
+    assert (cine.times_ms, cine.heart_rate) == ((), 75)
+
+
+def test_26_places_that_begin_at_another_part_of_the_beat_are_told(tmp_path):
+    later = images(lambda t, k: {"TriggerTime": 100.0 * t + 400 * (k == 2)})
+    told(read_cine(write(tmp_path / "study", later)), "The places begin 0 to 400 ms after the R wave")
+
+
+def test_27_a_beat_of_which_the_images_show_half_is_told(tmp_path):
+    cine = read_cine(write(tmp_path / "study", images(lambda t, k: {"NominalInterval": 1600})))
+    told(cine, "The images show 800 ms of a beat that is said to have 1600 ms")
+    assert not read_cine(write(tmp_path / "ahead", images(lambda t, k: {"NominalInterval": 950}))).notes
+
+
+@pytest.mark.parametrize(
+    ("height", "weight", "known"),
+    [(1.8, 80, 1.8), (180, 80, 1.8), (68, 80, None), (0.5, 3.5, 0.5), (1.8, 0, 1.8), (18, 80, None)],
+)
+def test_a_height_that_nobody_of_that_weight_has_is_not_known(tmp_path, height, weight, known):
+    body = read_cine(
+        write(tmp_path / "study", images(lambda t, k: {"PatientSize": height, "PatientWeight": weight}))
+    ).body
+    assert body.height_m == known and (body.surface_m2 is None) == (known is None or not weight)
+
+
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii"])
 def test_nifti_with_four_axes_is_the_same_cine(tmp_path, ending):
     image4 = sitk.JoinSeries([studies.geometry().to_image(phase) for phase in studies.array()])
