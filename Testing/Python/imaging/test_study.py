@@ -328,6 +328,14 @@ def test_nifti_with_four_axes_is_the_same_cine(tmp_path, ending):
     assert cine.heart_rate == 75
 
 
+def test_colours_of_nifti_are_no_phases(tmp_path):
+    colours = np.repeat(studies.array()[..., None], 3, axis=-1)
+    phases = [sitk.GetImageFromArray(np.ascontiguousarray(each), isVector=True) for each in colours]
+    sitk.WriteImage(sitk.JoinSeries(phases), str(tmp_path / "cine.nii.gz"))
+    with pytest.raises(VolumeError, match="has 3 values a voxel"):
+        read_cine(tmp_path / "cine.nii.gz")
+
+
 def test_nifti_without_a_time_that_can_be_has_none(tmp_path):
     sitk.WriteImage(
         sitk.JoinSeries([studies.geometry().to_image(p) for p in studies.array()]), str(tmp_path / "cine.nii.gz")
