@@ -370,6 +370,15 @@ def test_times_of_a_multi_volume_count_where_their_unit_is_stated(tmp_path, said
     assert cine.heart_rate == (75 if timed else None)
 
 
+def test_the_beat_of_a_file_is_as_long_as_its_images_span(tmp_path):
+    image = sitk.Compose([studies.geometry().to_image(phase) for phase in studies.array()])
+    image.SetMetaData("MultiVolume.FrameLabels", ",".join(str(100 * t + 400) for t in range(PHASES)))
+    image.SetMetaData(UNIT, "ms")
+    sitk.WriteImage(image, str(tmp_path / "cine.nrrd"))
+    cine = read_cine(tmp_path / "cine.nrrd")
+    assert (cine.times_ms[0], cine.heart_rate) == (400, 75)
+
+
 def test_23_phases_where_slices_should_be_are_refused(tmp_path):
     swapped = studies.array(phases=20).swapaxes(0, 1)
     made = sitk.JoinSeries([sitk.GetImageFromArray(np.ascontiguousarray(each)) for each in swapped])
