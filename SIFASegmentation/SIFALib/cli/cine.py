@@ -139,8 +139,8 @@ def _with_body(cine: Cine, options: argparse.Namespace) -> Cine:
     )
     if not is_body(body.height_m, body.weight_kg):
         raise RequestError(
-            f"No person is {100 * (body.height_m or 0):g} cm tall and weighs {body.weight_kg:g} kg (what is not given is taken "
-            "from DICOM); give --height in cm and --weight in kg."
+            f"No person is {100 * (body.height_m or 0):g} cm tall and weighs {body.weight_kg:g} kg (what is not given is "
+            "taken from DICOM); give --height in cm and --weight in kg."
         )
     return replace(cine, body=body)
 

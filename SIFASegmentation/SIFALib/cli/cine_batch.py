@@ -206,7 +206,7 @@ def _study_of(report: Mapping[str, Any]) -> str:
 
 def _is_of(report: Mapping[str, Any], path: Path) -> bool:
     """Whether a report is of what lay at this path."""
-    return os.path.abspath(report["input"]["source"]) == str(path)
+    return os.path.normpath(Path(report["input"]["source"]).absolute()) == str(path)
 
 
 def _check_table(path: Path) -> None:

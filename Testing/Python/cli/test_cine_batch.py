@@ -53,7 +53,8 @@ def test_the_result_of_another_study_is_never_written_over_and_keeps_its_row(mon
         main(["batch", "--cine", str(tmp_path / place), str(out), "--model", model, "--quiet", *more])
         rows = csv.DictReader((out / "cine.csv").open())
         return [
-            (row["source"][-4:], row["state"], row.get("LV ejection fraction (%)") and row["made by"][:4]) for row in rows
+            (row["source"][-4:], row["state"], row.get("LV ejection fraction (%)") and row["made by"][:4])
+            for row in rows
         ]
 
     assert call("a") == [("a/P1", "done", "tiny")]

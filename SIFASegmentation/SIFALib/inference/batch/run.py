@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 
 from ...imaging.checks import check
 from ...imaging.geometry import Volume
-from ...imaging.seg_nrrd import SUFFIX
 from ...support import files
 from ...support.errors import BatchError, SifaError
 from ...support.messages import reason, sentence
