@@ -2,9 +2,9 @@
 
     python Testing/Benchmarks/average.py FIRST SECOND --share 0.5 --into FOLDER
 
-Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022: a network that was trained on from another one, on fewer
-kinds of images, is near enough to it that a point between both sets of weights, with no training, keeps nearly all that was
-learned on the new kind and loses less of the others. All weights and running statistics are averaged alike.
+Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022: a network that was trained on from another one, on
+fewer kinds of images, is near enough to it that a point between both sets of weights, with no training, keeps nearly all
+that was learned on the new kind and loses less of the others. All weights and running statistics are averaged alike.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
     parser.add_argument("output", metavar="OUT", type=Path, help="made if it is missing")
     parser.add_argument("--cine", action="store_true", help="of cines: volumes and ejection fraction of each study")
     add_segmenting(parser)
-    only = "segment nothing; write volumes.csv from the reports that lie in OUT by now, whoever works there"
+    only = "segment nothing; write the table from the results that lie in OUT by now, whoever works there"
     parser.add_argument("--table", action="store_true", help=only)
     parser.add_argument("--quiet", action="store_true", help="no progress and no rows")
 

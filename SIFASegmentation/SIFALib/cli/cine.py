@@ -122,7 +122,7 @@ def _with_body(cine: Cine, options: argparse.Namespace) -> Cine:
     """The cine with what the command line says of the patient. RequestError for what nobody can be."""
     from dataclasses import replace
 
-    from ..imaging.dicom_context import HEIGHTS_M, WEIGHTS_KG
+    from ..imaging.dicom_context import HEIGHTS_M, WEIGHTS_KG, is_body
 
     height = None if options.height is None else options.height / 100.0
     for name, value, (low, high), factor, unit in (
@@ -137,6 +137,11 @@ def _with_body(cine: Cine, options: argparse.Namespace) -> Cine:
     body = replace(
         body, sex=options.sex or body.sex, height_m=height or body.height_m, weight_kg=options.weight or body.weight_kg
     )
+    if not is_body(body.height_m, body.weight_kg):
+        raise RequestError(
+            f"No person is {100 * (body.height_m or 0):g} cm tall and weighs {body.weight_kg:g} kg (what is not given is "
+            "taken from DICOM); give --height in cm and --weight in kg."
+        )
     return replace(cine, body=body)
 
 

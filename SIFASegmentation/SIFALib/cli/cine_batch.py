@@ -1,7 +1,7 @@
 """`sifa batch --cine`: a folder of studies in, a folder of results for each out, and a table with a row for each.
 
 A study that cannot be segmented is told in its row and holds up no other. Stopped, the same command goes on: a study whose
-report is there, of the same files, model and options, is left as it is.
+report is there, of the same files, model and options, is left as it is. The result of another study is never written over.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,8 +30,12 @@ log = logging.getLogger(__name__)
 TABLE = "cine.csv"
 LONGEST = 16 * 1024**2  # bytes of a table or a report of an earlier call
 KEY = "batch"  # of a report: which study, model and options it is of
-DONE, KEPT, FAILED = "done", "finished before", "failed"
-FIRST, LAST = ("study", "state", "phases"), ("look twice", "message", "source", "seconds")
+WAITING, DONE, KEPT, FAILED = "waiting", "done", "finished before", "failed"
+FIRST, LAST = ("study", "state", "phases"), ("made by", "look twice", "message", "source", "seconds")
+OTHERS = (
+    "{} holds the result of another study, {}, and is not written over. Move it, rename this study, or choose another "
+    "folder for the results."
+)
 ATRIUM = "LA volume at LV end-systole, biplane (ml)"  # where a study has views along the heart
 COLUMNS = ("edv_ml", "esv_ml", "sv_ml", "ef_percent", "output_l_min", "mass_g")
 
@@ -52,21 +57,66 @@ def run(options: argparse.Namespace) -> int:
     quiet_itk(options.debug)
     options.stack, options.height, options.weight, options.sex = "", None, None, None
     studies = find(options.input)
-    by = segmenting(options)
     _check_table(options.output / TABLE)
+    if options.table:
+        return _merge(studies, options)
+    by = segmenting(options)
+    before = _results_in(options.output)
     rows: list[Row] = []
     for number, (name, path) in enumerate(studies, 1):
         row = _row(name, path, f"{number} of {len(studies)}, {name}", by, options)
         rows.append(row)
-        with writes_into(options.output):
-            options.output.mkdir(parents=True, exist_ok=True)
-            files.write_text(options.output / TABLE, table(rows))
+        _write(rows, before, options.output)
         if not options.quiet:
             say("  ".join(filter(None, (name, row.state, _told(row.report), row.message))))
     failed = sum(row.state == FAILED for row in rows)
     if not options.quiet:
         say(f"{len(rows) - failed} of {len(rows)} studies are done; see {options.output / TABLE}.")
     return BAD_INPUT if failed else OK
+
+
+def _merge(studies: Sequence[tuple[str, Path]], options: argparse.Namespace) -> int:
+    """OK, however many studies are done."""
+    rows = [_row_of_result(name, path, options.output / name) for name, path in studies]
+    _write(rows, _results_in(options.output), options.output)
+    if not options.quiet:
+        done = sum(row.state == KEPT for row in rows)
+        say(f"{done} of {len(rows)} studies are done; see {options.output / TABLE}.")
+    return OK
+
+
+def _row_of_result(name: str, path: Path, folder: Path) -> Row:
+    """Of a study by the report in the folder of its results, if that is of these files."""
+    from ..imaging.study import fingerprint
+    from ..inference.batch.results import CHANGED
+
+    report, row = _report_of(folder), Row(name, str(path), WAITING)
+    if not report:
+        return row
+    try:
+        _check_ordinary(path)
+        if _study_of(report) == fingerprint(path):
+            return Row(name, str(path), KEPT, report=report)
+    except (SifaError, OSError) as error:
+        return Row(name, str(path), WAITING, sentence(error))
+    return Row(name, str(path), WAITING, CHANGED if _is_of(report, path) else "")
+
+
+def _results_in(output: Path) -> list[Row]:
+    """Rows of the studies whose results a batch has put into the folder before."""
+    with writes_into(output):
+        output.mkdir(parents=True, exist_ok=True)
+        found = [(folder.name, _report_of(folder)) for folder in sorted(output.iterdir()) if folder.is_dir()]
+    return [Row(name, str(each["input"]["source"]), KEPT, report=each) for name, each in found if _study_of(each)]
+
+
+def _write(rows: Sequence[Row], before: Sequence[Row], output: Path) -> None:
+    """The table of the rows, and of results before them that still lie there: of other studies, or not reached yet."""
+    done = {row.name for row in rows if row.state in (DONE, KEPT)}
+    told = {(row.name, row.source) for row in rows}
+    others = [row for row in before if row.name not in done and (row.name, row.source) not in told]
+    with writes_into(output):
+        files.write_text(output / TABLE, table([*rows, *others]))
 
 
 def find(folder: Path) -> list[tuple[str, Path]]:
@@ -87,7 +137,8 @@ def find(folder: Path) -> list[tuple[str, Path]]:
             "is for `sifa cine`."
         )
     stems = [next((p.name[: -len(n)] for n in NAMES if p.name.lower().endswith(n)), p.name) for p in found]
-    return list(zip(file_names(stems), found, strict=True))
+    # the table and the reports may be read from anywhere
+    return list(zip(file_names(stems), (Path(os.path.normpath(p.absolute())) for p in found), strict=True))
 
 
 def _may_be_study(folder: Path, is_study: Callable[[Path], bool]) -> bool:
@@ -118,6 +169,8 @@ def _row(name: str, path: Path, told: str, by: Segmenting, options: argparse.Nam
         before = _report_of(folder)
         if before.get(KEY) == json.loads(json.dumps(known)):
             return Row(name, str(path), KEPT, report=before)
+        if before and _study_of(before) != known["study"] and not _is_of(before, path):
+            raise BatchError(OTHERS.format(folder, before["input"]["source"] or "it is not known which"))
         request = cine.request_of(path, folder, by, options)
         with ProgressLine(options.quiet) as show:
             steps = inference.segment_cine_steps(request.cine, by.segmenter, by.package.card, by.options)
@@ -137,11 +190,23 @@ def _row(name: str, path: Path, told: str, by: Segmenting, options: argparse.Nam
 
 def _report_of(folder: Path) -> dict[str, Any]:
     """The report of an earlier call; empty if there is none that can be read."""
+    from ..inference.cine_report import KIND
+
     try:
         report = schema.parse(files.read_limited(folder / cine.JSON, LONGEST), str(folder / cine.JSON))
     except (OSError, RecordError):
         return {}
-    return report if isinstance(report, dict) else {}
+    return report if isinstance(report, dict) and report.get("kind") == KIND else {}
+
+
+def _study_of(report: Mapping[str, Any]) -> str:
+    """The fingerprint of the study of a batch's report; "" of another one."""
+    return str((report.get(KEY) or {}).get("study", ""))
+
+
+def _is_of(report: Mapping[str, Any], path: Path) -> bool:
+    """Whether a report is of what lay at this path."""
+    return os.path.normpath(Path(report["input"]["source"]).absolute()) == str(path)
 
 
 def _check_table(path: Path) -> None:
@@ -158,6 +223,7 @@ def _check_table(path: Path) -> None:
 
 def table(rows: Sequence[Row]) -> str:
     """CSV with a row for each study, and columns for every ventricle that was found in one."""
+    from ..inference.batch.results import made_by
     from ..inference.cine_report import NAMES, warnings_of
 
     ventricles = list(dict.fromkeys(v for row in rows for v in row.report.get("ventricles", {})))
@@ -175,7 +241,8 @@ def table(rows: Sequence[Row]) -> str:
             numbers.append("" if volume is None else f"{volume:.1f}")
         phases = str(report["input"]["phases"]) if report else ""
         twice = " ".join(warnings_of(report)) if report else ""
-        cells = (row.name, row.state, phases, *numbers, twice, row.message, row.source, f"{row.seconds:.1f}")
+        said = (made_by(report), twice, row.message, row.source, f"{row.seconds:.1f}")
+        cells = (row.name, row.state, phases, *numbers, *said)
         writer.writerow([sayable(cell) for cell in cells])
     return text.getvalue()
 

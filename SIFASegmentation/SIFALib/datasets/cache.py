@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..imaging.files import files_below
+from ..imaging.files import files_below, visible_files
 from ..imaging.headers import read_header
 from ..support.errors import DataError
 from ..support.files import absolute, made_folder, write_text

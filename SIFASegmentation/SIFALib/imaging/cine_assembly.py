@@ -28,6 +28,7 @@ MOST_UNEVEN = 0.35  # of a step: a place that lies farther off fits no grid
 MOVED_MM = 0.1  # by which a place may lie beside the others before it is moved to where its header has it
 GAP_MM = 4.0  # between slices, that is told
 MOST_FEWER = 0.5  # of the usual phases: a place with fewer shows too little of the beat
+LEAST_SHOWN = 0.7  # of the beat, that the images show; scans that are triggered ahead leave out a tenth or two
 Reader = Callable[[Sequence[Frame], Path], np.ndarray]
 """The grey values [n, j, i] of slices, and what sentences call where they come from."""
 
@@ -77,7 +78,7 @@ def assemble(stack: CineStack, source: Path, read: Reader = of_files) -> Cine:
         name=source.resolve().name,
         source=str(source),
         modality=first.modality.lower(),
-        notes=(*stack.notes, *notes, *layout.notes, *_of_order(places)),
+        notes=(*stack.notes, *notes, *layout.notes, *_of_order(places), *_of_beat(usual)),
         body=Body(context.sex, context.height_m, context.weight_kg),
         frames=tuple(
             tuple(_original(places, layout, k, t, count) for k in range(len(layout.at))) for t in range(count)
@@ -230,6 +231,28 @@ def _of_order(places: Sequence[Place]) -> tuple[str, ...]:
         f"The phases were put in order by their {' or '.join(ways)}, for not all images state the time after the R wave"
     )
     return (f"{told}; check that all places begin at the same phase.",)
+
+
+def _of_beat(places: Sequence[Place]) -> tuple[str, ...]:
+    """Sentences on places that do not begin together, and on a beat that the images show a part of."""
+    timed = [place for place in places if place.triggers_ms]
+    told: tuple[str, ...] = ()
+    if timed:
+        steps = [np.diff(place.triggers_ms).mean() for place in timed]
+        begin = np.array([place.triggers_ms[0] for place in timed])
+        if np.ptp(begin) > np.median(steps):
+            told += (
+                f"The places begin {begin.min():.0f} to {begin.max():.0f} ms after the R wave, and are put together from "
+                "the first image of each; check that all of them show the same phase.",
+            )
+    shown = [(p.triggers_ms[-1] - p.triggers_ms[0]) * len(p.frames) / (len(p.frames) - 1) for p in timed if p.beat_ms]
+    beats = [place.beat_ms for place in timed if place.beat_ms]
+    if shown and np.median(shown) < LEAST_SHOWN * np.median(beats):
+        told += (
+            f"The images show {np.median(shown):.0f} ms of a beat that is said to have {np.median(beats):.0f} ms: the "
+            "ventricles' largest or smallest volume may lie in the rest, or the heart rate is another one.",
+        )
+    return told
 
 
 def _original(places: Sequence[Place], layout: _Layout, k: int, t: int, count: int) -> Frame | None:

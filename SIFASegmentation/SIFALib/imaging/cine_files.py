@@ -36,7 +36,7 @@ def read_file(path: Path) -> Cine:
     array, geometry, times, notes = _volumes(path)
     _check(path, array)
     within = _times(times)
-    beat = within[-1] + float(np.median(np.diff(within))) if within else 0.0
+    beat = within[-1] - within[0] + float(np.median(np.diff(within))) if within else 0.0
     rate = round(60_000.0 / beat, 1) if beat else None
     return Cine(array, geometry, within, rate, name or path.name, str(path), "", tuple(notes))
 

@@ -18,6 +18,7 @@ SAME_PLACE_MM = 0.5  # along the normal; slices of a cine are 3 mm thick or more
 LEAST_PHASES = 5  # of a place that is a cine: fewer do not show a beat
 TRIGGER, POSITION = "trigger time", "temporal position"
 SAME_TRIGGER_MS = 1.0
+LEAST_SPAN_MS = FASTEST_MS / 2  # between the first and the last image of a beat, of which some scans leave out a part
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,11 @@ def _place(frames: list[Frame], by: str, notes: list[str]) -> Place | None:
     triggers = triggers if known and by == TRIGGER else ()
     if triggers and triggers[-1] - triggers[0] > SLOWEST_MS:
         return None  # many beats: perfusion, or a real-time scan
+    if triggers and triggers[-1] - triggers[0] < LEAST_SPAN_MS:
+        triggers = ()  # in another unit, as seconds
     beat = _beat(frames, triggers)
+    if triggers and beat:  # counted on from an earlier R wave
+        triggers = tuple(t - beat * (triggers[0] // beat) for t in triggers)
     count = len(frames)
     if triggers and beat:
         parts = [t / beat for t in triggers]
@@ -123,7 +128,7 @@ def _beat(frames: Sequence[Frame], triggers: Sequence[float]) -> float | None:
     """ms of the beat that the images fill: as stated, unless they reach beyond it; else by their distance."""
     stated = [f.context.interval_ms for f in frames if f.context.interval_ms is not None]
     step = float(np.median(np.diff(triggers))) if len(triggers) > 1 else 0.0
-    filled = triggers[-1] + step if triggers else 0.0
+    filled = triggers[-1] - triggers[0] + step if triggers else 0.0
     if stated and np.median(stated) > filled - step:
         return float(np.median(stated))
     return filled if FASTEST_MS <= filled <= SLOWEST_MS else None

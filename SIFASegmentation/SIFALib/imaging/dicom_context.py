@@ -14,6 +14,7 @@ TAGS = (
     *("SeriesDescription", "ScanningSequence", "NominalInterval", "HeartRate", "FrameOfReferenceUID"),
 )
 HEIGHTS_M, WEIGHTS_KG = (0.3, 2.5), (1.0, 400.0)  # what a person can have; some headers say cm, or nothing by a 0
+BMI = (7.0, 90.0)  # kg/m2, of a person; beyond it the height is in another unit, as inches, or another one's
 SLOWEST_MS, FASTEST_MS = 2500.0, 200.0  # a beat: 24 to 300 a minute
 
 
@@ -47,6 +48,7 @@ def context_of(header: Dataset) -> Context:
     height, weight = number_in(header, "PatientSize"), number_in(header, "PatientWeight")
     if height is not None and height > HEIGHTS_M[1]:
         height /= 100.0
+    height, weight = _within(height, HEIGHTS_M), _within(weight, WEIGHTS_KG)
     sex = str(header.get("PatientSex") or "").strip().upper()[:1]
     return Context(
         patient=str(header.get("PatientID") or header.get("PatientName") or "").strip(),
@@ -58,9 +60,18 @@ def context_of(header: Dataset) -> Context:
         technique=(technique,) if isinstance(technique, str) else tuple(map(str, technique)),
         interval_ms=_interval(header),
         sex=sex if sex in ("F", "M") else "",
-        height_m=height if height is not None and HEIGHTS_M[0] <= height <= HEIGHTS_M[1] else None,
-        weight_kg=weight if weight is not None and WEIGHTS_KG[0] <= weight <= WEIGHTS_KG[1] else None,
+        height_m=height if is_body(height, weight) else None,
+        weight_kg=weight,
     )
+
+
+def _within(number: float | None, limits: tuple[float, float]) -> float | None:
+    return number if number is not None and limits[0] <= number <= limits[1] else None
+
+
+def is_body(height_m: float | None, weight_kg: float | None) -> bool:
+    """Whether a person can have both; True if one is not known."""
+    return height_m is None or weight_kg is None or BMI[0] <= weight_kg / height_m**2 <= BMI[1]
 
 
 def _interval(header: Dataset) -> float | None:

@@ -265,6 +265,8 @@ def _header(first: bytes, path: Path, volume: bool, sequence: bool = False) -> N
         components = COMPONENTS.get(kind, 1)
         if count >= 5 and dims[3] == 1 and field(*layout.intent)[0] in VECTORS:
             components, dims = components * dims[4], [*dims[:4], 1, *dims[5:]]
+        if sequence and count >= 5 and dims[3] > 1:  # colours, for which a beat has no axis
+            components *= math.prod(dims[4:])
         check_header(path, min(count, 3) if sequence else count, dims[:3] if sequence else dims, components)
     if kind not in KINDS:
         raise VolumeError(f"{path} holds values of a type (number {kind}) that no scan has; its header is damaged.")

@@ -19,9 +19,10 @@ import numpy as np
 
 from ..imaging.checks import check
 from ..imaging.cine import Cine
+from ..imaging.cine_stacks import LEAST_PLACES
 from ..imaging.geometry import Geometry, Volume
 from ..imaging.slices import SliceGrid
-from ..support.errors import NoHeartFound
+from ..support.errors import NoHeartFound, VolumeError
 from ..support.memory import insist
 from ..support.progress import Progress, Steps, mapped
 from .basal import short_axis, without_open_slices
@@ -85,6 +86,11 @@ def segment_cine_steps(
     NoHeartFound if no phase shows a heart.
     """
     wanted, clock = options.wanted(card.labels), Clock()
+    if min(cine.geometry.size) < LEAST_PLACES:
+        raise VolumeError(
+            f"{cine.name} shows {min(cine.geometry.size)} of the heart's slices; its volumes need a stack of {LEAST_PLACES} "
+            "or more."
+        )
     runner = Runner(segmenter, options, clock)
     check(cine.volume(0))
     heart = yield from _located(cine, card, options, runner)

@@ -43,6 +43,37 @@ def test_each_study_is_a_row_and_what_is_done_stays(monkeypatch, tmp_path, capsy
     assert again[0]["LV end-diastolic volume (ml)"] == rows[0]["LV end-diastolic volume (ml)"]
 
 
+def test_the_result_of_another_study_is_never_written_over_and_keeps_its_row(monkeypatch, tmp_path, capsys):
+    seen = cine_hearts.use(monkeypatch)
+    model, out = str(tiny_models.write(tmp_path / "tiny").folder), tmp_path / "out"
+    studies.write(tmp_path / "a" / "P1", studies.images())
+    studies.write(tmp_path / "b" / "P1", studies.images(lambda t, k: {"PatientSize": 1.5}))
+
+    def call(place: str, *more: str) -> list[tuple[str, ...]]:
+        main(["batch", "--cine", str(tmp_path / place), str(out), "--model", model, "--quiet", *more])
+        rows = csv.DictReader((out / "cine.csv").open())
+        return [
+            (row["source"][-4:], row["state"], row.get("LV ejection fraction (%)") and row["made by"][:4])
+            for row in rows
+        ]
+
+    assert call("a") == [("a/P1", "done", "tiny")]
+    before = (out / "P1" / "report.json").read_bytes()
+    both = [("b/P1", "failed", ""), ("a/P1", "finished before", "tiny")]
+    assert call("b") == both == call("b")
+    assert (out / "P1" / "report.json").read_bytes() == before
+    message = next(csv.DictReader((out / "cine.csv").open()))["message"]
+    assert "holds the result of another study" in message and str(tmp_path / "a" / "P1") in message
+    assert call("a") == [("a/P1", "finished before", "tiny")]
+    (tmp_path / "a" / "P1" / "000.dcm").unlink()  # the same study, changed, may be done anew
+    count = len(seen)
+    assert call("a", "--table") == [("a/P1", "waiting", None)] and len(seen) == count
+    assert call("a") == [("a/P1", "done", "tiny")]
+    (out / "cine.csv").unlink()
+    count = len(seen)
+    assert call("a", "--table") == [("a/P1", "finished before", "tiny")] and len(seen) == count
+
+
 def test_what_is_no_table_of_a_batch_is_kept(monkeypatch, tmp_path, capsys):
     cine_hearts.use(monkeypatch)
     model = str(tiny_models.write(tmp_path / "tiny").folder)

@@ -83,6 +83,7 @@ def test_what_is_wrong_is_said_before_the_work(monkeypatch, tmp_path, model, stu
         ([str(study), str(study)], 2, "is the study itself"),
         ([str(study), str(tmp_path / "a"), "--stack", "7"], 3, "There is no single stack '7'"),
         ([str(study), str(tmp_path / "b"), "--height", "1.8"], 2, "--height 1.8 cannot be; give 30 to 250 cm"),
+        ([str(study), str(tmp_path / "b"), "--height", "68"], 2, "No person is 68 cm tall and weighs 80 kg"),
         ([str(tmp_path / "none"), str(tmp_path / "c")], 3, "does not exist"),
     ):
         assert main(["cine", *arguments, "--model", model]) == code, arguments

@@ -277,6 +277,45 @@ def test_22_magnitudes_of_several_kinds_are_no_phases_of_each_other(tmp_path):
     assert cine.array.shape[0] == PHASES
 
 
+def test_24_trigger_times_that_count_on_over_the_places_are_of_one_beat(tmp_path):
+    cine = read_cine(write(tmp_path / "study", images(lambda t, k: {"TriggerTime": 100 * t + studies.BEAT_MS * k})))
+    expect(cine)
+    assert (cine.times_ms, cine.heart_rate) == (tuple(100.0 * t for t in range(PHASES)), 75)
+    assert not cine.notes
+    late = read_cine(
+        write(tmp_path / "late", images(lambda t, k: {"TriggerTime": 100 * t + 300, "NominalInterval": None}))
+    )
+    assert (late.times_ms[0], late.heart_rate) == (300, 75)
+
+
+def test_25_trigger_times_in_seconds_are_no_times_in_ms(tmp_path):
+    cine = read_cine(write(tmp_path / "study", images(lambda t, k: {"TriggerTime": 0.1 * t, "InstanceNumber": 99 - t})))
+    expect(cine)
+    assert (cine.times_ms, cine.heart_rate) == ((), 75)
+
+
+def test_26_places_that_begin_at_another_part_of_the_beat_are_told(tmp_path):
+    later = images(lambda t, k: {"TriggerTime": 100.0 * t + 400 * (k == 2)})
+    told(read_cine(write(tmp_path / "study", later)), "The places begin 0 to 400 ms after the R wave")
+
+
+def test_27_a_beat_of_which_the_images_show_half_is_told(tmp_path):
+    cine = read_cine(write(tmp_path / "study", images(lambda t, k: {"NominalInterval": 1600})))
+    told(cine, "The images show 800 ms of a beat that is said to have 1600 ms")
+    assert not read_cine(write(tmp_path / "ahead", images(lambda t, k: {"NominalInterval": 950}))).notes
+
+
+@pytest.mark.parametrize(
+    ("height", "weight", "known"),
+    [(1.8, 80, 1.8), (180, 80, 1.8), (68, 80, None), (0.5, 3.5, 0.5), (1.8, 0, 1.8), (18, 80, None)],
+)
+def test_a_height_that_nobody_of_that_weight_has_is_not_known(tmp_path, height, weight, known):
+    body = read_cine(
+        write(tmp_path / "study", images(lambda t, k: {"PatientSize": height, "PatientWeight": weight}))
+    ).body
+    assert body.height_m == known and (body.surface_m2 is None) == (known is None or not weight)
+
+
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii"])
 def test_nifti_with_four_axes_is_the_same_cine(tmp_path, ending):
     image4 = sitk.JoinSeries([studies.geometry().to_image(phase) for phase in studies.array()])
@@ -287,6 +326,14 @@ def test_nifti_with_four_axes_is_the_same_cine(tmp_path, ending):
     assert cine.name == "cine"
     assert cine.times_ms == tuple(100.0 * t for t in range(PHASES))
     assert cine.heart_rate == 75
+
+
+def test_colours_of_nifti_are_no_phases(tmp_path):
+    colours = np.repeat(studies.array()[..., None], 3, axis=-1)
+    phases = [sitk.GetImageFromArray(np.ascontiguousarray(each), isVector=True) for each in colours]
+    sitk.WriteImage(sitk.JoinSeries(phases), str(tmp_path / "cine.nii.gz"))
+    with pytest.raises(VolumeError, match="has 3 values a voxel"):
+        read_cine(tmp_path / "cine.nii.gz")
 
 
 def test_nifti_without_a_time_that_can_be_has_none(tmp_path):
@@ -321,6 +368,15 @@ def test_times_of_a_multi_volume_count_where_their_unit_is_stated(tmp_path, said
     cine = read_cine(tmp_path / "cine.nrrd")
     assert cine.times_ms == (tuple(100.0 * t for t in range(PHASES)) if timed else ())
     assert cine.heart_rate == (75 if timed else None)
+
+
+def test_the_beat_of_a_file_is_as_long_as_its_images_span(tmp_path):
+    image = sitk.Compose([studies.geometry().to_image(phase) for phase in studies.array()])
+    image.SetMetaData("MultiVolume.FrameLabels", ",".join(str(100 * t + 400) for t in range(PHASES)))
+    image.SetMetaData(UNIT, "ms")
+    sitk.WriteImage(image, str(tmp_path / "cine.nrrd"))
+    cine = read_cine(tmp_path / "cine.nrrd")
+    assert (cine.times_ms[0], cine.heart_rate) == (400, 75)
 
 
 def test_23_phases_where_slices_should_be_are_refused(tmp_path):

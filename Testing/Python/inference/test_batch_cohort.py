@@ -8,15 +8,17 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cohort_workers
 import pytest
 import tiny_runs
-from batch_folders import CARD, Segmenter, finish, run, scan, states, table
+from batch_folders import CARD, FIRST_SLICE_ML, Segmenter, finish, run, scan, states, table
 from SIFALib.imaging import writing
+from SIFALib.imaging.seg_nrrd import read_seg_nrrd, write_seg_nrrd
 from SIFALib.inference import Options
-from SIFALib.inference.batch import cases, cohort
+from SIFALib.inference.batch import cases, cohort, results
 from SIFALib.inference.batch import run as batch
 from SIFALib.support import files, lock
 from SIFALib.support.errors import BatchError
@@ -234,3 +236,37 @@ def test_the_table_is_merged_from_the_reports_at_any_time(place, tmp_path):
 def test_names_of_files_fit_every_file_system():
     names = cases.file_names(["é" * 300, "心" * 300, "心" * 300, "x" * 79 + " é"])
     assert len(set(names)) == 4 and all(len(f"{n}{cases.REPORT}".encode()) <= 255 for n in names)
+
+
+def test_a_merged_table_says_what_is_there_now_of_the_scans_that_are_there_now(place, tmp_path):
+    out = tmp_path / "out"
+    run(place, out)
+    corrected, structures = read_seg_nrrd(out / "one.seg.nrrd")
+    more = corrected.array.copy()
+    more[1] = 3
+    write_seg_nrrd(replace(corrected, array=more), out / "one.seg.nrrd", structures)
+    writing.write(scan(9), place / "é b" / "two.nii.gz")  # another one in its place
+    batch.merge(batch.find_cases(place), out)
+    rows = {row["scan"]: row for row in table(out)}
+    assert float(rows["one"]["LV (ml)"]) == pytest.approx(2 * FIRST_SLICE_ML, abs=0.01)
+    assert rows["one"]["message"] == results.CORRECTED
+    changed = rows["é b_two"]
+    assert (changed["state"], changed["LV (ml)"]) == (batch.WAITING, "") and "has changed since" in changed["message"]
+
+
+def test_each_row_says_by_which_model_and_options_it_was_made(place, tmp_path):
+    out = tmp_path / "out"
+    run(place, out)
+    newer = replace(CARD, version="9.0.0", sha256="f" * 64)
+    steps = batch.run(batch.find_cases(place), out, Segmenter(), newer, Options(views="one"))
+    while next(steps).row.state != batch.DONE:  # the first one; then the batch is stopped
+        pass
+    steps.close()
+    for again in (lambda: None, lambda: batch.merge(batch.find_cases(place), out)):
+        again()
+        rows = {row["scan"]: row["made by"] for row in table(out)}
+        assert rows == {
+            "broken": "",
+            "one": f"{newer.id}@9.0.0 (ffffffff), views one",
+            "é b_two": f"{CARD.key} ({CARD.sha256[:8]})",
+        }

@@ -17,7 +17,7 @@ from SIFALib.inference.basal import open_slices, short_axis, surrounded, without
 from SIFALib.inference.normal_ranges import NORMAL
 from SIFALib.models.structures import PAPERS, STRUCTURES
 from SIFALib.networks import loading
-from SIFALib.support.errors import NoHeartFound
+from SIFALib.support.errors import NoHeartFound, VolumeError
 from SIFALib.support.progress import drain
 
 MYO, LV = 1, 3
@@ -52,6 +52,12 @@ def test_volumes_and_the_ends_of_the_beat_are_those_of_the_images(monkeypatch, p
     assert function.mass_g == pytest.approx(
         1.05 * np.count_nonzero(truth[counted.argmax()] == MYO) * cine.geometry.voxel_ml
     )
+
+
+def test_a_slice_or_two_have_no_volumes(package):
+    cine = replace(beating(), array=studies.array(places=2), geometry=studies.geometry(2))
+    with pytest.raises(VolumeError, match="study shows 2 of the heart's slices; its volumes need a stack of 3 or more"):
+        segmented(cine, package)
 
 
 def test_each_ventricle_has_ends_of_its_own(monkeypatch, tmp_path):

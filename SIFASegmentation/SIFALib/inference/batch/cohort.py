@@ -45,7 +45,8 @@ TAKEN = (
 
 @dataclass(frozen=True)
 class Row:
-    """What became of a case. state: one of this module's; volumes_ml: by structure id; flags: sentences that warn."""
+    """What became of a case. state: one of this module's; volumes_ml: by structure id; flags: sentences that warn;
+    made_by: model and options of the result, in words."""
 
     name: str
     source: str
@@ -54,6 +55,7 @@ class Row:
     volumes_ml: Mapping[str, float] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
     seconds: float = 0.0
+    made_by: str = ""
 
 
 @dataclass(eq=False)

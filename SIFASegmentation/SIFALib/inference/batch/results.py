@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 KEY = "batch"  # of a report: what scan, model and options were
 SOURCE = "source"  # of a report: where its scan lay, or what the scan was called
 WRITTEN, REPLACED = "written", "replaced"  # of a report: SHA-256 of its segmentation's file; of the one before
+MADE_BY = "made by"  # column of what a row's result depends on besides the scan
 FIRST, LAST = ["scan", "state"], ["look twice", "message", "source", "seconds"]  # columns of the table
 LONGEST_TEXT = 256 * 1024**2  # bytes of a table or a report
 UNIT = " (ml)"  # ends the names of those between
@@ -39,6 +40,7 @@ OTHERS = (
     "{} is the result of another scan, {}, and is not written over. Move it, rename this scan, or choose another folder "
     "for the results."
 )
+CHANGED = "What was segmented has changed since; the same batch without --table does it again."
 CORRECTED = "Corrected since it was written; the flags of then do not count."
 
 
@@ -49,6 +51,16 @@ def settings_of(card: ModelCard, options: Options) -> dict[str, Any]:
         del given[key]
     given["structures"] = [s.id for s in options.wanted(card.labels)]
     return {"model": card.key, "sha256": card.sha256, "options": json.loads(json.dumps(given))}
+
+
+def made_by(report: Mapping[str, Any]) -> str:
+    """The model of a batch's report, the beginning of its weights' hash, and the options that are not as usual; ""."""
+    known = report.get(KEY)
+    if not isinstance(known, dict) or "model" not in known:
+        return ""
+    usual, given = json.loads(json.dumps(asdict(Options()))), known.get("options", {})
+    others = [f"{key} {given[key]}" for key in given if key != "structures" and given[key] != usual.get(key)]
+    return ", ".join([f"{known['model']} ({str(known.get('sha256', ''))[:8]})", *others])
 
 
 @dataclass(frozen=True)
@@ -83,20 +95,26 @@ class Before:
 
     def is_done(self, settings: Mapping[str, Any]) -> bool:
         """Whether it was made with these settings, corrected since or not."""
-        if not self.there or self.report.get(KEY) != dict(settings):
-            return False
-        return self.there == self.report.get(WRITTEN) or self.there != self.report.get(REPLACED)
+        return self.is_whole and self.report.get(KEY) == dict(settings)
 
-    def results(self, structures: Sequence[Structure]) -> dict[str, Any]:
-        """What stands in the row of a case that is done: of a corrected segmentation, its volumes as they are now."""
+    @property
+    def is_whole(self) -> bool:
+        """Whether the report is that of the segmentation, corrected since or not."""
+        return bool(self.there and isinstance(self.report.get(KEY), dict)) and (
+            self.there == self.report.get(WRITTEN) or self.there != self.report.get(REPLACED)
+        )
+
+    def results(self) -> dict[str, Any]:
+        """What stands in the row of a whole result: of a corrected segmentation, its volumes as they are now."""
         if self.there == self.report.get(WRITTEN):
             return results_of(self.report)
+        told = {"message": CORRECTED, "made_by": made_by(self.report)}
         try:
             labels, found = read_seg_nrrd(self.output)
         except VolumeError as error:
-            return {"message": f"{CORRECTED} Its volumes are not known: {error}"}
-        ids = {each.id for each in structures}
-        return {"message": CORRECTED, "volumes_ml": volumes_ml(labels, [s for s in found if s.id in ids])}
+            return {**told, "message": f"{CORRECTED} Its volumes are not known: {error}"}
+        ids = self.report[KEY].get("options", {}).get("structures", ())
+        return {**told, "volumes_ml": volumes_ml(labels, [s for s in found if s.id in ids])}
 
 
 def report_of(folder: Path, name: str) -> dict[str, Any]:
@@ -111,7 +129,7 @@ def report_of(folder: Path, name: str) -> dict[str, Any]:
 def results_of(report: Mapping[str, Any]) -> dict[str, Any]:
     """What of a report stands in a row."""
     flags = tuple(f["message"] for f in report.get("flags", ()) if f.get("warns", True))
-    return {"volumes_ml": report.get("volumes_ml", {}), "flags": flags}
+    return {"volumes_ml": report.get("volumes_ml", {}), "flags": flags, "made_by": made_by(report)}
 
 
 def save(
@@ -155,11 +173,11 @@ class Table:
         """told: rows of other processes, which stand where these wait, or have no such scan. OSError."""
         rows = self._joined([replace(row, source=sayable(row.source)) for row in rows], told)
         former = {(line["scan"], line.get("source")): line for line in self.former}
-        lines = [former.get((row.name, row.source), _line(row)) if row.state == WAITING else _line(row) for row in rows]
+        lines = [former.get((row.name, row.source), _line(row)) if _says_nothing(row) else _line(row) for row in rows]
         lines += self._of_others(rows)
         # structures that only former results have stand after those of today
         more = [key for line in lines for key, text in line.items() if key.endswith(UNIT) and text]
-        heading = [*FIRST, *dict.fromkeys([*self.volumes, *more]), *LAST]
+        heading = [*FIRST, *dict.fromkeys([*self.volumes, *more]), MADE_BY, *LAST]
         text = io.StringIO()
         writer = csv.DictWriter(text, heading, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
@@ -187,10 +205,14 @@ class Table:
         ]
 
 
+def _says_nothing(row: Row) -> bool:
+    return row.state == WAITING and not row.message
+
+
 def _line(row: Row) -> dict[str, str]:
     line = {
         "scan": row.name, "state": row.state, "look twice": " ".join(row.flags), "message": row.message,
-        "source": row.source, "seconds": f"{row.seconds:.1f}",
+        "source": row.source, "seconds": f"{row.seconds:.1f}", MADE_BY: row.made_by,
         **{f"{structure}{UNIT}": f"{ml:.2f}" for structure, ml in row.volumes_ml.items()},
     }  # fmt: skip
     return {key: sayable(text) for key, text in line.items()}

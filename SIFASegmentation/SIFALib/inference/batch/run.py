@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 
 from ...imaging.checks import check
 from ...imaging.geometry import Volume
-from ...imaging.seg_nrrd import SUFFIX
 from ...support import files
 from ...support.errors import BatchError, SifaError
 from ...support.messages import reason, sentence
@@ -97,21 +96,26 @@ def run(
 
 
 def merge(cases: Sequence[Case], folder: Path) -> list[Row]:
-    """Write the table from the reports that lie in `folder` now, whoever works there; returns the rows.
+    """Write the table from the results that lie in `folder` now, whoever works there; returns the rows.
 
-    A case without a report of its own keeps the row that it had. Raises BatchError.
+    A case without a result of its own keeps the row that it had, unless its scan was another one then. Raises BatchError.
     """
-    rows = []
-    for case in cases:
-        report = results.report_of(folder, case.name)
-        there = (folder / f"{case.name}{SUFFIX}").is_file()
-        if there and results.KEY in report and report.get(results.SOURCE) == case.source:
-            rows.append(Row(case.name, case.source, KEPT, **results.results_of(report)))
-        else:
-            rows.append(Row(case.name, case.source))
+    rows = [_row_of_result(case, Before.of(folder, case.name)) for case in cases]
     with joined(folder, {}) as member, _writing(folder, TABLE):
         Table(folder, ()).save(rows, member.folder, member.rows())
     return rows
+
+
+def _row_of_result(case: Case, before: Before) -> Row:
+    row = Row(case.name, case.source)
+    if not before.is_whole:
+        return row
+    try:
+        if before.report[results.KEY].get("scan") == case.fingerprint():
+            return replace(row, state=KEPT, **before.results())
+    except (SifaError, OSError) as error:
+        return replace(row, message=sentence(error))
+    return replace(row, message=results.CHANGED) if before.report.get(results.SOURCE) == case.source else row
 
 
 @dataclass(eq=False)
@@ -207,7 +211,7 @@ def _work(case: Case, *, folder: Path, staged: Path, segment: Segment, card: Mod
         settings = {"scan": case.fingerprint()} | results.settings_of(card, options)
         before = Before.of(folder, case.name)
         if before.is_done(settings):
-            return replace(row, state=KEPT, **before.results(structures))
+            return replace(row, state=KEPT, **before.results())
         before.check_replaceable(settings["scan"], case.path)
         scan = yield from mapped(case.read(), lambda fraction: Progress("Reading", 0.05 * fraction))
         check(scan)
