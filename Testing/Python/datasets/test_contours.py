@@ -89,7 +89,7 @@ def test_they_are_no_target_and_no_pretraining():
 
 def test_a_model_is_adapted_beside_what_it_has_learned_from_unless_a_source_is_named():
     assert set(BUILT_IN_SOURCES) <= set(data_settings.PHANTOMS)
-    heart, plain = (store.read_package(MODELS / name).card for name in ("heart-1.0.0", "heart-phantom-1.0.0"))
+    heart, plain = (store.read_package(MODELS / name).card for name in ("heart-1.1.0", "heart-phantom-1.1.0"))
     assert presets.adaptation("", "somewhere", heart).data.source == data_settings.CONTOURED
     assert presets.adaptation("", "somewhere", plain).data.source == "phantom"
     assert presets.adaptation("phantom", "somewhere", heart).data.source == "phantom"
