@@ -7,8 +7,6 @@ import os
 import resource
 import shutil
 import signal
-import sys
-import types
 from pathlib import Path
 
 import pytest
@@ -388,33 +386,3 @@ def test_time_left_is_of_the_training_and_unknown_before_its_first_iteration(sca
     monkeypatch.setattr(session.Session, "note", noted)
     assert train(new(scans, tmp_path / "run", iterations=2)) == "finished"
     assert told[0] is None and told[1] > 0
-
-
-def test_tensorboard_is_not_needed(scans: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    run = new(scans, tmp_path / "run", iterations=1, tensorboard=True)
-    assert train(run) == "finished"
-    assert "TensorBoard is not installed" in (run / "log.txt").read_text(encoding="utf-8")
-
-
-def test_tensorboard_gets_what_the_events_hold(scans: Path, tmp_path: Path, monkeypatch):
-    written: list[tuple] = []
-
-    class SummaryWriter:  # stands in for the optional package
-        def __init__(self, folder: str, purge_step: int) -> None:
-            written.append((folder, purge_step))
-
-        def add_scalar(self, *arguments) -> None:
-            written.append(arguments)
-
-        def close(self) -> None:
-            written.append(("closed",))
-
-    module = types.ModuleType("torch.utils.tensorboard")
-    module.SummaryWriter = SummaryWriter  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    run = new(scans, tmp_path / "run", iterations=2, tensorboard=True)
-    assert train(run) == "finished"
-    losses = tiny_runs.losses_of(run)
-    curve = [("loss/segmentation", losses[n]["segmentation"], n) for n in (1, 2)]
-    assert written == [(str(run / "tensorboard"), 1), *curve, ("closed",)]

@@ -1,0 +1,82 @@
+"""Cines in one file, NIfTI or NRRD: the heart of the study in DICOM, its times where a unit says so, or a sentence."""
+
+from __future__ import annotations
+
+import cine_studies as studies
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from cine_studies import PHASES, expect
+from SIFALib.imaging.study import read_cine
+from SIFALib.support.errors import VolumeError
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii"])
+def test_nifti_with_four_axes_is_the_same_cine(tmp_path, ending):
+    image4 = sitk.JoinSeries([studies.geometry().to_image(phase) for phase in studies.array()])
+    image4.SetSpacing((*studies.SPACING, 0.1))
+    sitk.WriteImage(image4, str(tmp_path / f"cine{ending}"))
+    cine = read_cine(tmp_path / f"cine{ending}")
+    expect(cine)
+    assert cine.name == "cine"
+    assert cine.times_ms == tuple(100.0 * t for t in range(PHASES))
+    assert cine.heart_rate == 75
+
+
+def test_colours_of_nifti_are_no_phases(tmp_path):
+    colours = np.repeat(studies.array()[..., None], 3, axis=-1)
+    phases = [sitk.GetImageFromArray(np.ascontiguousarray(each), isVector=True) for each in colours]
+    sitk.WriteImage(sitk.JoinSeries(phases), str(tmp_path / "cine.nii.gz"))
+    with pytest.raises(VolumeError, match="has 3 values a voxel"):
+        read_cine(tmp_path / "cine.nii.gz")
+
+
+def test_nifti_without_a_time_that_can_be_has_none(tmp_path):
+    sitk.WriteImage(
+        sitk.JoinSeries([studies.geometry().to_image(p) for p in studies.array()]), str(tmp_path / "cine.nii.gz")
+    )
+    assert read_cine(tmp_path / "cine.nii.gz").times_ms == ()
+
+
+@pytest.mark.parametrize(("phases", "step"), [(2, 1.0), (3, 0.3), (4, 0.2)])
+def test_too_few_volumes_for_a_beat_have_no_times_and_no_heart_rate(tmp_path, phases, step):
+    image4 = sitk.JoinSeries([studies.geometry().to_image(phase) for phase in studies.array()[:phases]])
+    image4.SetSpacing((*studies.SPACING, step))
+    sitk.WriteImage(image4, str(tmp_path / "ends.nii.gz"))
+    cine = read_cine(tmp_path / "ends.nii.gz")
+    assert (cine.phases, cine.times_ms, cine.heart_rate) == (phases, (), None)
+
+
+MULTI_VOLUME = {"MultiVolume.FrameLabels": ",".join(str(100 * t) for t in range(PHASES))}
+UNIT = "MultiVolume.FrameIdentifyingDICOMTagUnits"
+
+
+@pytest.mark.parametrize(
+    ("said", "timed"),
+    [(MULTI_VOLUME, False), (MULTI_VOLUME | {UNIT: "na"}, False), (MULTI_VOLUME | {UNIT: "ms"}, True)],
+)
+def test_times_of_a_multi_volume_count_where_their_unit_is_stated(tmp_path, said, timed):
+    image = sitk.Compose([studies.geometry().to_image(phase) for phase in studies.array()])
+    for key, value in said.items():
+        image.SetMetaData(key, value)
+    sitk.WriteImage(image, str(tmp_path / "cine.nrrd"))
+    cine = read_cine(tmp_path / "cine.nrrd")
+    assert cine.times_ms == (tuple(100.0 * t for t in range(PHASES)) if timed else ())
+    assert cine.heart_rate == (75 if timed else None)
+
+
+def test_the_beat_of_a_file_is_as_long_as_its_images_span(tmp_path):
+    image = sitk.Compose([studies.geometry().to_image(phase) for phase in studies.array()])
+    image.SetMetaData("MultiVolume.FrameLabels", ",".join(str(100 * t + 400) for t in range(PHASES)))
+    image.SetMetaData(UNIT, "ms")
+    sitk.WriteImage(image, str(tmp_path / "cine.nrrd"))
+    cine = read_cine(tmp_path / "cine.nrrd")
+    assert (cine.times_ms[0], cine.heart_rate) == (400, 75)
+
+
+def test_phases_where_slices_should_be_are_refused(tmp_path):
+    swapped = studies.array(phases=20).swapaxes(0, 1)
+    made = sitk.JoinSeries([sitk.GetImageFromArray(np.ascontiguousarray(each)) for each in swapped])
+    sitk.WriteImage(made, str(tmp_path / "cine.nii.gz"))
+    with pytest.raises(VolumeError, match="phases where slices should be"):
+        read_cine(tmp_path / "cine.nii.gz")
