@@ -1,4 +1,4 @@
-"""Volumes of the scene are trained on as they are: copies live as long as their run, and one that changed is looked at again."""
+"""Volumes of the scene are trained on as they are: copies live as long as their run; one that changed is looked at again."""
 
 from __future__ import annotations
 
