@@ -10,9 +10,10 @@ from pathlib import Path
 from ..imaging import cine_stacks
 from ..imaging.cine_files import holds_cine
 from ..imaging.dicom_headers import Frame, read_frames
-from ..imaging.files import files_below, is_dicom_image
+from ..imaging.files import files_below
 from ..imaging.moments import MOMENTS
 from ..support.errors import VolumeError
+from .dicom_parts import first_frame
 from .scans import Scan
 
 
@@ -20,7 +21,7 @@ def studies(items: Sequence[Path], folder: Path) -> list[Path]:
     """The items, files and folders of DICOM files, with the folders of each study that holds a cine stack as one."""
     of_study: dict[str, list[Path]] = {}
     for item in items:
-        first = _first_frame(item) if item.is_dir() else None
+        first = first_frame(item) if item.is_dir() else None
         if first is not None and _is_timed(first):
             of_study.setdefault(f"{first.context.patient} {first.context.study}", []).append(item)
     kept = list(items)
@@ -48,7 +49,7 @@ def _is_cine(path: Path) -> bool:
     try:
         if not path.is_dir():
             return holds_cine(path)
-        first = _first_frame(path)
+        first = first_frame(path)
         return first is not None and _is_timed(first) and _holds_cine(path)
     except (OSError, VolumeError):  # told by who reads it
         return False
@@ -57,17 +58,6 @@ def _is_cine(path: Path) -> bool:
 def _is_timed(frame: Frame) -> bool:
     """Whether a slice may be one of several of its place."""
     return frame.trigger_ms is not None or frame.phase is not None or frame.count > 1
-
-
-def _first_frame(folder: Path) -> Frame | None:
-    """A slice of the first file that has any, in the folder or below."""
-    try:
-        for file in files_below(folder):
-            if is_dicom_image(file):
-                return next(iter(read_frames(file)), None)
-    except (OSError, VolumeError):
-        pass
-    return None
 
 
 def _holds_cine(folder: Path) -> bool:

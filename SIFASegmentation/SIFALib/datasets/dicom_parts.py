@@ -15,7 +15,7 @@ from pathlib import Path
 from ..imaging.dicom_grid import grid
 from ..imaging.dicom_grouping import STACK, group_frames
 from ..imaging.dicom_headers import Frame, read_frames
-from ..imaging.files import is_dicom_image, visible_files
+from ..imaging.files import files_below, is_dicom_image, visible_files
 from ..support.errors import VolumeError
 
 
@@ -94,3 +94,14 @@ def _fit(frames: Sequence[Frame], name: Path) -> bool:
     except VolumeError:
         return False
     return True
+
+
+def first_frame(folder: Path) -> Frame | None:
+    """A slice of the first file that has any, in the folder or below."""
+    try:
+        for file in files_below(folder):
+            if is_dicom_image(file):
+                return next(iter(read_frames(file)), None)
+    except (OSError, VolumeError):
+        pass
+    return None

@@ -25,6 +25,7 @@ from .cine_parts import studies, with_moments
 from .dicom_parts import join
 from .label_forms import with_labelled_phases, with_masks, without_cines
 from .pairing import KNOWN, NPZ, folders_of, is_label, key_of, paired, stem_of
+from .patients import of_one_heart
 from .scans import RECORDS, Scan, Verdict
 
 LONGEST_LIST = 64 * 1024**2  # bytes of JSON
@@ -154,8 +155,11 @@ def _in_folder(folder: Path, labelled: bool, cines: bool) -> Found:
         images = [f for f in images if f not in phases]
         notes += _passed_over(sorted(phases), "a single phase of a cine beside it")
     faults = {f: (Verdict(fault, "parts", file=f),) for f, fault in joined.faults.items()}
+    hearts, alike = of_one_heart([f for f in images if f.is_dir() and f not in faults], folder)
+    notes += alike
     scans = [
-        Scan(key_of(f, folder) or stem_of(f), f, problems=faults.get(f, ()), heart=layouts.heart_of(f)) for f in images
+        Scan(key_of(f, folder) or stem_of(f), f, problems=faults.get(f, ()), heart=hearts.get(f) or layouts.heart_of(f))
+        for f in images
     ]
     scans = _with_unique_names(scans, folder)
     if labelled:
