@@ -23,6 +23,7 @@ NAMES = (".seq.nrrd", *SUFFIXES)
 _INDEX = re.compile(r"^axis (\d+) index values$")
 MULTI_VOLUME, MULTI_VOLUME_UNIT = "MultiVolume.FrameLabels", "MultiVolume.FrameIdentifyingDICOMTagUnits"
 MILLISECONDS = {"ms": 1.0, "msec": 1.0, "s": 1000.0, "sec": 1000.0}
+PLACES = ("domain", "space", "???", "none")  # kinds of an axis along which voxels lie
 SWAPPED = 0.3  # of the changes along the axis of time, below which those along the slices are too small: cines have 10
 
 
@@ -33,9 +34,13 @@ def read_file(path: Path) -> Cine:
         raise VolumeError(
             f"{path} is no cine: give the folder of a DICOM study, or a NIfTI, NRRD or MetaImage file of several volumes."
         )
-    array, geometry, times, notes = _volumes(path)
+    array, geometry, stated, notes = _volumes(path)
     _check(path, array)
-    within = _times(times)
+    order = np.argsort(stated, kind="stable")
+    if len(order) == len(array) and not np.array_equal(order, np.arange(len(order))):
+        array, stated = array[order], [stated[n] for n in order]
+        notes = (*notes, "the volumes do not follow each other in time as the file lists them; their times order them")
+    within = _times(stated)
     beat = within[-1] - within[0] + float(np.median(np.diff(within))) if within else 0.0
     rate = round(60_000.0 / beat, 1) if beat else None
     return Cine(array, geometry, within, rate, name or path.name, str(path), "", tuple(notes))
@@ -74,7 +79,20 @@ def count_of(path: Path) -> int:
     sizes = (header.fields.get("sizes") or header.fields.get("dimsize") or "").split()
     if len(sizes) != 4 or not all(size.isdigit() for size in sizes):
         return 0
-    return int(sizes[0] if "list" in header.fields.get("kinds", "").split()[:1] else sizes[3])
+    kinds = _kinds(header)
+    if not kinds or kinds[0] in PLACES:
+        return int(sizes[3])
+    return int(sizes[0]) if _are_volumes(kinds[0], int(sizes[0])) else 0
+
+
+def _kinds(header: headers.Header) -> list[str]:
+    """What the axes of an NRRD file are, in small letters; empty where it does not say so."""
+    return str(header.fields.get("kinds", "")).lower().split()
+
+
+def _are_volumes(kind: str, count: int) -> bool:
+    """Whether the values of a voxel are those of so many volumes: a list of them, or more than colours or directions are."""
+    return kind == "list" or (kind == "vector" and count >= LEAST_PHASES)
 
 
 def _listed(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float]]:
@@ -83,7 +101,9 @@ def _listed(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float]]:
     dimension, count = reader.GetDimension(), reader.GetNumberOfComponents()
     if reader.HasMetaDataKey("Segment0_ID"):
         raise VolumeError(f"{path} is a segmentation and no cine; give the images that it was made of.")
-    if dimension not in (3, 4) or (dimension == 4 and count > 1):
+    header = headers.read_header(path) if dimension == 3 and count > 1 else None
+    kind = next(iter(_kinds(header)), "") if header is not None else ""
+    if dimension not in (3, 4) or (count > 1 and (dimension == 4 or not _are_volumes(kind or "vector", count))):
         raise VolumeError(
             f"{path} has {dimension} dimensions of {count} values a voxel; a cine has four, of one value."
         )

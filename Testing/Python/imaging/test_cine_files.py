@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from cine_studies import PHASES, expect
+from SIFALib.imaging.cine_files import count_of, holds_cine
 from SIFALib.imaging.study import read_cine
 from SIFALib.support.errors import VolumeError
 
@@ -80,3 +81,34 @@ def test_phases_where_slices_should_be_are_refused(tmp_path):
     sitk.WriteImage(made, str(tmp_path / "cine.nii.gz"))
     with pytest.raises(VolumeError, match="phases where slices should be"):
         read_cine(tmp_path / "cine.nii.gz")
+
+
+def test_volumes_are_in_the_order_of_their_times(tmp_path):
+    order = [*range(PHASES)][::-1]
+    image = sitk.Compose([studies.geometry().to_image(studies.array()[t]) for t in order])
+    image.SetMetaData("MultiVolume.FrameLabels", ",".join(str(100 * t) for t in order))
+    image.SetMetaData(UNIT, "ms")
+    sitk.WriteImage(image, str(tmp_path / "cine.nrrd"))
+    cine = read_cine(tmp_path / "cine.nrrd")
+    assert np.array_equal(cine.array, studies.array())
+    assert cine.times_ms == tuple(100.0 * t for t in range(PHASES))
+    assert "their times order them" in cine.notes[0]
+
+
+@pytest.mark.parametrize("kind", ["RGB-color", "3-color", "vector", "3-vector"])
+def test_colours_and_directions_of_nrrd_are_no_phases(tmp_path, kind):
+    path = tmp_path / "cine.nrrd"
+    sitk.WriteImage(sitk.Compose([studies.geometry().to_image(p) for p in studies.array()[:3]]), str(path), False)
+    head, empty, voxels = path.read_bytes().partition(b"\n\n")
+    lines = [f"kinds: {kind} domain domain domain".encode() if b"kinds:" in x else x for x in head.split(b"\n")]
+    path.write_bytes(b"\n".join(lines) + empty + voxels)
+    assert not holds_cine(path)
+    with pytest.raises(VolumeError, match="3 values a voxel"):
+        read_cine(path)
+
+
+def test_a_list_of_nrrd_holds_as_many_volumes_as_it_says(tmp_path):
+    sitk.WriteImage(
+        sitk.Compose([studies.geometry().to_image(p) for p in studies.array()]), str(tmp_path / "cine.nrrd")
+    )
+    assert count_of(tmp_path / "cine.nrrd") == PHASES != studies.array().shape[1]
