@@ -48,7 +48,7 @@ class Checked:
         """The picture of all planes, above without and below with the box around the heart; None if there is none."""
         if self.pictures is None:
             return None
-        path = self.pictures / f"{finding.domain}-{finding.name.replace('/', '-')}.png"
+        path = self.pictures / finding.picture_name
         return path if path.exists() else None
 
     def _icon(self, finding: Scan) -> qt.QIcon | None:

@@ -212,7 +212,7 @@ def _examined(scans: tuple[Scan, ...], domain: str, request: Request) -> Steps[t
         examined.append(known)
         if image is not None and request.thumbnails is not None:
             with said_as(OutputError, OSError):
-                placing.picture(image, labels, request.thumbnails / f"{domain}-{scan.name.replace('/', '-')}.png")
+                placing.picture(image, labels, request.thumbnails / known.picture_name)
             pictures += 1
     return released.of_one_size(examined), pictures
 

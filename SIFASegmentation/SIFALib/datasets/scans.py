@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +42,7 @@ KINDS = {
     ".mhd": "MetaImage",
 }
 NO_HEART = "no_heart"  # code of the warning to a scan that is left out
+_PLAIN, _NOT_PLAIN = re.compile(r"[\w .+-]{1,50}"), re.compile(r"[^\w .+-]")
 FEW_SLICES = 3  # native slices; fewer are named
 
 
@@ -110,6 +112,14 @@ class Scan:
     def key(self) -> str:
         """How `exclude` names it."""
         return f"{self.domain}:{self.name}"
+
+    @property
+    def picture_name(self) -> str:
+        """What a file with its thumbnail is called: its name, and where that is none for a file, a part and a hash of it."""
+        if _PLAIN.fullmatch(self.name):
+            return f"{self.domain}-{self.name}.png"
+        told_apart = hashlib.sha256(self.name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+        return f"{self.domain}-{_NOT_PLAIN.sub('-', self.name)[:50]}-{told_apart}.png"
 
     @property
     def without_heart(self) -> bool:

@@ -60,6 +60,13 @@ def test_where_a_model_sees_the_heart_is_shown_and_where_it_sees_none_is_told(da
     assert coloured[0] == 0 < coloured[1]
 
 
+def test_each_scan_has_a_picture_of_its_own(tmp_path):
+    for number, name in enumerate(("a/b", "a-b", "Süd", "x" * 120)):
+        target(tmp_path / "target" / name, 1, number)
+    assert main(["check-data", "--target", str(tmp_path / "target"), "--thumbnails", str(tmp_path / "t")]) == OK
+    assert len([*(tmp_path / "t").iterdir()]) == 4
+
+
 def with_nan(array: np.ndarray) -> np.ndarray:
     result = array.astype(np.float32)
     result[3, 4, 5] = np.nan
