@@ -47,7 +47,7 @@ SEPARATION = 1.25
 """Difference of the medians of blood and muscle over their spread, papillary muscles included. Contrast-enhanced
 phantoms have 3.7 and more; of 22 short-axis stacks that were drawn with a Dice above 0.8 all but one have 1.4 and more, a
 chest CT without contrast 0.4 to 0.7, a slice of which nothing was drawn right 1.2."""
-SMALL_ML = 5.0  # of a structure say nothing of where its middle lies: a sliver, or a piece of something else
+SMALL_ML = 10.0  # of a structure say nothing of where its middle lies: a sliver, or a piece of something else
 PAIRS = (("LV", "MYO"), ("LV", "LA"), ("LV", "AA"))  # whose directions and volumes are compared
 
 NOT_CALIBRATED = (
