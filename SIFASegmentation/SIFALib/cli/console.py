@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 OK, OTHER, USAGE, BAD_INPUT, MODEL, NO_HEART, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
+_COUNT = re.compile(r"\d+ of \d+")
 _MOVING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 EXIT_CODES = f"""exit codes:
@@ -89,7 +90,8 @@ def facts(rows: Sequence[tuple[str, str]], width: int) -> str:
 
 
 class ProgressLine:
-    """Stage, percent and time left: one line of a terminal, written over; elsewhere a line for each stage.
+    """Stage, percent and time left: one line of a terminal, written over; elsewhere a line for each stage, and for each
+    tenth of one that counts: iterations, scans.
 
     It is cleared at the end of a `with` block, however that ends.
     """
@@ -97,7 +99,7 @@ class ProgressLine:
     def __init__(self, quiet: bool) -> None:
         self.quiet = quiet or sys.stderr is None
         self.terminal = sys.stderr is not None and sys.stderr.isatty()
-        self.stage = ""
+        self.told: tuple[str, int] | None = None
         self.width = 0
 
     def __call__(self, progress: Progress) -> None:
@@ -108,9 +110,9 @@ class ProgressLine:
         if self.terminal:
             sys.stderr.write("\r" + text.ljust(self.width))
             self.width = len(text)
-        elif progress.stage != self.stage:
+        elif self.told != (told := _told(progress)):
+            self.told = told
             sys.stderr.write(text + "\n")
-        self.stage = progress.stage
         sys.stderr.flush()
 
     def end(self) -> None:
@@ -125,6 +127,12 @@ class ProgressLine:
 
     def __exit__(self, *_: object) -> None:
         self.end()
+
+
+def _told(progress: Progress) -> tuple[str, int]:
+    """What must differ for another line: the stage, and its tenth where it counts."""
+    counting = _COUNT.sub("#", progress.stage)
+    return counting, int(10 * progress.fraction) if counting != progress.stage else 0
 
 
 def _duration(seconds: float) -> str:

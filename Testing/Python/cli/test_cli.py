@@ -317,6 +317,16 @@ def test_a_terminal_gets_one_line_that_is_written_over_and_cleared(monkeypatch, 
     assert shown.startswith(f"\r{first}\r{second.ljust(len(first))}\r") and shown.endswith("\r")
 
 
+def test_a_file_gets_a_line_for_each_stage_and_each_tenth_of_one_that_counts(capsys):
+    line = ProgressLine(quiet=False)
+    for n in range(5):
+        line(Progress("Reading", n / 5))
+    for n in range(1, 601):
+        line(Progress(f"Iteration {n} of 600", n / 600))
+    said = capsys.readouterr().err.splitlines()
+    assert said[:3] == ["Reading:   0 %", "Iteration 1 of 600:   0 %", "Iteration 60 of 600:  10 %"] and len(said) == 12
+
+
 def test_tables_are_aligned():
     assert table(("A", "Long head"), [("longer text", "1"), ("b", "2")]) == (
         "A            Long head\nlonger text  1\nb            2"
