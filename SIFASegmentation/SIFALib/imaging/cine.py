@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from .dicom_headers import Frame
 
 
+BEAT_OF_IMAGES = (
+    "No heart rate is stated; that of the beat which the images fill is taken. Where they leave out the beat's end, it is "
+    "too high, and the output with it."
+)
+
+
 @dataclass(frozen=True)
 class Body:
     """Of the patient, as far as it is stated. sex: "F", "M" or ""."""

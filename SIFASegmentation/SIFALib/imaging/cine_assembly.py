@@ -14,7 +14,7 @@ import numpy as np
 
 from ..support.errors import VolumeError
 from . import cine_places, dicom_pixels
-from .cine import Body, Cine
+from .cine import BEAT_OF_IMAGES, Body, Cine
 from .cine_places import Place
 from .cine_stacks import CineStack
 from .dicom_grid import check_orientation, grid, pixel_spacing, plane_of
@@ -247,6 +247,8 @@ def _of_beat(places: Sequence[Place]) -> tuple[str, ...]:
             )
     shown = [(p.triggers_ms[-1] - p.triggers_ms[0]) * len(p.frames) / (len(p.frames) - 1) for p in timed if p.beat_ms]
     beats = [place.beat_ms for place in timed if place.beat_ms]
+    if beats and not any(f.context.interval_ms for place in timed for f in place.frames):
+        told += (BEAT_OF_IMAGES,)
     if shown and np.median(shown) < LEAST_SHOWN * np.median(beats):
         told += (
             f"The images show {np.median(shown):.0f} ms of a beat that is said to have {np.median(beats):.0f} ms: the "

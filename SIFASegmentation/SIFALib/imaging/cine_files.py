@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from ..support.errors import VolumeError
 from . import headers, nifti
 from .checks import SUFFIXES, check_grid
-from .cine import Cine
+from .cine import BEAT_OF_IMAGES, Cine
 from .cine_places import LEAST_PHASES
 from .dicom_context import FASTEST_MS, SLOWEST_MS
 from .files import split_suffix
@@ -43,7 +43,8 @@ def read_file(path: Path) -> Cine:
     within = _times(stated)
     beat = within[-1] - within[0] + float(np.median(np.diff(within))) if within else 0.0
     rate = round(60_000.0 / beat, 1) if beat else None
-    return Cine(array, geometry, within, rate, name or path.name, str(path), "", tuple(notes))
+    notes = (*notes, *([BEAT_OF_IMAGES] if rate else []))
+    return Cine(array, geometry, within, rate, name or path.name, str(path), "", notes)
 
 
 def read_volumes(path: Path) -> tuple[np.ndarray, Geometry]:

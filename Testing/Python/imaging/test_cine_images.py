@@ -9,6 +9,7 @@ import cine_studies as studies
 import numpy as np
 import pytest
 from cine_studies import PHASES, PLACES, STEP_MS
+from SIFALib.imaging.cine import BEAT_OF_IMAGES
 from SIFALib.imaging.cine_images import CineImage, cine_of_images, stacks_in
 from SIFALib.imaging.geometry import Volume
 from SIFALib.support.errors import VolumeError
@@ -44,7 +45,7 @@ def test_places_and_phases_are_those_of_the_study(images):
     np.testing.assert_array_equal(cine.array, studies.array())
     np.testing.assert_allclose(cine.geometry.corners(), GRID.corners(), atol=1e-3)
     assert cine.times_ms == tuple(STEP_MS * t for t in range(PHASES))
-    assert (cine.name, cine.frames, cine.notes) == ("Patient 7", (), ())
+    assert (cine.name, cine.frames, cine.notes) == ("Patient 7", (), (BEAT_OF_IMAGES,))
     assert cine.modality == "", "nothing said whether they are CT or MR"
     assert "lies as short axes do" in cine.chosen
     (stack,) = stacks_in(images()).stacks

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from cine_studies import PHASES, PLACES, expect, image, images, write
 from pydicom import dcmread
 from pydicom.uid import generate_uid
-from SIFALib.imaging.cine import Cine
+from SIFALib.imaging.cine import BEAT_OF_IMAGES, Cine
 from SIFALib.imaging.study import read_cine
 from SIFALib.support.errors import VolumeError
 
@@ -276,7 +276,7 @@ def test_24_trigger_times_that_count_on_over_the_places_are_of_one_beat(tmp_path
     late = read_cine(
         write(tmp_path / "late", images(lambda t, k: {"TriggerTime": 100 * t + 300, "NominalInterval": None}))
     )
-    assert (late.times_ms[0], late.heart_rate) == (300, 75)
+    assert (late.times_ms[0], late.heart_rate, late.notes) == (300, 75, (BEAT_OF_IMAGES,))
 
 
 def test_25_trigger_times_in_seconds_are_no_times_in_ms(tmp_path):
