@@ -57,11 +57,12 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _observe(self, parameterNode: Any) -> None:
         if self._parameterNode is not None:
             self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters)
+            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters)
         self._parameterNode, self._guiTag = parameterNode, None
         if parameterNode is not None:
             self._guiTag = parameterNode.connectGui(self.ui)
-            self.addObserver(parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters)
+            # The node, not what wraps it: whatever was ever observed is kept, and each scene has another wrapper.
+            self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters)
 
     def onParameters(self, caller: Any = None, event: Any = None) -> None:
         """Bring the panel up to date."""

@@ -205,4 +205,8 @@ def close_module(name: str) -> None:
     if module._representation is not None:
         module._representation._python.cleanup()
         module._representation.close()
+        for child in module._representation.findChildren(QtWidgets.QWidget):
+            if hasattr(child, "setMRMLScene"):  # destroyed with it; here somebody may still look at them
+                child.blockSignals(True)
+                child.setMRMLScene(None)
         module._representation = None

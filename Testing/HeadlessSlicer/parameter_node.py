@@ -154,7 +154,8 @@ class _Wrapper:
                 parameter.write(parameterNode, parameter.default)
         # Weakly: node, observer and wrapper would be a circle, which Python clears while the scene still has the node.
         me = weakref.ref(self)
-        parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: _update(me()))
+        tag = parameterNode.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: _update(me()))
+        weakref.finalize(self, parameterNode.RemoveObserver, tag).atexit = False
 
     def __getattr__(self, name):
         if name in type(self).allParameters:
@@ -201,6 +202,7 @@ class _Wrapper:
     def disconnectGui(self, tag) -> None:
         for binding in self._bindings.pop(tag, {}).values():
             binding.signal.disconnect(binding.slot)
+            binding.slot = None  # which holds the wrapper
 
     def AddObserver(self, event, callback, priority: float = 0.0):
         return self.parameterNode.AddObserver(event, callback, priority)

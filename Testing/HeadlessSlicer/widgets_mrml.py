@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from typing import ClassVar
 
 import slicer
+import vtk
 from PySide6 import QtCore, QtWidgets
 
 from .widgets_ctk import qproperty, with_setters
 
 Signal = QtCore.Signal
 _SCENE = {"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged"}
+
+
+@functools.cache
+def _tag_name(kind: str) -> str:
+    """What a list calls nodes of that class."""
+    return getattr(slicer, kind)().GetNodeTagName()
 
 
 class qMRMLWidget(QtWidgets.QWidget):
@@ -97,11 +105,25 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         for tag in self._tags:
             self._scene.RemoveObserver(tag)
         self._scene = scene
-        events = ("NodeAddedEvent", "NodeRemovedEvent", "EndCloseEvent", "EndImportEvent")
-        observe = [] if scene is None else [getattr(slicer.vtkMRMLScene, event) for event in events]
-        self._tags = [scene.AddObserver(event, lambda *_: self._update()) for event in observe]
+        self._tags = []
+        if scene is not None:
+            events = slicer.vtkMRMLScene
+            for event in (events.EndCloseEvent, events.EndImportEvent):
+                self._tags.append(scene.AddObserver(event, lambda *_: self._update()))
+            for event in (events.NodeAddedEvent, events.NodeRemovedEvent):
+                self._tags.append(scene.AddObserver(event, self._of_node()))
         self._update()
         self.mrmlSceneChanged.emit(scene)
+
+    def _of_node(self):
+        """What to do when a node comes or goes: nothing for one that the list does not offer."""
+
+        @vtk.calldata_type(vtk.VTK_OBJECT)
+        def update(_scene, _event, node) -> None:
+            if self._fits(node) or node.GetID() in self._ids:
+                self._update()
+
+        return update
 
     def _fits(self, node) -> bool:
         if node.GetHideFromEditors() and not self.showHidden:
@@ -145,9 +167,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         return entries
 
     def _kind(self) -> str:
-        kinds = self.nodeTypes
-        node = getattr(slicer, kinds[0])() if len(kinds) == 1 else None
-        return node.GetNodeTagName() if node is not None else "node"
+        return _tag_name(self.nodeTypes[0]) if len(self.nodeTypes) == 1 else "node"
 
     def _activated(self, index: int) -> None:
         data = self._combo.itemData(index)
