@@ -9,7 +9,7 @@ GOLDEN ?= ../shared/method/golden
 START ?= SIFASegmentation/Resources/Models/heart-phantom-1.1.0
 SOURCES := SIFASegmentation SIFATraining Testing examples
 
-NUMERICAL := networks/test_networks_parity networks/test_winograd networks/test_engine adaptation/test_method_updates adaptation/test_adaptation_works
+NUMERICAL := networks/test_winograd networks/test_engine adaptation/test_method_updates adaptation/test_adaptation_works
 
 .PHONY: demo test coverage test-lesser-processor lint docs format setup pictures pictures-real train-default calibrated clean bench-inference bench-cine bench-parity bench-real bench-phantom bench-training \
   bench-adaptation bench-gain bench-kill bench-heart bench-trust bench-uncertainty bench-realism bench-anatomy \
