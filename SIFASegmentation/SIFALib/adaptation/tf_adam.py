@@ -19,8 +19,6 @@ from torch.optim.adam import adam
 EPS = 1e-8
 BETA2 = 0.999
 ADVERSARIAL_BETA1, SEGMENTATION_BETA1 = 0.5, 0.9
-
-
 MOMENTS = ("exp_avg", "exp_avg_sq")  # m and v, by the names that PyTorch's Adam saves them under
 
 

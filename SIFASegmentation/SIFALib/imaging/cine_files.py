@@ -36,10 +36,10 @@ def read_file(path: Path) -> Cine:
         )
     array, geometry, stated, notes = _volumes(path)
     _check(path, array)
-    order = np.argsort(stated, kind="stable")
-    if len(order) == len(array) and not np.array_equal(order, np.arange(len(order))):
+    order = _in_time(stated)
+    if order is not None and len(order) == len(array):
         array, stated = array[order], [stated[n] for n in order]
-        notes = (*notes, "the volumes do not follow each other in time as the file lists them; their times order them")
+        notes = (*notes, "The volumes do not follow each other in time as the file lists them; their times order them.")
     within = _times(stated)
     beat = within[-1] - within[0] + float(np.median(np.diff(within))) if within else 0.0
     rate = round(60_000.0 / beat, 1) if beat else None
@@ -140,6 +140,14 @@ def _unit(reader: sitk.ImageFileReader, key: str) -> str:
     names = ("NRRD_units[pixel]", f"NRRD_units[{index[1]}]") if index else (MULTI_VOLUME_UNIT,)
     stated = [reader.GetMetaData(name).strip().lower() for name in names if reader.HasMetaDataKey(name)]
     return stated[0] if stated else ""
+
+
+def _in_time(stated: Sequence[float]) -> np.ndarray | None:
+    """The order of volumes by their times; None if that is theirs already, or if the times are none that order."""
+    times = np.array(stated, float)
+    order = np.argsort(times, kind="stable")
+    ordering = np.isfinite(times).all() and len(np.unique(times)) == len(times)
+    return order if ordering and np.diff(order).min(initial=1) < 0 else None
 
 
 def _times(stated: Sequence[float]) -> tuple[float, ...]:
