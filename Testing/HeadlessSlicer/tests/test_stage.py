@@ -7,6 +7,8 @@ from slicer_helpers import stage
 # the lines above set the stage on which the others can be imported
 # isort: split
 import enum
+import gc
+import weakref
 
 import ctk
 import pytest
@@ -162,6 +164,21 @@ def test_collapsible_button_hides_what_is_in_it():
     assert inside.isHidden()
     button.collapsed = False
     assert not inside.isHidden()
+
+
+def test_the_stage_lets_go_of_a_closed_panel_and_the_panel_of_each_scenes_parameters():
+    """Else whatever a scene's end costs grows from test to test, and in Slicer from scene to scene."""
+    panel = stage.open_module("SIFASegmentation")
+    selector, wrappers = panel.ui.inputSelector, []
+    for _ in range(2):
+        wrappers.append(weakref.ref(panel._parameterNode))
+        stage.clear_scene()
+    gc.collect()
+    assert [each() for each in wrappers] == [None, None]
+    stage.close_module("SIFASegmentation")
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    assert selector.mrmlScene() is None and selector.nodeCount() == 0
+    stage.clear_scene()
 
 
 def test_stage_is_set_once():
