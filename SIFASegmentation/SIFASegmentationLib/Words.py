@@ -86,6 +86,8 @@ def modelLine(card: ModelCard) -> str:
     trained, *details = card.trained_on.strip().split(". ")[0].rstrip(".").split(", ")
     while details and len(trained) + len(details[0]) < BRIEF:
         trained += ", " + details.pop(0)
+    if trained.count("(") > trained.count(")"):  # cut off in the middle of it
+        trained = trained.rpartition(" (")[0]
     return _("{modality} · version {version} · {licence} · trained on: {trained}").format(
         modality=modality, trained=trained, version=card.version, licence=card.licence
     )

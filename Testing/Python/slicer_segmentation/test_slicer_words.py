@@ -1,4 +1,4 @@
-"""Colours of texts: readable in Slicer's light and in its dark style."""
+"""Colours of texts: readable in Slicer's light and in its dark style. What a model is, in a line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from slicer_helpers import stage
 # isort: split
 import pytest
 import qt
+from SIFALib.models import store
 from SIFASegmentationLib import Words
 from SIFASegmentationLib.Words import Ink
 
@@ -43,3 +44,10 @@ def test_an_error_is_written_in_the_colour_of_its_background():
     assert stage.start() and Words.ink(Ink.BAD, label) in label.styleSheet
     Words.say(label, "Done.")
     assert label.styleSheet == ""
+
+
+def test_a_models_line_ends_in_no_open_parenthesis():
+    line = Words.modelLine(store.default_store().default().card)
+    assert line.endswith(
+        "trained on: Contours of the left ventricle and its muscle in 58 short-axis stacks of 29 patients"
+    )
