@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 OK, OTHER, USAGE, BAD_INPUT, MODEL, NO_HEART, OUTPUT, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 
-_COUNT = re.compile(r"\d+ of \d+")
 _MOVING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 EXIT_CODES = f"""exit codes:
@@ -91,7 +90,7 @@ def facts(rows: Sequence[tuple[str, str]], width: int) -> str:
 
 class ProgressLine:
     """Stage, percent and time left: one line of a terminal, written over; elsewhere a line for each stage, and for each
-    tenth of one that counts: iterations, scans.
+    tenth of one that counts.
 
     It is cleared at the end of a `with` block, however that ends.
     """
@@ -106,11 +105,12 @@ class ProgressLine:
         if self.quiet:
             return
         left = "" if progress.seconds_left is None else f", {_duration(progress.seconds_left)} left"
-        text = f"{progress.stage}: {100 * progress.fraction:3.0f} %{left}"
+        stage = f"{progress.stage} {progress.count}".rstrip()
+        text = f"{stage}: {100 * progress.fraction:3.0f} %{left}"
         if self.terminal:
             sys.stderr.write("\r" + text.ljust(self.width))
             self.width = len(text)
-        elif self.told != (told := _told(progress)):
+        elif self.told != (told := (progress.stage, int(10 * progress.fraction) if progress.count else 0)):
             self.told = told
             sys.stderr.write(text + "\n")
         sys.stderr.flush()
@@ -127,12 +127,6 @@ class ProgressLine:
 
     def __exit__(self, *_: object) -> None:
         self.end()
-
-
-def _told(progress: Progress) -> tuple[str, int]:
-    """What must differ for another line: the stage, and its tenth where it counts."""
-    counting = _COUNT.sub("#", progress.stage)
-    return counting, int(10 * progress.fraction) if counting != progress.stage else 0
 
 
 def _duration(seconds: float) -> str:

@@ -47,6 +47,7 @@ class Watch:
         while not self.ended.wait(1.0):
             status = control.look(self.folder.path).status
             if status is not None and status.state in ACTIVE:
-                stage = status.message or f"Iteration {status.iteration} of {status.iterations}"
+                stage = status.message or "Iteration"
+                count = "" if status.message else f"{status.iteration} of {status.iterations}"
                 left = None if status.state == "preparing" else status.seconds_left  # that of the step at hand alone
-                self.line(Progress(stage, status.iteration / max(1, status.iterations), left))
+                self.line(Progress(stage, status.iteration / max(1, status.iterations), left, count))

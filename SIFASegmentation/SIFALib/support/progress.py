@@ -17,11 +17,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Progress:
-    """What is being done, how much of the whole is done (0..1), and the seconds that are left (None: not known yet)."""
+    """What is being done, how much of the whole is done (0..1), and the seconds that are left (None: not known yet).
+
+    count: of a stage that counts, how far it is in words, as "23 of 600"; else "".
+    """
 
     stage: str
     fraction: float
     seconds_left: float | None = None
+    count: str = ""
 
 
 Steps = Generator[Progress, None, T]

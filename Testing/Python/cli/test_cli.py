@@ -322,7 +322,7 @@ def test_a_file_gets_a_line_for_each_stage_and_each_tenth_of_one_that_counts(cap
     for n in range(5):
         line(Progress("Reading", n / 5))
     for n in range(1, 601):
-        line(Progress(f"Iteration {n} of 600", n / 600))
+        line(Progress("Iteration", n / 600, count=f"{n} of 600"))
     said = capsys.readouterr().err.splitlines()
     assert said[:3] == ["Reading:   0 %", "Iteration 1 of 600:   0 %", "Iteration 60 of 600:  10 %"] and len(said) == 12
 
