@@ -31,9 +31,10 @@ class ScanCopies:
 
     @staticmethod
     def give(scans: Path, run: Path) -> None:
-        """Let the copies live as long as the run, if they are copies. OSError."""
-        if scans.parent == run.parent / SCANS:
-            (run / OWNED).write_text(scans.name, encoding="utf-8")
+        """Let the copies live as long as the run, if the list of its scans lies among copies. OSError."""
+        folder = scans.parent
+        if folder.parent == run.parent / SCANS:
+            (run / OWNED).write_text(folder.name, encoding="utf-8")
 
     @staticmethod
     def of(run: Path) -> Path | None:

@@ -41,7 +41,8 @@ class ScansStep:
         self.parameters: SIFATrainingParameterNode | None = None
         self.rows: list[Row] = []
         self.checked: Checked | None = None
-        self.place = ""  # that was looked at: a folder
+        self.place = ""  # that was looked at: a folder, or the list of the copies
+        self._notes: tuple[str, ...] = ()  # on the copies
         self._of: tuple[Any, ...] = ()  # which choice that belongs to
         self._copies: dict[str, str] = {}  # node id -> name of its copy
         self._copied: dict[str, tuple[int, bytes]] = {}  # node id -> how it was then
@@ -154,7 +155,9 @@ class ScansStep:
             text += " " + _("More would be better: 20 or so show how your scanner's images vary.")
         if self.checked is not None and self.checked.unseen:
             text += " " + _("The start model did not look for the heart in them. {why}").format(why=self.checked.unseen)
-        return text
+        scene = self.parameters is not None and self.parameters.scans is Scans.SCENE
+        notes = (*(self._notes if scene else ()), *(self.checked.warnings if self.checked is not None else ()))
+        return " ".join([text, *notes])
 
     # Whether it can be trained on
 
@@ -287,7 +290,7 @@ class ScansStep:
                 return
             ticked = {row.key for row in self.rows if row.ticked}
             nodes = [n for n in Volumes.inScene() if n.GetID() in ticked]
-            self.place = str(folder)
+            self.place = str(folder / SceneExport.LIST)
             self._copied = {n.GetID(): SceneExport.state(n) for n in nodes}
             self.runner.start(SceneExport.exportSteps(nodes, folder))
         else:
@@ -335,9 +338,9 @@ class ScansStep:
     def _onExportStep(self, step: Progress) -> None:
         Words.show(self.ui.scansStateLabel, State.CHECKING, step.stage)
 
-    def _onExported(self, names: dict[str, str]) -> None:
-        self._copies = names
-        self.logic.copies.sweep(self.logic.runsFolder, Path(self.place))
+    def _onExported(self, exported: SceneExport.Exported) -> None:
+        self._copies, self._notes = exported.names, exported.notes
+        self.logic.copies.sweep(self.logic.runsFolder, Path(self.place).parent)
         self._startCheck()
         self._say()
 

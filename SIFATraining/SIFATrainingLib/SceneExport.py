@@ -1,11 +1,15 @@
-"""Volumes of the scene as files that a training reads: where they stand in the world, without anything of DICOM."""
+"""Volumes of the scene as files that a training reads: where they stand in the world, without anything of DICOM.
+
+Which of them show one heart is told by a list beside them, by numbers alone.
+"""
 
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +19,16 @@ from SIFALib import imaging
 from SIFALib.support.progress import Progress, Steps, mapped
 from SIFASegmentationLib import SceneConversion
 from slicer.i18n import tr as _
+
+LIST = "scans.json"  # in the folder of copies: what the training and its check take for their scans
+
+
+@dataclass(frozen=True)
+class Exported:
+    """names: node id -> the file's name without suffix. notes: to be said."""
+
+    names: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def fileNames(nodes: Sequence[slicer.vtkMRMLVolumeNode]) -> dict[str, str]:
@@ -37,17 +51,45 @@ def state(node: slicer.vtkMRMLVolumeNode) -> tuple[int, bytes]:
     return node.GetImageData().GetMTime(), placement.worldPoints(ends).tobytes()
 
 
-def exportSteps(nodes: Sequence[slicer.vtkMRMLVolumeNode], folder: Path) -> Steps[dict[str, str]]:
-    """Write each volume into the folder as NRRD; returns node id -> the file's name without suffix. VolumeError, OSError."""
+def hearts(nodes: Sequence[slicer.vtkMRMLVolumeNode]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Node id -> what it has in common with the others that show its heart, by patient and study in the subject hierarchy,
+    of those that share it; and what should be said of that."""
+    from SIFALib.datasets.patients import by_heart
+
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    levels = slicer.vtkMRMLSubjectHierarchyConstants
+    wanted = (levels.GetDICOMLevelPatient(), levels.GetDICOMLevelStudy())
+    contexts: dict[str, tuple[str, str]] = {}
+    for node in nodes:
+        item = hierarchy.GetItemByDataNode(node)
+        above = [hierarchy.GetItemAncestorAtLevel(item, level) if item else 0 for level in wanted]
+        patient, study = (str(one) if one else "" for one in above)
+        contexts[node.GetID()] = (patient, study)
+    groups, alike = by_heart(contexts)
+    found = {key: f"heart {number}" for number, group in enumerate(groups, 1) for key in group}
+    text = _(
+        "All of these volumes say that they are of one patient, as anonymised ones may. Each study counts as a heart of its "
+        "own; if they are of one, drag them into one study in the module Data, so that none judges what another one taught."
+    )
+    return found, (text,) if alike else ()
+
+
+def exportSteps(nodes: Sequence[slicer.vtkMRMLVolumeNode], folder: Path) -> Steps[Exported]:
+    """Write each volume into the folder as NRRD, and LIST beside them. VolumeError, OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     names = fileNames(nodes)
+    of, notes = hearts(nodes)
+    listed = []
     for number, node in enumerate(nodes):
         start = Progress(_("Copying {name}").format(name=node.GetName()), number / len(nodes))
         yield start
         steps = SceneConversion.volumeSteps(node, SceneConversion.Placement.of(node))
         volume = yield from mapped(steps, partial(_part, start, len(nodes)))
-        imaging.write(volume, folder / f"{names[node.GetID()]}.nrrd")
-    return names
+        file = f"{names[node.GetID()]}.nrrd"
+        imaging.write(volume, folder / file)
+        listed.append({"image": file, "heart": of.get(node.GetID(), "")})
+    (folder / LIST).write_text(json.dumps(listed), encoding="utf-8")
+    return Exported(names, notes)
 
 
 def _part(start: Progress, count: int, step: Progress) -> Progress:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from .dicom_parts import first_frame
 
@@ -17,19 +18,29 @@ MADE_ALIKE = (
 )
 
 
+Scan = TypeVar("Scan")
+
+
+def by_heart(contexts: Mapping[Scan, tuple[str, str]]) -> tuple[list[list[Scan]], bool]:
+    """Those of scans, each of a (patient, study), that have their heart in common with another one; "" is not known.
+
+    And whether all studies, of which there are several, say that they are of one patient: each is a heart then.
+    """
+    patients = {patient for patient, _ in contexts.values() if patient}
+    alike = len(patients) == 1 and len({study for patient, study in contexts.values() if patient and study}) > 1
+    groups: dict[tuple[str, str], list[Scan]] = {}
+    for scan, (patient, study) in contexts.items():
+        heart = (patient, "" if patient and not alike else study)
+        if any(heart):
+            groups.setdefault(heart, []).append(scan)
+    return [group for group in groups.values() if len(group) > 1], alike
+
+
 def of_one_heart(folders: Sequence[Path], place: Path) -> tuple[Mapping[Path, str], list[str]]:
     """Of folders of DICOM series that have their heart in common with another one, the first of these, below the place they
     lie in; and what should be said. Nothing that a header holds is in either."""
     contexts = {folder: frame.context for folder in folders if (frame := first_frame(folder)) is not None}
-    patients = {c.patient for c in contexts.values() if c.patient}
+    groups, alike = by_heart({folder: (c.patient, c.study) for folder, c in contexts.items()})
+    hearts = {folder: min(group).relative_to(place).as_posix() for group in groups for folder in group}
     studies = {c.study for c in contexts.values() if c.patient and c.study}
-    alike = len(patients) == 1 and len(studies) > 1
-    by_heart: dict[tuple[str, str], list[Path]] = {}
-    for folder, context in contexts.items():
-        known_by_name = context.patient and not alike
-        heart = (context.patient, "" if known_by_name else context.study)
-        if any(heart):
-            by_heart.setdefault(heart, []).append(folder)
-    groups = [sorted(each) for each in by_heart.values() if len(each) > 1]
-    hearts = {folder: group[0].relative_to(place).as_posix() for group in groups for folder in group}
     return hearts, [MADE_ALIKE % (len(studies), place)] if alike else []

@@ -7,9 +7,12 @@ from slicer_helpers import add_linear_transform, add_volume, ijk_to_ras, rotatio
 # the lines above set the stage on which the others can be imported
 # isort: split
 
+import json
+
 import numpy as np
 import pytest
 import slicer
+from SIFATrainingLib import SceneExport
 from training_panel import opened
 
 
@@ -19,10 +22,15 @@ def panel(tmp_path):
         yield made
 
 
-def copied(panel, tmp_path):
-    """Two volumes of the scene, looked at; the folder of their copies."""
+def copied(panel, tmp_path, studies=()):
+    """Two volumes of the scene, looked at; the folder of their copies. studies: of one patient, by which each was loaded."""
     array = np.random.default_rng(0).integers(0, 900, (24, 40, 40)).astype(np.int16)
     nodes = [add_volume(array + n, ijk_to_ras((40, 40, 24)), name=f"Scan {n}") for n in range(2)]
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    patient = hierarchy.CreateSubjectItem(hierarchy.GetSceneItemID(), "Müller^Jörg") if studies else 0
+    items = {name: hierarchy.CreateStudyItem(patient, name) for name in dict.fromkeys(studies)}
+    for node, name in zip(nodes, studies, strict=False):
+        hierarchy.CreateItem(items[name], node)
     panel.ui.scansKindSelector.currentIndex = 2
     panel.ui.checkScansButton.click()
     stage.wait_until(lambda: not panel.scansStep.busy)
@@ -68,3 +76,21 @@ def test_a_volume_that_was_changed_since_its_copy_was_made_is_not_trained_on_as_
     panel.ui.checkScansButton.click()
     stage.wait_until(lambda: not panel.scansStep.busy)
     assert "were not looked at" not in panel.ui.startButton.toolTip
+
+
+@pytest.mark.parametrize(
+    ("studies", "hearts", "said"),
+    [
+        ((), ["", ""], False),
+        (("Rest", "Rest"), ["heart 1", "heart 1"], False),
+        (("2026-01-02", "2026-03-04"), ["", ""], True),
+    ],
+)
+def test_volumes_of_one_patient_are_one_heart_and_no_name_is_copied(panel, tmp_path, studies, hearts, said):
+    _, folder = copied(panel, tmp_path, studies)
+    text = (folder / SceneExport.LIST).read_text()
+    assert [each["heart"] for each in json.loads(text)] == hearts and "ller" not in text
+    assert [finding.heart for finding in panel.scansStep.findings()] == hearts
+    assert ("drag them into one study" in panel.ui.scansStateLabel.text) == said
+    target = panel.howStep.configuration.data.target
+    assert target == str(folder / SceneExport.LIST)
