@@ -5,8 +5,8 @@ other. Slices of another plane run across them. So the same network passes over 
 each of the volume's own axes, and the mean of the class probabilities counts (Prasoon et al., MICCAI 2013; Roth et al.,
 MICCAI 2014, for classifying patches; as "view aggregation" for whole volumes Roy et al., NeuroImage 186:713 (2019)).
 
-A stack of thick slices shows nothing in the other planes that the network knows, and is segmented in its own alone, with
-other pixel sizes instead.
+A stack of thick slices shows nothing in the other planes that the network knows, and is segmented in its own alone, turned
+and with other pixel sizes instead.
 """
 
 from __future__ import annotations
@@ -93,6 +93,16 @@ class Fusion:
         self.passes[...] = 1
         return self.sum
 
+    def labels(self) -> np.ndarray:
+        """The likeliest class of each element so far, uint8 [slices, rows, columns]."""
+        likeliest: np.ndarray = self.sum.argmax(axis=0)
+        return likeliest.astype(np.uint8)
+
+    def join(self, other: Fusion) -> None:
+        """Add what another one on the same grid has added up."""
+        self.sum += other.sum
+        self.passes += other.passes
+
     def _positions(self, grid: SliceGrid, work_axis: int) -> tuple[np.ndarray, np.ndarray]:
         """Which elements of our axis along this axis of `grid` it reaches, and where in elements of `grid` they lie."""
         ours = self.grid.plane.axes.index(grid.plane.axes[work_axis])
@@ -104,6 +114,12 @@ class Fusion:
         """The sum seen as [classes, slices, rows, columns] of `grid`'s axes."""
         order = (2 - self.grid.plane.axes.index(grid.plane.axes[w]) for w in (2, 1, 0))
         return np.transpose(self.sum, (0, *(1 + n for n in order)))
+
+
+def likeness_of(one: np.ndarray, other: np.ndarray) -> float:
+    """Dice of two label maps over all structures together: of both hearts, the share that has the same label in both."""
+    same = np.count_nonzero((one == other) & (one > 0))
+    return float(2.0 * same / max(1, np.count_nonzero(one) + np.count_nonzero(other)))
 
 
 def _block(indices: np.ndarray) -> slice:

@@ -61,14 +61,13 @@ QUARTERS = (0, 1, 2, 3)
 class Localisation:
     """box: [2, 3] volume indices around the heart. patient: the scan's geometry as the patient lies, whatever its header
     says; where that seems to be wrong, `note` tells so. quarters: clockwise quarter turns by which slices are turned
-    for the network. agreeing: other quarter turns in which it sees the same heart. judgement: of what was judged.
+    for the network. judgement: of what was judged.
     """
 
     box: np.ndarray
     patient: Geometry
     note: str = ""
     quarters: int = 0
-    agreeing: tuple[int, ...] = ()
     judgement: Judgement | None = None
 
 
@@ -103,7 +102,7 @@ def _in_a_stack(scan: NetworkInput, runner: Runner, first: Seen, rest: float) ->
         upright = [Candidate(whole, 0), *(c for c in upright if _times(whole, c.box) > LITTLE_MORE)]
     best = _best((yield from _judged(scan, runner, upright, rest, enough=GOOD)))
     if best is not None and best.judgement.score >= GOOD:
-        return _localisation(scan, HEADER, [best])
+        return _localisation(scan, HEADER, best)
     turned: list[Candidate] = []
     for quarters in QUARTERS[1:]:
         if _small(scan):
@@ -121,19 +120,19 @@ def _in_a_stack(scan: NetworkInput, runner: Runner, first: Seen, rest: float) ->
             return (yield from _best_lying(scan, runner, seen, rest))
     if chosen is None:
         raise no_heart(scan)
-    return _localisation(scan, HEADER, [chosen, *judged, *([best] if best else [])])
+    return _localisation(scan, HEADER, chosen)
 
 
 def _best_turned(scan: NetworkInput, runner: Runner, box: np.ndarray, rest: float) -> Steps[Localisation]:
     """The best quarter turn of a stack of slices whose heart is known to lie in that box."""
     upright = yield from _judged(scan, runner, [Candidate(box, 0)], rest)
     if upright[0].judgement.score >= GOOD:
-        return _localisation(scan, HEADER, upright)
+        return _localisation(scan, HEADER, upright[0])
     if upright[0].judgement.passes and not shows_whole_heart(scan):  # too few slices for neighbours to say otherwise
-        return _localisation(scan, HEADER, upright)
+        return _localisation(scan, HEADER, upright[0])
     turned = yield from _judged(scan, runner, [Candidate(box, quarters) for quarters in QUARTERS[1:]], rest)
     chosen = _best_of_turns(upright[0], turned) or upright[0]
-    return _localisation(scan, HEADER, [chosen, *upright, *turned])
+    return _localisation(scan, HEADER, chosen)
 
 
 def _best_of_turns(upright: Candidate | None, turned: Sequence[Candidate]) -> Candidate | None:
@@ -159,7 +158,7 @@ def _best_lying(scan: NetworkInput, runner: Runner, seen: Seen, rest: float) -> 
     whole, small = slices.whole_box(scan.volume.geometry), _small(scan)
     candidates = list(seen.candidates)
     if seen.likeness >= SURE and seen.largest is not None:
-        return _localisation(scan, seen.turn, [Candidate(seen.largest, 0)])
+        return _localisation(scan, seen.turn, Candidate(seen.largest, 0))
     if small and (seen.largest is None or _times(whole, seen.largest) <= LITTLE_MORE):
         candidates = [Candidate(whole, 0)]
     elif small:
@@ -169,17 +168,11 @@ def _best_lying(scan: NetworkInput, runner: Runner, seen: Seen, rest: float) -> 
     if len(candidates) > 1:
         candidates = yield from _judged(scan, runner, candidates, rest, seen.turn)
         candidates.sort(key=lambda candidate: -candidate.judgement.score)
-    return _localisation(scan, seen.turn, candidates)
+    return _localisation(scan, seen.turn, candidates[0])
 
 
-def _localisation(scan: NetworkInput, turn: Turn, candidates: Sequence[Candidate]) -> Localisation:
-    """Of the first of these candidates; the others may agree with it."""
-    best = candidates[0]
-    agreeing = {
-        c.quarters
-        for c in candidates[1:]
-        if c.quarters != best.quarters and c.judgement.score >= GOOD and _overlap(c.box, best.box) >= 0.5
-    }
+def _localisation(scan: NetworkInput, turn: Turn, best: Candidate) -> Localisation:
+    """Of a candidate."""
     note = TURNED.format(TURNS[turn]) if turn != HEADER else ""
     if best.quarters:
         note = QUARTERED.format(90 * best.quarters)
@@ -187,7 +180,7 @@ def _localisation(scan: NetworkInput, turn: Turn, candidates: Sequence[Candidate
         log.warning(note)
     judgement = best.judgement if best.judgement is not NOTHING else None
     patient = lying(scan.volume.geometry, turn)
-    return Localisation(best.box, patient, note, best.quarters, tuple(sorted(agreeing)), judgement)
+    return Localisation(best.box, patient, note, best.quarters, judgement)
 
 
 def _best(candidates: Sequence[Candidate]) -> Candidate | None:
@@ -230,12 +223,6 @@ def _judged(
 def _times(one: np.ndarray, other: np.ndarray) -> float:
     """How many times as large as the other a box [2, 3] is."""
     return float(np.prod((one[1] - one[0] + 1) / (other[1] - other[0] + 1)))
-
-
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Share of the smaller of two boxes [2, 3] that lies in the other."""
-    common = np.maximum(np.minimum(one[1], other[1]) - np.maximum(one[0], other[0]) + 1, 0)
-    return float(np.prod(common) / min(np.prod(box[1] - box[0] + 1) for box in (one, other)))
 
 
 def shows_one_plane(scan: NetworkInput) -> bool:

@@ -61,7 +61,8 @@ def reading_flags(scan: NetworkInput) -> tuple[Flag, ...]:
 
 @dataclass(frozen=True)
 class Pass:
-    """zoom: of the pixels; shift: of the grid, in pixels; gain: of grey values, darkest kept; stride: of the slices.
+    """zoom: of the pixels; shift: of the grid, in pixels; gain: of grey values, darkest kept; stride: of the slices; turn:
+    the quarter turns by which `plane` is turned against the first pass's.
 
     None of them changes what the labels should be. Mirroring would: hearts have a left and a right side.
     """
@@ -71,6 +72,7 @@ class Pass:
     shift: float = 0.0
     gain: float = 1.0
     stride: float = 1.0
+    turn: int = 0
 
     def grid(self, scan: NetworkInput, box: np.ndarray) -> SliceGrid:
         """The slices of this pass over a box [2, 3] of volume indices."""

@@ -11,7 +11,7 @@ it to the end.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from ..support.progress import Progress, Steps, drain
 from . import uncertainty
 from .coarse import plane_of
 from .flags import volumes_ml
-from .fusion import Fusion, planes
+from .fusion import Fusion, likeness_of, planes
 from .likeness import insist_on_likeness, insist_on_volume
 from .localisation import Localisation, localise
 from .options import Options
@@ -43,7 +43,13 @@ if TYPE_CHECKING:
 __all__ = ["Options", "Progress", "Report", "Result", "locate", "segment", "segment_steps"]
 
 CROSSING_STRIDE = 2.0  # slices across the scan's own plane lie so many times further apart: measured, it costs nothing
-STACK_ZOOMS = (0.85, 1.18)  # of two more passes over a stack of slices, which has no other planes
+STACK = 3  # slices or more
+STACK_PASSES = ((1, 1.0), (2, 1.0), (3, 1.0), (1, 0.85), (3, 1.18))
+SLICE_PASSES = ((0, 0.85), (0, 1.18))
+"""Quarter turns and zooms of more passes over a stack of slices, or over one or two, which have no other planes."""
+SAME_HEART = 0.75
+"""`fusion.likeness_of` the first pass from which on a turned one counts: short axes look alike in every turn, while of an
+axial slice that is turned the network calls an atrium a ventricle (docs/explanation/accuracy.md)."""
 SECOND_ZOOM, SECOND_SHIFT, SECOND_GAIN = 0.91, 4.0, 0.92  # shift: half of what the network reduces a slice by
 LABELS_BYTES = 2  # of a voxel of the scan: labels, and a copy that is written
 MAP_BYTES = 6  # of one and a map: float16, and float32 when it is written
@@ -130,12 +136,14 @@ class Found:
     """What all passes say. probabilities: float32 [classes, slices, rows, columns] on `grid`, cleaned later in place.
 
     doubt: uncertainty float32 [slices, rows, columns], 0..1, if asked for. views: names of the planes.
+    turns: clockwise quarter turns in which slices were shown, besides those of the first pass, and that count.
     """
 
     grid: SliceGrid
     probabilities: np.ndarray
     doubt: np.ndarray | None
     views: tuple[str, ...]
+    turns: tuple[int, ...] = ()
 
 
 def work_after_localisation(scan: NetworkInput) -> float:
@@ -145,26 +153,23 @@ def work_after_localisation(scan: NetworkInput) -> float:
 
 
 def fused_passes(scan: NetworkInput, runner: Runner, heart: Localisation) -> Steps[Found]:
-    """Passes over the heart, on the grid of the scan's own plane: in every plane that serves, or with other pixel sizes
-    where only one does. NoHeartFound."""
-    options, own = scan.options, plane_of(scan, heart.patient, heart.quarters)
-    views = planes(heart.patient, own, scan.pre.spacing_mm, options.views)
-    passes = [Pass(plane, stride=CROSSING_STRIDE if n else 1.0) for n, plane in enumerate(views)]
-    if len(views) == 1 and options.views != "one":
-        turns = (own, *(plane_of(scan, heart.patient, quarters) for quarters in heart.agreeing))
-        passes += [Pass(turns[(n + 1) % len(turns)], zoom) for n, zoom in enumerate(STACK_ZOOMS)]
+    """Passes over the heart, on the grid of the scan's own plane: in every plane that serves, or turned and with other pixel
+    sizes where only one does. NoHeartFound."""
+    options, passes = scan.options, _passes(scan, heart)
     grids = [each.grid(scan, heart.box) for each in passes]
     again = grids[0].count[2] if options.uncertainty and len(passes) == 1 else 0
     pasting = PASTE_COST * scan.volume.geometry.size[2] * (2 if options.uncertainty else 1)
-    classes = scan.card.architecture.classes
-    insist(GRID_BYTES * classes * math.prod(grids[0].count), f"Segmenting {scan.volume.name}", CROP)
+    turned = [(each, grid) for each, grid in zip(passes, grids, strict=True) if each.turn]
+    held = GRID_BYTES * scan.card.architecture.classes * math.prod(grids[0].count)
+    insist(held * (2 if turned else 1), f"Segmenting {scan.volume.name}", CROP)
     runner.clock.plan(sum(math.prod(grid.count) for grid in grids) + scan.unit * (again + pasting))
     outside = None if options.roi is None else ~grids[0].inside(heart.box)
-    fusion = Fusion(classes, grids[0])
-    for n, (each, grid) in enumerate(zip(passes, grids, strict=True)):
+    fusion = Fusion(scan.card.architecture.classes, grids[0])
+    for n, (each, grid) in enumerate(zip(passes[: len(passes) - len(turned)], grids, strict=False)):
         yield from runner.run("Segmenting", fusion, grid, each.images(scan, grid))
         if n == 0:  # later passes, averaged with it, would blur the answer
             insist_on_likeness(scan, _within(fusion.sum, outside), fusion.grid)
+    turns = yield from _joined(scan, runner, fusion, turned)
     probabilities = fusion.mean()
     doubt = (yield from _doubt(scan, runner, heart, fusion)) if options.uncertainty else None
     if outside is not None:
@@ -172,7 +177,35 @@ def fused_passes(scan: NetworkInput, runner: Runner, heart: Localisation) -> Ste
         if doubt is not None:
             doubt[outside] = 0.0
     insist_on_volume(scan, probabilities, fusion.grid)
-    return Found(fusion.grid, probabilities, doubt, tuple(plane.name for plane in views))
+    views = tuple(dict.fromkeys(each.plane.name for each in passes))
+    return Found(fusion.grid, probabilities, doubt, views, tuple(sorted((heart.quarters + turn) % 4 for turn in turns)))
+
+
+def _joined(
+    scan: NetworkInput, runner: Runner, fusion: Fusion, turned: Sequence[tuple[Pass, SliceGrid]]
+) -> Steps[set[int]]:
+    """Turned passes join those that were made, as far as they show the same heart; their turns."""
+    if not turned:
+        return set()
+    first, turns = fusion.labels(), set()
+    for each, grid in turned:
+        alone = Fusion(len(fusion.sum), fusion.grid)
+        yield from runner.run("Segmenting", alone, grid, each.images(scan, grid))
+        if likeness_of(first, alone.labels()) >= SAME_HEART:
+            fusion.join(alone)
+            turns.add(each.turn)
+    return turns
+
+
+def _passes(scan: NetworkInput, heart: Localisation) -> list[Pass]:
+    """The passes over the heart; the first one is that in the scan's own plane, as it was found."""
+    own = plane_of(scan, heart.patient, heart.quarters)
+    views = planes(heart.patient, own, scan.pre.spacing_mm, scan.options.views)
+    if len(views) > 1 or scan.options.views == "one":
+        return [Pass(plane, stride=CROSSING_STRIDE if n else 1.0) for n, plane in enumerate(views)]
+    stack = scan.volume.geometry.size[own.axes[2]] >= STACK
+    further = STACK_PASSES if stack else SLICE_PASSES
+    return [Pass(own), *(Pass(own.turned(turn), zoom, turn=turn) for turn, zoom in further)]
 
 
 def _within(probabilities: np.ndarray, outside: np.ndarray | None) -> np.ndarray:
@@ -216,7 +249,7 @@ def _report(
         plane=grid.plane.name,
         views=found.views,
         quarter_turns=heart.quarters,
-        in_turns=heart.agreeing,
+        in_turns=found.turns,
         heart_score=None if heart.judgement is None else round(heart.judgement.score, 3),
         slices=grid.count[2],
         batch_size=runner.batch_size(grid.count[1], grid.count[0]),
