@@ -37,9 +37,14 @@ def stack_of_slices(geometry: Geometry, own: Plane, pixel_mm: float) -> bool:
     Too far: their distance is more than THICK times the pixel size, of the volume or of the network, whichever is
     larger. Too few: all of them together are less than THIN_MM thick.
     """
+    return far_apart(geometry, own, pixel_mm) or geometry.extent_mm[own.axes[2]] < THIN_MM
+
+
+def far_apart(geometry: Geometry, own: Plane, pixel_mm: float) -> bool:
+    """Whether the distance of the slices is more than THICK times the pixel size, the volume's or the network's."""
     a, b, across = own.axes
     pixel = max(pixel_mm, geometry.spacing[a], geometry.spacing[b])
-    return geometry.spacing[across] > THICK * pixel or geometry.extent_mm[across] < THIN_MM
+    return geometry.spacing[across] > THICK * pixel
 
 
 class Fusion:

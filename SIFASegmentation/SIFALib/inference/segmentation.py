@@ -26,7 +26,7 @@ from ..support.progress import Progress, Steps, drain
 from . import uncertainty
 from .coarse import plane_of
 from .flags import volumes_ml
-from .fusion import Fusion, likeness_of, planes
+from .fusion import Fusion, far_apart, likeness_of, planes
 from .likeness import insist_on_likeness, insist_on_volume
 from .localisation import Localisation, localise
 from .options import Options
@@ -46,7 +46,7 @@ CROSSING_STRIDE = 2.0  # slices across the scan's own plane lie so many times fu
 STACK = 3  # slices or more
 STACK_PASSES = ((1, 1.0), (2, 1.0), (3, 1.0), (1, 0.85), (3, 1.18))
 SLICE_PASSES = ((0, 0.85), (0, 1.18))
-"""Quarter turns and zooms of more passes over a stack of slices, or over one or two, which have no other planes."""
+"""Quarter turns and zooms of more passes over a stack of slices far apart, or over few, which have no other planes."""
 SAME_HEART = 0.75
 """`fusion.likeness_of` the first pass from which on a turned one counts: short axes look alike in every turn, while of an
 axial slice that is turned the network calls an atrium a ventricle (docs/explanation/accuracy.md)."""
@@ -203,7 +203,8 @@ def _passes(scan: NetworkInput, heart: Localisation) -> list[Pass]:
     views = planes(heart.patient, own, scan.pre.spacing_mm, scan.options.views)
     if len(views) > 1 or scan.options.views == "one":
         return [Pass(plane, stride=CROSSING_STRIDE if n else 1.0) for n, plane in enumerate(views)]
-    stack = scan.volume.geometry.size[own.axes[2]] >= STACK
+    several = scan.volume.geometry.size[own.axes[2]] >= STACK
+    stack = several and far_apart(heart.patient, own, scan.pre.spacing_mm)
     further = STACK_PASSES if stack else SLICE_PASSES
     return [Pass(own), *(Pass(own.turned(turn), zoom, turn=turn) for turn, zoom in further)]
 
