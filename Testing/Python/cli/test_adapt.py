@@ -15,6 +15,7 @@ from SIFALib import runs
 from SIFALib.adaptation import signs
 from SIFALib.cli import adapt as adapt_command
 from SIFALib.cli import main
+from SIFALib.datasets import places
 from SIFALib.models import store
 from SIFALib.runs import Configuration, control, presets
 from SIFALib.support.errors import RequestError
@@ -126,6 +127,22 @@ def test_a_stopped_adaptation_goes_on_and_another_one_is_told_apart(adapt, folde
     assert adapt("ours", "--iterations", "3") == 0
     assert "goes on as it was begun, for 2 iterations" in capsys.readouterr().err
     assert runs.RunFolder(tmp_path / "run").read().configuration.iterations == 2
+
+
+def test_an_adaptation_that_failed_before_it_computed_anything_is_put_right(
+    adapt, folder, tmp_path, capsys, monkeypatch
+):
+    gain(monkeypatch, 0.1)
+    far, right = tmp_path / "far.json", tmp_path / "right.json"
+    hearts = {"target:target0": places.HeartBox((9000.0, 9100.0, 0.0, 100.0, 0.0, 100.0))}
+    places.write(far, places.Places(hearts))
+    places.write(right, places.Places(left_out=("target:target0",)))
+    scans = shutil.copytree(folder / "target", tmp_path / "four")
+    sitk.WriteImage(sitk.ReadImage(str(scans / "target1.nii.gz")) * 0.8, str(scans / "target3.nii.gz"))
+    assert adapt("ours", "--places", far, target=scans) == 3
+    assert "has its heart's box outside of the image" in capsys.readouterr().err
+    assert adapt("ours", "--places", right, target=scans) == 0, capsys.readouterr().err
+    assert runs.RunFolder(tmp_path / "run").read().configuration.data.exclude == ("target:target0",)
 
 
 @pytest.mark.parametrize(
