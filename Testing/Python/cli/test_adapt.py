@@ -11,7 +11,7 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 import tiny_runs
-from SIFALib import runs
+from SIFALib import models, runs
 from SIFALib.adaptation import signs
 from SIFALib.cli import adapt as adapt_command
 from SIFALib.cli import main
@@ -195,6 +195,19 @@ def test_the_preset_learns_from_the_source_and_by_itself_with_the_start_models_n
     lengths = [presets.within(name, made).iterations for name in presets.BUDGETS]
     assert lengths == sorted(lengths) and presets.within("standard", made) == made
     assert presets.within("quick", made).data.phantoms < made.data.phantoms
+
+
+@pytest.mark.parametrize("start", ["heart", "heart-phantom"])
+def test_the_preset_of_train_is_what_adapt_does_with_the_models_that_come_with_sifa(folder, tmp_path, capsys, start):
+    card = models.default_store().get(start).card
+    places = ("--source", card.built_in_source, "--target", folder / "target", "--start-model", start)
+    words = ["train", tmp_path / "run", "--preset", "adaptation", *places, "--create-only"]
+    assert main([str(word) for word in words]) == 0, capsys.readouterr().err
+    made, wanted = (
+        runs.RunFolder(tmp_path / "run").read().configuration,
+        presets.adaptation("", str(folder / "target"), card),
+    )
+    assert (made.data, made.method) == (wanted.data, wanted.method) and made.iterations == wanted.iterations
 
 
 @pytest.mark.parametrize(
