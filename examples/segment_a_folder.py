@@ -9,16 +9,17 @@ import sys
 from pathlib import Path
 
 from SIFALib import imaging, inference, models, networks
+from SIFALib.support import errors
 
 
 def main(scans: Path, results: Path) -> None:
-    results.mkdir(exist_ok=True)
+    results.mkdir(parents=True, exist_ok=True)
     package = models.default_store().default()
     segmenter = networks.load_segmenter(package)  # once: the weights serve all scans
     for path in sorted(p for p in scans.iterdir() if p.name.endswith((".nii.gz", ".nrrd", ".mha")) or p.is_dir()):
         try:
             result = inference.segment(imaging.read(path), segmenter, package.card)
-        except inference.NoHeartFound as error:
+        except (errors.VolumeError, errors.NoHeartFound) as error:  # a damaged file, a scan of something else
             print(f"{path.name}: {error}")
             continue
         imaging.write(result.labels, results / f"{path.name.split('.')[0]}.nii.gz")  # on the grid of the scan

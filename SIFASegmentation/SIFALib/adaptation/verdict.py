@@ -41,6 +41,17 @@ class Verdict:
     hearts: int
 
     @property
+    def percent(self) -> int:
+        """The probability for a person to read: never rounded to the limit that it misses."""
+        low, high = round(100 * (1 - CERTAIN)), round(100 * CERTAIN)
+        shown = round(100 * self.probability)
+        if self.probability < CERTAIN:
+            shown = min(shown, high - 1)
+        if self.probability > 1 - CERTAIN:
+            shown = max(shown, low + 1)
+        return shown
+
+    @property
     def better(self) -> bool:
         """Whether it is offered."""
         return self.probability >= CERTAIN and self.difference >= LEAST

@@ -186,14 +186,18 @@ def _named(value: object) -> str:
 
 def _same(folder: RunFolder, wanted: Configuration, source_named: bool) -> Configuration:
     """The run's own configuration, if it is an adaptation to the same scans from the same model, and of the same source if
-    one is named. RequestError."""
-    own = folder.read().configuration
+    one is named; of one that failed before its data were ready, what is wanted by now. RequestError."""
+    from ..runs import control
+
+    run = folder.read()
+    own = run.configuration
+    failed_early = not run.fingerprint and control.look(folder.path).state == "failed"
     for what, one, other in (
         ("scans", own.data.target, wanted.data.target),
         ("start model", own.start_model, wanted.start_model),
         ("source", own.data.source, wanted.data.source if source_named else own.data.source),
-        ("exclusions", own.data.exclude, wanted.data.exclude),
-        ("places of hearts", own.data.places, wanted.data.places),
+        ("exclusions", own.data.exclude, own.data.exclude if failed_early else wanted.data.exclude),
+        ("places of hearts", own.data.places, own.data.places if failed_early else wanted.data.places),
     ):
         if one != other:
             raise RequestError(
@@ -203,4 +207,5 @@ def _same(folder: RunFolder, wanted: Configuration, source_named: bool) -> Confi
         raise RequestError(f"{folder.path} is a training by another method; name another folder with --run.")
     if own.iterations != wanted.iterations:
         complain(f"{folder.path} goes on as it was begun, for {own.iterations} iterations.")
-    return dataclasses.replace(own, device=wanted.device, precision=wanted.precision, threads=wanted.threads)
+    data = dataclasses.replace(own.data, exclude=wanted.data.exclude, places=wanted.data.places)
+    return dataclasses.replace(own, data=data, device=wanted.device, precision=wanted.precision, threads=wanted.threads)

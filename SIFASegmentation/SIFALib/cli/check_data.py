@@ -38,6 +38,7 @@ label map in a folder of their own; and as ACDC, M&Ms, MM-WHS, nnU-Net and Total
 read as they have them.
 A list says so itself: [{"image": "a.nii.gz", "label": "b.nii.gz"}, ...], paths relative to the list."""
 EXCLUDE = "leave a scan out, like source:NAME or target:NAME; may be given several times"
+PARTIAL = "as of train: a structure that a source scan does not label may be anywhere in it; otherwise it is background"
 HEADS = ("Scan", "What", "Voxels", "Spacing (mm)", "Field of view (mm)", "Plane", "Grey values", "Labels", "Verdict")
 DOMAINS = {"source": "labelled scans", "target": "scans to adapt to; labels are not needed"}
 CLASSES = (
@@ -61,6 +62,7 @@ def add(commands: Any) -> None:
         parser.add_argument(f"--{domain}", metavar="PLACE", help=f"{what}: a folder, a JSON list, a file, or phantom")
     parser.add_argument("--label-values", metavar="MAP", help=LABEL_VALUES)
     parser.add_argument("--target-labels", action="store_true", help="the target has label maps, too; check them")
+    parser.add_argument("--partial-labels", action="store_true", help=PARTIAL)
     parser.add_argument("--exclude", metavar="SCAN", action="append", default=[], help=EXCLUDE)
     parser.add_argument("--classes", type=int, default=5, metavar="N", help=CLASSES)
     parser.add_argument(
@@ -113,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
     refused = bool(problems or any(scan.problems for scan in scans))
     if scans:
         say(table(HEADS, [_row(scan) for scan in scans]))
-    _say_what_is_wrong(scans, problems, [*notes, *warnings], refused)
+    _say_what_is_wrong(scans, problems, [*notes, *warnings], refused, options.partial_labels)
     if options.write_places:
         _write_places(options.write_places, placing.of_scans(scans, request.settings.exclude))
     if options.thumbnails:
@@ -153,6 +155,7 @@ def check(options: argparse.Namespace) -> Request:
         target=options.target or "phantom",
         label_values=label_values.parse(options.label_values or ""),
         target_labels=options.target_labels,
+        partial_labels=options.partial_labels,
         classes=options.classes,
         size=options.size,
         exclude=tuple(dict.fromkeys((*options.exclude, *said.left_out))),
@@ -244,11 +247,15 @@ def _row(scan: Scan) -> tuple[str, ...]:
     return (scan.key, *(cell or "-" for cell in cells), verdict)
 
 
-def _say_what_is_wrong(scans: list[Scan], problems: list[str], notes: list[str], refused: bool) -> None:
+def _say_what_is_wrong(scans: list[Scan], problems: list[str], notes: list[str], refused: bool, partial: bool) -> None:
     from ..datasets import checks
 
     for text in (*notes, *checks.warnings_of(scans)):
         say(f"note: {text}")
+    if any(scan.domain == "source" and scan.missing for scan in scans) and not partial:
+        say(
+            "note: if the label maps only leave such a structure out, give --partial-labels, to check-data and to train."
+        )
     for text in (*problems, *(p for scan in scans for p in scan.problems)):
         say(f"REFUSED: {text}")
     good = sum(not scan.problems for scan in scans)

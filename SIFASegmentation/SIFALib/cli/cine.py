@@ -222,6 +222,7 @@ def _print(report: dict[str, Any], told: list[str], request: Request) -> None:
     rows = [
         (f"{name} ({unit})", *(f"{found[key]:.1f}" if key in found else "" for found in ventricles.values()))
         for key, (name, unit) in NAMES.items()
+        if any(key in found for found in ventricles.values())
     ]
     if ventricles:
         say(table(("", *ventricles), rows))

@@ -70,8 +70,9 @@ def show_run(options: argparse.Namespace) -> int:
         iteration, each, left, best = _columns(status)
         share = "" if status.loader_share is None else f"{status.loader_share:.1%} of the time"
         message = advised(status.message, status.advice, status.fields)
+        judged = "Verdict" if seen.state == "finished" else "Verdict so far"
         rows += [("Message", message), ("Iteration", iteration), ("Seconds each", each), ("Left", left),
-                 ("Waits for data", share), ("Best score", best), ("Verdict", _verdict(seen.folder)),
+                 ("Waits for data", share), ("Best score", best), (judged, _verdict(seen.folder)),
                  ("Process", f"{status.pid} on {status.host}"), ("Heartbeat", status.heartbeat)]  # fmt: skip
     say(facts([(name, text) for name, text in rows if text], width=16))
     return OK
@@ -102,7 +103,7 @@ def _left(status: Status) -> str:
     if status.seconds_left is None or status.state not in ACTIVE or status.state == "preparing":
         return ""  # while a run prepares, what is left is told of the step at hand alone
     minutes = round(status.seconds_left / 60)
-    return f"{minutes // 60} h {minutes % 60:02} min"
+    return "under 1 min" if minutes == 0 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def ask(options: argparse.Namespace) -> int:

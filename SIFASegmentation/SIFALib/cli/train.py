@@ -231,7 +231,10 @@ def _of_start_model(values: dict[str, Any], grid: bool) -> dict[str, Any]:
     card = preflight.model_named(values["start_model"]).card
     network = card.architecture
     found = {f"method.{name}": getattr(network, name) for name in ("variant", "width", "classes")}
-    found |= {"data.preprocessing": dataclasses.asdict(card.preprocessing)} if grid else {}
+    if grid:
+        found["data.preprocessing"] = json.loads(
+            json.dumps(dataclasses.asdict(card.preprocessing))
+        )  # no tuples in JSON
     return found | {"data.classes": values.get("method.classes", network.classes)}
 
 

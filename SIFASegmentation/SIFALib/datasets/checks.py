@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..models.structures import structure_name
 from .scans import Scan, Verdict
 from .settings import DataSettings
 
@@ -46,7 +47,7 @@ def of_domains(scans: Sequence[Scan], settings: DataSettings) -> tuple[list[str]
             problems.append(Verdict(problem, "too_few_slices", domain=domain, slices=total))
         nowhere = [c for c in range(1, settings.classes) if all(c in s.missing for s in good)]
         if domain == "source" and nowhere and not settings.partial_labels:
-            names = ", ".join(map(str, nowhere))
+            names = ", ".join(f"{c} ({structure_name(c)})" for c in nowhere)
             warning = (
                 f"No label map of the source, {place}, holds class {names}: the model will never draw it. "
                 "Check the mapping of label values."

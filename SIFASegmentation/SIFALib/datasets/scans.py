@@ -291,7 +291,7 @@ class _Look:
         if len(missing) == settings.classes - 1:
             self.refuse(f"{path} labels nothing: every voxel is background.", "nothing_labelled", file=path)
         elif missing and not settings.partial_labels:
-            names = ", ".join(map(str, missing))
+            names = ", ".join(f"{c} ({structure_name(c)})" for c in missing)
             self.warn(f"nothing is labelled as class {names}; what there is of it counts as background", "missing")
         return Volume(label_values.mapped(labels.array, classes), image.geometry, labels.name)
 

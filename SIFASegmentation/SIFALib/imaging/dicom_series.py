@@ -14,6 +14,7 @@ from pathlib import Path
 from ..support.errors import VolumeError
 from . import dicom_grouping, dicom_pixels
 from .checks import COPIES, check_room
+from .checks import SUFFIXES as IMAGES
 from .dicom_grid import agree, check_orientation, grid
 from .dicom_grouping import Group, by_series, group_frames
 from .dicom_headers import Frame, Unreadable, read_frames
@@ -92,7 +93,11 @@ def _one_series(folder: Path, files: Sequence[Path], series: dict[str, list[Fram
             )
         others = [file for file in files if _class_of(file)]
         but = f", only DICOM files that show no slices ({names_of(others)})" if others else ""
-        raise VolumeError(f"{folder} holds no DICOM series{but}; give the folder that the DICOM files lie in.")
+        scans = any(file.name.lower().endswith(IMAGES) for file in folder.iterdir())
+        raise VolumeError(
+            f"{folder} holds no DICOM series{but}; give the folder that the DICOM files lie in.",
+            advice="batch" if scans else "",
+        )
     candidates = list(series.values())
     for test in (_is_placed, _is_no_scout, _is_of_heart):
         candidates = [each for each in candidates if len(series) == 1 or test(each)] or candidates

@@ -20,6 +20,6 @@ __getattr__ = face(
         "segmentation": ("Result", "locate", "segment", "segment_steps"),
         "options": ("Options",),
         "report": ("Report",),
-        "localisation": ("NoHeartFound",),
+        ".support.errors": ("NoHeartFound",),
     },
 )

@@ -39,7 +39,8 @@ th:first-child,td:first-child{text-align:left}thead th{border-bottom:2px solid #
 .out{font-weight:bold;color:#a3201b}.soft{color:#666}
 .warn{background:#fff3dc;border-left:4px solid #d68a00;padding:.4em .8em}
 img{max-width:100%}figure{margin:.6em 0}figcaption{color:#444}ul{margin:.3em 0;padding-left:1.3em}
-@media print{body{margin:0;font-size:11.5px}h2{break-after:avoid}figure,table{break-inside:avoid}}
+@media print{body{margin:0;font-size:11.5px}h2{break-after:avoid}figure,table{break-inside:avoid}
+.key{print-color-adjust:exact;-webkit-print-color-adjust:exact}}
 """
 
 
@@ -128,7 +129,7 @@ def _table(report: Mapping[str, Any]) -> str:
     )
     sources = sorted({n["source"] for found in ventricles.values() for n in found["normal"].values()})
     sex = report["input"]["body"]["sex"]
-    told = f"Normal: mean ± 2 SD of {SEXES[sex]}, {'; '.join(sources)}." if sources else ""
+    told = f"Normal: mean ± 2 SD of {SEXES[sex]}, {'; '.join(sources)}. Bold: outside of that." if sources else ""
     if not any(indexed for _, indexed, _ in columns):
         told += " Height and weight are not known, so nothing is indexed to the body surface."
     return (
@@ -171,9 +172,16 @@ def _phases(result: CineResult, cine: Cine) -> list[str]:
     for phase, what in ((function.end_diastole, "End-diastole"), (function.end_systole, "End-systole")):
         at = f", {cine.times_ms[phase]:.0f} ms" if cine.times_ms else ""
         parts.append(f"<h2>{what} of the {ventricle} ({named([phase]).replace('time point', 'phase')}{at})</h2>")
-        legend = ", ".join(s.name for s in result.structures if (result.labels[phase] == s.value).any())
-        parts.append(_figure(montage(result, cine, phase), f"From one end of the stack to the other: {legend}."))
+        drawn = [s for s in result.structures if (result.labels[phase] == s.value).any()]
+        parts.append(
+            _figure(montage(result, cine, phase), f"From one end of the stack to the other: {_legend(drawn)}.")
+        )
     return parts
+
+
+def _legend(structures: Sequence[Structure]) -> str:
+    """HTML: the colour of each, and its name."""
+    return ", ".join(f'<span class="key" style="color:rgb{s.color}">■</span> {_text(s.name)}' for s in structures)
 
 
 def montage(result: CineResult, cine: Cine, phase: int) -> np.ndarray:
@@ -273,8 +281,9 @@ def _tile(
 
 
 def _figure(image: np.ndarray, caption: str) -> str:
+    """caption: HTML."""
     data = base64.b64encode(curves.png(image)).decode("ascii")
-    told = f"<figcaption>{_text(caption)}</figcaption>" if caption else ""
+    told = f"<figcaption>{caption}</figcaption>" if caption else ""
     return f'<figure><img alt="" src="data:image/png;base64,{data}">{told}</figure>'
 
 

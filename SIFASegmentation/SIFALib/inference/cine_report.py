@@ -112,7 +112,7 @@ def report(result: CineResult, cine: Cine, card: Model, edited: Sequence[int] = 
         "missing_phases": list(result.missing),
         "flags": flags,
         "edited_phases": list(edited),
-        "notes": [*cine.notes, *result.notes, *_told_edited(edited)],
+        "notes": [*cine.notes, *result.notes, *_told_untimed(cine), *_told_edited(edited)],
         "device": result.device,
         "precision": result.precision,
         "seconds": dict(result.seconds),
@@ -153,6 +153,11 @@ def _view_end(end: ViewEnd) -> dict[str, Any]:
 
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
+
+
+def _told_untimed(cine: Cine) -> list[str]:
+    """Why a quantity of NAMES is missing."""
+    return [] if cine.heart_rate else ["No heart rate is known of this cine, so there is no cardiac output."]
 
 
 def _told_edited(phases: Sequence[int]) -> list[str]:

@@ -87,9 +87,9 @@ def without_strays(
 ) -> tuple[Volume, tuple[Flag, ...]]:
     """The label map without stray components, and what speaks against it.
 
-    Which components stay, `joint_components` says. Fragments are told as they were drawn, volumes as they are kept:
-    flags and volumes of the result agree. `inside`: which voxels the scan (or the region of interest) shows, where the
-    label map reaches beyond it; None: all.
+    Which components stay, `joint_components` says. Fragments are told as they were drawn, volumes as they are kept: those of
+    this grid, of which the result's own differ a little. `inside`: which voxels the scan (or the region of interest) shows,
+    where the label map reaches beyond it; None: all.
     """
     kept = np.zeros_like(labels.array)
     extents = []
@@ -171,8 +171,8 @@ def _of_volume(structure: Structure, extent: _Extent, partial: bool) -> Flag | N
     low, high = PLAUSIBLE_ML.get(structure.id, (0.0, np.inf))
     ml = extent.volume_ml
     if ml <= high and (extent.cut or (partial and ml < low)):
-        message = f"{structure.name}: the edge of the scan cuts it off; {ml:.0f} ml is the volume of what is shown."
-        return Flag(structure.id, "cut", message)
+        end = "the edge of the scan cuts it off; its volume is that of what is shown."
+        return Flag(structure.id, "cut", f"{structure.name}: {end}")
     if low <= ml <= high:
         return None
     what, limit = ("more", high) if ml > high else ("less", low)

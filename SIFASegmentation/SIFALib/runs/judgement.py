@@ -28,6 +28,6 @@ def said(best: Best, start_model: str) -> str:
 def figures_of(found: Verdict) -> str:
     """Without a full stop."""
     return (
-        f"probability {found.probability:.0%} of being better, expected Dice {found.difference:+.3f} "
+        f"probability {found.percent}% of being better, expected Dice {found.difference:+.3f} "
         f"(standard error {found.error:.3f}, {found.hearts} hearts, no labels used)"
     )

@@ -11,7 +11,9 @@ from typing import Any
 
 
 def face(package: str, homes: Mapping[str, tuple[str, ...]]) -> Callable[[str], Any]:
-    """A package's `__getattr__` (PEP 562). homes: module of the package -> the names that it lends to the face."""
+    """A package's `__getattr__` (PEP 562). homes: module of the package, or of a room beside it
+    (".support.errors"), -> the names that it lends to the face.
+    """
     home_of = {name: module for module, names in homes.items() for name in names}
 
     def lend(name: str) -> Any:

@@ -19,6 +19,7 @@ ADVICE = {
     "check_data": "`sifa check-data` lists them all.",
     "modality": "If that is wrong, give --modality {other}.",
     "cine": "Or segment all phases of a cine with `sifa cine`.",
+    "batch": "Or segment every scan of the folder with `sifa batch`.",
     "normalisation": "Say so with --{domain}-normalisation sifa_mr or sifa_ct.",
 }
 """What to do about an error, for who types commands; a panel says the same of its buttons (SIFATrainingLib/Words.py)."""

@@ -117,3 +117,12 @@ def test_too_few_or_other_hearts_tell_nothing():
     assert not compared((*two, *two), better).better
     same = compared((*two, *two), (*two, *two))
     assert (same.probability, same.difference, same.better, same.worse) == (0.5, 0.0, False, False)
+
+
+@pytest.mark.parametrize(
+    ("probability", "percent"),
+    [(0.0, 0), (0.096, 10), (0.102, 11), (0.5, 50), (0.625, 62), (0.8985, 89), (0.9, 90), (0.904, 90), (1.0, 100)],
+)
+def test_a_probability_that_misses_a_limit_is_not_rounded_to_it(probability, percent):
+    found = Verdict(probability, 0.01, 0.005, 11)
+    assert found.percent == percent and found.better is (percent >= 90)

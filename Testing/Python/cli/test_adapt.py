@@ -11,10 +11,11 @@ import pytest
 import SimpleITK as sitk
 import tiny_models
 import tiny_runs
-from SIFALib import runs
+from SIFALib import models, runs
 from SIFALib.adaptation import signs
 from SIFALib.cli import adapt as adapt_command
 from SIFALib.cli import main
+from SIFALib.datasets import places
 from SIFALib.models import store
 from SIFALib.runs import Configuration, control, presets
 from SIFALib.support.errors import RequestError
@@ -128,6 +129,22 @@ def test_a_stopped_adaptation_goes_on_and_another_one_is_told_apart(adapt, folde
     assert runs.RunFolder(tmp_path / "run").read().configuration.iterations == 2
 
 
+def test_an_adaptation_that_failed_before_it_computed_anything_is_put_right(
+    adapt, folder, tmp_path, capsys, monkeypatch
+):
+    gain(monkeypatch, 0.1)
+    far, right = tmp_path / "far.json", tmp_path / "right.json"
+    hearts = {"target:target0": places.HeartBox((9000.0, 9100.0, 0.0, 100.0, 0.0, 100.0))}
+    places.write(far, places.Places(hearts))
+    places.write(right, places.Places(left_out=("target:target0",)))
+    scans = shutil.copytree(folder / "target", tmp_path / "four")
+    sitk.WriteImage(sitk.ReadImage(str(scans / "target1.nii.gz")) * 0.8, str(scans / "target3.nii.gz"))
+    assert adapt("ours", "--places", far, target=scans) == 3
+    assert "has its heart's box outside of the image" in capsys.readouterr().err
+    assert adapt("ours", "--places", right, target=scans) == 0, capsys.readouterr().err
+    assert runs.RunFolder(tmp_path / "run").read().configuration.data.exclude == ("target:target0",)
+
+
 @pytest.mark.parametrize(
     ("given", "code", "said"),
     [
@@ -178,6 +195,19 @@ def test_the_preset_learns_from_the_source_and_by_itself_with_the_start_models_n
     lengths = [presets.within(name, made).iterations for name in presets.BUDGETS]
     assert lengths == sorted(lengths) and presets.within("standard", made) == made
     assert presets.within("quick", made).data.phantoms < made.data.phantoms
+
+
+@pytest.mark.parametrize("start", ["heart", "heart-phantom"])
+def test_the_preset_of_train_is_what_adapt_does_with_the_models_that_come_with_sifa(folder, tmp_path, capsys, start):
+    card = models.default_store().get(start).card
+    places = ("--source", card.built_in_source, "--target", folder / "target", "--start-model", start)
+    words = ["train", tmp_path / "run", "--preset", "adaptation", *places, "--create-only"]
+    assert main([str(word) for word in words]) == 0, capsys.readouterr().err
+    made, wanted = (
+        runs.RunFolder(tmp_path / "run").read().configuration,
+        presets.adaptation("", str(folder / "target"), card),
+    )
+    assert (made.data, made.method) == (wanted.data, wanted.method) and made.iterations == wanted.iterations
 
 
 @pytest.mark.parametrize(

@@ -331,3 +331,13 @@ def test_tables_are_aligned():
     assert table(("A", "Long head"), [("longer text", "1"), ("b", "2")]) == (
         "A            Long head\nlonger text  1\nb            2"
     )
+
+
+def test_a_folder_of_images_is_for_batch_and_segment_says_so(tmp_path, capsys):
+    out = str(tmp_path / "out.seg.nrrd")
+    (tmp_path / "scans").mkdir()
+    assert main(["segment", str(tmp_path / "scans"), out]) == 3
+    assert "sifa batch" not in capsys.readouterr().err
+    (tmp_path / "scans" / "one.nii.gz").touch()
+    assert main(["segment", str(tmp_path / "scans"), out]) == 3
+    assert "holds no DICOM series" in (said := capsys.readouterr().err) and "with `sifa batch`." in said

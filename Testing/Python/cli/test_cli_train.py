@@ -330,4 +330,17 @@ def test_runs_are_listed_shown_and_not_asked_in_vain(tmp_path: Path, capsys):
 def test_how_long_a_run_still_takes_is_told_once_it_iterates():
     preparing = status.Status("preparing", 1, "", "", 100, seconds_left=0.0)
     running = dataclasses.replace(preparing, state="running", seconds_left=120.0)
-    assert [runs_command._left(seen) for seen in (preparing, running)] == ["", "0 h 02 min"]
+    nearly = dataclasses.replace(running, seconds_left=20.0)
+    assert [runs_command._left(seen) for seen in (preparing, running, nearly)] == ["", "0 h 02 min", "under 1 min"]
+
+
+def test_the_verdict_of_a_run_that_goes_on_is_one_so_far(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "run"
+    made(folder)
+    monkeypatch.setattr(runs_command, "_verdict", lambda _folder: "Nothing better was found.")
+    for state, named in (("stopped", "Verdict so far  Nothing"), ("finished", "Verdict         Nothing")):
+        seen = status.Status(state, 1, "", "", 100)
+        (folder / "status.json").write_text(json.dumps(dataclasses.asdict(seen)))
+        capsys.readouterr()
+        assert main(["runs", "status", str(folder)]) == 0
+        assert named in capsys.readouterr().out

@@ -225,7 +225,12 @@ def test_a_class_that_no_scan_shows_is_mentioned(data, capsys):
         labels = np.array([0, 2, 1, 3, 3], np.uint8)[toy(n)[1]]  # the muscle around the left ventricle
         write(data / "source" / f"s{n}_label.nii.gz", labels)
     assert check(data) == OK
-    assert "holds class 4: the model will never draw it" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "holds class 4 (ascending aorta): the model will never draw it" in said
+    assert "give --partial-labels" in said
+    assert check(data, "--partial-labels") == OK
+    said = capsys.readouterr().out
+    assert "never draw it" not in said and "background" not in said and "partial" not in said
 
 
 def test_too_few_slices_in_all_are_refused(data, capsys):

@@ -194,3 +194,19 @@ def test_the_page_says_what_the_report_says_and_escapes_names(monkeypatch, packa
     assert table[0].startswith("phase,time (ms),MYO (ml),LA (ml),LV (ml)")
     assert len(table) == 1 + studies.PHASES
     assert any("LV end-systole" in line for line in table)
+
+
+def test_the_page_says_which_colour_is_which_and_a_cine_without_a_beat_why_there_is_no_output(monkeypatch, package):
+    cine_hearts.use(monkeypatch)
+    cine = replace(beating(), times_ms=(), heart_rate=None)
+    result = segmented(cine, package)
+    report = cine_report.report(result, cine, package.card)
+    page = cine_page.page(result, cine, report)
+    for structure in result.structures:
+        drawn = bool((result.labels[result.functions["LV"].end_diastole] == structure.value).any())
+        assert (f'style="color:rgb{structure.color}">■</span> {structure.name}' in page) is drawn
+    assert (
+        "No heart rate is known of this cine, so there is no cardiac output." in report["notes"] and "l/min" not in page
+    )
+    timed = cine_report.report(segmented(beating(), package), beating(), package.card)
+    assert not any("cardiac output" in note for note in timed["notes"])

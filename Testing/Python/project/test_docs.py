@@ -11,12 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_models
 import torch
-from SIFALib import models, runs
+from SIFALib import imaging, models, runs
 from SIFALib.adaptation import losses
 from SIFALib.cli.main import build_parser, main
+from SIFALib.imaging import Geometry, Volume
 from SIFALib.models import store
 from SIFALib.runs import preflight
 from SIFALib.runs.start_model import StartModel
@@ -118,8 +120,14 @@ def test_the_examples_do_what_they_say(tmp_path, capsys):
     scans, results = tmp_path / "scans", tmp_path / "results"
     scans.mkdir()
     assert main(["phantom", str(scans / "one.nrrd"), "--spacing", "4", "--quiet"]) == 0
+    imaging.write(
+        Volume(np.zeros((40, 40, 40), np.int16), Geometry((40, 40, 40), (0, 0, 0), (4, 4, 4))), scans / "air.nrrd"
+    )
+    (scans / "broken.nrrd").write_bytes((scans / "one.nrrd").read_bytes()[:2000])
     example("segment_a_folder").main(scans, results)
-    assert (results / "one.nii.gz").is_file() and "one.nrrd: " in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert (results / "one.nii.gz").is_file() and "one.nrrd: " in said
+    assert "air.nrrd: " in said and "broken.nrrd: " in said, "one that cannot be segmented does not end the folder"
     report = tmp_path / "report.json"
     words = ["--report", str(report), "--views", "one", "--quiet"]
     assert main(["segment", str(scans / "one.nrrd"), str(tmp_path / "heart.nrrd"), *words]) == 0
