@@ -111,9 +111,9 @@ class AfterPanel:
                 "Too few scans to tell whether the new model is better. Compare both before you use it."
             )
         figures = _(
-            "probability of being better {probability:.0%}, expected Dice {difference:+.3f} ± {error:.3f}, {hearts} hearts, "
+            "probability of being better {percent}%, expected Dice {difference:+.3f} ± {error:.3f}, {hearts} hearts, "
             "without labels"
-        ).format(probability=found.probability, difference=found.difference, error=found.error, hearts=found.hearts)
+        ).format(percent=found.percent, difference=found.difference, error=found.error, hearts=found.hearts)
         if found.better:
             return State.FINE, _("Most likely better on your scans ({figures}).").format(figures=figures)
         if found.worse:
