@@ -79,6 +79,10 @@ LAYOUTS = (
 )
 
 
+PHASE = re.compile(r"(?P<heart>.+)[_ -]e[ds]", re.IGNORECASE)
+"""What people call end-diastole and end-systole of a heart where no data set says otherwise."""
+
+
 @dataclass(frozen=True)
 class Meaning:
     """What the values of a label map mean. of: whose they are, for sentences. labels: value -> label of
@@ -144,7 +148,8 @@ def heart_of(image: Path) -> str:
         if match:
             heart = match["heart"].lower()
             return f"{layout.name}/{heart}" if re.fullmatch(layout.number, heart) else f"{image.parent.name}/{heart}"
-    return ""
+    phase = PHASE.fullmatch(stem)
+    return f"{image.parent.name}/{phase['heart'].lower()}" if phase else ""
 
 
 def described(description: Path) -> Meaning | None:

@@ -24,7 +24,7 @@ from .fusion import Fusion
 from .heart_function import HeartFunction
 from .long_axis import ALIKE_MM, TOUCH_MM, Measure, biplane_ml, dilated, measure, touching
 from .passes import NetworkInput, Pass
-from .segmentation import SLICE_PASSES
+from .segmentation import ZOOMS
 
 if TYPE_CHECKING:
     from ..models.card import ModelCard
@@ -35,7 +35,7 @@ FOUR, TWO, THREE = cine_views.KINDS
 MOST_OFF_MM = 12.0  # between a view's plane and the ventricle's axis; the cavity's radius is about twice that
 MOST_APART_MM = 10.0  # between the atrium's lengths in two views: of 19 hearts cut through their middle one had more
 LEAST_BETWEEN = 45.0  # degrees between the two views of a volume: the formula has them at right angles
-ZOOMS = (1.0, *(zoom for _, zoom in SLICE_PASSES))
+SIZES = (1.0, *ZOOMS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +175,7 @@ def _end(scan: NetworkInput, phase: int, middle: np.ndarray, runner: Runner) -> 
 def network_maps(scan: NetworkInput, own: SliceGrid, runner: Runner) -> Steps[list[np.ndarray]]:
     """Probabilities [classes, j, i] of the middle slice of a grid, by a pass with each pixel size."""
     maps: list[np.ndarray] = []
-    for zoom in ZOOMS:
+    for zoom in SIZES:
         each = Pass(own.plane, zoom)
         grid = each.grid(scan, slices.whole_box(scan.volume.geometry))
         fusion = Fusion(scan.card.architecture.classes, own)

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..imaging.checks import check
 from ..imaging.geometry import Volume
-from ..imaging.slices import SliceGrid
+from ..imaging.slices import Plane, SliceGrid
 from ..support.errors import NoHeartFound
 from ..support.memory import insist
 from ..support.progress import Progress, Steps, drain
@@ -44,9 +44,10 @@ __all__ = ["Options", "Progress", "Report", "Result", "locate", "segment", "segm
 
 CROSSING_STRIDE = 2.0  # slices across the scan's own plane lie so many times further apart: measured, it costs nothing
 STACK = 3  # slices or more
-STACK_PASSES = ((1, 1.0), (2, 1.0), (3, 1.0), (1, 0.85), (3, 1.18))
-SLICE_PASSES = ((0, 0.85), (0, 1.18))
-"""Quarter turns and zooms of more passes over a stack of slices far apart, or over few, which have no other planes."""
+ZOOMS = (0.85, 1.18)
+"""Of two more passes over slices that have no other planes, few of them or such as look alike in no other turn."""
+TURNED_PASSES = ((1, 1.0), (2, 1.0), (3, 1.0), (1, ZOOMS[0]), (3, ZOOMS[1]))
+"""Quarter turns and zooms of more passes over a stack of slices that lie far apart."""
 SAME_HEART = 0.75
 """`fusion.likeness_of` the first pass from which on a turned one counts: short axes look alike in every turn, while of an
 axial slice that is turned the network calls an atrium a ventricle (docs/explanation/accuracy.md)."""
@@ -170,6 +171,10 @@ def fused_passes(scan: NetworkInput, runner: Runner, heart: Localisation) -> Ste
         if n == 0:  # later passes, averaged with it, would blur the answer
             insist_on_likeness(scan, _within(fusion.sum, outside), fusion.grid)
     turns = yield from _joined(scan, runner, fusion, turned)
+    if turned and not turns:
+        for each in _sized(passes[0].plane):
+            grid = each.grid(scan, heart.box)
+            yield from runner.run("Segmenting", fusion, grid, each.images(scan, grid))
     probabilities = fusion.mean()
     doubt = (yield from _doubt(scan, runner, heart, fusion)) if options.uncertainty else None
     if outside is not None:
@@ -205,8 +210,14 @@ def _passes(scan: NetworkInput, heart: Localisation) -> list[Pass]:
         return [Pass(plane, stride=CROSSING_STRIDE if n else 1.0) for n, plane in enumerate(views)]
     several = scan.volume.geometry.size[own.axes[2]] >= STACK
     stack = several and far_apart(heart.patient, own, scan.pre.spacing_mm)
-    further = STACK_PASSES if stack else SLICE_PASSES
-    return [Pass(own), *(Pass(own.turned(turn), zoom, turn=turn) for turn, zoom in further)]
+    if not stack:
+        return [Pass(own), *_sized(own)]
+    return [Pass(own), *(Pass(own.turned(turn), zoom, turn=turn) for turn, zoom in TURNED_PASSES)]
+
+
+def _sized(plane: Plane) -> list[Pass]:
+    """Passes in that plane with other pixel sizes."""
+    return [Pass(plane, zoom) for zoom in ZOOMS]
 
 
 def _within(probabilities: np.ndarray, outside: np.ndarray | None) -> np.ndarray:

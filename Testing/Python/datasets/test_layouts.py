@@ -116,6 +116,7 @@ HEARTS = {
     ],
     "M&Ms-2 in both views": ["SA/001_SA_ED", "LA/001_LA_ES", "SA/002_SA_ED"],
     "M&Ms-2's cines": ["001/001_SA_CINE", "001/001_LA_CINE", "002/002_LA_CINE"],
+    "a site's own phases": ["SC-HF-01_ED", "SC-HF-01_es", "SC-HF-02_ED"],
 }  # fmt: skip
 
 
