@@ -60,7 +60,10 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters)
         self._parameterNode, self._guiTag = parameterNode, None
         if parameterNode is not None:
-            self._guiTag = parameterNode.connectGui(self.ui)
+            # Not connectGui: where that tells no tag, nothing is ever disconnected, and what was bound before writes its
+            # first choice into the scene as soon as a list is filled anew.
+            bound = {name: w for w in vars(self.ui).values() if (name := w.property("SlicerParameterName"))}
+            self._guiTag = parameterNode.connectParametersToGui(bound)
             # The node, not what wraps it: whatever was ever observed is kept, and each scene has another wrapper.
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters)
 

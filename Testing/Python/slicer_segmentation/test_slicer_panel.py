@@ -265,6 +265,15 @@ def test_choices_of_the_panel_reach_the_library_and_stay_in_the_scene(panel):
     assert stored.GetParameter("device") == "CPU" and stored.GetParameter("excludedStructures") == "LA"
 
 
+def test_choices_stay_when_the_panel_is_left_and_opened_again(panel):
+    panel.ui.deviceSelector.currentIndex = 1
+    panel.ui.viewsSelector.currentIndex = 2
+    for _ in range(2):
+        stage.leave_module("SIFASegmentation")
+        stage.open_module("SIFASegmentation")
+        assert [panel.ui.deviceSelector.currentIndex, panel.ui.viewsSelector.currentIndex] == [1, 2]
+
+
 def test_a_model_of_seven_structures_offers_all_and_the_papers_four_by_one_click(panel, tmp_path):
     loaded(panel)
     assert panel.ui.papersButton.isHidden(), "a model that has no others"
