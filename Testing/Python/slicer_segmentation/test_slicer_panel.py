@@ -170,6 +170,14 @@ def test_closing_the_module_during_a_run_ends_the_work(panel):
     assert panel.logic.backend.closed
 
 
+def test_at_the_end_of_slicer_the_work_ends_and_nothing_is_followed_though_the_widgets_are_gone(panel):
+    loaded(panel)
+    run(panel)
+    begin(panel)
+    stage.end_application("SIFASegmentation")
+    assert panel.logic.backend.closed and panel.Observations == []
+
+
 def test_a_panel_that_was_thrown_away_follows_the_scene_no_more(panel):
     parameters = panel._parameterNode
     assert not panel.ui.uncertaintyCheckBox.checked
