@@ -117,8 +117,7 @@ class Dependencies:
         except Exception as error:
             raise DependencyError(_("PyTorch could not be installed: {why}").format(why=_whyNot(error))) from error
         if torch is None:
-            text = _("PyTorch is missing and was not installed. Press {button} to install it.")
-            raise DependencyError(text.format(button=self.button))
+            raise self._missing()
 
     def trySteps(self) -> Steps[None]:
         """Run one convolution on every device in use, in a fresh process, once a session.
@@ -127,6 +126,8 @@ class Dependencies:
         """
         if self._tried:
             return
+        if not self.torchIsThere():
+            raise self._missing()
         from SIFALib.runs import launch
 
         end = time.monotonic() + CHECK_SECONDS
@@ -155,6 +156,10 @@ class Dependencies:
                     version=found["version"], needed=TORCH, repair=self._repair()
                 )
             )
+
+    def _missing(self) -> DependencyError:
+        text = _("PyTorch is missing and was not installed. Press {button} to install it.")
+        return DependencyError(text.format(button=self.button))
 
     def _broken(self, reason: str) -> DependencyError:
         try:

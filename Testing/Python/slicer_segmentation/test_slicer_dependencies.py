@@ -146,6 +146,12 @@ def test_working_torch_passes_and_is_tried_once():
     assert take_all(dependencies.trySteps()) == 0
 
 
+def test_torch_that_is_missing_is_not_called_broken(torch_extension):
+    """Whoever presses Try PyTorch before anything was installed."""
+    with pytest.raises(DependencyError, match=r"PyTorch is missing and was not installed\. Press Apply"):
+        take_all(Dependencies().trySteps())
+
+
 REAL_TORCH = """
 import sys
 sys.path.remove({folder!r})
