@@ -19,11 +19,12 @@ def chosenFolder() -> str:
     return "" if slicer.app.testingEnabled() else str(qt.QFileDialog.getExistingDirectory())
 
 
-def chosenFile(title: str, kinds: str, suffix: str) -> str:
-    """The file to be written that the person chooses, with that suffix; "" for none. kinds: such as "Table (*.csv)"."""
+def chosenFile(title: str, kind: str) -> str:
+    """The file to be written that the person chooses, with the kind's ending; "" for none. kind: "Table (*.csv)"."""
     if slicer.app.testingEnabled():
         return ""
-    place = str(qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, "", kinds))
+    place = str(qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, "", kind))
+    suffix = kind.rpartition("*")[2].rstrip(")")
     if not place or place.lower().endswith(suffix):
         return place
     place += suffix  # of which the window knew nothing, so it could not ask

@@ -52,7 +52,7 @@ class ResultsActions:
         Words.say(self.ui.resultsStatusLabel, _("Copied; paste it into a spreadsheet."))
 
     def onSave(self, _checked: bool = False) -> None:
-        place = Dialogs.chosenFile(_("Save the volumes"), _("Table (*.csv)"), ".csv")
+        place = Dialogs.chosenFile(_("Save the volumes"), _("Table (*.csv)"))
         if place:
             self.save(Path(place))
 

@@ -167,7 +167,7 @@ class RunsPanel:
     def onExport(self, _checked: bool = False) -> None:
         """Make a model of the run's best, and a zip file of that where the person says, for another computer."""
         seen = self._selected()
-        place = Dialogs.chosenFile(_("Export the model"), _("SIFA model (*.zip)"), ".zip")
+        place = Dialogs.chosenFile(_("Export the model"), _("SIFA model (*.zip)"))
         if not place and not slicer.app.testingEnabled():
             return
 
