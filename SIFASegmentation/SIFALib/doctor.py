@@ -36,6 +36,7 @@ PACKAGES = {  # module -> (name for pip, least version)
     "filelock": ("filelock", (3, 12)),
     "pydicom": ("pydicom", (2, 4)),
 }
+MARK = "SIFA found: "  # before what this module prints as a program: facts about torch, as JSON
 TIMEOUT_S = 180.0  # the first import of torch from a slow disk takes a minute
 
 INSTALL_TORCH = "Install PyTorch: in Slicer by the PyTorch extension, elsewhere by `pip install torch`."
@@ -279,3 +280,7 @@ def _at_least(version: str, least: tuple[int, ...]) -> bool:
 
 def _dotted(version: tuple[int, ...]) -> str:
     return ".".join(str(n) for n in version)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"\n{MARK}{json.dumps(probe_torch())}\n")

@@ -9,11 +9,12 @@ import logging
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import slicer
+from SIFALib import doctor
 from SIFALib.support.errors import SifaError
 from SIFALib.support.progress import Progress, Steps
 from slicer.i18n import tr as _
@@ -22,13 +23,6 @@ REQUESTER = "SIFA"
 TORCH = ">=2.2"
 CHECK_SECONDS = 180.0  # a first import of torch from a slow disk takes one minute
 CHECK_INTERVAL = 0.02  # seconds
-MARK = "SIFA found: "
-PROBE = """
-import json, sys
-sys.path.insert(0, {library!r})
-from SIFALib import doctor
-print({mark!r} + json.dumps(doctor.probe_torch()))
-"""
 
 
 class DependencyError(SifaError, RuntimeError):
@@ -123,8 +117,7 @@ class Dependencies:
         except Exception as error:
             raise DependencyError(_("PyTorch could not be installed: {why}").format(why=_whyNot(error))) from error
         if torch is None:
-            text = _("PyTorch is missing and was not installed. Press {button} to install it.")
-            raise DependencyError(text.format(button=self.button))
+            raise self._missing()
 
     def trySteps(self) -> Steps[None]:
         """Run one convolution on every device in use, in a fresh process, once a session.
@@ -133,36 +126,40 @@ class Dependencies:
         """
         if self._tried:
             return
-        code = PROBE.format(library=str(Path(__file__).parents[1]), mark=MARK)
-        process = slicer.util.launchConsoleProcess([self.python, "-c", code], useStartupEnvironment=False)
+        if not self.torchIsThere():
+            raise self._missing()
+        from SIFALib.runs import launch
+
         end = time.monotonic() + CHECK_SECONDS
-        try:
-            while process.poll() is None and time.monotonic() < end:
-                yield Progress(_("Checking PyTorch"), 0.0)
-                time.sleep(CHECK_INTERVAL)
-            if process.poll() is None:
-                raise self._broken(_("it did not answer within three minutes"))
-            # As bytes: its text layer follows the locale, which may not know the letters of a path.
-            output = process.stdout.buffer.read().decode("utf-8", "replace").strip()
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-            process.stdout.close()
-        self._refuseBroken(process.returncode, output)
+        with tempfile.TemporaryDirectory(prefix="sifa-", ignore_cleanup_errors=True) as folder:
+            output = Path(folder) / "said.txt"  # a pipe that nobody empties would hold up a process with much to say
+            process = launch.start(self.python, "SIFALib.doctor", [], output)
+            try:
+                while process.poll() is None and time.monotonic() < end:
+                    yield Progress(_("Checking PyTorch"), 0.0)
+                    time.sleep(CHECK_INTERVAL)
+                if process.poll() is None:
+                    raise self._broken(_("it did not answer within three minutes"))
+            finally:
+                launch.kill(process)  # with what Slicer's launcher has started
+            self._refuseBroken(process.returncode, launch.last_words(output))
         self._tried = True
 
-    def _refuseBroken(self, returnCode: int, output: str) -> None:
-        last = output.splitlines()[-1] if output else _("it ended with code {code}").format(code=returnCode)
-        if returnCode != 0 or not last.startswith(MARK):
-            raise self._broken(last)
-        found = json.loads(last.removeprefix(MARK))
+    def _refuseBroken(self, returnCode: int, last: str) -> None:
+        """last: what it printed at its end."""
+        if returnCode != 0 or not last.startswith(doctor.MARK):
+            raise self._broken(last or _("it ended with code {code}").format(code=returnCode))
+        found = json.loads(last.removeprefix(doctor.MARK))
         if "device" not in found:
             raise DependencyError(
                 _("PyTorch {version} is too old, SIFA needs {needed}. {repair}").format(
                     version=found["version"], needed=TORCH, repair=self._repair()
                 )
             )
+
+    def _missing(self) -> DependencyError:
+        text = _("PyTorch is missing and was not installed. Press {button} to install it.")
+        return DependencyError(text.format(button=self.button))
 
     def _broken(self, reason: str) -> DependencyError:
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import qt
 import slicer
+from slicer.i18n import tr as _
 
 
 def confirmed(question: str) -> bool:
@@ -18,9 +19,17 @@ def chosenFolder() -> str:
     return "" if slicer.app.testingEnabled() else str(qt.QFileDialog.getExistingDirectory())
 
 
-def chosenFile(title: str, kinds: str) -> str:
-    """The file to be written that the person chooses; "" for none. kinds: such as "Table (*.csv)"."""
-    return "" if slicer.app.testingEnabled() else str(qt.QFileDialog.getSaveFileName(None, title, "", kinds))
+def chosenFile(title: str, kind: str) -> str:
+    """The file to be written that the person chooses, with the kind's ending; "" for none. kind: "Table (*.csv)"."""
+    if slicer.app.testingEnabled():
+        return ""
+    place = str(qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, "", kind))
+    suffix = kind.rpartition("*")[2].rstrip(")")
+    if not place or place.lower().endswith(suffix):
+        return place
+    place += suffix  # of which the window knew nothing, so it could not ask
+    question = _("There is a file {place} already. Replace it?").format(place=place)
+    return place if not Path(place).exists() or confirmed(question) else ""
 
 
 def showPicture(path: Path, title: str) -> None:

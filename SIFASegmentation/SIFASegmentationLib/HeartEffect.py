@@ -78,6 +78,8 @@ class HeartTool:
 
     def show(self) -> None:
         """Bring the options up to date with what is edited and with the choices of SIFA Segmentation."""
+        if slicer.mrmlScene.IsClosing():  # whoever asks for choices then adds a node to it
+            return
         reason, running = self._whyNot(), self.runner.running
         self.applyButton.enabled = running or not reason
         self.applyButton.text = _("Cancel") if running else _("Segment the heart")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import slicer
@@ -10,6 +13,8 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleWidget
 from slicer.util import VTKObservationMixin
 
 from .ActionLog import LOG
+
+GONE = (AttributeError, RuntimeError, ValueError)  # what is raised for a widget that was destroyed
 
 
 class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -32,8 +37,16 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
 
     def cleanup(self) -> None:
-        self._observe(None)
-        self.removeObservers()
+        self.letGo(partial(self._observe, None), self.removeObservers)
+
+    @staticmethod
+    def letGo(*parts: Callable[[], None]) -> None:
+        """Do all of these, though the widgets may be gone: at Slicer's end its window takes them along before `cleanup`."""
+        for part in parts:
+            try:
+                part()
+            except GONE as error:
+                logging.debug("SIFA: a widget was gone: %s", error)
 
     def exit(self) -> None:
         self._observe(None)
@@ -55,12 +68,16 @@ class PanelWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.onParameters()
 
     def _observe(self, parameterNode: Any) -> None:
-        if self._parameterNode is not None:
-            self._parameterNode.disconnectGui(self._guiTag)
-            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters)
+        former, tag = self._parameterNode, self._guiTag
         self._parameterNode, self._guiTag = parameterNode, None
+        if former is not None:
+            self.removeObserver(former.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters)
+            former.disconnectGui(tag)
         if parameterNode is not None:
-            self._guiTag = parameterNode.connectGui(self.ui)
+            # Not connectGui: where that tells no tag, nothing is ever disconnected, and what was bound before writes its
+            # first choice into the scene as soon as a list is filled anew.
+            bound = {name: w for w in vars(self.ui).values() if (name := w.property("SlicerParameterName"))}
+            self._guiTag = parameterNode.connectParametersToGui(bound)
             # The node, not what wraps it: whatever was ever observed is kept, and each scene has another wrapper.
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.onParameters)
 

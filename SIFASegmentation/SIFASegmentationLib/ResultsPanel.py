@@ -60,8 +60,9 @@ class ResultsPanel:
 
     def close(self) -> None:
         """The scene is being closed, or the panel."""
-        self.show(None)
         self.sequencePanel.close()
+        self.cineReport.runner.cancel()
+        self.show(None)
 
     def _showNode(self, segmentationNode: slicer.vtkMRMLSegmentationNode | None) -> None:
         report = Results.report(segmentationNode)

@@ -66,10 +66,7 @@ class SIFASegmentationWidget(PanelWidget):
 
     def cleanup(self) -> None:
         self.runner.cancel()
-        self.batchPanel.stop()
-        self.cinePanel.stop()
-        self.helpPanel.stop()
-        self.resultsPanel.close()
+        self.letGo(self.batchPanel.stop, self.cinePanel.stop, self.helpPanel.stop, self.resultsPanel.close)
         super().cleanup()
 
     def enter(self) -> None:

@@ -167,19 +167,16 @@ class RunsPanel:
     def onExport(self, _checked: bool = False) -> None:
         """Make a model of the run's best, and a zip file of that where the person says, for another computer."""
         seen = self._selected()
-        place = ""
-        if not slicer.app.testingEnabled():
-            place = qt.QFileDialog.getSaveFileName(None, _("Export the model"), "", _("SIFA model (*.zip)"))
-            if not place:
-                return
+        place = Dialogs.chosenFile(_("Export the model"), _("SIFA model (*.zip)"))
+        if not place and not slicer.app.testingEnabled():
+            return
 
         def work() -> str:
             assert seen is not None and seen.run is not None
             package = self.logic.exportModel(seen.folder.path, Words.slug(seen.run.configuration.name, "site"))
             if place:
-                path = Path(place).with_suffix(".zip")
-                self.logic.store().export(package, path)
-                return _("{model} is in {path}.").format(model=Common.modelName(package.card), path=path)
+                self.logic.store().export(package, place)
+                return _("{model} is in {path}.").format(model=Common.modelName(package.card), path=place)
             return _("{model} is among the models now.").format(model=Common.modelName(package.card))
 
         self._try(work)

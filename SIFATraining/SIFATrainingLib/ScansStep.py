@@ -59,10 +59,10 @@ class ScansStep:
         return self.check.running or self.runner.running
 
     def stop(self) -> None:
-        self.editor.cancel()
         self.runner.cancel()
         self.check.cancel()
         self.check.forget()
+        self.editor.cancel()
 
     # What is shown
 

@@ -83,11 +83,9 @@ class SIFATrainingWidget(PanelWidget):
 
     def cleanup(self) -> None:
         """The panel is thrown away; a training goes on."""
-        for part in (self.scansStep, self.sourceStep, self.howStep, self.startStep, self.afterPanel):
-            part.stop()
-        self.helpPanel.stop()
-        self.runView.close()
         self._nodesTimer.stop()
+        steps = (self.scansStep, self.sourceStep, self.howStep, self.startStep, self.afterPanel, self.helpPanel)
+        self.letGo(*(step.stop for step in steps), self.runView.close)
         self.logic.copies.sweep(self.logic.runsFolder)
         super().cleanup()
 

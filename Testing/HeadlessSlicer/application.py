@@ -9,6 +9,7 @@ import types
 from pathlib import Path
 from typing import ClassVar
 
+import shiboken6
 import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 
@@ -197,6 +198,24 @@ def leave_module(name: str) -> None:
     module = getattr(slicer.modules, name.lower())
     module._representation._python.exit()
     module._representation.isEntered = False
+
+
+def end(name: str) -> None:
+    """The application ends with that module open: its window takes the widgets with it, then the module is unloaded.
+
+    What the module's `cleanup` raises then is raised here; Slicer prints it.
+    """
+    module = getattr(slicer.modules, name.lower())
+    python, representation = module._representation._python, module._representation
+    module._representation = None
+    for child in representation.findChildren(QtWidgets.QWidget):
+        if hasattr(child, "setMRMLScene"):
+            child.blockSignals(True)
+            child.setMRMLScene(None)
+    representation.deleteLater()
+    QtCore.QCoreApplication.sendPostedEvents(representation, QtCore.QEvent.Type.DeferredDelete)
+    assert not shiboken6.isValid(representation)
+    python.cleanup()
 
 
 def close_module(name: str) -> None:

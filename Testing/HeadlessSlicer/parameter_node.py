@@ -79,6 +79,8 @@ class Parameter:
     def read(self, node):
         if _is_node(self.type):
             return node.GetNodeReference(self.name)
+        if not node.HasParameter(self.name):  # a scene's end has taken all
+            self.write(node, self.default)
         text = node.GetParameter(self.name)
         if self.type is bool:
             return text == "True"
@@ -178,11 +180,14 @@ class _Wrapper:
         finally:
             self.__dict__["_updating"] = False
 
-    def connectGui(self, gui) -> int:
+    def connectGui(self, gui) -> None:
+        """Without the tag that `disconnectGui` wants: not every version of Slicer gives it."""
         widgets = gui.findChildren(QtWidgets.QWidget) if hasattr(gui, "findChildren") else vars(gui).values()
-        named = {w.property("SlicerParameterName"): w for w in widgets if w.property("SlicerParameterName")}
+        self.connectParametersToGui({n: w for w in widgets if (n := w.property("SlicerParameterName"))})
+
+    def connectParametersToGui(self, mapping: dict[str, QtWidgets.QWidget]) -> int:
         tag = len(self._bindings) + 1
-        self._bindings[tag] = {name: self._connect(name, widget) for name, widget in named.items()}
+        self._bindings[tag] = {name: self._connect(name, widget) for name, widget in mapping.items()}
         return tag
 
     def _connect(self, name: str, widget) -> _Binding:

@@ -68,17 +68,28 @@ class Packaging:
             f"{len(missing)} Python packages need to be installed.", f"{requester} - Install Python Packages"
         ):
             raise RuntimeError("User declined package installation")
-        return self.pip_install([str(each) for each in missing], constraints, prompt_restart)
+        self.pip_install([str(each) for each in missing], constraints, requester=requester)
+        if self.loaded and prompt_restart and slicer.util.confirmYesNoDisplay("Would you like to restart now?"):
+            self.restarted = True
+        return None
 
     def pip_install(
-        self, requirements: str | list[str], constraints: str | None = None, prompt_restart: bool = False, **_keywords
+        self,
+        requirements: str | list[str],
+        constraints: str | None = None,
+        no_deps_requirements: str | list[str] | None = None,
+        skip_packages: list[str] | None = None,
+        blocking: bool = True,
+        show_progress: bool = True,
+        requester: str | None = None,
+        parent=None,
+        logCallback=None,
+        completedCallback=None,
     ) -> None:
         wanted = requirements.split() if isinstance(requirements, str) else list(requirements)
         if self.fails:
             raise subprocess.CalledProcessError(1, ["/x/bin/PythonSlicer", "-m", "pip", "install", *wanted])
-        self.missing -= {Requirement(each).name for each in wanted if not each.startswith("-")}
-        if self.loaded and prompt_restart and slicer.util.confirmYesNoDisplay("Would you like to restart now?"):
-            self.restarted = True
+        self.missing -= {Requirement(each).name for each in wanted if not each.startswith(("-", ":"))}
 
 
 class DicomDatabase:

@@ -117,6 +117,13 @@ def close_module(name: str) -> None:
     application.close_module(name)
 
 
+def end_application(name: str) -> None:
+    """As its end is for a module that is open: its widgets are gone before its `cleanup` is called."""
+    from . import application
+
+    application.end(name)
+
+
 def clear_scene() -> None:
     """Close the scene; the application makes its interaction node anew after that."""
     scene = start().scene

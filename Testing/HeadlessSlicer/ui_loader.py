@@ -24,9 +24,21 @@ def widget_class(name: str) -> type:
     return cls
 
 
+def _is_widget(member: object) -> bool:
+    return isinstance(member, type) and issubclass(member, QtWidgets.QWidget)
+
+
+def _properties(cls: type) -> set[str]:
+    meta = cls.staticMetaObject
+    return {meta.property(n).name() for n in range(meta.propertyCount())}
+
+
+# Now, as PySide6 loses the meta object of a class with the first widget of it that Qt itself destroys.
+_KNOWN = {cls: _properties(cls) for cls in [*vars(QtWidgets).values(), *STAND_INS.values()] if _is_widget(cls)}
+
+
 def _check_properties(widget: ElementTree.Element) -> None:
-    meta = widget_class(widget.get("class")).staticMetaObject
-    known = {meta.property(n).name() for n in range(meta.propertyCount())}
+    known = _KNOWN[widget_class(widget.get("class"))]
     for entry in widget.findall("property"):
         name = entry.get("name")
         if entry.get("stdset") != "0" and name not in known and name != "buttonGroup":

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,16 @@ def read_package(folder: str | os.PathLike[str], source: Path | None = None) -> 
         raise ModelError(f"{source} is no model: {CARD} cannot be read ({reason(error)}).") from error
     if len(text) > LIMITS[CARD]:
         raise ModelError(f"{source / CARD} is larger than a model card can be; it is damaged or hostile.")
-    package = ModelPackage(folder, ModelCard.from_json(text, str(source / CARD)))
+    package = ModelPackage(folder, _card(text, str(source / CARD)))
     if not package.weights.is_file():
         raise ModelError(f"{source / WEIGHTS} is missing; the model is incomplete, import it again.")
     return package
+
+
+@lru_cache(maxsize=64)
+def _card(text: bytes, source: str) -> ModelCard:
+    """Parsed once, which takes 20 ms: panels ask for all models whenever a person chooses anything."""
+    return ModelCard.from_json(text, source)
 
 
 def verify(package: ModelPackage) -> None:

@@ -26,6 +26,7 @@ _BOOTSTRAP = (
     "runpy.run_module(sys.argv.pop(1), run_name='__main__', alter_sys=True)"
 )
 _WINDOWS_FLAGS = 0x00000200 | 0x08000000  # CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW
+_SILENT = {"creationflags": 0x08000000} if sys.platform == "win32" else {}
 _BREAKAWAY = 0x01000000  # CREATE_BREAKAWAY_FROM_JOB: a job would end us with the program that started us
 
 
@@ -71,11 +72,18 @@ def kill(child: subprocess.Popen[bytes]) -> None:
     """End a child of ours at once, with all that it started, and forget it."""
     if child.poll() is None:
         if sys.platform == "win32":
-            end(Process(child.pid, processes.started(child.pid), processes.this_process().host))
+            _end_on_windows(child.pid)
         else:
             with suppress(OSError):
                 os.killpg(child.pid, signal.SIGKILL)  # it leads a group since its start
     child.wait()
+
+
+def _end_on_windows(pid: int) -> None:
+    try:
+        end(Process(pid, processes.started(pid), processes.this_process().host))
+    except ImportError:  # no psutil: a Slicer that has installed nothing yet
+        subprocess.run(["taskkill", "/T", "/F", "/PID", str(pid)], capture_output=True, check=False, **_SILENT)  # type: ignore[call-overload]
 
 
 def last_words(output: Path, characters: int = 400) -> str:

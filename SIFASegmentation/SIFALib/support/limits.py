@@ -14,7 +14,9 @@ limits(Settings)["batch"].rule  # "1 to 4096"
 from __future__ import annotations
 
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from .schema import require
@@ -70,8 +72,13 @@ class Choice:
 Limit = Range | Choice
 
 
-def limits(kind: type) -> dict[str, Limit]:
+def limits(kind: type) -> Mapping[str, Limit]:
     """The limits of a dataclass's fields, by name; fields without one are left out."""
+    return _limits(kind)
+
+
+@cache  # a list of a hundred runs would take half a second otherwise
+def _limits(kind: type) -> Mapping[str, Limit]:
     hints = typing.get_type_hints(kind, include_extras=True)
     found = {name: getattr(hint, "__metadata__", ()) for name, hint in hints.items()}
     return {name: m for name, all_ in found.items() for m in all_ if isinstance(m, (Range, Choice))}

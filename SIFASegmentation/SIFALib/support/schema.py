@@ -14,6 +14,8 @@ import math
 import types
 import typing
 import unicodedata
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from .errors import RecordError
@@ -110,12 +112,17 @@ def _decode_record(kind: type, value: Any, where: str) -> Any:
     missing = [n for n, f in fields.items() if n not in value and _has_no_default(f)]
     if missing:
         raise RecordError(f"{prefix}{missing[0]} is missing.")
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     decoded = {name: decode(hints[name], item, prefix + name) for name, item in value.items()}
     try:
         return kind(**decoded)
     except RecordError as error:
         raise RecordError(f"{prefix}{error}") from None
+
+
+@cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    return typing.get_type_hints(kind)
 
 
 def _has_no_default(field: dataclasses.Field[Any]) -> bool:

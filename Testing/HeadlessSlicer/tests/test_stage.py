@@ -142,7 +142,7 @@ def test_parameters_bind_to_the_documented_widgets_only():
     combo.setProperty("SlicerParameterName", "speed")
     ui = type("Ui", (), {})()
     ui.combo = combo
-    tag = node.connectGui(ui)
+    tag = node.connectParametersToGui({"speed": combo})
     assert [combo.itemText(n) for n in range(combo.count)] == ["Slow", "Fast"]
     combo.currentIndex = 1
     assert node.speed is Speed.FAST
@@ -151,6 +151,7 @@ def test_parameters_bind_to_the_documented_widgets_only():
     node.disconnectGui(tag)
     combo.currentIndex = 1
     assert node.speed is Speed.SLOW
+    assert node.connectGui(ui) is None, "not every version of Slicer tells what disconnectGui wants to know"
     ui.combo.setProperty("SlicerParameterName", "name")
     with pytest.raises(RuntimeError, match="Unable to create GUI connector"):
         node.connectGui(ui)

@@ -172,6 +172,15 @@ def test_a_broken_model_is_listed_with_the_reason_beside_the_sound_ones(store):
         store.get("odd")
 
 
+def test_a_card_is_parsed_once_as_long_as_it_stays_the_same(store):
+    """Panels ask for all models whenever a person chooses anything."""
+    first, again = store.default().card, store.default().card
+    assert first is again
+    file = store.bundled / "tiny-1.0.0" / "model.json"
+    file.write_text(file.read_text(encoding="utf-8").replace(first.name, "Another name"), encoding="utf-8")
+    assert store.default().card.name == "Another name" != first.name
+
+
 def test_an_unknown_model_is_refused_with_the_list_of_those_that_exist(store, tmp_path):
     for wanted in ("big", "tiny@2.0.0"):
         with pytest.raises(ModelError, match=rf"There is no model '{wanted}'\. There are: tiny@1\.0\.0\."):

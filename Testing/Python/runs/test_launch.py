@@ -74,6 +74,23 @@ def test_a_process_is_ended_with_all_that_it_started(tmp_path: Path, way: str):
     tiny_runs.wait_until(lambda: gone(child) and gone(parent.pid))
 
 
+def test_on_windows_a_process_is_ended_without_psutil_by_the_systems_own_program(tmp_path: Path, monkeypatch):
+    """A check of scans can be cancelled before anything was installed."""
+    asked, (parent, child) = [], family(tmp_path)
+
+    def run(command, **_keywords):
+        asked.append(command)
+        os.killpg(parent.pid, 9)
+
+    with monkeypatch.context() as windows:
+        windows.setattr(launch.sys, "platform", "win32")
+        windows.setitem(sys.modules, "psutil", None)
+        windows.setattr(launch.subprocess, "run", run)
+        launch.kill(parent)
+    assert asked == [["taskkill", "/T", "/F", "/PID", str(parent.pid)]]
+    tiny_runs.wait_until(lambda: gone(child))
+
+
 def test_a_process_has_a_session_of_its_own_so_that_it_outlives_who_started_it(tmp_path: Path):
     parent, _ = family(tmp_path)
     assert os.getsid(parent.pid) == parent.pid != os.getsid(0)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from HeadlessSlicer.python_modules import PyTorchUtilsLogic
+from SIFALib.support import processes
 from SIFASegmentationLib import Dependencies as module
 from SIFASegmentationLib.Dependencies import Dependencies, DependencyError
 
@@ -43,13 +44,14 @@ def take_all(steps) -> int:
     return sum(1 for _ in steps)
 
 
-def broken_python(folder: Path, text: str) -> str:
-    """A Python in which torch is what `text` says."""
+def broken_python(folder: Path, text: str, launcher: bool = False) -> str:
+    """A Python in which torch is what `text` says. launcher: a program that starts it and waits for it."""
     (folder / "torch.py").write_text(text, encoding="utf-8")
-    launcher = folder / "python"
-    launcher.write_text(f'#!/bin/sh\nPYTHONPATH="{folder}" exec "{sys.executable}" "$@"\n', encoding="utf-8")
-    launcher.chmod(0o755)
-    return str(launcher)
+    python, start = folder / "python", "" if launcher else "exec "
+    text = f'#!/bin/sh\nPYTHONPATH="{folder}" {start}"{sys.executable}" "$@"\nexit $?\n'
+    python.write_text(text, encoding="utf-8")
+    python.chmod(0o755)
+    return str(python)
 
 
 def test_requirements_are_asked_for_by_name(packaging):
@@ -144,6 +146,12 @@ def test_working_torch_passes_and_is_tried_once():
     assert take_all(dependencies.trySteps()) == 0
 
 
+def test_torch_that_is_missing_is_not_called_broken(torch_extension):
+    """Whoever presses Try PyTorch before anything was installed."""
+    with pytest.raises(DependencyError, match=r"PyTorch is missing and was not installed\. Press Apply"):
+        take_all(Dependencies().trySteps())
+
+
 REAL_TORCH = """
 import sys
 sys.path.remove({folder!r})
@@ -160,9 +168,13 @@ torch.nn.functional.conv2d = lambda image, kernel: torch.zeros(1, 1, 6, 6)
         ("", "has no attribute '__version__'"),
         ("import os\nos.abort()", "code -6|Aborted"),
         (REAL_TORCH, "gave a wrong result"),
+        (
+            'print("much to say" * 20_000)\nraise ImportError("libtorch_cpu.so is gone")',
+            r"ImportError: libtorch_cpu\.so is",
+        ),
         ('__version__ = "1.13.1"', r"PyTorch 1\.13\.1 is too old, SIFA needs >=2\.2"),
     ],
-    ids=("library missing", "empty", "crashes", "computes wrongly", "too old"),
+    ids=("library missing", "empty", "crashes", "computes wrongly", "says much", "too old"),
 )
 def test_torch_that_does_not_work_is_found_every_time_and_the_repair_is_named(tmp_path, text, reason):
     dependencies = Dependencies()
@@ -189,21 +201,20 @@ def test_a_locale_without_accents_does_not_hide_the_reason(tmp_path):
 
 @pytest.mark.parametrize("dropped", [False, True])
 def test_torch_that_never_answers_is_given_up_or_dropped_and_its_process_ended(tmp_path, monkeypatch, dropped):
-    monkeypatch.setattr(module, "CHECK_SECONDS", 600.0 if dropped else 0.3)
-    dependencies, launched = Dependencies(), []
-    dependencies.python = broken_python(tmp_path, "import time\ntime.sleep(600)")
-    real = module.slicer.util.launchConsoleProcess
-
-    def launch(*arguments, **keywords):
-        launched.append(real(*arguments, **keywords))
-        return launched[-1]
-
-    monkeypatch.setattr(module.slicer.util, "launchConsoleProcess", launch)
+    """With the process that a launcher, such as PythonSlicer, has started."""
+    number = tmp_path / "number"
+    text = f"import os, time\nopen({str(number)!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)"
+    dependencies = Dependencies()
+    dependencies.python = broken_python(tmp_path, text, launcher=True)
     steps = dependencies.trySteps()
-    next(steps)
+    while not (number.exists() and number.read_text()):
+        next(steps)
+    assert processes.started(int(number.read_text()))
     if dropped:
         steps.close()
     else:
+        monkeypatch.setattr(module.time, "monotonic", lambda: float("inf"))
         with pytest.raises(DependencyError, match="did not answer"):
             take_all(steps)
-    assert launched[0].poll() is not None
+        monkeypatch.undo()
+    stage.wait_until(lambda: not processes.started(int(number.read_text())))

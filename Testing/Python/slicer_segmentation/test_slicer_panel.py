@@ -170,6 +170,14 @@ def test_closing_the_module_during_a_run_ends_the_work(panel):
     assert panel.logic.backend.closed
 
 
+def test_at_the_end_of_slicer_the_work_ends_and_nothing_is_followed_though_the_widgets_are_gone(panel):
+    loaded(panel)
+    run(panel)
+    begin(panel)
+    stage.end_application("SIFASegmentation")
+    assert panel.logic.backend.closed and panel.Observations == []
+
+
 def test_a_panel_that_was_thrown_away_follows_the_scene_no_more(panel):
     parameters = panel._parameterNode
     assert not panel.ui.uncertaintyCheckBox.checked
@@ -263,6 +271,15 @@ def test_choices_of_the_panel_reach_the_library_and_stay_in_the_scene(panel):
     assert given.roi == pytest.approx((-30, 30, -30, 30, -30, 30))
     stored = slicer.mrmlScene.GetSingletonNode("SIFASegmentation", "vtkMRMLScriptedModuleNode")
     assert stored.GetParameter("device") == "CPU" and stored.GetParameter("excludedStructures") == "LA"
+
+
+def test_choices_stay_when_the_panel_is_left_and_opened_again(panel):
+    panel.ui.deviceSelector.currentIndex = 1
+    panel.ui.viewsSelector.currentIndex = 2
+    for _ in range(2):
+        stage.leave_module("SIFASegmentation")
+        stage.open_module("SIFASegmentation")
+        assert [panel.ui.deviceSelector.currentIndex, panel.ui.viewsSelector.currentIndex] == [1, 2]
 
 
 def test_a_model_of_seven_structures_offers_all_and_the_papers_four_by_one_click(panel, tmp_path):

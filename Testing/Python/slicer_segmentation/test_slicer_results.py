@@ -42,6 +42,11 @@ def test_volumes_are_saved_where_the_person_says(panel, done, tmp_path):
         lines = list(csv.reader(file))
     assert len(lines) == 5 and lines[0][1] == "Volume (ml)"
     assert panel.ui.resultsStatusLabel.text == f"Saved as {tmp_path / 'volumes.csv'}."
+    before = (tmp_path / "volumes.csv").stat().st_mtime_ns
+    with stage.person(str(tmp_path / "volumes"), False) as dialogs:  # the window could not ask about volumes.csv
+        panel.ui.saveResultsButton.click()
+        assert dialogs.asked[-1] == f"There is a file {tmp_path / 'volumes.csv'} already. Replace it?"
+    assert (tmp_path / "volumes.csv").stat().st_mtime_ns == before
     with stage.person(""):  # cancelled
         panel.ui.saveResultsButton.click()
     with stage.person(str(tmp_path / "nowhere" / "volumes.csv")):

@@ -127,6 +127,19 @@ def test_what_is_missing_is_said_and_cancel_changes_nothing(tool, editor):
     assert "removed from the scene" in tool.statusLabel.text and not ids(segmentation)
 
 
+def test_nothing_is_added_to_a_scene_that_is_being_closed(tool, monkeypatch):
+    """The editor brings its effects up to date with each node that leaves it."""
+    asked, known = [], tool.logic.getParameterNode
+    monkeypatch.setattr(tool.logic, "getParameterNode", lambda: asked.append("a new node") or known())
+    scene = slicer.mrmlScene
+    tag = scene.AddObserver(scene.StartCloseEvent, lambda *_: tool.show())
+    stage.clear_scene()
+    scene.RemoveObserver(tag)
+    assert asked == []
+    tool.show()
+    assert asked
+
+
 def test_missing_packages_are_told_in_the_editor(tool, monkeypatch):
     def missing():
         raise DependencyError("PyTorch is missing.")

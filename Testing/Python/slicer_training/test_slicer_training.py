@@ -339,7 +339,8 @@ def test_a_run_is_packed_for_another_computer(ready, tmp_path):
     assert (tmp_path / "parcel" / "target.json").exists()
 
 
-def test_closing_the_scene_leaves_the_panel_usable_and_closing_the_panel_no_process(panel, tmp_path):
+@pytest.mark.parametrize("end", [stage.close_module, stage.end_application])
+def test_closing_the_scene_leaves_the_panel_usable_and_closing_the_panel_no_process(panel, tmp_path, end):
     scans = made_scans(tmp_path) / "target"
     panel.ui.scansPathEdit.currentPath = str(scans)
     stage.clear_scene()
@@ -349,5 +350,5 @@ def test_closing_the_scene_leaves_the_panel_usable_and_closing_the_panel_no_proc
     panel.ui.scansPathEdit.currentPath = str(scans)
     child = panel.scansStep.check._process
     assert child.poll() is None
-    stage.close_module("SIFATraining")
-    assert child.poll() is not None
+    end("SIFATraining")
+    assert child.poll() is not None and panel.Observations == []

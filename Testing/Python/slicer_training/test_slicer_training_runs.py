@@ -223,6 +223,9 @@ def test_runs_are_listed_opened_and_deleted(panel, tmp_path):
     assert panel.ui.runsStatusLabel.text == "It has done 3 iterations already; give more."
     panel.ui.exportRunButton.click()
     assert "is among the models now" in panel.ui.runsStatusLabel.text
+    with stage.person(str(tmp_path / "site 1.2")):
+        panel.ui.exportRunButton.click()
+    assert panel.ui.runsStatusLabel.text.endswith(f"is in {tmp_path / 'site 1.2.zip'}.")
     panel.ui.showRunButton.click()
     assert panel.ui.runsStatusLabel.text == str(tmp_path / "runs" / "a")
     panel.openRun(tmp_path / "runs" / "b")
