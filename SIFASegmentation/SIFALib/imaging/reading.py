@@ -15,6 +15,7 @@ from .checks import COPIES, OTHER_KIND, SUFFIXES, TOO_LARGE, check_grid, check_h
 from .files import DICOM, existing, is_dicom_image, split_suffix
 from .geometry import Volume
 from .headers import META, Header
+from .meta_files import check_files
 from .voxel_data import check_voxel_data
 
 _BYTES = {
@@ -92,6 +93,8 @@ def _image_of(path: Path, layers: bool = False) -> tuple[sitk.Image, str, dict[s
 def open_image(path: Path) -> tuple[Header | None, sitk.ImageFileReader]:
     """The header of an NRRD or MetaImage file, checked, and a reader that has read it, too. VolumeError, OSError."""
     header = check_voxel_data(path)
+    if header is not None:
+        check_files(header)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     is_meta = path.name.lower().endswith(META)
