@@ -90,6 +90,23 @@ def test_4_enhanced_files_with_all_phases(tmp_path):
     told(cine, "temporal position")
 
 
+def enhanced_places(folder: Path) -> Path:
+    """A multi-frame file for each place, with the phases of that place."""
+    for k in range(PLACES):
+        grid = studies.geometry().part((0, 0, k), (studies.SIZE, studies.SIZE, 1))
+        times = [t + 1 for t in range(PHASES)]
+        dicom_frames.enhanced(folder / str(k), studies.array()[:1, k], grid, [0] * PHASES, times, modality="MR")
+        header = dcmread(folder / str(k) / "000.dcm")
+        header.PixelData, header.SOPInstanceUID = studies.array()[:, k].tobytes(), generate_uid()
+        header.save_as(folder / str(k) / "000.dcm")
+    return folder
+
+
+def test_4_an_enhanced_file_for_each_place(tmp_path):
+    (tmp_path / "study").mkdir()
+    expect(read_cine(enhanced_places(tmp_path / "study")))
+
+
 def test_5_the_numbers_of_a_retro_gated_place_may_begin_anywhere(tmp_path):
     expect(read_cine(write(tmp_path / "study", images(lambda t, k: {"InstanceNumber": (t + 3 * k) % PHASES + 1}))))
 
