@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..support.errors import VolumeError
 from . import dicom_bytes, dicom_context
-from .dicom_context import Context, context_of, number_in
+from .dicom_context import Context, context_of, interval_of, number_in
 from .files import dicom_class, is_image_class
 
 if TYPE_CHECKING:
@@ -145,7 +145,15 @@ def _frames(file: Path, header: Dataset) -> Iterator[Frame]:
         raise Unreadable(f"{file} describes {len(own)} frames but claims to hold {count}; its header is damaged.")
     for number in range(count):
         groups = [*own[number : number + 1], *shared]
-        yield replace(_frame(file, number, count, groups, header, (rows, columns)), context=context)
+        frame = _frame(file, number, count, groups, header, (rows, columns))
+        yield replace(frame, context=_with_beat(context, groups))
+
+
+def _with_beat(context: Context, groups: list[Dataset]) -> Context:
+    """The context of a frame, with the interval of R waves that its groups state, if they do."""
+    beats = [g.CardiacSynchronizationSequence[0] for g in groups if g.get("CardiacSynchronizationSequence")]
+    interval = next(filter(None, map(interval_of, beats)), None)
+    return context if interval is None else replace(context, interval_ms=interval)
 
 
 def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: Dataset, size: tuple[int, int]) -> Frame:
@@ -171,9 +179,11 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
     triggers = (
         number_in(beat, "NominalCardiacTriggerDelayTime"),
         number_in(content, "NominalCardiacTriggerDelayTime"),
+        number_in(beat, "ActualCardiacTriggerDelayTime"),
         number_in(header, "TriggerTime"),
     )
-    acquired = content.get("FrameAcquisitionDateTime") or header.get("AcquisitionTime") or ""
+    taken = (content.get(name) for name in ("FrameAcquisitionDateTime", "FrameReferenceDateTime"))
+    acquired = next(filter(None, taken), None) or header.get("AcquisitionTime") or ""
     return Frame(
         file=file,
         number=number,

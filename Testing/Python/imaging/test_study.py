@@ -11,6 +11,7 @@ import pytest
 import SimpleITK as sitk
 from cine_studies import PHASES, PLACES, expect, image, images, write
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from SIFALib.imaging.cine import BEAT_OF_IMAGES, Cine
 from SIFALib.imaging.study import read_cine
@@ -105,6 +106,26 @@ def enhanced_places(folder: Path) -> Path:
 def test_4_an_enhanced_file_for_each_place(tmp_path):
     (tmp_path / "study").mkdir()
     expect(read_cine(enhanced_places(tmp_path / "study")))
+
+
+@pytest.mark.parametrize("stated", [{"RRIntervalTimeNominal": 1000.0}, {"HeartRate": 60}])
+@pytest.mark.parametrize("trigger", ["NominalCardiacTriggerDelayTime", "ActualCardiacTriggerDelayTime"])
+def test_4_the_beat_of_an_enhanced_file_is_the_one_that_its_frames_state(tmp_path, stated, trigger):
+    (tmp_path / "study").mkdir()
+    for file in sorted(enhanced_places(tmp_path / "study").rglob("*.dcm")):
+        header = dcmread(file)
+        order = np.random.default_rng(int(file.parent.name)).permutation(PHASES)
+        header.PixelData = np.array([header.pixel_array[t] for t in order]).tobytes()
+        for t, group in zip(order, header.PerFrameFunctionalGroupsSequence, strict=True):
+            beat = Dataset()
+            for keyword, value in {**stated, trigger: 100.0 * t}.items():
+                setattr(beat, keyword, value)
+            group.CardiacSynchronizationSequence = [beat]
+            del group.FrameContentSequence
+        header.save_as(file)
+    cine = read_cine(tmp_path / "study")
+    expect(cine)
+    assert (cine.heart_rate, cine.times_ms[:2], cine.notes) == (60.0, (0.0, 100.0), ())
 
 
 def test_5_the_numbers_of_a_retro_gated_place_may_begin_anywhere(tmp_path):
