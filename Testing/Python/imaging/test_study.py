@@ -334,6 +334,24 @@ def test_27_a_beat_of_which_the_images_show_half_is_told(tmp_path):
     assert not read_cine(write(tmp_path / "ahead", images(lambda t, k: {"NominalInterval": 950}))).notes
 
 
+@pytest.mark.parametrize("places", [(2,), tuple(range(PLACES))])
+def test_28_images_of_a_place_that_lie_beside_each_other_are_refused(tmp_path, places):
+    def moved(t: int, k: int) -> dict[str, object]:
+        if t < 4 or k not in places:
+            return {}
+        return {"ImagePositionPatient": [float(x) for x in studies.geometry().point((4, 0, k))]}
+
+    with pytest.raises(VolumeError, match=r"do not lie over each other: \d+\.dcm lies 8\.0 mm beside"):
+        read_cine(write(tmp_path / "study", images(moved)))
+
+
+@pytest.mark.parametrize(("spacing", "sentence"), [([4, 4], "spacing changes within"), (None, "does not state its")])
+def test_29_every_image_of_a_place_states_the_same_pixel_spacing(tmp_path, spacing, sentence):
+    other = images(lambda t, k: {"PixelSpacing": spacing} if t == 3 else {})
+    with pytest.raises(VolumeError, match=sentence):
+        read_cine(write(tmp_path / "study", other))
+
+
 @pytest.mark.parametrize(
     ("height", "weight", "known"),
     [(1.8, 80, 1.8), (180, 80, 1.8), (68, 80, None), (0.5, 3.5, 0.5), (1.8, 0, 1.8), (18, 80, None)],
