@@ -334,8 +334,29 @@ def test_27_a_beat_of_which_the_images_show_half_is_told(tmp_path):
     assert not read_cine(write(tmp_path / "ahead", images(lambda t, k: {"NominalInterval": 950}))).notes
 
 
+@pytest.mark.parametrize("later", [0.0, 5.0])
+def test_28_places_that_were_taken_twice_while_the_heart_beat_at_other_rates(tmp_path, later):
+    def again(t: int, k: int) -> dict[str, object]:
+        return {"TriggerTime": 110.0 * t + later, "NominalInterval": 880, "InstanceNumber": 40 + k * PHASES + t + 1}
+
+    first = [image(PHASES - 1 - t, k, TriggerTime=100.0 * t) for k in range(PLACES) for t in range(PHASES)]
+    for number, slice_ in enumerate(first):
+        slice_.InstanceNumber = number + 1
+    cine = read_cine(write(tmp_path / "study", [*first, *images(again)]))
+    expect(cine)
+    told(cine, "taken 2 times in one series; the last time counts")
+    assert (cine.times_ms[1] - later, cine.heart_rate) == (110.0, 68.2)
+
+
+def test_28_a_beat_whose_numbers_begin_at_its_half_is_one(tmp_path):
+    slices = [image(t, k, 16, InstanceNumber=(t + 8) % 16 + 1) for k in range(PLACES) for t in range(16)]
+    cine = read_cine(write(tmp_path / "study", slices))
+    expect(cine, studies.array(16))
+    assert cine.notes == ()
+
+
 @pytest.mark.parametrize("places", [(2,), tuple(range(PLACES))])
-def test_28_images_of_a_place_that_lie_beside_each_other_are_refused(tmp_path, places):
+def test_29_images_of_a_place_that_lie_beside_each_other_are_refused(tmp_path, places):
     def moved(t: int, k: int) -> dict[str, object]:
         if t < 4 or k not in places:
             return {}
@@ -346,7 +367,7 @@ def test_28_images_of_a_place_that_lie_beside_each_other_are_refused(tmp_path, p
 
 
 @pytest.mark.parametrize(("spacing", "sentence"), [([4, 4], "spacing changes within"), (None, "does not state its")])
-def test_29_every_image_of_a_place_states_the_same_pixel_spacing(tmp_path, spacing, sentence):
+def test_30_every_image_of_a_place_states_the_same_pixel_spacing(tmp_path, spacing, sentence):
     other = images(lambda t, k: {"PixelSpacing": spacing} if t == 3 else {})
     with pytest.raises(VolumeError, match=sentence):
         read_cine(write(tmp_path / "study", other))
