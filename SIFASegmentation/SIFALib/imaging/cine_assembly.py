@@ -192,8 +192,8 @@ def _check_lies_still(place: Place, source: Path) -> None:
     if beside[worst] > cine_places.SAME_PLACE_MM:
         raise VolumeError(
             f"The images of one place of the cine in {source} do not lie over each other: {place.frames[worst].file.name} "
-            f"lies {beside[worst]:.1f} mm beside {place.frames[0].file.name}. Put those of each acquisition into a folder of "
-            "its own."
+            f"lies {beside[worst]:.1f} mm beside {place.frames[0].file.name}. Put those of each acquisition into a folder "
+            "of its own."
         )
 
 

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from ..support.errors import VolumeError
 from .checks import OTHER_KIND
 from .header_lengths import check_lengths
+from .header_places import check_place
 from .header_rules import MOST_FILES, can_be_named, check_fields
 from .headers import LONGEST_LINE, Header, read_header
 
@@ -56,6 +57,7 @@ def check_voxel_data(path: Path) -> Header | None:
         raise VolumeError(OTHER_KIND.format(path))
     check_fields(path, header.lines, header.nrrd)
     check_lengths(path, header.fields, header.nrrd)
+    check_place(path, header.fields, header.nrrd)
     _check_listed(header)
     stream = _nrrd_stream(header) if header.nrrd else _meta_stream(header)
     if stream is not None:

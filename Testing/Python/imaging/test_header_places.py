@@ -1,0 +1,43 @@
+"""Where voxels of NRRD and MetaImage files lie: as the header says, or a sentence says what it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from SIFALib.imaging import reading
+from SIFALib.imaging.study import read_cine
+from SIFALib.support.errors import VolumeError
+from test_headers import DATA, NRRD, RAW_META, VOXELS
+
+DIRECTIONS = "space directions: (2,0,0) (0,2,0) (0,0,3)\n"
+TIMED = "space: {}\nspace directions: (-2,0,0,0) (0,-2,0,0) (0,0,3,0) (0,0,0,1)\n"
+
+
+def nrrd(folder: Path, lines: str, name: str = "a.nrrd", phases: int = 0) -> Path:
+    """The voxels below a header with these lines in it; phases: so many of them, one after the other."""
+    header = NRRD if not phases else NRRD.replace("dimension: 3", "dimension: 4").replace("24 20", f"24 20 {phases}")
+    (folder / name).write_bytes(f"{header}encoding: raw\n{lines}\n".encode() + max(1, phases) * DATA)
+    return folder / name
+
+
+def meta(folder: Path, lines: str) -> Path:
+    (folder / "a.mha").write_bytes(f"{RAW_META}{lines}ElementDataFile = LOCAL\n".encode() + DATA)
+    return folder / "a.mha"
+
+
+@pytest.mark.parametrize("space", ["right-anterior-superior-time", "LAST", "RAST"])
+def test_a_space_with_time_that_would_be_mirrored_is_refused(tmp_path: Path, space: str):
+    for phases, read in ((1, reading.read), (6, read_cine)):
+        with pytest.raises(VolumeError, match=r"would be read as another one.*left-posterior-superior"):
+            read(nrrd(tmp_path, TIMED.format(space), phases=phases))
+    path = nrrd(tmp_path, TIMED.format("left-posterior-superior-time"), phases=1)
+    np.testing.assert_array_equal(reading.read(path).array, VOXELS)
+
+
+@pytest.mark.parametrize("third", ["none", "(nan,nan,nan)"])
+def test_a_third_axis_that_is_none_of_space_makes_no_volume(tmp_path: Path, third: str):
+    lines = f"space: LPS\nkinds: domain domain time\nspace directions: (2,0,0) (0,2,0) {third}\n"
+    with pytest.raises(VolumeError, match="has 2 axes with a direction in space"):
+        reading.read(nrrd(tmp_path, lines))
