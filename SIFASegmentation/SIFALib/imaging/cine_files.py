@@ -17,7 +17,7 @@ from .cine_places import LEAST_PHASES
 from .dicom_context import FASTEST_MS, SLOWEST_MS
 from .files import split_suffix
 from .geometry import Geometry
-from .reading import open_image, voxels_of
+from .reading import notes_of, open_image, voxels_of
 
 NAMES = (".seq.nrrd", *SUFFIXES)
 _INDEX = re.compile(r"^axis (\d+) index values$")
@@ -60,8 +60,7 @@ def _volumes(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float], tuple[s
     if path.name.lower().endswith(nifti.SUFFIXES):
         array, geometry, step, notes = nifti.read_nifti_sequence(path)
         return array, geometry, [n * step for n in range(len(array))], notes
-    array, geometry, times = _listed(path)
-    return array, geometry, times, ()
+    return _listed(path)
 
 
 def holds_cine(path: Path) -> bool:
@@ -96,9 +95,9 @@ def _are_volumes(kind: str, count: int) -> bool:
     return kind == "list" or (kind == "vector" and count >= LEAST_PHASES)
 
 
-def _listed(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float]]:
-    """Volumes [t, k, j, i] of an NRRD or MetaImage file, their grid, and the times in ms that it names."""
-    _, reader = open_image(path)
+def _listed(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float], tuple[str, ...]]:
+    """Volumes [t, k, j, i] of an NRRD or MetaImage file, their grid, the times in ms that it names, and notes."""
+    own, reader = open_image(path)
     dimension, count = reader.GetDimension(), reader.GetNumberOfComponents()
     if reader.HasMetaDataKey("Segment0_ID"):
         raise VolumeError(f"{path} is a segmentation and no cine; give the images that it was made of.")
@@ -118,7 +117,7 @@ def _listed(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float]]:
     x, y, z = origin
     a, b, c = (abs(s) for s in spacing)
     geometry = Geometry((i, j, k), (x, y, z), (a, b, c), tuple(float(v) for v in axes.ravel()))
-    return array, geometry, _stated_times(reader)
+    return array, geometry, _stated_times(reader), notes_of(own)
 
 
 def _stated_times(reader: sitk.ImageFileReader) -> Sequence[float]:

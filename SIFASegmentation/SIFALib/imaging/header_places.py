@@ -10,10 +10,40 @@ import re
 from collections.abc import Mapping
 
 from ..support.errors import VolumeError
-from .header_lengths import SPACE_AXES
+from .header_lengths import SPACE_AXES, space_axes
 
 TURNED = ("right-anterior-superior-time", "rast", "left-anterior-superior-time", "last")
 """Spaces with an axis of time, whose others ITK takes for left, posterior, superior."""
+
+KNOWN = ("right-anterior-superior", "ras", "left-anterior-superior", "las", "left-posterior-superior", "lps")
+LPS_TIME = ("left-posterior-superior-time", "lpst")
+META_AXES = ("transformmatrix", "rotation", "orientation")
+NO_SIZE = (
+    "{} does not state how large its voxels are: 1 mm was taken. All volumes and lengths hang on that; mend its header, or "
+    "check it before you use the result."
+)
+NO_SIDES = (
+    "{} does not say how its axes lie in the patient: they were taken as in DICOM (to the left, to the back, up). Check the "
+    "sides before you use the result."
+)
+
+
+def notes_on_place(path: object, fields: Mapping[str, str], nrrd: bool) -> tuple[str, ...]:
+    """Sentences on what a sound header leaves open of the place of its voxels."""
+    if nrrd:
+        turned = "spacedirections" in fields
+        sized = turned or "axismins" in fields or _has_spacings(fields)
+        sided = turned and fields.get("space", "").lower() in (*KNOWN, *LPS_TIME)
+    else:
+        sized = "elementspacing" in fields or "elementsize" in fields
+        sided = any(key in fields for key in META_AXES)
+    return (*([] if sized else [NO_SIZE.format(path)]), *([] if sided else [NO_SIDES.format(path)]))
+
+
+def _has_spacings(fields: Mapping[str, str]) -> bool:
+    """Whether the spacing of each axis in space is a number."""
+    spacings = fields.get("spacings", "").lower().split()
+    return bool(spacings) and all(spacings[axis] != "nan" for axis in space_axes(fields))
 
 
 def check_place(path: object, fields: Mapping[str, str], nrrd: bool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from SIFALib.imaging import reading
+from SIFALib.imaging.header_places import NO_SIDES, NO_SIZE
 from SIFALib.imaging.study import read_cine
 from SIFALib.support.errors import VolumeError
 from test_headers import DATA, NRRD, RAW_META, VOXELS
@@ -41,3 +42,31 @@ def test_a_third_axis_that_is_none_of_space_makes_no_volume(tmp_path: Path, thir
     lines = f"space: LPS\nkinds: domain domain time\nspace directions: (2,0,0) (0,2,0) {third}\n"
     with pytest.raises(VolumeError, match="has 2 axes with a direction in space"):
         reading.read(nrrd(tmp_path, lines))
+
+
+RAS = "TransformMatrix = -1 0 0 0 -1 0 0 0 1\n"
+OPEN = {
+    "NRRD with nothing": ("a.nrrd", "", (NO_SIZE, NO_SIDES)),
+    "NRRD with sizes alone": ("a.nrrd", "spacings: 2 2 3\n", (NO_SIDES,)),
+    "NRRD of which one size is none": ("a.nrrd", "spacings: 2 2 nan\n", (NO_SIZE, NO_SIDES)),
+    "NRRD in a space without a patient": ("a.nrrd", f"space: 3D-right-handed\n{DIRECTIONS}", (NO_SIDES,)),
+    "NRRD in no space": ("a.nrrd", f"space dimension: 3\n{DIRECTIONS}", (NO_SIDES,)),
+    "NRRD that says all": ("a.nrrd", f"space: RAS\n{DIRECTIONS}", ()),
+    "MetaImage with nothing": ("a.mha", "", (NO_SIZE, NO_SIDES)),
+    "MetaImage with sizes alone": ("a.mha", "ElementSpacing = 2 2 3\nAnatomicalOrientation = LPI\n", (NO_SIDES,)),
+    "MetaImage that says all": ("a.mha", f"ElementSize = 2 2 3\n{RAS}", ()),
+}
+
+
+@pytest.mark.parametrize("case", OPEN)
+def test_what_a_header_leaves_open_is_told(tmp_path: Path, case: str):
+    name, lines, notes = OPEN[case]
+    path = nrrd(tmp_path, lines) if name == "a.nrrd" else meta(tmp_path, lines)
+    volume = reading.read(path)
+    np.testing.assert_array_equal(volume.array, VOXELS)
+    assert volume.notes == tuple(note.format(path) for note in notes)
+
+
+def test_what_the_header_of_a_cine_leaves_open_is_told(tmp_path: Path):
+    path = nrrd(tmp_path, "", phases=6)
+    assert read_cine(path).notes == (NO_SIZE.format(path), NO_SIDES.format(path))
