@@ -17,6 +17,7 @@ TURNED = ("right-anterior-superior-time", "rast", "left-anterior-superior-time",
 
 KNOWN = ("right-anterior-superior", "ras", "left-anterior-superior", "las", "left-posterior-superior", "lps")
 LPS_TIME = ("left-posterior-superior-time", "lpst")
+META_ORIGINS = ("offset", "position", "origin")
 META_AXES = ("transformmatrix", "rotation", "orientation")
 NO_SIZE = (
     "{} does not state how large its voxels are: 1 mm was taken. All volumes and lengths hang on that; mend its header, or "
@@ -50,6 +51,12 @@ def check_place(path: object, fields: Mapping[str, str], nrrd: bool) -> None:
     """Raise VolumeError if ITK would take the place that the fields of a sound header state for another one."""
     if nrrd:
         _check_nrrd(path, fields)
+        return
+    for keys in (META_ORIGINS, META_AXES):
+        stated = {key: [float(number) for number in fields[key].split()] for key in keys if key in fields}
+        if len({tuple(numbers) for numbers in stated.values()}) > 1:
+            one, other, *_ = stated
+            raise VolumeError(f"{path} states {one} and {other}, which contradict each other. Mend its header.")
 
 
 def _check_nrrd(path: object, fields: Mapping[str, str]) -> None:

@@ -70,3 +70,23 @@ def test_what_a_header_leaves_open_is_told(tmp_path: Path, case: str):
 def test_what_the_header_of_a_cine_leaves_open_is_told(tmp_path: Path):
     path = nrrd(tmp_path, "", phases=6)
     assert read_cine(path).notes == (NO_SIZE.format(path), NO_SIDES.format(path))
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("Offset = 1 2 3\nOrigin = 0 0 0\n", "states offset and origin, which contradict each other"),
+        ("Offset = 1 2 3\nPosition = 1 2 3.5\n", "states offset and position"),
+        (f"{RAS}Orientation = 1 0 0 0 1 0 0 0 1\n", "states transformmatrix and orientation"),
+        ("TransformMatrix = 2 0 0 0 2 0 0 0 2\n", "has axes of the lengths 2, 2, 2"),
+        ("TransformMatrix = 1 0 0 0 1 0 0 0 0.9\n", "has axes of the lengths 1, 1, 0.9"),
+    ],
+)
+def test_a_metaimage_that_contradicts_itself_is_refused(tmp_path: Path, lines: str, sentence: str):
+    with pytest.raises(VolumeError, match=sentence):
+        reading.read(meta(tmp_path, lines))
+
+
+def test_a_metaimage_may_say_the_same_twice(tmp_path: Path):
+    lines = f"Offset = 1 2 3\nPosition = 1.0 2 3\n{RAS}Rotation = -1.0 0 0 0 -1 0 0 0 1\nElementSpacing = 2 2 3\n"
+    assert reading.read(meta(tmp_path, lines)).geometry.origin == (1, 2, 3)
