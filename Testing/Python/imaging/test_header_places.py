@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from SIFALib.imaging import reading
 from SIFALib.imaging.header_places import NO_SIDES, NO_SIZE
 from SIFALib.imaging.study import read_cine
@@ -90,3 +91,16 @@ def test_a_metaimage_that_contradicts_itself_is_refused(tmp_path: Path, lines: s
 def test_a_metaimage_may_say_the_same_twice(tmp_path: Path):
     lines = f"Offset = 1 2 3\nPosition = 1.0 2 3\n{RAS}Rotation = -1.0 0 0 0 -1 0 0 0 1\nElementSpacing = 2 2 3\n"
     assert reading.read(meta(tmp_path, lines)).geometry.origin == (1, 2, 3)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd"])
+def test_what_itk_converts_to_a_metaimage_is_read(tmp_path: Path, name: str, packed: bool):
+    volume = reading.read(nrrd(tmp_path, f"space: LPS\nkinds: domain domain domain\n{DIRECTIONS}"))
+    sitk.WriteImage(volume.image(), str(tmp_path / name))
+    sitk.WriteImage(
+        sitk.ReadImage(str(tmp_path / name)), str(tmp_path / "b.mha"), packed
+    )  # with dim[0], NRRD_kinds[0] ...
+    read = reading.read(tmp_path / "b.mha")
+    np.testing.assert_array_equal(read.array, VOXELS)
+    np.testing.assert_allclose(read.geometry.corners(), volume.geometry.corners(), atol=1e-4)
