@@ -29,8 +29,9 @@ DEFLATED = "1.2.840.10008.1.2.1.99"  # the syntax that packs all elements in one
 TAGS = (
     *("SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
-    *("BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "ImagePositionPatient"),
-    *("ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "InstanceNumber"),
+    *("BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RescaleType"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
+    "InstanceNumber",
     *("TriggerTime", "TemporalPositionIdentifier", "AcquisitionTime", "EchoTime", "ModalityLUTSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *dicom_context.TAGS,
@@ -47,7 +48,8 @@ class Frame:
 
     position: LPS mm of the centre of its first pixel. orientation: direction cosines along a row, then along a column.
     pixel_spacing: mm between rows, between columns. thickness, between: mm, of the slice and to its neighbours.
-    rescale: slope and intercept; grouped: whether a functional group states them; table: whether a table (Modality LUT) says
+    rescale: slope and intercept; unit: of what they give, as "HU"; grouped: whether a functional group states them; shifted:
+    whether stored values do not lie in the lowest bits; table: whether a table (Modality LUT) says
     what stored values mean. trigger_ms: after the R wave; percent: of the cardiac cycle; phase: its number in a
     sequence; acquired: a time of the day, as text. instance: its number in the series. contrast: what tells images of
     one place and time apart: kind of image, echo time; echo_ms: the latter. context: of the series and the patient.
@@ -68,6 +70,8 @@ class Frame:
     thickness: float | None = None
     between: float | None = None
     rescale: tuple[float, float] | None = None
+    unit: str = ""
+    shifted: bool = False
     grouped: bool = False
     table: bool = False
     photometric: str = ""
@@ -200,6 +204,8 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
         thickness=number_in(measures, "SliceThickness"),
         between=number_in(measures, "SpacingBetweenSlices"),
         rescale=None if slope is None and intercept is None else (1.0 if slope is None else slope, intercept or 0.0),
+        unit=str(values.get("RescaleType") or "").strip().upper(),
+        shifted=(_whole(header, "HighBit") or 0) >= stored > 0,
         grouped=values is not header,
         table=bool(header.get("ModalityLUTSequence")),
         photometric=str(header.get("PhotometricInterpretation") or ""),

@@ -74,6 +74,12 @@ def _check_rules(frames: Sequence[Frame], folder: Path) -> None:
             f"{len(silent)} of the {len(frames)} slices in {folder} state no rescale of their values, as "
             f"{silent[0].file.name}, and the others do; what they show cannot be told. Export the series again."
         )
+    shifted = [f for f in frames if f.shifted]
+    if shifted:
+        raise VolumeError(
+            f"{shifted[0].file} keeps its values in other than the lowest bits (HighBit, BitsStored), where they would be "
+            "read wrongly. Export the series again."
+        )
     tabled = [f for f in frames if f.table]
     if tabled:
         raise VolumeError(
