@@ -18,7 +18,12 @@ from .geometry import Volume
 from .header_places import notes_on_place
 from .headers import META, Header
 from .meta_files import check_files
-from .voxel_data import check_voxel_data
+from .voxel_data import bytes_more, check_voxel_data
+
+MORE = (
+    "{} holds {} bytes more than {} says, which were taken for what follows the voxels. If they stand before them, or the "
+    "size is another one, the image is moved or torn: look at it before you use the result."
+)
 
 _BYTES = {
     sitk.sitkInt8: 1, sitk.sitkUInt8: 1, sitk.sitkInt16: 2, sitk.sitkUInt16: 2, sitk.sitkInt32: 4, sitk.sitkUInt32: 4,
@@ -73,7 +78,11 @@ def _suffix(path: Path) -> tuple[str, str]:
 
 def notes_of(header: Header | None) -> tuple[str, ...]:
     """What should be said of the header of an NRRD or MetaImage file."""
-    return () if header is None else notes_on_place(header.path, header.fields, header.nrrd)
+    if header is None:
+        return ()
+    more = bytes_more(header)
+    told = (MORE.format(header.name, more, header.path.name),) if more else ()
+    return (*notes_on_place(header.path, header.fields, header.nrrd), *told)
 
 
 def _image_of(path: Path, layers: bool = False) -> tuple[sitk.Image, str, Header | None, dict[str, str]]:

@@ -75,6 +75,21 @@ def check_stream(stream: Stream) -> None:
         raise VolumeError(f"{stream.file} holds far more than its header says; it is damaged. Copy it again.")
 
 
+def bytes_more(header: Header) -> int:
+    """How many bytes the file that a checked header names for its voxels has more than these; 0 if they are packed, lie in
+    several files, or behind the header itself."""
+    stream = _nrrd_stream(header) if header.nrrd else _meta_stream(header)
+    if (
+        stream is None
+        or stream.packed
+        or not stream.unpacked
+        or not header.name
+        or header.fields.get("byteskip") == "-1"
+    ):
+        return 0
+    return _length(stream) - stream.unpacked
+
+
 @contextmanager
 def sound(file: Path, packed: bool) -> Iterator[None]:
     """Say by a VolumeError what EOFError and zlib.error mean of a file's voxels."""

@@ -93,6 +93,18 @@ def test_a_metaimage_may_say_the_same_twice(tmp_path: Path):
     assert reading.read(meta(tmp_path, lines)).geometry.origin == (1, 2, 3)
 
 
+@pytest.mark.parametrize("name", ["a.mhd", "a.nhdr"])
+@pytest.mark.parametrize("more", [0, 256])
+def test_bytes_that_a_header_does_not_tell_of_are_told(tmp_path: Path, name: str, more: int):
+    """A raw file with a header of its own: nobody can see from outside on which side of the voxels the rest lies."""
+    (tmp_path / "v.raw").write_bytes(bytes(more) + DATA)
+    whole = f"ElementSpacing = 2 2 3\n{RAS}ElementDataFile = v.raw\n"
+    listed = f"encoding: raw\nspace: LPS\n{DIRECTIONS}data file: v.raw\n"
+    (tmp_path / name).write_text(RAW_META + whole if name == "a.mhd" else NRRD + listed)
+    notes = reading.read(tmp_path / name).notes
+    assert notes == ((reading.MORE.format("v.raw", more, name),) if more else ())
+
+
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd"])
 def test_what_itk_converts_to_a_metaimage_is_read(tmp_path: Path, name: str, packed: bool):
