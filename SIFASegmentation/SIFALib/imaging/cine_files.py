@@ -36,8 +36,12 @@ def read_file(path: Path) -> Cine:
         )
     array, geometry, stated, notes = _volumes(path)
     _check(path, array)
+    if len(stated) not in (0, len(array)):
+        raise VolumeError(
+            f"{path} states {len(stated)} times of {len(array)} volumes; whose they are cannot be told. Mend its header."
+        )
     order = _in_time(stated)
-    if order is not None and len(order) == len(array):
+    if order is not None:
         array, stated = array[order], [stated[n] for n in order]
         notes = (*notes, "The volumes do not follow each other in time as the file lists them; their times order them.")
     within = _times(stated)

@@ -45,6 +45,15 @@ def test_a_third_axis_that_is_none_of_space_makes_no_volume(tmp_path: Path, thir
         reading.read(nrrd(tmp_path, lines))
 
 
+def test_times_of_fewer_volumes_than_a_file_has_are_refused_by_its_name(tmp_path: Path):
+    header = NRRD.replace("dimension: 3", "dimension: 4").replace("sizes: 22", "sizes: 6 22")
+    header += f"space: LPS\nspace directions: none {DIRECTIONS.partition(': ')[2]}kinds: list domain domain domain\n"
+    header += 'units: "ms" "" "" ""\naxis 0 index values:=0 100 200 300 400\nencoding: raw\n\n'
+    (tmp_path / "a.seq.nrrd").write_bytes(header.encode() + 6 * DATA)
+    with pytest.raises(VolumeError, match=r"a\.seq\.nrrd states 5 times of 6 volumes"):
+        read_cine(tmp_path / "a.seq.nrrd")
+
+
 RAS = "TransformMatrix = -1 0 0 0 -1 0 0 0 1\n"
 OPEN = {
     "NRRD with nothing": ("a.nrrd", "", (NO_SIZE, NO_SIDES)),
