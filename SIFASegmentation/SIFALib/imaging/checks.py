@@ -16,6 +16,7 @@ MIN_SIZE = (16, 16, 1)  # voxels, the two larger sides and the smallest: below t
 SPACING_MM = (0.01, 100.0)  # micro-CT has 0.01; the slices of the coarsest survey lie some 50 apart
 MIN_EXTENT_MM = 10.0  # of the two longer sides: a heart is as large as a fist
 MAX_EXTENT_MM = 3000.0  # of each side: no table moves a patient further, the longest scanners take 2 m
+UNIT_LENGTH = 0.01  # by which an axis may be longer or shorter than 1: what rounding to two digits does
 LARGEST = 1e30  # of the grey values: float32, in which slices are computed, ends at 3e38, and sums must fit
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 MOST_VOXELS = 4e9  # of a scan
@@ -33,6 +34,12 @@ def check_grid(name: object, spacing: Sequence[float] | np.ndarray, origin: Sequ
         raise VolumeError(f"{name} has its origin at {_mm(origin)} mm, which is no place. Mend its header.")
     if not np.isfinite(axes).all() or abs(np.linalg.det(axes)) < 1e-3:
         raise VolumeError(f"{name} has axes that do not span space (direction {_mm(axes.ravel())}). Mend its header.")
+    lengths = np.linalg.norm(axes, axis=0)
+    if np.abs(lengths - 1).max() > UNIT_LENGTH:
+        raise VolumeError(
+            f"{name} has axes of the lengths {_mm(lengths)}, which would make its voxels larger or smaller than it states "
+            f"({_mm(spacing)} mm). Mend its header: they must be unit vectors."
+        )
 
 
 def _check_lengths(name: str, geometry: Geometry) -> None:

@@ -183,8 +183,23 @@ def _told_thickness(frames: Sequence[Frame], along: np.ndarray) -> tuple[str, ..
     )
 
 
+def _check_lies_still(place: Place, source: Path) -> None:
+    """VolumeError unless all images of a place have one pixel spacing and lie over each other."""
+    pixel_spacing(place.frames, source)
+    positions = np.array([f.position for f in place.frames], float)
+    beside = np.linalg.norm((positions - positions[0]) @ plane_of(place.frames[:1], source).T, axis=1)
+    worst = int(beside.argmax())
+    if beside[worst] > cine_places.SAME_PLACE_MM:
+        raise VolumeError(
+            f"The images of one place of the cine in {source} do not lie over each other: {place.frames[worst].file.name} "
+            f"lies {beside[worst]:.1f} mm beside {place.frames[0].file.name}. Put those of each acquisition into a folder "
+            "of its own."
+        )
+
+
 def images_of(place: Place, source: Path, read: Reader) -> np.ndarray:
     """[t, j, i]: the images of a place. VolumeError."""
+    _check_lies_still(place, source)
     array, first = read(place.frames, source), place.frames[0]
     if array.shape[1:] != (first.rows, first.columns):
         raise VolumeError(f"{first.file} holds slices of another size than it states; it is damaged.")

@@ -17,7 +17,7 @@ from .cine_places import LEAST_PHASES
 from .dicom_context import FASTEST_MS, SLOWEST_MS
 from .files import split_suffix
 from .geometry import Geometry
-from .reading import open_image, voxels_of
+from .reading import notes_of, open_image, voxels_of
 
 NAMES = (".seq.nrrd", *SUFFIXES)
 _INDEX = re.compile(r"^axis (\d+) index values$")
@@ -36,8 +36,12 @@ def read_file(path: Path) -> Cine:
         )
     array, geometry, stated, notes = _volumes(path)
     _check(path, array)
+    if len(stated) not in (0, len(array)):
+        raise VolumeError(
+            f"{path} states {len(stated)} times of {len(array)} volumes; whose they are cannot be told. Mend its header."
+        )
     order = _in_time(stated)
-    if order is not None and len(order) == len(array):
+    if order is not None:
         array, stated = array[order], [stated[n] for n in order]
         notes = (*notes, "The volumes do not follow each other in time as the file lists them; their times order them.")
     within = _times(stated)
@@ -60,8 +64,7 @@ def _volumes(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float], tuple[s
     if path.name.lower().endswith(nifti.SUFFIXES):
         array, geometry, step, notes = nifti.read_nifti_sequence(path)
         return array, geometry, [n * step for n in range(len(array))], notes
-    array, geometry, times = _listed(path)
-    return array, geometry, times, ()
+    return _listed(path)
 
 
 def holds_cine(path: Path) -> bool:
@@ -96,9 +99,9 @@ def _are_volumes(kind: str, count: int) -> bool:
     return kind == "list" or (kind == "vector" and count >= LEAST_PHASES)
 
 
-def _listed(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float]]:
-    """Volumes [t, k, j, i] of an NRRD or MetaImage file, their grid, and the times in ms that it names."""
-    _, reader = open_image(path)
+def _listed(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float], tuple[str, ...]]:
+    """Volumes [t, k, j, i] of an NRRD or MetaImage file, their grid, the times in ms that it names, and notes."""
+    own, reader = open_image(path)
     dimension, count = reader.GetDimension(), reader.GetNumberOfComponents()
     if reader.HasMetaDataKey("Segment0_ID"):
         raise VolumeError(f"{path} is a segmentation and no cine; give the images that it was made of.")
@@ -118,7 +121,7 @@ def _listed(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float]]:
     x, y, z = origin
     a, b, c = (abs(s) for s in spacing)
     geometry = Geometry((i, j, k), (x, y, z), (a, b, c), tuple(float(v) for v in axes.ravel()))
-    return array, geometry, _stated_times(reader)
+    return array, geometry, _stated_times(reader), notes_of(own)
 
 
 def _stated_times(reader: sitk.ImageFileReader) -> Sequence[float]:

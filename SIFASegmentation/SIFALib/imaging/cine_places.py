@@ -18,6 +18,8 @@ SAME_PLACE_MM = 0.5  # along the normal; slices of a cine are 3 mm thick or more
 LEAST_PHASES = 5  # of a place that is a cine: fewer do not show a beat
 TRIGGER, POSITION = "trigger time", "temporal position"
 SAME_TRIGGER_MS = 1.0
+MOST_OTHER = 0.4  # of the longest beat, by which others of the same place begin and end elsewhere: breath-holds by less
+TAKEN_AGAIN = "one place was taken {} times in one series; the last time counts"
 LEAST_SPAN_MS = FASTEST_MS / 2  # between the first and the last image of a beat, of which some scans leave out a part
 
 
@@ -96,8 +98,28 @@ def _last_acquisition(frames: Sequence[Frame]) -> tuple[list[Frame], list[str]]:
             continue
         order = sorted(frames, key=lambda f: (f.acquired, f.instance or 0, f.number))
         last = {key(f): f for f in order}  # the later ones take the place of the earlier
-        return list(last.values()), [f"one place was taken {times.pop()} times in one series; the last time counts"]
+        return list(last.values()), [TAKEN_AGAIN.format(times.pop())]
+    beats = _beats(frames)
+    if len(beats) > 1:
+        return beats[-1], [TAKEN_AGAIN.format(len(beats))]
     return list(frames), []
+
+
+def _beats(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Acquisitions of a place in the order in which they were taken: from one to the next the trigger times begin anew, as
+    of breath-holds in which the heart beat at other rates. One with all frames, if they do not tell so."""
+    if any(f.trigger_ms is None for f in frames):
+        return [list(frames)]
+    order = sorted(frames, key=lambda f: (f.acquired, f.instance or 0, f.number))
+    beats: list[list[Frame]] = [[]]
+    for frame in order:
+        if beats[-1] and (frame.trigger_ms or 0.0) <= (beats[-1][-1].trigger_ms or 0.0):
+            beats.append([])
+        beats[-1].append(frame)
+    ends = np.array([(beat[0].trigger_ms, beat[-1].trigger_ms) for beat in beats], float)
+    whole = len({len(beat) for beat in beats}) == 1 and len(beats[0]) >= LEAST_PHASES
+    alike = np.ptp(ends, axis=0).max() <= MOST_OTHER * np.diff(ends).max()
+    return beats if whole and alike else [list(frames)]
 
 
 def _place(frames: list[Frame], by: str, notes: list[str]) -> Place | None:

@@ -207,8 +207,7 @@ def _single_acquisition(place: Place, all_places: Sequence[Place]) -> Place:
     last = cine_places.in_time(ordered[-usual:])
     if last is None or _span_ms(last.frames) < WHOLE_BEAT * _span_ms(place.frames):  # one beat in finer steps
         return place
-    note = f"one place was taken {times} times in one series; the last time counts"
-    return replace(last, notes=(note,))
+    return replace(last, notes=(cine_places.TAKEN_AGAIN.format(times),))
 
 
 def _span_ms(frames: Sequence[Frame]) -> float:

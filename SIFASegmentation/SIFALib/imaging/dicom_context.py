@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 TAGS = (
     *("PatientID", "PatientName", "PatientSex", "PatientSize", "PatientWeight", "StudyInstanceUID", "SeriesNumber"),
     *("SeriesDescription", "ScanningSequence", "NominalInterval", "HeartRate", "FrameOfReferenceUID"),
+    "CardiacRRIntervalSpecified",
 )
 HEIGHTS_M, WEIGHTS_KG = (0.3, 2.5), (1.0, 400.0)  # what a person can have; some headers say cm, or nothing by a 0
 BMI = (7.0, 90.0)  # kg/m2, of a person; beyond it the height is in another unit, as inches, or another one's
@@ -42,7 +43,7 @@ class Context:
 
 
 def context_of(header: Dataset) -> Context:
-    """The context in a header that was read with TAGS."""
+    """The context in a header that was read with TAGS; of a multi-frame file, what it says of all frames."""
     number = number_in(header, "SeriesNumber")
     technique = header.get("ScanningSequence") or ()
     height, weight = number_in(header, "PatientSize"), number_in(header, "PatientWeight")
@@ -58,7 +59,7 @@ def context_of(header: Dataset) -> Context:
         description=" ".join(str(header.get("SeriesDescription") or "").split()),
         number=None if number is None else int(number),
         technique=(technique,) if isinstance(technique, str) else tuple(map(str, technique)),
-        interval_ms=_interval(header),
+        interval_ms=interval_of(header),
         sex=sex if sex in ("F", "M") else "",
         height_m=height if is_body(height, weight) else None,
         weight_kg=weight,
@@ -74,10 +75,12 @@ def is_body(height_m: float | None, weight_kg: float | None) -> bool:
     return height_m is None or weight_kg is None or BMI[0] <= weight_kg / height_m**2 <= BMI[1]
 
 
-def _interval(header: Dataset) -> float | None:
-    """ms of a beat, by the interval of R waves, else by the heart rate."""
-    interval, rate = number_in(header, "NominalInterval"), number_in(header, "HeartRate")
-    for ms in (interval, 60_000.0 / rate if rate else None):
+def interval_of(place: Dataset) -> float | None:
+    """ms of a beat, by the interval of R waves as the header of a slice has it, or the functional group of a frame; else by
+    the heart rate, else by the interval that was measured for the whole file."""
+    rate = number_in(place, "HeartRate")
+    intervals = (number_in(place, name) for name in ("NominalInterval", "RRIntervalTimeNominal"))
+    for ms in (*intervals, 60_000.0 / rate if rate else None, number_in(place, "CardiacRRIntervalSpecified")):
         if ms is not None and FASTEST_MS <= ms <= SLOWEST_MS:
             return ms
     return None

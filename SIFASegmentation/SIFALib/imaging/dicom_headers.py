@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..support.errors import VolumeError
 from . import dicom_bytes, dicom_context
-from .dicom_context import Context, context_of, number_in
+from .dicom_context import Context, context_of, interval_of, number_in
 from .files import dicom_class, is_image_class
 
 if TYPE_CHECKING:
@@ -29,8 +29,9 @@ DEFLATED = "1.2.840.10008.1.2.1.99"  # the syntax that packs all elements in one
 TAGS = (
     *("SpecificCharacterSet", "ImageType", "SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "Modality"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
-    *("BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "ImagePositionPatient"),
-    *("ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices", "InstanceNumber"),
+    *("BitsStored", "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RescaleType"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
+    "InstanceNumber",
     *("TriggerTime", "TemporalPositionIdentifier", "AcquisitionTime", "EchoTime", "ModalityLUTSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *dicom_context.TAGS,
@@ -47,7 +48,8 @@ class Frame:
 
     position: LPS mm of the centre of its first pixel. orientation: direction cosines along a row, then along a column.
     pixel_spacing: mm between rows, between columns. thickness, between: mm, of the slice and to its neighbours.
-    rescale: slope and intercept; grouped: whether a functional group states them; table: whether a table (Modality LUT) says
+    rescale: slope and intercept; unit: of what they give, as "HU"; grouped: whether a functional group states them; shifted:
+    whether stored values do not lie in the lowest bits; table: whether a table (Modality LUT) says
     what stored values mean. trigger_ms: after the R wave; percent: of the cardiac cycle; phase: its number in a
     sequence; acquired: a time of the day, as text. instance: its number in the series. contrast: what tells images of
     one place and time apart: kind of image, echo time; echo_ms: the latter. context: of the series and the patient.
@@ -68,6 +70,8 @@ class Frame:
     thickness: float | None = None
     between: float | None = None
     rescale: tuple[float, float] | None = None
+    unit: str = ""
+    shifted: bool = False
     grouped: bool = False
     table: bool = False
     photometric: str = ""
@@ -145,7 +149,15 @@ def _frames(file: Path, header: Dataset) -> Iterator[Frame]:
         raise Unreadable(f"{file} describes {len(own)} frames but claims to hold {count}; its header is damaged.")
     for number in range(count):
         groups = [*own[number : number + 1], *shared]
-        yield replace(_frame(file, number, count, groups, header, (rows, columns)), context=context)
+        frame = _frame(file, number, count, groups, header, (rows, columns))
+        yield replace(frame, context=_with_beat(context, groups))
+
+
+def _with_beat(context: Context, groups: list[Dataset]) -> Context:
+    """The context of a frame, with the interval of R waves that its groups state, if they do."""
+    beats = [g.CardiacSynchronizationSequence[0] for g in groups if g.get("CardiacSynchronizationSequence")]
+    interval = next(filter(None, map(interval_of, beats)), None)
+    return context if interval is None else replace(context, interval_ms=interval)
 
 
 def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: Dataset, size: tuple[int, int]) -> Frame:
@@ -171,9 +183,11 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
     triggers = (
         number_in(beat, "NominalCardiacTriggerDelayTime"),
         number_in(content, "NominalCardiacTriggerDelayTime"),
+        number_in(beat, "ActualCardiacTriggerDelayTime"),
         number_in(header, "TriggerTime"),
     )
-    acquired = content.get("FrameAcquisitionDateTime") or header.get("AcquisitionTime") or ""
+    taken = (content.get(name) for name in ("FrameAcquisitionDateTime", "FrameReferenceDateTime"))
+    acquired = next(filter(None, taken), None) or header.get("AcquisitionTime") or ""
     return Frame(
         file=file,
         number=number,
@@ -190,6 +204,8 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
         thickness=number_in(measures, "SliceThickness"),
         between=number_in(measures, "SpacingBetweenSlices"),
         rescale=None if slope is None and intercept is None else (1.0 if slope is None else slope, intercept or 0.0),
+        unit=str(values.get("RescaleType") or "").strip().upper(),
+        shifted=(_whole(header, "HighBit") or 0) >= stored > 0,
         grouped=values is not header,
         table=bool(header.get("ModalityLUTSequence")),
         photometric=str(header.get("PhotometricInterpretation") or ""),

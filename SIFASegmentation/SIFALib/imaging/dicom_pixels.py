@@ -2,7 +2,8 @@
 
 SimpleITK (GDCM) decodes them. It reads a whole series by the rule of the first slice: into its type of pixel, and a
 multi-frame file with its first frame's slope and intercept, which it looks for in functional groups only where the file is
-of some classes. Where the slices differ in that, or the class is another one, each is read by itself.
+of some classes. Where the slices differ in that, or the class is another one, each is read by itself. So are frames that all
+lie at one place, of which it refuses to make an image.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def read(frames: Sequence[Frame], folder: Path) -> tuple[np.ndarray, Geometry | 
         if same:
             return _decoded(files, folder)
         return _stacked([_decoded([file], folder)[0][0] for file in files]), None
-    if len({f.rescale for f in frames}) > 1:
+    if len({f.rescale for f in frames}) > 1 or _is_at_one_place(frames):
         return _by_own_rescale(frames), None
     of_file = {file: _decoded([str(file)], folder) for file in dict.fromkeys(f.file for f in frames)}
     for frame in frames:
@@ -56,6 +57,14 @@ def read(frames: Sequence[Frame], folder: Path) -> tuple[np.ndarray, Geometry | 
     return _stacked([of_file[f.file][0][f.number] for f in frames]), None
 
 
+def _is_at_one_place(frames: Sequence[Frame]) -> bool:
+    """Whether there is a file whose frames all lie at one place, as times of a beat: SimpleITK refuses a distance of 0."""
+    of_file: dict[Path, list[Frame]] = {}
+    for frame in frames:
+        of_file.setdefault(frame.file, []).append(frame)
+    return any(len(each) == each[0].count > 1 and len({f.position for f in each}) == 1 for each in of_file.values())
+
+
 def _check_rules(frames: Sequence[Frame], folder: Path) -> None:
     """VolumeError unless all slices say alike what their stored values mean."""
     stated = [f for f in frames if f.rescale is not None]
@@ -64,6 +73,12 @@ def _check_rules(frames: Sequence[Frame], folder: Path) -> None:
         raise VolumeError(
             f"{len(silent)} of the {len(frames)} slices in {folder} state no rescale of their values, as "
             f"{silent[0].file.name}, and the others do; what they show cannot be told. Export the series again."
+        )
+    shifted = [f for f in frames if f.shifted]
+    if shifted:
+        raise VolumeError(
+            f"{shifted[0].file} keeps its values in other than the lowest bits (HighBit, BitsStored), where they would be "
+            "read wrongly. Export the series again."
         )
     tabled = [f for f in frames if f.table]
     if tabled:

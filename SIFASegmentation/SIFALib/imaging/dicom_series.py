@@ -24,6 +24,7 @@ from .geometry import Volume
 SUFFIXES = (".dcm", ".ima")
 FEW = 4  # slices: a series of fewer beside one of more is an overview, or a picture of a report
 LEAST_BYTES = 2  # of a grey value of a CT or MR
+HOUNSFIELD = ("", "HU", "HU_MOD", "US")  # types of a rescale that give HU, modified ones, or do not say what
 HEART = ("CT", "MR")  # modalities that the models know
 
 
@@ -261,8 +262,9 @@ def _several(folder: Path, groups: Sequence[Group]) -> str:
 
 
 def _modality(stack: Sequence[Frame]) -> str:
-    """ "ct" or "mr", if the headers say so; "" for a CT without a rescale, whose values need not be Hounsfield units."""
+    """ "ct" or "mr", if the headers say so; "" for a CT whose values need not be Hounsfield units: one without a rescale, or
+    with one to another unit, as maps of iodine have."""
     modality = stack[0].modality
-    if modality not in HEART or (modality == "CT" and stack[0].rescale is None):
+    if modality not in HEART or (modality == "CT" and (stack[0].rescale is None or stack[0].unit not in HOUNSFIELD)):
         return ""
     return modality.lower()

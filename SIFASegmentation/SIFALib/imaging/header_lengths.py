@@ -35,11 +35,11 @@ def _nrrd_units(fields: Mapping[str, str]) -> list[tuple[str, str]]:
     """(field, unit) of what lies in space."""
     of_space = re.findall(r'"([^"]*)"', fields.get("spaceunits", ""))[:SPACE_AXES]
     of_axes = re.findall(r'"([^"]*)"', fields.get("units", ""))
-    named = [("units", of_axes[axis]) for axis in _space_axes(fields) if axis < len(of_axes)]
+    named = [("units", of_axes[axis]) for axis in space_axes(fields) if axis < len(of_axes)]
     return [*(("space units", unit) for unit in of_space), *named]
 
 
-def _space_axes(fields: Mapping[str, str]) -> list[int]:
+def space_axes(fields: Mapping[str, str]) -> list[int]:
     """The axes of the voxels that lie in space: by their kinds, else by their directions, else the first three."""
     kinds = fields.get("kinds", "").lower().split()
     if kinds:
@@ -56,7 +56,7 @@ def _check_ends(path: object, fields: Mapping[str, str]) -> None:
     """
     sizes = [int(size) for size in fields["sizes"].split()]
     lows, highs, spacings = (_numbers(fields, name, len(sizes)) for name in ("axismins", "axismaxs", "spacings"))
-    for axis in _space_axes(fields):
+    for axis in space_axes(fields):
         count, length = sizes[axis], highs[axis] - lows[axis]
         spacing = 1.0 if "spacings" not in fields else spacings[axis]
         lengths = [n * spacing for n in (count, count - 1)]

@@ -142,7 +142,7 @@ META_FIELDS: dict[str, Rule] = {
     **dict.fromkeys(("objectsubtype", "comment", "name", "modality", "distanceunits", "acquisitiondate"), _text(250)),
     "elementdatafile": _voxel_file,
 }
-META_FREE = re.compile(r"[\w |.()-]{1,80}")  # the names of fields that programs add to a MetaImage
+META_FREE = re.compile(r"[\w |.()[\]-]{1,80}")  # the names of fields that programs add to a MetaImage
 
 
 def check_fields(path: object, lines: tuple[tuple[str, str], ...], nrrd: bool) -> None:

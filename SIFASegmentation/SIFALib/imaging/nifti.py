@@ -257,9 +257,10 @@ def _header(first: bytes, path: Path, volume: bool, sequence: bool = False) -> N
         told = ", ".join(f"{s:g}" for s in shown)
         raise VolumeError(f"{path} has the voxel spacing {told} mm; it must be above 0. Mend its header.")
     (kind,), (bits,), (offset,) = field("h", layout.kind), field("h", layout.bits), field(*layout.offset)
-    if not math.isfinite(offset) or offset < 0:
+    if not math.isfinite(offset) or offset < layout.size:
         raise VolumeError(
-            f"{path} claims that its voxels begin at byte {offset:g}, which cannot be; its header is damaged."
+            f"{path} claims that its voxels begin at byte {offset:g}, which cannot be: {layout.size} bytes are its header, "
+            "and where the voxels begin after it cannot be told. Mend its header (vox_offset), or convert it again."
         )
     if volume:
         components = COMPONENTS.get(kind, 1)
@@ -275,7 +276,7 @@ def _header(first: bytes, path: Path, volume: bool, sequence: bool = False) -> N
         raise VolumeError(f"{path} claims to hold {dtype.name} values of {bits} bits; its header is damaged.")
     if math.prod(dims) > MOST_VOXELS * (1 if volume else 64):
         raise VolumeError(f"{path} claims to hold {tuple(dims)} voxels, too many to be read; its header is damaged.")
-    start = max(int(offset), layout.size)
+    start = int(offset)
     i, j, k = (*dims, 1, 1)[:3]
     forms = Forms(
         field(*layout.codes), qfac, _finite(sizes), field(*layout.turn), field(*layout.matrix),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,15 @@ from . import dicom_series, nifti
 from .checks import COPIES, OTHER_KIND, SUFFIXES, TOO_LARGE, check_grid, check_header, check_room, reason_of
 from .files import DICOM, existing, is_dicom_image, split_suffix
 from .geometry import Volume
+from .header_places import notes_on_place
 from .headers import META, Header
-from .voxel_data import check_voxel_data
+from .meta_files import check_files
+from .voxel_data import bytes_more, check_voxel_data
+
+MORE = (
+    "{} holds {} bytes more than {} says, which were taken for what follows the voxels. If they stand before them, or the "
+    "size is another one, the image is moved or torn: look at it before you use the result."
+)
 
 _BYTES = {
     sitk.sitkInt8: 1, sitk.sitkUInt8: 1, sitk.sitkInt16: 2, sitk.sitkUInt16: 2, sitk.sitkInt32: 4, sitk.sitkUInt32: 4,
@@ -41,7 +49,7 @@ def read_layers(path: str | os.PathLike[str]) -> tuple[list[Volume], dict[str, s
     Raises what `read` does.
     """
     path = existing(path)
-    image, name, fields = _image_of(path, layers=True)
+    image, name, _, fields = _image_of(path, layers=True)
     count = image.GetNumberOfComponentsPerPixel()
     layers = [image] if count == 1 else [sitk.VectorIndexSelectionCast(image, n) for n in range(count)]
     return [Volume.of(layer, name, str(path)) for layer in layers], fields
@@ -52,8 +60,8 @@ def _read_file(path: Path) -> Volume:
     suffix, name = _suffix(path)
     if suffix in nifti.SUFFIXES:
         return nifti.read_nifti(path, name)
-    image, name, _ = _image_of(path)
-    return Volume.of(image, name, str(path))
+    image, name, header, _ = _image_of(path)
+    return replace(Volume.of(image, name, str(path)), notes=notes_of(header))
 
 
 def _suffix(path: Path) -> tuple[str, str]:
@@ -68,9 +76,18 @@ def _suffix(path: Path) -> tuple[str, str]:
     return suffix, stem or path.name
 
 
-def _image_of(path: Path, layers: bool = False) -> tuple[sitk.Image, str, dict[str, str]]:
-    """The image in an NRRD or MetaImage file, its name, and the fields of its header. layers: several are allowed of a
-    segmentation. VolumeError."""
+def notes_of(header: Header | None) -> tuple[str, ...]:
+    """What should be said of the header of an NRRD or MetaImage file."""
+    if header is None:
+        return ()
+    more = bytes_more(header)
+    told = (MORE.format(header.name, more, header.path.name),) if more else ()
+    return (*notes_on_place(header.path, header.fields, header.nrrd), *told)
+
+
+def _image_of(path: Path, layers: bool = False) -> tuple[sitk.Image, str, Header | None, dict[str, str]]:
+    """The image in an NRRD or MetaImage file, its name, its header, and the fields of that as ITK has them. layers: several
+    are allowed of a segmentation. VolumeError."""
     _, name = _suffix(path)
     header, reader = open_image(path)
     components, fields = reader.GetNumberOfComponents(), {k: reader.GetMetaData(k) for k in reader.GetMetaDataKeys()}
@@ -86,12 +103,14 @@ def _image_of(path: Path, layers: bool = False) -> tuple[sitk.Image, str, dict[s
     image = voxels_of(path, reader)
     while image.GetDimension() > 3:  # a fourth axis of length one carries nothing
         image = image[..., 0]
-    return image, name, fields
+    return image, name, header, fields
 
 
 def open_image(path: Path) -> tuple[Header | None, sitk.ImageFileReader]:
     """The header of an NRRD or MetaImage file, checked, and a reader that has read it, too. VolumeError, OSError."""
     header = check_voxel_data(path)
+    if header is not None:
+        check_files(header)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     is_meta = path.name.lower().endswith(META)

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from ..support.errors import VolumeError
 from .checks import OTHER_KIND
 from .header_lengths import check_lengths
+from .header_places import check_place
 from .header_rules import MOST_FILES, can_be_named, check_fields
 from .headers import LONGEST_LINE, Header, read_header
 
@@ -36,7 +37,7 @@ GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
-class _Stream:
+class Stream:
     """Voxels: the bytes of `file` from `start` on, `length` of them (None: all); unpacked, at least `unpacked`."""
 
     file: Path
@@ -56,17 +57,37 @@ def check_voxel_data(path: Path) -> Header | None:
         raise VolumeError(OTHER_KIND.format(path))
     check_fields(path, header.lines, header.nrrd)
     check_lengths(path, header.fields, header.nrrd)
+    check_place(path, header.fields, header.nrrd)
     _check_listed(header)
     stream = _nrrd_stream(header) if header.nrrd else _meta_stream(header)
-    if stream is None:
-        return header
+    if stream is not None:
+        check_stream(stream)
+    return header
+
+
+def check_stream(stream: Stream) -> None:
+    """VolumeError unless all voxels of a stream are there and sound."""
     with sound(stream.file, stream.packed):
         length = _length(stream)
         if length < stream.unpacked:
             raise EOFError
     if stream.packed and stream.unpacked and length > stream.unpacked + MORE_BYTES:
         raise VolumeError(f"{stream.file} holds far more than its header says; it is damaged. Copy it again.")
-    return header
+
+
+def bytes_more(header: Header) -> int:
+    """How many bytes the file that a checked header names for its voxels has more than these; 0 if they are packed, lie in
+    several files, or behind the header itself."""
+    stream = _nrrd_stream(header) if header.nrrd else _meta_stream(header)
+    if (
+        stream is None
+        or stream.packed
+        or not stream.unpacked
+        or not header.name
+        or header.fields.get("byteskip") == "-1"
+    ):
+        return 0
+    return _length(stream) - stream.unpacked
 
 
 @contextmanager
@@ -90,7 +111,7 @@ def _check_listed(header: Header) -> None:
             raise VolumeError(f"{header.path} has voxels in {name[:80]}, which does not exist; copy it there, too.")
 
 
-def _length(stream: _Stream) -> int:
+def _length(stream: Stream) -> int:
     """Bytes of the unpacked voxels. zlib.error, EOFError."""
     if not stream.packed:
         return stream.file.stat().st_size - stream.start
@@ -136,36 +157,42 @@ def _at_most(source: BinaryIO, length: int | None) -> Callable[[int], bytes]:
     return lambda count: source.read(max(0, min(count, end - source.tell())))
 
 
-def _meta_stream(header: Header) -> _Stream | None:
+def meta_bytes(header: Header) -> int:
+    """Of all voxels of a MetaImage, unpacked; 0 if that is not to be told."""
+    fields = header.fields
+    each = META_BYTES.get(fields.get("elementtype", "").upper().removeprefix("MET_"), 0)
+    counts = [*fields.get("dimsize", "").split(), fields.get("elementnumberofchannels", "1")]
+    return each * math.prod(int(n) for n in counts) if all(n.isdecimal() for n in counts) else 0
+
+
+def _meta_stream(header: Header) -> Stream | None:
     """Where the voxels of a MetaImage lie; None if that is not to be told. VolumeError if they are not there."""
     fields, path = header.fields, header.path
     if not fields.get("elementdatafile"):
         return None
-    packed = _is_true(fields.get("compresseddata", "False"))
+    packed = is_true(fields.get("compresseddata", "False"))
     skipped = int(fields.get("headersize", "0"))
     if skipped:
         _check_skipped(header, skipped, packed)
         return None
-    if not _is_true(fields.get("binarydata", "True")):
+    if not is_true(fields.get("binarydata", "True")):
         return None
-    each = META_BYTES.get(fields.get("elementtype", "").upper().removeprefix("MET_"), 0)
-    counts = [*fields.get("dimsize", "").split(), fields.get("elementnumberofchannels", "1")]
-    unpacked = each * math.prod(int(n) for n in counts) if all(n.isdecimal() for n in counts) else 0
+    unpacked = meta_bytes(header)
     if unpacked > MOST_BYTES:  # the reader's caller refuses so many by a better sentence
         return None
     if header.name:
         place = _named_file(header)
-        return _Stream(place, 0, packed, None, unpacked) if place else None
+        return Stream(place, 0, packed, None, unpacked) if place else None
     length = fields.get("compresseddatasize", "")
     if not packed:
-        return _Stream(path, header.end, False, None, unpacked)
+        return Stream(path, header.end, False, None, unpacked)
     if not length.isdecimal() or int(length) == 0:
         # ITK then shows what happens to lie in memory, without a word
         raise VolumeError(
             f"{path} does not say how many bytes its packed voxels take (CompressedDataSize); "
             "save it again without compression."
         )
-    return _Stream(path, header.end, True, int(length), unpacked)
+    return Stream(path, header.end, True, int(length), unpacked)
 
 
 def _check_skipped(header: Header, skipped: int, packed: bool) -> None:
@@ -179,7 +206,7 @@ def _check_skipped(header: Header, skipped: int, packed: bool) -> None:
         )
 
 
-def _is_true(value: str) -> bool:
+def is_true(value: str) -> bool:
     return value[:1].lower() in ("t", "1")
 
 
@@ -193,7 +220,7 @@ def _named_file(header: Header) -> Path | None:
     return place if place.is_file() else None
 
 
-def _nrrd_stream(header: Header) -> _Stream | None:
+def _nrrd_stream(header: Header) -> Stream | None:
     """Where the voxels of an NRRD file lie; None if that is not to be told. VolumeError if they are not there."""
     fields = header.fields
     encoding, skip, bytes_skipped = (fields.get(key, "0") for key in ("encoding", "lineskip", "byteskip"))
@@ -213,7 +240,7 @@ def _nrrd_stream(header: Header) -> _Stream | None:
                 break
         start = file.tell()
         if encoding.lower() == "raw":
-            return _Stream(place, 0 if bytes_skipped == "-1" else start, False, None, unpacked)
+            return Stream(place, 0 if bytes_skipped == "-1" else start, False, None, unpacked)
         if file.read(len(GZIP)) != GZIP:
             raise VolumeError(f"{place} is damaged or cut off: what should be packed is not. Copy it again.")
-        return _Stream(place, start, True, None, unpacked)
+        return Stream(place, start, True, None, unpacked)

@@ -98,6 +98,17 @@ def test_colours_are_refused(tmp_path):
     refused(written(tmp_path / "s", PixelData=pixels, **colour), "3 values a voxel")
 
 
+def test_values_that_do_not_lie_in_the_lowest_bits_are_refused(tmp_path):
+    """As ACR-NEMA allowed; whoever reads them as they stand takes them for sixteen times as much."""
+    stored = ((GREY.astype(int) + 1024) << 4).astype("<u2")
+
+    def raise_bits(header: Dataset, k: int) -> None:
+        header.BitsStored, header.HighBit, header.PixelRepresentation = 12, 15, 0
+        header.PixelData = stored[k].tobytes()
+
+    refused(written(tmp_path / "s", change=raise_bits), "keeps its values in other than the lowest bits")
+
+
 @pytest.mark.parametrize(
     ("changed", "said", "why"),
     [
@@ -105,8 +116,11 @@ def test_colours_are_refused(tmp_path):
         ({"Modality": "CT", "PixelData": bytes(2 * SIZE[0] * SIZE[1])}, "ct", "the DICOM headers say so"),
         ({"Modality": "OT"}, "", ""),
         ({"Modality": "CT", "RescaleSlope": None, "RescaleIntercept": None}, "", ""),
+        ({"Modality": "CT", "RescaleType": "HU"}, "ct", "the DICOM headers say so"),
+        ({"Modality": "CT", "RescaleType": "MGML"}, "", ""),
+        ({"Modality": "CT", "RescaleType": "Z_EFF"}, "", ""),
     ],
-    ids=["mr with negative values", "ct without air", "other", "ct without a rescale"],
+    ids=["mr with negative values", "ct without air", "other", "ct without a rescale", "hu", "iodine", "atoms"],
 )
 def test_the_modality_that_is_stated_decides(tmp_path, changed, said, why):
     """Where nothing is stated, the histogram does."""

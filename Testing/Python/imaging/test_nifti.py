@@ -187,6 +187,17 @@ def test_a_field_that_cannot_be_is_refused(tmp_path, place, kind, value, sentenc
         read_nifti(tmp_path / "a.nii")
 
 
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("begin", [0, 300])
+def test_voxels_that_would_begin_within_the_header_are_refused(tmp_path, version, begin):
+    """nibabel looks for them behind the extension flag, ITK before it: two voxels apart."""
+    data = bytearray(nifti(version))
+    struct.pack_into("<f" if version == 1 else "<q", data, 108 if version == 1 else 168, begin)
+    (tmp_path / "a.nii").write_bytes(data)
+    with pytest.raises(VolumeError, match=rf"its voxels begin at byte {begin}, which cannot be"):
+        read_nifti(tmp_path / "a.nii")
+
+
 def test_much_more_than_the_header_says_is_told_and_far_more_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.nii.gz"
     path.write_bytes(gzip.compress(nifti() + bytes(1000)))

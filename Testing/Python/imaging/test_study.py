@@ -11,6 +11,7 @@ import pytest
 import SimpleITK as sitk
 from cine_studies import PHASES, PLACES, expect, image, images, write
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from SIFALib.imaging.cine import BEAT_OF_IMAGES, Cine
 from SIFALib.imaging.study import read_cine
@@ -88,6 +89,43 @@ def test_4_enhanced_files_with_all_phases(tmp_path):
     cine = read_cine(folder)
     expect(cine)
     told(cine, "temporal position")
+
+
+def enhanced_places(folder: Path) -> Path:
+    """A multi-frame file for each place, with the phases of that place."""
+    for k in range(PLACES):
+        grid = studies.geometry().part((0, 0, k), (studies.SIZE, studies.SIZE, 1))
+        times = [t + 1 for t in range(PHASES)]
+        dicom_frames.enhanced(folder / str(k), studies.array()[:1, k], grid, [0] * PHASES, times, modality="MR")
+        header = dcmread(folder / str(k) / "000.dcm")
+        header.PixelData, header.SOPInstanceUID = studies.array()[:, k].tobytes(), generate_uid()
+        header.save_as(folder / str(k) / "000.dcm")
+    return folder
+
+
+def test_4_an_enhanced_file_for_each_place(tmp_path):
+    (tmp_path / "study").mkdir()
+    expect(read_cine(enhanced_places(tmp_path / "study")))
+
+
+@pytest.mark.parametrize("stated", [{"RRIntervalTimeNominal": 1000.0}, {"HeartRate": 60}])
+@pytest.mark.parametrize("trigger", ["NominalCardiacTriggerDelayTime", "ActualCardiacTriggerDelayTime"])
+def test_4_the_beat_of_an_enhanced_file_is_the_one_that_its_frames_state(tmp_path, stated, trigger):
+    (tmp_path / "study").mkdir()
+    for file in sorted(enhanced_places(tmp_path / "study").rglob("*.dcm")):
+        header = dcmread(file)
+        order = np.random.default_rng(int(file.parent.name)).permutation(PHASES)
+        header.PixelData = np.array([header.pixel_array[t] for t in order]).tobytes()
+        for t, group in zip(order, header.PerFrameFunctionalGroupsSequence, strict=True):
+            beat = Dataset()
+            for keyword, value in {**stated, trigger: 100.0 * t}.items():
+                setattr(beat, keyword, value)
+            group.CardiacSynchronizationSequence = [beat]
+            del group.FrameContentSequence
+        header.save_as(file)
+    cine = read_cine(tmp_path / "study")
+    expect(cine)
+    assert (cine.heart_rate, cine.times_ms[:2], cine.notes) == (60.0, (0.0, 100.0), ())
 
 
 def test_5_the_numbers_of_a_retro_gated_place_may_begin_anywhere(tmp_path):
@@ -294,6 +332,45 @@ def test_27_a_beat_of_which_the_images_show_half_is_told(tmp_path):
     cine = read_cine(write(tmp_path / "study", images(lambda t, k: {"NominalInterval": 1600})))
     told(cine, "The images show 800 ms of a beat that is said to have 1600 ms")
     assert not read_cine(write(tmp_path / "ahead", images(lambda t, k: {"NominalInterval": 950}))).notes
+
+
+@pytest.mark.parametrize("later", [0.0, 5.0])
+def test_28_places_that_were_taken_twice_while_the_heart_beat_at_other_rates(tmp_path, later):
+    def again(t: int, k: int) -> dict[str, object]:
+        return {"TriggerTime": 110.0 * t + later, "NominalInterval": 880, "InstanceNumber": 40 + k * PHASES + t + 1}
+
+    first = [image(PHASES - 1 - t, k, TriggerTime=100.0 * t) for k in range(PLACES) for t in range(PHASES)]
+    for number, slice_ in enumerate(first):
+        slice_.InstanceNumber = number + 1
+    cine = read_cine(write(tmp_path / "study", [*first, *images(again)]))
+    expect(cine)
+    told(cine, "taken 2 times in one series; the last time counts")
+    assert (cine.times_ms[1] - later, cine.heart_rate) == (110.0, 68.2)
+
+
+def test_28_a_beat_whose_numbers_begin_at_its_half_is_one(tmp_path):
+    slices = [image(t, k, 16, InstanceNumber=(t + 8) % 16 + 1) for k in range(PLACES) for t in range(16)]
+    cine = read_cine(write(tmp_path / "study", slices))
+    expect(cine, studies.array(16))
+    assert cine.notes == ()
+
+
+@pytest.mark.parametrize("places", [(2,), tuple(range(PLACES))])
+def test_29_images_of_a_place_that_lie_beside_each_other_are_refused(tmp_path, places):
+    def moved(t: int, k: int) -> dict[str, object]:
+        if t < 4 or k not in places:
+            return {}
+        return {"ImagePositionPatient": [float(x) for x in studies.geometry().point((4, 0, k))]}
+
+    with pytest.raises(VolumeError, match=r"do not lie over each other: \d+\.dcm lies 8\.0 mm beside"):
+        read_cine(write(tmp_path / "study", images(moved)))
+
+
+@pytest.mark.parametrize(("spacing", "sentence"), [([4, 4], "spacing changes within"), (None, "does not state its")])
+def test_30_every_image_of_a_place_states_the_same_pixel_spacing(tmp_path, spacing, sentence):
+    other = images(lambda t, k: {"PixelSpacing": spacing} if t == 3 else {})
+    with pytest.raises(VolumeError, match=sentence):
+        read_cine(write(tmp_path / "study", other))
 
 
 @pytest.mark.parametrize(
