@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,7 @@ def prepare_stack(
 ) -> Reference:
     """The same for slices in the order of k, wherever in `folder` and below it their files lie."""
     files = list(dict.fromkeys(frame.file for frame in stack))
+    _check_whole_files(stack, folder)
     headers = tuple(_header(file) for file in files)
     order = sorted(range(len(stack)), key=lambda k: (files.index(stack[k].file), stack[k].number))
     _check_places(folder, headers, geometry, order)
@@ -246,6 +248,16 @@ def _header(file: Path) -> Dataset:
         if keyword not in header:
             setattr(header, keyword, "")
     return header
+
+
+def _check_whole_files(stack: Sequence[Frame], folder: Path) -> None:
+    used = Counter(frame.file for frame in stack)
+    for frame in stack:
+        if used[frame.file] < frame.count:
+            raise VolumeError(
+                f"{frame.file.name} in {folder} holds {frame.count} images, of which {used[frame.file]} are of this volume; "
+                "a DICOM SEG cannot refer to a part of a file. Write another kind of file."
+            )
 
 
 def _check_places(folder: Path, headers: Sequence[Dataset], geometry: Geometry, order: Sequence[int]) -> None:

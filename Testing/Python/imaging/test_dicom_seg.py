@@ -15,6 +15,7 @@ from pydicom import dcmread
 from pydicom.sr._concepts_dict import concepts
 from SIFALib.cli.main import main
 from SIFALib.imaging import dicom_seg, reading, writing
+from SIFALib.imaging.dicom_series import find_stack
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.models.structures import STRUCTURES
 from SIFALib.support.errors import VolumeError
@@ -105,6 +106,16 @@ def test_frames_of_a_multi_frame_series_are_found_and_named(tmp_path):
         np.testing.assert_allclose(in_order(points), in_order(expected), atol=1e-3)
     for number, frame, _, source in dicom_series.references(tmp_path / "again.dcm"):
         np.testing.assert_array_equal(frame.ravel() == 1, pixels[int(source) - 1] == GREY * number)
+
+
+def test_a_part_of_the_images_of_a_multi_frame_file_is_refused_as_that(tmp_path):
+    headers = dicom_series.slices(GREY * truth(GEOMETRIES["oblique"]), GEOMETRIES["oblique"])
+    uid = highdicom.UID
+    together = highdicom.legacy.LegacyConvertedEnhancedCTImage(headers, uid(), 5, uid(), 1)
+    folder = dicom_series.write(tmp_path / "series", [together])
+    stack = find_stack(folder)
+    with pytest.raises(VolumeError, match=f"holds {len(stack)} images, of which {len(stack) - 1} are of this volume"):
+        dicom_seg.prepare_stack(stack[:-1], folder, GEOMETRIES["oblique"], STRUCTURES, card())
 
 
 @pytest.fixture(scope="module")
