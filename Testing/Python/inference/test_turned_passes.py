@@ -94,6 +94,34 @@ def test_a_slice_or_two_are_shown_as_they_are(monkeypatch):
     assert result.report.in_turns == ()
 
 
+class Unsure(Seer):
+    """Takes one column beside the ventricle for muscle with so much more certainty than for blood."""
+
+    def __init__(self, certainty: float) -> None:
+        super().__init__()
+        self.certainty = certainty
+
+    def mistaken(self, blood, turn):
+        return blood
+
+    def probabilities(self, batch: np.ndarray) -> np.ndarray:
+        out = super().probabilities(batch)
+        out[:, 1], out[:, 3] = out[:, 1] * self.certainty, out[:, 3] + out[:, 1] * (1 - self.certainty)
+        return out
+
+
+@pytest.mark.parametrize(("certainty", "slices", "muscle"), [(0.6, 9, True), (0.52, 9, False), (0.52, 2, True)])
+def test_muscle_that_could_as_well_be_blood_is_blood_in_a_stack(monkeypatch, certainty, slices, muscle):
+    scan, truth = stack(slices)
+    options = Options(modality="ct", keep_probabilities=True)
+    result = segmented(Unsure(certainty), scan, monkeypatch, options)
+    share = (result.labels.array[truth == 1] == 1).mean()
+    assert share > 0.8 if muscle else share < 0.2, share
+    assert result.probabilities is not None
+    total = sum(np.float32(each.array) for each in result.probabilities.values())
+    assert total.max() <= 1.01 and total[truth == 1].mean() == pytest.approx(0.9, abs=0.06)
+
+
 def test_likeness_is_the_dice_of_all_structures_together():
     one, other = np.array([[0, 1, 1, 3, 3, 3]]), np.array([[1, 1, 3, 3, 3, 0]])
     assert likeness_of(one, other) == pytest.approx(2 * 3 / (5 + 5))
