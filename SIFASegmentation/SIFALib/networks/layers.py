@@ -136,7 +136,10 @@ def enlarge(x: Tensor) -> Tensor:
 
 
 def start_as_he(network: nn.Module) -> None:
-    """Kernels with the normal start of He et al., "Delving Deep into Rectifiers", ICCV 2015: variance 2 / fan-in."""
+    """Kernels with the normal start of He et al., "Delving Deep into Rectifiers", ICCV 2015: variance 2 / fan-in.
+
+    Kernels without memory are passed over: to draw values for them PyTorch imports its compiler, which takes 3 s.
+    """
     for layer in network.modules():
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d) and not layer.weight.is_meta:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")

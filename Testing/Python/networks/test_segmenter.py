@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -195,3 +197,10 @@ def test_every_value_has_a_name_in_the_authors_checkpoint(variant: str) -> None:
         ours = segmenter.state_dict()[key].shape
         shapes[name] = [ours[axes.index(axis)] for axis in range(len(axes))]
     assert shapes == recorded
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_network_whose_weights_are_read_is_made_without_pytorchs_compiler(variant):
+    with mock.patch.dict(sys.modules, {"torch._dynamo": None}), torch.device("meta"):  # to import it is an error
+        made = Segmenter(variant, 4, 5)
+    assert all(weights.is_meta for weights in made.parameters())
