@@ -16,6 +16,7 @@ from ..imaging.geometry import Geometry, Volume
 from ..models.structures import Structure
 from . import uncertainty
 from .flags import PLAUSIBLE_ML, WHOLE_MM
+from .fusion import likeliest
 from .joint_components import joint_components, seats
 
 SEATED = 0.6  # share of the ventricle's border that muscle takes up where it is whole: the valves take the rest
@@ -60,7 +61,7 @@ def judge(
     spacing_mm: of columns, rows, slices. A heart in its middle is a ventricle in its muscle; one that a field of view
     around the atria shows is an atrium. Both are the geometric mean of what speaks for them.
     """
-    drawn = probabilities.argmax(axis=0).astype(np.uint8)
+    drawn = likeliest(probabilities)
     if not drawn.any():
         return NOTHING
     grid = Geometry((drawn.shape[2], drawn.shape[1], drawn.shape[0]), (0.0, 0.0, 0.0), spacing_mm)

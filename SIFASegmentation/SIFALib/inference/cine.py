@@ -27,6 +27,7 @@ from ..support.memory import insist
 from ..support.progress import Progress, Steps, mapped
 from .basal import short_axis, without_open_slices
 from .flags import Flag, volumes_ml, without_strays
+from .fusion import likeliest
 from .heart_function import LEFT, RIGHT, HeartFunction, heart_function
 from .localisation import Localisation, localise
 from .long_views import LongAxis, long_axis_steps
@@ -189,7 +190,7 @@ def _placed(steps: Steps[T], stage: str, fraction: float) -> Steps[T]:
 def _without_strays(probabilities: np.ndarray, grid: SliceGrid, scan: NetworkInput) -> np.ndarray:
     """float32 probabilities with stray components made background."""
     full = probabilities.astype(np.float32)
-    labels = full.argmax(axis=0).astype(np.uint8)
+    labels = likeliest(full)
     on_grid = Volume(labels, Geometry(grid.count, (0.0, 0.0, 0.0), grid.spacing_mm(scan.volume.geometry)))
     kept, _ = without_strays(on_grid, scan.card.labels)
     to_background(full, kept.array != labels)

@@ -100,8 +100,7 @@ class Fusion:
 
     def labels(self) -> np.ndarray:
         """The likeliest class of each element so far, uint8 [slices, rows, columns]."""
-        likeliest: np.ndarray = self.sum.argmax(axis=0)
-        return likeliest.astype(np.uint8)
+        return likeliest(self.sum)
 
     def join(self, other: Fusion) -> None:
         """Add what another one on the same grid has added up."""
@@ -119,6 +118,17 @@ class Fusion:
         """The sum seen as [classes, slices, rows, columns] of `grid`'s axes."""
         order = (2 - self.grid.plane.axes.index(grid.plane.axes[w]) for w in (2, 1, 0))
         return np.transpose(self.sum, (0, *(1 + n for n in order)))
+
+
+def likeliest(probabilities: np.ndarray) -> np.ndarray:
+    """The likeliest class of each element of [classes, ...], uint8; of several alike the first. Faster than numpy's `argmax` over
+    the first axis, which goes through memory in strides."""
+    best = np.array(probabilities[0])
+    labels = np.zeros(best.shape, np.uint8)
+    for value, plane in enumerate(probabilities[1:], start=1):
+        labels[plane > best] = value
+        np.maximum(best, plane, out=best)
+    return labels
 
 
 def likeness_of(one: np.ndarray, other: np.ndarray) -> float:

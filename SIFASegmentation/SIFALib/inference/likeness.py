@@ -10,6 +10,7 @@ from ..imaging import slices
 from ..imaging.slices import SliceGrid
 from ..support.errors import NoHeartFound
 from .candidates import judge
+from .fusion import likeliest
 from .passes import NetworkInput
 from .uncertainty import expected_dice, expected_volumes
 
@@ -39,7 +40,7 @@ def no_heart(scan: NetworkInput) -> NoHeartFound:
 
 def insist_on_likeness(scan: NetworkInput, probabilities: np.ndarray, grid: SliceGrid) -> None:
     """NoHeartFound if what fine slices show, probabilities [classes, ...], reminds of a heart too little."""
-    clarity = clarity_of(probabilities, probabilities.argmax(axis=0) > 0)
+    clarity = clarity_of(probabilities, likeliest(probabilities) > 0)
     if heart_like(clarity, shows_whole_heart(scan)):
         return
     if not judge(probabilities, scan.card.labels, grid.spacing_mm(scan.volume.geometry)).passes:
@@ -48,7 +49,7 @@ def insist_on_likeness(scan: NetworkInput, probabilities: np.ndarray, grid: Slic
 
 def insist_on_volume(scan: NetworkInput, probabilities: np.ndarray, grid: SliceGrid) -> None:
     """NoHeartFound if the structures in probabilities [classes, ...] on the grid are too small for a heart."""
-    drawn = np.count_nonzero(probabilities.argmax(axis=0))
+    drawn = np.count_nonzero(likeliest(probabilities))
     if drawn * grid.voxel_ml(scan.volume.geometry) < least_ml(scan):
         raise no_heart(scan)
 

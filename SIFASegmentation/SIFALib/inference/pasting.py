@@ -11,6 +11,7 @@ from ..imaging import components, slices
 from ..imaging.geometry import Volume
 from ..imaging.slices import SliceGrid
 from ..support.progress import Steps
+from .fusion import likeliest
 from .passes import NetworkInput
 from .runner import Clock
 
@@ -32,7 +33,7 @@ def paste(
     chosen[[s.value for s in wanted]] = [s.value for s in wanted]
 
     def put(k: int, where: tuple[slice, ...], plane: np.ndarray) -> None:
-        labels[k][where] = chosen[plane.argmax(axis=0)]
+        labels[k][where] = chosen[likeliest(plane)]
         for structure, array in kept.items():
             array[k][where] = plane[structure.value]
 
@@ -55,7 +56,7 @@ def paste_map(scan: NetworkInput, clock: Clock, values: np.ndarray, grid: SliceG
 
 def _cropped(probabilities: np.ndarray, grid: SliceGrid) -> tuple[np.ndarray, SliceGrid]:
     """The block around everything that is not background, with one element to spare, and its grid."""
-    box = components.bounding_box(probabilities.argmax(axis=0) > 0)
+    box = components.bounding_box(likeliest(probabilities) > 0)
     a, b, c = (slice(max(0, s.start - 1), min(n, s.stop + 1)) for s, n in zip(box, grid.shape, strict=True))
     return probabilities[:, a, b, c], grid.part((a, b, c))
 

@@ -14,6 +14,7 @@ from ..imaging.geometry import Geometry, Volume
 from ..imaging.slices import SliceGrid
 from . import out_of_distribution, uncertainty
 from .flags import Flag, without_strays
+from .fusion import likeliest
 from .passes import NetworkInput
 
 if TYPE_CHECKING:
@@ -42,12 +43,12 @@ def without_stray_components(
     """
     card, geometry, roi = scan.card, scan.volume.geometry, scan.options.roi
     volumes = uncertainty.expected_volumes(probabilities)
-    labels = probabilities.argmax(axis=0).astype(np.uint8)
+    labels = likeliest(probabilities)
     on_grid = Volume(labels, Geometry(grid.count, (0.0, 0.0, 0.0), grid.spacing_mm(geometry)), scan.volume.name)
     shown = grid.inside(slices.whole_box(geometry) if roi is None else slices.box_of_roi(geometry, roi))
     kept, flags = without_strays(on_grid, card.labels, shown)
     to_background(probabilities, kept.array != labels)
-    found = probabilities.argmax(axis=0)
+    found = likeliest(probabilities)
     unlike = out_of_distribution.check(
         segmenter, card, scan.volume, grid, scan.images(grid), found, flags, scan.intensity.modality
     )

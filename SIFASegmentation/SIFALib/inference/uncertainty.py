@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .fusion import likeliest
+
 if TYPE_CHECKING:
     from ..models.card import DiceCurve
 
@@ -44,7 +46,7 @@ def expected_dice(probabilities: np.ndarray, volumes: np.ndarray, within: np.nda
     `expected_volumes` before stray components were made background, so that they count against A; `within`: mask of what
     A may hold, if not all. NaN where neither holds anything.
     """
-    labels = probabilities.argmax(axis=0)
+    labels = likeliest(probabilities)
     if within is not None:
         labels = np.where(within, labels, 0)
     found = {}

@@ -99,6 +99,13 @@ def test_a_single_pass_is_taken_to_the_last_bit():
     assert np.array_equal(fused.mean(), p.swapaxes(0, 1)) and np.array_equal(fused.mean(), p.swapaxes(0, 1))
 
 
+@pytest.mark.parametrize("classes", [1, 5, 8])
+def test_the_likeliest_class_is_that_of_argmax_the_first_of_several_alike(classes):
+    p = np.random.default_rng(0).integers(0, 4, (classes, 5, 6, 7)).astype(np.float32)
+    found = fusion.likeliest(p)
+    assert found.dtype == np.uint8 and np.array_equal(found, p.argmax(axis=0))
+
+
 class Jumpy(Reader):
     """Reads the drawing like its parent, but draws everything too large in one slice and too small in the next."""
 
