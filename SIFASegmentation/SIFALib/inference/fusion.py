@@ -121,8 +121,10 @@ class Fusion:
 
 
 def likeliest(probabilities: np.ndarray) -> np.ndarray:
-    """The likeliest class of each element of [classes, ...], uint8; of several alike the first. Faster than numpy's `argmax` over
-    the first axis, which goes through memory in strides."""
+    """The likeliest class of each element of [classes, ...], uint8; of several alike the first.
+
+    Faster than numpy's `argmax` over the first axis, which goes through memory in strides.
+    """
     best = np.array(probabilities[0])
     labels = np.zeros(best.shape, np.uint8)
     for value, plane in enumerate(probabilities[1:], start=1):
