@@ -234,6 +234,10 @@ def interpolate(array: np.ndarray, positions: np.ndarray, axis: int) -> np.ndarr
     position = np.clip(positions, 0, last)
     low = np.minimum(position.astype(int), max(last - 1, 0))
     weight = (position - low).astype(array.dtype)
+    if low.size:  # numpy copies an array that does not lie in one piece before it takes anything of it
+        first = int(low.min())
+        array = array[(slice(None),) * axis + (slice(first, int(low.max()) + 2),)]
+        low, last = low - first, last - first
     below: np.ndarray = array.take(low, axis)
     if not weight.any():
         return below
