@@ -50,7 +50,7 @@ TURNED_PASSES = ((1, 1.0), (2, 1.0), (3, 1.0), (1, ZOOMS[0]), (3, ZOOMS[1]))
 """Quarter turns and zooms of more passes over a stack of slices that lie far apart."""
 SAME_HEART = 0.75
 """`fusion.likeness_of` the first pass from which on a turned one counts: short axes look alike in every turn, while of an
-axial slice that is turned the network calls an atrium a ventricle (docs/explanation/accuracy.md)."""
+axial slice that is turned the network calls an atrium a ventricle (docs/decisions/0018-turned-passes.md)."""
 MUSCLE = 0.85
 """What the probability of muscle counts in a stack of slices that lie far apart: experts leave to blood and fat some of what
 phantoms taught (docs/decisions/0019-muscle-of-short-axes.md)."""
@@ -179,7 +179,7 @@ def fused_passes(scan: NetworkInput, runner: Runner, heart: Localisation) -> Ste
             grid = each.grid(scan, heart.box)
             yield from runner.run("Segmenting", fusion, grid, each.images(scan, grid))
     probabilities = fusion.mean()
-    if turned:
+    if _is_stack(scan, heart):
         _weigh_muscle(probabilities, scan.card)
     doubt = (yield from _doubt(scan, runner, heart, fusion)) if options.uncertainty else None
     if outside is not None:
@@ -213,11 +213,16 @@ def _passes(scan: NetworkInput, heart: Localisation) -> list[Pass]:
     views = planes(heart.patient, own, scan.pre.spacing_mm, scan.options.views)
     if len(views) > 1 or scan.options.views == "one":
         return [Pass(plane, stride=CROSSING_STRIDE if n else 1.0) for n, plane in enumerate(views)]
-    several = scan.volume.geometry.size[own.axes[2]] >= STACK
-    stack = several and far_apart(heart.patient, own, scan.pre.spacing_mm)
-    if not stack:
+    if not _is_stack(scan, heart):
         return [Pass(own), *_sized(own)]
     return [Pass(own), *(Pass(own.turned(turn), zoom, turn=turn) for turn, zoom in TURNED_PASSES)]
+
+
+def _is_stack(scan: NetworkInput, heart: Localisation) -> bool:
+    """Whether the scan is a stack of several slices that lie far apart, as short axes are."""
+    own = plane_of(scan, heart.patient, heart.quarters)
+    several = scan.volume.geometry.size[own.axes[2]] >= STACK
+    return several and far_apart(heart.patient, own, scan.pre.spacing_mm)
 
 
 def _sized(plane: Plane) -> list[Pass]:

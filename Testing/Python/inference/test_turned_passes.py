@@ -110,10 +110,11 @@ class Unsure(Seer):
         return out
 
 
+@pytest.mark.parametrize("views", ["auto", "one"])
 @pytest.mark.parametrize(("certainty", "slices", "muscle"), [(0.6, 9, True), (0.52, 9, False), (0.52, 2, True)])
-def test_muscle_that_could_as_well_be_blood_is_blood_in_a_stack(monkeypatch, certainty, slices, muscle):
+def test_muscle_that_could_as_well_be_blood_is_blood_in_a_stack(monkeypatch, certainty, slices, muscle, views):
     scan, truth = stack(slices)
-    options = Options(modality="ct", keep_probabilities=True)
+    options = Options(modality="ct", keep_probabilities=True, views=views)
     result = segmented(Unsure(certainty), scan, monkeypatch, options)
     share = (result.labels.array[truth == 1] == 1).mean()
     assert share > 0.8 if muscle else share < 0.2, share
