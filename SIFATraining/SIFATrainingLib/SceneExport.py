@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import slicer
 from SIFALib import imaging
+from SIFALib.support import files
 from SIFALib.support.progress import Progress, Steps, mapped
 from SIFASegmentationLib import SceneConversion
 from slicer.i18n import tr as _
@@ -88,7 +89,7 @@ def exportSteps(nodes: Sequence[slicer.vtkMRMLVolumeNode], folder: Path) -> Step
         file = f"{names[node.GetID()]}.nrrd"
         imaging.write(volume, folder / file)
         listed.append({"image": file, "heart": of.get(node.GetID(), "")})
-    (folder / LIST).write_text(json.dumps(listed), encoding="utf-8")
+    files.write_text(folder / LIST, json.dumps(listed))
     return Exported(names, notes)
 
 
