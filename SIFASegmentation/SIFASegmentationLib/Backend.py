@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from SIFALib.imaging.cine import Cine
     from SIFALib.inference.cine import CineResult
     from SIFALib.inference.segmentation import Options, Result
-    from SIFALib.models import ModelCard, ModelPackage, ModelStore
+    from SIFALib.models import ModelPackage, Models, ModelStore
     from SIFALib.models.structures import Structure
     from SIFALib.networks import Segmenter
     from SIFALib.support.progress import Steps
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 class Choices:
     """How to segment.
 
-    model: `id@version`, empty for the default. roi: a Markups ROI node that holds the heart. structures: ids such as
-    "LV", None for all. views: auto, one or three, the planes that are looked in. uncertainty: also make a volume of how
-    unsure the model is of every voxel, 0 to 1.
+    model: `id@version`; empty or "auto": as the scan decides. roi: a Markups ROI node that holds the heart. structures: ids
+    such as "LV", None for all. views: auto, one or three, the planes that are looked in. uncertainty: also make a volume of
+    how unsure the model is of every voxel, 0 to 1.
     """
 
     model: str = ""
@@ -43,11 +43,11 @@ class Choices:
     uncertainty: bool = False
 
     @staticmethod
-    def of(node: SIFASegmentationParameterNode, card: ModelCard) -> Choices:
+    def of(node: SIFASegmentationParameterNode, models: Models) -> Choices:
         """What the panel says, but for what is said of one scan alone: a region, and whether a map is wanted."""
         excluded = node.excludedStructures.split()
-        structures = [s.id for s in card.labels if s.id not in excluded]
-        return Choices(card.key, node.device.value, node.precision.value, None, structures, node.views.value)
+        structures = [s.id for s in models.card.labels if s.id not in excluded]
+        return Choices(models.name, node.device.value, node.precision.value, None, structures, node.views.value)
 
     def options(self) -> dict[str, Any]:
         """What the library's Options say of them."""
@@ -60,9 +60,9 @@ class Choices:
             "uncertainty": self.uncertainty,
         }
 
-    def wanted(self, package: ModelPackage) -> tuple[Structure, ...]:
-        """Those of the model's structures that were asked for."""
-        return tuple(s for s in package.card.labels if self.structures is None or s.id in self.structures)
+    def wanted(self, models: Models) -> tuple[Structure, ...]:
+        """Those of the models' structures that were asked for."""
+        return tuple(s for s in models.card.labels if self.structures is None or s.id in self.structures)
 
 
 def load() -> None:
@@ -73,15 +73,15 @@ def load() -> None:
 
 
 class Backend(Protocol):
-    """Models, and the segmentation of a volume by one of them."""
+    """Models, and the segmentation of a volume by that of some of them which serves it."""
 
     def store(self) -> ModelStore: ...
 
     def options(self, **choices: Any) -> Options: ...
 
-    def steps(self, volume: Volume, package: ModelPackage, options: Options) -> Steps[Result]: ...
+    def steps(self, volume: Volume, models: Models, options: Options) -> Steps[Result]: ...
 
-    def cineSteps(self, cine: Cine, package: ModelPackage, options: Options) -> Steps[CineResult]: ...
+    def cineSteps(self, cine: Cine, models: Models, options: Options) -> Steps[CineResult]: ...
 
 
 class LibraryBackend:
@@ -100,18 +100,19 @@ class LibraryBackend:
 
         return Options(**choices)
 
-    def steps(self, volume: Volume, package: ModelPackage, options: Options) -> Steps[Result]:
-        from SIFALib.inference import segmentation
+    def steps(self, volume: Volume, models: Models, options: Options) -> Steps[Result]:
+        from SIFALib.inference import segmentation, serving
 
+        package = serving(models, volume, options.modality)
         segmenter, options = self._ready(package, options)
         result = yield from segmentation.segment_steps(volume, segmenter, package.card, options)
         return result
 
-    def cineSteps(self, cine: Cine, package: ModelPackage, options: Options) -> Steps[CineResult]:
+    def cineSteps(self, cine: Cine, models: Models, options: Options) -> Steps[CineResult]:
         from SIFALib.inference import cine as inference
 
-        segmenter, options = self._ready(package, options)
-        result = yield from inference.segment_cine_steps(cine, segmenter, package.card, options)
+        segmenter, options = self._ready(models.stacks, options)
+        result = yield from inference.segment_cine_steps(cine, segmenter, models.stacks.card, options)
         return result
 
     def _ready(self, package: ModelPackage, options: Options) -> tuple[Segmenter, Options]:

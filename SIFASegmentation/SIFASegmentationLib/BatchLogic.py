@@ -79,7 +79,7 @@ def batchSteps(
     yield from logic.loadSteps()
     from SIFALib.inference.batch import run
 
-    package = logic.package(choices.model)
+    models = logic.models(choices.model)
     options = logic.backend.options(**choices.options())
     scene = source is BatchSource.SCENE
     looking = Progress(_("Looking for scans"), 0.0)
@@ -89,7 +89,7 @@ def batchSteps(
     place = run.prepare_folder(Path(output))
 
     def segment(volume: Volume) -> Steps[Result]:
-        steps = logic.backend.steps(volume, package, options)
+        steps = logic.backend.steps(volume, models, options)
         return logic.background.steps(lambda: steps, Progress(_("Segmenting"), 0.0)) if scene else steps
 
     done: deque[Event] = deque()  # of cases whose results are in the folder and not in the scene yet
@@ -103,7 +103,7 @@ def batchSteps(
         stage = _("{name}: {stage}").format(name=event.row.name, stage=Stages.translated(event.stage))
         return Progress(stage, event.fraction, event.seconds_left)
 
-    events: Generator[Event | Progress, None, list[Row]] = run.run(cases, place, segment, package.card, options)
+    events: Generator[Event | Progress, None, list[Row]] = run.run(cases, place, segment, models, options)
     if not scene:  # the scene's volumes belong to the main thread
         work = events
         events = logic.background.steps(lambda: work, looking)
@@ -113,7 +113,7 @@ def batchSteps(
             event = done.popleft()
             new, case = event.row.state == run.DONE, chosen[event.number]
             if new or DicomStudies.placed(case[2]) is None:  # else a person may have corrected what is in the scene
-                yield from _placeSteps(logic, case, place, package.card.key, step)
+                yield from _placeSteps(logic, case, place, step)
 
     rows = yield from _between(mapped(events, told), placeSteps)
     return rows
@@ -138,10 +138,11 @@ def _between(work: Steps[list[Row]], more: Callable[[Progress], Steps[None]]) ->
 
 
 def _placeSteps(
-    logic: SIFASegmentationLogic, chosen: tuple[Case, Study, Series], folder: Path, model: str, step: Progress
+    logic: SIFASegmentationLogic, chosen: tuple[Case, Study, Series], folder: Path, step: Progress
 ) -> Steps[None]:
     """Put a result that is in the folder into the scene, as it stands there: a person may have corrected it."""
     from SIFALib.imaging import seg_nrrd
+    from SIFALib.inference.batch import results
 
     case, study, series = chosen
     path = folder / f"{case.name}{seg_nrrd.SUFFIX}"
@@ -150,4 +151,5 @@ def _placeSteps(
     except (SifaError, OSError) as error:  # the folder has the rest, and the other scans are still to be done
         logging.warning("SIFA: the result of a series cannot be shown: %s", error)
         return
+    model = results.model_of(results.report_of(folder, case.name))
     DicomStudies.place(study, series, labels, structures, model)

@@ -81,7 +81,7 @@ def segmentSteps(
 
     Raises NoHeartFound if no phase shows one, VolumeError, NodeGone.
     """
-    package = logic.package(choices.model)
+    models = logic.models(choices.model)
     options = logic.backend.options(**choices.options())
     cine = yield from within(CineNodes.cineSteps(scan), 0.0, READ)
 
@@ -91,11 +91,12 @@ def segmentSteps(
         return Progress(_(step.stage), READ + (NETWORK - READ) * step.fraction, step.seconds_left)
 
     loading = Progress(_("Loading PyTorch and the model"), 0.0)
-    work = logic.background.steps(lambda: logic.backend.cineSteps(cine, package, options), loading)
+    work = logic.background.steps(lambda: logic.backend.cineSteps(cine, models, options), loading)
     result = yield from mapped(work, told)
     if len(result.missing) == cine.phases:
         raise NoHeartFound(_("No heart was found in {name}.").format(name=scan.name))
-    model = _Model(package.card.id, package.card.version, package.card.sha256)
+    card = models.stacks.card
+    model = _Model(card.id, card.version, card.sha256)
     sequence = slicer.vtkMRMLSequenceNode()
     sequence.CopySequenceIndex(scan.sequence)
     for phase in range(cine.phases):

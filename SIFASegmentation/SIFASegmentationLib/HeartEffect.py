@@ -87,21 +87,21 @@ class HeartTool:
         self.applyButton.toolTip = _("Stop; nothing is changed.") if running else reason or start
         self.bar.setVisible(running)
         try:
-            choices, package = self._choices()
+            choices, models = self._choices()
         except ModelError as error:
             self.modelLabel.text = Failures.sentence(error)
             return
-        structures = ", ".join(s.id for s in choices.wanted(package))
+        structures = ", ".join(s.id for s in choices.wanted(models))
         text = _(
             "Model: {model} ({structures}). SIFA Segmentation is where it is chosen, as are structures and device."
         )
-        self.modelLabel.text = text.format(model=Words.modelName(package.card), structures=structures)
+        self.modelLabel.text = text.format(model=Words.modelsName(models), structures=structures)
 
     def _choices(self) -> tuple[Choices, Any]:
-        """What SIFA Segmentation says, and the model. ModelError."""
+        """What SIFA Segmentation says, and its models. ModelError."""
         node = self.logic.getParameterNode()
-        package = self.logic.package(node.model)
-        return Choices.of(node, package.card), package
+        models = self.logic.models(node.model)
+        return Choices.of(node, models), models
 
     def _edited(self) -> tuple[Any, Any]:
         """The segmentation and the volume of the editor; None where none is chosen."""
@@ -115,11 +115,11 @@ class HeartTool:
         if volume is None or volume.GetImageData() is None:
             return _("Select a source volume.")
         try:
-            choices, package = self._choices()
+            choices, models = self._choices()
         except ModelError as error:
             return Failures.sentence(error)
         return (
-            "" if choices.wanted(package) else _("Select at least one structure in SIFA Segmentation, under Advanced.")
+            "" if choices.wanted(models) else _("Select at least one structure in SIFA Segmentation, under Advanced.")
         )
 
     def _say(self, text: str, isError: bool = False) -> None:
@@ -142,7 +142,7 @@ class HeartTool:
         self.show()
 
     def _steps(self, segmentation: slicer.vtkMRMLSegmentationNode, volume: slicer.vtkMRMLVolumeNode) -> Steps[Placed]:
-        choices, _package = self._choices()
+        choices, _models = self._choices()
         found = yield from self.logic.workSteps(volume, volume, choices)
         if segmentation.GetScene() is None:
             raise NodeGone(_("The segmentation was removed from the scene, so nothing was added."))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from .Results import Found, NodeGone
 
 if TYPE_CHECKING:
     from SIFALib.inference.heart_function import HeartFunction
-    from SIFALib.models import ModelPackage
+    from SIFALib.models import Models
 
 RESAMPLING = 0.1  # share of the work on a volume whose axes are skewed, that goes each way
 
@@ -65,10 +65,19 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         """
         return Samples.load(name)
 
-    def package(self, model: str = "") -> ModelPackage:
-        """The model `id@version`, or the default one; raises ModelError."""
+    def models(self, model: str = "") -> Models:
+        """The model `id@version`; of "" or "auto" those of which the scan decides; raises ModelError."""
+        from SIFALib.models.choice import models_of
+
+        return models_of(self.backend.store(), model)
+
+    def offered(self) -> Sequence[Models]:
+        """What can be chosen: first that the scan decides, where it can, then every model."""
+        from SIFALib.models import choice
+
         store = self.backend.store()
-        return store.get(model) if model else store.default()
+        decided = choice.automatic(store)
+        return [*([decided] if decided else []), *map(choice.named, store.packages())]
 
     def segment(
         self, volumeNode: slicer.vtkMRMLVolumeNode, onStep: Callable[[Progress], None] | None = None, **choices: Any
@@ -138,7 +147,7 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
             raise RequestError(text.format(name=volumeNode.GetName()))
         if chosen.uncertainty:
             raise RequestError(_("A map of the uncertainty is made of single time points only; segment one of them."))
-        package = self.package(chosen.model)
+        models = self.models(chosen.model)
         yield from self.dependencies.trySteps()
         yield from self.loadSteps()
         if CineNodes.said(volumeNode) is not None:
@@ -148,7 +157,7 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
             scan,
             outputSegmentation,
             lambda image: self.workSteps(image, volumeNode, chosen),
-            SequenceLogic.Empty(volumeNode, package.card, chosen.wanted(package)),
+            SequenceLogic.Empty(volumeNode, models.card, chosen.wanted(models)),
         )
         return node
 
@@ -156,7 +165,7 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
         self, imageNode: slicer.vtkMRMLVolumeNode, volumeNode: slicer.vtkMRMLVolumeNode, choices: Choices
     ) -> Steps[Found]:
         """Segment an image as if it stood in the place of a volume node of the scene; the scene is left alone."""
-        package = self.package(choices.model)
+        models = self.models(choices.model)
         yield from self.dependencies.trySteps()
         yield Progress(_("Reading the volume"), 0.0)
         placement = SceneConversion.Placement.of(imageNode, volumeNode)
@@ -169,7 +178,7 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
             return Progress(Stages.translated(step.stage), share + (1 - 2 * share) * step.fraction, step.seconds_left)
 
         options = self.backend.options(**choices.options())
-        work = self.background.steps(lambda: self.backend.steps(volume, package, options), loading(0.0))
+        work = self.background.steps(lambda: self.backend.steps(volume, models, options), loading(0.0))
         result = yield from mapped(work, watched)
         back = SceneConversion.labelSteps(result.labels, placement)
         labels = yield from within(back, 1 - share, 1 - share / 2)
@@ -179,7 +188,7 @@ class SIFASegmentationLogic(ScriptedLoadableModuleLogic):
             unsure = yield from within(back, 1 - share / 2, 1.0)
         _raiseIfGone(volumeNode)
         report = {**result.report.to_json(), "voxel_ml": placement.voxelMl}
-        return Found(labels, unsure, choices.wanted(package), report)
+        return Found(labels, unsure, choices.wanted(models), report)
 
     def loadSteps(self, fraction: float = 0.0) -> Steps[None]:
         """Import what the library needs for its work, PyTorch above all: seconds at the first time."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import qt
@@ -11,41 +11,41 @@ import qt
 from . import Words
 
 if TYPE_CHECKING:
-    from SIFALib.models import ModelCard, ModelPackage
+    from SIFALib.models import Models
 
 
 class ModelChoice:
-    """onChosen(`id@version`) is called when the person chooses another one, not when the panel does."""
+    """onChosen("auto" or `id@version`) is called when the person chooses otherwise, not when the panel does."""
 
     def __init__(self, selector: qt.QComboBox, label: qt.QLabel, onChosen: Callable[[str], None]) -> None:
         self.selector, self.label, self._onChosen = selector, label, onChosen
-        self._cards: list[ModelCard] = []
+        self._models: list[Models] = []
         self._filling = False
         selector.connect("currentIndexChanged(int)", self._onIndex)
 
-    def fill(self, packages: Sequence[ModelPackage]) -> None:
+    def fill(self, offered: Iterable[Models]) -> None:
         """Fill the list anew."""
-        self._cards = [package.card for package in packages]
+        self._models = list(offered)
         self._filling = True
         self.selector.clear()
-        for card in self._cards:
-            self.selector.addItem(Words.modelName(card), card.key)
+        for models in self._models:
+            self.selector.addItem(Words.modelsName(models), models.name)
         self._filling = False
 
-    def card(self, wanted: str) -> ModelCard | None:
-        """The card of the model of that key, "" for the default one; None if it is not installed."""
-        return next((card for card in self._cards if wanted in ("", card.key)), None)
+    def models(self, wanted: str) -> Models | None:
+        """What is chosen by that name, "" for what is taken where nothing is chosen; None if it is not installed."""
+        return next((models for models in self._models if wanted in ("", models.name)), None)
 
-    def show(self, wanted: str) -> ModelCard | None:
-        """Select that model and say what it is; returns its card."""
-        card = self.card(wanted)
+    def show(self, wanted: str) -> Models | None:
+        """Select it and say what it is; returns it."""
+        models = self.models(wanted)
         self._filling = True
-        self.selector.currentIndex = self._cards.index(card) if card is not None else -1
+        self.selector.currentIndex = self._models.index(models) if models is not None else -1
         self._filling = False
-        self.label.text = f"<small>{html.escape(Words.modelLine(card))}</small>" if card else ""
-        self.label.toolTip = Words.modelToolTip(card) if card else ""
-        return card
+        self.label.text = f"<small>{html.escape(Words.modelsLine(models))}</small>" if models else ""
+        self.label.toolTip = Words.modelsToolTip(models) if models else ""
+        return models
 
     def _onIndex(self, index: int) -> None:
-        if not self._filling and 0 <= index < len(self._cards):
-            self._onChosen(self._cards[index].key)
+        if not self._filling and 0 <= index < len(self._models):
+            self._onChosen(self._models[index].name)

@@ -27,7 +27,7 @@ from .SequencePanel import offerTimePoints
 from .StructureBoxes import hasMoreThanPapers, notOfPapers, offerStructures
 
 if TYPE_CHECKING:
-    from SIFALib.models import ModelCard
+    from SIFALib.models import Models
 
 
 class SIFASegmentationWidget(PanelWidget):
@@ -112,9 +112,9 @@ class SIFASegmentationWidget(PanelWidget):
         """What a report says of this panel."""
         node = self._parameterNode
         report = Results.report(node.outputSegmentation) if node is not None else None
-        card = self._card() if node is not None else None
+        models = self._models() if node is not None else None
         facts = {
-            "Model": card.key if card is not None else "none",
+            "Model": models.key if models is not None else "none",
             "Device": node.device.value if node is not None else "?",
             "Last result": Words.provenance(report) if report else "none",
         }
@@ -195,35 +195,35 @@ class SIFASegmentationWidget(PanelWidget):
 
     def _whyNoModel(self) -> str:
         """What keeps the chosen model from drawing anything; "" if nothing does."""
-        node, card = self._parameterNode, self._card()
-        if card is None and node.model:
+        node, models = self._parameterNode, self._models()
+        if models is None and node.model:
             return _("The model {model} is not installed; select another, or import it under Models.").format(
                 model=node.model
             )
-        if card is None:
+        if models is None:
             return _("No model is installed; import one under Models.")
-        if not Choices.of(node, card).structures:
+        if not Choices.of(node, models).structures:
             return _("Select at least one structure under Advanced.")
         return ""
 
-    def _card(self) -> ModelCard | None:
-        """The card of the chosen model; None if it is not installed."""
-        return self.modelChoice.card(self._parameterNode.model)
+    def _models(self) -> Models | None:
+        """What is chosen; None if it is not installed."""
+        return self.modelChoice.models(self._parameterNode.model)
 
     def refreshModels(self) -> None:
         """Fill the list of models anew."""
-        self.modelChoice.fill(self.logic.backend.store().packages())
+        self.modelChoice.fill(self.logic.offered())
         self.onParameters()
 
     def _keepModel(self) -> None:
         """What this scene takes now it takes afterwards, too, whatever is imported."""
-        card = self._card() if self._parameterNode is not None else None
-        if card is not None and not self._parameterNode.model:
-            self._parameterNode.model = card.key
+        models = self._models() if self._parameterNode is not None else None
+        if models is not None and not self._parameterNode.model:
+            self._parameterNode.model = models.name
 
     def _selectModel(self) -> None:
-        card = self.modelChoice.show(self._parameterNode.model)
-        structures, excluded = card.labels if card else (), self._parameterNode.excludedStructures.split()
+        models = self.modelChoice.show(self._parameterNode.model)
+        structures, excluded = models.card.labels if models else (), self._parameterNode.excludedStructures.split()
         frame, boxes = self.ui.structuresFrame, self._structureBoxes
         offerStructures(frame, boxes, structures, excluded, self.onStructureToggled)
         self.ui.papersButton.setVisible(hasMoreThanPapers(structures))
@@ -240,9 +240,9 @@ class SIFASegmentationWidget(PanelWidget):
             self._parameterNode.excludedStructures = " ".join(excluded)
 
     def onPapers(self, _checked: bool = False) -> None:
-        card = self._card()
-        if card is not None:
-            self._parameterNode.excludedStructures = " ".join(notOfPapers(card.labels))
+        models = self._models()
+        if models is not None:
+            self._parameterNode.excludedStructures = " ".join(notOfPapers(models.card.labels))
 
     def onFitRoi(self, _checked: bool = False) -> None:
         """Around the whole input volume, from where its handles make it smaller; without a region, a new one."""
@@ -294,9 +294,9 @@ class SIFASegmentationWidget(PanelWidget):
 
     def _choices(self) -> Choices:
         """What holds for one scan and for a batch."""
-        card = self._card()
-        assert card is not None  # else no button is enabled
-        return Choices.of(self._parameterNode, card)
+        models = self._models()
+        assert models is not None  # else no button is enabled
+        return Choices.of(self._parameterNode, models)
 
     # What the runner says
 

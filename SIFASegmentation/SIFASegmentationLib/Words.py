@@ -9,7 +9,7 @@ import qt
 from slicer.i18n import tr as _
 
 if TYPE_CHECKING:
-    from SIFALib.models import ModelCard
+    from SIFALib.models import ModelCard, Models
     from SIFALib.support.progress import Progress
 
 BRIEF = 60  # characters on what a model was trained on; the rest is in the tooltip
@@ -78,6 +78,28 @@ def duration(seconds: float) -> str:
 
 def modelName(card: ModelCard) -> str:
     return f"{card.name} {card.version}"
+
+
+def modelsName(models: Models) -> str:
+    """Of one model its name, else that the scan decides."""
+    return _("Automatic") if models.automatic else modelName(models.card)
+
+
+def modelsLine(models: Models) -> str:
+    """What a model is, in a line; of several, which is for what."""
+    if not models.automatic:
+        return modelLine(models.card)
+    return _("{stacks} for MR in slices that lie far apart, as short axes do; {others} for all else").format(
+        stacks=modelName(models.stacks.card), others=modelName(models.others.card)
+    )
+
+
+def modelsToolTip(models: Models) -> str:
+    """All that the cards say for a person."""
+    return "\n\n".join(
+        f"{modelName(p.card)}: {modelToolTip(p.card)}" if models.automatic else modelToolTip(p.card)
+        for p in models.packages
+    )
 
 
 def modelLine(card: ModelCard) -> str:

@@ -6,6 +6,7 @@ import html
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from SIFALib.models.choice import named
 from SIFASegmentationLib import Words as Common
 from SIFASegmentationLib.ModelChoice import ModelChoice
 from slicer.i18n import tr as _
@@ -49,7 +50,7 @@ class HowStep:
 
     def refreshModels(self) -> None:
         """Fill the list of start models anew."""
-        self.models.fill(self.logic.store().packages())
+        self.models.fill(map(named, self.logic.store().packages()))
 
     def show(
         self,

@@ -57,7 +57,7 @@ class Request:
     def segment(self, scan: Volume) -> Steps[Result]:
         from ..inference import segment_steps
 
-        return segment_steps(scan, self.by.segmenter, self.by.package.card, self.by.options)
+        return segment_steps(scan, *self.by.serving(scan), self.by.options)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     if options.table:
         return _merge(options)
     request = check(options)
-    steps = batch.run(request.cases, request.folder, request.segment, request.by.package.card, request.by.options)
+    steps = batch.run(request.cases, request.folder, request.segment, request.by.models, request.by.options)
     with said_as(OutputError, BatchError), ProgressLine(options.quiet) as line:
         rows = drain(steps, lambda event: _tell(event, line))
     failed = [row for row in rows if row.state == batch.FAILED]

@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     from ..inference import cine as inference
 
     by = request.by
-    steps = inference.segment_cine_steps(request.cine, by.segmenter, by.package.card, by.options)
+    steps = inference.segment_cine_steps(request.cine, *by.of_cines(), by.options)
     with ProgressLine(options.quiet) as show:
         result = drain(steps, show)
     with writes_into(request.folder):
@@ -159,7 +159,7 @@ def write(
 
     cine, folder, told = request.cine, request.folder, []
     (folder / JSON).unlink(missing_ok=True)
-    made = {**cine_report.report(result, cine, request.by.package.card), **(more or {})}
+    made = {**cine_report.report(result, cine, request.by.models.stacks.card), **(more or {})}
     _, moments, _ = cine_page.curve_lines(result, cine)
     step = float(np.median(np.diff(cine.times_ms))) if len(cine.times_ms) > 1 else 0.0
     if cine.geometry.sheared_mm:
@@ -192,7 +192,7 @@ def _write_dicom(result: CineResult, request: Request) -> list[str]:
             continue
         try:
             dicom_seg.check_library()
-            args = (sources, Path(cine.source), cine.geometry, result.structures, request.by.package.card)
+            args = (sources, Path(cine.source), cine.geometry, result.structures, request.by.models.stacks.card)
             dicom_seg.write(result.volume(phase, cine.name), dicom_seg.prepare_stack(*args), request.folder / name)
         except (SifaError, ImportError) as error:
             told.append(f"{name} was not written: {error}")

@@ -160,12 +160,13 @@ def _row(name: str, path: Path, told: str, by: Segmenting, options: argparse.Nam
     from ..imaging.study import fingerprint
     from ..inference import cine as inference
     from ..inference.batch.results import settings_of
+    from ..models.choice import named
     from ..support.progress import Progress, drain
 
     began, folder = time.monotonic(), options.output / name
     try:
         _check_ordinary(path)
-        known = {"study": fingerprint(path), **settings_of(by.package.card, by.options)}
+        known = {"study": fingerprint(path), **settings_of(named(by.models.stacks), by.options)}
         before = _report_of(folder)
         if before.get(KEY) == json.loads(json.dumps(known)):
             return Row(name, str(path), KEPT, report=before)
@@ -173,7 +174,7 @@ def _row(name: str, path: Path, told: str, by: Segmenting, options: argparse.Nam
             raise BatchError(OTHERS.format(folder, before["input"]["source"] or "it is not known which"))
         request = cine.request_of(path, folder, by, options)
         with ProgressLine(options.quiet) as show:
-            steps = inference.segment_cine_steps(request.cine, by.segmenter, by.package.card, by.options)
+            steps = inference.segment_cine_steps(request.cine, *by.of_cines(), by.options)
             result = drain(steps, lambda step: show(Progress(f"{told}: {step.stage}", step.fraction)))
         with writes_into(folder):
             report, _ = cine.write(result, request, {KEY: known})

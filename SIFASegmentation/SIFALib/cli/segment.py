@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ..imaging import Volume
     from ..imaging.dicom_seg import Reference
     from ..inference import Result
-    from ..models.store import ModelPackage
-    from ..models.structures import Structure
+    from ..models.card import ModelCard
+    from ..networks import Segmenter
 
 DESCRIPTION = """Segment the heart in a CT or MR volume.
 
@@ -61,11 +61,14 @@ def add(commands: Any) -> None:
 class Request:
     """What was asked for, once everything that can be known before the work is known to be well.
 
-    asked: the command line, whose outputs can be written. reference: of the DICOM SEG, if that is wanted.
+    asked: the command line, whose outputs can be written. segmenter, card: the model that serves the scan. reference: of the
+    DICOM SEG, if that is wanted.
     """
 
     asked: argparse.Namespace
     by: Segmenting
+    segmenter: Segmenter
+    card: ModelCard
     scan: Volume
     read_seconds: float
     reference: Reference | None
@@ -75,9 +78,8 @@ def run(options: argparse.Namespace) -> int:
     from .. import inference
 
     request = check(options)
-    by = request.by
     with ProgressLine(options.quiet) as show:
-        result = inference.segment(request.scan, by.segmenter, by.package.card, by.options, show)
+        result = inference.segment(request.scan, request.segmenter, request.card, request.by.options, show)
     start = time.perf_counter()
     with said_as(OutputError, OSError, RuntimeError):
         _write(result, request)
@@ -94,7 +96,7 @@ def check(options: argparse.Namespace) -> Request:
     """What the command line asks for; every SifaError but those of the work itself."""
     import skimage.measure  # noqa: F401  (needed only after the long work)
 
-    from ..imaging import slices, writing
+    from ..imaging import dicom_seg, slices, writing
     from ..imaging.dicom_seg import is_dicom
 
     quiet_itk(options.debug)
@@ -105,12 +107,17 @@ def check(options: argparse.Namespace) -> Request:
     maps = {"keep_probabilities": options.probabilities is not None, "uncertainty": options.uncertainty is not None}
     by = segmenting(options, roi=roi, batch_size=options.batch_size, **maps)
     start = time.perf_counter()
-    scan, reference = _read(options.input, by.package, by.structures if is_dicom(options.output) else None)
+    scan = _read(options.input)
+    segmenter, card = by.serving(scan)
+    reference = None
+    if is_dicom(options.output):
+        with said_as(VolumeError, OSError):
+            reference = dicom_seg.prepare(options.input, scan.geometry, by.structures, card)
     read_seconds = time.perf_counter() - start
     writing.check_holds(scan.geometry, options.output, options.probabilities, options.uncertainty)
     if roi is not None:
         slices.box_of_roi(scan.geometry, roi)
-    return Request(options, by, scan, read_seconds, reference)
+    return Request(options, by, segmenter, card, scan, read_seconds, reference)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
@@ -131,17 +138,13 @@ def _check_outputs(options: argparse.Namespace) -> None:
     check_outputs(outputs, [options.input])
 
 
-def _read(path: Path, package: ModelPackage, segments: tuple[Structure, ...] | None) -> tuple[Volume, Reference | None]:
-    """The scan; where a DICOM SEG with these segments is wanted, what that will refer to."""
+def _read(path: Path) -> Volume:
     from .. import imaging
-    from ..imaging import dicom_seg
 
     with said_as(VolumeError, OSError):
         scan = imaging.read(path)
         imaging.check(scan)
-        if segments is None:
-            return scan, None
-        return scan, dicom_seg.prepare(path, scan.geometry, segments, package.card)
+    return scan
 
 
 def _write(result: Result, request: Request) -> None:
@@ -154,7 +157,7 @@ def _write(result: Result, request: Request) -> None:
     if request.reference is not None:
         dicom_seg.write(result.labels, request.reference, asked.output)
     else:
-        seg_nrrd.write_labels(result.labels, asked.output, structures, request.by.package.card.key)
+        seg_nrrd.write_labels(result.labels, asked.output, structures, request.card.key)
     if asked.probabilities and result.probabilities is not None:
         joined = frames.join_frames(result.probabilities, [s.id for s in structures])
         writing.write_image(joined, asked.probabilities, result.labels.geometry.forms)
@@ -180,7 +183,8 @@ def _print(report: dict[str, Any], request: Request) -> None:
     for note in report["notes"]:
         say(f"Note: {note}")
     seconds = sum(report["seconds"].values())
-    complain(f"wrote {request.asked.output} in {seconds:.1f} s ({report['device']}, {report['precision']}).")
+    model = f"{request.card.key}, chosen by the scan" if request.by.models.automatic else request.card.key
+    complain(f"wrote {request.asked.output} in {seconds:.1f} s ({model}; {report['device']}, {report['precision']}).")
 
 
 def parse_roi(text: str) -> tuple[float, float, float, float, float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +15,20 @@ from ..support.messages import reason, sentence
 from .console import EXIT_CODES, complain
 
 if TYPE_CHECKING:
+    from ..imaging import Volume
     from ..inference import Options
+    from ..models.card import ModelCard
+    from ..models.choice import Models
     from ..models.store import ModelPackage, ModelStore
     from ..models.structures import Structure
     from ..networks import Segmenter
     from ..runs import Configuration
 
 MODEL = "model: id, id@version, or a folder (default: the bundled one)"
+MODEL_OF_SCANS = (
+    "model: id, id@version, or a folder (default: auto, of the bundled ones heart for MR slices that lie far apart, "
+    "as short axes do, and heart-phantom for all else)"
+)
 STRUCTURES = (
     "only these of the model's, for example LV,MYO; papers: the four of the SIFA papers, MYO,LA,LV,AA (default: all)"
 )
@@ -93,7 +100,7 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 def add_segmenting(parser: argparse.ArgumentParser) -> None:
     """How scans are segmented."""
-    parser.add_argument("--model", metavar="ID", help=MODEL)
+    parser.add_argument("--model", metavar="ID", help=MODEL_OF_SCANS)
     add_device(parser)
     parser.add_argument("--structures", metavar="IDS", help=STRUCTURES)
     parser.add_argument("--views", choices=("auto", "one", "three"), default="auto", help=VIEWS)
@@ -138,29 +145,44 @@ def find_model(store: ModelStore, name: str | None) -> ModelPackage:
     return models.read_package(name) if Path(name).is_dir() else store.get(name)
 
 
-def structures_of(text: str | None, package: ModelPackage) -> tuple[Structure, ...]:
+def structures_of(text: str | None, card: ModelCard) -> tuple[Structure, ...]:
     """Ids with commas between as structures in the model's order; None: all. RequestError for an unknown one."""
     from ..models.structures import chosen
 
-    return chosen(text.split(","), package.card.labels) if text else package.card.labels
+    return chosen(text.split(","), card.labels) if text else card.labels
 
 
 @dataclass(frozen=True, eq=False)
 class Segmenting:
-    """What scans are segmented with: a model, its network, the structures that are wanted of it, the options."""
+    """What scans are segmented with: models, their networks by the hash of their weights, the structures that are wanted of
+    them, the options."""
 
-    package: ModelPackage
-    segmenter: Segmenter
+    models: Models
+    networks: Mapping[str, Segmenter]
     structures: tuple[Structure, ...]
     options: Options
+
+    def serving(self, scan: Volume) -> tuple[Segmenter, ModelCard]:
+        """The network that serves the scan, and its card."""
+        from ..inference import serving
+
+        return self._ready(serving(self.models, scan, self.options.modality))
+
+    def of_cines(self) -> tuple[Segmenter, ModelCard]:
+        """The network for stacks of short axes, and its card."""
+        return self._ready(self.models.stacks)
+
+    def _ready(self, package: ModelPackage) -> tuple[Segmenter, ModelCard]:
+        return self.networks[package.card.sha256], package.card
 
 
 def segmenting(options: argparse.Namespace, **more: Any) -> Segmenting:
     """As the options of `add_segmenting` say. more: fields of the `Options`. RequestError, ModelError."""
     from .. import networks
+    from ..models.choice import models_of
 
-    package = find_model(store_of(options.models_folder), options.model)
-    structures = structures_of(options.structures, package)
+    models = models_of(store_of(options.models_folder), options.model or "")
+    structures = structures_of(options.structures, models.card)
     check_device(options.device, options.precision)
     from ..inference import Options
 
@@ -172,7 +194,8 @@ def segmenting(options: argparse.Namespace, **more: Any) -> Segmenting:
         views=options.views,
         **more,
     )
-    return Segmenting(package, networks.load_segmenter(package), structures, wanted)
+    loaded = {package.card.sha256: networks.load_segmenter(package) for package in models.packages}
+    return Segmenting(models, loaded, structures, wanted)
 
 
 def quiet_itk(debug: bool) -> None:

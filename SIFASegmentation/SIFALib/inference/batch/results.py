@@ -22,7 +22,7 @@ from .cases import REPORT, TABLE
 from .cohort import DONE, KEPT, WAITING, Row
 
 if TYPE_CHECKING:
-    from ...models.card import ModelCard
+    from ...models.choice import Models
     from ...models.structures import Structure
 
 KEY = "batch"  # of a report: what scan, model and options were
@@ -44,23 +44,29 @@ CHANGED = "What was segmented has changed since; the same batch without --table 
 CORRECTED = "Corrected since it was written; the flags of then do not count."
 
 
-def settings_of(card: ModelCard, options: Options) -> dict[str, Any]:
+def settings_of(models: Models, options: Options) -> dict[str, Any]:
     """All besides the scan that a result depends on; JSON. The device is left out: it decides rounding at most."""
     given = asdict(options)
     for key in ("device", "precision", "batch_size"):
         del given[key]
-    given["structures"] = [s.id for s in options.wanted(card.labels)]
-    return {"model": card.key, "sha256": card.sha256, "options": json.loads(json.dumps(given))}
+    given["structures"] = [s.id for s in options.wanted(models.card.labels)]
+    return {"model": models.key, "sha256": models.sha256, "options": json.loads(json.dumps(given))}
+
+
+def model_of(report: Mapping[str, Any]) -> str:
+    """`id@version` of the model that made what is reported; "" where that is not told."""
+    model = report.get("model")
+    return f"{model['id']}@{model['version']}" if isinstance(model, dict) and {"id", "version"} <= set(model) else ""
 
 
 def made_by(report: Mapping[str, Any]) -> str:
     """The model of a batch's report, the beginning of its weights' hash, and the options that are not as usual; ""."""
-    known = report.get(KEY)
-    if not isinstance(known, dict) or "model" not in known:
+    known, model = report.get(KEY), model_of(report)
+    if not isinstance(known, dict) or not model:
         return ""
     usual, given = json.loads(json.dumps(asdict(Options()))), known.get("options", {})
     others = [f"{key} {given[key]}" for key in given if key != "structures" and given[key] != usual.get(key)]
-    return ", ".join([f"{known['model']} ({str(known.get('sha256', ''))[:8]})", *others])
+    return ", ".join([f"{model} ({str(report['model'].get('sha256', ''))[:8]})", *others])
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from .cohort import DONE, FAILED, FOLDER, KEPT, NOT_WRITABLE, WAITING, WORKING, 
 from .results import Before, Table
 
 if TYPE_CHECKING:
-    from ...models.card import ModelCard
+    from ...models.choice import Models
     from ..segmentation import Result
 
 log = logging.getLogger(__name__)
@@ -78,18 +78,18 @@ def prepare_folder(folder: str | os.PathLike[str]) -> Path:
 
 
 def run(
-    cases: Sequence[Case], folder: Path, segment: Segment, card: ModelCard, options: Options = Options()
+    cases: Sequence[Case], folder: Path, segment: Segment, models: Models, options: Options = Options()
 ) -> Generator[Event, None, list[Row]]:
     """Segment the cases into `folder` (see `prepare_folder`), yielding events; returns the rows.
 
-    segment: the volume's segmentation in steps, with the model of `card` and `options`. Raises BatchError if results
-    can no longer be written, or if what is there is no batch's table; whatever else goes wrong with a case is told in
-    its row. Cases that other processes work on are waited for: one that is killed leaves its case to this one.
+    segment: the volume's segmentation in steps, with that of `models` which serves it and `options`. Raises BatchError if
+    results can no longer be written, or if what is there is no batch's table; whatever else goes wrong with a case is told
+    in its row. Cases that other processes work on are waited for: one that is killed leaves its case to this one.
     """
-    settings = results.settings_of(card, options)
+    settings = results.settings_of(models, options)
     with joined(folder, settings) as member:
-        table = Table(folder, options.wanted(card.labels))
-        work = partial(_work, folder=folder, staged=member.folder, segment=segment, card=card, options=options)
+        table = Table(folder, options.wanted(models.card.labels))
+        work = partial(_work, folder=folder, staged=member.folder, segment=segment, models=models, options=options)
         batch = _Batch(cases, folder, member, table, work)
         yield from batch.steps()
     return batch.rows
@@ -203,12 +203,12 @@ class _Batch:
                     return
 
 
-def _work(case: Case, *, folder: Path, staged: Path, segment: Segment, card: ModelCard, options: Options) -> Steps[Row]:
+def _work(case: Case, *, folder: Path, staged: Path, segment: Segment, models: Models, options: Options) -> Steps[Row]:
     """One case from the beginning to its row; raises BatchError alone."""
-    row, structures = Row(case.name, case.source), options.wanted(card.labels)
+    row, structures = Row(case.name, case.source), options.wanted(models.card.labels)
     try:
         yield Progress("Reading", 0.0)
-        settings = {"scan": case.fingerprint()} | results.settings_of(card, options)
+        settings = {"scan": case.fingerprint()} | results.settings_of(models, options)
         before = Before.of(folder, case.name)
         if before.is_done(settings):
             return replace(row, state=KEPT, **before.results())
@@ -226,7 +226,7 @@ def _work(case: Case, *, folder: Path, staged: Path, segment: Segment, card: Mod
     report = {**result.report.to_json(), results.KEY: settings, results.SOURCE: case.source}
     with _writing(folder, before.output.name):
         try:
-            results.save(result.labels, structures, report, before, staged, card.key)
+            results.save(result.labels, structures, report, before, staged, result.report.model.key)
         except PermissionError as error:  # another program has the former one open
             return replace(row, state=FAILED, message=sentence(error))
     return replace(row, state=DONE, **results.results_of(report))
