@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_real import find
+from chosen_models import find
 from real_cases import listed
 from real_measures import judge
 from real_tables import mean_of, summarise
@@ -154,7 +154,7 @@ def on_real(model: Path, data: Path, modalities: tuple[str, ...] = MODALITIES) -
     found = {}
     for modality in modalities:
         cases = [case for case in labelled if case.facts["modality"] == modality]
-        rows = [judge(case, segmenter, package.card)[0] for case in cases]
+        rows = [judge(case, lambda _scan: (segmenter, package.card))[0] for case in cases]
         summary = summarise(rows)
         found[f"real {modality}"] = float(np.mean([mean_of(v) for v in summary.values()]))
     return found

@@ -25,7 +25,8 @@ from typing import Any
 
 import numpy as np
 import sunnybrook
-from bench_real import code_version, find
+from bench_real import code_version
+from chosen_models import find
 from SIFALib.imaging.reading import read
 from SIFALib.imaging.study import read_cine
 from SIFALib.inference import cine as inference

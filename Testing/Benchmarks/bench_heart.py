@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from bench_real import find
+from chosen_models import Chosen
 from heart_scenarios import SCENARIOS, SPACING_MM, Case, draw
 from SIFALib.imaging import reading
 from SIFALib.imaging.geometry import Volume
@@ -31,8 +31,7 @@ from SIFALib.inference import Options, segmentation
 from SIFALib.inference.localisation import Localisation, localise
 from SIFALib.inference.passes import NetworkInput
 from SIFALib.inference.runner import Clock, Runner
-from SIFALib.models import store
-from SIFALib.networks import loading
+from SIFALib.models import Models
 from SIFALib.phantom.slices.anatomies import make_anatomies
 from SIFALib.support.errors import NoHeartFound
 from SIFALib.support.progress import drain
@@ -48,25 +47,24 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=200, help="over all scenarios")
     parser.add_argument("--anatomies", type=int, default=25)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="real scans")
-    parser.add_argument("--model", help="id or folder of a model package (default: the bundled one)")
+    parser.add_argument("--model", help="id or folder of a model package (default: those of the default command)")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "bench-heart")
     parser.add_argument("--out", type=Path, default=RESULTS / "heart.json")
     options = parser.parse_args()
-    package = find(options.model)
-    segmenter = loading.load_segmenter(package)
-    rows = earlier(options.out, package.card.sha256)
+    chosen = Chosen(options.model)
+    rows = earlier(options.out, chosen.models.sha256)
     seeds = range(FIRST_SEED, FIRST_SEED + options.anatomies)
     for number in range(options.cases):
         name = list(SCENARIOS)[number % len(SCENARIOS)]
         if not any(r["number"] == number for r in rows):
             make_anatomies(options.cache, [seeds[number // len(SCENARIOS) % len(seeds)]], SPACING_MM)
             case = draw(number, name, options.cache, seeds)
-            rows.append({"number": number, "scenario": name} | judge(case, segmenter, package.card))
-            write(options.out, package.card, rows)
+            rows.append({"number": number, "scenario": name} | judge(case, *chosen.of(case.image)))
+            write(options.out, chosen.models, rows)
     for path in real_scans(options.data):
         if not any(r["number"] == path.stem for r in rows):
-            rows.append({"number": path.stem, "scenario": "real scans"} | real(path, segmenter, package.card))
-            write(options.out, package.card, rows)
+            rows.append({"number": path.stem, "scenario": "real scans"} | real(path, chosen))
+            write(options.out, chosen.models, rows)
     print(table(rows))
 
 
@@ -78,9 +76,9 @@ def earlier(path: Path, sha256: str) -> list[dict]:
     return known["cases"] if known["sha256"] == sha256 else []
 
 
-def write(path: Path, card: store.ModelCard, rows: list[dict]) -> None:
+def write(path: Path, models: Models, rows: list[dict]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    result = {"model": card.key, "sha256": card.sha256, "summary": summary(rows), "cases": rows}
+    result = {"model": models.key, "sha256": models.sha256, "summary": summary(rows), "cases": rows}
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
@@ -132,9 +130,10 @@ def real_scans(folder: Path) -> list[Path]:
     return sorted((folder / "images").glob("*.nii.gz")) if folder.is_dir() else []
 
 
-def real(path: Path, segmenter, card) -> dict:
+def real(path: Path, chosen: Chosen) -> dict:
     started = time.process_time()
     scan = reading.read(path)
+    segmenter, card = chosen.of(scan)
     heart = localised(scan, segmenter, card)
     smaller = heart is not None and (heart.box[1] - heart.box[0] + 1 < scan.geometry.size).any()
     found = smaller or segmented(scan, segmenter, card)

@@ -15,12 +15,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from bench_real import find
+from chosen_models import Chosen
 from real_tables import without_infinity
 from SIFALib import phantom
 from SIFALib.imaging import metrics, pictures
 from SIFALib.inference.segmentation import segment
-from SIFALib.networks import loading
 from SIFALib.support.errors import NoHeartFound
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,12 +29,12 @@ FIRST_SEED = 2_000_000  # training and its validation stay below
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=4, help="phantoms for each modality")
-    parser.add_argument("--model", default=None, help="id or folder of a model package (default: the bundled one)")
+    parser.add_argument("--model", default=None, help="id or folder of a model (default: those of the default command)")
     parser.add_argument("--out", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "phantom")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    package = find(arguments.model)
-    segmenter, structures = loading.load_segmenter(package), package.card.labels
+    chosen = Chosen(arguments.model)
+    structures = chosen.models.card.labels
     print(f"{'case':14} {'seconds':>8}  " + "  ".join(f"{s.id:>13}" for s in structures) + "   (Dice, ASSD mm)")
     rows = []
     for modality in ("ct", "mr"):
@@ -44,7 +43,7 @@ def main() -> None:
             row: dict = {"modality": modality, "seed": seed}
             started = time.monotonic()
             try:
-                labels = segment(case.image, segmenter, package.card).labels
+                labels = segment(case.image, *chosen.of(case.image)).labels
                 row["dice"] = metrics.dice_per_structure(labels, case.labels, structures)
                 row["assd_mm"] = metrics.assd_per_structure(labels, case.labels, structures)
                 pictures.overlay(case.image, labels, arguments.out / f"{modality}-{seed}.png", truth=case.labels)
@@ -64,7 +63,7 @@ def main() -> None:
             + "  ".join(cells)
             + f"  all: {np.mean(list(summary[modality].values())):.3f}"
         )
-    result = {"model": f"{package.card.id} {package.card.version}", "cases": rows, "dice": summary}
+    result = {"model": chosen.models.key, "cases": rows, "dice": summary}
     text = json.dumps(without_infinity(result), indent=1, allow_nan=False)
     (arguments.out / "phantom.json").write_text(text + "\n", encoding="utf-8")
 

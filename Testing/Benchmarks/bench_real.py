@@ -35,12 +35,12 @@ from typing import Any
 
 import numpy as np
 import real_pictures
+from chosen_models import Chosen
 from real_cases import Case, cases
 from real_measures import grown, judge
 from real_tables import comparison, correlations, line, summarise, table, trust, trust_table, without_infinity
 from SIFALib.imaging.geometry import Volume
-from SIFALib.models import store
-from SIFALib.networks import loading
+from SIFALib.models import Models
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "SIFASegmentation" / "SIFALib"
@@ -85,7 +85,7 @@ class Rows:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    model = "ids or folders of model packages (default: the bundled one); may be given again"
+    model = "ids or folders of model packages (default: those of the default command); may be given again"
     parser.add_argument("--model", "--models", dest="models", nargs="+", action="extend", default=[], help=model)
     only = "sets, or what their names begin with (scd, scd-tight, hocm ...); may be given again"
     parser.add_argument("--only", nargs="+", action="extend", default=[], help=only)
@@ -98,10 +98,10 @@ def main() -> None:
         raise SystemExit(f"{arguments.data} holds no manifest.json; give the folder of the real scans with --data.")
     chosen = cases(arguments.data, tuple(arguments.only))
     results = {}
-    for package in [find(model) for model in arguments.models or [None]]:
-        kept = rows_of(package.card, arguments.out, arguments.slicewise)
+    for models in [Chosen(model) for model in arguments.models or [None]]:
+        kept = rows_of(models.models, arguments.out, arguments.slicewise)
         print(f"\n{kept.folder}")
-        rows = judged(chosen, package, kept)
+        rows = judged(chosen, models, kept)
         results[title(kept)] = result_of(rows)
         if arguments.pictures:
             draw(chosen, rows, kept, arguments.pictures / kept.folder.parent.name)
@@ -119,19 +119,13 @@ def main() -> None:
     print(f"\nreal.json and the rows are in {arguments.out}")
 
 
-def find(model: str | None) -> store.ModelPackage:
-    """The model of that id or in that folder; the bundled one without."""
-    if model is None:
-        return store.default_store().default()
-    return store.read_package(model) if Path(model).is_dir() else store.default_store().get(model)
-
-
-def rows_of(card, out: Path, slicewise: bool) -> Rows:
-    """Where the rows of that model in this mode are kept, by the code as it is now."""
-    name = f"{card.key}-{card.sha256[:8]}" + ("-slicewise" if slicewise else "")
+def rows_of(models: Models, out: Path, slicewise: bool) -> Rows:
+    """Where the rows of these models in this mode are kept, by the code as it is now."""
+    weights = "-".join(package.card.sha256[:8] for package in models.packages)
+    name = f"{models.name}-{weights}" + ("-slicewise" if slicewise else "")
     folder = out / name / code_version()
     folder.mkdir(parents=True, exist_ok=True)
-    return Rows(folder, card.key, card.sha256, slicewise)
+    return Rows(folder, models.name, models.sha256, slicewise)
 
 
 def title(kept: Rows) -> str:
@@ -150,14 +144,13 @@ def code_version() -> str:
     return digest.hexdigest()[:8]
 
 
-def judged(chosen: Sequence[Case], package: store.ModelPackage, kept: Rows) -> list[dict]:
+def judged(chosen: Sequence[Case], models: Chosen, kept: Rows) -> list[dict]:
     """The rows of all the cases: those that are kept, and the others as they come."""
     rows = {row["case"]: row for row in kept.read()}
-    segmenter = loading.load_segmenter(package)
     for case in chosen:
         if case.name in rows or (kept.slicewise and not case.facts.get("labels")):
             continue
-        row, labels = judge(case, segmenter, package.card, kept.slicewise)
+        row, labels = judge(case, models.of, kept.slicewise)
         kept.keep(case, labels)
         rows[case.name] = row
         kept.write(list(rows.values()))

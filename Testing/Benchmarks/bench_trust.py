@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bench_real import find
+from chosen_models import Chosen
 from real_cases import load
 from real_measures import middle, scores
 from real_tables import without_infinity
@@ -31,7 +31,6 @@ from SIFALib.imaging.reading import read
 from SIFALib.inference.flags import REMARKS
 from SIFALib.inference.segmentation import segment
 from SIFALib.models import PAPERS
-from SIFALib.networks import loading
 from SIFALib.phantom.slices.anatomies import make_anatomies
 from SIFALib.phantom.tissues import LABEL_OF_TISSUE, known_to
 from SIFALib.support.errors import NoHeartFound
@@ -61,21 +60,20 @@ class Case:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
-    parser.add_argument("--model", default=None, help="id or folder of a model package (default: the bundled one)")
+    parser.add_argument("--model", default=None, help="id or folder of a model (default: those of the default command)")
     parser.add_argument("--persons", type=int, default=10, help="phantoms for each kind of good scan")
     parser.add_argument("--spoiled", type=int, default=5, help="phantoms for each kind of bad scan")
     parser.add_argument("--out", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "trust")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    package = find(arguments.model)
-    segmenter = loading.load_segmenter(package)
+    chosen = Chosen(arguments.model)
     rows = []
     for case in cases(arguments):
-        rows.append(judge(case, segmenter, package.card))
+        rows.append(judge(case, *chosen.of(case.scan)))
         print(line(rows[-1]), flush=True)
     summary = summarise(rows)
     print("\n" + table(summary))
-    result = {"model": package.card.key, "cases": rows, "summary": summary}
+    result = {"model": chosen.models.key, "cases": rows, "summary": summary}
     text = json.dumps(without_infinity(result), indent=1, allow_nan=False)
     (arguments.out / "trust.json").write_text(text + "\n", encoding="utf-8")
 

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from bench_real import find
+from chosen_models import Chosen
 from real_measures import middle
 from scipy.ndimage import maximum_filter
 from scipy.stats import rankdata, spearmanr
@@ -29,7 +29,6 @@ from SIFALib.imaging import metrics, reading
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.inference.segmentation import Options, Result, segment
 from SIFALib.models.structures import PAPERS, STRUCTURES
-from SIFALib.networks import loading
 from SIFALib.phantom.tissues import known_to
 from SIFALib.support.errors import NoHeartFound
 
@@ -43,19 +42,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=8, help="phantoms")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="real scans")
-    parser.add_argument("--model", help="id or folder of a model package (default: the bundled one)")
+    parser.add_argument("--model", help="id or folder of a model package (default: those of the default command)")
     parser.add_argument("--views", default="auto")
     parser.add_argument("--out", type=Path, default=ROOT / "Testing/Benchmarks/results/uncertainty.json")
     options = parser.parse_args()
-    package = find(options.model)
-    segmenter = loading.load_segmenter(package)
+    chosen = Chosen(options.model)
     wanted = Options(views=options.views, uncertainty=True)
     rows = []
     for kind, name, scan, truth, ids, single in (*phantoms(options.cases), *real(options.data)):
         started = time.process_time()
         row = {"kind": kind, "name": name}
         try:
-            result = segment(scan, segmenter, package.card, wanted)
+            result = segment(scan, *chosen.of(scan), wanted)
         except NoHeartFound as error:
             row["note"] = str(error)
         else:
@@ -65,7 +63,7 @@ def main() -> None:
     summary = {kind: summarise([r for r in rows if r["kind"] == kind]) for kind in ("phantom", "real")}
     print(table(summary))
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    found = {"model": package.card.key, "views": options.views, "summary": summary, "cases": rows}
+    found = {"model": chosen.models.key, "views": options.views, "summary": summary, "cases": rows}
     options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 

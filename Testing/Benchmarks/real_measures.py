@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,13 @@ from SIFALib.support.errors import NoHeartFound, VolumeError
 MYO = 1
 
 
-def judge(case: Case, segmenter, card, slicewise: bool = False) -> tuple[dict, Volume]:
-    """Segment one case, and score it if it has labels; the row and the label map, empty where the scan was refused."""
+def judge(case: Case, of: Callable[[Volume], tuple[Any, Any]], slicewise: bool = False) -> tuple[dict, Volume]:
+    """Segment one case, and score it if it has labels; the row and the label map, empty where the scan was refused.
+
+    of: the network that serves a scan, and its card.
+    """
     scan, truth = case.read()
+    segmenter, card = of(scan)
     row: dict[str, Any] = {"case": case.name, "dataset": case.dataset, "modality": case.facts["modality"]}
     row |= {"note": "", "flags": [], "warned": False, "refused": False, "threads": torch.get_num_threads()}
     options = Options(roi=heart_roi(truth), views="one") if slicewise and truth is not None else Options()

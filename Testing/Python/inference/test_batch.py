@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from batch_folders import CARD, FIRST_SLICE_ML, GRID, Segmenter, run, scan, states, table
+from batch_folders import CARD, FIRST_SLICE_ML, GRID, Segmenter, models, run, scan, states, table
 from drawings import card_of
 from SIFALib.cli.main import main
 from SIFALib.imaging import seg_nrrd, writing
@@ -230,7 +230,7 @@ def test_the_table_keeps_what_it_said_of_scans_that_are_not_reached_again(place,
     out = tmp_path / "out"
     run(place, out)
     before = table(out)
-    steps = batch.run(batch.find_cases(place), batch.prepare_folder(out), Segmenter(), CARD)
+    steps = batch.run(batch.find_cases(place), batch.prepare_folder(out), Segmenter(), models())
     while next(steps).row.state != batch.FAILED:  # the first one, "broken"
         pass
     steps.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 import cohort_workers
 import pytest
 import tiny_runs
-from batch_folders import CARD, FIRST_SLICE_ML, Segmenter, finish, run, scan, states, table
+from batch_folders import CARD, FIRST_SLICE_ML, Segmenter, finish, models, run, scan, states, table
 from SIFALib.imaging import writing
 from SIFALib.imaging.seg_nrrd import read_seg_nrrd, write_seg_nrrd
 from SIFALib.inference import Options
@@ -78,10 +78,10 @@ def test_four_processes_one_killed_do_every_scan_once_and_write_one_processs_tab
 def test_what_another_works_on_is_left_to_it_and_waited_for(place, tmp_path):
     out = batch.prepare_folder(tmp_path / "out")
     first, second = Segmenter(), Segmenter()
-    slow = batch.run(batch.find_cases(place), out, first, CARD)
+    slow = batch.run(batch.find_cases(place), out, first, models())
     while next(slow).row.name != "one":
         pass
-    quick = batch.run(batch.find_cases(place), out, second, CARD)
+    quick = batch.run(batch.find_cases(place), out, second, models())
     stages = []
     while (event := next(quick)).stage != "Waiting for another process":
         stages.append((event.row.name, event.row.state))
@@ -97,7 +97,7 @@ def test_what_another_works_on_is_left_to_it_and_waited_for(place, tmp_path):
 
 def test_a_scan_of_one_that_was_stopped_is_anothers(place, tmp_path):
     out = batch.prepare_folder(tmp_path / "out")
-    stopped = batch.run(batch.find_cases(place), out, Segmenter(), CARD)
+    stopped = batch.run(batch.find_cases(place), out, Segmenter(), models())
     while next(stopped).row.name != "one":
         pass
     other = hold(out)
@@ -110,7 +110,7 @@ def test_folders_of_scans_that_go_into_one_have_one_table(tmp_path):
         (tmp_path / name).mkdir()
         writing.write(scan(len(name)), tmp_path / name / f"{name}.nrrd")
     out = batch.prepare_folder(tmp_path / "out")
-    first = batch.run(batch.find_cases(tmp_path / "a"), out, Segmenter(), CARD)
+    first = batch.run(batch.find_cases(tmp_path / "a"), out, Segmenter(), models())
     next(first)
     run(tmp_path / "b", out)
     finish(first)
@@ -258,7 +258,7 @@ def test_each_row_says_by_which_model_and_options_it_was_made(place, tmp_path):
     out = tmp_path / "out"
     run(place, out)
     newer = replace(CARD, version="9.0.0", sha256="f" * 64)
-    steps = batch.run(batch.find_cases(place), out, Segmenter(), newer, Options(views="one"))
+    steps = batch.run(batch.find_cases(place), out, Segmenter(card=newer), models(newer), Options(views="one"))
     while next(steps).row.state != batch.DONE:  # the first one; then the batch is stopped
         pass
     steps.close()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import tiny_models
-from batch_folders import CARD, GRID, Segmenter, finish, run, scan, states, table
+from batch_folders import GRID, Segmenter, finish, models, run, scan, states, table
 from SIFALib.cli.main import main
 from SIFALib.imaging import files, writing
 from SIFALib.imaging.geometry import Volume
@@ -128,7 +128,7 @@ def test_a_scan_without_a_place_is_told_from_another_of_its_name(tmp_path):
         return batch.Case("CT", "CT", steps, lambda: f"hash {seed}")
 
     out = batch.prepare_folder(tmp_path / "out")
-    ends = [finish(batch.run([case(seed)], out, Segmenter(), CARD))[0][0].state for seed in (1, 2, 1)]
+    ends = [finish(batch.run([case(seed)], out, Segmenter(), models()))[0][0].state for seed in (1, 2, 1)]
     assert ends == [batch.DONE, batch.FAILED, batch.KEPT]
 
 

@@ -12,6 +12,7 @@ import SimpleITK as sitk
 import tiny_models
 from SIFALib.imaging import metrics
 from SIFALib.imaging.geometry import Geometry, Volume
+from SIFALib.models.choice import named
 from SIFALib.support.errors import NoHeartFound
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "Benchmarks"
@@ -318,10 +319,11 @@ def test_labels_that_are_trained_on_are_moved_back_by_half_a_pixel(sunnybrook, t
 
 def test_rows_of_the_same_weights_and_code_are_kept_and_others_are_measured(stacks, monkeypatch, tmp_path):
     import bench_real
+    from chosen_models import Chosen
 
     measured = []
 
-    def judge(case, segmenter, card, slicewise):
+    def judge(case, of, slicewise):
         measured.append((case.name, slicewise))
         row = {"case": case.name, "dataset": case.dataset, "seconds": math.inf, "note": ""}
         return row, Volume(np.full((1, 2, 2), 3, np.uint8), Geometry((2, 2, 1), (0, 0, 0), (1, 1, 1)), case.name)
@@ -332,18 +334,20 @@ def test_rows_of_the_same_weights_and_code_are_kept_and_others_are_measured(stac
         for name in ("set/a", "set/b", "set/c")
     ]
     package = tiny_models.write(tmp_path / "tiny")
-    kept = bench_real.rows_of(package.card, tmp_path / "out", False)
-    rows = bench_real.judged(cases[:2], package, kept)
-    assert bench_real.judged(cases[:2], package, kept) == [row | {"seconds": None} for row in rows]
-    assert [row["case"] for row in bench_real.judged(cases[1:], package, kept)] == ["set/b", "set/c"]
+    models = Chosen(str(package.folder))
+    kept = bench_real.rows_of(models.models, tmp_path / "out", False)
+    rows = bench_real.judged(cases[:2], models, kept)
+    assert bench_real.judged(cases[:2], models, kept) == [row | {"seconds": None} for row in rows]
+    assert [row["case"] for row in bench_real.judged(cases[1:], models, kept)] == ["set/b", "set/c"]
     assert measured == [("set/a", False), ("set/b", False), ("set/c", False)]
     scan = Volume(np.zeros((1, 2, 2), np.uint8), Geometry((2, 2, 1), (0, 0, 0), (1, 1, 1)), "scan")
     assert (kept.labels(cases[0], scan).array == 3).all()
-    for other in (replace(package.card, sha256="0" * 64), package.card):
-        monkeypatch.setattr(bench_real, "code_version", lambda other=other: "new" if other is package.card else "old")
-        assert not bench_real.rows_of(other, tmp_path / "out", False).read()
-    slicewise = bench_real.rows_of(package.card, tmp_path / "out", True)
-    bench_real.judged(cases, package, slicewise)
+    other = named(replace(package, card=replace(package.card, sha256="0" * 64)))
+    for code, changed in (("old", other), ("new", models.models)):
+        monkeypatch.setattr(bench_real, "code_version", lambda code=code: code)
+        assert not bench_real.rows_of(changed, tmp_path / "out", False).read()
+    slicewise = bench_real.rows_of(models.models, tmp_path / "out", True)
+    bench_real.judged(cases, models, slicewise)
     assert measured[3:] == [("set/a", True), ("set/b", True)]  # without truth there is no box
 
 
@@ -356,7 +360,9 @@ def test_a_refused_scan_is_a_row_without_a_result(real, stacks, monkeypatch):
     monkeypatch.setattr(real, "segment", refuse)
     monkeypatch.setattr(real, "agreement", lambda *_: None)
     facts = {"dataset": "a", "modality": "MR", "kind": "stack", "classes": [3], "labels": True}
-    row, labels = real.judge(stacks.Case("s", facts, lambda: (scan, truth), short_axis=True), None, None)
+    row, labels = real.judge(
+        stacks.Case("s", facts, lambda: (scan, truth), short_axis=True), lambda _scan: (None, None)
+    )
     assert row["refused"] and row["note"] == "There is no heart in it." and row["dice"] == {"LV": 0.0}
     assert "wall_mm" not in row and labels.geometry == scan.geometry and not labels.array.any()
 

@@ -71,7 +71,7 @@ def test_the_report_says_what_happened_and_names_nobody(panel):
     report = slicer.app.clipboard().text()
     for said in (
         "Module: SIFA Segmentation", f"SIFA: {__version__}", "Slicer: 5.13.0-2026-11-01 (35000)", "torch ", "cores",
-        f"Model: {panel._card().key}", "Last action: Apply", "The heart looks odd", "nobody foresaw it",
+        f"Model: {panel._models().key}", "Last action: Apply", "The heart looks odd", "nobody foresaw it",
         'File "[path]/test_slicer_help.py"', "[name] in [path]",
     ):  # fmt: skip
         assert said in report, report

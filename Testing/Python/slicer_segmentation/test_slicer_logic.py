@@ -207,7 +207,7 @@ def test_broken_weights_are_refused_with_the_reason(tmp_path, scan):
             return FakeBackend(tmp_path).store()
 
     logic = SIFASegmentationLogic(Store(), ReadyDependencies())
-    weights = logic.package().weights
+    weights = logic.models().stacks.weights
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)

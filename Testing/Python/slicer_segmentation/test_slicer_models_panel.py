@@ -113,9 +113,7 @@ def test_newer_version_that_is_imported_is_not_chosen_silently(panel, tmp_path):
     store.write_package(place, tiny_models.state(seed=2), **tiny_models.card_fields(version="9.0.0"))
     panel.ui.importPathEdit.currentPath = str(place / "model.json")
     panel.ui.importModelButton.click()
-    assert (
-        panel.logic.package().card.version == "1.0.0"
-    )  # the one that comes with SIFA, whatever an import calls itself
+    assert panel.logic.models().card.version == "1.0.0"  # the one that comes with SIFA, whatever an import calls itself
     assert panel.ui.modelsStatusLabel.text.endswith("was imported. Choose it above to use it.")
     run(panel)
     assert "tiny 1.0.0" in panel.ui.provenanceLabel.text
