@@ -14,11 +14,13 @@ from SIFALib.support import errors
 
 def main(scans: Path, results: Path) -> None:
     results.mkdir(parents=True, exist_ok=True)
-    package = models.default_store().default()
-    segmenter = networks.load_segmenter(package)  # once: the weights serve all scans
+    chosen = models.models_of(models.default_store())  # those that come along, of which each scan decides
+    segmenters = {package.card.key: networks.load_segmenter(package) for package in chosen.packages}
     for path in sorted(p for p in scans.iterdir() if p.name.endswith((".nii.gz", ".nrrd", ".mha")) or p.is_dir()):
         try:
-            result = inference.segment(imaging.read(path), segmenter, package.card)
+            scan = imaging.read(path)
+            card = inference.serving(chosen, scan).card
+            result = inference.segment(scan, segmenters[card.key], card)
         except (errors.VolumeError, errors.NoHeartFound) as error:  # a damaged file, a scan of something else
             print(f"{path.name}: {error}")
             continue

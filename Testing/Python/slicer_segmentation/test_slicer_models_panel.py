@@ -28,6 +28,26 @@ def test_model_is_described_and_can_be_chosen(panel, tmp_path):
     assert "other 1.0.0" in panel.ui.provenanceLabel.text
 
 
+def test_that_the_scan_decides_is_the_first_choice_and_stays_it(panel, tmp_path):
+    for id_ in ("heart", "heart-phantom"):
+        tiny_models.write(tmp_path / "bundled" / id_, id=id_, name=id_)
+    panel.refreshModels()
+    ui = panel.ui
+    texts = [ui.modelSelector.itemText(n) for n in range(ui.modelSelector.count)]
+    assert texts == ["Automatic", "heart 1.0.0", "heart-phantom 1.0.0", "Tiny model 1.0.0"]
+    assert ui.modelSelector.currentIndex == 0
+    assert "heart 1.0.0 for MR in slices that lie far apart" in ui.modelInfoLabel.text
+    assert "heart-phantom 1.0.0 for all else" in ui.modelInfoLabel.text
+    assert ui.modelInfoLabel.toolTip.count("Nothing: random weights for tests.") == 2
+    tiny_models.write(tmp_path / "gift", id="heart", version="9.0.0")
+    ui.importPathEdit.currentPath = str(tmp_path / "gift" / "model.json")
+    ui.importModelButton.click()
+    assert ui.modelSelector.currentText == "Automatic" and panel.logic.getParameterNode().model == "auto"
+    assert panel.logic.models("auto").key == "heart@1.0.0 or heart-phantom@1.0.0"
+    ui.modelSelector.currentText = "heart-phantom 1.0.0"
+    assert panel.logic.getParameterNode().model == "heart-phantom@1.0.0"
+
+
 def test_models_are_imported_verified_and_deleted(panel, tmp_path):
     source = store.write_package(
         tmp_path / "elsewhere" / "gift", tiny_models.state(), **tiny_models.card_fields(id="gift", name="Gift")

@@ -60,6 +60,7 @@ def test_a_scan_is_loaded_segmented_edited_and_adapted_to(panels, patient, tmp_p
     run(segmentation)
     result = ui.outputSelector.currentNode()
     assert result.GetName() == "Patient 7 segmentation" and not ui.statusLabel.text
+    assert ui.provenanceLabel.text.startswith("<small>heart-phantom ")  # a volume is no stack of short axes
     found = exported_labels(result, scan)
     assert min(dice(found, patient.labels.array, value) for value in range(1, 5)) > 0.75
     before = cells(ui.resultsTable)
