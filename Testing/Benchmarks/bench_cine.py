@@ -4,8 +4,9 @@
         [--only PATIENT ...] [--no-cine] [--out FOLDER]
 
 The 11 open patients of the Sunnybrook Cardiac Data (sunnybrook.py), end-diastole (ED) and end-systole (ES) as two phases:
-the contoured slices alone, so the stacks' ends are the experts'. Of each: ejection fraction (EF), volumes at ED (EDV) and ES
-(ESV), and the muscle's mass at ED, beside those of the contours. A scan that is refused counts by itself and in no mean.
+the contoured slices alone, so the stacks' ends are the experts'; the pictures tell which of them lie at the same place. Of
+each: ejection fraction (EF), volumes at ED (EDV) and ES (ESV), and the muscle's mass at ED, beside those of the contours. A
+scan that is refused counts by itself and in no mean.
 
 And the one whole cine with contours, SC-HF-I-01 from its 4D file: which phases are found as ED and ES, and how good
 the outlines are there; each phase for itself, and averaged with those beside it (--neighbours, the control of each other).
@@ -31,7 +32,7 @@ from SIFALib.imaging.reading import read
 from SIFALib.imaging.study import read_cine
 from SIFALib.inference import cine as inference
 from SIFALib.inference import segment
-from SIFALib.inference.basal import short_axis, without_open_slices
+from SIFALib.inference.basal import without_open_slices
 from SIFALib.inference.heart_function import MYOCARDIUM_G_PER_ML
 from SIFALib.models.store import ModelPackage
 from SIFALib.networks import loading
@@ -42,6 +43,7 @@ from SIFALib.support.progress import drain
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE, WHOLE_TRUTH = "SCD0000101_sax_cine.nii.gz", "SCD0000101"  # SC-HF-I-01
 NEIGHBOURS = (0.0, 0.25)
+SLICES = 2  # the axis, of i, j, k, along which they follow each other
 AIMS = {"EF": (5.0, 2.0), "EDV": (10.0, None), "ESV": (10.0, None), "mass": (12.0, None)}
 """Mean absolute error and bias that are wanted at most: points of EF, percent of the others."""
 
@@ -97,25 +99,46 @@ def kept(folder: Path, name: str, make: Callable[[], dict[str, Any]]) -> dict[st
 def judge(data: Path, patient: str, segmenter: Segmenter, package: ModelPackage) -> dict[str, Any]:
     """A patient's row: ml and g of the contours (true) and of the model (found), and EF in percent."""
     row: dict[str, Any] = {"name": patient, "true": {}, "found": {}, "without_rule": {}, "dice": {}, "note": ""}
-    for phase in sunnybrook.PHASES:
-        stack = sunnybrook.open_stack(data, f"{patient}_{phase}")
+    stacks = {phase: sunnybrook.open_stack(data, f"{patient}_{phase}") for phase in sunnybrook.PHASES}
+    drawn: dict[str, np.ndarray] = {}
+    for phase, stack in stacks.items():
         row["true"] |= measures(stack.labels.array, stack.labels.geometry.voxel_ml, phase)
         try:
-            labels = segment(stack.scan, segmenter, package.card).labels
+            drawn[phase] = segment(stack.scan, segmenter, package.card).labels.array
         except (NoHeartFound, VolumeError) as error:
             row["note"] += f"{phase}: {error} "
-            continue
-        axis = short_axis(labels.geometry, "mr")
-        ruled, _ = without_open_slices(labels.array[None], axis, package.card.labels)
-        voxel_ml = labels.geometry.voxel_ml
-        row["found"] |= measures(ruled[0], voxel_ml, phase)
-        row["without_rule"] |= measures(labels.array, voxel_ml, phase)
-        row["dice"] |= {f"LV {phase}": dice(ruled[0], stack.labels.array, sunnybrook.LV)}
+    first = first_slices(*(stacks[phase].scan.array for phase in sunnybrook.PHASES))
+    for phase, ruled in _ruled(drawn, dict(zip(sunnybrook.PHASES, first, strict=True)), package).items():
+        truth = stacks[phase].labels
+        row["found"] |= measures(ruled, truth.geometry.voxel_ml, phase)
+        row["without_rule"] |= measures(drawn[phase], truth.geometry.voxel_ml, phase)
+        row["dice"] |= {f"LV {phase}": dice(ruled, truth.array, sunnybrook.LV)}
         if phase == "ED":
-            row["dice"] |= {"MYO ED": dice(ruled[0], stack.labels.array, sunnybrook.MYO)}
+            row["dice"] |= {"MYO ED": dice(ruled, truth.array, sunnybrook.MYO)}
     for kind in ("true", "found", "without_rule"):
         add_fraction(row[kind])
     return row
+
+
+def first_slices(diastole: np.ndarray, systole: np.ndarray) -> tuple[int, int]:
+    """At which slice of one stack each of both [slices, rows, columns] begins, whose ends the experts cut off: where the
+    pictures are most alike (correlation), all slices of the smaller one but one at most beside slices of the other."""
+    n, m = len(diastole), len(systole)
+    alike = np.corrcoef(diastole.reshape(n, -1), systole.reshape(m, -1))[:n, n:]
+    least = min(n, m) - 1
+    shifts = [s for s in range(1 - m, n) if len(np.diagonal(alike, -s)) >= least]
+    shift = max(shifts, key=lambda s: float(np.diagonal(alike, -s).mean()))
+    return max(0, -shift), max(0, shift)
+
+
+def _ruled(drawn: dict[str, np.ndarray], first: dict[str, int], package: ModelPackage) -> dict[str, np.ndarray]:
+    """Labels of each phase without open slices, by the rule for cines, which sees both phases."""
+    count = max((first[phase] + len(labels) for phase, labels in drawn.items()), default=0)
+    both = [np.pad(a, ((first[p], count - first[p] - len(a)), (0, 0), (0, 0))) for p, a in drawn.items()]
+    if not both:
+        return {}
+    ruled, _ = without_open_slices(np.array(both), SLICES, package.card.labels)
+    return {p: stack[first[p] : first[p] + len(drawn[p])] for p, stack in zip(drawn, ruled, strict=True)}
 
 
 def judge_whole(data: Path, segmenter: Segmenter, package: ModelPackage, neighbours: float) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Which slices at the base of the heart belong to the left ventricle: those whose cavity the muscle surrounds by half.
 
 That is the rule of the Society for Cardiovascular Magnetic Resonance for short axes (Schulz-Menger et al., J Cardiovasc
-Magn Reson 22:19 (2020), section on the left ventricle), applied at every phase: the base moves through the slices.
+Magn Reson 22:19 (2020), section on the left ventricle), applied at every phase: the base moves through the slices. It lies
+nearest to the apex when the ventricle is smallest; what belongs to the ventricle then belongs to it at every phase.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ LEAST_SURROUNDED = 0.5  # of the cavity's edge in a slice
 def without_open_slices(
     labels: np.ndarray, axis: int | None, structures: Sequence[Structure]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels [t, k, j, i] without the left ventricle in slices at either end that the muscle surrounds too little; and
-    what should be said. axis: as of `short_axis`.
+    """Labels [t, k, j, i] without the left ventricle in slices at either end that the muscle surrounds too little, unless they
+    count when the ventricle is smallest; and what should be said. axis: as of `short_axis`.
 
     Unchanged without an axis, and where the structures lack the ventricle or its muscle.
     """
@@ -32,9 +33,10 @@ def without_open_slices(
     if axis is None or "LV" not in values or "MYO" not in values:
         return labels, ()
     result, dropped = labels.copy(), 0
-    for phase in result:
-        stack = np.moveaxis(phase, 2 - axis, 0)
-        for n in open_slices(stack, values["LV"], values["MYO"]):
+    stacks = [np.moveaxis(phase, 2 - axis, 0) for phase in result]
+    counting = _counting_when_smallest(stacks, values["LV"], values["MYO"])
+    for stack in stacks:
+        for n in set(open_slices(stack, values["LV"], values["MYO"])) - counting:
             stack[n][stack[n] == values["LV"]] = 0
             dropped += 1
     if not dropped:
@@ -43,6 +45,14 @@ def without_open_slices(
         f"In {dropped} slices of all phases at the ends of the left ventricle the muscle surrounds less than "
         f"{100 * LEAST_SURROUNDED:.0f} % of its cavity; they are not counted.",
     )
+
+
+def _counting_when_smallest(stacks: Sequence[np.ndarray], ventricle: int, muscle: int) -> set[int]:
+    """The slices of the ventricle that count at the phase of its least volume. stacks: [slices, rows, columns] of each phase."""
+    sizes = [np.count_nonzero(stack == ventricle) for stack in stacks]
+    smallest = stacks[min((n for n, size in enumerate(sizes) if size), key=lambda n: sizes[n], default=0)]
+    filled = {int(k) for k in np.flatnonzero((smallest == ventricle).any(axis=(1, 2)))}
+    return filled - set(open_slices(smallest, ventricle, muscle))
 
 
 def short_axis(geometry: Geometry, modality: str) -> int | None:

@@ -113,12 +113,29 @@ def test_phases_beside_each_other_count_as_much_as_was_asked():
     np.testing.assert_allclose(mixed[2], 0.75 * maps[2] + 0.25 * maps[3], atol=2e-3)
 
 
-def test_slices_whose_cavity_the_muscle_surrounds_too_little_do_not_count():
-    disc = np.hypot(*(np.indices((24, 24)) - 12)) < 6
+def rings(cavity: float = 6.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Slices with a cavity in a closed ring of muscle, the ring alone, and the cavity alone."""
+    disc = np.hypot(*(np.indices((24, 24)) - 12)) < cavity
     ring = (np.hypot(*(np.indices((24, 24)) - 12)) < 9) & ~disc
-    closed = np.where(disc, LV, np.where(ring, MYO, 0))
+    return np.where(disc, LV, np.where(ring, MYO, 0)), ring, np.where(disc, LV, 0)
+
+
+def test_a_slice_that_counts_when_the_ventricle_is_smallest_counts_at_every_phase():
+    (large, _, bare), (small, _, small_bare) = rings(), rings(4.0)
+    none = np.zeros_like(large)
+    diastole = np.array([bare, large, large, bare, bare])  # both ends drawn open; a cavity beyond, as of an atrium
+    systole = np.array([small, small, small, small_bare, none])
+    for order in ((diastole, systole), (systole, diastole), (diastole, diastole, systole)):
+        kept, notes = without_open_slices(np.array(order).astype(np.uint8), 2, PAPERS)
+        for phase, before in zip(kept, order, strict=True):
+            counting = [n for n in range(5) if (phase[n] == LV).any()]
+            assert counting == [0, 1, 2] and np.array_equal(phase[:3], before[:3])
+        assert f"{1 + 2 * (len(order) - 1)} slices" in notes[0]
+
+
+def test_slices_whose_cavity_the_muscle_surrounds_too_little_do_not_count():
+    closed, ring, bare = rings()
     third = np.where(ring & (np.indices((24, 24))[0] > 15), 0, closed)  # open on one side, by a third
-    bare = np.where(disc, LV, 0)
     assert surrounded(closed, LV, MYO) == 1.0
     assert surrounded(third, LV, MYO) > 0.5
     assert surrounded(bare, LV, MYO) == 0.0
