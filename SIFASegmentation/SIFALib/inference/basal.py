@@ -24,8 +24,8 @@ LEAST_SURROUNDED = 0.5  # of the cavity's edge in a slice
 def without_open_slices(
     labels: np.ndarray, axis: int | None, structures: Sequence[Structure]
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Labels [t, k, j, i] without the left ventricle in slices at either end that the muscle surrounds too little, unless they
-    count when the ventricle is smallest; and what should be said. axis: as of `short_axis`.
+    """Labels [t, k, j, i] without the left ventricle in slices at either end that the muscle surrounds too little, unless
+    they count when the ventricle is smallest; and what should be said. axis: as of `short_axis`.
 
     Unchanged without an axis, and where the structures lack the ventricle or its muscle.
     """
@@ -48,7 +48,7 @@ def without_open_slices(
 
 
 def _counting_when_smallest(stacks: Sequence[np.ndarray], ventricle: int, muscle: int) -> set[int]:
-    """The slices of the ventricle that count at the phase of its least volume. stacks: [slices, rows, columns] of each phase."""
+    """The slices of the ventricle that count at the phase of its least volume. stacks: [slices, rows, columns] of a phase."""
     sizes = [np.count_nonzero(stack == ventricle) for stack in stacks]
     smallest = stacks[min((n for n, size in enumerate(sizes) if size), key=lambda n: sizes[n], default=0)]
     filled = {int(k) for k in np.flatnonzero((smallest == ventricle).any(axis=(1, 2)))}
