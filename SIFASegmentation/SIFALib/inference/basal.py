@@ -48,7 +48,7 @@ def without_open_slices(
 
 
 def _counting_when_smallest(stacks: Sequence[np.ndarray], ventricle: int, muscle: int) -> set[int]:
-    """The slices of the ventricle that count at the phase of its least volume. stacks: [slices, rows, columns] of a phase."""
+    """The slices of the ventricle that count at the phase of its least volume. stacks: [slices, rows, columns] each."""
     sizes = [np.count_nonzero(stack == ventricle) for stack in stacks]
     smallest = stacks[min((n for n, size in enumerate(sizes) if size), key=lambda n: sizes[n], default=0)]
     filled = {int(k) for k in np.flatnonzero((smallest == ventricle).any(axis=(1, 2)))}
