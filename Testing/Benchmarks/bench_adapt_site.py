@@ -9,9 +9,10 @@ volumes, no region of interest; a missing structure has Dice 0). Nothing else is
 
 Every row is a run of the preset `adaptation`, from the same start, with the same phantoms as source, and as many iterations:
 
-"source only" goes on with the source: the control of every row. "self-training" is what `sifa adapt` does. "TMI 2020 with
-self-training" is SIFA's translation and alignment beside it. "labels of the target" learns from the ten scans' own labels
-alone: the bound. "Chosen" is the checkpoint that the verdict takes, with which no label has to do; "last" the last one.
+"source only" goes on with the source: the control of every row. "self-training" is what `sifa adapt` does. "SIFA" is that of
+TMI 2020, translation and alignment, for a segmenter that can do something already: narrower translators with a head start, the
+source as it is beside. "labels of the target" learns from the ten scans' own labels alone: the bound. "Chosen" is the
+checkpoint that the verdict takes, with which no label has to do; "last" the last one.
 Stopped, the same command goes on: what is there is kept, also of a broken off run.
 """
 
@@ -43,11 +44,13 @@ FIRST_SEED = 7_000_000
 TARGETS, TESTS = 10, 6  # persons
 SPACING_MM = 2.0
 CONTROL, BOUND = "source only", "labels of the target"
+SIFA: dict[str, object] = {"objective": "full", "translation_width": 8, "source_weight": 1.0, "segmenter_from": 100}
 ROWS: dict[str, dict[str, object]] = {
     CONTROL: {"objective": "source_only"},
     "self-training": {},
-    "TMI 2020 with self-training": {"objective": "full", "translation_width": 8, "source_weight": 1.0},
-    BOUND: {"objective": "source_only"},
+    "SIFA": SIFA | {"self_training_weight": 0.0},
+    "SIFA with self-training": SIFA,
+    BOUND: {"objective": "target_supervised", "self_training_weight": 0.0},
 }
 
 
@@ -131,10 +134,11 @@ def bring(bench: Bench, row: str, seed: int) -> str:
 def configuration(bench: Bench, row: str, seed: int) -> Configuration:
     """Of that row: the budget's adaptation, but for what the row is."""
     card = models_of(store.default_store(bench.models), bench.start).card
-    source = str(labelled(bench)) if row == BOUND else "phantom"
-    made = presets.within(bench.budget, presets.adaptation(source, str(bench.place("target")), card))
+    target = labelled(bench) if row == BOUND else bench.place("target")
+    made = presets.within(bench.budget, presets.adaptation("phantom", str(target), card))
     return dataclasses.replace(
         made,
+        data=dataclasses.replace(made.data, target_labels=row == BOUND),
         method=dataclasses.replace(made.method, **ROWS[row]),  # type: ignore[arg-type]
         name=name_of(row, seed),
         seed=seed,
