@@ -9,10 +9,10 @@ volumes, no region of interest; a missing structure has Dice 0). Nothing else is
 
 Every row is a run of the preset `adaptation`, from the same start, with the same phantoms as source, and as many iterations:
 
-"source only" goes on with the source: the control of every row. "self-training" is what `sifa adapt` does. "SIFA" is that of
-TMI 2020, translation and alignment, for a segmenter that can do something already: narrower translators with a head start, the
-source as it is beside. "labels of the target" learns from the ten scans' own labels alone: the bound. "Chosen" is the
-checkpoint that the verdict takes, with which no label has to do; "last" the last one.
+"source only" goes on with the source: the control of every row. "self-training" is what `sifa adapt` does. "SIFA" is that
+of TMI 2020, translation and alignment, for a segmenter that can do something already: narrower translators with a head
+start, the source as it is beside. "labels of the target" learns from the ten scans' own labels alone: the bound. "Chosen"
+is the checkpoint that the verdict takes, with which no label has to do; "last" the last one.
 Stopped, the same command goes on: what is there is kept, also of a broken off run.
 """
 
