@@ -11,7 +11,7 @@ import pytest
 from SIFALib.cli import check_data
 from SIFALib.cli.console import BAD_INPUT, OK, USAGE
 from SIFALib.cli.main import main
-from SIFALib.datasets import HeartBox, Locator, Place, places, placing, prepared
+from SIFALib.datasets import HeartBox, Locator, Place, cutting, places, placing, preparation, prepared
 from SIFALib.imaging import geometry, reading, writing
 from SIFALib.runs import RunFolder, pack
 from SIFALib.support.errors import DataError, RecordError
@@ -90,6 +90,23 @@ def test_a_box_that_does_not_belong_is_told_before_anything_is_trained(data, hea
     command = ["check-data", "--target", str(data / "target"), "--places", str(data / "places.json")]
     assert main(command) == BAD_INPUT
     assert re.search(rf"REFUSED: .*{said}", capsys.readouterr().out)
+
+
+def test_a_box_that_does_not_belong_is_told_before_any_other_scan_is_cut(data, monkeypatch):
+    made: list[str] = []
+
+    def cut(image, *_):
+        made.append(image.name)
+        return cutting.cut(image, *_)
+
+    monkeypatch.setattr(preparation, "cut", cut)
+    wrong = settings(data, places={NAME: HeartBox((500.0, 550.0, 0.0, 50.0, 0.0, 50.0))})
+    with pytest.raises(DataError, match="outside of the image"):
+        prepared(wrong, data / "cache", finder())
+    assert made == []
+    right = dataclasses.replace(wrong, places={NAME: HeartBox(BOX)})
+    prepared(right, data / "cache", finder())
+    assert sorted(made) == ["s0", "t100", "t101"], "each once"
 
 
 def test_what_a_check_writes_is_what_a_training_takes(data, capsys, monkeypatch):
