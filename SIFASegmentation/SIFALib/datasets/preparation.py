@@ -1,7 +1,7 @@
 """From the settings to slices on disk: every scan is looked at, cut and kept, and nothing is trained on in silence.
 
-`prepare` refuses data with problems and names all of them at once, those of scans with a box first; a scan that is to be left out is named in the
-settings' `exclude`.
+`prepare` refuses data with problems and names all of them at once, those of scans with a heart's box before all others; a
+scan that is to be left out is named in the settings' `exclude`.
 """
 
 from __future__ import annotations
