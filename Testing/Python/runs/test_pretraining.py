@@ -200,6 +200,11 @@ def test_the_preset_makes_a_run_and_the_command_line_varies_it(tmp_path: Path):
     assert main(["train", str(tmp_path / "run"), "--preset", "pretraining", "--create-only", *options]) == 0
     c = runs.RunFolder(tmp_path / "run").read().configuration
     assert c.phantom_slices == PhantomSlices(60, randomisation=Randomisation(artefacts=0.5)) and c.seed == 1
+    assert main(["train", str(tmp_path / "run"), "--phantoms", "30", "--create-only"]) == 0
+    few = runs.RunFolder(tmp_path / "run").read().configuration
+    assert (
+        few.phantom_slices is not None and few.phantom_slices.anatomies == 30 and few.data.phantoms == c.data.phantoms
+    )
     rates = [c.method.segmentation_rate_at(n, c.iterations) for n in (0, 99, 100, 4550, 9_000)]
     assert rates == pytest.approx([1e-5, 1e-3, 1e-3, 5.05e-4, 1e-5])
 
