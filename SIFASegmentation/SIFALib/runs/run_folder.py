@@ -81,7 +81,7 @@ class RunFolder:
     def remember_data(
         self, fingerprint: str, manifest: dict[str, str], began_with: str = "", sha256: str = ""
     ) -> RunFile:
-        """Write down what the run's data are, once they are known, and what model it began with; sha256: its weights. OSError."""
+        """Write down what the run's data are, once they are known, what model it began with, of what weights. OSError."""
         write_text(self.manifest, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         began = {"began_with": began_with, "began_with_sha256": sha256}
         run = dataclasses.replace(self.read(), fingerprint=fingerprint, **began)
