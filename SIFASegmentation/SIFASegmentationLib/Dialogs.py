@@ -33,14 +33,20 @@ def chosenFile(title: str, kind: str) -> str:
 
 
 def showPicture(path: Path, title: str) -> None:
-    """A window with a picture, beside Slicer's own, until the person closes it."""
+    """A window with a picture, no larger than Slicer's own, until the person closes it. What does not fit is scrolled."""
     window = qt.QDialog(slicer.util.mainWindow())
     window.setAttribute(qt.Qt.WA_DeleteOnClose)
     window.windowTitle = title
-    label = qt.QLabel()
-    label.setPixmap(qt.QPixmap(str(path)))
+    picture, label = qt.QPixmap(str(path)), qt.QLabel()
+    label.setPixmap(picture)
+    area = qt.QScrollArea()
+    area.setFrameShape(qt.QFrame.NoFrame)
+    area.setWidget(label)
     layout = qt.QVBoxLayout(window)
-    layout.addWidget(label)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(area)
+    slicers = slicer.util.mainWindow()
+    window.resize(picture.size() if slicers is None else picture.size().boundedTo(slicers.size))
     if not slicer.app.testingEnabled():
         window.show()
 

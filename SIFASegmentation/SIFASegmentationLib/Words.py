@@ -116,11 +116,15 @@ def modelLine(card: ModelCard) -> str:
 
 
 def modelToolTip(card: ModelCard) -> str:
-    """All that the card says for a person: training, measured quality, citation."""
+    """All that the card says for a person, in its own words: training, measured quality, citation."""
     lines = [card.trained_on]
     for quality in card.quality:
         values = ", ".join(f"{structure} {value:.2f}" for structure, value in quality.values.items())
-        lines.append(f"{quality.measure} on {quality.data}: {values} ({quality.rule})")
+        lines.append(
+            _("{measure} on {data}: {values} ({rule})").format(
+                measure=quality.measure, data=quality.data, values=values, rule=quality.rule
+            )
+        )
     return "\n".join([*lines, card.citation])
 
 

@@ -69,6 +69,7 @@ class Check(Child):
         self.domain, self._onChecked = domain, onChecked
         self._unseen = ""
         self._places: Places | None = None
+        self._partial = False
         self._withoutModel: Callable[[], None] | None = None
 
     def look(
@@ -80,12 +81,14 @@ class Check(Child):
         model: str = "",
         environment: dict[str, str] | None = None,
         places: Places | None = None,
+        partial: bool = False,
     ) -> None:
         """Start looking at the scans in a place. classes: of the model, if labels are read. model: `id@version` of the one
         that looks for the heart, whose box the pictures then show; "": none does. Scans that cannot be looked at with it,
-        as where torch is broken, are looked at without. places: where hearts are, whatever the model sees. OSError."""
+        as where torch is broken, are looked at without. places: where hearts are, whatever the model sees. partial: label
+        maps may leave structures out. OSError."""
         looks = bool(model) and importlib.util.find_spec("torch") is not None
-        self._unseen, self._places = "", places
+        self._unseen, self._places, self._partial = "", places, partial
         self._withoutModel = (
             (lambda: self._begin(python, place, labelValues, classes, "", environment)) if looks else None
         )
@@ -113,6 +116,8 @@ class Check(Child):
 
                 places.write(folder / PLACES, self._places)
                 found += ["--places", str(folder / PLACES)]
+            if self._partial:
+                found.append("--partial-labels")
             if model:
                 found += ["--model", model]
             if classes:

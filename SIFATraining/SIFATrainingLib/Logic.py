@@ -130,6 +130,7 @@ class SIFATrainingLogic(ScriptedLoadableModuleLogic):
         values: dict[str, Any] = {
             "name": name[:100],
             "data.label_values": json.loads(parameters.labelValues) if own else {},
+            "data.partial_labels": own and parameters.partialLabels,
             "data.exclude": [f"target:{key}" for key in exclude],
             "data.places": places.records(hearts or {}),
             "device": parameters.device.value,

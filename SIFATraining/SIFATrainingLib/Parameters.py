@@ -59,7 +59,8 @@ class SIFATrainingParameterNode:
     """scansFolder, sourceFolder: paths, or empty. excludedScans, correctedHearts, labelValues, advanced: JSON.
 
     excludedScans: keys of rows that are not ticked. correctedHearts: as in HeartBoxes.
-    labelValues: value in the label maps -> class. advanced: dotted key
+    labelValues: value in the label maps -> class. partialLabels: a structure that a label map lacks may be anywhere in its
+    scan. advanced: dotted key
     of the configuration -> value, what the person changed. startModel: `id@version`, or empty for the default one.
     """
 
@@ -71,6 +72,7 @@ class SIFATrainingParameterNode:
     source: Source = Source.OF_MODEL
     sourceFolder: str = ""
     labelValues: str = "{}"
+    partialLabels: bool = False
     startModel: str = ""
     preset: Preset = Preset.STANDARD
     device: Device = Device.AUTOMATIC

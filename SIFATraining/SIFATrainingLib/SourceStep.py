@@ -62,10 +62,14 @@ class SourceStep:
         if parameters is None:
             return
         own = parameters.source is Source.FOLDER
-        for part in (self.ui.sourcePathLabel, self.ui.sourcePathEdit, self.ui.checkSourceButton):
+        for part in (
+            self.ui.sourcePathLabel, self.ui.sourcePathEdit, self.ui.checkSourceButton, self.ui.partialLabelsBox,
+        ):  # fmt: skip
             part.setVisible(own)
         self._classes = len(self._structures()) + 1
-        choice = (parameters.source, parameters.sourceFolder if own else "", self._classes)
+        choice = (
+            parameters.source, parameters.sourceFolder if own else "", self._classes, own and parameters.partialLabels,
+        )  # fmt: skip
         if choice != self._of:
             before, self._of = self._of, choice
             self.stop()
@@ -232,7 +236,8 @@ class SourceStep:
         else:
             try:
                 folder, python = self.parameters.sourceFolder, self.logic.dependencies.python
-                self.check.look(python, folder, self._mapping(), self._classes)
+                partial = self.parameters.partialLabels
+                self.check.look(python, folder, self._mapping(), self._classes, partial=partial)
             except OSError as error:
                 self._onChecked(Checked((), (Words.forPanel(error),)))
         self._say()

@@ -112,7 +112,9 @@ def wall_mm(muscle: np.ndarray, spacing: tuple[float, float]) -> float:
 def told(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the report says of the result's quality: flags and whether one warns, the promised Dice, how unlike the
     training data."""
-    expected = [v for v in report.get("expected_dice", {}).values() if v is not None and math.isfinite(v)]
+    expected = [
+        v or 0.0 for v in report.get("expected_dice", {}).values()
+    ]  # of what was not drawn: as its Dice would be
     return {
         "flags": [f"{f['structure']} {f['kind']}".strip() for f in report["flags"]],
         "warned": any(f["warns"] for f in report["flags"]),

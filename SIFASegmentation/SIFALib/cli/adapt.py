@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..runs.help_texts import HELP_TEXTS
 from ..support.errors import DataError, RequestError, RunError
 from ..support.files import absolute, expanded
 from . import export as exporting
@@ -47,6 +48,7 @@ def add(commands: Any) -> None:
         help="labelled images to learn from besides (default: what the model "
         "has learned from, of what comes with SIFA: phantom, or phantom+contours)",
     )
+    parser.add_argument("--partial-labels", action="store_true", help=HELP_TEXTS["data.partial_labels"])
     parser.add_argument(
         "--exclude", metavar="SCAN", action="append", default=[], help="leave a scan out, like target:NAME"
     )
@@ -160,12 +162,16 @@ def configuration(options: argparse.Namespace, start: ModelPackage, path: Path) 
         place if not place or place in PHANTOMS else str(absolute(expanded(place)))
         for place in (options.source, options.target)
     )
+    if options.partial_labels and (not source or source in PHANTOMS):
+        raise RequestError("--partial-labels is about labelled scans of your own; name their folder with --source.")
     with said_as(RequestError, RunError):
         base = presets.within(options.budget, presets.adaptation(source, target, start.card))
     bundled = store_of(options.models_folder).is_bundled(start)
     more = {"iterations": options.iterations} if options.iterations is not None else {}
     with said_as(RequestError, RunError):
-        data = dataclasses.replace(base.data, exclude=exclude, places=said.hearts)
+        data = dataclasses.replace(
+            base.data, exclude=exclude, places=said.hearts, partial_labels=options.partial_labels
+        )
         return dataclasses.replace(
             base,
             data=data,
@@ -191,11 +197,13 @@ def _same(folder: RunFolder, wanted: Configuration, source_named: bool) -> Confi
 
     run = folder.read()
     own = run.configuration
+    partial = wanted.data.partial_labels if source_named else own.data.partial_labels
     failed_early = not run.fingerprint and control.look(folder.path).state == "failed"
     for what, one, other in (
         ("scans", own.data.target, wanted.data.target),
         ("start model", own.start_model, wanted.start_model),
         ("source", own.data.source, wanted.data.source if source_named else own.data.source),
+        ("--partial-labels", own.data.partial_labels, own.data.partial_labels if failed_early else partial),
         ("exclusions", own.data.exclude, own.data.exclude if failed_early else wanted.data.exclude),
         ("places of hearts", own.data.places, own.data.places if failed_early else wanted.data.places),
     ):
@@ -207,5 +215,5 @@ def _same(folder: RunFolder, wanted: Configuration, source_named: bool) -> Confi
         raise RequestError(f"{folder.path} is a training by another method; name another folder with --run.")
     if own.iterations != wanted.iterations:
         complain(f"{folder.path} goes on as it was begun, for {own.iterations} iterations.")
-    data = dataclasses.replace(own.data, exclude=wanted.data.exclude, places=wanted.data.places)
+    data = dataclasses.replace(own.data, exclude=wanted.data.exclude, places=wanted.data.places, partial_labels=partial)
     return dataclasses.replace(own, data=data, device=wanted.device, precision=wanted.precision, threads=wanted.threads)

@@ -254,7 +254,8 @@ def _say_what_is_wrong(scans: list[Scan], problems: list[str], notes: list[str],
         say(f"note: {text}")
     if any(scan.domain == "source" and scan.missing for scan in scans) and not partial:
         say(
-            "note: if the label maps only leave such a structure out, give --partial-labels, to check-data and to train."
+            "note: if the label maps only leave such a structure out, give --partial-labels, to check-data and to train "
+            "or adapt."
         )
     for text in (*problems, *(p for scan in scans for p in scan.problems)):
         say(f"REFUSED: {text}")

@@ -223,12 +223,15 @@ def _check_table(path: Path) -> None:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """CSV with a row for each study, and columns for every ventricle that was found in one."""
+    """CSV with a row for each study, and columns for every ventricle that was found in one; no mass where none is told."""
+    from ..inference import cine as inference
     from ..inference.batch.results import made_by
     from ..inference.cine_report import NAMES, warnings_of
 
     ventricles = list(dict.fromkeys(v for row in rows for v in row.report.get("ventricles", {})))
-    columns = [(v, key, f"{v} {NAMES[key][0].lower()} ({NAMES[key][1]})") for v in ventricles for key in COLUMNS]
+    massless = {v for v, _, muscle in inference.VENTRICLES if not muscle}
+    keys = [(v, key) for v in ventricles for key in COLUMNS if key != "mass_g" or v not in massless]
+    columns = [(v, key, f"{v} {NAMES[key][0].lower()} ({NAMES[key][1]})") for v, key in keys]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     along = any(row.report.get("long_axis") for row in rows)

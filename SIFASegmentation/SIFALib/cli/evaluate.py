@@ -13,7 +13,18 @@ from ..support import files
 from ..support.errors import DataError, OutputError, RequestError
 from ..support.progress import drain
 from .console import OK, ProgressLine, complain, say, table
-from .shared import LABEL_VALUES, MODEL, add_command, add_device, check_device, find_model, quiet_itk, said_as, store_of
+from .shared import (
+    LABEL_VALUES,
+    MODEL,
+    add_command,
+    add_device,
+    check_device,
+    files_of_model,
+    find_model,
+    quiet_itk,
+    said_as,
+    store_of,
+)
 
 if TYPE_CHECKING:
     from ..inference.evaluation import Evaluation, Summary
@@ -85,7 +96,7 @@ def check(options: argparse.Namespace) -> Request:
         volumes = _npz_files(options.images)
     else:
         scans = label_folder.pairs(options.images, options.labels, tuple(options.exclude))
-    listed = [options.images] if options.images.is_file() else []
+    listed = [*([options.images] if options.images.is_file() else []), *files_of_model(options.model)]
     outputs = [Output(f"--{n}", path, text=True) for n in ("json", "csv") if (path := getattr(options, n)) != STDOUT]
     check_outputs(outputs, [*listed, *volumes, *sources.files_of(scans)])
     check_device(options.device, options.precision)

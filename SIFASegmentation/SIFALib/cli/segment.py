@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..support import files
 from ..support.errors import OutputError, RequestError, VolumeError
 from .console import OK, ProgressLine, complain, say, volumes_table
-from .shared import Segmenting, add_command, add_segmenting, quiet_itk, said_as, segmenting
+from .shared import Segmenting, add_command, add_segmenting, files_of_model, quiet_itk, said_as, segmenting
 
 if TYPE_CHECKING:
     from ..imaging import Volume
@@ -135,7 +135,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
         Output("--report", options.report, text=True),
         Output("--picture", options.picture, PICTURES),
     )
-    check_outputs(outputs, [options.input])
+    check_outputs(outputs, [options.input, *files_of_model(options.model)])
 
 
 def _read(path: Path) -> Volume:

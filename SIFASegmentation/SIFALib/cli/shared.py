@@ -145,6 +145,11 @@ def find_model(store: ModelStore, name: str | None) -> ModelPackage:
     return models.read_package(name) if Path(name).is_dir() else store.get(name)
 
 
+def files_of_model(name: str | None) -> list[Path]:
+    """Those of the model in the folder of that name, which no result may take the place of; none of one that has an id."""
+    return sorted(Path(name).glob("*")) if name else []
+
+
 def structures_of(text: str | None, card: ModelCard) -> tuple[Structure, ...]:
     """Ids with commas between as structures in the model's order; None: all. RequestError for an unknown one."""
     from ..models.structures import chosen

@@ -38,7 +38,7 @@ or else of their folder, must tell by the word mr or ct (--source-normalisation 
 The preset adaptation is what `sifa adapt` does: a start model learns on from phantoms, and by itself from the target.
 The preset pretraining makes a model from nothing, as the bundled one is made: of random slices of phantoms, without
 --target; the labelled scans of a --source make up half of every batch, and what they do not label may be anything.
---set phantom_slices.anatomies=60 or phantom_slices.randomisation.artefacts=0 vary it."""
+--phantoms 60 or --set phantom_slices.randomisation.artefacts=0 vary it."""
 
 TEXTS = {
     "data.source": "PLACE", "data.target": "PLACE", "start_model": "MODEL", "name": "NAME",
@@ -239,8 +239,12 @@ def _of_start_model(values: dict[str, Any], grid: bool) -> dict[str, Any]:
 
 
 def _changed(before: Configuration, values: dict[str, Any]) -> Configuration:
+    """With other values, by dotted key; of random slices, the number of phantoms is that which they are of. RequestError."""
     from ..runs import configuration
 
+    if before.phantom_slices is not None and "data.phantoms" in values:
+        values = {"phantom_slices.anatomies": values["data.phantoms"], **values}
+        del values["data.phantoms"]
     with said_as(RequestError, RunError):
         return configuration.changed(before, values)
 

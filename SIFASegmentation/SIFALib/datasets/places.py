@@ -86,10 +86,21 @@ def grid_of(geometry: Geometry) -> str:
     return " ".join(f"{value:.2f}" for value in corners.ravel())
 
 
-def lies_there(geometry: Geometry, grid: str) -> bool:
-    """Whether an image lies where `grid` says, "" for anywhere."""
-    told, found = _corners(grid), _corners(grid_of(geometry))
-    return not grid or (told is not None and found is not None and float(np.abs(told - found).max()) <= SAME_MM)
+def moved(geometry: Geometry, grid: str) -> str:
+    """How an image lies otherwise than `grid` says, in words; "" if it lies there, or nobody said where."""
+    if not grid:
+        return ""
+    (told, found) = corners = [_corners(each) for each in (grid, grid_of(geometry))]
+    assert told is not None and found is not None, corners  # `HeartBox` refuses others
+    if float(np.abs(told - found).max()) <= SAME_MM:
+        return ""
+    (before, edges), (origin, now) = ((each[:3], each[3:].reshape(3, 3) - each[:3]) for each in (told, found))
+    sizes = [" x ".join(f"{mm:.1f}" for mm in np.linalg.norm(each, axis=1)) for each in (edges, now)]
+    if sizes[0] != sizes[1]:
+        return f"it covers {sizes[1]} mm where it covered {sizes[0]} mm"
+    if float(np.abs(edges - now).max()) > SAME_MM:
+        return "its axes point elsewhere"
+    return f"its first voxel has moved by {np.linalg.norm(origin - before):.1f} mm"
 
 
 def _corners(grid: str) -> np.ndarray | None:

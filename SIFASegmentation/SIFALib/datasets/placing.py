@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +10,11 @@ import numpy as np
 
 from ..imaging import pictures, slices
 from ..imaging.geometry import Geometry, Volume
+from ..imaging.moments import MOMENTS
 from ..support.errors import DataError, RequestError
 from . import released
 from .cutting import Locator, Place
-from .places import TARGET, BoxMm, HeartBox, Places, lies_there
+from .places import TARGET, BoxMm, HeartBox, Places, moved
 from .scans import NO_HEART, Scan, Verdict
 from .settings import DataSettings
 
@@ -43,13 +44,25 @@ def strangers(settings: DataSettings, scans: Sequence[Scan]) -> list[Verdict]:
     found = []
     for key in settings.places:
         name = key.removeprefix(TARGET)
-        if key not in kinds and key not in settings.exclude:
+        if key not in kinds and key not in settings.exclude and (form := _other_form(key, kinds)):
+            said = f"The place of a heart is said of {name}, but {form}; draw it anew, or take it out of the places."
+            found.append(Verdict(said, "box_of_other"))
+        elif key not in kinds and key not in settings.exclude:
             said = f"The place of a heart is said of {name}, but {settings.target} holds no such scan; "
             found.append(Verdict(f"{said}mend its name, or take it out of the places.", "place_of_nothing"))
         elif kinds.get(key) in released.KINDS:
             said = f"{name} consists of slices that are cut already; take it out of the places of hearts."
             found.append(Verdict(said, "place_of_slices"))
     return found
+
+
+def _other_form(key: str, kinds: Mapping[str, str]) -> str:
+    """What the image that this key named has become since: of one volume a cine, or the reverse; "" if it is gone."""
+    name = key.removeprefix(TARGET)
+    if any(f"{key} {moment}" in kinds for moment in MOMENTS):
+        return f"the image is a cine now, and its phases are scans of their own: {', '.join(f'{name} {m}' for m in MOMENTS)}"
+    volume = next((key.removesuffix(f" {m}") for m in MOMENTS if key.endswith(f" {m}")), "")
+    return f"the image is no cine any more but one volume, {volume.removeprefix(TARGET)}" if volume in kinds else ""
 
 
 def located(
@@ -72,10 +85,12 @@ def applied(scan: Scan, image: Volume, said: HeartBox, locator: Locator | None) 
     """The scan, and where it is cut: in that box, turned as the model sees it best; with a problem, and no place, where
     the box does not belong to the image."""
     fault, code, advice = "", "", "draw it anew (sifa check-data --write-places, or the panel)"
+    elsewhere = moved(image.geometry, said.grid)
     if said.content and said.content != scan.content:
-        fault, code = "is not the image any more that its heart's box was drawn on", "box_of_other"
-    elif not lies_there(image.geometry, said.grid):
-        fault, code = "lies elsewhere now than when its heart's box was drawn on it", "box_of_other"
+        how = elsewhere or "its grey values are others, or their number along an axis is"
+        fault, code = f"is not the image any more that its heart's box was drawn on ({how})", "box_of_other"
+    elif elsewhere:
+        fault, code = f"lies elsewhere now than when its heart's box was drawn on it ({elsewhere})", "box_of_other"
     else:
         try:
             box = index_box(image.geometry, said.box)

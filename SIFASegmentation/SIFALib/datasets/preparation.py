@@ -1,7 +1,7 @@
 """From the settings to slices on disk: every scan is looked at, cut and kept, and nothing is trained on in silence.
 
-`prepare` refuses data with problems and names all of them at once; a scan that is to be left out is named in the
-settings' `exclude`.
+`prepare` refuses data with problems and names all of them at once, those of scans with a heart's box before all others; a
+scan that is to be left out is named in the settings' `exclude`.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ def _parts(
             entries.append(entry)
             yield Progress("Looking for scans", 0.0)
     hashes.save()
+    yield from _insist_on_boxes(entries, settings, folder)
     parts: dict[str, list[tuple[str, Slices, Sequence[str]]]] = {domain: [] for domain in of_domains}
     scans: list[Scan] = []
     told: list[str] = []
@@ -110,6 +111,17 @@ def _parts(
                 if not parts[domain]:
                     raise DataError(_nowhere(settings.place(domain), sum(scan.domain == domain for scan in scans)))
     return parts, [*notes, *told]
+
+
+def _insist_on_boxes(entries: Sequence[_Entry], settings: DataSettings, folder: Path) -> Steps[None]:
+    """DataError for boxes around hearts that do not belong to their scans, before any other scan is cut."""
+    boxed = [e for e in entries if any(f"{e.domain}:{scan.name}" in settings.places for scan in e.scans)]
+    examined: list[Scan] = []
+    for entry in boxed:  # what is cut here is kept
+        yield Progress(f"Cutting {entry.names[0]}", 0.0)
+        examined += _slices(entry, folder)[1]
+    if refused := checks.refusal(examined, []):
+        raise DataError(refused)
 
 
 def _insist_on(scans: Sequence[Scan], settings: DataSettings) -> list[str]:

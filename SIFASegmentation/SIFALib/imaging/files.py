@@ -204,9 +204,9 @@ def is_part(scan: Path, file: Path) -> bool:
         if not file.is_file():
             return False
         if scan.is_dir():  # old DICOM files have no mark
-            below = [part for part in dicom_files_of(scan) if part.parent != scan]
-            within = same(scan, file.parent) or any(same(file, part) for part in below)
-            return within and (named_dicom(file) or dicom_class(file) is not None)
+            names = [part for part in dicom_files_of(scan) if same(file, part)]
+            names += [file] if same(scan, file.parent) else []
+            return any(named_dicom(name) or dicom_class(name) is not None for name in names)
         return any(same(member, file) for member in members(scan)[1:])
     except (OSError, RuntimeError, VolumeError):  # what cannot be looked at is told by who reads the scan
         return False

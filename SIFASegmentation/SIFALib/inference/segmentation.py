@@ -19,7 +19,7 @@ import numpy as np
 
 from ..imaging.checks import check
 from ..imaging.geometry import Volume
-from ..imaging.slices import Plane, SliceGrid
+from ..imaging.slices import Plane, SliceGrid, whole_box
 from ..support.errors import NoHeartFound
 from ..support.memory import insist
 from ..support.progress import Progress, Steps, drain
@@ -151,9 +151,10 @@ class Found:
 
 
 def work_after_localisation(scan: NetworkInput) -> float:
-    """A guess, in pixels."""
-    passes = 1 if scan.options.views == "one" else 3
-    return scan.unit * (GUESSED_SLICES * (1 + passes) + PASTE_COST * scan.volume.geometry.size[2])
+    """A guess, in pixels: as many passes as there are where the patient lies as the header says."""
+    geometry = scan.volume.geometry
+    passes = _passes(scan, Localisation(whole_box(geometry), geometry))
+    return scan.unit * (GUESSED_SLICES * (1 + len(passes)) + PASTE_COST * geometry.size[2])
 
 
 def fused_passes(scan: NetworkInput, runner: Runner, heart: Localisation) -> Steps[Found]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -58,7 +57,7 @@ def without_stray_components(
     curve = card.dice_curve if planes > 1 and not unlike.flags else None
     if curve is not None:
         dice = {value: uncertainty.calibrated(share, curve) for value, share in dice.items()}
-    rounded = {s.id: None if math.isnan(dice[s.value]) else round(dice[s.value], 3) for s in card.labels}
+    rounded = {s.id: round(dice[s.value], 3) if (found == s.value).any() else None for s in card.labels}
     return Trust((*unlike.flags, *flags), unlike.notes, rounded, curve is not None, unlike.measured)
 
 

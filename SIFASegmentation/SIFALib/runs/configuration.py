@@ -143,6 +143,7 @@ class RunFile:
     """What `run.json` holds. fingerprint: SHA-256 of what the data are ("": not prepared yet). created: ISO 8601.
 
     began_with: id@version of the start model, once it was read ("": none, or version 0.3 began the run).
+    began_with_sha256: of its weights ("": as above, or of a run that was prepared before this was kept).
     """
 
     configuration: Configuration
@@ -150,6 +151,7 @@ class RunFile:
     versions: dict[str, str]
     fingerprint: str = ""
     began_with: str = ""
+    began_with_sha256: str = ""
     format: int = FORMAT
 
     def to_json(self) -> str:

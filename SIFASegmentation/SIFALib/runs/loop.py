@@ -141,7 +141,7 @@ def _resume(session: Session, start_model: StartModel) -> adaptation.State:
     """The state of the newest checkpoint, or a new one."""
     c, world, folder = session.configuration, session.world, session.folder
     saved = checkpoints.load_newest(folder.checkpoints)
-    first_weights = start_model.weights() if saved is None else None
+    first_weights = start_model.weights(session.run.began_with_sha256) if saved is None else None
     state = adaptation.start(c.method, c.seed, c.iterations, first_weights, world.device)
     if saved is not None:
         before = read_run_file(saved["configuration"], "The checkpoint").configuration

@@ -78,10 +78,13 @@ class RunFolder:
         """Replace run.json. OSError."""
         write_text(self.run_file, run.to_json())
 
-    def remember_data(self, fingerprint: str, manifest: dict[str, str], began_with: str = "") -> RunFile:
-        """Write down what the run's data are, once they are known, and what model it began with. OSError."""
+    def remember_data(
+        self, fingerprint: str, manifest: dict[str, str], began_with: str = "", sha256: str = ""
+    ) -> RunFile:
+        """Write down what the run's data are, once they are known, what model it began with, of what weights. OSError."""
         write_text(self.manifest, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-        run = dataclasses.replace(self.read(), fingerprint=fingerprint, began_with=began_with)
+        began = dataclasses.replace(self.read(), began_with=began_with, began_with_sha256=sha256)
+        run = dataclasses.replace(began, fingerprint=fingerprint)
         self.write(run)
         return run
 

@@ -79,7 +79,7 @@ class Session:
         """Write down what the data are, and with them how long the training is. RunError if they are not those that the
         run was started with."""
         if self.first and not self.run.fingerprint:
-            self.run = self.folder.remember_data(data.fingerprint, data.manifest, start_model.key)
+            self.run = self.folder.remember_data(data.fingerprint, data.manifest, start_model.key, start_model.sha256)
         elif self.first and self.run.fingerprint != data.fingerprint:
             changes = ", ".join(datasets.differences(self.folder.data(), data.manifest)[:10])
             model = f" and {self.run.began_with}, which finds the hearts, as it was" if self.run.began_with else ""

@@ -47,8 +47,18 @@ class StartModel:
         """id@version; "" without a model."""
         return self.package.card.key if self.package else ""
 
-    def weights(self) -> dict[str, Tensor] | None:
-        """The segmenter's state, or None."""
+    @property
+    def sha256(self) -> str:
+        """Of its weights; "" without a model."""
+        return self.package.card.sha256 if self.package else ""
+
+    def weights(self, sha256: str = "") -> dict[str, Tensor] | None:
+        """The segmenter's state, or None. ModelError if its weights are not those of this hash; "": any are."""
+        if sha256 and self.sha256 != sha256:
+            raise ModelError(
+                f"The model {self.key} has other weights now than when the run's data were prepared. Bring back the one "
+                "of then, or start a new run."
+            )
         return self.segmenter.state_dict() if self.segmenter else None
 
     def locator(self) -> Locator | None:

@@ -187,6 +187,17 @@ def test_a_run_that_was_begun_with_another_source_goes_on_unless_one_is_named(tm
         adapt_command._same(run, wanted, True)
 
 
+def test_label_maps_that_leave_structures_out_are_learned_from_as_such(adapt, folder, tmp_path, capsys, monkeypatch):
+    gain(monkeypatch, 0.1)
+    assert adapt("ours", "--partial-labels") == 0, capsys.readouterr().err
+    assert runs.RunFolder(tmp_path / "run").read().configuration.data.partial_labels
+    assert adapt("theirs") == 2 and "other --partial-labels (True)" in capsys.readouterr().err
+    assert adapt("theirs", "--partial-labels") == 0, "the run is there: only the model is made"
+    for source in ("phantom", "phantom+contours"):
+        assert adapt("theirs@1.1.0", "--partial-labels", "--source", source, "--run", tmp_path / "new") == 2
+        assert "--partial-labels is about labelled scans of your own; name their folder" in capsys.readouterr().err
+
+
 def test_the_preset_learns_from_the_source_and_by_itself_with_the_start_models_network(folder):
     card = store.read_package(folder / "begin").card
     made = presets.adaptation("phantom", "somewhere", card)

@@ -126,6 +126,15 @@ def test_the_atrium_has_a_column_where_a_study_has_views_along_the_heart():
     assert cine_batch.ATRIUM not in cine_batch.table(rows[:1])
 
 
+def test_the_right_ventricle_has_no_column_of_mass_which_nothing_fills():
+    figures = {"edv_ml": 150.0, "esv_ml": 60.0, "sv_ml": 90.0, "ef_percent": 60.0, "remarks": []}
+    ventricles = {"LV": figures | {"mass_g": 110.0}, "RV": figures}
+    report = {"input": {"phases": 8}, "ventricles": ventricles, "flags": [], "missing_phases": []}
+    row = next(csv.DictReader(cine_batch.table([cine_batch.Row("P1", "a", "done", report=report)]).splitlines()))
+    assert [name for name in row if "mass" in name] == ["LV mass of the myocardium (g)"]
+    assert row["RV ejection fraction (%)"] == "60.00" and row["RV cardiac output (l/min)"] == ""
+
+
 def test_the_table_is_written_though_the_first_study_fails(tmp_path):
     model = str(tiny_models.write(tmp_path / "tiny").folder)
     studies.write(tmp_path / "studies" / "P2", [studies.image(t, 0) for t in range(studies.PHASES)])  # a single place

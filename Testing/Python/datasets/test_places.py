@@ -8,10 +8,11 @@ import re
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from SIFALib.cli import check_data
 from SIFALib.cli.console import BAD_INPUT, OK, USAGE
 from SIFALib.cli.main import main
-from SIFALib.datasets import HeartBox, Locator, Place, places, placing, prepared
+from SIFALib.datasets import HeartBox, Locator, Place, cutting, places, placing, preparation, prepared, scans
 from SIFALib.imaging import geometry, reading, writing
 from SIFALib.runs import RunFolder, pack
 from SIFALib.support.errors import DataError, RecordError
@@ -78,7 +79,8 @@ def test_a_run_without_places_has_the_slices_that_it_had(data):
         (
             HeartBox(BOX, "of another"),
             NAME,
-            r"t100\.nrrd is not the image any more that its heart's box was drawn on; draw it anew .*--write-places",
+            r"t100\.nrrd is not the image any more that its heart's box was drawn on \(its grey values .*\); draw it anew "
+            r".*--write-places",
         ),
         (HeartBox(BOX), "target:t7", r"The place of a heart is said of t7, but .*target holds no such scan"),
     ],
@@ -90,6 +92,23 @@ def test_a_box_that_does_not_belong_is_told_before_anything_is_trained(data, hea
     command = ["check-data", "--target", str(data / "target"), "--places", str(data / "places.json")]
     assert main(command) == BAD_INPUT
     assert re.search(rf"REFUSED: .*{said}", capsys.readouterr().out)
+
+
+def test_a_box_that_does_not_belong_is_told_before_any_other_scan_is_cut(data, monkeypatch):
+    made: list[str] = []
+
+    def cut(image, *_):
+        made.append(image.name)
+        return cutting.cut(image, *_)
+
+    monkeypatch.setattr(preparation, "cut", cut)
+    wrong = settings(data, places={NAME: HeartBox((500.0, 550.0, 0.0, 50.0, 0.0, 50.0))})
+    with pytest.raises(DataError, match="outside of the image"):
+        prepared(wrong, data / "cache", finder())
+    assert made == []
+    right = dataclasses.replace(wrong, places={NAME: HeartBox(BOX)})
+    prepared(right, data / "cache", finder())
+    assert sorted(made) == ["s0", "t100", "t101"], "each once"
 
 
 def test_what_a_check_writes_is_what_a_training_takes(data, capsys, monkeypatch):
@@ -172,8 +191,40 @@ def test_a_box_belongs_to_a_scan_where_it_lay_and_a_file_of_before_to_its_grey_v
         moved = dataclasses.replace(image.geometry, origin=(x + shift, y, z))
         writing.write(geometry.Volume(image.array, moved), path)
         assert NAME in prepared(settings(data, places={NAME: hearts}), data / f"{shift}").manifest
-    with pytest.raises(DataError, match=r"t100\.nrrd lies elsewhere now than when its heart's box was drawn on it"):
+    with pytest.raises(
+        DataError, match=r"t100\.nrrd lies elsewhere now .* drawn on it \(its first voxel has moved by 5\.0"
+    ):
         prepared(settings(data, places={NAME: said}), data / "cache", finder())
+
+
+@pytest.mark.parametrize(
+    ("changed", "how"),
+    [
+        (lambda i: i[:, :, :-8], r"not the image any more .* \(it covers 96\.0 x 80\.0 x 16\.0 mm where it covered 96\.0 x"),
+        (lambda i: sitk.BinShrink(i, (2, 1, 1)), r"is not the image any more .* \(its first voxel has moved by 1\.0 mm\)"),
+        (lambda i: i + 1, r"is not the image any more .* \(its grey values are others"),
+        (lambda i: sitk.JoinSeries([i] * 9), r"t100, but the image is a cine now, .*: t100 ED, t100 between, t100 ES"),
+    ],
+    ids=["cropped", "resampled", "other values", "a cine"],
+)  # fmt: skip
+def test_what_is_different_since_a_box_was_drawn_is_said(data, changed, how):
+    (data / "target" / "t100.nrrd").unlink()
+    image = sitk.GetImageFromArray(toy(100)[0])
+    image.SetSpacing((2.0, 2.0, 4.0))
+    path = data / "target" / "t100.nii.gz"
+    sitk.WriteImage(image, str(path))
+    said = HeartBox(BOX, scans.content_hash(toy(100)[0]), places.grid_of(reading.read(path).geometry))
+    assert NAME in prepared(settings(data, places={NAME: said}), data / "cache").manifest
+    sitk.WriteImage(changed(image), str(path))
+    with pytest.raises(DataError, match=how):
+        prepared(settings(data, places={NAME: said}), data / "cache")
+
+
+def test_a_box_of_a_cines_phase_is_not_one_of_the_volume_that_it_became(data):
+    with pytest.raises(
+        DataError, match="said of t100 ED, but the image is no cine any more but one volume, t100; draw"
+    ):
+        prepared(settings(data, places={f"{NAME} ED": HeartBox(BOX)}), data / "cache")
 
 
 def test_a_box_goes_to_the_world_and_back():

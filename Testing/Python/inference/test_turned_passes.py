@@ -8,6 +8,9 @@ from drawings import Reader, card_of, dice
 from SIFALib.imaging.geometry import Geometry, Volume
 from SIFALib.inference import Options, segment
 from SIFALib.inference.fusion import Fusion, likeness_of
+from SIFALib.inference.passes import NetworkInput
+from SIFALib.inference.pasting import PASTE_COST
+from SIFALib.inference.segmentation import GUESSED_SLICES, work_after_localisation
 from SIFALib.models import store
 from SIFALib.networks import engine
 
@@ -92,6 +95,13 @@ def test_a_turn_that_shows_another_heart_does_not_count(monkeypatch):
 def test_a_slice_or_two_are_shown_as_they_are(monkeypatch):
     result = segmented(Careless(), stack(slices=2)[0], monkeypatch)
     assert result.report.in_turns == ()
+
+
+@pytest.mark.parametrize(("slices", "views", "passes"), [(9, "auto", 6), (2, "auto", 3), (9, "one", 1)])
+def test_the_work_that_is_told_before_the_heart_is_found_counts_every_pass(slices, views, passes):
+    scan = NetworkInput.of(stack(slices)[0], CARD, Options(modality="ct", views=views))
+    looks = (work_after_localisation(scan) / scan.unit - PASTE_COST * slices) / GUESSED_SLICES
+    assert looks == pytest.approx(1 + passes)
 
 
 class Unsure(Seer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,11 @@ def test_the_preset_makes_a_run_and_the_command_line_varies_it(tmp_path: Path):
     assert main(["train", str(tmp_path / "run"), "--preset", "pretraining", "--create-only", *options]) == 0
     c = runs.RunFolder(tmp_path / "run").read().configuration
     assert c.phantom_slices == PhantomSlices(60, randomisation=Randomisation(artefacts=0.5)) and c.seed == 1
+    assert main(["train", str(tmp_path / "run"), "--phantoms", "30", "--create-only"]) == 0
+    few = runs.RunFolder(tmp_path / "run").read().configuration
+    assert (
+        few.phantom_slices is not None and few.phantom_slices.anatomies == 30 and few.data.phantoms == c.data.phantoms
+    )
     rates = [c.method.segmentation_rate_at(n, c.iterations) for n in (0, 99, 100, 4550, 9_000)]
     assert rates == pytest.approx([1e-5, 1e-3, 1e-3, 5.05e-4, 1e-5])
 
@@ -221,6 +227,22 @@ def test_it_can_begin_with_a_models_weights_and_needs_them_no_more_once_it_goes_
     with pytest.raises(ModelError, match=r"tiny@1\.0\.0 is of variant, width and classes"):
         runs.create(tmp_path / "wide", wide)
     assert not (tmp_path / "wide").exists()
+
+
+def test_a_run_that_has_computed_nothing_yet_begins_with_the_weights_that_it_was_prepared_with(cache, tmp_path):
+    package = tiny_models.write(tmp_path / "first")
+    begun = settings(cache, start_model=str(package.folder), iterations=2, save_every=2, judge_every=0, preview_every=0)
+    run = runs.create(tmp_path / "run", begun)
+    assert train(run.path) == "finished"
+    shutil.rmtree(run.checkpoints)  # as if it had been stopped before the first one
+    package.folder.rename(tmp_path / "away")
+    tiny_models.write_constant(package.folder, 1)  # called the same
+    assert train(run.path) == "failed"
+    status = control.look(run.path).status
+    assert status.reason == "model" and "tiny@1.0.0 has other weights now than when" in status.message
+    shutil.rmtree(package.folder)
+    (tmp_path / "away").rename(package.folder)
+    assert train(run.path) == "finished"
 
 
 def test_other_settings_make_it_another_run(cache: Path, tmp_path: Path):

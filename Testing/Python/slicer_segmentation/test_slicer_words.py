@@ -46,6 +46,16 @@ def test_an_error_is_written_in_the_colour_of_its_background():
     assert label.styleSheet == ""
 
 
+def test_what_stands_between_the_facts_of_a_models_quality_is_translated(monkeypatch):
+    german = {"{measure} on {data}: {values} ({rule})": "{measure} an {data}: {values} ({rule})"}
+    monkeypatch.setattr(Words, "_", lambda text: german.get(text, text))
+    card = store.default_store().default().card
+    lines = Words.modelToolTip(card).splitlines()
+    assert f"{card.quality[0].measure} an {card.quality[0].data}: " in lines[1] and lines[1].endswith(
+        f"({card.quality[0].rule})"
+    )
+
+
 def test_a_models_line_ends_in_no_open_parenthesis():
     line = Words.modelLine(store.default_store().default().card)
     assert line.endswith(

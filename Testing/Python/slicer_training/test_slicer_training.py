@@ -19,6 +19,7 @@ from SIFALib.imaging import geometry, reading, writing
 from SIFALib.models import STRUCTURES, Architecture
 from SIFALib.runs import control
 from SIFASegmentationLib.Dependencies import DependencyError
+from SIFATrainingLib.Parameters import Source
 from training_panel import SIX_ITERATIONS, cells, checked, choose, made_scans, no_new_process, opened, said
 
 
@@ -204,6 +205,24 @@ def test_label_maps_of_the_whole_heart_mean_what_the_start_model_draws(panel, tm
     assert meanings["600"] == "Right ventricle"
     data, method = panel.howStep.configuration.data, panel.howStep.configuration.method
     assert data.classes == method.classes == 8 and data.label_values["600"] == 5
+
+
+def test_label_maps_may_leave_structures_out(panel, tmp_path):
+    scans = made_scans(tmp_path)
+    for path in (scans / "source").glob("*_label.nii.gz"):
+        labels = reading.read(path)
+        writing.write(geometry.Volume(np.where(labels.array == 4, 0, labels.array), labels.geometry), path)
+    choose(panel, scans)
+    box = panel.ui.partialLabelsBox
+    assert not panel.howStep.configuration.data.partial_labels and not box.isHidden()
+    assert "never draw it" in said(panel.ui.sourceStateLabel)
+    with no_new_process():
+        box.click()
+        checked(panel)
+    assert panel.howStep.configuration.data.partial_labels and panel.ui.startButton.enabled
+    assert said(panel.ui.sourceStateLabel) == "2 labelled images."
+    panel._parameterNode.source = Source.PHANTOM
+    assert box.isHidden() and not panel.howStep.configuration.data.partial_labels
 
 
 def rows_of(table) -> list[list[str]]:

@@ -207,3 +207,18 @@ def test_picture_of_a_scan_is_shown_large_by_a_double_click(panel, tmp_path):
     (window,) = [w for w in slicer.app.topLevelWidgets() if w.windowTitle == "Scan 1"]
     assert window.isVisible()
     window.close()
+
+
+def test_a_picture_that_is_larger_than_its_window_is_scrolled(panel, tmp_path):
+    from SIFASegmentationLib import Dialogs
+
+    qt.QPixmap(900, 6000).save(str(tmp_path / "scan.png"))
+    with stage.person():
+        Dialogs.showPicture(tmp_path / "scan.png", "Scan 2")
+    (window,) = [w for w in slicer.app.topLevelWidgets() if w.windowTitle == "Scan 2"]
+    window.resize(900, 400)
+    slicer.app.processEvents()
+    (area,) = window.findChildren(qt.QScrollArea)
+    assert area.widget().width == 900 and area.widget().height == 6000
+    assert area.verticalScrollBar().maximum >= 6000 - 400 and area.horizontalScrollBar().maximum <= 40
+    window.close()

@@ -73,7 +73,8 @@ def _case_of(name: str, path: Path, fault: str = "") -> Case:
         return read(path)
 
     # Of the content, not of name, size and time: scanners' files of two patients often have all of those alike, and
-    # the same scan in another place is the same. It costs a second or so for a large scan, minutes less than doing it.
+    # the same scan in another place is the same. Nor do times of change tell: FAT and Windows have none that a copy does not
+    # keep, and a cohort's computers see other ones. It costs a second or so for a large scan, minutes less than doing it.
     place = os.path.normpath(path.absolute())  # the table and the reports may be read from anywhere
     return Case(name, place, steps, lambda: files.content(path, OURS), place)
 
