@@ -49,6 +49,8 @@ def test_slices_in_any_order_are_a_stack_sorted_by_place():
         lambda t: {"phase": t + 1},
         lambda t: {"trigger_ms": 40.0 * t},
         lambda t: {"percent": 10.0 * t},
+        lambda t: {"offset_ms": 40.0 * t},
+        lambda t: {"index": (1, t + 1)},
         lambda t: {"acquired": f"10{t:02}00"},
         lambda t: {"instance": 100 * t},
         lambda t: {"phase": 1, "trigger_ms": 0.0, "instance": t},
