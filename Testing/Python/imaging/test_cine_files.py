@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import cine_studies as studies
 import numpy as np
 import pytest
@@ -37,6 +39,20 @@ def test_nifti_without_a_time_that_can_be_has_none(tmp_path):
         sitk.JoinSeries([studies.geometry().to_image(p) for p in studies.array()]), str(tmp_path / "cine.nii.gz")
     )
     assert read_cine(tmp_path / "cine.nii.gz").times_ms == ()
+
+
+@pytest.mark.parametrize("step", [-100.0, np.nan, np.inf])
+def test_a_time_between_volumes_of_nifti_that_cannot_be_neither_orders_nor_times_them(tmp_path, step):
+    path = tmp_path / "cine.nii"
+    sitk.WriteImage(sitk.JoinSeries([studies.geometry().to_image(phase) for phase in studies.array()]), str(path))
+    header = bytearray(path.read_bytes())
+    struct.pack_into("<f", header, 76 + 4 * 4, step)  # pixdim[4]
+    header[123] = 2 | 16  # mm, ms
+    path.write_bytes(header)
+    cine = read_cine(path)
+    expect(cine)
+    assert (cine.times_ms, cine.heart_rate) == ((), None)
+    assert f"states {step:g} ms between its volumes" in " ".join(cine.notes)
 
 
 @pytest.mark.parametrize(("phases", "step"), [(2, 1.0), (3, 0.3), (4, 0.2)])
