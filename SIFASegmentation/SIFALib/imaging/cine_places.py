@@ -27,8 +27,9 @@ LEAST_SPAN_MS = FASTEST_MS / 2  # between the first and the last image of a beat
 class Place:
     """The images of one place, in time. parts: when they were taken, parts of the beat in 0..1, growing.
 
-    triggers_ms: after the R wave, or, by OFFSET, after the first image, () if not stated by all. beat_ms: from an R wave to the next, None if not known.
-    by: the key of `TIMES` that put them in order. along: mm of the place along the normal. notes: sentences.
+    triggers_ms: after the R wave, or, by OFFSET, after the first phase, () if not stated by all. beat_ms: from an R wave to
+    the next, None if not known. by: the key of `TIMES` that put them in order. along: mm of the place along the normal.
+    notes: sentences.
     """
 
     frames: tuple[Frame, ...]

@@ -25,6 +25,7 @@ SUFFIXES = (".dcm", ".ima")
 FEW = 4  # slices: a series of fewer beside one of more is an overview, or a picture of a report
 LEAST_BYTES = 2  # of a grey value of a CT or MR
 HOUNSFIELD = ("", "HU", "HU_MOD", "US")  # types of a rescale that give HU, modified ones, or do not say what
+NOT_ONE = (dicom_grouping.PATIENT, dicom_grouping.NAME, dicom_grouping.BORN, dicom_grouping.REFERENCE)
 HEART = ("CT", "MR")  # modalities that the models know
 
 
@@ -246,7 +247,7 @@ def _several(folder: Path, groups: Sequence[Group]) -> str:
     """The sentence for a series that falls into several stacks."""
     frames = [frame for group in groups for frame in group.frames]
     aspect = dicom_grouping.what_differs(frames)
-    if aspect in (dicom_grouping.PATIENT, dicom_grouping.REFERENCE):
+    if aspect in NOT_ONE:
         names = names_of({next(iter(group.frames)).file for group in groups})
         return (
             f"{folder} holds slices of one series, but of more than one {aspect} ({names}), which are no volume however "

@@ -102,13 +102,15 @@ def _look_through(files: Sequence[Path], source: Path) -> Steps[tuple[list[Frame
 
 def _check_one_person(source: Path, frames: Sequence[Frame]) -> None:
     """VolumeError if the images are of several people, or of one at several visits."""
-    people: dict[str, Path] = {}
-    visits: dict[str, Path] = {}
-    for frame in frames:
-        people.setdefault(frame.context.patient, frame.file)
-        visits.setdefault(frame.context.study, frame.file)
-    for what, found in (("patients", people), ("studies", visits)):
-        named = [file for key, file in found.items() if key]
+    for what, key in (
+        ("patients", lambda f: f.context.patient),
+        ("patients", lambda f: f.context.born),
+        ("studies", lambda f: f.context.study),
+    ):
+        found: dict[str, Path] = {}
+        for frame in frames:
+            found.setdefault(key(frame), frame.file)
+        named = [file for said, file in found.items() if said]
         if len(named) > 1:
             inside = (file.relative_to(source) if file.is_relative_to(source) else file for file in named[:2])
             names = " and ".join(map(str, inside))

@@ -187,6 +187,8 @@ def test_series_that_are_the_phases_of_a_sequence_are_called_so(tmp_path):
     ("said", "sentence"),
     [
         ({"PatientID": "Q-1"}, r"of more than one patient \(000\.dcm, 005\.dcm\)"),
+        ({"PatientName": "Muller^Anna"}, r"of more than one patient's name \(000\.dcm, 005\.dcm\)"),
+        ({"PatientBirthDate": "19620102"}, r"of more than one patient's date of birth \(000\.dcm, 005\.dcm\)"),
         ({"FrameOfReferenceUID": "1.2.3"}, r"of more than one frame of reference \(000\.dcm, 005\.dcm\)"),
         ({"EchoTime": 4.8}, r"differ in their echo time \(.*echo time 2\.4 ms; .*echo time 4\.8 ms\)"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "P"]}, r"differ in their part of the signal \(.*M, .*P, .*\)"),
@@ -198,13 +200,16 @@ def test_slices_of_different_things_are_no_volume_though_they_lie_evenly(tmp_pat
             setattr(header, keyword, value)
 
     kind = {"Modality": "MR", "EchoTime": 2.4, "ImageType": ["ORIGINAL", "PRIMARY", "M"]}
+    kind |= {} if "PatientID" in said else {"PatientID": ""}
     refused(written(tmp_path / "s", change=change, **kind), sentence)
 
 
 def test_slices_that_do_not_say_whose_they_are_are_read(tmp_path):
     def change(header: Dataset, k: int) -> None:
         if k >= 5:
-            del header.PatientID, header.FrameOfReferenceUID
+            del header.PatientID, header.PatientName, header.PatientBirthDate, header.FrameOfReferenceUID
+        if k == 3:
+            header.PatientName = "MÜLLER^JÖRG^^"
 
     assert off(reading.read(written(tmp_path / "s", change=change))) < 1e-3
 

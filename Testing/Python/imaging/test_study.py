@@ -182,6 +182,10 @@ def test_16_two_patients_or_two_studies_in_a_folder_are_refused(tmp_path):
     folder = write(tmp_path / "study", [*images(), *other])
     with pytest.raises(VolumeError, match=r"images of 2 patients \(as 000\.dcm and 040\.dcm\)"):
         read_cine(folder)
+    for said in ({"PatientName": "Muller^Anna"}, {"PatientBirthDate": "19620102"}):
+        mixed = images(lambda t, k, said=said: {"PatientID": "", **(said if k % 2 else {})})
+        with pytest.raises(VolumeError, match="images of 2 patients"):
+            read_cine(write(tmp_path / next(iter(said)), mixed))
     later = [image(t, 0, StudyInstanceUID=SERIES[3]) for t in range(PHASES)]
     with pytest.raises(VolumeError, match="images of 2 studies"):
         read_cine(write(tmp_path / "visits", [*images(), *later]))
