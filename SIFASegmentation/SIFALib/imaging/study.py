@@ -102,15 +102,15 @@ def _look_through(files: Sequence[Path], source: Path) -> Steps[tuple[list[Frame
 
 def _check_one_person(source: Path, frames: Sequence[Frame]) -> None:
     """VolumeError if the images are of several people, or of one at several visits."""
-    for what, key in (
-        ("patients", lambda f: f.context.patient),
-        ("patients", lambda f: f.context.born),
-        ("studies", lambda f: f.context.study),
+    for what, said in (
+        ("patients", [f.context.patient for f in frames]),
+        ("patients", [f.context.born for f in frames]),
+        ("studies", [f.context.study for f in frames]),
     ):
         found: dict[str, Path] = {}
-        for frame in frames:
-            found.setdefault(key(frame), frame.file)
-        named = [file for said, file in found.items() if said]
+        for key, frame in zip(said, frames, strict=True):
+            found.setdefault(key, frame.file)
+        named = [file for key, file in found.items() if key]
         if len(named) > 1:
             inside = (file.relative_to(source) if file.is_relative_to(source) else file for file in named[:2])
             names = " and ".join(map(str, inside))
