@@ -23,8 +23,8 @@ NAMES = (".seq.nrrd", *SUFFIXES)
 _INDEX = re.compile(r"^axis (\d+) index values$")
 MULTI_VOLUME, MULTI_VOLUME_UNIT = "MultiVolume.FrameLabels", "MultiVolume.FrameIdentifyingDICOMTagUnits"
 MILLISECONDS = {"ms": 1.0, "msec": 1.0, "s": 1000.0, "sec": 1000.0}
-PLACES = ("domain", "space", "???", "none")  # kinds of an axis along which voxels lie
 SWAPPED = 0.3  # of the changes along the axis of time, below which those along the slices are too small: cines have 10
+PLACES = ("domain", "space", "???", "none")  # kinds of an axis along which voxels lie
 
 
 def read_file(path: Path) -> Cine:
@@ -168,18 +168,24 @@ def _times(stated: Sequence[float]) -> tuple[float, ...]:
 
 
 def _check(path: Path, array: np.ndarray) -> None:
-    """VolumeError unless these are the phases of a beat."""
+    """VolumeError unless these are the phases of a beat.
+
+    No two phases differ as much as two slices beside each other: both ends of 14 beats 0.2 to 0.4 as much, and 0.9 cut 10
+    voxels around the heart; slices differ from the first by 8 times as much as both ends of the beat, cut so by 2.4
+    (Sunnybrook).
+    """
     count, slices = array.shape[:2]
     if count < 2:
         raise VolumeError(f"{path} holds a single volume and no cine; segment it as an ordinary scan.")
-    if slices < 2 or count < LEAST_PHASES:
+    if slices < 2:
         return
     values = array[:, :, ::4, ::4].astype(np.float32)
     in_time, across = (float(np.abs(np.diff(values, axis=axis)).mean()) for axis in (0, 1))
-    round_trip = float(np.abs(values[:, 0] - values[:, -1]).mean())
-    if across < SWAPPED * in_time and round_trip < in_time:
+    from_first = [float(np.abs(values[:, k] - values[:, 0]).mean()) for k in range(1, slices)]
+    round_trip = count >= LEAST_PHASES and across < SWAPPED * in_time and from_first[-1] < in_time
+    if round_trip or max(from_first) < in_time:
         raise VolumeError(
             f"{path} seems to have its phases where slices should be, and slices for its phases (size "
-            f"{array.shape[::-1]}): what follows along the third axis comes round as a beat does. Write it with the axes "
-            "columns, rows, slices, phases."
+            f"{array.shape[::-1]}): along the third axis less changes than along the fourth, as in a beat. Write it with "
+            "the axes columns, rows, slices, phases."
         )

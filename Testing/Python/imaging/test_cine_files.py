@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import cine_studies as studies
 import numpy as np
@@ -91,12 +92,31 @@ def test_the_beat_of_a_file_is_as_long_as_its_images_span(tmp_path):
     assert (cine.times_ms[0], cine.heart_rate) == (400, 75)
 
 
-def test_phases_where_slices_should_be_are_refused(tmp_path):
-    swapped = studies.array(phases=20).swapaxes(0, 1)
-    made = sitk.JoinSeries([sitk.GetImageFromArray(np.ascontiguousarray(each)) for each in swapped])
-    sitk.WriteImage(made, str(tmp_path / "cine.nii.gz"))
+def in_a_chest(phases: int, places: int) -> np.ndarray:
+    """int16 [t, k, j, i]: the heart, in the middle of what rests."""
+    chest = np.random.default_rng(0).integers(0, 300, (places, 60, 60)).astype(np.int16)
+    beat = np.repeat(chest[None], phases, axis=0)
+    beat[:, :, 18:42, 18:42] = studies.array(phases, places)
+    return beat
+
+
+def written(path: Path, beat: np.ndarray) -> Path:
+    sitk.WriteImage(sitk.JoinSeries([sitk.GetImageFromArray(np.ascontiguousarray(each)) for each in beat]), str(path))
+    return path
+
+
+@pytest.mark.parametrize(("phases", "places"), [(20, 5), (5, 5), (3, 8), (2, 5), (4, 3), (3, 3), (2, 2)])
+def test_phases_where_slices_should_be_are_refused(tmp_path, phases, places):
+    beat = in_a_chest(phases, places)
+    np.testing.assert_array_equal(read_cine(written(tmp_path / "cine.nii.gz", beat)).array, beat)
     with pytest.raises(VolumeError, match="phases where slices should be"):
-        read_cine(tmp_path / "cine.nii.gz")
+        read_cine(written(tmp_path / "swapped.nii.gz", beat.swapaxes(0, 1)))
+
+
+def test_thin_slices_between_which_less_changes_than_in_time_are_slices(tmp_path):
+    k, j, i = np.indices((40, 24, 24))
+    beat = [300 * (np.hypot(i - 12, np.hypot(j - 12, k - 20)) < 9 + 3 * np.cos(t)) + k for t in range(0, 7, 2)]
+    assert read_cine(written(tmp_path / "cine.nii", np.array(beat, np.int16))).array.shape == (4, 40, 24, 24)
 
 
 def test_volumes_are_in_the_order_of_their_times(tmp_path):
