@@ -22,7 +22,7 @@ from ..imaging.seg_nrrd import is_segmentation
 from ..imaging.study import read_cine
 from ..models.structures import PAPERS, STRUCTURES, structure_name, structures_of
 from ..support.errors import DataError, VolumeError
-from . import label_files, label_rings, label_values
+from . import label_files, label_fit, label_rings, label_values
 from .grids import mismatch
 from .places import grid_of
 from .settings import DataSettings
@@ -293,7 +293,15 @@ class _Look:
         elif missing and not settings.partial_labels:
             names = ", ".join(f"{c} ({structure_name(c)})" for c in missing)
             self.warn(f"nothing is labelled as class {names}; what there is of it counts as background", "missing")
-        return Volume(label_values.mapped(labels.array, classes), image.geometry, labels.name)
+        mapped = label_values.mapped(labels.array, classes)
+        better = label_fit.better_place(image.array, mapped)
+        if better:
+            self.warn(
+                f"its labels would fit the grey values much better {better}; look whether they lie on the heart "
+                "(check-data --thumbnails)",
+                "misplaced",
+            )
+        return Volume(mapped, image.geometry, labels.name)
 
     def _walled_wrongly(self, labels: Volume, of: str) -> bool:
         """Whether something else than the myocardium lies around something else than the left ventricle: told as a problem.
