@@ -13,6 +13,7 @@ from ..support.errors import VolumeError
 from . import headers, nifti
 from .checks import SUFFIXES, check_grid
 from .cine import BEAT_OF_IMAGES, Cine
+from .cine_blanks import without_blanks
 from .cine_places import LEAST_PHASES
 from .dicom_context import FASTEST_MS, SLOWEST_MS
 from .files import split_suffix
@@ -44,6 +45,8 @@ def read_file(path: Path) -> Cine:
     if order is not None:
         array, stated = array[order], [stated[n] for n in order]
         notes = (*notes, "The volumes do not follow each other in time as the file lists them; their times order them.")
+    array, filled, _ = without_blanks(array)
+    notes = (*notes, *filled)
     within = _times(stated)
     beat = within[-1] - within[0] + float(np.median(np.diff(within))) if within else 0.0
     rate = round(60_000.0 / beat, 1) if beat else None
@@ -167,6 +170,13 @@ def _times(stated: Sequence[float]) -> tuple[float, ...]:
     return tuple(round(float(t), 2) for t in times - min(times[0], 0.0))
 
 
+def _changes(values: np.ndarray, axis: int) -> np.ndarray:
+    """How much changes from each image along an axis of [t, k, j, i] to the next."""
+    steps = np.abs(np.diff(values, axis=axis))
+    mean: np.ndarray = steps.mean(axis=tuple(n for n in range(4) if n != axis))
+    return mean
+
+
 def _check(path: Path, array: np.ndarray) -> None:
     """VolumeError unless these are the phases of a beat.
 
@@ -180,7 +190,7 @@ def _check(path: Path, array: np.ndarray) -> None:
     if slices < 2:
         return
     values = array[:, :, ::4, ::4].astype(np.float32)
-    in_time, across = (float(np.abs(np.diff(values, axis=axis)).mean()) for axis in (0, 1))
+    in_time, across = (float(np.median(_changes(values, axis))) for axis in (0, 1))  # a single image may be blank
     from_first = [float(np.abs(values[:, k] - values[:, 0]).mean()) for k in range(1, slices)]
     round_trip = count >= LEAST_PHASES and across < SWAPPED * in_time and from_first[-1] < in_time
     if round_trip or max(from_first) < in_time:

@@ -34,7 +34,8 @@ TAGS = (
     "InstanceNumber",
     *("TriggerTime", "TemporalPositionIdentifier", "AcquisitionTime", "EchoTime", "ModalityLUTSequence"),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence"),
-    "ComplexImageComponent",
+    *("ComplexImageComponent", "NominalPercentageOfCardiacPhase", "NominalCardiacTriggerDelayTime"),
+    "ActualCardiacTriggerDelayTime",
     *dicom_context.TAGS,
 )  # fmt: skip
 

@@ -58,13 +58,14 @@ def cine_of(
     """The cine in the slices of a study; read: gives their grey values; views: with those along the heart. VolumeError."""
     found = cine_stacks.stacks_of(frames)
     try:
-        chosen, why = cine_stacks.choose(found, stack)
+        chosen, because = cine_stacks.choose(found, stack)
     except VolumeError as error:
-        raise VolumeError(f"{source} cannot be read as a cine. {error}", code="no_cine") from error
+        why = " ".join([str(error), *found.notes])
+        raise VolumeError(f"{source} cannot be read as a cine. {why}", code="no_cine") from error
     cine = cine_assembly.assemble(chosen, source, read)
     along, unread = cine_views.views_of(found, chosen, source, read) if views else ((), ())
     notes = (*found.notes, *cine.notes, *unread)
-    return replace(cine, notes=notes, chosen=why, others=cine_stacks.others(found, chosen), views=along)
+    return replace(cine, notes=notes, chosen=because, others=cine_stacks.others(found, chosen), views=along)
 
 
 def is_study(path: Path) -> bool:

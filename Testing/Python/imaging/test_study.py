@@ -323,6 +323,37 @@ def test_30_every_image_of_a_place_states_the_same_pixel_spacing(tmp_path, spaci
         read_cine(write(tmp_path / "study", other))
 
 
+def test_31_a_rescale_that_some_places_state_and_others_do_not_is_refused(tmp_path):
+    some = images(lambda t, k: {"RescaleSlope": 2, "RescaleIntercept": 0} if k == 3 else {})
+    with pytest.raises(VolumeError, match=r"32 of the 40 slices in .* state no rescale of their values"):
+        read_cine(write(tmp_path / "study", some))
+
+
+def test_32_a_beat_that_cannot_be_as_stated_and_hearts_at_other_rates_are_told(tmp_path):
+    said = {"NominalInterval": None, "HeartRate": 140}
+    cine = read_cine(write(tmp_path / "shorter", images(lambda t, k: said)))
+    told(cine, "state a beat of 429 ms, but the images reach over 800 ms")
+    assert cine.heart_rate == 75
+    told(
+        read_cine(write(tmp_path / "other", images(lambda t, k: {"NominalInterval": 800 + 150 * k}))),
+        "at different rates while it was scanned (43 to 75 a minute)",
+    )
+
+
+def test_33_parts_of_the_beat_of_single_images_count_before_their_numbers(tmp_path):
+    percents = images(
+        lambda t, k: {"TriggerTime": None, "NominalPercentageOfCardiacPhase": 12.5 * t, "InstanceNumber": 99 - t}
+    )
+    cine = read_cine(write(tmp_path / "study", percents))
+    expect(cine)
+    told(cine, "in order by their part of the heart's cycle")
+
+
+def test_34_images_of_one_uid_are_said_to_be_copies(tmp_path):
+    with pytest.raises(VolumeError, match=r"holds no stack of cine images.*39 images are there twice"):
+        read_cine(write(tmp_path / "study", images(lambda t, k: {"SOPInstanceUID": "1.2.3"})))
+
+
 @pytest.mark.parametrize(
     ("height", "weight", "known"),
     [(1.8, 80, 1.8), (180, 80, 1.8), (68, 80, None), (0.5, 3.5, 0.5), (1.8, 0, 1.8), (18, 80, None)],
