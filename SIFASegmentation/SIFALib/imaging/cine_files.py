@@ -25,6 +25,10 @@ _INDEX = re.compile(r"^axis (\d+) index values$")
 MULTI_VOLUME, MULTI_VOLUME_UNIT = "MultiVolume.FrameLabels", "MultiVolume.FrameIdentifyingDICOMTagUnits"
 MILLISECONDS = {"ms": 1.0, "msec": 1.0, "s": 1000.0, "sec": 1000.0}
 SWAPPED = 0.3  # of the changes along the axis of time, below which those along the slices are too small: cines have 10
+NO_BEAT = (
+    "The times of the volumes, {:g} to {:g} ms, cannot be those of one beat, one after the other, and were not taken: there "
+    "is no heart rate and no cardiac output."
+)
 PLACES = ("domain", "space", "???", "none")  # kinds of an axis along which voxels lie
 
 
@@ -48,6 +52,8 @@ def read_file(path: Path) -> Cine:
     array, filled, _ = without_blanks(array)
     notes = (*notes, *filled)
     within = _times(stated)
+    if any(stated) and not within and len(stated) >= LEAST_PHASES:
+        notes = (*notes, NO_BEAT.format(stated[0], stated[-1]))
     beat = within[-1] - within[0] + float(np.median(np.diff(within))) if within else 0.0
     rate = round(60_000.0 / beat, 1) if beat else None
     notes = (*notes, *([BEAT_OF_IMAGES] if rate else []))
@@ -109,7 +115,7 @@ def _listed(path: Path) -> tuple[np.ndarray, Geometry, Sequence[float], tuple[st
     if reader.HasMetaDataKey("Segment0_ID"):
         raise VolumeError(f"{path} is a segmentation and no cine; give the images that it was made of.")
     header = headers.read_header(path) if dimension == 3 and count > 1 else None
-    kind = next(iter(_kinds(header)), "") if header is not None else ""
+    kind = next((kind for kind in _kinds(header) if kind not in PLACES), "") if header is not None else ""
     if dimension not in (3, 4) or (count > 1 and (dimension == 4 or not _are_volumes(kind or "vector", count))):
         raise VolumeError(
             f"{path} has {dimension} dimensions of {count} values a voxel; a cine has four, of one value."
@@ -165,9 +171,11 @@ def _times(stated: Sequence[float]) -> tuple[float, ...]:
     times = np.array(stated, float)
     if len(times) < LEAST_PHASES or not np.isfinite(times).all() or np.diff(times).min() <= 0:
         return ()
-    if not FASTEST_MS <= times[-1] - times[0] + np.median(np.diff(times)) <= SLOWEST_MS:
+    beat = times[-1] - times[0] + np.median(np.diff(times))
+    if not FASTEST_MS <= beat <= SLOWEST_MS:
         return ()
-    return tuple(round(float(t), 2) for t in times - min(times[0], 0.0))
+    begin = times[0] if times[0] < 0 else beat * (times[0] // beat)  # counted on from an earlier R wave
+    return tuple(round(float(t), 2) for t in times - begin)
 
 
 def _changes(values: np.ndarray, axis: int) -> np.ndarray:

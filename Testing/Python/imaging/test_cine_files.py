@@ -90,6 +90,32 @@ def test_the_beat_of_a_file_is_as_long_as_its_images_span(tmp_path):
     sitk.WriteImage(image, str(tmp_path / "cine.nrrd"))
     cine = read_cine(tmp_path / "cine.nrrd")
     assert (cine.times_ms[0], cine.heart_rate) == (400, 75)
+    image.SetMetaData("MultiVolume.FrameLabels", ",".join(str(100 * t + 1_000_400) for t in range(PHASES)))
+    sitk.WriteImage(image, str(tmp_path / "later.nrrd"))
+    assert read_cine(tmp_path / "later.nrrd").times_ms == cine.times_ms
+
+
+@pytest.mark.parametrize("last", ["600", "nan", "90000"])
+def test_times_that_cannot_be_those_of_a_beat_are_not_taken_and_that_is_said(tmp_path, last):
+    image = sitk.Compose([studies.geometry().to_image(phase) for phase in studies.array()])
+    image.SetMetaData("MultiVolume.FrameLabels", ",".join([*(str(100 * t) for t in range(PHASES - 1)), last]))
+    image.SetMetaData(UNIT, "ms")
+    sitk.WriteImage(image, str(tmp_path / "cine.nrrd"))
+    cine = read_cine(tmp_path / "cine.nrrd")
+    expect(cine)
+    assert (cine.times_ms, cine.heart_rate) == ((), None)
+    assert f"0 to {float(last):g} ms, cannot be those of one beat" in " ".join(cine.notes)
+
+
+def test_the_axis_of_volumes_may_be_the_last_and_each_volume_in_a_file(tmp_path):
+    for t, phase in enumerate(studies.array()):
+        (tmp_path / f"v{t}.raw").write_bytes(phase.tobytes())
+    (tmp_path / "cine.nhdr").write_text(
+        f"NRRD0004\ntype: short\ndimension: 4\nspace: left-posterior-superior\nsizes: 24 24 5 {PHASES}\nendian: little\n"
+        "space directions: (2,0,0) (0,2,0) (0,0,10) none\nkinds: domain domain domain list\nspace origin: (0,0,0)\n"
+        "encoding: raw\ndata file: LIST\n" + "".join(f"v{t}.raw\n" for t in range(PHASES))
+    )
+    np.testing.assert_array_equal(read_cine(tmp_path / "cine.nhdr").array, studies.array())
 
 
 def in_a_chest(phases: int, places: int) -> np.ndarray:
