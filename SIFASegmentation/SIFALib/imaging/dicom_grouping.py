@@ -43,13 +43,15 @@ PARTS = {
     **dict.fromkeys(("I", "IMAGINARY"), "imaginary part"),
 }
 """What an image shows of a complex signal, by the words for its kind."""
-NAME, BORN = "patient's name", "patient's date of birth"
+NAME, BORN, STUDY, MODALITY = "patient's name", "patient's date of birth", "study", "modality"
 PATIENT, REFERENCE, ECHO, PART = "patient", "frame of reference", "echo time", "part of the signal"
 Aspect = Callable[[Frame], "float | str | None"]
 ASPECTS: dict[str, Aspect] = {
     PATIENT: lambda f: f.context.patient_id or None,
     NAME: lambda f: f.context.patient_name or None,
     BORN: lambda f: f.context.born or None,
+    STUDY: lambda f: f.context.study or None,
+    MODALITY: lambda f: f.modality or None,
     REFERENCE: lambda f: f.context.frame_of_reference or None,
     ECHO: lambda f: f.echo_ms,
     PART: lambda f: next((PARTS[word] for word in f.contrast if word in PARTS), None),

@@ -101,6 +101,8 @@ IN_TURN = {
     "patient": [{"context": Context(patient_id=name)} for name in "AB"],
     "patient's name": [{"context": Context(patient_name=name)} for name in "AB"],
     "patient's date of birth": [{"context": Context(born=date)} for date in ("19500102", "19620102")],
+    "study": [{"context": Context(study=uid)} for uid in ("1.2", "1.3")],
+    "modality": [{"modality": name} for name in ("CT", "MR")],
     "frame of reference": [{"context": Context(patient_id="A", frame_of_reference=uid)} for uid in ("1.2", "1.3")],
     "echo time": [{"echo_ms": echo} for echo in (2.4, 4.8)],
     "part of the signal": [{"contrast": ("ORIGINAL", "PRIMARY", part)} for part in "MP"],
