@@ -239,3 +239,17 @@ def test_an_empty_place_is_not_the_current_folder_nor_what_is_chosen_without_one
         code = ended.code
     assert code == 2 and "is empty; is a variable not set?" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["adapt", "scans", "ours"], ["check-data", "--target", "scans"]])
+def test_what_is_not_given_is_not_empty(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 3
+    found = capsys.readouterr()
+    assert "scans does not exist" in found.out + found.err
+
+
+def test_an_adaptation_of_no_iterations_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["adapt", "scans", "ours", "--iterations", "0"]) == 2
+    assert "--iterations 0 trains nothing; give 1 or more" in capsys.readouterr().err
