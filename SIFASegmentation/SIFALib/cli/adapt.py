@@ -44,7 +44,6 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--source",
         metavar="PLACE",
-        default="",
         help="labelled images to learn from besides (default: what the model "
         "has learned from, of what comes with SIFA: phantom, or phantom+contours)",
     )
@@ -156,11 +155,13 @@ def configuration(options: argparse.Namespace, start: ModelPackage, path: Path) 
     from ..datasets import PHANTOMS, places
     from ..runs import presets
 
+    if options.iterations == 0:
+        raise RequestError("--iterations 0 trains nothing; give 1 or more.")
     said = places.read(options.places) if options.places else places.Places()
     exclude = tuple(dict.fromkeys((*options.exclude, *said.left_out)))
     source, target = (
         place if not place or place in PHANTOMS else str(absolute(expanded(place)))
-        for place in (options.source, options.target)
+        for place in (options.source or "", options.target)
     )
     if options.partial_labels and (not source or source in PHANTOMS):
         raise RequestError("--partial-labels is about labelled scans of your own; name their folder with --source.")

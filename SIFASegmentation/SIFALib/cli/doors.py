@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..support.errors import DataError, ModelError, OutputError, RunError, SifaError
+from ..support.errors import DataError, ModelError, OutputError, RequestError, RunError, SifaError
 from ..support.files import check_place, expanded
 from ..support.messages import sentence
 
@@ -22,9 +22,12 @@ _KINDS: dict[str, type[SifaError]] = {
 
 
 def check_places(options: argparse.Namespace) -> None:
-    """Raise what suits the option for the first place among them that cannot be looked at."""
+    """Raise what suits the option for the first place among them that cannot be looked at, or RequestError for one that is
+    empty."""
     for name, value in vars(options).items():
         for each in value if isinstance(value, list) else [value]:
+            if each == "" and name in _KINDS:  # would be the current folder, or what is chosen where nothing is given
+                raise RequestError(f"What is given as {name.replace('_', ' ')} is empty; is a variable not set?")
             if isinstance(each, Path) or (isinstance(each, str) and each and name in _KINDS):
                 _check(name, each, options)
 

@@ -65,6 +65,13 @@ class Parser(argparse.ArgumentParser):
         return super().format_help()
 
 
+def _path(text: str) -> Path:
+    """A path of the command line: an empty one, of a variable that is not set, would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty; is a variable not set? (the current folder is .)")
+    return Path(text)
+
+
 def add_command(
     commands: Any,
     name: str,
@@ -82,6 +89,7 @@ def add_command(
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.register("type", Path, _path)
     if debug:
         parser.add_argument("--debug", action="store_true", help="show where an error comes from")
     if of_store:

@@ -15,8 +15,10 @@ LEAST_SLICES = 8  # native slices in all, below which there is nothing to learn 
 
 
 def cross_check(scans: Sequence[Scan]) -> list[Scan]:
-    """The scans with a problem added to every image that is there twice, be it in one domain or in both."""
+    """The scans with a problem added to every image that is there twice, be it in one domain or in both, and a warning to
+    labels that are those of another image."""
     first: dict[str, Scan] = {}
+    labelled: dict[str, Scan] = {}
     checked = []
     for scan in scans:
         usable = scan.content and not scan.problems  # else it must go or be mended anyway
@@ -29,6 +31,12 @@ def cross_check(scans: Sequence[Scan]) -> list[Scan]:
             )
             problem = f"{scan.image} ({scan.domain}) and {other.image} ({other.domain}) are {where}."
             scan = replace(scan, problems=(*scan.problems, Verdict(problem, code, file=scan.image, other=other.image)))
+        alike = labelled.setdefault(scan.label_content, scan) if usable and scan.label_content else scan
+        if alike is not scan and other is scan:
+            warning = (
+                f"its labels are those of {alike.key}, voxel by voxel; one of them may be a copy under a wrong name"
+            )
+            scan = replace(scan, warnings=(*scan.warnings, Verdict(warning, "same_labels", other=alike.label)))
         checked.append(scan)
     return checked
 

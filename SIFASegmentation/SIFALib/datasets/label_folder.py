@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -74,5 +75,5 @@ def _check_each_once(scans: Sequence[Scan]) -> None:
 
 def _key(name: str) -> str:
     """What the names of an image and of its label map have in common, in small letters."""
-    stem = split_suffix(name.lower())[0].removesuffix(".seg")
+    stem = split_suffix(unicodedata.normalize("NFC", name.lower()))[0].removesuffix(".seg")
     return _WORDS.sub("", stem) or stem

@@ -20,12 +20,18 @@ def parse(text: str) -> dict[str, int]:
     """`mmwhs` or another of `layouts.VALUES`, or `500=3,420=2`, or both, from a command line; RequestError says how to
     write it."""
     mapping: dict[str, int] = {}
+    said: dict[str, int] = {}
     for part in filter(None, (p.strip() for p in text.split(","))):
         value, equals, label = part.partition("=")
         if part.lower() in VALUES:
             mapping.update(VALUES[part.lower()])
         elif equals and WHOLE.fullmatch(value.strip()) and re.fullmatch("[0-9]{1,3}", label.strip()):
-            mapping[str(int(value))] = int(label)
+            value = str(int(value))
+            if said.setdefault(value, int(label)) != int(label):
+                raise RequestError(
+                    f"The label value {value} is said to be class {said[value]} and class {int(label)}; say one."
+                )
+            mapping[value] = int(label)
         else:
             raise RequestError(
                 f"{part!r} maps no label value; write value=class, like 500=3,420=2, or, for the values of a data set, "
@@ -51,12 +57,13 @@ def found(labels: np.ndarray) -> tuple[int, ...] | None:
 
 
 def table(values: Sequence[int], mapping: Mapping[str, int], classes: int) -> dict[int, int] | None:
-    """value -> class for all `values` of a map; None if one of them has none. 0 and UNKNOWN mean themselves.
+    """value -> class for all `values` of a map; None if one of them has none, or one that the network does not have. 0 and
+    UNKNOWN mean themselves.
 
     Structures that a network of so many classes does not know (`structures.beyond`) are background.
     """
     known, foreign = _meanings(mapping, classes), {s.value for s in beyond(classes)}
-    if not all(v in known for v in values):
+    if not all(known.get(v) in {*range(classes), UNKNOWN, *foreign} for v in values):
         return None
     return {v: 0 if known[v] in foreign else known[v] for v in values}
 
@@ -105,7 +112,7 @@ def advice(values: Sequence[int], mapping: Mapping[str, int], classes: int) -> s
     if len(unknown) > MOST_NAMED:
         return f"{wrong}; is this a label map? If so, say with --label-values which class each value is."
     example = ",".join(f"{v}=?" for v in unknown)
-    start = "".join(f"{k}={v}," for k, v in mapping.items())
+    start = "".join(f"{k}={v}," for k, v in mapping.items() if int(k) not in unknown)
     return (
         f"{wrong}; add --label-values {start}{example} with a class 0 to {classes - 1} for each ?, "
         f"or {UNKNOWN} where it is not known what the voxels are."

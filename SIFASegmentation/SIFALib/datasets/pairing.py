@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def folders_of(file: Path, folder: Path) -> set[str]:
 
 
 def key_of(file: Path, folder: Path) -> str:
-    """What image and label map of one scan have in common: the path without the words that tell them apart."""
+    """What image and label map of one scan have in common: the path without the words that tell them apart, accents as one
+    character each, for macOS writes some names otherwise."""
     parts = [p for p in file.relative_to(folder).parts[:-1] if p.lower() not in IMAGE_FOLDERS | LABEL_FOLDERS]
     stem = file.name if file.is_dir() else stem_of(file)
     if file.is_dir() and (file == folder or stem.lower() in IMAGE_FOLDERS | LABEL_FOLDERS):
@@ -52,7 +54,7 @@ def key_of(file: Path, folder: Path) -> str:
     stem = stem if folders_of(file, folder) & LABEL_FOLDERS else re.sub(r"_0000$", "", stem)
     if not _IMAGE.sub("", stem):  # a folder for each case: p1/image
         stem = ""
-    return "/".join(filter(None, (*parts, stem))) or folder.name
+    return unicodedata.normalize("NFC", "/".join(filter(None, (*parts, stem))) or folder.name)
 
 
 def paired(scans: list[Scan], labels: list[Path], folder: Path) -> tuple[list[Scan], list[str]]:

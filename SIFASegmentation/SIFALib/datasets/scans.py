@@ -20,9 +20,9 @@ from ..imaging.intensity import WORDS, chosen_modality
 from ..imaging.moments import phase_of
 from ..imaging.seg_nrrd import is_segmentation
 from ..imaging.study import read_cine
-from ..models.structures import PAPERS, STRUCTURES, structure_name, structures_of
+from ..models.structures import PAPERS, STRUCTURES, UNKNOWN, structure_name, structures_of
 from ..support.errors import DataError, VolumeError
-from . import label_files, label_rings, label_values
+from . import label_files, label_fit, label_rings, label_values
 from .grids import mismatch
 from .places import grid_of
 from .settings import DataSettings
@@ -73,8 +73,9 @@ class Scan:
     slices: in the plane of that name. intensity: least, median, largest grey value. looks_like: "CT" for Hounsfield
     units, else "MR". label_values: as they stand in the file, which is what `DataSettings.label_values` is about; none of
     masks and of segments in layers. label_meanings: what each of them is, or else what there is: labels of
-    `models.structures`. missing: classes without a voxel. content: SHA-256 of the grey values. grid: where they lie, as of
-    `places.grid_of`. problems keep it from training, warnings do not; they are Verdicts, or their sentences from a record.
+    `models.structures`. missing: classes without a voxel. content, label_content: SHA-256 of the grey values, and of the
+    labels as classes. grid: where they lie, as of `places.grid_of`. problems keep it from training, warnings do not; they
+    are Verdicts, or their sentences from a record.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Scan:
     heart_mm: tuple[float, ...] = ()
     label_meanings: tuple[int, ...] = ()
     grid: str = ""
+    label_content: str = ""
 
     @property
     def kind(self) -> str:
@@ -293,7 +295,23 @@ class _Look:
         elif missing and not settings.partial_labels:
             names = ", ".join(f"{c} ({structure_name(c)})" for c in missing)
             self.warn(f"nothing is labelled as class {names}; what there is of it counts as background", "missing")
-        return Volume(label_values.mapped(labels.array, classes), image.geometry, labels.name)
+        mapped = label_values.mapped(labels.array, classes)
+        if not ((mapped == 0) | (mapped == UNKNOWN)).any():
+            self.refuse(
+                f"{path} labels every voxel, so that structures would fill the whole scan; write 0 around them, or "
+                f"{UNKNOWN} where it is not known what voxels are.",
+                "no_background",
+                file=path,
+            )
+        self.note(label_content=content_hash(mapped))
+        better = label_fit.better_place(image.array, mapped)
+        if better:
+            self.warn(
+                f"its labels would fit the grey values much better {better}; look whether they lie on the heart "
+                "(check-data --thumbnails)",
+                "misplaced",
+            )
+        return Volume(mapped, image.geometry, labels.name)
 
     def _walled_wrongly(self, labels: Volume, of: str) -> bool:
         """Whether something else than the myocardium lies around something else than the left ventricle: told as a problem.

@@ -15,6 +15,7 @@ import numpy as np
 from ..support.errors import VolumeError
 from . import cine_places, dicom_pixels
 from .cine import BEAT_OF_IMAGES, Body, Cine
+from .cine_blanks import without_blanks
 from .cine_places import Place
 from .cine_stacks import CineStack
 from .dicom_grid import check_orientation, grid, pixel_spacing, plane_of
@@ -29,6 +30,7 @@ MOVED_MM = 0.1  # by which a place may lie beside the others before it is moved 
 GAP_MM = 4.0  # between slices, that is told
 MOST_FEWER = 0.5  # of the usual phases: a place with fewer shows too little of the beat
 LEAST_SHOWN = 0.7  # of the beat, that the images show; scans that are triggered ahead leave out a tenth or two
+OTHER_RATE = 1.25  # times as long as another beat, from which on it is another rate
 Reader = Callable[[Sequence[Frame], Path], np.ndarray]
 """The grey values [n, j, i] of slices, and what sentences call where they come from."""
 
@@ -52,6 +54,7 @@ class _Layout:
 def assemble(stack: CineStack, source: Path, read: Reader = of_files) -> Cine:
     """The cine of a stack, its grey values by `read`; VolumeError if its places make no grid, or images cannot be read."""
     places, notes = _with_enough_phases(stack)
+    dicom_pixels.check_rules([frame for place in places for frame in place.frames], source)
     check_orientation([place.frames[0] for place in places], source)
     layout = _layout(places, source)
     count = stack.phases
@@ -66,6 +69,7 @@ def assemble(stack: CineStack, source: Path, read: Reader = of_files) -> Cine:
         if number is None:
             mean = (array[:, k - 1].astype(np.float64) + array[:, k + 1]) / 2
             array[:, k] = _of_type(mean, dtype)
+    array, filled, made = without_blanks(array)
     usual = [place for place in places if len(place.frames) == count]
     beats = [place.beat_ms for place in places if place.beat_ms]
     first = places[0].frames[0]
@@ -78,10 +82,11 @@ def assemble(stack: CineStack, source: Path, read: Reader = of_files) -> Cine:
         name=source.resolve().name,
         source=str(source),
         modality=first.modality.lower(),
-        notes=(*stack.notes, *notes, *layout.notes, *_of_order(places), *_of_beat(usual)),
+        notes=(*stack.notes, *notes, *layout.notes, *filled, *_of_order(places), *_of_beat(usual)),
         body=Body(context.sex, context.height_m, context.weight_kg),
         frames=tuple(
-            tuple(_original(places, layout, k, t, count) for k in range(len(layout.at))) for t in range(count)
+            tuple(None if (t, k) in made else _original(places, layout, k, t, count) for k in range(len(layout.at)))
+            for t in range(count)
         ),
     )
 
@@ -260,6 +265,7 @@ def _of_beat(places: Sequence[Place]) -> tuple[str, ...]:
                 f"The places begin {begin.min():.0f} to {begin.max():.0f} ms after the R wave, and are put together from "
                 "the first image of each; check that all of them show the same phase.",
             )
+    told += _of_rates(places)
     shown = [(p.triggers_ms[-1] - p.triggers_ms[0]) * len(p.frames) / (len(p.frames) - 1) for p in timed if p.beat_ms]
     beats = [place.beat_ms for place in timed if place.beat_ms]
     if beats and not any(f.context.interval_ms for place in timed for f in place.frames):
@@ -268,6 +274,24 @@ def _of_beat(places: Sequence[Place]) -> tuple[str, ...]:
         told += (
             f"The images show {np.median(shown):.0f} ms of a beat that is said to have {np.median(beats):.0f} ms: the "
             "ventricles' largest or smallest volume may lie in the rest, or the heart rate is another one.",
+        )
+    return told
+
+
+def _of_rates(places: Sequence[Place]) -> tuple[str, ...]:
+    """Sentences on beats that cannot be as long as is stated, and on a heart that beat at very different rates."""
+    told: tuple[str, ...] = ()
+    stated = [f.context.interval_ms for place in places for f in place.frames if f.context.interval_ms]
+    beats = [place.beat_ms for place in places if place.beat_ms]
+    if stated and beats and np.median(stated) < np.median(beats) / OTHER_RATE:
+        told += (
+            f"The headers state a beat of {np.median(stated):.0f} ms, but the images reach over {np.median(beats):.0f} ms, "
+            "which was taken; the heart rate is in doubt, and the output with it.",
+        )
+    if beats and max(beats) > OTHER_RATE**2 * min(beats):
+        told += (
+            f"The heart beat at different rates while it was scanned ({60_000 / max(beats):.0f} to "
+            f"{60_000 / min(beats):.0f} a minute): volumes are put together from places of other beats.",
         )
     return told
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 
 from .dicom_context import FASTEST_MS, SLOWEST_MS
-from .dicom_grouping import ORDER, TIMES, Time, tells_apart, unit_normal
+from .dicom_grouping import OFFSET, ORDER, TIMES, Time, tells_apart, unit_normal
 from .dicom_headers import Frame
 
 SAME_PLACE_MM = 0.5  # along the normal; slices of a cine are 3 mm thick or more
@@ -27,8 +27,9 @@ LEAST_SPAN_MS = FASTEST_MS / 2  # between the first and the last image of a beat
 class Place:
     """The images of one place, in time. parts: when they were taken, parts of the beat in 0..1, growing.
 
-    triggers_ms: after the R wave, () if not stated by all. beat_ms: from an R wave to the next, None if not known.
-    by: the key of `TIMES` that put them in order. along: mm of the place along the normal. notes: sentences.
+    triggers_ms: after the R wave, or, by OFFSET, after the first phase, () if not stated by all. beat_ms: from an R wave to
+    the next, None if not known. by: the key of `TIMES` that put them in order. along: mm of the place along the normal.
+    notes: sentences.
     """
 
     frames: tuple[Frame, ...]
@@ -75,9 +76,9 @@ def in_time(frames: Sequence[Frame]) -> Place | None:
 
 
 def _times(frames: Sequence[Frame]) -> Iterator[tuple[str, Time]]:
-    """Ways to tell times, the surest first. A trigger time comes before a number: numbers of retro-gated cines may begin
-    at any phase. The number in the series comes last."""
-    for name in (TRIGGER, *(name for name in TIMES if name not in (TRIGGER, ORDER)), ORDER):
+    """Ways to tell times, the surest first. A time comes before a number: numbers of retro-gated cines may begin at any
+    phase. The number in the series comes last."""
+    for name in (TRIGGER, OFFSET, *(name for name in TIMES if name not in (TRIGGER, OFFSET, ORDER)), ORDER):
         yield name, TIMES[name]
 
 
@@ -123,10 +124,10 @@ def _beats(frames: Sequence[Frame]) -> list[list[Frame]]:
 
 
 def _place(frames: list[Frame], by: str, notes: list[str]) -> Place | None:
-    stated = [f.trigger_ms for f in frames]
+    stated = [f.offset_ms if by == OFFSET else f.trigger_ms for f in frames]
     triggers = tuple(t for t in stated if t is not None)
     known = len(triggers) == len(frames) and all(b > a for a, b in itertools.pairwise(triggers))
-    triggers = triggers if known and by == TRIGGER else ()
+    triggers = triggers if known and by in (TRIGGER, OFFSET) else ()
     if triggers and triggers[-1] - triggers[0] > SLOWEST_MS:
         return None  # many beats: perfusion, or a real-time scan
     if triggers and triggers[-1] - triggers[0] < LEAST_SPAN_MS:

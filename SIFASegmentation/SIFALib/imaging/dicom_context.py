@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,8 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 TAGS = (
-    *("PatientID", "PatientName", "PatientSex", "PatientSize", "PatientWeight", "StudyInstanceUID", "SeriesNumber"),
-    *("SeriesDescription", "ScanningSequence", "NominalInterval", "HeartRate", "FrameOfReferenceUID"),
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientSize", "PatientWeight", "StudyInstanceUID"),
+    *("SeriesNumber", "SeriesDescription", "ScanningSequence", "NominalInterval", "HeartRate", "FrameOfReferenceUID"),
     "CardiacRRIntervalSpecified",
 )
 HEIGHTS_M, WEIGHTS_KG = (0.3, 2.5), (1.0, 400.0)  # what a person can have; some headers say cm, or nothing by a 0
@@ -23,14 +24,17 @@ SLOWEST_MS, FASTEST_MS = 2500.0, 200.0  # a beat: 24 to 300 a minute
 class Context:
     """What is not stated, or cannot be, is None or "".
 
-    patient, study, patient_id, frame_of_reference: what tells one from others, for no other use. patient is patient_id or,
-    where there is none, the name; the places of slices of one frame_of_reference can be compared. description, number: of
+    patient, study, patient_id, patient_name, born, frame_of_reference: what tells one from others, for no other use.
+    patient is patient_id or, where there is none, the name, in small letters and without signs; born: a date; the places of
+    slices of one frame_of_reference can be compared. description, number: of
     the series. technique: of the MR sequence (SE, IR, GR, EP). interval_ms: from an R wave to the next. height_m, weight_kg:
     of the patient.
     """
 
     patient: str = ""
     patient_id: str = ""
+    patient_name: str = ""
+    born: str = ""
     study: str = ""
     frame_of_reference: str = ""
     description: str = ""
@@ -51,9 +55,14 @@ def context_of(header: Dataset) -> Context:
         height /= 100.0
     height, weight = _within(height, HEIGHTS_M), _within(weight, WEIGHTS_KG)
     sex = str(header.get("PatientSex") or "").strip().upper()[:1]
+    patient_id = str(header.get("PatientID") or "").strip()
+    name = " ".join(re.findall(r"\w+", str(header.get("PatientName") or "").lower()))
+    born = "".join(re.findall(r"\w+", str(header.get("PatientBirthDate") or "")))
     return Context(
-        patient=str(header.get("PatientID") or header.get("PatientName") or "").strip(),
-        patient_id=str(header.get("PatientID") or "").strip(),
+        patient=patient_id or name,
+        patient_id=patient_id,
+        patient_name=name,
+        born=born,
         study=str(header.get("StudyInstanceUID") or ""),
         frame_of_reference=str(header.get("FrameOfReferenceUID") or "").strip(),
         description=" ".join(str(header.get("SeriesDescription") or "").split()),

@@ -22,12 +22,14 @@ STACK, SEQUENCE, COPIES, SEVERAL, UNEVEN, PLACELESS = "stack", "sequence", "copi
 SAME_ORIENTATION = 1e-3  # by which the direction cosines of a series' slices may differ
 SAME_PLACE = 0.01  # mm; slices that lie nearer to each other along their normal are of one place
 
-ORDER = "instance number"
-Time = Callable[[Frame], "float | str | tuple[int, int] | None"]
+ORDER, OFFSET = "instance number", "time after the first phase"
+Time = Callable[[Frame], "float | str | tuple[int, ...] | None"]
 TIMES: dict[str, Time] = {
     "temporal position": lambda f: f.phase,
     "trigger time": lambda f: f.trigger_ms,
     "part of the heart's cycle": lambda f: f.percent,
+    OFFSET: lambda f: f.offset_ms,
+    "number among the times of the file": lambda f: f.index or None,
     "time of acquisition": lambda f: f.acquired or None,
     ORDER: lambda f: None if f.instance is None and f.count == 1 else (f.instance or 0, f.number),
 }
@@ -41,10 +43,15 @@ PARTS = {
     **dict.fromkeys(("I", "IMAGINARY"), "imaginary part"),
 }
 """What an image shows of a complex signal, by the words for its kind."""
+NAME, BORN, STUDY, MODALITY = "patient's name", "patient's date of birth", "study", "modality"
 PATIENT, REFERENCE, ECHO, PART = "patient", "frame of reference", "echo time", "part of the signal"
 Aspect = Callable[[Frame], "float | str | None"]
 ASPECTS: dict[str, Aspect] = {
     PATIENT: lambda f: f.context.patient_id or None,
+    NAME: lambda f: f.context.patient_name or None,
+    BORN: lambda f: f.context.born or None,
+    STUDY: lambda f: f.context.study or None,
+    MODALITY: lambda f: f.modality or None,
     REFERENCE: lambda f: f.context.frame_of_reference or None,
     ECHO: lambda f: f.echo_ms,
     PART: lambda f: next((PARTS[word] for word in f.contrast if word in PARTS), None),

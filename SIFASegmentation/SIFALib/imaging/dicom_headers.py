@@ -33,9 +33,19 @@ TAGS = (
     *("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "SpacingBetweenSlices"),
     "InstanceNumber",
     *("TriggerTime", "TemporalPositionIdentifier", "AcquisitionTime", "EchoTime", "ModalityLUTSequence"),
-    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence"),
+    *("ComplexImageComponent", "NominalPercentageOfCardiacPhase", "NominalCardiacTriggerDelayTime"),
+    "ActualCardiacTriggerDelayTime",
     *dicom_context.TAGS,
 )  # fmt: skip
+
+
+TIME_DIMENSIONS = (
+    *("TemporalPositionIndex", "TemporalPositionTimeOffset", "NominalCardiacTriggerDelayTime"),
+    *("ActualCardiacTriggerDelayTime", "NominalPercentageOfCardiacPhase", "TriggerTime", "FrameReferenceDateTime"),
+    "FrameAcquisitionDateTime",
+)
+"""What the frames of a multi-frame file are numbered by where they are numbered in time (PS3.3, C.7.6.17)."""
 
 
 class Unreadable(VolumeError):
@@ -51,7 +61,8 @@ class Frame:
     rescale: slope and intercept; unit: of what they give, as "HU"; grouped: whether a functional group states them; shifted:
     whether stored values do not lie in the lowest bits; table: whether a table (Modality LUT) says
     what stored values mean. trigger_ms: after the R wave; percent: of the cardiac cycle; phase: its number in a
-    sequence; acquired: a time of the day, as text. instance: its number in the series. contrast: what tells images of
+    sequence; index: its numbers where a multi-frame file numbers frames in time; offset_ms: after the first phase;
+    acquired: a time of the day, as text. instance: its number in the series. contrast: what tells images of
     one place and time apart: kind of image, echo time; echo_ms: the latter. context: of the series and the patient.
     """
 
@@ -81,6 +92,8 @@ class Frame:
     trigger_ms: float | None = None
     percent: float | None = None
     phase: int | None = None
+    index: tuple[int, ...] = ()
+    offset_ms: float | None = None
     acquired: str = ""
     contrast: tuple[str, ...] = ()
     echo_ms: float | None = None
@@ -147,10 +160,29 @@ def _frames(file: Path, header: Dataset) -> Iterator[Frame]:
     shared = list(header.get("SharedFunctionalGroupsSequence") or [])[:1]
     if own and len(own) != count:
         raise Unreadable(f"{file} describes {len(own)} frames but claims to hold {count}; its header is damaged.")
+    dimensions = _time_dimensions(header)
     for number in range(count):
         groups = [*own[number : number + 1], *shared]
         frame = _frame(file, number, count, groups, header, (rows, columns))
-        yield replace(frame, context=_with_beat(context, groups))
+        yield replace(frame, context=_with_beat(context, groups), index=_index(groups, dimensions))
+
+
+def _time_dimensions(header: Dataset) -> list[int]:
+    """Which of the numbers that each frame of a multi-frame file has are in time."""
+    from pydicom.datadict import keyword_for_tag
+
+    numbered = [
+        keyword_for_tag(d.get("DimensionIndexPointer") or 0) for d in header.get("DimensionIndexSequence") or []
+    ]
+    return [n for n, keyword in enumerate(numbered) if keyword in TIME_DIMENSIONS]
+
+
+def _index(groups: list[Dataset], dimensions: list[int]) -> tuple[int, ...]:
+    """The numbers of a frame in these dimensions."""
+    content = next((g.FrameContentSequence[0] for g in groups if g.get("FrameContentSequence")), None)
+    values = content.get("DimensionIndexValues") if content is not None else None
+    numbers = [values] if isinstance(values, int) else list(values or ())
+    return tuple(int(numbers[n]) for n in dimensions if n < len(numbers))
 
 
 def _with_beat(context: Context, groups: list[Dataset]) -> Context:
@@ -180,6 +212,8 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
         _whole(header, name) or 0 for name in ("BitsAllocated", "BitsStored", "PixelRepresentation")
     )
     kind = next((p.FrameType for p in map(place, FRAME_TYPES) if "FrameType" in p), header.get("ImageType"))
+    component = place(FRAME_TYPES[0]).get("ComplexImageComponent") or header.get("ComplexImageComponent")
+    offset_s = number_in(place("TemporalPositionSequence"), "TemporalPositionTimeOffset")
     triggers = (
         number_in(beat, "NominalCardiacTriggerDelayTime"),
         number_in(content, "NominalCardiacTriggerDelayTime"),
@@ -215,9 +249,11 @@ def _frame(file: Path, number: int, count: int, groups: list[Dataset], header: D
         trigger_ms=next((trigger for trigger in triggers if trigger is not None), None),
         percent=number_in(beat, "NominalPercentageOfCardiacPhase"),
         phase=_whole(content, "TemporalPositionIndex") or _whole(header, "TemporalPositionIdentifier"),
+        offset_ms=None if offset_s is None else 1000.0 * offset_s,
         acquired=str(acquired),
         contrast=(
             *map(str, kind if kind and not isinstance(kind, str) else [kind or ""]),
+            *([str(component)] if component else []),
             "" if echo_ms is None else f"echo time {echo_ms:g} ms",
         ),
         echo_ms=echo_ms,

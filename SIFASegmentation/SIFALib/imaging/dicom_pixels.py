@@ -36,7 +36,7 @@ def read(frames: Sequence[Frame], folder: Path) -> tuple[np.ndarray, Geometry | 
 
     Raises VolumeError if they cannot be decoded, or if nothing says what their values mean.
     """
-    _check_rules(frames, folder)
+    check_rules(frames, folder)
     same = len({(f.rescale, f.bits, f.photometric) for f in frames}) == 1
     if frames[0].photometric == INVERTED or any(f.grouped and f.sop_class not in GROUPS_READ for f in frames):
         return _by_own_rescale(frames), None
@@ -65,7 +65,7 @@ def _is_at_one_place(frames: Sequence[Frame]) -> bool:
     return any(len(each) == each[0].count > 1 and len({f.position for f in each}) == 1 for each in of_file.values())
 
 
-def _check_rules(frames: Sequence[Frame], folder: Path) -> None:
+def check_rules(frames: Sequence[Frame], folder: Path) -> None:
     """VolumeError unless all slices say alike what their stored values mean."""
     stated = [f for f in frames if f.rescale is not None]
     silent = [f for f in frames if f.rescale is None]

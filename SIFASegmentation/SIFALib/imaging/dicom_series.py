@@ -25,6 +25,11 @@ SUFFIXES = (".dcm", ".ima")
 FEW = 4  # slices: a series of fewer beside one of more is an overview, or a picture of a report
 LEAST_BYTES = 2  # of a grey value of a CT or MR
 HOUNSFIELD = ("", "HU", "HU_MOD", "US")  # types of a rescale that give HU, modified ones, or do not say what
+NOT_ONE = (
+    *(dicom_grouping.PATIENT, dicom_grouping.NAME, dicom_grouping.BORN, dicom_grouping.STUDY, dicom_grouping.REFERENCE),
+    dicom_grouping.MODALITY,
+)
+SAME_PERCENT = 5.0  # of the heart's cycle, by which slices of one reconstruction may differ
 HEART = ("CT", "MR")  # modalities that the models know
 
 
@@ -59,7 +64,23 @@ def _volume(stack: Sequence[Frame], folder: Path, name: str) -> Volume:
         )
     if delivered is not None and agree(geometry, delivered):
         geometry = delivered
-    return Volume(array, geometry, name, str(folder), _modality(stack))
+    return Volume(array, geometry, name, str(folder), _modality(stack), _of_times(stack))
+
+
+def _of_times(stack: Sequence[Frame]) -> tuple[str, ...]:
+    """A sentence on slices that state different parts of the beat: those of several phases, some of them lost."""
+    numbers = {frame.phase for frame in stack if frame.phase is not None}
+    percents = [frame.percent for frame in stack if frame.percent is not None]
+    if len(numbers) > 1:
+        what = f"temporal positions ({min(numbers)} to {max(numbers)})"
+    elif percents and max(percents) - min(percents) > SAME_PERCENT:
+        what = f"parts of the heart's cycle ({min(percents):g} to {max(percents):g} %)"
+    else:
+        return ()
+    return (
+        f"The slices state different {what}, each place but one of them: the volume may be put together from several phases "
+        "of which files are missing. Look at it before you use the result.",
+    )
 
 
 def find_stack(folder: Path) -> tuple[Frame, ...]:
@@ -246,7 +267,7 @@ def _several(folder: Path, groups: Sequence[Group]) -> str:
     """The sentence for a series that falls into several stacks."""
     frames = [frame for group in groups for frame in group.frames]
     aspect = dicom_grouping.what_differs(frames)
-    if aspect in (dicom_grouping.PATIENT, dicom_grouping.REFERENCE):
+    if aspect in NOT_ONE:
         names = names_of({next(iter(group.frames)).file for group in groups})
         return (
             f"{folder} holds slices of one series, but of more than one {aspect} ({names}), which are no volume however "

@@ -22,7 +22,7 @@ _NUMBER = r"[+-]?(?:\d{1,25}\.?\d{0,30}|\.\d{1,30})(?:[eE][+-]?\d{1,2})?"
 _OR_NONE = rf"{_NUMBER}|nan"  # NRRD says so of an axis that is none of space
 _VECTOR = rf"\(\s*(?:{_OR_NONE})(?:\s*,\s*(?:{_OR_NONE})){{0,7}}\s*\)"
 _WORD = r"[A-Za-z0-9?_-]{1,40}"
-_PATTERN = re.compile(r"[^%]*%0?\d?[diu][^%]* (-?\d{1,7}) (-?\d{1,7}) (-?\d{1,7})( \d)?")
+_PATTERN = re.compile(r"[^%]*%0?\d?[diu][^%]*? (-?\d{1,7}) (-?\d{1,7}) (-?\d{1,7})( \d)?")
 Rule = Callable[[str, dict[str, str]], bool]
 
 

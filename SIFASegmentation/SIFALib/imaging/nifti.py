@@ -31,6 +31,10 @@ COMPONENTS = {128: 3, 2304: 4, 32: 2, 1792: 2}  # numbers a voxel of colours (RG
 VECTORS = range(1003, 1012)  # intent codes of several values a voxel: matrices, vectors, points, quaternions
 FULL_HEADER = 540  # bytes of the longer header
 TIME_UNITS, TIME_MS = 0x38, {8: 1000.0, 16: 1.0, 24: 0.001}  # the bits of xyzt_units for seconds, ms, microseconds
+NO_STEP = (
+    "{} states {:g} ms between its volumes (pixdim[4]), which cannot be: they are taken in the order of the file, without "
+    "times. Check that this is their order in time."
+)
 AT_ONCE = 1 << 20  # voxels that are multiplied with their factor at once
 
 
@@ -72,7 +76,7 @@ class NiftiHeader:
     """What a header says. size: voxels (i, j, k). start, end: bytes of the voxels in the unpacked file.
 
     scaling: factor and summand of the grey values, None if they are stored as they are. count: volumes along the fourth
-    axis; step_ms: between them, 0 if not stated.
+    axis; step_ms: between them as it stands there, 0 if not stated.
     """
 
     size: tuple[int, int, int]
@@ -103,7 +107,10 @@ def read_nifti_sequence(path: Path, several: bool = True) -> tuple[np.ndarray, G
     geometry, more = grid_of(header.forms, header.size, path)
     check_grid(path, geometry.spacing, geometry.origin, geometry.axes)
     values = _scaled(kept.view(header.dtype), header, path).reshape(header.count, *geometry.shape)
-    return values, _as_itk(geometry), header.step_ms, (*notes, *more)
+    step = header.step_ms
+    if header.count > 1 and not 0 <= step < math.inf:
+        step, more = 0.0, (*more, NO_STEP.format(path, header.step_ms))
+    return values, _as_itk(geometry), step, (*notes, *more)
 
 
 def count_of(path: Path) -> int:
@@ -284,8 +291,11 @@ def _header(first: bytes, path: Path, volume: bool, sequence: bool = False) -> N
     )  # fmt: skip
     scaling = _scaling(field(*layout.slope), path)
     end = start + math.prod(dims) * dtype.itemsize
-    step = field(*layout.sizes)[4] * TIME_MS.get(field(*layout.units)[0] & TIME_UNITS, 0.0)
-    return NiftiHeader((i, j, k), dtype, start, end, scaling, forms, math.prod(dims[3:]), step)
+    step, volumes = (
+        field(*layout.sizes)[4] * TIME_MS.get(field(*layout.units)[0] & TIME_UNITS, 0.0),
+        math.prod(dims[3:]),
+    )
+    return NiftiHeader((i, j, k), dtype, start, end, scaling, forms, volumes, step)
 
 
 def _layout(first: bytes, path: Path) -> tuple[str, _Layout]:

@@ -17,8 +17,8 @@ from .files import DICOM, existing, is_dicom_image, split_suffix
 from .geometry import Volume
 from .header_places import notes_on_place
 from .headers import META, Header
-from .meta_files import check_files
 from .voxel_data import bytes_more, check_voxel_data
+from .voxel_files import bytes_more_of_files, check_files
 
 MORE = (
     "{} holds {} bytes more than {} says, which were taken for what follows the voxels. If they stand before them, or the "
@@ -80,8 +80,9 @@ def notes_of(header: Header | None) -> tuple[str, ...]:
     """What should be said of the header of an NRRD or MetaImage file."""
     if header is None:
         return ()
-    more = bytes_more(header)
-    told = (MORE.format(header.name, more, header.path.name),) if more else ()
+    more = bytes_more_of_files(header) if header.several else bytes_more(header)
+    place = f"What {header.path.name} names ({header.name})" if header.several else header.name
+    told = (MORE.format(place, more, header.path.name),) if more else ()
     return (*notes_on_place(header.path, header.fields, header.nrrd), *told)
 
 

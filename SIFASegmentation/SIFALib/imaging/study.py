@@ -58,13 +58,14 @@ def cine_of(
     """The cine in the slices of a study; read: gives their grey values; views: with those along the heart. VolumeError."""
     found = cine_stacks.stacks_of(frames)
     try:
-        chosen, why = cine_stacks.choose(found, stack)
+        chosen, because = cine_stacks.choose(found, stack)
     except VolumeError as error:
-        raise VolumeError(f"{source} cannot be read as a cine. {error}", code="no_cine") from error
+        why = " ".join([str(error), *found.notes])
+        raise VolumeError(f"{source} cannot be read as a cine. {why}", code="no_cine") from error
     cine = cine_assembly.assemble(chosen, source, read)
     along, unread = cine_views.views_of(found, chosen, source, read) if views else ((), ())
     notes = (*found.notes, *cine.notes, *unread)
-    return replace(cine, notes=notes, chosen=why, others=cine_stacks.others(found, chosen), views=along)
+    return replace(cine, notes=notes, chosen=because, others=cine_stacks.others(found, chosen), views=along)
 
 
 def is_study(path: Path) -> bool:
@@ -102,12 +103,14 @@ def _look_through(files: Sequence[Path], source: Path) -> Steps[tuple[list[Frame
 
 def _check_one_person(source: Path, frames: Sequence[Frame]) -> None:
     """VolumeError if the images are of several people, or of one at several visits."""
-    people: dict[str, Path] = {}
-    visits: dict[str, Path] = {}
-    for frame in frames:
-        people.setdefault(frame.context.patient, frame.file)
-        visits.setdefault(frame.context.study, frame.file)
-    for what, found in (("patients", people), ("studies", visits)):
+    for what, said in (
+        ("patients", [f.context.patient for f in frames]),
+        ("patients", [f.context.born for f in frames]),
+        ("studies", [f.context.study for f in frames]),
+    ):
+        found: dict[str, Path] = {}
+        for key, frame in zip(said, frames, strict=True):
+            found.setdefault(key, frame.file)
         named = [file for key, file in found.items() if key]
         if len(named) > 1:
             inside = (file.relative_to(source) if file.is_relative_to(source) else file for file in named[:2])

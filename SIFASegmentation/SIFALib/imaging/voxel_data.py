@@ -33,18 +33,26 @@ NRRD_BYTES = {
     **dict.fromkeys(("longlong", "long long", "long long int", "int64", "int64_t", "double"), 8),
     **dict.fromkeys(("ulonglong", "unsigned long long", "unsigned long long int", "uint64", "uint64_t"), 8),
 }  # the others take one
+LONGEST_HEAD = 132  # bytes by which a header is known
+HEADS = (
+    *(b"NRRD000", b"ObjectType", b"NDims", b"Comment = ", b"\x89PNG", b"II*\0", b"MM\0*", b"\xff\xd8\xff", b"GIF8"),
+    b"\x1f\x8b\x08",
+)
+"""What files with headers begin with: NRRD, MetaImage, PNG, TIFF, JPEG, GIF, gzip."""
 GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
 class Stream:
-    """Voxels: the bytes of `file` from `start` on, `length` of them (None: all); unpacked, at least `unpacked`."""
+    """Voxels: the bytes of `file` from `start` on, `length` of them (None: all); unpacked, at least `unpacked`. skips: the
+    header says itself that other bytes are to be skipped before them."""
 
     file: Path
     start: int
     packed: bool = True
     length: int | None = None
     unpacked: int = 0
+    skips: bool = False
 
 
 def check_voxel_data(path: Path) -> Header | None:
@@ -65,29 +73,38 @@ def check_voxel_data(path: Path) -> Header | None:
     return header
 
 
-def check_stream(stream: Stream) -> None:
-    """VolumeError unless all voxels of a stream are there and sound."""
+def check_stream(stream: Stream) -> int:
+    """How many bytes a stream has more than the voxels; 0 of a packed one. VolumeError unless all voxels are there and
+    sound, and begin where the stream does."""
     with sound(stream.file, stream.packed):
-        length = _length(stream)
+        length, first = _length(stream)
         if length < stream.unpacked:
             raise EOFError
-    if stream.packed and stream.unpacked and length > stream.unpacked + MORE_BYTES:
+    if not stream.unpacked:
+        return 0
+    if stream.packed and length > stream.unpacked + MORE_BYTES:
         raise VolumeError(f"{stream.file} holds far more than its header says; it is damaged. Copy it again.")
+    if length > stream.unpacked and not stream.skips and _is_header(first):
+        raise VolumeError(
+            f"{stream.file} has a header of its own, which would be read for voxels; give that file itself, or write its "
+            "voxels alone into a file."
+        )
+    return 0 if stream.packed else length - stream.unpacked
+
+
+def _is_header(first: bytes) -> bool:
+    """Whether the beginning of a file is that of an image with a header, as NRRD, MetaImage, NIfTI, DICOM and pictures."""
+    nifti = any(int.from_bytes(first[:4], order) in (348, 540) for order in ("little", "big"))
+    return nifti or first.startswith(HEADS) or first[128:132] == b"DICM"
 
 
 def bytes_more(header: Header) -> int:
     """How many bytes the file that a checked header names for its voxels has more than these; 0 if they are packed, lie in
     several files, or behind the header itself."""
     stream = _nrrd_stream(header) if header.nrrd else _meta_stream(header)
-    if (
-        stream is None
-        or stream.packed
-        or not stream.unpacked
-        or not header.name
-        or header.fields.get("byteskip") == "-1"
-    ):
+    if stream is None or stream.packed or not header.name or header.fields.get("byteskip") == "-1":
         return 0
-    return _length(stream) - stream.unpacked
+    return check_stream(stream)
 
 
 @contextmanager
@@ -111,18 +128,19 @@ def _check_listed(header: Header) -> None:
             raise VolumeError(f"{header.path} has voxels in {name[:80]}, which does not exist; copy it there, too.")
 
 
-def _length(stream: Stream) -> int:
-    """Bytes of the unpacked voxels. zlib.error, EOFError."""
-    if not stream.packed:
-        return stream.file.stat().st_size - stream.start
+def _length(stream: Stream) -> tuple[int, bytes]:
+    """Bytes of the unpacked voxels, and the first of them. zlib.error, EOFError."""
     with open(stream.file, "rb") as source:
         source.seek(stream.start)
-        length, most = 0, (stream.unpacked or MOST_BYTES) + MORE_BYTES
+        if not stream.packed:
+            return stream.file.stat().st_size - stream.start, source.read(LONGEST_HEAD)
+        length, most, first = 0, (stream.unpacked or MOST_BYTES) + MORE_BYTES, b""
         for chunk in unpack(_at_most(source, stream.length)):
+            first = first or chunk[:LONGEST_HEAD]
             length += len(chunk)
             if length > most:
                 break
-        return length
+        return length, first
 
 
 def unpack(read: Callable[[int], bytes]) -> Iterator[bytes]:
@@ -155,6 +173,14 @@ def _at_most(source: BinaryIO, length: int | None) -> Callable[[int], bytes]:
         return source.read
     end = source.tell() + length
     return lambda count: source.read(max(0, min(count, end - source.tell())))
+
+
+def all_bytes(header: Header) -> int:
+    """Of all voxels, unpacked; 0 if that is not to be told."""
+    if not header.nrrd:
+        return meta_bytes(header)
+    each = NRRD_BYTES.get(header.fields["type"].lower().removeprefix("signed "), 1)
+    return each * math.prod(map(int, header.fields["sizes"].split()))
 
 
 def meta_bytes(header: Header) -> int:
@@ -222,17 +248,22 @@ def _named_file(header: Header) -> Path | None:
 
 def _nrrd_stream(header: Header) -> Stream | None:
     """Where the voxels of an NRRD file lie; None if that is not to be told. VolumeError if they are not there."""
-    fields = header.fields
-    encoding, skip, bytes_skipped = (fields.get(key, "0") for key in ("encoding", "lineskip", "byteskip"))
-    place = _named_file(header) if header.name else header.path
-    if encoding.lower() in ("bz2", "bzip2"):
+    if header.fields.get("encoding", "").lower() in ("bz2", "bzip2"):
         raise VolumeError(
             f"{header.path} is packed with bzip2, which cannot be read here; save it again with gzip, or not packed."
         )
-    if place is None or encoding.lower() not in ("raw", "gzip", "gz"):
+    place = _named_file(header) if header.name else header.path
+    return None if place is None else nrrd_stream(header, place, all_bytes(header))
+
+
+def nrrd_stream(header: Header, place: Path, unpacked: int) -> Stream | None:
+    """Where the voxels of an NRRD file lie in one file, so many bytes when unpacked; None if that is not to be told.
+    VolumeError if it is not packed though the header says so."""
+    encoding, skip, bytes_skipped = (header.fields.get(key, "0") for key in ("encoding", "lineskip", "byteskip"))
+    if encoding.lower() not in ("raw", "gzip", "gz"):
         return None
-    each = NRRD_BYTES.get(fields["type"].lower().removeprefix("signed "), 1)
-    unpacked = each * math.prod(map(int, fields["sizes"].split())) + max(0, int(bytes_skipped))
+    skips = (skip, bytes_skipped) != ("0", "0")
+    unpacked += max(0, int(bytes_skipped))
     with open(place, "rb") as file:
         file.seek(header.end if place is header.path else 0)
         for _ in range(int(skip)):  # lines before the stream; bytes are skipped within it
@@ -240,7 +271,7 @@ def _nrrd_stream(header: Header) -> Stream | None:
                 break
         start = file.tell()
         if encoding.lower() == "raw":
-            return Stream(place, 0 if bytes_skipped == "-1" else start, False, None, unpacked)
+            return Stream(place, 0 if bytes_skipped == "-1" else start, False, None, unpacked, skips)
         if file.read(len(GZIP)) != GZIP:
             raise VolumeError(f"{place} is damaged or cut off: what should be packed is not. Copy it again.")
-        return Stream(place, start, True, None, unpacked)
+        return Stream(place, start, True, None, unpacked, skips)

@@ -44,6 +44,7 @@ def parse(text: str | bytes, source: str) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
+        text = text.removeprefix("\ufeff")  # with which Windows' editors begin
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
     except UnicodeDecodeError:
         raise RecordError(f"{source} is not valid UTF-8 text; it is damaged.") from None

@@ -217,3 +217,39 @@ def test_no_file_of_the_current_folder_is_run(tmp_path, monkeypatch):
     assert not (tmp_path / "RAN").exists() and "usage" in (tmp_path / "out.txt").read_text()
     assert subprocess.run([sys.executable, "-c", "import json"], cwd=tmp_path).returncode == 0
     assert (tmp_path / "RAN").exists()  # what is prevented happens otherwise
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["cine", "", "out"], ["cine", "study", ""], ["segment", "", "x.nii.gz"], ["segment", "x.nii.gz", ""],
+        ["segment", "x.nii.gz", "y.nii.gz", "--report", ""], ["segment", "x.nii.gz", "y.nii.gz", "--model", ""],
+        ["batch", "", "out"], ["batch", "scans", "", "--cine"], ["evaluate", "--images", ""], ["phantom", ""],
+        ["check-data", "--source", "", "--target", "phantom"], ["adapt", "scans", "ours", "--source", ""],
+        ["models", "show", ""], ["models", "list", "--models-folder", ""], ["train", ""], ["runs", "list", ""],
+    ],
+)  # fmt: skip
+def test_an_empty_place_is_not_the_current_folder_nor_what_is_chosen_without_one(
+    tmp_path, monkeypatch, capsys, arguments
+):
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(arguments)
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2 and "is empty; is a variable not set?" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["adapt", "scans", "ours"], ["check-data", "--target", "scans"]])
+def test_what_is_not_given_is_not_empty(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 3
+    found = capsys.readouterr()
+    assert "scans does not exist" in found.out + found.err
+
+
+def test_an_adaptation_of_no_iterations_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["adapt", "scans", "ours", "--iterations", "0"]) == 2
+    assert "--iterations 0 trains nothing; give 1 or more" in capsys.readouterr().err

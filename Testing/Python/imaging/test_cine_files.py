@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from pathlib import Path
+
 import cine_studies as studies
 import numpy as np
 import pytest
@@ -39,6 +42,20 @@ def test_nifti_without_a_time_that_can_be_has_none(tmp_path):
     assert read_cine(tmp_path / "cine.nii.gz").times_ms == ()
 
 
+@pytest.mark.parametrize("step", [-100.0, np.nan, np.inf])
+def test_a_time_between_volumes_of_nifti_that_cannot_be_neither_orders_nor_times_them(tmp_path, step):
+    path = tmp_path / "cine.nii"
+    sitk.WriteImage(sitk.JoinSeries([studies.geometry().to_image(phase) for phase in studies.array()]), str(path))
+    header = bytearray(path.read_bytes())
+    struct.pack_into("<f", header, 76 + 4 * 4, step)  # pixdim[4]
+    header[123] = 2 | 16  # mm, ms
+    path.write_bytes(header)
+    cine = read_cine(path)
+    expect(cine)
+    assert (cine.times_ms, cine.heart_rate) == ((), None)
+    assert f"states {step:g} ms between its volumes" in " ".join(cine.notes)
+
+
 @pytest.mark.parametrize(("phases", "step"), [(2, 1.0), (3, 0.3), (4, 0.2)])
 def test_too_few_volumes_for_a_beat_have_no_times_and_no_heart_rate(tmp_path, phases, step):
     image4 = sitk.JoinSeries([studies.geometry().to_image(phase) for phase in studies.array()[:phases]])
@@ -73,14 +90,59 @@ def test_the_beat_of_a_file_is_as_long_as_its_images_span(tmp_path):
     sitk.WriteImage(image, str(tmp_path / "cine.nrrd"))
     cine = read_cine(tmp_path / "cine.nrrd")
     assert (cine.times_ms[0], cine.heart_rate) == (400, 75)
+    image.SetMetaData("MultiVolume.FrameLabels", ",".join(str(100 * t + 1_000_400) for t in range(PHASES)))
+    sitk.WriteImage(image, str(tmp_path / "later.nrrd"))
+    assert read_cine(tmp_path / "later.nrrd").times_ms == cine.times_ms
 
 
-def test_phases_where_slices_should_be_are_refused(tmp_path):
-    swapped = studies.array(phases=20).swapaxes(0, 1)
-    made = sitk.JoinSeries([sitk.GetImageFromArray(np.ascontiguousarray(each)) for each in swapped])
-    sitk.WriteImage(made, str(tmp_path / "cine.nii.gz"))
+@pytest.mark.parametrize("last", ["600", "nan", "90000"])
+def test_times_that_cannot_be_those_of_a_beat_are_not_taken_and_that_is_said(tmp_path, last):
+    image = sitk.Compose([studies.geometry().to_image(phase) for phase in studies.array()])
+    image.SetMetaData("MultiVolume.FrameLabels", ",".join([*(str(100 * t) for t in range(PHASES - 1)), last]))
+    image.SetMetaData(UNIT, "ms")
+    sitk.WriteImage(image, str(tmp_path / "cine.nrrd"))
+    cine = read_cine(tmp_path / "cine.nrrd")
+    expect(cine)
+    assert (cine.times_ms, cine.heart_rate) == ((), None)
+    assert f"0 to {float(last):g} ms, cannot be those of one beat" in " ".join(cine.notes)
+
+
+def test_the_axis_of_volumes_may_be_the_last_and_each_volume_in_a_file(tmp_path):
+    for t, phase in enumerate(studies.array()):
+        (tmp_path / f"v{t}.raw").write_bytes(phase.tobytes())
+    (tmp_path / "cine.nhdr").write_text(
+        f"NRRD0004\ntype: short\ndimension: 4\nspace: left-posterior-superior\nsizes: 24 24 5 {PHASES}\nendian: little\n"
+        "space directions: (2,0,0) (0,2,0) (0,0,10) none\nkinds: domain domain domain list\nspace origin: (0,0,0)\n"
+        "encoding: raw\ndata file: LIST\n" + "".join(f"v{t}.raw\n" for t in range(PHASES))
+    )
+    np.testing.assert_array_equal(read_cine(tmp_path / "cine.nhdr").array, studies.array())
+
+
+def in_a_chest(phases: int, places: int) -> np.ndarray:
+    """int16 [t, k, j, i]: the heart, in the middle of what rests."""
+    chest = np.random.default_rng(0).integers(0, 300, (places, 60, 60)).astype(np.int16)
+    beat = np.repeat(chest[None], phases, axis=0)
+    beat[:, :, 18:42, 18:42] = studies.array(phases, places)
+    return beat
+
+
+def written(path: Path, beat: np.ndarray) -> Path:
+    sitk.WriteImage(sitk.JoinSeries([sitk.GetImageFromArray(np.ascontiguousarray(each)) for each in beat]), str(path))
+    return path
+
+
+@pytest.mark.parametrize(("phases", "places"), [(20, 5), (5, 5), (3, 8), (2, 5), (4, 3), (3, 3), (2, 2)])
+def test_phases_where_slices_should_be_are_refused(tmp_path, phases, places):
+    beat = in_a_chest(phases, places)
+    np.testing.assert_array_equal(read_cine(written(tmp_path / "cine.nii.gz", beat)).array, beat)
     with pytest.raises(VolumeError, match="phases where slices should be"):
-        read_cine(tmp_path / "cine.nii.gz")
+        read_cine(written(tmp_path / "swapped.nii.gz", beat.swapaxes(0, 1)))
+
+
+def test_thin_slices_between_which_less_changes_than_in_time_are_slices(tmp_path):
+    k, j, i = np.indices((40, 24, 24))
+    beat = [300 * (np.hypot(i - 12, np.hypot(j - 12, k - 20)) < 9 + 3 * np.cos(t)) + k for t in range(0, 7, 2)]
+    assert read_cine(written(tmp_path / "cine.nii", np.array(beat, np.int16))).array.shape == (4, 40, 24, 24)
 
 
 def test_volumes_are_in_the_order_of_their_times(tmp_path):

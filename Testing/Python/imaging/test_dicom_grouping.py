@@ -49,6 +49,8 @@ def test_slices_in_any_order_are_a_stack_sorted_by_place():
         lambda t: {"phase": t + 1},
         lambda t: {"trigger_ms": 40.0 * t},
         lambda t: {"percent": 10.0 * t},
+        lambda t: {"offset_ms": 40.0 * t},
+        lambda t: {"index": (1, t + 1)},
         lambda t: {"acquired": f"10{t:02}00"},
         lambda t: {"instance": 100 * t},
         lambda t: {"phase": 1, "trigger_ms": 0.0, "instance": t},
@@ -97,6 +99,10 @@ def test_kinds_of_images_are_groups_of_their_own_and_no_phases():
 
 IN_TURN = {
     "patient": [{"context": Context(patient_id=name)} for name in "AB"],
+    "patient's name": [{"context": Context(patient_name=name)} for name in "AB"],
+    "patient's date of birth": [{"context": Context(born=date)} for date in ("19500102", "19620102")],
+    "study": [{"context": Context(study=uid)} for uid in ("1.2", "1.3")],
+    "modality": [{"modality": name} for name in ("CT", "MR")],
     "frame of reference": [{"context": Context(patient_id="A", frame_of_reference=uid)} for uid in ("1.2", "1.3")],
     "echo time": [{"echo_ms": echo} for echo in (2.4, 4.8)],
     "part of the signal": [{"contrast": ("ORIGINAL", "PRIMARY", part)} for part in "MP"],

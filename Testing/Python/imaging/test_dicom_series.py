@@ -187,6 +187,10 @@ def test_series_that_are_the_phases_of_a_sequence_are_called_so(tmp_path):
     ("said", "sentence"),
     [
         ({"PatientID": "Q-1"}, r"of more than one patient \(000\.dcm, 005\.dcm\)"),
+        ({"PatientName": "Muller^Anna"}, r"of more than one patient's name \(000\.dcm, 005\.dcm\)"),
+        ({"PatientBirthDate": "19620102"}, r"of more than one patient's date of birth \(000\.dcm, 005\.dcm\)"),
+        ({"StudyInstanceUID": "1.2.3"}, r"of more than one study \(000\.dcm, 005\.dcm\)"),
+        ({"Modality": "CT"}, r"of more than one modality \(000\.dcm, 005\.dcm\)"),
         ({"FrameOfReferenceUID": "1.2.3"}, r"of more than one frame of reference \(000\.dcm, 005\.dcm\)"),
         ({"EchoTime": 4.8}, r"differ in their echo time \(.*echo time 2\.4 ms; .*echo time 4\.8 ms\)"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "P"]}, r"differ in their part of the signal \(.*M, .*P, .*\)"),
@@ -198,13 +202,37 @@ def test_slices_of_different_things_are_no_volume_though_they_lie_evenly(tmp_pat
             setattr(header, keyword, value)
 
     kind = {"Modality": "MR", "EchoTime": 2.4, "ImageType": ["ORIGINAL", "PRIMARY", "M"]}
+    kind |= {} if "PatientID" in said else {"PatientID": ""}
     refused(written(tmp_path / "s", change=change, **kind), sentence)
+
+
+@pytest.mark.parametrize(
+    ("said", "other", "told"),
+    [
+        ({"TemporalPositionIdentifier": 1}, {"TemporalPositionIdentifier": 4}, "temporal positions (1 to 4)"),
+        (
+            {"NominalPercentageOfCardiacPhase": 30},
+            {"NominalPercentageOfCardiacPhase": 70},
+            "parts of the heart's cycle (30 to 70 %)",
+        ),
+        ({"NominalPercentageOfCardiacPhase": 69}, {"NominalPercentageOfCardiacPhase": 71}, ""),
+    ],
+)
+def test_slices_of_different_phases_in_one_volume_are_told(tmp_path, said, other, told):
+    def change(header: Dataset, k: int) -> None:
+        for keyword, value in (said if k < 5 else other).items():
+            setattr(header, keyword, value)
+
+    notes = reading.read(written(tmp_path / "s", change=change)).notes
+    assert [told in note for note in notes] == ([True] if told else [])
 
 
 def test_slices_that_do_not_say_whose_they_are_are_read(tmp_path):
     def change(header: Dataset, k: int) -> None:
         if k >= 5:
-            del header.PatientID, header.FrameOfReferenceUID
+            del header.PatientID, header.PatientName, header.PatientBirthDate, header.FrameOfReferenceUID
+        if k == 3:
+            header.PatientName = "MÜLLER^JÖRG^^"
 
     assert off(reading.read(written(tmp_path / "s", change=change))) < 1e-3
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import cine_studies as studies
-import dicom_frames
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from cine_studies import PHASES, PLACES, expect, image, images, write
 from pydicom import dcmread
-from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from SIFALib.imaging.cine import BEAT_OF_IMAGES, Cine
 from SIFALib.imaging.study import read_cine
@@ -74,58 +72,6 @@ def test_3_stills_of_several_kinds_are_no_phases(tmp_path):
 
     with pytest.raises(VolumeError, match="holds no stack of cine images"):
         read_cine(write(tmp_path / "study", images(kind)))
-
-
-def test_4_enhanced_files_with_all_phases(tmp_path):
-    order = [k for k in range(PLACES) for _ in range(PHASES)]
-    times = [t + 1 for _ in range(PLACES) for t in range(PHASES)]
-    array = studies.array()
-    frames = np.array([array[t - 1, k] for k, t in zip(order, times, strict=True)])
-    folder = dicom_frames.enhanced(tmp_path / "study", array[0], studies.geometry(), order, times, modality="MR")
-    (file,) = folder.iterdir()
-    header = dcmread(file)
-    header.PixelData = frames.astype("<i2").tobytes()
-    header.save_as(file)
-    cine = read_cine(folder)
-    expect(cine)
-    told(cine, "temporal position")
-
-
-def enhanced_places(folder: Path) -> Path:
-    """A multi-frame file for each place, with the phases of that place."""
-    for k in range(PLACES):
-        grid = studies.geometry().part((0, 0, k), (studies.SIZE, studies.SIZE, 1))
-        times = [t + 1 for t in range(PHASES)]
-        dicom_frames.enhanced(folder / str(k), studies.array()[:1, k], grid, [0] * PHASES, times, modality="MR")
-        header = dcmread(folder / str(k) / "000.dcm")
-        header.PixelData, header.SOPInstanceUID = studies.array()[:, k].tobytes(), generate_uid()
-        header.save_as(folder / str(k) / "000.dcm")
-    return folder
-
-
-def test_4_an_enhanced_file_for_each_place(tmp_path):
-    (tmp_path / "study").mkdir()
-    expect(read_cine(enhanced_places(tmp_path / "study")))
-
-
-@pytest.mark.parametrize("stated", [{"RRIntervalTimeNominal": 1000.0}, {"HeartRate": 60}])
-@pytest.mark.parametrize("trigger", ["NominalCardiacTriggerDelayTime", "ActualCardiacTriggerDelayTime"])
-def test_4_the_beat_of_an_enhanced_file_is_the_one_that_its_frames_state(tmp_path, stated, trigger):
-    (tmp_path / "study").mkdir()
-    for file in sorted(enhanced_places(tmp_path / "study").rglob("*.dcm")):
-        header = dcmread(file)
-        order = np.random.default_rng(int(file.parent.name)).permutation(PHASES)
-        header.PixelData = np.array([header.pixel_array[t] for t in order]).tobytes()
-        for t, group in zip(order, header.PerFrameFunctionalGroupsSequence, strict=True):
-            beat = Dataset()
-            for keyword, value in {**stated, trigger: 100.0 * t}.items():
-                setattr(beat, keyword, value)
-            group.CardiacSynchronizationSequence = [beat]
-            del group.FrameContentSequence
-        header.save_as(file)
-    cine = read_cine(tmp_path / "study")
-    expect(cine)
-    assert (cine.heart_rate, cine.times_ms[:2], cine.notes) == (60.0, (0.0, 100.0), ())
 
 
 def test_5_the_numbers_of_a_retro_gated_place_may_begin_anywhere(tmp_path):
@@ -236,6 +182,10 @@ def test_16_two_patients_or_two_studies_in_a_folder_are_refused(tmp_path):
     folder = write(tmp_path / "study", [*images(), *other])
     with pytest.raises(VolumeError, match=r"images of 2 patients \(as 000\.dcm and 040\.dcm\)"):
         read_cine(folder)
+    for said in ({"PatientName": "Muller^Anna"}, {"PatientBirthDate": "19620102"}):
+        mixed = images(lambda t, k, said=said: {"PatientID": "", **(said if k % 2 else {})})
+        with pytest.raises(VolumeError, match="images of 2 patients"):
+            read_cine(write(tmp_path / next(iter(said)), mixed))
     later = [image(t, 0, StudyInstanceUID=SERIES[3]) for t in range(PHASES)]
     with pytest.raises(VolumeError, match="images of 2 studies"):
         read_cine(write(tmp_path / "visits", [*images(), *later]))
@@ -371,6 +321,37 @@ def test_30_every_image_of_a_place_states_the_same_pixel_spacing(tmp_path, spaci
     other = images(lambda t, k: {"PixelSpacing": spacing} if t == 3 else {})
     with pytest.raises(VolumeError, match=sentence):
         read_cine(write(tmp_path / "study", other))
+
+
+def test_31_a_rescale_that_some_places_state_and_others_do_not_is_refused(tmp_path):
+    some = images(lambda t, k: {"RescaleSlope": 2, "RescaleIntercept": 0} if k == 3 else {})
+    with pytest.raises(VolumeError, match=r"32 of the 40 slices in .* state no rescale of their values"):
+        read_cine(write(tmp_path / "study", some))
+
+
+def test_32_a_beat_that_cannot_be_as_stated_and_hearts_at_other_rates_are_told(tmp_path):
+    said = {"NominalInterval": None, "HeartRate": 140}
+    cine = read_cine(write(tmp_path / "shorter", images(lambda t, k: said)))
+    told(cine, "state a beat of 429 ms, but the images reach over 800 ms")
+    assert cine.heart_rate == 75
+    told(
+        read_cine(write(tmp_path / "other", images(lambda t, k: {"NominalInterval": 800 + 150 * k}))),
+        "at different rates while it was scanned (43 to 75 a minute)",
+    )
+
+
+def test_33_parts_of_the_beat_of_single_images_count_before_their_numbers(tmp_path):
+    percents = images(
+        lambda t, k: {"TriggerTime": None, "NominalPercentageOfCardiacPhase": 12.5 * t, "InstanceNumber": 99 - t}
+    )
+    cine = read_cine(write(tmp_path / "study", percents))
+    expect(cine)
+    told(cine, "in order by their part of the heart's cycle")
+
+
+def test_34_images_of_one_uid_are_said_to_be_copies(tmp_path):
+    with pytest.raises(VolumeError, match=r"holds no stack of cine images.*39 images are there twice"):
+        read_cine(write(tmp_path / "study", images(lambda t, k: {"SOPInstanceUID": "1.2.3"})))
 
 
 @pytest.mark.parametrize(
