@@ -31,6 +31,11 @@ likely is, it becomes the model NAME. Otherwise a sentence says why not, and eve
 
 It may be stopped at any time (Ctrl-C, `sifa runs stop`, even by pulling the plug); the same command goes on with it.
 Nothing leaves this computer. Ten scans are a good number; fewer than five cannot tell much."""
+METHODS = ("self-training", "sifa")
+METHOD = (
+    "sifa: learn by SIFA's translation and alignment, too, for scans that look unlike those of other scanners; about five "
+    "times as long (default: %(default)s)"
+)
 BUDGET = "how long, on two cores: quick ten minutes, standard half an hour, thorough two hours (default: %(default)s)"
 
 
@@ -40,6 +45,7 @@ def add(commands: Any) -> None:
     parser.add_argument("target", metavar="SCANS", help="your scans: a folder, a JSON list, or a file")
     parser.add_argument("name", metavar="NAME", help="id of the new model, or id@version (default: version 1.0.0)")
     parser.add_argument("--start-model", metavar="ID", help="what is adapted: id or folder (default: the bundled one)")
+    parser.add_argument("--method", choices=METHODS, default=METHODS[0], help=METHOD)
     parser.add_argument("--budget", choices=("quick", "standard", "thorough"), default="standard", help=BUDGET)
     parser.add_argument(
         "--source",
@@ -173,7 +179,7 @@ def configuration(options: argparse.Namespace, start: ModelPackage, path: Path) 
         data = dataclasses.replace(
             base.data, exclude=exclude, places=said.hearts, partial_labels=options.partial_labels
         )
-        return dataclasses.replace(
+        made = dataclasses.replace(
             base,
             data=data,
             name=absolute(path).name[:100],
@@ -184,6 +190,7 @@ def configuration(options: argparse.Namespace, start: ModelPackage, path: Path) 
             cache=str(absolute(path.parent / "cache")),
             **more,
         )
+        return presets.translating(made) if options.method == "sifa" else made
 
 
 def _named(value: object) -> str:

@@ -65,6 +65,17 @@ def gain(monkeypatch, value: float) -> None:
     monkeypatch.setattr(signs, "of_hearts", of_hearts)
 
 
+def test_sifa_translates_beside_the_teacher_and_another_method_is_another_run(adapt, tmp_path, capsys, monkeypatch):
+    gain(monkeypatch, 0.1)
+    assert adapt("ours", "--method", "sifa", "--iterations", "3") == 0
+    made = runs.RunFolder(tmp_path / "run").read().configuration
+    assert made.method.objective == "full" and made.method.self_training_weight == 1.0 and made.method.translates
+    assert (made.method.segmenter_from, made.iterations, made.method.source_weight) == (1, 3, 1.0)
+    capsys.readouterr()
+    assert adapt("theirs") == 2
+    assert "is a training by another method" in capsys.readouterr().err
+
+
 def test_what_is_better_becomes_a_model_of_that_name(adapt, tmp_path, capsys, monkeypatch):
     gain(monkeypatch, 0.1)
     assert adapt("ours", "--title", "Our scanner") == 0
