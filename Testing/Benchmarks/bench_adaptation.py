@@ -62,6 +62,8 @@ PHANTOM_SPACING_MM = 2.0
 USUAL = Augmentation()
 STRONG = Augmentation(gain=0.5, offset=0.25, gamma=0.7, noise=0.1)
 """Randomisation of grey values so wide that another modality may be among them."""
+PLAIN = Augmentation(gain=0.0, offset=0.0, gamma=0.0, noise=0.0)
+"""Slices are moved only, as in the papers, whose source-only network knows no grey values but its own (--plain)."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,11 @@ WAYS = (
     Way("image adaptation only", {"objective": "image"}),
     Way("SIFA, AAAI 2019", {"variant": "aaai2019", "keep_rate": 0.75, "prediction_from_epoch": 5}),
     Way("SIFA 2019, without dropout", {"variant": "aaai2019", "keep_rate": 1.0, "prediction_from_epoch": 5}),
+    Way(
+        "SIFA 2019, without dropout, randomised",
+        {"variant": "aaai2019", "keep_rate": 1.0, "prediction_from_epoch": 5},
+        STRONG,
+    ),
     Way("SIFA, TMI 2020", {}),
     Way("self-training", {"objective": "self_training", "self_training_weight": 1.0}),
     Way("SIFA 2020, self-training", {"self_training_weight": 1.0}),
@@ -132,6 +139,7 @@ class Cell:
     direction: str
     seed: int
     scale: Scale
+    usual: Augmentation = USUAL
 
     @property
     def name(self) -> str:
@@ -141,7 +149,7 @@ class Cell:
         source, target = DIRECTIONS[self.direction]
         return dataclasses.replace(
             _data(self.scale, source, target, TRAINING_SEED + 1000 * self.seed),
-            augmentation=self.way.augmentation,
+            augmentation=self.usual if self.way.augmentation is USUAL else self.way.augmentation,
             target_labels=self.way.changes.get("objective") == "target_supervised",
             phantoms=self.scale.phantoms,
         )
@@ -198,18 +206,29 @@ def main() -> None:
         "--margin", type=float, help=f"of mean Dice, by which {GAIN[0]} must surpass {GAIN[1]}; else ends with 1"
     )
     parser.add_argument("--json", type=Path, default=ROOT / "Testing" / "Benchmarks" / "results" / "adaptation.json")
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="grey values as they are, in every row but the randomised; a folder of its own",
+    )
     options = parser.parse_args()
     scale, folder = SCALES[options.scale], options.folder / options.scale
     if options.iterations:
         scale = dataclasses.replace(scale, iterations=options.iterations)
         folder = options.folder / f"{options.scale}-{options.iterations}"
+    usual = USUAL
+    if options.plain:
+        usual, folder = PLAIN, folder.with_name(f"{folder.name}-plain")
     cells = [
-        Cell(way, direction, seed, scale) for seed in range(options.seeds) for direction in DIRECTIONS for way in WAYS
+        Cell(way, direction, seed, scale, usual)
+        for seed in range(options.seeds)
+        for direction in DIRECTIONS
+        for way in WAYS
     ]
     cells = [c for c in cells if not options.only or any(part in c.name for part in options.only)]
     if not options.table:
         repetitions = dict.fromkeys((c.direction, c.seed) for c in cells)
-        starts = [Cell(START, direction, seed, scale) for direction, seed in repetitions]
+        starts = [Cell(START, direction, seed, scale, usual) for direction, seed in repetitions]
         with ThreadPoolExecutor(options.jobs) as pool:
             for seed in range(options.seeds):  # so that a broken off table has whole repetitions
                 for group in (starts, cells):
