@@ -33,7 +33,7 @@ It may be stopped at any time (Ctrl-C, `sifa runs stop`, even by pulling the plu
 Nothing leaves this computer. Ten scans are a good number; fewer than five cannot tell much."""
 METHODS = ("self-training", "sifa")
 METHOD = (
-    "sifa: learn by SIFA's translation and alignment, too, for scans that look unlike those of other scanners; about five "
+    "sifa: learn by SIFA's translation and alignment, too, for scans that look unlike those of other scanners; about three "
     "times as long (default: %(default)s)"
 )
 BUDGET = "how long, on two cores: quick ten minutes, standard half an hour, thorough two hours (default: %(default)s)"

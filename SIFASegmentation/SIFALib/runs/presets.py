@@ -139,7 +139,7 @@ def translating(configuration: Configuration) -> Configuration:
     """The same with SIFA's translation and alignment beside the teacher, for a segmenter that can do something already:
     narrower translators, which learn alone for the first third of the iterations, and the source as it is beside.
 
-    Measured at a made-up site by `make bench-adapt-site`. An iteration takes about five times as long.
+    Measured at a made-up site by `make bench-adapt-site`. An iteration takes about three times as long.
     """
     method = dataclasses.replace(
         configuration.method, objective="full", translation_width=TRANSLATION_WIDTH, source_weight=1.0,
