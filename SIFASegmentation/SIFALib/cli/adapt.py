@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..runs.help_texts import HELP_TEXTS
-from ..support.errors import DataError, RequestError, RunError
+from ..support.errors import DataError, RequestError, RunError, SifaError
 from ..support.files import absolute, expanded
 from . import export as exporting
 from .console import OK, OTHER, complain, say
@@ -19,7 +20,7 @@ from .watch import Watch
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..models.store import ModelPackage
+    from ..models.store import ModelPackage, ModelStore
     from ..runs import Configuration, RunFolder
 
 DESCRIPTION = """Adapt a model to a site's own scans, without labels: look, train, judge, and make a model of it.
@@ -31,6 +32,7 @@ likely is, it becomes the model NAME. Otherwise a sentence says why not, and eve
 
 It may be stopped at any time (Ctrl-C, `sifa runs stop`, even by pulling the plug); the same command goes on with it.
 Nothing leaves this computer. Ten scans are a good number; fewer than five cannot tell much."""
+LOOKED_AT = 3  # scans, to tell what kind they are of
 METHODS = ("self-training", "sifa")
 METHOD = (
     "sifa: learn by SIFA's translation and alignment, too, for scans that look unlike those of other scanners; about three "
@@ -126,7 +128,8 @@ def check(options: argparse.Namespace) -> Request:
     store = store_of(options.models_folder)
     model = exporting.free_name(store, options)
     path = options.run_folder or Path("runs") / model.model_id
-    wanted = configuration(options, find_model(store, options.start_model), path)
+    start = find_model(store, options.start_model)
+    wanted = configuration(options, start, path)
     with writes_into(path):  # a folder that may not be looked into
         begun = RunFolder(path).run_file.exists()
     if begun:
@@ -136,6 +139,8 @@ def check(options: argparse.Namespace) -> Request:
     check_device(wanted.device, wanted.precision)
     if not begun:
         tell_needs(wanted, path)
+        if not options.start_model:
+            _tell_other_start(store, start, wanted)
     return Request(path, wanted, begun, model)
 
 
@@ -153,6 +158,31 @@ def _check_count(wanted: Configuration) -> None:
         raise DataError(
             f"{data.target} holds scans of at most {len(hearts)} heart{'s' if len(hearts) > 1 else ''}; at least {FEWEST} "
             "are needed to tell whether a model became better."
+        )
+
+
+def _tell_other_start(store: ModelStore, start: ModelPackage, wanted: Configuration) -> None:
+    """Complain where scans like most of the first LOOKED_AT ones are drawn by another model, if none is named: what comes of
+    the adaptation is compared with its start, and not with that."""
+    from .. import imaging
+    from ..datasets import PHANTOMS, sources
+    from ..inference import serving
+    from ..models.choice import automatic
+
+    data, models = wanted.data, automatic(store)
+    if models is None or data.target in PHANTOMS:
+        return
+    scans = sources.find(data.target, False, data.excluded("target"), cines=True).scans[:LOOKED_AT]
+    served = []
+    for scan in scans:
+        with suppress(SifaError, OSError):  # which the look at all scans tells
+            served.append(models.stacks if scan.moment else serving(models, imaging.read(scan.image)))
+    others = [package for package in served if package != start]
+    if len(others) > len(served) / 2:
+        key = others[0].card.key
+        complain(
+            f"look out: scans like these are drawn by {key} where no model is named, and this adapts {start.card.key}. To "
+            f"adapt the other, and be compared with it, give --start-model {others[0].card.id}."
         )
 
 

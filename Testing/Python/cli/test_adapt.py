@@ -65,6 +65,26 @@ def gain(monkeypatch, value: float) -> None:
     monkeypatch.setattr(signs, "of_hearts", of_hearts)
 
 
+@pytest.mark.parametrize(("apart", "named"), [(30.0, ""), (1.0, "heart-phantom")])
+def test_scans_that_another_model_draws_where_none_is_named_are_told(apart, named, tmp_path, monkeypatch, capsys):
+    for id_ in ("heart", "heart-phantom"):
+        tiny_models.write_constant(tmp_path / "bundled" / id_, 1, id=id_)
+    opened = store.ModelStore(tmp_path / "bundled", tmp_path / "user")
+    tiny_runs.make_scans(tmp_path)
+    for path in sorted((tmp_path / "target").iterdir()):
+        image = sitk.ReadImage(str(path))
+        image.SetSpacing((1.0, 1.0, apart))
+        sitk.WriteImage(image, str(path))
+    wanted = Configuration(
+        dataclasses.replace(presets.adaptation("phantom", str(tmp_path / "target"), opened.default().card).data)
+    )
+    adapt_command._tell_other_start(opened, opened.get("heart"), wanted)
+    told = capsys.readouterr().err
+    assert (f"give --start-model {named}." in told) if named else not told
+    adapt_command._tell_other_start(opened, opened.get("heart-phantom"), wanted)
+    assert bool(capsys.readouterr().err) == (not named)
+
+
 def test_sifa_translates_beside_the_teacher_and_another_method_is_another_run(adapt, tmp_path, capsys, monkeypatch):
     gain(monkeypatch, 0.1)
     assert adapt("ours", "--method", "sifa", "--iterations", "3") == 0
