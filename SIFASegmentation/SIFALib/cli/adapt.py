@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from .watch import Watch
 if TYPE_CHECKING:
     from typing import Any
 
+    from ..datasets.scans import Scan
     from ..models.store import ModelPackage, ModelStore
     from ..runs import Configuration, RunFolder
 
@@ -135,23 +137,23 @@ def check(options: argparse.Namespace) -> Request:
     if begun:
         wanted = _same(RunFolder(path), wanted, bool(options.source))
     preflight.check(wanted)
-    _check_count(wanted)
+    scans = _checked_scans(wanted)
     check_device(wanted.device, wanted.precision)
     if not begun:
         tell_needs(wanted, path)
         if not options.start_model:
-            _tell_other_start(store, start, wanted)
+            _tell_other_start(store, start, scans)
     return Request(path, wanted, begun, model)
 
 
-def _check_count(wanted: Configuration) -> None:
-    """DataError for scans of which nothing could be told in the end."""
+def _checked_scans(wanted: Configuration) -> Sequence[Scan]:
+    """The target's scans, none of phantoms. DataError for scans of which nothing could be told in the end."""
     from ..adaptation.verdict import FEWEST
     from ..datasets import PHANTOMS, sources
 
     data = wanted.data
     if data.target in PHANTOMS:
-        return
+        return ()
     scans = sources.find(data.target, False, data.excluded("target"), cines=True).scans
     hearts = {scan.heart or (str(scan.image) if scan.moment else scan.name) for scan in scans}
     if len(hearts) < FEWEST:
@@ -159,22 +161,20 @@ def _check_count(wanted: Configuration) -> None:
             f"{data.target} holds scans of at most {len(hearts)} heart{'s' if len(hearts) > 1 else ''}; at least {FEWEST} "
             "are needed to tell whether a model became better."
         )
+    return scans
 
 
-def _tell_other_start(store: ModelStore, start: ModelPackage, wanted: Configuration) -> None:
+def _tell_other_start(store: ModelStore, start: ModelPackage, scans: Sequence[Scan]) -> None:
     """Complain where scans like most of the first LOOKED_AT ones are drawn by another model, if none is named: what comes of
     the adaptation is compared with its start, and not with that."""
     from .. import imaging
-    from ..datasets import PHANTOMS, sources
     from ..inference import serving
     from ..models.choice import automatic
 
-    data, models = wanted.data, automatic(store)
-    if models is None or data.target in PHANTOMS:
+    models, served = automatic(store), []
+    if models is None:
         return
-    scans = sources.find(data.target, False, data.excluded("target"), cines=True).scans[:LOOKED_AT]
-    served = []
-    for scan in scans:
+    for scan in scans[:LOOKED_AT]:
         with suppress(SifaError, OSError):  # which the look at all scans tells
             served.append(models.stacks if scan.moment else serving(models, imaging.read(scan.image)))
     others = [package for package in served if package != start]
@@ -249,7 +249,9 @@ def _same(folder: RunFolder, wanted: Configuration, source_named: bool) -> Confi
             raise RequestError(
                 f"{folder.path} is an adaptation with other {what} ({_named(one)}); name another folder with --run."
             )
-    if own.method != wanted.method:
+    share = "segmenter_from"  # of the iterations
+    one, other = ({k: v for k, v in vars(c.method).items() if k != share} for c in (own, wanted))
+    if one != other:
         raise RequestError(f"{folder.path} is a training by another method; name another folder with --run.")
     if own.iterations != wanted.iterations:
         complain(f"{folder.path} goes on as it was begun, for {own.iterations} iterations.")

@@ -13,7 +13,7 @@ from ..support import files
 from ..support.errors import OutputError, RequestError, SifaError, VolumeError
 from ..support.messages import reason
 from .console import OK, ProgressLine, complain, say, table
-from .shared import Segmenting, add_command, add_segmenting, quiet_itk, said_as, segmenting, writes_into
+from .shared import MODEL_OF_CINES, Segmenting, add_command, add_segmenting, quiet_itk, said_as, segmenting, writes_into
 
 if TYPE_CHECKING:
     from ..imaging.cine import Cine
@@ -56,7 +56,7 @@ def add(commands: Any) -> None:
     parser.add_argument("study", metavar="STUDY", type=Path)
     parser.add_argument("output", metavar="OUT", type=Path, help="a folder, made if it is missing")
     add_patient(parser)
-    add_segmenting(parser)
+    add_segmenting(parser, MODEL_OF_CINES)
     parser.add_argument("--quiet", action="store_true", help="no progress and no table")
 
 

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 MODEL = "model: id, id@version, or a folder (default: the bundled one)"
 MODEL_OF_SCANS = (
     "model: id, id@version, or a folder (default: auto, of the bundled ones heart for MR slices that lie far apart, "
-    "as short axes do, and heart-phantom for all else)"
+    "as short axes and cines do, and heart-phantom for all else)"
 )
+MODEL_OF_CINES = "model: id, id@version, or a folder (default: the bundled heart)"
 STRUCTURES = (
     "only these of the model's, for example LV,MYO; papers: the four of the SIFA papers, MYO,LA,LV,AA (default: all)"
 )
@@ -106,9 +107,9 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--modality", choices=("auto", "ct", "mr"), default="auto", help=MODALITY)
 
 
-def add_segmenting(parser: argparse.ArgumentParser) -> None:
-    """How scans are segmented."""
-    parser.add_argument("--model", metavar="ID", help=MODEL_OF_SCANS)
+def add_segmenting(parser: argparse.ArgumentParser, model: str = MODEL_OF_SCANS) -> None:
+    """How scans are segmented. model: what is said of which one does it."""
+    parser.add_argument("--model", metavar="ID", help=model)
     add_device(parser)
     parser.add_argument("--structures", metavar="IDS", help=STRUCTURES)
     parser.add_argument("--views", choices=("auto", "one", "three"), default="auto", help=VIEWS)

@@ -66,7 +66,8 @@ def _holds_cine(folder: Path) -> bool:
     try:
         for file in files_below(folder):
             frames += read_frames(file)
-        if len({(f.context.patient, f.context.born, f.context.study) for f in frames}) > 1:
+        persons = zip(*((f.context.patient, f.context.born, f.context.study) for f in frames), strict=True)
+        if any(len(set(stated) - {""}) > 1 for stated in persons):
             return False
         cine_stacks.choose(cine_stacks.stacks_of(frames), "")
     except (OSError, VolumeError):

@@ -65,11 +65,11 @@ def assemble(stack: CineStack, source: Path, read: Reader = of_files) -> Cine:
     for k, number in enumerate(layout.at):
         if number is not None:
             array[:, k] = _moved(arrays[number], layout.shifts[number], layout.geometry)
+    array, filled, made = without_blanks(array)
     for k, number in enumerate(layout.at):
-        if number is None:
+        if number is None:  # of which the blank ones beside it are no part
             mean = (array[:, k - 1].astype(np.float64) + array[:, k + 1]) / 2
             array[:, k] = _of_type(mean, dtype)
-    array, filled, made = without_blanks(array)
     usual = [place for place in places if len(place.frames) == count]
     beats = [place.beat_ms for place in places if place.beat_ms]
     first = places[0].frames[0]

@@ -48,7 +48,7 @@ PATIENT, REFERENCE, ECHO, PART = "patient", "frame of reference", "echo time", "
 Aspect = Callable[[Frame], "float | str | None"]
 ASPECTS: dict[str, Aspect] = {
     PATIENT: lambda f: f.context.patient_id or None,
-    NAME: lambda f: f.context.patient_name or None,
+    NAME: lambda f: None if f.context.patient_id else f.context.patient_name or None,  # names are spelt in many ways
     BORN: lambda f: f.context.born or None,
     STUDY: lambda f: f.context.study or None,
     MODALITY: lambda f: f.modality or None,

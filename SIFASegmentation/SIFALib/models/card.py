@@ -21,6 +21,7 @@ from .architectures import VARIANTS, Architecture, placed
 from .structures import PAPERS, Structure
 
 FORMAT = 2  # of model.json; a newer one is refused with the advice to update SIFA
+AUTOMATIC = "auto"  # names no model: the scan decides (choice.py)
 LONGEST_NAME = 100  # characters of what people call a model
 REFERENCES = 1  # version of the block `out_of_distribution`: changes when the numbers in it mean something else
 PLACES = 11  # numbers that out_of_distribution.places gives
@@ -319,6 +320,7 @@ def check_names(model_id: str, version: str, name: str, licence: str, called: st
     """
     rule = "must be 1 to 64 small letters, digits and hyphens, like sifa-phantom"
     require(bool(re.fullmatch(_ID, model_id)), called, model_id, rule)
+    require(model_id != AUTOMATIC, called, model_id, "means that the scan decides, and can be no model's name")
     require(bool(_VERSION.fullmatch(version)), "version", version, "must be like 1.0.0 or 1.0.0-beta.1")
     for field, text in (("name", name), ("licence", licence)):
         require(bool(text.strip()), field, "", "must say something")

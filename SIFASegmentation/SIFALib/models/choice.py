@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .card import AUTOMATIC
 from .store import ModelPackage, read_package
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AUTOMATIC", "Models", "models_of", "named"]
 
-AUTOMATIC = "auto"
-"""Names no model: the scan decides."""
 FOR_STACKS, FOR_OTHERS = "heart", "heart-phantom"
 """Of the bundled models: contours of short axes taught the first one these, and cost it a little of everything else
 (docs/decisions/0020-the-scan-chooses.md)."""

@@ -15,7 +15,7 @@ from SIFALib import models, runs
 from SIFALib.adaptation import signs
 from SIFALib.cli import adapt as adapt_command
 from SIFALib.cli import main
-from SIFALib.datasets import places
+from SIFALib.datasets import places, sources
 from SIFALib.models import store
 from SIFALib.runs import Configuration, control, presets
 from SIFALib.support.errors import RequestError
@@ -75,13 +75,11 @@ def test_scans_that_another_model_draws_where_none_is_named_are_told(apart, name
         image = sitk.ReadImage(str(path))
         image.SetSpacing((1.0, 1.0, apart))
         sitk.WriteImage(image, str(path))
-    wanted = Configuration(
-        dataclasses.replace(presets.adaptation("phantom", str(tmp_path / "target"), opened.default().card).data)
-    )
-    adapt_command._tell_other_start(opened, opened.get("heart"), wanted)
+    scans = sources.find(str(tmp_path / "target"), False).scans
+    adapt_command._tell_other_start(opened, opened.get("heart"), scans)
     told = capsys.readouterr().err
     assert (f"give --start-model {named}." in told) if named else not told
-    adapt_command._tell_other_start(opened, opened.get("heart-phantom"), wanted)
+    adapt_command._tell_other_start(opened, opened.get("heart-phantom"), scans)
     assert bool(capsys.readouterr().err) == (not named)
 
 
@@ -92,6 +90,8 @@ def test_sifa_translates_beside_the_teacher_and_another_method_is_another_run(ad
     assert made.method.objective == "full" and made.method.self_training_weight == 1.0 and made.method.translates
     assert (made.method.segmenter_from, made.iterations, made.method.source_weight) == (1, 3, 1.0)
     capsys.readouterr()
+    assert adapt("mine", "--method", "sifa", "--iterations", "9") == 0  # goes on as it was begun
+    assert "for 3 iterations" in capsys.readouterr().err
     assert adapt("theirs") == 2
     assert "is a training by another method" in capsys.readouterr().err
 

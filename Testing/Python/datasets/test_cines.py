@@ -42,6 +42,18 @@ def test_a_study_of_several_folders_and_a_file_are_three_scans_each(tmp_path):
     assert len(sources.find(str(tmp_path), labelled=False).scans) == studies.PLACES + 2
 
 
+def test_a_cine_whose_person_some_files_leave_out_is_one_and_one_of_two_people_is_none(tmp_path):
+    for name, born in (("some", ""), ("others", "19800202")):
+        for k in range(studies.PLACES):
+            said = {} if k < 3 else {"PatientBirthDate": born}
+            slices = [studies.image(t, k, SeriesInstanceUID=f"1.2.{k}", **said) for t in range(studies.PHASES)]
+            studies.write(tmp_path / name / "study" / f"Se{k}", slices)
+    assert [s.name for s in sources.find(str(tmp_path / "some"), False, cines=True).scans] == [
+        "study ED", "study between", "study ES",
+    ]  # fmt: skip
+    assert not any(s.moment for s in sources.find(str(tmp_path / "others"), False, cines=True).scans)
+
+
 def test_phases_of_one_heart_are_on_one_side_of_every_split():
     identities = [f"heart {n}" for n in range(10) for _ in range(3)]
     judging = _validation(identities, 0.2)

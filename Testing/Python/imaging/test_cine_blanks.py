@@ -47,3 +47,12 @@ def test_a_study_and_a_file_are_read_without_the_blank_image(tmp_path, kind):
     cine = read_cine(path)
     assert cine.array[3, 2].std() > 0 and "Phase 4 of place 3 is blank" in " ".join(cine.notes)
     assert cine.sources_of(3) == () and (kind != "study" or len(cine.sources_of(4)) == PLACES)
+
+
+def test_a_missing_place_is_filled_from_places_that_are_not_blank(tmp_path):
+    blank = {"PixelData": bytes(2 * studies.SIZE**2)}
+    images = [image(t, k, **(blank if (t, k) == (3, 2) else {})) for k in range(7) if k != 3 for t in range(8)]
+    whole = read_cine(write(tmp_path / "whole", [image(t, k) for k in range(7) for t in range(8)])).array
+    filled = read_cine(write(tmp_path / "study", images)).array
+    assert abs(filled[3, 3].mean() - (filled[3, 2].mean() + whole[3, 4].mean()) / 2) < 1
+    assert filled[3, 3].mean() > 0.9 * filled[2, 3].mean()

@@ -187,7 +187,6 @@ def test_series_that_are_the_phases_of_a_sequence_are_called_so(tmp_path):
     ("said", "sentence"),
     [
         ({"PatientID": "Q-1"}, r"of more than one patient \(000\.dcm, 005\.dcm\)"),
-        ({"PatientName": "Muller^Anna"}, r"of more than one patient's name \(000\.dcm, 005\.dcm\)"),
         ({"PatientBirthDate": "19620102"}, r"of more than one patient's date of birth \(000\.dcm, 005\.dcm\)"),
         ({"StudyInstanceUID": "1.2.3"}, r"of more than one study \(000\.dcm, 005\.dcm\)"),
         ({"Modality": "CT"}, r"of more than one modality \(000\.dcm, 005\.dcm\)"),

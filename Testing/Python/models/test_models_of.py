@@ -62,3 +62,8 @@ def test_the_bundled_ones_are_a_choice():
     models = automatic(default_store())
     assert models is not None
     assert [package.card.id for package in models.packages] == ["heart", "heart-phantom"]
+
+
+def test_no_model_can_be_called_as_none_is(tmp_path):
+    with pytest.raises(ModelError, match="means that the scan decides"):
+        tiny_models.write(tmp_path / "auto", id=AUTOMATIC)
