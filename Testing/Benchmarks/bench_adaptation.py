@@ -43,6 +43,7 @@ sys.path.insert(0, str(ROOT / "SIFASegmentation"))
 
 import adaptation_table  # noqa: E402
 from adaptation_measure import measure  # noqa: E402
+from adaptation_scales import SCALES, Scale, describe  # noqa: E402
 from adaptation_table import mean_dice  # noqa: E402
 from SIFALib import adaptation  # noqa: E402
 from SIFALib.adaptation import label_free, signs  # noqa: E402
@@ -64,29 +65,6 @@ STRONG = Augmentation(gain=0.5, offset=0.25, gamma=0.7, noise=0.1)
 """Randomisation of grey values so wide that another modality may be among them."""
 PLAIN = Augmentation(gain=0.0, offset=0.0, gamma=0.0, noise=0.0)
 """Slices are moved only, as in the papers, whose source-only network knows no grey values but its own (--plain)."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How large all runs of a table are. size: pixels a side; phantoms: of each domain, a fifth of them to choose by."""
-
-    width: int
-    size: int
-    spacing_mm: float
-    slice_spacing_mm: float
-    batch: int
-    start_iterations: int
-    iterations: int
-    judgements: int
-    phantoms: int
-    test_phantoms: int
-
-
-SCALES = {
-    "tiny": Scale(4, 64, 2.25, 4.5, 4, 300, 120, 3, 8, 4),
-    "small": Scale(4, 96, 1.5, 3.0, 4, 900, 400, 5, 20, 8),
-    "compact": Scale(8, 128, 1.25, 2.5, 8, 3000, 4000, 20, 60, 10),
-}
 
 
 @dataclass(frozen=True)
@@ -249,13 +227,6 @@ def main() -> None:
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(content, indent=1) + "\n")
     sys.exit(0 if kept else 1)
-
-
-def describe(scale: Scale) -> str:
-    return (
-        f"width {scale.width}, {scale.size} x {scale.size} pixels of {scale.spacing_mm:g} mm, batch {scale.batch}, "
-        f"{scale.iterations} iterations, {scale.phantoms} phantoms of each domain, {scale.test_phantoms} test phantoms"
-    )
 
 
 def _bring(cell: Cell, folder: Path) -> str:
