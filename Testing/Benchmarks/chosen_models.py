@@ -5,12 +5,13 @@ from __future__ import annotations
 from SIFALib.imaging.geometry import Volume
 from SIFALib.inference import serving
 from SIFALib.models import ModelCard, ModelPackage, default_store, models_of
+from SIFALib.models.choice import found
 from SIFALib.networks import Segmenter, loading
 
 
 def find(model: str | None) -> ModelPackage:
     """The model of that id or in that folder; the bundled one without."""
-    return models_of(default_store(), model).stacks if model else default_store().default()
+    return found(default_store(), model) if model else default_store().default()
 
 
 class Chosen:

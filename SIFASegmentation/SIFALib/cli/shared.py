@@ -147,11 +147,9 @@ def store_of(folder: str | None) -> ModelStore:
 
 def find_model(store: ModelStore, name: str | None) -> ModelPackage:
     """The model with that id or id@version, the one in that folder, or the default. ModelError if there is none."""
-    from ..models import store as models
+    from ..models.choice import found
 
-    if not name:
-        return store.default()
-    return models.read_package(name) if Path(name).is_dir() else store.get(name)
+    return found(store, name) if name else store.default()
 
 
 def files_of_model(name: str | None) -> list[Path]:

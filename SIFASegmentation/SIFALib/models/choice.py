@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .card import ModelCard
     from .store import ModelStore
 
-__all__ = ["AUTOMATIC", "Models", "models_of", "named"]
+__all__ = ["AUTOMATIC", "Models", "found", "models_of", "named"]
 
 FOR_STACKS, FOR_OTHERS = "heart", "heart-phantom"
 """Of the bundled models: contours of short axes taught the first one these, and cost it a little of everything else
@@ -64,21 +64,26 @@ def named(package: ModelPackage) -> Models:
     return Models(package, package)
 
 
+def found(store: ModelStore, wanted: str) -> ModelPackage:
+    """The model of that id or id@version, or in that folder. ModelError."""
+    return read_package(wanted) if Path(wanted).is_dir() else store.get(wanted)
+
+
 def models_of(store: ModelStore, wanted: str = "") -> Models:
     """The model of that id or id@version, or in that folder; "" or AUTOMATIC: those that come with SIFA.
 
     Where these are not there, `store.default`. ModelError.
     """
     if wanted and wanted != AUTOMATIC:
-        return named(read_package(wanted) if Path(wanted).is_dir() else store.get(wanted))
+        return named(found(store, wanted))
     return automatic(store) or named(store.default())
 
 
 def automatic(store: ModelStore) -> Models | None:
     """Those that come with SIFA, one for stacks and one for everything else; None where they are not there."""
     bundled = [package for package in store.packages() if store.is_bundled(package)]
-    found = [next((p for p in bundled if p.card.id == id_), None) for id_ in (FOR_STACKS, FOR_OTHERS)]
-    if found[0] is None or found[1] is None:
+    both = [next((p for p in bundled if p.card.id == id_), None) for id_ in (FOR_STACKS, FOR_OTHERS)]
+    if both[0] is None or both[1] is None:
         return None
-    models = Models(found[0], found[1])
+    models = Models(both[0], both[1])
     return models if models.stacks.card.labels == models.others.card.labels else None

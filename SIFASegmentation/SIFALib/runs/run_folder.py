@@ -83,8 +83,7 @@ class RunFolder:
     ) -> RunFile:
         """Write down what the run's data are, once they are known, what model it began with, of what weights. OSError."""
         write_text(self.manifest, json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-        began = dataclasses.replace(self.read(), began_with=began_with, began_with_sha256=sha256)
-        run = dataclasses.replace(began, fingerprint=fingerprint)
+        run = dataclasses.replace(self.read(), fingerprint=fingerprint, began_with=began_with, began_with_sha256=sha256)
         self.write(run)
         return run
 
